@@ -1,0 +1,46 @@
+"""The errors that a user can mend: one message with what, where, what was got and how to mend it."""
+
+from __future__ import annotations
+
+
+class MicrobenchError(Exception):
+    """An error in what the user gave: shown as one message without a traceback, exit code 1.
+
+    Parameters
+    ----------
+    what
+        What is wrong, in one sentence.
+    where
+        The file, configuration key or column at fault.
+    got
+        What was found there.
+    mend
+        What to do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, got: str | None = None, mend: str | None = None) -> None:
+        self.what, self.where, self.got, self.mend = what, where, got, mend
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        for label, text in (("where", self.where), ("got", self.got), ("mend", self.mend)):
+            if text is not None:
+                lines.append(f"  {label + ':':<7}{text}")
+        return "\n".join(lines)
+
+
+class ConfigError(MicrobenchError):
+    """A configuration key, value or combination that cannot be."""
+
+
+class DataError(MicrobenchError):
+    """A benchmark file that cannot be read, or whose content cannot be."""
+
+
+class GridError(MicrobenchError):
+    """A grid that the benchmark at hand cannot carry: sizes, source or target models."""
+
+
+class StoreError(MicrobenchError):
+    """An output folder that cannot be written, or that holds another sweep's results."""
