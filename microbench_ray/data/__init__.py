@@ -1,0 +1,19 @@
+"""Benchmarks: their one form inside the program, the readers that make them, and groups of their models."""
+
+from collections.abc import Callable
+
+from microbench_ray.data.benchmark import Benchmark
+from microbench_ray.data.grid import missing_value
+from microbench_ray.data.release import read_release
+from microbench_ray.data.scores import read_scores
+from microbench_ray.data.synthetic import synthetic
+from microbench_ray.data.targets import match_models
+
+READERS: dict[str, Callable[..., Benchmark]] = {
+    "scores": read_scores,
+    "release": read_release,
+    "synthetic": synthetic,
+}
+"""Readers by the name that a configuration gives."""
+
+__all__ = ["READERS", "Benchmark", "match_models", "missing_value", "read_release", "read_scores", "synthetic"]

@@ -1,0 +1,284 @@
+"""The one form of a benchmark inside the program: two Arrow tables that are viewed without a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from microbench_ray.data.build import build_tables
+from microbench_ray.data.digest import content_digest, plain_values
+from microbench_ray.data.grid import Rows, missing_value
+from microbench_ray.data.ipc import open_tables, save_tables
+from microbench_ray.data.metadata import RESERVED
+
+MAX_MISSING = 0.1
+"""Share of missing responses above which a model is dropped, unless told otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """Scores of models on items, with what is known about both.
+
+    A missing response is never a wrong answer. Models with more than a share `max_missing` of missing responses, and
+    items that nobody answered, are dropped with a note when a benchmark is made. The few missing responses of the
+    others stay marked, and means (accuracies on the seen and on the unseen half, and estimates from the selected items)
+    are means over the responses that are there.
+
+    Parameters
+    ----------
+    name
+        Name of the benchmark in tables and figures.
+    models
+        One row per model: `model_id` string; `score` FixedSizeList<uint8 or uint32>[n_items]; optionally `confidence`
+        FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers]; every other column is
+        metadata (string, bool, float64 or timestamp).
+    items
+        One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32.
+    units
+        Scores are integers in units of 1/units: 1 for right or wrong, 2 for {0, .5, 1}, at most 254 in uint8; scores
+        on no such grid are rounded to 1/1,000,000 (by at most 5e-7) in uint32.
+    notes
+        Sentences for the user: what was dropped, and why.
+
+    Notes
+    -----
+    Each matrix is one contiguous model-major buffer, and its numpy views are read-only. Pickling (protocol 5) hands the
+    buffers over without a copy. Make one with `from_arrays`, `open`, or a reader of this package.
+    """
+
+    name: str
+    models: pa.Table
+    items: pa.Table
+    units: int
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Put every column into one chunk, so that it can be viewed."""
+        for field in ("models", "items"):
+            table = getattr(self, field)
+            if any(column.num_chunks != 1 for column in table.columns):
+                object.__setattr__(self, field, table.combine_chunks())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is cached: it is derived from the fields."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __repr__(self) -> str:
+        return f"Benchmark({self.name!r}, {self.n_models} models x {self.n_items} items, units={self.units})"
+
+    @classmethod
+    def from_arrays(
+        cls,
+        name: str,
+        scores: Rows,
+        item_ids: Sequence[str],
+        model_ids: Sequence[str],
+        subtasks: Sequence[str] | None = None,
+        confidence: Rows | None = None,
+        answers: NDArray[Any] | None = None,
+        labels: ArrayLike | None = None,
+        metadata: pd.DataFrame | pa.Table | None = None,
+        units: int | None = None,
+        max_missing: float = MAX_MISSING,
+    ) -> Benchmark:
+        """Validate and pack arrays; the one way to make a benchmark.
+
+        Parameters
+        ----------
+        name
+            Name of the benchmark.
+        scores
+            (n_models, n_items) numbers or booleans in [0, 1], NaN where a response is missing; an array or the list of
+            its rows.
+        item_ids, model_ids
+            Unique texts.
+        subtasks
+            (n_items,) texts; one subtask called "all" by default.
+        confidence
+            (n_models, n_items) probability in [0, 1] that the model gave to the correct answer. There for every score
+            that is there; ignored where a score is missing. Taken from `answers` by default.
+        answers
+            (n_models, n_items, n_answers) probability in [0, 1] of every answer; items with fewer are padded with 0.
+        labels
+            (n_items,) position of the correct answer, from 0. Needed with `answers`.
+        metadata
+            One row per model with `model_id` (column or index) and any scalar columns.
+        units
+            Where given, `scores` are in units of 1/units instead, and the missing value of an unsigned type (255 in
+            uint8) marks a missing response. They are stored on the smallest grid that fits in any case.
+        max_missing
+            Share in [0, 1] of missing responses above which a model is dropped.
+
+        Raises
+        ------
+        DataError
+            Whatever is wrong with the input, saying where.
+        """
+        tables = build_tables(
+            scores,
+            item_ids,
+            model_ids,
+            subtasks=subtasks,
+            confidence=confidence,
+            answers=answers,
+            labels=labels,
+            metadata=metadata,
+            units=units,
+            max_missing=max_missing,
+        )
+        return cls(name, *tables)
+
+    @classmethod
+    def open(cls, folder: str | Path, name: str | None = None) -> Benchmark:
+        """Memory-map a benchmark that `save` wrote; nothing is read before it is used.
+
+        Raises
+        ------
+        DataError
+            If the folder holds no benchmark, or its files are cut short, foreign or not of one benchmark.
+        """
+        stored = open_tables(Path(folder))
+        return cls(name or stored.name, stored.models, stored.items, stored.units, stored.notes)
+
+    def save(self, folder: str | Path) -> None:
+        """Write `models.arrow` and `items.arrow` (Arrow IPC, uncompressed) into a folder, all or nothing.
+
+        An earlier benchmark in the folder is replaced; benchmarks opened from it go on as they are.
+
+        Raises
+        ------
+        DataError
+            If the folder holds other files, or cannot be written.
+        """
+        facts = {"name": self.name, "units": self.units, "notes": list(self.notes), "digest": self.digest}
+        save_tables(Path(folder), self.models, self.items, facts)
+
+    @property
+    def n_models(self) -> int:
+        """Number of models."""
+        return int(self.models.num_rows)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return int(self.items.num_rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both tables."""
+        return int(self.models.nbytes + self.items.nbytes)
+
+    @cached_property
+    def scores(self) -> NDArray[np.unsignedinteger[Any]]:
+        """Scores (n_models, n_items), uint8 or uint32 in units of 1/units; `missing` where there is no response."""
+        return self._matrix("score")
+
+    @property
+    def missing(self) -> int:
+        """The value in `scores` that marks a missing response."""
+        return missing_value(self.scores.dtype)
+
+    @cached_property
+    def has_missing(self) -> bool:
+        """Whether any response is missing."""
+        return int(self.scores.max()) == self.missing
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32] | None:
+        """Probability given to the correct answer (n_models, n_items), NaN where the score is missing; or None."""
+        return self._matrix("confidence") if "confidence" in self.models.column_names else None
+
+    @cached_property
+    def answers(self) -> NDArray[np.float32] | None:
+        """Probability of every answer (n_models, n_items, n_answers), NaN where the score is missing; or None."""
+        if "answers" not in self.models.column_names:
+            return None
+        return self._matrix("answers").reshape(self.n_models, self.n_items, -1)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Position of the correct answer (n_items,), from 0; or None."""
+        if "label" not in self.items.column_names:
+            return None
+        labels: NDArray[np.int32] = self.items.column("label").chunk(0).to_numpy()
+        return labels
+
+    @cached_property
+    def model_ids(self) -> NDArray[np.object_]:
+        """Model ids (n_models,)."""
+        return _objects(self.models.column("model_id"))
+
+    @cached_property
+    def item_ids(self) -> NDArray[np.object_]:
+        """Item ids (n_items,)."""
+        return _objects(self.items.column("item_id"))
+
+    @cached_property
+    def subtask_names(self) -> list[str]:
+        """Subtasks in order of first appearance."""
+        names: list[str] = self.items.column("subtask").chunk(0).dictionary.to_pylist()
+        return names
+
+    @cached_property
+    def subtask_codes(self) -> NDArray[np.int32]:
+        """Position in `subtask_names` of each item's subtask (n_items,)."""
+        codes: NDArray[np.int32] = self.items.column("subtask").chunk(0).indices.to_numpy()
+        return codes
+
+    @cached_property
+    def metadata(self) -> pd.DataFrame:
+        """Metadata by model_id (n_models rows), in pandas' nullable types: unknown is `pd.NA`, not false or 0."""
+        nullable = {
+            pa.bool_(): pd.BooleanDtype(),
+            pa.float64(): pd.Float64Dtype(),
+            pa.string(): pd.StringDtype("python"),
+        }
+        frame: pd.DataFrame = self._without_matrices().to_pandas(types_mapper=nullable.get, ignore_metadata=True)
+        return frame.set_index("model_id")
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex digest of the content: ids, subtasks, scores, confidences, answers, labels and metadata.
+
+        It depends neither on the name and the notes nor on the file the benchmark came from.
+        """
+        arrays = {
+            "codes": self.subtask_codes,
+            "labels": self.labels,
+            "scores": self.scores,
+            "confidence": self.confidence,
+            "answers": self.answers,
+        }
+        table = self._without_matrices()
+        return content_digest(
+            {
+                "units": self.units,
+                "items": list(self.item_ids),
+                "subtasks": self.subtask_names,
+                "models": {name: plain_values(table.column(name)) for name in table.column_names},
+            },
+            {part: array for part, array in arrays.items() if array is not None},
+        )
+
+    def _without_matrices(self) -> pa.Table:
+        """Model ids and metadata."""
+        return self.models.drop_columns([name for name in RESERVED[1:] if name in self.models.column_names])
+
+    def _matrix(self, column: str) -> NDArray[Any]:
+        """View a FixedSizeList column (n_models, width), read-only."""
+        matrix: NDArray[Any] = self.models.column(column).chunk(0).flatten().to_numpy(zero_copy_only=True)
+        return matrix.reshape(self.n_models, -1)
+
+
+def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    names = np.array(column.to_pylist(), dtype=object)
+    names.flags.writeable = False
+    return names

@@ -1,0 +1,41 @@
+"""A digest of a benchmark's content, the same whatever file or chunks it came in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+def content_digest(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Hash texts and arrays, with the names, types and shapes of the arrays.
+
+    Parameters
+    ----------
+    texts
+        Anything that JSON can hold; the order of keys does not matter.
+    arrays
+        Arrays by name; their order does matter.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits of blake2b.
+    """
+    state = blake2b(digest_size=16)
+    state.update(json.dumps(texts, sort_keys=True).encode())
+    for name, array in arrays.items():
+        state.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()
+
+
+def plain_values(column: pa.ChunkedArray) -> list[Any]:
+    """Type and values of a column as JSON can hold them."""
+    values = column.to_pylist()
+    return [str(column.type), *(value if isinstance(value, int | float | None) else str(value) for value in values)]

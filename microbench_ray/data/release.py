@@ -1,0 +1,161 @@
+"""The layout of the paper's released results: `.npy` matrices of several subtasks, combined."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
+from microbench_ray.data.naming import first_few
+from microbench_ray.errors import DataError
+
+_CONFIDENCE = "_models-by-confidence_combined.npy"
+_CORRECTNESS = "_models-by-correctness_combined.npy"
+_LABELS = "_labels_combined.npy"
+_RANGES = "_subtask-idx-ranges.json"
+_NAMES = ("_model-names-in-order.json", "_model-names.json", "_model-names.txt")
+
+
+def read_release(prefix_or_folder: str | Path, *, name: str | None = None, max_missing: float = MAX_MISSING) -> Benchmark:
+    """Read a benchmark in the layout of the paper's release (Yauney et al., arXiv 2510.08730).
+
+    Of `<name>_models-by-confidence_combined.npy` (models, items, answers) every answer's confidence is kept, and the
+    one at the label is the confidence in the correct answer; scores are `<name>_models-by-correctness_combined.npy`
+    (models, items), correct answers `<name>_labels_combined.npy` (items,), subtasks `<name>_subtask-idx-ranges.json`
+    ([[start, end), ...]). Models are named by `<name>_model-names-in-order.json`, `<name>_model-names.json` or
+    `<name>_model-names.txt` (a line each) where there is one, else model_000, ...; subtasks are subtask_00, ... and
+    items subtask_00/0, ....
+
+    Parameters
+    ----------
+    prefix_or_folder
+        `FOLDER/<name>`, or the folder where it holds one benchmark (or the one called `name`).
+    name
+        Name of the benchmark; `<name>` by default.
+    max_missing
+        Share in [0, 1] of missing (NaN) responses above which a model is dropped.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, cut short or pickled, if shapes do not fit together, or if the ranges of the subtasks
+        overlap or leave items out.
+    """
+    prefix = _find_prefix(Path(prefix_or_folder), name)
+    answers, scores, labels = (_load(_part(prefix, suffix)) for suffix in (_CONFIDENCE, _CORRECTNESS, _LABELS))
+    if answers.ndim != 3 or scores.shape != answers.shape[:2] or labels.shape != answers.shape[1:2]:
+        raise DataError(
+            "The matrices do not fit together: (models, items, answers), (models, items) and (items,) are expected.",
+            where=f"{prefix}_*_combined.npy",
+            got=f"confidence {answers.shape}, correctness {scores.shape}, labels {labels.shape}",
+        )
+    n_models, n_items = scores.shape
+    subtasks, item_ids = _name_items(_part(prefix, _RANGES), n_items)
+    try:
+        return Benchmark.from_arrays(
+            name or prefix.name,
+            scores,
+            item_ids,
+            _name_models(prefix, n_models),
+            subtasks=subtasks,
+            answers=answers,
+            labels=labels,
+            max_missing=max_missing,
+        )
+    except DataError as error:
+        where = f"{prefix}_*" if error.where is None else f"{prefix}_*: {error.where}"
+        raise DataError(error.what, where=where, got=error.got, mend=error.mend) from None
+
+
+def _part(prefix: Path, suffix: str) -> Path:
+    return prefix.with_name(prefix.name + suffix)
+
+
+def _find_prefix(given: Path, name: str | None) -> Path:
+    if not given.is_dir():
+        return given
+    found = sorted(path.name.removesuffix(_CONFIDENCE) for path in given.glob(f"*{_CONFIDENCE}"))
+    if name in found:
+        found = [str(name)]
+    if len(found) != 1:
+        raise DataError(
+            "The folder does not hold one benchmark of the paper's layout.",
+            where=str(given),
+            got=f"{first_few(found)}" if found else f"no file *{_CONFIDENCE}",
+            mend=f"give {given}/NAME, where NAME{_CONFIDENCE} is the file",
+        )
+    return given / found[0]
+
+
+def _load(path: Path) -> NDArray[Any]:
+    """Memory-map an array of numbers; pickled objects are never loaded."""
+    if not path.is_file():
+        raise DataError(
+            "A file of the paper's layout is missing.",
+            where=str(path),
+            got="nothing at this path",
+            mend="give the path up to the benchmark's name, as FOLDER/mmlu-pro",
+        )
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(
+            "The file is cut short, or no .npy file of numbers.",
+            where=str(path),
+            got=(str(error).splitlines() or [type(error).__name__])[0],
+            mend="copy it again; pickled objects are not read",
+        ) from None
+    return array
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError("The file cannot be read as JSON.", where=str(path), got=str(error).splitlines()[0]) from None
+
+
+def _name_items(path: Path, n_items: int) -> tuple[list[str], list[str]]:
+    """Subtask and id of every item, from the ranges of positions of the subtasks."""
+    ranges = _read_json(path)
+    pairs = isinstance(ranges, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(edge) is int for edge in pair) for pair in ranges
+    )
+    mend = f"the ranges [start, end) must cover the positions 0 to {n_items} once each"
+    if not pairs:
+        raise DataError("The subtasks must be a list of [start, end].", where=str(path), mend=mend)
+    subtasks, item_ids = [""] * n_items, [""] * n_items
+    expected = 0
+    width = len(str(max(len(ranges) - 1, 10)))
+    for number, (start, end) in sorted(enumerate(ranges), key=lambda entry: (entry[1][0], entry[1][1])):
+        if start != expected or end <= start or end > n_items:
+            problem = "overlap" if start < expected else "are empty or run past the items"
+            problem = "leave out items" if start > expected else problem
+            raise DataError(f"The subtasks {problem}.", where=str(path), got=f"[{start}, {end})", mend=mend)
+        subtask = f"subtask_{number:0{width}d}"
+        subtasks[start:end] = [subtask] * (end - start)
+        item_ids[start:end] = [f"{subtask}/{k}" for k in range(end - start)]
+        expected = end
+    if expected != n_items:
+        raise DataError("The subtasks leave out items.", where=str(path), got=f"none from {expected} to {n_items}", mend=mend)
+    return subtasks, item_ids
+
+
+def _name_models(prefix: Path, n_models: int) -> list[str]:
+    """Names from the first of the files that exists; numbered ones otherwise."""
+    path = next((part for suffix in _NAMES if (part := _part(prefix, suffix)).is_file()), None)
+    if path is None:
+        width = len(str(max(n_models - 1, 100)))
+        return [f"model_{k:0{width}d}" for k in range(n_models)]
+    if path.suffix == ".json":
+        names = _read_json(path)
+    else:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not isinstance(names, list) or len(names) != n_models:
+        got = f"{len(names)} names" if isinstance(names, list) else f"a JSON {type(names).__name__}"
+        raise DataError(f"There must be a list of {n_models} model names.", where=str(path), got=got)
+    return names

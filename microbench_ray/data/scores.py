@@ -1,0 +1,192 @@
+"""The wide score table: one row per item, one column per model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
+from microbench_ray.data.files import SUFFIXES, read_table, row_name, split_suffix
+from microbench_ray.data.naming import first_few
+from microbench_ray.errors import DataError
+
+ITEM_COLUMNS = ("item_id", "subtask", "label")
+"""Columns that are about the item; every other one is a model."""
+
+
+def read_scores(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    confidence: str | Path | None = "auto",
+    metadata: str | Path | None = "auto",
+    max_missing: float = MAX_MISSING,
+) -> Benchmark:
+    """Read a wide score table: Parquet, Feather (`.feather`, `.arrow`) or CSV (`.csv`, `.csv.gz`).
+
+    A missing response (an empty cell, null or NaN) is never a wrong answer: models with more than `max_missing` of
+    them are dropped with a note, the rest is handled by masked means on both halves.
+
+    Parameters
+    ----------
+    path
+        Table with the columns `item_id` (texts or integers, unique), optionally `subtask`, optionally `label` (position
+        of the correct answer), and one column per model with scores in [0, 1]. Or a folder written by
+        `Benchmark.save`, which is memory-mapped; then the options other than `name` do not apply.
+    name
+        Name of the benchmark; by default that of the file without its suffix.
+    confidence
+        Table of the same items and models with the probability given to the correct answer. "auto" takes
+        `X.confidence.parquet` (or another suffix) beside `X.parquet` where there is one; None takes none.
+    metadata
+        Table with a column `model_id` and anything else that is known of the models. "auto" takes `X.models.parquet`,
+        `X.models.csv`, ... beside `X.parquet` where there is one; None takes none.
+    max_missing
+        Share in [0, 1] of missing responses above which a model is dropped.
+
+    Raises
+    ------
+    DataError
+        Whatever is wrong with the files, saying which file, column and row.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return Benchmark.open(path, name=name)
+    table = read_table(path, texts=("item_id", "subtask"))
+    item_ids, models = _layout(path, table)
+    twin = _beside(path, "confidence", confidence)
+    about = _beside(path, "models", metadata)
+    subtasks = _texts(path, table, "subtask") if "subtask" in table.column_names else None
+    labels = _numbers(path, table, "label", item_ids) if "label" in table.column_names else None
+    scores = [_numbers(path, table, model, item_ids) for model in models]
+    confidences = None if twin is None else _read_twin(twin, path, item_ids, models)
+    known = None if about is None else read_table(about, texts=("model_id",))
+    try:
+        return Benchmark.from_arrays(
+            name or split_suffix(path)[0],
+            scores,
+            item_ids,
+            models,
+            subtasks=subtasks,
+            confidence=confidences,
+            labels=labels,
+            metadata=known,
+            max_missing=max_missing,
+        )
+    except DataError as error:
+        files = " with ".join(str(file) for file in (path, twin, about) if file is not None)
+        where = files if error.where is None else f"{files}: {error.where}"
+        raise DataError(error.what, where=where, got=error.got, mend=error.mend) from None
+
+
+def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
+    """Item ids and model columns of a wide table."""
+    columns = table.column_names
+    if "item_id" not in columns:
+        raise DataError(
+            "The table has no column item_id.",
+            where=str(path),
+            got=f"columns {first_few(columns)}",
+            mend="one row per item: rename the column with the items' names to item_id"
+            if len(columns) > 1
+            else "separate the columns by commas",
+        )
+    models = [column for column in columns if column not in ITEM_COLUMNS]
+    if not models:
+        raise DataError(
+            "The table has no column with a model's scores.",
+            where=str(path),
+            got=f"columns {first_few(columns)}",
+            mend="add one column per model, named after it, with scores in [0, 1]",
+        )
+    if not table.num_rows:
+        raise DataError("The table has no rows.", where=str(path), mend="give one row per item")
+    return _texts(path, table, "item_id"), models
+
+
+def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
+    """A column of texts, or of integers that are taken as such."""
+    column = table.column(name)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    textual = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    values = column.to_pylist()
+    empty = next((row for row, value in enumerate(values) if value is None or value == ""), None)
+    if empty is not None:
+        raise DataError(
+            f"Every item needs {'an item_id' if name == 'item_id' else 'a ' + name}.",
+            where=f"{path}: column {name!r}, {row_name(path, empty)}",
+            got="nothing",
+            mend=f"fill in the {name}" + ("" if name == "item_id" else ", or leave the column out"),
+        )
+    if not (textual or pa.types.is_integer(kind)):
+        raise DataError(f"The column {name} must hold texts or integers.", where=f"{path}: column {name!r}", got=str(kind))
+    return [str(value) for value in values]
+
+
+def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDArray[Any]:
+    """A column of numbers or booleans; NaN where null."""
+    column = table.column(name)
+    kind = column.type
+    if pa.types.is_decimal(kind) or pa.types.is_null(kind) or (pa.types.is_boolean(kind) and column.null_count):
+        column = column.cast(pa.float64() if not pa.types.is_boolean(kind) else pa.uint8())
+        kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        array: NDArray[Any] = column.to_numpy()
+        return array
+    values = column.to_pylist()
+    # where all are numbers kept as text, the first one is shown
+    row = next((k for k, value in enumerate(values) if value is not None and not _is_number(value)), 0)
+    value = values[row]
+    raise DataError(
+        f"There is {'text' if isinstance(value, str) else 'no number'} where a "
+        f"{'label' if name == 'label' else 'score'} should be.",
+        where=f"{path}: column {name!r}, {row_name(path, row)}, item {item_ids[row]!r}",
+        got=repr(value),
+        mend="scores are numbers in [0, 1]: leave the cell empty where there is no response, and keep columns that are "
+        "not models out of the table",
+    )
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return isinstance(value, str) and "_" not in value  # Python alone reads 1_0
+
+
+def _read_twin(twin: Path, path: Path, item_ids: list[str], models: list[str]) -> list[NDArray[Any]]:
+    """Columns of the confidence table, in the order of the scores' models and items."""
+    table = read_table(twin, texts=("item_id", "subtask"))
+    twin_ids, twin_models = _layout(twin, table)
+    for kind, ours, theirs in (("items", item_ids, twin_ids), ("model columns", models, twin_models)):
+        lacking, foreign = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
+        got = [f"without {first_few(lacking)}"] * bool(lacking) + [f"with {first_few(foreign)}"] * bool(foreign)
+        if not got and len(theirs) != len(ours):
+            got = [f"{len(theirs)} {kind} for {len(ours)}, some more than once"]
+        if got:
+            raise DataError(
+                f"The confidences are not of the same {kind} as the scores.",
+                where=f"{twin} beside {path}",
+                got="; ".join(got),
+                mend="give both tables the same rows and columns, or read without confidences (confidence=null)",
+            )
+    columns = [_numbers(twin, table, model, twin_ids) for model in models]
+    if twin_ids == item_ids:
+        return columns
+    position = {item: row for row, item in enumerate(twin_ids)}
+    order = np.array([position[item] for item in item_ids])
+    return [column[order] for column in columns]
+
+
+def _beside(path: Path, kind: str, given: str | Path | None) -> Path | None:
+    """The file that belongs to `path`: the given one, or with "auto" `X.<kind>.<suffix>`, its own suffix first."""
+    if given != "auto":
+        return None if given is None else Path(given)
+    stem, suffix = split_suffix(path)
+    candidates = (path.with_name(f"{stem}.{kind}{ending}") for ending in dict.fromkeys((suffix, *SUFFIXES)))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)

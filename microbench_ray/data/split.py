@@ -1,0 +1,38 @@
+"""The seen and the unseen half of the items."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def seen_counts(subtask_sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many items of each subtask are seen: half.
+
+    Of the subtasks with an odd number of items, in their order, the first has one more seen than unseen item, the second one
+    fewer, and so on: so the number of seen items is the same in every run, and is ceil(n_items / 2).
+    """
+    odd = subtask_sizes % 2 == 1
+    extra = odd & (np.cumsum(odd) % 2 == 1)
+    return subtask_sizes // 2 + extra
+
+
+def draw_halves(subtask_codes: NDArray[np.int32], rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Split the items of every subtask in half at random.
+
+    Parameters
+    ----------
+    subtask_codes
+        (n_items,) the subtask of every item, 0 … n_subtasks - 1.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Positions of the seen and of the unseen items, each in ascending order.
+    """
+    sizes = np.bincount(subtask_codes)
+    order = rng.permutation(len(subtask_codes))
+    order = order[np.argsort(subtask_codes[order], kind="stable")]
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    seen = rank < np.repeat(seen_counts(sizes), sizes)
+    return np.sort(order[seen]), np.sort(order[~seen])

@@ -1,0 +1,110 @@
+"""An invented leaderboard, for demonstrations and tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from microbench_ray.data.benchmark import Benchmark
+
+FAMILIES = ("aurora", "basalt", "cedar", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")
+SIZES = (0.5, 1.0, 1.5, 3.0, 4.0, 7.0, 8.0, 9.0, 12.0, 14.0, 27.0, 32.0, 70.0)
+"""Parameters in 10**9."""
+CHANCE = 0.2
+"""Share of an item's logistic curve that is guessing: a little under one in four choices."""
+
+
+def synthetic(
+    name: str = "synthetic", n_models: int = 200, n_items: int = 2000, n_subtasks: int = 12, seed: int = 0
+) -> Benchmark:
+    """Draw a leaderboard from a two-parameter logistic world with guessing.
+
+    The world is invented: nothing about real models or benchmarks follows from it. It is for demonstrations and tests.
+
+    A model's ability is the sum of its family's, of a term that grows with the logarithm of its parameters, of
+    instruction tuning and of its own; it deviates a little on every subtask. Item i with discrimination a (lognormal)
+    and difficulty b (normal, around its subtask's) is answered by a model of ability t with
+    z = a (t - b) + logistic noise: right where z > 0, or else by a lucky guess. The confidence in the correct answer is
+    sigmoid(slope z + offset) with a slope and offset of each model's own, so that models differ in calibration.
+
+    Parameters
+    ----------
+    name
+        Name of the benchmark.
+    n_models, n_items, n_subtasks
+        Size of the world; subtasks are of unequal size, the largest about six times the smallest.
+    seed
+        Seed of the one numpy Generator that everything is drawn from.
+
+    Returns
+    -------
+    Benchmark
+        Right or wrong (units 1), with confidences and the metadata family, params, instruct and release_date.
+    """
+    rng = np.random.default_rng(seed)
+    metadata = _draw_models(rng, n_models)
+    n_subtasks = min(n_subtasks, n_items)
+    subtask = np.repeat(np.arange(n_subtasks), _subtask_sizes(n_items, n_subtasks))
+
+    ability = metadata.pop("ability").to_numpy()
+    deviation = rng.normal(0, 0.35, (n_models, n_subtasks))
+    discrimination = rng.lognormal(-0.15, 0.4, n_items).astype(np.float32)
+    difficulty = (rng.normal(0.1, 0.5, n_subtasks)[subtask] + rng.normal(0, 1.3, n_items)).astype(np.float32)
+    latent = (ability[:, None] + deviation).astype(np.float32)[:, subtask]
+    latent -= difficulty
+    latent *= discrimination
+    uniform = rng.random((n_models, n_items), dtype=np.float32)
+    np.clip(uniform, 1e-7, 1 - 1e-7, out=uniform)
+    latent += np.log(uniform / (1 - uniform))
+    lucky = rng.random((n_models, n_items), dtype=np.float32) < CHANCE
+    correct = (latent > 0) | lucky
+
+    latent[lucky & (latent < 0)] *= -0.3  # a lucky guess is a hesitant right answer
+    slope = rng.lognormal(-0.7, 0.25, n_models).astype(np.float32)
+    offset = rng.normal(0, 0.2, n_models).astype(np.float32)
+    confidence = 1 / (1 + np.exp(-(slope[:, None] * latent + offset[:, None])))
+
+    width = len(str(max(n_subtasks - 1, 10)))
+    subtasks = [f"subtask_{s:0{width}d}" for s in subtask]
+    starts = np.flatnonzero(np.r_[True, subtask[1:] != subtask[:-1]])
+    item_ids = [f"{label}/{k - starts[s]:04d}" for k, (label, s) in enumerate(zip(subtasks, subtask, strict=True))]
+    model_ids = [str(model) for model in metadata.index]
+    return Benchmark.from_arrays(
+        name, correct, item_ids, model_ids, subtasks=subtasks, confidence=confidence, metadata=metadata
+    )
+
+
+def _draw_models(rng: np.random.Generator, n_models: int) -> pd.DataFrame:
+    """Models with unique ids (index), their metadata, and `ability` on the scale of the items' difficulty."""
+    family_ability = rng.normal(0, 0.35, len(FAMILIES))
+    rows: list[dict[str, Any]] = []
+    versions: dict[str, int] = {}
+    for _ in range(n_models):
+        family, size = int(rng.integers(len(FAMILIES))), float(rng.choice(SIZES))
+        instruct = bool(rng.random() < 0.6)
+        month = int(rng.integers(36))
+        base = f"{FAMILIES[family]}-{size:g}b" + ("-instruct" if instruct else "")
+        versions[base] = versions.get(base, 0) + 1
+        ability = family_ability[family] + 0.45 * np.log2(size / 7) + 0.25 * instruct + 0.015 * (month - 18)
+        rows.append(
+            {
+                "model_id": base if versions[base] == 1 else f"{base}-v{versions[base]}",
+                "family": FAMILIES[family],
+                "params": size * 1e9,
+                "instruct": instruct,
+                "release_date": pd.Timestamp(2023 + month // 12, month % 12 + 1, 1),
+                "ability": ability + rng.normal(0, 0.45),
+            }
+        )
+    return pd.DataFrame(rows).set_index("model_id")
+
+
+def _subtask_sizes(n_items: int, n_subtasks: int) -> NDArray[np.int64]:
+    """Sizes in geometric progression from 1 to 6, at least 1 each, that sum to n_items."""
+    shares = np.geomspace(1, 6, n_subtasks)
+    edges = np.rint(np.cumsum(shares) / shares.sum() * (n_items - n_subtasks)).astype(np.int64)
+    sizes: NDArray[np.int64] = np.diff(edges, prepend=0) + 1
+    return sizes

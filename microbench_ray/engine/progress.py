@@ -1,0 +1,97 @@
+"""How far it is: a bar for a person, a line now and then for a log. Only the driver shows anything."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+HEARTBEAT_SECONDS = 10.0
+
+
+class SweepProgress:
+    """Counts finished cells: done/total, cells per second, time left, failures.
+
+    Parameters
+    ----------
+    total
+        Cells to compute.
+    stream
+        Where to show it: a bar if it is a terminal, else a line every `every` seconds and one at the end.
+    every
+        Seconds between lines.
+    clock
+        Seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        stream: TextIO | None = None,
+        *,
+        every: float = HEARTBEAT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.total, self.done, self.failed = total, 0, 0
+        self._stream = stream if stream is not None else sys.stderr
+        self._clock, self._every = clock, every
+        self._started = self._last = clock()
+        self._bar: Progress | None = None
+        self._task: Any = None
+        if self._stream.isatty():
+            self._bar = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(file=self._stream),
+            )
+            self._task = self._bar.add_task("cells", total=total, rate="")
+
+    def __enter__(self) -> SweepProgress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif self.total:
+            self._line()
+
+    def advance(self, cells: int, *, failed: bool = False) -> None:
+        """Count the cells of a finished shard."""
+        self.done += cells
+        self.failed += cells if failed else 0
+        if self._bar is not None:
+            text = f"{self._rate():,.0f} cells/s" + (f", {self.failed} failed" if self.failed else "")
+            self._bar.update(self._task, advance=cells, rate=text)
+        elif self._clock() - self._last >= self._every:
+            self._last = self._clock()
+            self._line()
+
+    def _rate(self) -> float:
+        return self.done / max(self._clock() - self._started, 1e-9)
+
+    def _line(self) -> None:
+        left = (self.total - self.done) / self._rate() if self.done else float("nan")
+        eta = "" if self.done == self.total else f", {left:,.0f} s left" if self.done else ""
+        failed = f", {self.failed} failed" if self.failed else ""
+        self._stream.write(f"{self.done:,}/{self.total:,} cells, {self._rate():,.0f} cells/s{eta}{failed}\n")
+        self._stream.flush()

@@ -1,0 +1,97 @@
+"""Ray: the one file that imports it.
+
+Every benchmark is put into the object store once; tasks get references and view the matrices there without a copy. A bounded
+window of shards is under way at a time. A lost worker's shard is retried by Ray; a Python exception is not: it becomes a Failure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from microbench_ray.data import Benchmark
+from microbench_ray.engine.base import Failure, Result
+from microbench_ray.engine.serial import compute
+from microbench_ray.errors import ConfigError
+from microbench_ray.plan import Shard
+
+SHARDS_PER_CPU = 4
+OBJECT_STORE_SLACK = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class LocalRayEngine:
+    """Starts Ray on this machine, for as long as the shards take.
+
+    Parameters
+    ----------
+    workers
+        Shards computed at a time; None for one per core.
+    max_retries
+        How often a shard is tried again after its worker was lost.
+    """
+
+    workers: int | None = None
+    max_retries: int = 3
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(
+                "engine.workers must be at least 1.", got=str(self.workers), mend="leave it null for one per core"
+            )
+
+    @property
+    def n_workers(self) -> int:
+        """Workers that will be started."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def description(self) -> str:
+        """Names the engine and its workers."""
+        return f"local Ray, {self.n_workers} worker{'s' if self.n_workers > 1 else ''}"
+
+    def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Iterator[tuple[Shard, Result]]:
+        """Yield shards as they are done."""
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray  # starting is slow: only when there is work, and after the lines above
+
+        needed = sum(benchmark.nbytes for benchmark in benchmarks.values())
+        ray.init(
+            address="local",
+            num_cpus=self.n_workers,
+            object_store_memory=2 * needed + OBJECT_STORE_SLACK,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=False,
+        )
+        try:
+            task = ray.remote(num_cpus=1, max_retries=self.max_retries)(compute)
+            references = {name: ray.put(benchmark) for name, benchmark in benchmarks.items()}
+            yield from windowed(ray, task, references, shards, SHARDS_PER_CPU * self.n_workers)
+        finally:
+            ray.shutdown()
+
+
+def windowed(
+    ray: Any, task: Any, references: Mapping[str, Any], shards: Sequence[Shard], window: int
+) -> Iterator[tuple[Shard, Result]]:
+    """Keep at most `window` shards under way, and yield each as it is done."""
+    waiting = iter(shards)
+    under_way: dict[Any, Shard] = {}
+    while True:
+        while len(under_way) < window and (shard := next(waiting, None)) is not None:
+            under_way[task.remote(shard, references[shard.benchmark])] = shard
+        if not under_way:
+            return
+        done, _ = ray.wait(list(under_way), num_returns=1)
+        for reference in done:
+            shard = under_way.pop(reference)
+            try:
+                result: Result = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                result = Failure.of(error)
+            yield shard, result

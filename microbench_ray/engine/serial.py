@@ -1,0 +1,32 @@
+"""A for-loop: for tests, notebooks and the debugger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from threadpoolctl import threadpool_limits
+
+from microbench_ray.data import Benchmark
+from microbench_ray.engine.base import Failure, Result
+from microbench_ray.evaluate import evaluate_shard
+from microbench_ray.plan import Shard
+
+
+class SerialEngine:
+    """Computes one shard after the other, in this process."""
+
+    description = "serial, in this process"
+
+    def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Iterator[tuple[Shard, Result]]:
+        """Yield the shards in their order."""
+        for shard in shards:
+            yield shard, compute(shard, benchmarks[shard.benchmark])
+
+
+def compute(shard: Shard, benchmark: Benchmark) -> Result:
+    """The shard's tables, or what went wrong. Numerical libraries are held to one thread: more would change bits."""
+    try:
+        with threadpool_limits(1):
+            return evaluate_shard(shard, benchmark)
+    except Exception as error:
+        return Failure.of(error)

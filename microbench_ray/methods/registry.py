@@ -1,0 +1,99 @@
+"""The methods by name: one line each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from microbench_ray.errors import ConfigError
+from microbench_ray.methods.base import Estimator, Selector
+from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
+from microbench_ray.methods.fixed import Fixed
+from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
+from microbench_ray.methods.stratified import StratifiedConfidence
+
+SELECTORS: dict[str, Any] = {
+    "random": Random,
+    "random_subtask_equal": RandomSubtaskEqual,
+    "random_subtask_proportional": RandomSubtaskProportional,
+    "random_subtask_inverse": RandomSubtaskInverse,
+    "stratified_confidence": StratifiedConfidence,
+    "fixed": Fixed,
+}
+ESTIMATORS: dict[str, Any] = {
+    "mean": Mean,
+    "weighted_mean": WeightedMean,
+    "horvitz_thompson": HorvitzThompson,
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A configured method: its label in the tables, its selector and its estimator."""
+
+    label: str
+    selector: Selector
+    estimator: Estimator
+
+    def identity(self) -> dict[str, Any]:
+        """All that its numbers depend on, as plain values."""
+        return {
+            "label": self.label,
+            "selector": _described(SELECTORS, self.selector),
+            "estimator": _described(ESTIMATORS, self.estimator),
+        }
+
+
+def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str, Any]) -> Method:
+    """Make a method from its configuration.
+
+    Parameters
+    ----------
+    label
+        The value of `method` in the tables.
+    selector, estimator
+        A `name` in `SELECTORS` or `ESTIMATORS`, and that class's parameters.
+
+    Raises
+    ------
+    ConfigError
+        Unknown name or parameter, or a value that the class refuses.
+    """
+    return Method(
+        label,
+        _build(SELECTORS, f"methods.{label}.selector", selector),
+        _build(ESTIMATORS, f"methods.{label}.estimator", estimator),
+    )
+
+
+def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any:
+    parameters = dict(conf)
+    name = parameters.pop("name", None)
+    if name not in registry:
+        raise unknown("name", where, name, registry)
+    known = [field.name for field in fields(registry[name])]
+    for key in parameters:
+        if key not in known:
+            raise unknown(f"parameter of {name}", where, key, known)
+    try:
+        return registry[name](**parameters)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=error.where or where, got=error.got, mend=error.mend) from None
+    except TypeError as error:
+        raise ConfigError(f"A parameter of {name} has the wrong type.", where=where, got=str(error)) from None
+
+
+def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
+    name = next(name for name, kind in registry.items() if kind is type(part))
+    return {"name": name, **asdict(part)}
+
+
+def unknown(kind: str, where: str, got: object, known: Any) -> ConfigError:
+    """The error for a name that does not exist: says the nearest one, and all there are."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(got), names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    listing = f"valid: {', '.join(names)}" if names else "there are none"
+    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), mend=hint + listing)

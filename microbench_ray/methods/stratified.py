@@ -1,0 +1,102 @@
+"""Stratified sampling by the items' mean source confidence (Fogliato et al. 2024, as used by the paper)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.errors import ConfigError
+from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
+from microbench_ray.methods.random import choose_by_group
+
+
+@dataclass(frozen=True)
+class StratifiedConfidence:
+    """Proportional sampling from strata of items of similar mean source confidence.
+
+    The strata are the k-means clusters of the items' means. An item stands in the sample with probability exactly
+    size / n_items, whatever its stratum: each stratum gives the whole part of its proportional share, and what is left over is
+    drawn among the strata with probabilities equal to the fractional parts (systematic sampling). So the
+    Horvitz–Thompson weights are all 1 / size, and the estimate is unbiased.
+
+    Missing responses: an item's mean is over the source models that answered it; an item that none answered gets the mean of
+    all others.
+
+    Parameters
+    ----------
+    strata
+        Number of clusters; fewer where there are fewer distinct means.
+    signal
+        `confidence` (falling back to correctness), or `correctness`.
+    """
+
+    strata: int = 10
+    signal: Signal = "confidence"
+    nested: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_signal("stratified_confidence", self.signal)
+        if self.strata < 1:
+            raise ConfigError("stratified_confidence: strata must be at least 1.", got=str(self.strata))
+
+    @property
+    def fit_key(self) -> str:
+        """Names the clustering."""
+        return f"strata-{self.strata}"
+
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> NDArray[np.int32]:
+        """The stratum of every seen item, (n_items,) int32."""
+        from sklearn.cluster import KMeans  # imported where it is used: it takes seconds, and most methods do without
+
+        assert seen.responses is not None
+        means = item_means(seen.responses)
+        n_clusters = min(self.strata, len(np.unique(means)))
+        model = KMeans(n_clusters=n_clusters, n_init=1, random_state=int(rng.integers(2**31)))
+        labels = model.fit_predict(means[:, None])
+        return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+
+    def select(self, seen: SeenItems, fit: NDArray[np.int32], size: int, rng: np.random.Generator) -> Selection:
+        """Choose `size` items; each weighs 1 / (n_items × its inclusion probability) = 1 / size."""
+        chosen = choose_by_group(fit, lambda sizes: randomised_proportional(sizes, size, rng), rng)
+        return Selection(chosen.items, np.full(size, 1 / size))
+
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """Averaging, and k-means on a line."""
+        return 0.02 + 1e-8 * n_source * n_items
+
+
+def item_means(responses: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean response of every item over the models that answered it; the mean of these where none did.
+
+    Parameters
+    ----------
+    responses
+        (n_models, n_items), NaN where missing.
+    """
+    means: NDArray[np.float64] = responses.mean(axis=0, dtype=np.float64)
+    gaps = np.isnan(means)
+    if gaps.any():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is dealt with in the next lines
+            means[gaps] = np.nanmean(responses[:, gaps], axis=0, dtype=np.float64)
+        unanswered = np.isnan(means)
+        means[unanswered] = 0.5 if unanswered.all() else means[~unanswered].mean()
+    return means
+
+
+def randomised_proportional(sizes: NDArray[np.int64], total: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Share `total` so that the expected share of each group is exactly proportional to its size.
+
+    Whole parts are given; the rest is drawn by systematic sampling (Madow 1949) over the groups in random order, with the
+    fractional parts as probabilities. In integers, so that the parts add up.
+    """
+    share, remainder = np.divmod(total * sizes, sizes.sum())
+    order = rng.permutation(len(sizes))
+    edges = np.concatenate([[0], np.cumsum(remainder[order])])
+    start = rng.integers(sizes.sum())
+    share[order] += np.diff((edges + start) // sizes.sum())
+    return share

@@ -1,0 +1,94 @@
+"""The bootstrap over models, for a fixed list of items: it has one run, so only the models can be resampled."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from microbench_ray.errors import ConfigError
+from microbench_ray.metrics.counts import N_BINS, IntArray, PairCounts
+from microbench_ray.metrics.pairs import TIE_TOLERANCE, FloatArray, IndexArray, PairBlock, true_pairs
+
+
+def bootstrap_models(
+    sums: npt.ArrayLike,
+    answered: npt.ArrayLike,
+    units: int,
+    estimates: npt.ArrayLike,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> PairCounts:
+    """Pair counts of resamples of the models, drawn with replacement.
+
+    A pair of different models drawn w_i and w_j times counts w_i·w_j times; a model drawn twice makes no pair with
+    itself, which would be tied by construction.
+
+    Parameters
+    ----------
+    sums, answered, units
+        The truth, as for `true_pairs`; models that answered nothing are not drawn.
+    estimates
+        (n_target,) estimated accuracies, finite or NaN, as for `compare`.
+    n_resamples
+        Resamples.
+    rng
+        What draws them.
+
+    Returns
+    -------
+    PairCounts
+        Of shape (n_resamples, 201).
+
+    Raises
+    ------
+    ConfigError
+        Fewer than one resample.
+    DataError
+        As for `true_pairs`.
+    """
+    if n_resamples < 1:
+        raise ConfigError("A bootstrap needs at least one resample.", where="n_resamples", got=str(n_resamples))
+    pairs = true_pairs(sums, answered, units)
+    values = np.asarray(estimates, np.float64)
+    weights = _weights(np.flatnonzero(pairs.answered), values.size, n_resamples, rng)
+    counts = np.zeros((n_resamples, 4, N_BINS))
+    true_tied = np.zeros((n_resamples, 2))
+    for block in pairs.blocks():
+        higher, lower, starts, kinds, bins = _by_kind(block, values)
+        up = values[block.tied_first] > values[block.tied_second]
+        for resample, weight in enumerate(weights):
+            if starts.size:
+                products = weight.take(higher)
+                products *= weight.take(lower)
+                # Whole numbers below 2**53: exact in any order.
+                counts[resample, kinds, bins] += np.add.reduceat(products, starts)
+            if up.size:
+                products = weight[block.tied_first] * weight[block.tied_second]
+                true_tied[resample] += products.sum(), products[up].sum()
+    disagree, agree, tied, tied_agree = counts.astype(np.int64).transpose(1, 0, 2)
+    every_tied = tied + tied_agree
+    up_counts = true_tied.astype(np.int64)
+    return PairCounts(disagree + agree + every_tied, agree, every_tied, tied_agree, up_counts[:, 0], up_counts[:, 1])
+
+
+def _weights(drawn_from: IndexArray, n_target: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:
+    """(n_resamples, n_target) how often each resample draws each model."""
+    weights = np.zeros((n_resamples, n_target))
+    if drawn_from.size:
+        drawn = drawn_from[rng.integers(0, drawn_from.size, (n_resamples, drawn_from.size))]
+        drawn += np.arange(0, n_resamples * n_target, n_target)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=weights.size).reshape(weights.shape).astype(np.float64)
+    return weights
+
+
+def _by_kind(block: PairBlock, values: FloatArray) -> tuple[IndexArray, IndexArray, IndexArray, IntArray, IntArray]:
+    """The block's pairs, reordered by kind (disagree, agree, tied, tied but in the true order) and bin.
+
+    Returns the higher and lower targets, where each occupied (kind, bin) starts, and their kinds and bins.
+    """
+    difference = values[block.higher] - values[block.lower]
+    kind = np.where(np.abs(difference) > TIE_TOLERANCE, 0, 2) + (difference > 0)
+    key = kind * N_BINS + np.repeat(block.bins, block.sizes)
+    order = np.argsort(key, kind="stable")
+    occupied, starts = np.unique(key[order], return_index=True)
+    return block.higher[order], block.lower[order], starts, occupied // N_BINS, occupied % N_BINS

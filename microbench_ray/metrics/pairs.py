@@ -1,0 +1,263 @@
+"""From the truth and the estimates of target models to pair counts and Kendall's tau: the counting kernel.
+
+What the truth says of each pair (its order and its bin) is worked out once per run and half, in integers, and reused
+for every method and size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from microbench_ray.errors import DataError
+from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, IntArray, PairCounts
+
+TIE_TOLERANCE = 1e-12
+"""Estimates this close are tied: weighted means of equal responses differ by rounding."""
+
+PAIRS_PER_BLOCK = 1 << 17
+"""Pairs handled at a time: bounds memory to a few MB however many targets there are."""
+
+FloatArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.intp]
+
+
+class PairBlock(NamedTuple):
+    """Some of the pairs, ordered by bin; `higher` and `lower` are positions among the targets."""
+
+    higher: IndexArray
+    """(n_pairs,) the better target on the full benchmark, of each pair that differs there."""
+    lower: IndexArray
+    """(n_pairs,) the worse one."""
+    bins: IndexArray
+    """(n_occupied,) bins that hold a pair, ascending."""
+    starts: IndexArray
+    """(n_occupied,) where each of these bins begins."""
+    sizes: IntArray
+    """(n_occupied,) pairs in each."""
+    tied_first: IndexArray
+    """(n_true_tied,) the pairs tied on the full benchmark: the target stored first."""
+    tied_second: IndexArray
+    """(n_true_tied,) the one stored second."""
+
+
+class Comparison(NamedTuple):
+    """What one cell says on one half of the items."""
+
+    counts: PairCounts
+    kendall_tau: float
+    """Tau-b, NaN where it is undefined (constant truth or constant estimates)."""
+
+
+@dataclass(frozen=True, eq=False)
+class TruePairs:
+    """The order and bin of every pair of targets on the full benchmark; see `true_pairs`."""
+
+    sums: IntArray
+    answered: IntArray
+    units: int
+    guard: int
+    n_pairs: IntArray
+    n_true_tied: int
+    cached: PairBlock | None
+
+    def blocks(self) -> Iterator[PairBlock]:
+        """All pairs, in blocks of at most about `PAIRS_PER_BLOCK`; one block, worked out before, for few targets."""
+        if self.cached is not None:
+            yield self.cached
+            return
+        for first, second in _index_blocks(np.flatnonzero(self.answered)):
+            yield _block(self.sums, self.answered, self.units, self.guard, first, second)
+
+
+def true_pairs(sums: npt.ArrayLike, answered: npt.ArrayLike, units: int = 1, *, guard: int = 0) -> TruePairs:
+    """Order and bin every pair of targets by their scores on the full benchmark (or on one half of it), in integers.
+
+    Parameters
+    ----------
+    sums
+        (n_target,) sum of each target's scores over the items it answered, in units of 1/units: its accuracy is
+        sums / (units * answered). For 0/1 scores the number of right answers.
+    answered
+        (n_target,) items that each target answered. A target that answered none has no accuracy: its pairs are left
+        out of every count.
+    units
+        Grid of the scores: 1 for right or wrong, 2 for scores in {0, .5, 1}.
+    guard
+        A pair so near above or below a bin's edge, or a tie, in units of 1/(200 * units * answered * answered), counts
+        as on it. For sums that were rounded from floats; 0 (exact) for counted ones.
+
+    Returns
+    -------
+    TruePairs
+        A pair is in bin `abs(ka*nb - kb*na) * 200 // (units*na*nb)`.
+
+    Raises
+    ------
+    DataError
+        Shapes that differ, sums outside [0, units * answered], or numbers too large for 64-bit integers
+        (200 * units * answered**2 must stay under 2**63; where all answered the same number, 200 * units * answered).
+    """
+    score_sums, items = np.asarray(sums, np.int64), np.asarray(answered, np.int64)
+    if score_sums.ndim != 1 or score_sums.shape != items.shape:
+        raise DataError(
+            "Score sums and answered items are one number per target.",
+            where="true_pairs",
+            got=f"shapes {score_sums.shape} and {items.shape}",
+        )
+    most = int(items.max(initial=0))
+    if BINS_PER_UNIT * units * most + guard >= 2**63:
+        raise _too_fine(units, most)
+    if int(items.min(initial=0)) < 0 or units < 1 or bool(((score_sums < 0) | (score_sums > units * items)).any()):
+        raise DataError(
+            "A target's score sum lies between 0 and units × the items it answered.",
+            where="true_pairs",
+            got=f"sums up to {score_sums.max(initial=0)} of units 1/{units}, up to {most} items",
+            mend="give sums of scores in [0, 1] as multiples of 1/units",
+        )
+    present = np.flatnonzero(items)
+    if present.size and bool((items[present] == most).all()):
+        # One denominator for all: ka*n - kb*n over units*n*n is ka - kb over units*n.
+        units, items = units * most, np.minimum(items, 1)
+        most = 1
+    if BINS_PER_UNIT * units * most**2 + guard >= 2**63:
+        raise _too_fine(units, most)
+    n_pairs, n_true_tied, cached = np.zeros(N_BINS, np.int64), 0, None
+    single = present.size * (present.size - 1) // 2 <= PAIRS_PER_BLOCK
+    for first, second in _index_blocks(present):
+        block = _block(score_sums, items, units, guard, first, second)
+        n_pairs[block.bins] += block.sizes
+        n_true_tied += block.tied_first.size
+        cached = block if single else None
+    n_pairs.flags.writeable = False  # shared by the counts of every method and size
+    return TruePairs(score_sums, items, units, guard, n_pairs, n_true_tied, cached)
+
+
+def compare(pairs: TruePairs, estimates: npt.ArrayLike, *, tie_tolerance: float = TIE_TOLERANCE) -> Comparison:
+    """Pair counts and Kendall's tau-b of one method's estimates, in one pass over the pairs.
+
+    Parameters
+    ----------
+    pairs
+        The truth on one half of the items.
+    estimates
+        (n_target,) estimated accuracies, finite or NaN. A NaN (the target answered none of the selected items) orders
+        nothing: its pairs count as tied.
+    tie_tolerance
+        Estimates this close are tied; 0 for exact ties.
+
+    Raises
+    ------
+    DataError
+        Another number of estimates than of targets.
+    """
+    values = np.asarray(estimates, np.float64)
+    if values.shape != pairs.sums.shape:
+        raise DataError(
+            "There is one estimate per target.", where="compare", got=f"{values.shape} for {pairs.sums.shape} targets"
+        )
+    counts = np.zeros((3, N_BINS), np.int64)
+    true_tied_up = tied_in_both = 0
+    for block in pairs.blocks():
+        if block.bins.size:
+            difference = values.take(block.higher) - values.take(block.lower)
+            apart = np.add.reduceat(np.abs(difference) > tie_tolerance, block.starts, dtype=np.int64)
+            counts[0, block.bins] += np.add.reduceat(difference > tie_tolerance, block.starts, dtype=np.int64)
+            counts[1, block.bins] += block.sizes - apart
+            near = (difference > 0) & (difference <= tie_tolerance)
+            if near.any():
+                counts[2, block.bins] += np.add.reduceat(near, block.starts, dtype=np.int64)
+        if block.tied_first.size:
+            difference = values.take(block.tied_first) - values.take(block.tied_second)
+            true_tied_up += int(np.count_nonzero(difference > 0))
+            tied_in_both += difference.size - int(np.count_nonzero(np.abs(difference) > tie_tolerance))
+    result = PairCounts(pairs.n_pairs, counts[0], counts[1], counts[2], np.asarray(pairs.n_true_tied), np.asarray(true_tied_up))
+    agree, tied, ordered = int(counts[0].sum()), int(counts[1].sum()), int(pairs.n_pairs.sum())
+    return Comparison(result, _tau_b(agree, tied, ordered, pairs.n_true_tied, tied_in_both))
+
+
+def count_pairs(pairs: TruePairs, estimates: npt.ArrayLike) -> PairCounts:
+    """Pair counts of one method's estimates, over all 201 bins; parameters and errors as for `compare`."""
+    return compare(pairs, estimates).counts
+
+
+def kendall_tau(pairs: TruePairs, estimates: npt.ArrayLike, *, tie_tolerance: float = TIE_TOLERANCE) -> float:
+    """Kendall's tau-b between truth and estimates; NaN where either is constant. Parameters as for `compare`.
+
+    With `tie_tolerance=0` this is `scipy.stats.kendalltau`. Pairs with a NaN estimate count as tied in the estimates.
+    """
+    return compare(pairs, estimates, tie_tolerance=tie_tolerance).kendall_tau
+
+
+def mean_abs_error(truth: npt.ArrayLike, estimates: npt.ArrayLike) -> float:
+    """Mean absolute error of the estimated accuracies, as a fraction, over targets where both are defined.
+
+    Parameters
+    ----------
+    truth, estimates
+        (n_target,) accuracies as fractions; NaN where undefined. The result is NaN where no target has both.
+    """
+    errors = np.abs(np.asarray(truth, np.float64) - np.asarray(estimates, np.float64))
+    mean = float(errors.mean()) if errors.size else math.nan
+    if math.isnan(mean):
+        errors = errors[~np.isnan(errors)]
+        mean = float(errors.mean()) if errors.size else math.nan
+    return mean
+
+
+def _tau_b(agree: int, tied: int, ordered: int, true_tied: int, tied_in_both: int) -> float:
+    """(concordant − discordant) / sqrt(pairs not tied in the truth × pairs not tied in the estimates)."""
+    apart = ordered + true_tied - tied - tied_in_both
+    if ordered == 0 or apart == 0:
+        return math.nan
+    tau = (2 * agree - (ordered - tied)) / math.sqrt(ordered) / math.sqrt(apart)
+    return max(-1.0, min(1.0, tau))
+
+
+def _too_fine(units: int, most: int) -> DataError:
+    return DataError(
+        "The scores' grid is too fine to bin pairs exactly in 64-bit integers.",
+        where="true_pairs",
+        got=f"units={units} with up to {most} answered items",
+        mend="round the scores to a coarser grid, for example to 1/10000",
+    )
+
+
+def _index_blocks(targets: IndexArray) -> Iterator[tuple[IndexArray, IndexArray]]:
+    """All pairs of `targets` in stored order (first < second), in blocks of whole rows."""
+    n = targets.size
+    rows = max(1, n if n * (n - 1) // 2 <= PAIRS_PER_BLOCK else PAIRS_PER_BLOCK // n)
+    for start in range(0, n, rows):
+        stop = min(n, start + rows)
+        first, second = np.nonzero(np.arange(start, stop)[:, None] < np.arange(start, n))
+        yield targets[first + start], targets[second + start]
+
+
+def _block(sums: IntArray, answered: IntArray, units: int, guard: int, first: IndexArray, second: IndexArray) -> PairBlock:
+    """Order, bin and sort the pairs (first, second)."""
+    na, nb = answered[first], answered[second]
+    cross = sums[first] * nb - sums[second] * na
+    scaled = np.abs(cross) * BINS_PER_UNIT
+    tied = scaled <= guard
+    # 201 bins fit a byte, and bytes are sorted in linear time.
+    bins = np.where(tied, 255, (scaled + guard) // (units * na * nb)).astype(np.uint8)
+    order = np.argsort(bins, kind="stable")[: bins.size - int(np.count_nonzero(tied))]
+    sizes = np.bincount(bins, minlength=256)[:N_BINS]
+    occupied = np.flatnonzero(sizes)
+    sizes = sizes[occupied].astype(np.int64)
+    upward = cross[order] > 0
+    one, other = first[order], second[order]
+    return PairBlock(
+        higher=np.where(upward, one, other),
+        lower=np.where(upward, other, one),
+        bins=occupied,
+        starts=np.cumsum(sizes) - sizes,
+        sizes=sizes,
+        tied_first=first[tied],
+        tied_second=second[tied],
+    )

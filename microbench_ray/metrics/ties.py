@@ -1,0 +1,66 @@
+"""The tie rule: what counts as agreeing, and out of how many pairs. The one place where it is applied."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from microbench_ray.errors import ConfigError
+from microbench_ray.metrics.counts import IntArray, PairCounts
+from microbench_ray.metrics.pairs import FloatArray
+
+TiePolicy = Literal["wrong", "half", "drop", "paper"]
+"""How pairs with tied estimates count: not agreeing (the paper's choice), half, or not at all.
+
+`paper` follows the paper's code: estimates are tied only when exactly equal, ties are wrong, and pairs tied on the
+full benchmark are counted in bin 0, where a zero difference counts as positive.
+"""
+
+TIE_POLICIES: tuple[TiePolicy, ...] = get_args(TiePolicy)
+
+
+def agreeing(counts: PairCounts, tie_policy: TiePolicy = "wrong") -> tuple[FloatArray, FloatArray]:
+    """Agreeing pairs and the pairs they are out of, under a tie policy.
+
+    Returns
+    -------
+    tuple of arrays
+        Both (..., n_bins) float64 holding whole numbers (halves under `half`), hence exact.
+
+    Raises
+    ------
+    ConfigError
+        An unknown policy.
+    """
+    agree, pairs = doubled(counts, tie_policy)
+    return agree / 2, pairs / 2
+
+
+def doubled(counts: PairCounts, tie_policy: TiePolicy) -> tuple[IntArray, IntArray]:
+    """Twice what `agreeing` returns, as (..., n_bins) int64: half an agreement is a whole number here."""
+    if tie_policy == "wrong":
+        return 2 * counts.n_agree, 2 * counts.n_pairs
+    if tie_policy == "half":
+        return 2 * counts.n_agree + counts.n_tied, 2 * counts.n_pairs
+    if tie_policy == "drop":
+        return 2 * counts.n_agree, 2 * (counts.n_pairs - counts.n_tied)
+    if tie_policy == "paper":
+        counts = counts.padded(max(1, counts.n_bins))
+        agree, pairs = 2 * (counts.n_agree + counts.n_tied_agree), 2 * counts.n_pairs
+        agree[..., 0] += 2 * counts.n_true_tied_up
+        pairs[..., 0] += 2 * counts.n_true_tied
+        return agree, pairs
+    raise ConfigError(
+        "Unknown tie policy.",
+        where="tie_policy",
+        got=repr(tie_policy),
+        mend=f"one of {', '.join(TIE_POLICIES)}",
+    )
+
+
+def mean_agreement(counts: PairCounts, tie_policy: TiePolicy = "wrong") -> float:
+    """Share of agreeing pairs over all bins, runs and pairs; NaN where there is no pair."""
+    agree, pairs = doubled(counts, tie_policy)
+    total = int(pairs.sum())
+    return int(agree.sum()) / total if total else float(np.nan)

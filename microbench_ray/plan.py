@@ -1,0 +1,369 @@
+"""From a grid to shards: everything is checked here, before any work.
+
+A cell is (benchmark, method, size, n_source, run); a shard is what one task computes: all cells that share a fit, for one run or,
+where the fit is light, for a block of runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from microbench_ray.data import Benchmark, match_models
+from microbench_ray.data.split import seen_counts
+from microbench_ray.errors import ConfigError, GridError
+from microbench_ray.methods import Fixed, Method
+from microbench_ray.schemas import SCHEMA_VERSION
+
+RUNS_PER_LIGHT_SHARD = 10
+LIGHT_FIT_SECONDS = 0.1
+SECONDS_PER_RUN = 0.002
+SECONDS_PER_CELL = 0.0004
+
+Unseen = Literal["half", "none"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is varied.
+
+    Attributes
+    ----------
+    sizes
+        Items selected, as counts.
+    fractions
+        Items selected, as fractions of a benchmark's items (or a subtask's, where they are apart); rounded to a count.
+    n_source
+        Numbers of source models; each draws the first of one random order of the models, so a larger one extends a smaller.
+    n_target
+        Target models per run. A configured group of targets takes all of its models instead.
+    runs
+        Random draws of everything.
+    subtasks
+        `together`, or `apart`: every subtask is a benchmark of its own.
+    unseen
+        `half`: the method sees one half of the items, the other half is kept from it; `none`: it sees all of them.
+    """
+
+    sizes: tuple[int, ...] = (10, 25, 50, 100, 250, 500)
+    fractions: tuple[float, ...] = ()
+    n_source: tuple[int, ...] = (100,)
+    n_target: int = 50
+    runs: int = 20
+    subtasks: Literal["together", "apart"] = "together"
+    unseen: Unseen = "half"
+
+    def __post_init__(self) -> None:
+        for key, values in (("sizes", self.sizes), ("fractions", self.fractions), ("n_source", self.n_source)):
+            if len(set(values)) < len(values):
+                raise ConfigError(f"A value stands twice in grid.{key}.", got=str(list(values)), mend="give every value once")
+        _require("grid.sizes", "whole numbers of at least 1", all(size >= 1 for size in self.sizes), self.sizes)
+        _require("grid.fractions", "in (0, 1]", all(0 < fraction <= 1 for fraction in self.fractions), self.fractions)
+        _require("grid.sizes", "not empty, unless grid.fractions is given", bool(self.sizes or self.fractions), self.sizes)
+        _require("grid.n_source", "whole numbers of at least 1", bool(self.n_source) and min(self.n_source) >= 1, self.n_source)
+        _require("grid.n_target", "at least 2", self.n_target >= 2, self.n_target)
+        _require("grid.runs", "at least 1", self.runs >= 1, self.runs)
+        _require("grid.subtasks", "together or apart", self.subtasks in ("together", "apart"), self.subtasks)
+        _require("grid.unseen", "half or none", self.unseen in ("half", "none"), self.unseen)
+
+    def sizes_of(self, n_items: int) -> tuple[tuple[int, float | None], ...]:
+        """The (count, fraction) pairs for a benchmark of so many items."""
+        counts: list[tuple[int, float | None]] = [(size, None) for size in self.sizes]
+        return (*counts, *((max(1, round(fraction * n_items)), fraction) for fraction in self.fractions))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Which models are targets: drawn at random in every run, or one fixed group given by names, expression or metadata."""
+
+    label: str = "random"
+    names: tuple[str, ...] | None = None
+    regex: str | None = None
+    where: str | None = None
+
+    def positions(self, benchmark: Benchmark) -> tuple[int, ...] | None:
+        """The group's positions among the benchmark's models; None where targets are drawn."""
+        if self.names is None and self.regex is None and self.where is None:
+            return None
+        names = None if self.names is None else list(self.names)
+        return tuple(int(i) for i in match_models(benchmark, names=names, regex=self.regex, where=self.where))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One task: all it needs, but for the matrices.
+
+    Attributes
+    ----------
+    benchmark, digest
+        Name and content of the benchmark.
+    subtask
+        The one subtask that is looked at; None for all of them together.
+    targets, n_target, group
+        Label of the target models, how many there are, and the positions of a fixed group (None: drawn in each run).
+    unseen, n_source, runs, sizes, methods
+        The cells: `sizes` are (count, fraction or None).
+    seed
+        The root seed.
+    keep_estimates
+        Whether every target's estimate is returned beside the counts.
+    model_resamples
+        Bootstrap draws over models, for a shard that has no runs; else 0.
+    """
+
+    benchmark: str
+    digest: str
+    subtask: str | None
+    targets: str
+    n_target: int
+    group: tuple[int, ...] | None
+    unseen: Unseen
+    n_source: int
+    runs: tuple[int, ...]
+    sizes: tuple[tuple[int, float | None], ...]
+    methods: tuple[Method, ...]
+    seed: int
+    keep_estimates: bool = False
+    model_resamples: int = 0
+
+    @property
+    def label(self) -> str:
+        """The value of `benchmark` in the tables."""
+        return self.benchmark if self.subtask is None else f"{self.benchmark}/{self.subtask}"
+
+    @property
+    def n_cells(self) -> int:
+        """Cells computed."""
+        return len(self.runs) * len(self.sizes) * len(self.methods)
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of everything that its numbers depend on."""
+        return _hash(self._identity() | {"runs": self.runs})
+
+    @cached_property
+    def partition(self) -> str:
+        """Equal for shards that differ only in runs: together they hold whole groups of cells."""
+        return _hash(self._identity())
+
+    def _identity(self) -> dict[str, object]:
+        parts = {key: value for key, value in self.__dict__.items() if key in self.__dataclass_fields__ and key != "runs"}
+        return parts | {"methods": [method.identity() for method in self.methods], "schema": SCHEMA_VERSION}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The shards of a sweep, in the order of their keys, and what they will take."""
+
+    shards: tuple[Shard, ...]
+    seconds: float
+    input_bytes: int
+    worker_bytes: int
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of all shards."""
+        return sum(shard.n_cells for shard in self.shards)
+
+
+def plan_sweep(
+    benchmarks: Sequence[Benchmark],
+    methods: Sequence[Method],
+    grid: Grid,
+    targets: Targets,
+    *,
+    seed: int = 0,
+    keep_estimates: bool = False,
+    model_resamples: int = 1000,
+    sizes_apart: bool = False,
+) -> Plan:
+    """Divide a grid into shards.
+
+    Parameters
+    ----------
+    benchmarks, methods, grid, targets
+        What to sweep.
+    seed
+        The root seed.
+    keep_estimates
+        Whether to keep every target's estimate.
+    model_resamples
+        Bootstrap draws over models for `fixed` lists.
+    sizes_apart
+        One size per shard: more and smaller tasks; the numbers stay the same.
+
+    Raises
+    ------
+    GridError
+        A size over the seen items, too few models, two methods or benchmarks of one name.
+    """
+    _unique("benchmark name", [benchmark.name for benchmark in benchmarks])
+    _unique("method label", [method.label for method in methods])
+    fixed = [method for method in methods if isinstance(method.selector, Fixed)]
+    drawn = [method for method in methods if not isinstance(method.selector, Fixed)]
+    shards: list[Shard] = []
+    seconds = 0.0
+    worker_bytes = 0
+    for benchmark in benchmarks:
+        group = targets.positions(benchmark)
+        for method in fixed:
+            shards.append(_fixed_shard(benchmark, method, targets.label, group, seed, keep_estimates, model_resamples))
+            seconds += 1e-8 * model_resamples * shards[-1].n_target ** 2
+        if not drawn:
+            continue
+        check_models(benchmark, grid, group)
+        for subtask in benchmark.subtask_names if grid.subtasks == "apart" else [None]:
+            codes = benchmark.subtask_codes
+            if subtask is not None:
+                codes = codes[codes == benchmark.subtask_names.index(subtask)]
+            n_seen = count_seen(codes, grid.unseen)
+            sizes = grid.sizes_of(len(codes))
+            check_sizes(benchmark.name if subtask is None else f"{benchmark.name}/{subtask}", sizes, n_seen)
+            for n_source in grid.n_source:
+                for shared in by_fit(drawn):
+                    fit_seconds = shared[0].selector.fit_seconds(n_source, n_seen)
+                    cells = len(shared) * len(sizes)
+                    seconds += grid.runs * (SECONDS_PER_RUN + fit_seconds + SECONDS_PER_CELL * cells)
+                    if shared[0].selector.signal is not None:
+                        worker_bytes = max(worker_bytes, 12 * n_source * n_seen)
+                    block = RUNS_PER_LIGHT_SHARD if fit_seconds <= LIGHT_FIT_SECONDS else 1
+                    shards.extend(
+                        Shard(
+                            benchmark=benchmark.name,
+                            digest=benchmark.digest,
+                            subtask=subtask,
+                            targets=targets.label,
+                            n_target=grid.n_target if group is None else len(group),
+                            group=group,
+                            unseen=grid.unseen,
+                            n_source=n_source,
+                            runs=tuple(range(start, min(start + block, grid.runs))),
+                            sizes=some_sizes,
+                            methods=shared,
+                            seed=seed,
+                            keep_estimates=keep_estimates,
+                        )
+                        for some_sizes in ([(size,) for size in sizes] if sizes_apart else [sizes])
+                        for start in range(0, grid.runs, block)
+                    )
+    input_bytes = sum(benchmark.nbytes for benchmark in benchmarks)
+    return Plan(tuple(shards), seconds, input_bytes, worker_bytes)
+
+
+def by_fit(methods: Iterable[Method]) -> list[tuple[Method, ...]]:
+    """Group methods that share a fit, keeping their order."""
+    order: dict[tuple[str, str], int] = {}
+    keyed = []
+    for method in methods:
+        key = (method.selector.fit_key, str(method.selector.signal))
+        keyed.append((order.setdefault(key, len(order)), method))
+    keyed.sort(key=lambda pair: pair[0])
+    return [tuple(method for _, method in pairs) for _, pairs in groupby(keyed, key=lambda pair: pair[0])]
+
+
+def count_seen(subtask_codes: np.ndarray, unseen: Unseen) -> int:
+    """How many items the method sees."""
+    return len(subtask_codes) if unseen == "none" else int(seen_counts(np.bincount(subtask_codes)).sum())
+
+
+def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: int) -> None:
+    """Raise GridError where a size is over the seen items, or two sizes are one."""
+    counts = [count for count, _ in sizes]
+    too_large = [count for count in counts if count > n_seen]
+    if too_large:
+        fitting = [count for count in counts if count <= n_seen]
+        raise GridError(
+            f"size {too_large[0]} > {n_seen} seen items of '{label}'.",
+            where="grid.sizes" if sizes[counts.index(too_large[0])][1] is None else "grid.fractions",
+            got=str([count if fraction is None else fraction for count, fraction in sizes]),
+            mend=f"use grid.sizes={fitting}".replace(" ", "")[:200] if fitting else f"use sizes of at most {n_seen}",
+        )
+    if len(set(counts)) < len(counts):
+        raise GridError(
+            f"Two of the sizes come to the same number of items of '{label}'.",
+            where="grid.sizes and grid.fractions",
+            got=str(counts),
+            mend="leave one of them out",
+        )
+
+
+def check_models(benchmark: Benchmark, grid: Grid, group: tuple[int, ...] | None) -> None:
+    """Raise GridError where there are too few models for the targets and sources asked for."""
+    n_target = grid.n_target if group is None else len(group)
+    most = max(grid.n_source)
+    if n_target < 2:
+        raise GridError(
+            f"A group of {n_target} target models has no pair.", where="targets", mend="choose a group of at least 2 models"
+        )
+    if n_target + most > benchmark.n_models:
+        room = benchmark.n_models - n_target
+        raise GridError(
+            f"{n_target} target and {most} source models > {benchmark.n_models} models of '{benchmark.name}'.",
+            where="grid.n_source, grid.n_target",
+            got=f"n_source {list(grid.n_source)}, n_target {n_target}",
+            mend=f"use n_source of at most {room}"
+            if room >= 1
+            else f"use n_target under {benchmark.n_models}, and fewer sources",
+        )
+
+
+def _fixed_shard(
+    benchmark: Benchmark,
+    method: Method,
+    label: str,
+    group: tuple[int, ...] | None,
+    seed: int,
+    keep_estimates: bool,
+    model_resamples: int,
+) -> Shard:
+    selector = method.selector
+    assert isinstance(selector, Fixed)
+    selector.positions(list(benchmark.item_ids))
+    pool = range(benchmark.n_models) if group is None else group
+    built_from = set(match_models(benchmark, names=list(selector.built_from))) if selector.built_from else set()
+    audited = tuple(model for model in pool if model not in built_from)
+    if len(audited) < 2:
+        raise GridError(
+            f"fixed: {len(audited)} target models are left to audit '{method.label}' on.",
+            where="built_from, targets",
+            mend="leave at least 2 models that the list was not built from",
+        )
+    return Shard(
+        benchmark=benchmark.name,
+        digest=benchmark.digest,
+        subtask=None,
+        targets="all" if group is None else label,
+        n_target=len(audited),
+        group=audited,
+        unseen="none",
+        n_source=0,
+        runs=(0,),
+        sizes=((len(selector.items), None),),
+        methods=(method,),
+        seed=seed,
+        keep_estimates=keep_estimates,
+        model_resamples=model_resamples,
+    )
+
+
+def _require(key: str, must: str, holds: bool, got: object) -> None:
+    if not holds:
+        raise ConfigError(f"{key} must be {must}.", got=str(list(got) if isinstance(got, tuple) else got))
+
+
+def _unique(kind: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise GridError(f"Two have the same {kind}.", got=", ".join(twice), mend="give one of them another label or name")
+
+
+def _hash(parts: dict[str, object]) -> str:
+    text = json.dumps(parts, sort_keys=True, allow_nan=False)
+    return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,108 @@
+"""Merging, trimming and validating PairCounts, and `pair_counts` for notebooks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microbench_ray.errors import DataError
+from microbench_ray.metrics import N_BINS, PairCounts, count_pairs, pair_counts, true_pairs
+
+
+@st.composite
+def some_counts(draw, n_bins: int | None = None):
+    bins = n_bins or draw(st.integers(1, 6))
+    values = [np.array(draw(st.lists(st.integers(0, 9), min_size=bins, max_size=bins)), np.int64) for _ in range(4)]
+    return PairCounts(*values, np.asarray(draw(st.integers(0, 9))), np.asarray(draw(st.integers(0, 9))))
+
+
+@given(some_counts(), some_counts(), some_counts())
+@settings(max_examples=100, deadline=None)
+def test_merge_laws(a, b, c):
+    assert (a + b).equals(b + a)
+    assert ((a + b) + c).equals(a + (b + c))
+    assert (a + PairCounts.zeros(n_bins=1)).equals(a)
+    assert PairCounts.stack([a, b, c]).total().equals(a + b + c)
+    assert (a + b).n_bins == max(a.n_bins, b.n_bins)
+
+
+@given(some_counts())
+@settings(max_examples=50, deadline=None)
+def test_trimming_keeps_every_pair_and_padding_undoes_it(a):
+    trimmed = a.trimmed()
+    assert trimmed.n_pairs.sum() == a.n_pairs.sum()
+    assert trimmed.n_bins == 1 or trimmed.n_pairs[-1] > 0
+    if not any(getattr(a, name)[trimmed.n_bins :].any() for name in ("n_agree", "n_tied", "n_tied_agree")):
+        assert trimmed.padded(a.n_bins).equals(a)
+
+
+def test_shapes():
+    counts = PairCounts.zeros((3, 2))
+    assert counts.n_pairs.shape == (3, 2, N_BINS)
+    assert counts.n_true_tied.shape == (3, 2)
+    assert counts[0].n_pairs.shape == (2, N_BINS)
+    assert counts[:, 1].n_true_tied.shape == (3,)
+    assert counts.total().n_pairs.shape == (N_BINS,)
+    assert counts.trimmed().n_bins == 1
+    with pytest.raises(DataError, match="drop bins"):
+        counts.padded(5)
+    with pytest.raises(DataError, match="no pair counts"):
+        PairCounts.stack([])
+
+
+def test_fields_that_do_not_fit_are_refused():
+    good = [np.zeros(3, np.int64)] * 4 + [np.asarray(0)] * 2
+    PairCounts(*good)
+    for position, bad in ((1, np.zeros(2, np.int64)), (2, np.zeros(3, np.int32)), (4, np.zeros(3, np.int64))):
+        fields = list(good)
+        fields[position] = bad
+        with pytest.raises(DataError, match="Pair counts are int64"):
+            PairCounts(*fields)
+
+
+@given(st.integers(1, 300), st.data())
+@settings(max_examples=100, deadline=None)
+def test_pair_counts_binned_from_accuracies_are_those_from_counts(n_items, data):
+    right = np.array(data.draw(st.lists(st.integers(0, n_items), min_size=2, max_size=8)))
+    estimates = np.linspace(0, 1, right.size)
+    expected = count_pairs(true_pairs(right, np.full(right.size, n_items)), estimates)
+    assert pair_counts(right / n_items, estimates, n_items).equals(expected)
+    # Without the number of items, floats are binned with a guard: the same for this few items.
+    assert pair_counts(right / n_items, estimates).equals(expected)
+
+
+def test_runs_graded_scores_and_missing_answers():
+    # Scores in {0, .5, 1}: 2.5 of 4 and 3 of 5 differ by .025 (bin 5); the third model answered nothing.
+    truth = [[2.5 / 4, 3 / 5, math.nan], [0.5, 0.5, 1.0]]
+    items = [[4, 5, 7], [2, 2, 2]]
+    counts = pair_counts(truth, [[0.9, 0.1, 0.5], [0.2, 0.1, 0.3]], items, units=2)
+    assert counts.n_pairs.shape == (2, N_BINS)
+    assert np.flatnonzero(counts.n_agree[0]).tolist() == [5]
+    assert counts.n_pairs[1, 100] == counts.n_agree[1, 100] == 2
+    assert counts.n_true_tied.tolist() == [0, 1]
+    assert counts.n_true_tied_up.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("truth", "estimates", "n_items", "units", "message"),
+    [
+        ([0.5], [0.5, 0.5], 4, 1, "of one shape"),
+        ([[[0.5]]], [[[0.5]]], 4, 1, "of one shape"),
+        ([50.0, 25.0], [0.5, 0.5], 4, 1, "fractions"),
+        ([0.5, -0.1], [0.5, 0.5], None, 1, "fractions"),
+        ([0.5, 0.5], [0.5, math.inf], 4, 1, "finite"),
+        ([0.5, 0.3], [0.5, 0.5], 4, 1, "whole numbers of score units"),
+        ([0.5, 0.625], [0.5, 0.5], 4, 1, "whole numbers of score units"),
+        ([0.5, 0.5], [0.5, 0.5], 0, 1, "positive whole number"),
+        ([0.5, 0.5], [0.5, 0.5], 4.0, 1, "positive whole number"),
+        ([0.5, 0.5], [0.5, 0.5], [4, 4, 4], 1, "positive whole number"),
+        ([0.5, 0.5], [0.5, 0.5], None, 2, "number of items"),
+    ],
+)
+def test_bad_tables_are_refused(truth, estimates, n_items, units, message):
+    with pytest.raises(DataError, match=message):
+        pair_counts(truth, estimates, n_items, units=units)
