@@ -1,1 +1,136 @@
-def entry_point() -> None: ...
+"""`microbench JOB key=value …`, the same as `python jobs/JOB.py key=value …`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+
+from microbench_ray.errors import ConfigError, MicrobenchError
+
+DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 1, 2, 130
+
+USAGE = """\
+microbench JOB [key=value …]
+
+  microbench sweep             agreement and MDAD of micro-benchmarking methods, from score tables
+  microbench reduce out=DIR    new tables from a finished sweep: other thresholds, tie policy or intervals
+
+  --cfg              print the configuration and do nothing
+  --config-dir DIR   a folder of your own with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
+  --version, --help
+
+  microbench sweep benchmark=scores benchmark.path=FILE methods=[random,stratified_confidence] \\
+      grid.sizes=[10,25,50] grid.n_source=[300] grid.n_target=50 grid.runs=50 seed=0 engine=local out=DIR
+  microbench sweep plan_only=true
+  microbench reduce out=DIR thresholds=[.7,.8,.9] tie_policy=half ci=pairs
+
+Exit codes: 0 all cells done, 1 bad input or configuration, 2 some shards failed (see failures.parquet)."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a job; returns the exit code. What is wrong with the input is one message on standard error."""
+    try:
+        return _main(list(arguments))
+    except MicrobenchError as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. What is done is kept: the same command goes on from here.\n")
+        return INTERRUPTED
+
+
+def entry_point() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _main(arguments: list[str]) -> int:
+    from microbench_ray.config import JOBS, Composer  # slower to import than --help should take
+
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        sys.stdout.write(USAGE + "\n")
+        return DONE if arguments else BAD_INPUT
+    if "--version" in arguments:
+        from importlib.metadata import version
+
+        sys.stdout.write(version("microbench-ray") + "\n")
+        return DONE
+    job, *rest = arguments
+    if job not in JOBS:
+        raise ConfigError("Unknown job.", got=job, mend=f"valid: {', '.join(JOBS)}; see microbench --help")
+    show = "--cfg" in rest
+    rest = [each for each in rest if each != "--cfg"]
+    config_dir = _option(rest, "--config-dir")
+    for each in rest:
+        if each.startswith("-"):
+            raise ConfigError("Unknown option.", got=each, mend="see microbench --help")
+    composer = Composer(job, rest, None if config_dir is None else Path(config_dir))
+    if show:
+        sys.stdout.write(composer.text())
+        return DONE
+    return _sweep(composer) if job == "sweep" else _reduce(composer)
+
+
+def _sweep(composer: Any) -> int:
+    from microbench_ray.driver import run_sweep
+    from microbench_ray.report import plan_text
+
+    conf, sweep = composer.sweep()
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    for benchmark in sweep.benchmarks:
+        for note in benchmark.notes:
+            console.print(f"{benchmark.name}: {note}")
+    plan = sweep.plan()
+    console.print(plan_text(plan, sweep.engine.description, sweep.out))
+    if conf.plan_only:
+        return DONE
+    outcome = run_sweep(sweep, plan, console.print)
+    show_results(console, outcome.tables, sweep.out, figures=conf.figures)
+    console.print(
+        f"{outcome.computed:,} cells computed in {outcome.seconds['compute']:.1f} s, "
+        f"{outcome.reused:,} reused; reduced in {outcome.seconds['reduce']:.1f} s"
+    )
+    if outcome.failed:
+        first = outcome.tables["failures"].column("error")[0].as_py()
+        sys.stderr.write(f"{outcome.failed:,} cells failed; the first: {first}\n  see {sweep.out / 'failures.parquet'}\n")
+        return SOME_FAILED
+    return DONE
+
+
+def _reduce(composer: Any) -> int:
+    from microbench_ray.driver import run_reduce
+
+    conf = composer.reduce()
+    tables = run_reduce(Path(conf.out), conf.rules())
+    show_results(Console(soft_wrap=True, highlight=False, markup=False), tables, Path(conf.out), figures=conf.figures)
+    return SOME_FAILED if len(tables["failures"]) else DONE
+
+
+def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path, *, figures: bool) -> None:
+    """Print the MDADs, draw the figures, and say where everything is."""
+    from microbench_ray.report import draw_figures, mdad_tables
+
+    for table in mdad_tables(tables["mdad"]):
+        console.print(table, soft_wrap=False)
+    drawn = draw_figures(tables["agreement"], tables["mdad"], out / "figures") if figures else []
+    console.print(f"Tables: {out}/agreement.parquet, mdad.parquet, summary.parquet")
+    for path in drawn:
+        console.print(f"Figure: {path}")
+
+
+def _option(arguments: list[str], name: str) -> str | None:
+    """Take `name VALUE` or `name=VALUE` out of the arguments."""
+    for place, each in enumerate(arguments):
+        if each == name:
+            if place + 1 == len(arguments):
+                raise ConfigError(f"{name} needs a value.")
+            del arguments[place]
+            return arguments.pop(place)
+        if each.startswith(name + "="):
+            return arguments.pop(place).split("=", 1)[1]
+    return None

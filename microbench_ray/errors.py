@@ -44,3 +44,7 @@ class GridError(MicrobenchError):
 
 class StoreError(MicrobenchError):
     """An output folder that cannot be written, or that holds another sweep's results."""
+
+
+class EngineError(MicrobenchError):
+    """The engine could not be started."""

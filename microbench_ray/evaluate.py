@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,6 @@ from microbench_ray.plan import Shard
 from microbench_ray.tables import rows_table
 
 Positions = NDArray[np.intp]
-Real = TypeVar("Real", np.float32, np.float64)
 
 
 class Draw(NamedTuple):
@@ -88,15 +87,13 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
     return tables
 
 
-def estimate_run(
-    shard: Shard, benchmark: Benchmark, draw: Draw, run: int
-) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
+def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
     """Every cell's key and its estimates, (n_target,), of one run."""
     fits: dict[tuple[str, Signal | None], tuple[SeenItems, Any]] = {}
     for method in shard.methods:
         selector, estimator = method.selector, method.estimator
-        selector_signal = signal_used(benchmark, selector.signal)
-        estimator_signal = signal_used(benchmark, estimator.signal)
+        selector_signal = None if selector.signal is None else signal_used(benchmark, selector.signal)
+        estimator_signal: Signal = signal_used(benchmark, estimator.signal)
         shared = (selector.fit_key, selector_signal)
         if shared not in fits:
             seen = seen_items(benchmark, draw, selector_signal)
@@ -170,14 +167,14 @@ def seen_items(benchmark: Benchmark, draw: Draw, signal: Signal | None) -> SeenI
 
 
 def responses_to(
-    benchmark: Benchmark, models: Positions, items: Positions, signal: Signal, dtype: type[Real] = np.float64
-) -> NDArray[Real]:
+    benchmark: Benchmark, models: Positions, items: Positions, signal: Signal, dtype: type[np.floating[Any]] = np.float64
+) -> NDArray[Any]:
     """(n_models, n_items) responses in [0, 1], NaN where missing: scores, or confidences in the correct answer."""
     if signal == "confidence":
         assert benchmark.confidence is not None
         return _block(benchmark.confidence, models, items).astype(dtype, copy=False)
     scores = _block(benchmark.scores, models, items)
-    responses = np.divide(scores, benchmark.units, dtype=dtype)
+    responses: NDArray[Any] = np.divide(scores, benchmark.units, dtype=dtype)
     if benchmark.has_missing:
         responses[scores == benchmark.missing] = np.nan
     return responses
@@ -188,7 +185,7 @@ def _block(matrix: NDArray[Any], models: Positions, items: Positions) -> NDArray
     return matrix[models][:, items] if 8 * len(items) > matrix.shape[1] else matrix[models[:, None], items]
 
 
-def signal_used(benchmark: Benchmark, wanted: Signal | None) -> Signal | None:
+def signal_used(benchmark: Benchmark, wanted: Signal) -> Signal:
     """The wanted signal, or correctness where a benchmark has no confidences."""
     return "correctness" if wanted == "confidence" and benchmark.confidence is None else wanted
 

@@ -308,9 +308,7 @@ def check_models(benchmark: Benchmark, grid: Grid, group: tuple[int, ...] | None
             f"{n_target} target and {most} source models > {benchmark.n_models} models of '{benchmark.name}'.",
             where="grid.n_source, grid.n_target",
             got=f"n_source {list(grid.n_source)}, n_target {n_target}",
-            mend=f"use n_source of at most {room}"
-            if room >= 1
-            else f"use n_target under {benchmark.n_models}, and fewer sources",
+            mend=f"use n_source of at most {room}" if room >= 1 else f"use n_target under {benchmark.n_models}, and fewer sources",
         )
 
 

@@ -48,9 +48,7 @@ _PAIR_COUNTS = [
     _counts("n_tied", "of these, with estimates within 1e-12"),
     _counts("n_tied_agree", "of n_tied, not exactly equal and ordered as by the truth (counted by tie_policy=paper)"),
     _field("n_true_tied", pa.int64(), "pairs of targets with equal true accuracies"),
-    _field(
-        "n_true_tied_up", pa.int64(), "of these, the former of the two has the higher estimate (counted by tie_policy=paper)"
-    ),
+    _field("n_true_tied_up", pa.int64(), "of these, the former of the two has the higher estimate (counted by tie_policy=paper)"),
 ]
 
 SCHEMAS: dict[str, pa.Schema] = {
@@ -61,9 +59,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _SPLIT,
             *_PAIR_COUNTS,
             _field("mean_abs_error", pa.float64(), f"mean over targets of |estimate - truth|, {_ACCURACY}", nullable=True),
-            _field(
-                "kendall_tau", pa.float64(), "tau-b of estimates and truth; null where one of them is constant", nullable=True
-            ),
+            _field("kendall_tau", pa.float64(), "tau-b of estimates and truth; null where one of them is constant", nullable=True),
             _field("signal", pa.string(), "what was read: by the selector / by the estimator; - is nothing"),
         ]
     ),

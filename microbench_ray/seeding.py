@@ -56,9 +56,7 @@ def fit_stream(root_seed: int, fit_kind: str, benchmark: str, n_source: int, run
     return stream(root_seed, "fit", fit_kind, benchmark, n_source, run)
 
 
-def select_stream(
-    root_seed: int, benchmark: str, method: str, n_source: int, run: int, size: int | None
-) -> np.random.Generator:
+def select_stream(root_seed: int, benchmark: str, method: str, n_source: int, run: int, size: int | None) -> np.random.Generator:
     """For the choice of items of a cell; `size` is None for a selector whose sizes nest."""
     key: tuple[Key, ...] = ("select", benchmark, method, n_source, run)
     return stream(root_seed, *key) if size is None else stream(root_seed, *key, size)

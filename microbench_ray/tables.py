@@ -37,9 +37,7 @@ def count_columns(counts: PairCounts) -> dict[str, pa.Array]:
 def counts_of(table: pa.Table) -> PairCounts:
     """The counts of a table's rows, in its order: the inverse of `count_columns`."""
     lists = {name: table.column(name).combine_chunks() for name in BINNED}
-    n_bins = max(
-        [1, *(int(np.max(column.value_lengths().to_numpy(zero_copy_only=False), initial=0)) for column in lists.values())]
-    )
+    n_bins = max([1, *(int(np.max(column.value_lengths().to_numpy(zero_copy_only=False), initial=0)) for column in lists.values())])
     scalars = [table.column(name).to_numpy().astype(np.int64, copy=False) for name in SCALAR]
     return PairCounts(*(_dense(column, n_bins) for column in lists.values()), *scalars)
 

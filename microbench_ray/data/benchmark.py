@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,6 +17,9 @@ from microbench_ray.data.digest import content_digest, plain_values
 from microbench_ray.data.grid import Rows, missing_value
 from microbench_ray.data.ipc import open_tables, save_tables
 from microbench_ray.data.metadata import RESERVED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_MISSING = 0.1
 """Share of missing responses above which a model is dropped, unless told otherwise."""
@@ -236,6 +238,8 @@ class Benchmark:
     @cached_property
     def metadata(self) -> pd.DataFrame:
         """Metadata by model_id (n_models rows), in pandas' nullable types: unknown is `pd.NA`, not false or 0."""
+        import pandas as pd  # slow to import, and workers do without
+
         nullable = {
             pa.bool_(): pd.BooleanDtype(),
             pa.float64(): pd.Float64Dtype(),

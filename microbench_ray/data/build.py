@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,6 +14,9 @@ from microbench_ray.data.metadata import RESERVED, align_metadata
 from microbench_ray.data.naming import check_ids, check_texts
 from microbench_ray.data.thinning import Kept, survey, thin
 from microbench_ray.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ONLY_SUBTASK = "all"
 """Name of the one subtask of a benchmark that has none."""
@@ -70,9 +72,7 @@ def build_tables(
     absent = missing_value(matrix.dtype) if found.n_missing else None
     if answers is not None:
         if label_array is None:
-            raise DataError(
-                "Every answer's confidence is of use only with the labels.", where="answers", mend="give labels too"
-            )
+            raise DataError("Every answer's confidence is of use only with the labels.", where="answers", mend="give labels too")
         _check_shape("answers", answers, shape)
         options = _probabilities("answers", answers, kept, matrix, absent, models, items)
         label_array_kept = label_array[kept.items]

@@ -6,9 +6,11 @@ import ast
 import operator
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
@@ -101,6 +103,8 @@ def _value(node: ast.expr, frame: pd.DataFrame) -> Any:
 
 def _compare(left: Any, operation: ast.cmpop, right: Any) -> pd.Series:
     """Compare a column with a value or a column; unknown (NA) where either is."""
+    import pandas as pd  # slow to import, and workers do without
+
     if isinstance(operation, ast.In | ast.NotIn):
         if not (isinstance(left, pd.Series) and isinstance(right, list)):
             raise TypeError("`in` takes a column on its left and a list of values on its right")
@@ -119,6 +123,8 @@ def _compare(left: Any, operation: ast.cmpop, right: Any) -> pd.Series:
 
 
 def _truth(value: Any) -> pd.Series:
+    import pandas as pd  # slow to import, and workers do without
+
     if not (isinstance(value, pd.Series) and pd.api.types.is_bool_dtype(value.dtype)):
         raise TypeError("this is neither true nor false: compare it with a value")
     return value.astype("boolean")

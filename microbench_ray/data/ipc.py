@@ -114,9 +114,7 @@ def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     facts: dict[str, Any] = json.loads(head) if head else {}
     if facts.get("version") != FORMAT_VERSION:
         got = f"format version {facts['version']}" if facts else "an Arrow file of something else"
-        raise DataError(
-            f"The file is no benchmark of format version {FORMAT_VERSION}.", where=str(path), got=got, mend=_REWRITE
-        )
+        raise DataError(f"The file is no benchmark of format version {FORMAT_VERSION}.", where=str(path), got=got, mend=_REWRITE)
     return table, facts
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from microbench_ray.data.naming import first_few
 from microbench_ray.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESERVED = ("model_id", "score", "confidence", "answers")
 """Columns of `Benchmark.models` that are no metadata."""
@@ -85,9 +89,7 @@ def canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         target = pa.timestamp("us")
     if target is None:
-        raise DataError(
-            "A metadata column must hold texts, numbers, booleans or dates.", where=f"column {name!r}", got=str(kind)
-        )
+        raise DataError("A metadata column must hold texts, numbers, booleans or dates.", where=f"column {name!r}", got=str(kind))
     try:
         column = column.cast(target, safe=False)
     except pa.ArrowInvalid as error:
@@ -100,6 +102,7 @@ def canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _as_table(metadata: pd.DataFrame | pa.Table) -> pa.Table:
+
     if isinstance(metadata, pa.Table):
         table = metadata
     else:

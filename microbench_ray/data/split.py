@@ -14,7 +14,8 @@ def seen_counts(subtask_sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     odd = subtask_sizes % 2 == 1
     extra = odd & (np.cumsum(odd) % 2 == 1)
-    return subtask_sizes // 2 + extra
+    counts: NDArray[np.int64] = subtask_sizes // 2 + extra
+    return counts
 
 
 def draw_halves(subtask_codes: NDArray[np.int32], rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from microbench_ray.data.benchmark import Benchmark
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FAMILIES = ("aurora", "basalt", "cedar", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")
 SIZES = (0.5, 1.0, 1.5, 3.0, 4.0, 7.0, 8.0, 9.0, 12.0, 14.0, 27.0, 32.0, 70.0)
@@ -17,9 +19,7 @@ CHANCE = 0.2
 """Share of an item's logistic curve that is guessing: a little under one in four choices."""
 
 
-def synthetic(
-    name: str = "synthetic", n_models: int = 200, n_items: int = 2000, n_subtasks: int = 12, seed: int = 0
-) -> Benchmark:
+def synthetic(name: str = "synthetic", n_models: int = 200, n_items: int = 2000, n_subtasks: int = 12, seed: int = 0) -> Benchmark:
     """Draw a leaderboard from a two-parameter logistic world with guessing.
 
     The world is invented: nothing about real models or benchmarks follows from it. It is for demonstrations and tests.
@@ -72,13 +72,13 @@ def synthetic(
     starts = np.flatnonzero(np.r_[True, subtask[1:] != subtask[:-1]])
     item_ids = [f"{label}/{k - starts[s]:04d}" for k, (label, s) in enumerate(zip(subtasks, subtask, strict=True))]
     model_ids = [str(model) for model in metadata.index]
-    return Benchmark.from_arrays(
-        name, correct, item_ids, model_ids, subtasks=subtasks, confidence=confidence, metadata=metadata
-    )
+    return Benchmark.from_arrays(name, correct, item_ids, model_ids, subtasks=subtasks, confidence=confidence, metadata=metadata)
 
 
 def _draw_models(rng: np.random.Generator, n_models: int) -> pd.DataFrame:
     """Models with unique ids (index), their metadata, and `ability` on the scale of the items' difficulty."""
+    import pandas as pd  # slow to import, and workers do without
+
     family_ability = rng.normal(0, 0.35, len(FAMILIES))
     rows: list[dict[str, Any]] = []
     versions: dict[str, int] = {}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from microbench_ray.data.benchmark import Benchmark
 from microbench_ray.data.expression import NotAllowed, UnknownColumn, evaluate
 from microbench_ray.data.naming import first_few
 from microbench_ray.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _EXAMPLE = "'instruct and 7e9 <= params <= 9e9'"
 

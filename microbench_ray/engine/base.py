@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +38,6 @@ class Engine(Protocol):
         """For the manifest and the terminal, such as `local Ray, 2 workers`."""
         ...
 
-    def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Iterator[tuple[Shard, Result]]:
+    def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield every shard once with its tables or its failure, in any order. Closing the iterator stops the work."""
         ...

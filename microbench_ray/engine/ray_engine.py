@@ -6,15 +6,17 @@ window of shards is under way at a time. A lost worker's shard is retried by Ray
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from microbench_ray.data import Benchmark
 from microbench_ray.engine.base import Failure, Result
 from microbench_ray.engine.serial import compute
-from microbench_ray.errors import ConfigError
+from microbench_ray.errors import ConfigError, EngineError
 from microbench_ray.plan import Shard
 
 SHARDS_PER_CPU = 4
@@ -23,7 +25,7 @@ OBJECT_STORE_SLACK = 256 * 2**20
 
 @dataclass(frozen=True)
 class LocalRayEngine:
-    """Starts Ray on this machine, for as long as the shards take.
+    """Starts Ray on this machine, for as long as the shards take; one that this process has started already is used as it is.
 
     Parameters
     ----------
@@ -38,9 +40,7 @@ class LocalRayEngine:
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
-            raise ConfigError(
-                "engine.workers must be at least 1.", got=str(self.workers), mend="leave it null for one per core"
-            )
+            raise ConfigError("engine.workers must be at least 1.", got=str(self.workers), mend="leave it null for one per core")
 
     @property
     def n_workers(self) -> int:
@@ -52,33 +52,46 @@ class LocalRayEngine:
         """Names the engine and its workers."""
         return f"local Ray, {self.n_workers} worker{'s' if self.n_workers > 1 else ''}"
 
-    def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Iterator[tuple[Shard, Result]]:
+    def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield shards as they are done."""
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray  # starting is slow: only when there is work, and after the lines above
+        if "ray" not in sys.modules:  # it reads them when it is imported
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray  # slow: only when there is work
 
-        needed = sum(benchmark.nbytes for benchmark in benchmarks.values())
-        ray.init(
-            address="local",
-            num_cpus=self.n_workers,
-            object_store_memory=2 * needed + OBJECT_STORE_SLACK,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            configure_logging=False,
-        )
+        running = ray.is_initialized()  # in a notebook or a test session
+        if not running:
+            self._start(ray, sum(benchmark.nbytes for benchmark in benchmarks.values()))
         try:
             task = ray.remote(num_cpus=1, max_retries=self.max_retries)(compute)
             references = {name: ray.put(benchmark) for name, benchmark in benchmarks.items()}
             yield from windowed(ray, task, references, shards, SHARDS_PER_CPU * self.n_workers)
         finally:
-            ray.shutdown()
+            if not running:
+                ray.shutdown()
+
+    def _start(self, ray: Any, input_bytes: int) -> None:
+        try:
+            ray.init(
+                address="local",
+                num_cpus=self.n_workers,
+                object_store_memory=2 * input_bytes + OBJECT_STORE_SLACK,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+            )
+        except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+            raise EngineError(
+                "Ray did not start on this machine.",
+                got=f"{type(error).__name__}: {error}".splitlines()[0],
+                mend="engine=serial computes without Ray; `ray stop` may help where an old one is in the way",
+            ) from error
 
 
 def windowed(
     ray: Any, task: Any, references: Mapping[str, Any], shards: Sequence[Shard], window: int
-) -> Iterator[tuple[Shard, Result]]:
+) -> Generator[tuple[Shard, Result], None, None]:
     """Keep at most `window` shards under way, and yield each as it is done."""
     waiting = iter(shards)
     under_way: dict[Any, Shard] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 from threadpoolctl import threadpool_limits
 
@@ -17,7 +17,7 @@ class SerialEngine:
 
     description = "serial, in this process"
 
-    def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Iterator[tuple[Shard, Result]]:
+    def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield the shards in their order."""
         for shard in shards:
             yield shard, compute(shard, benchmarks[shard.benchmark])

@@ -52,8 +52,9 @@ def by_runs(agree: IntArray, pairs: IntArray, level: float) -> Interval:
     n and Student's t with (runs in the bin − 1) degrees of freedom for the normal quantile, as Korn and Graubard (1998)
     do for Clopper and Pearson's. It lies within [0, 1], holds p and never has zero width.
 
-    Where runs do not tell v (all pairs agree or none does, a single run, or no spread between runs), n_eff falls back
-    to the number of runs that have a pair in the bin: as if each run's pairs were one; with a single run, to its pairs.
+    Where a bin does not tell v (all its pairs agree, or none does, or there is no spread between runs), it borrows the design
+    effect n / n_eff of the bins that do, averaged by their pairs; n_eff is at least the number of runs with a pair there, as if
+    each run's pairs were one. Where no bin tells it, n_eff is that number; with a single run, its pairs.
 
     Parameters
     ----------
@@ -72,7 +73,8 @@ def by_runs(agree: IntArray, pairs: IntArray, level: float) -> Interval:
         n_eff = np.minimum(p * (1 - p) / variance, total / 2)
     # Below 1e-9 the variance is rounding, not spread.
     known = np.isfinite(n_eff) & (n_eff > 0) & (variance > 1e-18) & (runs > 1)
-    fallback = np.where(runs > 1, runs, total / 2)
+    effect = (total * total / 2 / n_eff)[known].sum() / total[known].sum() if known.any() else np.inf
+    fallback = np.where(runs > 1, np.maximum(runs, total / 2 / effect), total / 2)
     quantile: FloatArray = special.stdtrit(np.where(runs > 1, runs - 1.0, np.inf), (1 + level) / 2).astype(np.float64)
     return score_interval(p, np.where(known, n_eff, fallback), quantile)
 

@@ -158,9 +158,7 @@ def compare(pairs: TruePairs, estimates: npt.ArrayLike, *, tie_tolerance: float 
     """
     values = np.asarray(estimates, np.float64)
     if values.shape != pairs.sums.shape:
-        raise DataError(
-            "There is one estimate per target.", where="compare", got=f"{values.shape} for {pairs.sums.shape} targets"
-        )
+        raise DataError("There is one estimate per target.", where="compare", got=f"{values.shape} for {pairs.sums.shape} targets")
     counts = np.zeros((3, N_BINS), np.int64)
     true_tied_up = tied_in_both = 0
     for block in pairs.blocks():

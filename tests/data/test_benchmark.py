@@ -102,8 +102,7 @@ def test_missing_responses_are_no_wrong_answers() -> None:
     assert list(dropped.model_ids) == ["ada", "cyd"]
     assert not dropped.has_missing
     assert dropped.notes == (
-        "1 of 3 models dropped, with more than 19% of the responses missing (max_missing) or none at all: "
-        "'bob' (20.0% missing)",
+        "1 of 3 models dropped, with more than 19% of the responses missing (max_missing) or none at all: 'bob' (20.0% missing)",
     )
 
 

@@ -162,9 +162,7 @@ def test_interval_by_runs_is_that_of_a_resampling_loop(seed, policy):
 def test_order_of_runs_does_not_matter(seed, order):
     runs = random_runs(seed)
     for ci in ("runs", "pairs"):
-        np.testing.assert_equal(
-            vars(mdad(runs, ci=ci, n_resamples=100)), vars(mdad(runs[np.array(order)], ci=ci, n_resamples=100))
-        )
+        np.testing.assert_equal(vars(mdad(runs, ci=ci, n_resamples=100)), vars(mdad(runs[np.array(order)], ci=ci, n_resamples=100)))
 
 
 def test_several_thresholds_give_what_each_gives_alone():
@@ -199,9 +197,7 @@ def test_monotone_interval_by_pairs_is_what_resampling_pairs_gives(policy):
     ).monotone
     got = mdad(counts_of(pairs, agree, tied), tie_policy=policy, ci="pairs", n_resamples=4000)
     expected = np.sort(monotone)[[99, 3899]]
-    np.testing.assert_equal(
-        [got.mdad_monotone_ci_lo, got.mdad_monotone_ci_hi], [b / 200 if b < 4 else math.nan for b in expected]
-    )
+    np.testing.assert_equal([got.mdad_monotone_ci_lo, got.mdad_monotone_ci_hi], [b / 200 if b < 4 else math.nan for b in expected])
     assert got.reached_share == pytest.approx(np.mean(monotone < 4), abs=0.03)
 
 

@@ -1,0 +1,181 @@
+"""From `key=value` on the command line to a checked configuration: composing conf/, and one message for what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
+
+from microbench_ray.driver import Sweep
+from microbench_ray.errors import ConfigError
+from microbench_ray.methods import Method, build_method
+from microbench_ray.methods.registry import unknown
+from microbench_ray.settings import BENCHMARKS, NEEDED, ReduceConf, SweepConf
+
+PACKAGED = Path(__file__).parent / "conf"
+CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
+"""Inside the package where it is installed from a wheel, beside it in a checkout."""
+
+JOBS: dict[str, Any] = {"sweep": SweepConf, "reduce": ReduceConf}
+
+
+class Composer:
+    """Composes conf/ for one command line.
+
+    Parameters
+    ----------
+    job
+        A key of `JOBS`.
+    overrides
+        `key=value` in Hydra's grammar. `benchmark=[a,b]` stands for several configured benchmarks.
+    config_dir
+        A folder of one's own beside conf/, with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml and so on.
+    """
+
+    def __init__(self, job: str, overrides: Sequence[str], config_dir: Path | None = None) -> None:
+        if config_dir is not None and not config_dir.is_dir():
+            raise ConfigError("There is no such folder.", where="--config-dir", got=str(config_dir))
+        self.job = job
+        self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", each) for each in overrides]
+        self.folders = [CONF] if config_dir is None else [CONF, config_dir.resolve()]
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The job's configuration as Hydra composes it; ConfigError for whatever Hydra says."""
+        search = [f"hydra.searchpath=['file://{folder}']" for folder in self.folders[1:]]
+        try:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                return compose(self.job, overrides=[*search, *overrides])
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            raise _explained(error, JOBS[self.job]) from None
+
+    def text(self) -> str:
+        """The composed configuration as YAML."""
+        return OmegaConf.to_yaml(self.compose(self.overrides))
+
+    def reduce(self) -> ReduceConf:
+        """The configuration of `microbench reduce`."""
+        conf: ReduceConf = checked(ReduceConf, self.compose(self.overrides))
+        return conf
+
+    def sweep(self) -> tuple[SweepConf, Sweep]:
+        """The configuration of `microbench sweep`, and the sweep that it asks for."""
+        composed = self.compose(self.overrides)
+        conf: SweepConf = checked(SweepConf, composed)
+        methods = [self.method(entry) for entry in conf.methods]
+        if conf.benchmarks is None:
+            benchmarks = [benchmark_conf(composed.benchmark)]
+        else:
+            benchmarks = [benchmark_conf(self.compose(self._with_benchmark(name)).benchmark) for name in conf.benchmarks]
+        content = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(content, dict)
+        return conf, conf.sweep(benchmarks, methods, {str(key): value for key, value in content.items()})
+
+    def method(self, entry: Any) -> Method:
+        """A method from its name in conf/method/, or from a mapping over one.
+
+        A mapping has `method` (the name that it starts from), `label`, and whatever of `selector` and `estimator` differs; one
+        with a `name` of its own replaces the selector or the estimator whole.
+        """
+        if not isinstance(entry, str | dict):
+            raise ConfigError("A method is a name or a mapping.", where="methods", got=repr(entry))
+        changes: dict[str, Any] = {"method": entry, "label": entry} if isinstance(entry, str) else dict(entry)
+        base = changes.pop("method", None)
+        label = str(changes.pop("label", base))
+        parts = {"selector": {}, "estimator": {"name": "mean"}} if base is None else self._named("method", str(base))
+        for part in changes:
+            if part not in ("selector", "estimator"):
+                raise unknown("key of a method", f"methods, {label}", part, ["method", "label", "selector", "estimator"])
+            if not isinstance(changes[part], dict):
+                raise ConfigError(
+                    f"{part} is a mapping.", where=f"methods, {label}", got=repr(changes[part]), mend=f"{part}: {{name: …}}"
+                )
+            replaced = changes[part].get("name", parts[part].get("name")) != parts[part].get("name")
+            parts[part] = changes[part] if replaced else parts[part] | changes[part]
+        return build_method(label, parts["selector"], parts["estimator"])
+
+    def _named(self, group: str, name: str) -> dict[str, dict[str, Any]]:
+        files = {path.stem: path for folder in self.folders for path in sorted((folder / group).glob("*.yaml"))}
+        if name not in files:
+            raise unknown(group, f"{group}s", name, files)
+        try:
+            content = OmegaConf.to_container(OmegaConf.load(files[name]), resolve=True)
+        except (OmegaConfBaseException, YAMLError) as error:
+            raise ConfigError("A configuration file cannot be read.", where=str(files[name]), got=str(error)) from None
+        if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
+            raise ConfigError("A method file holds a selector and an estimator.", where=str(files[name]), got=repr(content))
+        return {"selector": {}, "estimator": {}} | {str(key): part for key, part in content.items()}
+
+    def _with_benchmark(self, name: str) -> list[str]:
+        kept = []
+        for each in self.overrides:
+            key = each.split("=", 1)[0].lstrip("+~")
+            if key.startswith("benchmark."):
+                raise ConfigError(
+                    "A key of one benchmark does not go with a list of benchmarks.",
+                    where=each,
+                    mend="give each a benchmark/NAME.yaml in a folder of your own, and --config-dir FOLDER",
+                )
+            if key not in ("benchmark", "benchmarks"):
+                kept.append(each)
+        return [*kept, f"benchmark={name}"]
+
+
+def benchmark_conf(composed: Any) -> Any:
+    """The configuration of a benchmark, as an object of its reader's class."""
+    reader = composed.get("reader") if isinstance(composed, DictConfig) else None
+    if reader not in BENCHMARKS:
+        raise unknown("reader", "benchmark.reader", reader, BENCHMARKS)
+    return checked(BENCHMARKS[reader], composed, prefix="benchmark.")
+
+
+def checked(schema: Any, composed: DictConfig, prefix: str = "") -> Any:
+    """An object of the dataclass `schema`; ConfigError for an unknown key, a wrong type or a missing value."""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), composed)
+        conf = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise _explained(error, schema, prefix) from None
+    for key, value in vars(conf).items():
+        if value == NEEDED:
+            raise ConfigError("A value is needed.", where=prefix + key, got="nothing", mend=f"{prefix}{key}=…")
+    return conf
+
+
+def _explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
+    """One message for an error of Hydra or OmegaConf."""
+    text = str(error).strip()
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            "An argument is not of the form key=value.",
+            where=error.override,
+            got=text.splitlines()[0],
+            mend="quote a value that has spaces or any of ()[]{}:,=: 'key=\"value\"'",
+        )
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
+        group, name = str(error.missing_cfg_file).rsplit("/", 1)
+        return unknown(group, group, name, error.options)
+    if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not override '([^']+)'", text)):
+        return unknown_key(found[1].split("@")[0], schema)
+    key = prefix + str(getattr(error, "full_key", None) or "")
+    if isinstance(error, ConfigKeyError):
+        return unknown_key(key, schema, prefix)
+    return ConfigError("The configuration is not valid.", where=key or None, got=text.splitlines()[0])
+
+
+def unknown_key(key: str, schema: Any, prefix: str = "") -> ConfigError:
+    """The error for a key that does not exist: names the nearest one, and all at its place."""
+    known: Mapping[str, Any] = OmegaConf.structured(schema)
+    *path, last = key.removeprefix(prefix).split(".")
+    for part in path:
+        if part == "benchmark":
+            names = {name for kind in BENCHMARKS.values() for name in kind.__dataclass_fields__}
+            return unknown("key", key, last, names)
+        known = known[part] if part in known and OmegaConf.is_dict(known[part]) else {}
+    return unknown("key", key, last, [str(name) for name in known])

@@ -1,0 +1,221 @@
+"""What conf/ may hold, as dataclasses, and the checked objects they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from microbench_ray.data import Benchmark, read_release, read_scores, synthetic
+from microbench_ray.driver import Sweep
+from microbench_ray.engine.base import Engine
+from microbench_ray.engine.ray_engine import LocalRayEngine
+from microbench_ray.engine.serial import SerialEngine
+from microbench_ray.errors import ConfigError
+from microbench_ray.methods import Method
+from microbench_ray.plan import Grid, Targets
+from microbench_ray.reduce import Rules
+
+NEEDED = "???"
+"""Hydra's mark of a key that has no default."""
+
+
+@dataclass
+class SyntheticConf:
+    """conf/benchmark/synthetic.yaml."""
+
+    reader: str = "synthetic"
+    name: str = "synthetic"
+    n_models: int = 200
+    n_items: int = 2000
+    n_subtasks: int = 12
+    world_seed: int = 0
+
+    def read(self) -> Benchmark:
+        """Draw the world."""
+        if self.n_models < 2 or not 1 <= self.n_subtasks <= self.n_items or self.world_seed < 0:
+            raise ConfigError(
+                "A world needs at least 2 models, 1 subtask, no more subtasks than items, and a seed of at least 0.",
+                where="benchmark",
+                got=", ".join(f"{key}={value}" for key, value in asdict(self).items()),
+            )
+        return synthetic(self.name, self.n_models, self.n_items, self.n_subtasks, seed=self.world_seed)
+
+
+@dataclass
+class ScoresConf:
+    """conf/benchmark/scores.yaml."""
+
+    reader: str = "scores"
+    path: str = NEEDED
+    name: str | None = None
+    confidence: str | None = "auto"
+    metadata: str | None = "auto"
+    max_missing: float = 0.1
+
+    def read(self) -> Benchmark:
+        """Read the table."""
+        return read_scores(
+            self.path, name=self.name, confidence=self.confidence, metadata=self.metadata, max_missing=self.max_missing
+        )
+
+
+@dataclass
+class ReleaseConf:
+    """conf/benchmark/release.yaml."""
+
+    reader: str = "release"
+    path: str = NEEDED
+    name: str | None = None
+    max_missing: float = 0.1
+
+    def read(self) -> Benchmark:
+        """Read the arrays."""
+        return read_release(self.path, name=self.name, max_missing=self.max_missing)
+
+
+BENCHMARKS: dict[str, Any] = {"scores": ScoresConf, "release": ReleaseConf, "synthetic": SyntheticConf}
+
+
+@dataclass
+class GridConf:
+    """conf/grid/: see `microbench_ray.plan.Grid`."""
+
+    sizes: list[int] = field(default_factory=list)
+    fractions: list[float] = field(default_factory=list)
+    n_source: list[int] = field(default_factory=list)
+    n_target: int = 50
+    runs: int = 50
+    subtasks: str = "together"
+    unseen: str = "half"
+
+    def grid(self) -> Grid:
+        """Checked."""
+        lists = {"sizes": tuple(self.sizes), "fractions": tuple(self.fractions), "n_source": tuple(self.n_source)}
+        return Grid(**(vars(self) | lists))
+
+
+@dataclass
+class TargetsConf:
+    """conf/targets/: see `microbench_ray.plan.Targets`."""
+
+    label: str = "random"
+    names: list[str] | None = None
+    regex: str | None = None
+    where: str | None = None
+
+    def targets(self) -> Targets:
+        """Checked."""
+        given = [key for key in ("names", "regex", "where") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ConfigError(
+                "A group of targets is given in more than one way.", where="targets", got=", ".join(given), mend="give one"
+            )
+        if bool(given) == (self.label == "random"):
+            raise ConfigError(
+                "A fixed group of target models needs a label of its own." if given else "A group of targets needs its models.",
+                where="targets",
+                got=f"label: {self.label}, given: {', '.join(given) or 'none of names, regex, where'}",
+                mend="targets=group targets.label=NAME, and one of targets.names, targets.regex and targets.where",
+            )
+        names = None if self.names is None else tuple(self.names)
+        return Targets(self.label, names, self.regex, self.where)
+
+
+@dataclass
+class EngineConf:
+    """conf/engine/."""
+
+    name: str = "local"
+    workers: int | None = None
+    max_retries: int = 3
+
+    def engine(self) -> Engine:
+        """Not started."""
+        if self.name == "serial":
+            return SerialEngine()
+        if self.name == "local":
+            return LocalRayEngine(self.workers, self.max_retries)
+        raise ConfigError("Unknown engine.", where="engine.name", got=self.name, mend="valid: local, serial")
+
+
+@dataclass
+class RulesConf:
+    """The keys that say how cells become tables: see `microbench_ray.reduce.Rules`."""
+
+    thresholds: list[float] = field(default_factory=lambda: [0.8])
+    tie_policy: str = "wrong"
+    ci: str = "runs"
+    confidence_level: float = 0.95
+    n_resamples: int = 1000
+
+    def rules(self) -> Rules:
+        """Checked."""
+        values = {key.name: getattr(self, key.name) for key in fields(RulesConf)}
+        return Rules(**(values | {"thresholds": tuple(self.thresholds)}))
+
+
+@dataclass
+class ReduceConf(RulesConf):
+    """conf/reduce.yaml."""
+
+    out: str = NEEDED
+    figures: bool = True
+
+
+@dataclass
+class SweepConf(RulesConf):
+    """conf/sweep.yaml. `benchmark` is one of `BENCHMARKS`; a method is a name in conf/method/, or a mapping over one."""
+
+    benchmark: Any = None
+    benchmarks: list[str] | None = None
+    methods: list[Any] = field(default_factory=list)
+    grid: GridConf = field(default_factory=GridConf)
+    targets: TargetsConf = field(default_factory=TargetsConf)
+    engine: EngineConf = field(default_factory=EngineConf)
+    seed: int = 0
+    out: str | None = None
+    keep_estimates: bool = False
+    sizes_apart: bool = False
+    plan_only: bool = False
+    figures: bool = True
+
+    def sweep(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> Sweep:
+        """The sweep that this configuration asks for; benchmarks are read last, after all that is quicker to check.
+
+        Parameters
+        ----------
+        benchmarks
+            The configurations of the benchmarks, of classes in `BENCHMARKS`.
+        methods
+            The configured methods.
+        content
+            The whole configuration as plain values, for the manifest.
+        """
+        if self.seed < 0:
+            raise ConfigError("seed must be at least 0.", got=str(self.seed))
+        if not methods:
+            raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
+        grid, targets, rules, engine = self.grid.grid(), self.targets.targets(), self.rules(), self.engine.engine()
+        read = tuple(benchmark.read() for benchmark in benchmarks)
+        out = Path(self.out) if self.out is not None else Path("results") / "+".join(_file_name(each.name) for each in read)
+        return Sweep(
+            benchmarks=read,
+            methods=tuple(methods),
+            grid=grid,
+            targets=targets,
+            rules=rules,
+            engine=engine,
+            out=out,
+            seed=self.seed,
+            keep_estimates=self.keep_estimates,
+            sizes_apart=self.sizes_apart,
+            config=content,
+        )
+
+
+def _file_name(text: str) -> str:
+    """A name from data as one harmless part of a path."""
+    kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)
+    return kept.strip(".") or "_"

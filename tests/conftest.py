@@ -1,0 +1,45 @@
+"""What all tests share: the folder of real data, and the engine that sweeps run on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from microbench_ray.engine.ray_engine import LocalRayEngine
+from microbench_ray.engine.serial import SerialEngine
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real data, from MICROBENCH_TEST_DATA."""
+    folder = os.environ.get("MICROBENCH_TEST_DATA")
+    if not folder:
+        pytest.skip("MICROBENCH_TEST_DATA is not set")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """Ray on this machine with two workers, once for all tests."""
+    assert "ray" not in sys.modules or os.environ.get("RAY_AUTH_MODE") == "token"
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    ray.init(address="local", num_cpus=2, object_store_memory=2**28, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest):
+    """The engine that MICROBENCH_ENGINE names: serial (default) or local."""
+    name = os.environ.get("MICROBENCH_ENGINE", "serial")
+    if name == "serial":
+        return SerialEngine()
+    assert name == "local", "MICROBENCH_ENGINE is serial or local"
+    request.getfixturevalue("ray_session")
+    return LocalRayEngine(workers=2)
