@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
-from microbench_ray.errors import ConfigError, MicrobenchError
+from microbench_ray.errors import ConfigError, MicrobenchError, StoreError
 
+MOST_TABLES = 12
 DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 1, 2, 130
 
 USAGE = """\
@@ -81,7 +82,7 @@ def _sweep(composer: Any) -> int:
     from microbench_ray.report import plan_text
 
     conf, sweep = composer.sweep()
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = terminal()
     for benchmark in sweep.benchmarks:
         for note in benchmark.notes:
             console.print(f"{benchmark.name}: {note}")
@@ -107,17 +108,37 @@ def _reduce(composer: Any) -> int:
 
     conf = composer.reduce()
     tables = run_reduce(Path(conf.out), conf.rules())
-    show_results(Console(soft_wrap=True, highlight=False, markup=False), tables, Path(conf.out), figures=conf.figures)
+    show_results(terminal(), tables, Path(conf.out), figures=conf.figures)
     return SOME_FAILED if len(tables["failures"]) else DONE
+
+
+def terminal() -> Console:
+    """Standard output; at least 120 columns where it is a file, for tables."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 120)
+    return console
 
 
 def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path, *, figures: bool) -> None:
     """Print the MDADs, draw the figures, and say where everything is."""
     from microbench_ray.report import draw_figures, mdad_tables
 
-    for table in mdad_tables(tables["mdad"]):
+    shown = list(mdad_tables(tables["mdad"]))
+    for title, table in shown[:MOST_TABLES]:
+        console.print(title)
         console.print(table, soft_wrap=False)
-    drawn = draw_figures(tables["agreement"], tables["mdad"], out / "figures") if figures else []
+    if len(shown) > MOST_TABLES:
+        console.print(f"… and {len(shown) - MOST_TABLES} more such tables: {out / 'mdad.parquet'}")
+    try:
+        drawn = draw_figures(tables["agreement"], tables["mdad"], out / "figures") if figures else []
+    except OSError as error:
+        raise StoreError(
+            "A figure cannot be written.",
+            where=str(out / "figures"),
+            got=error.strerror or str(error),
+            mend="make room there, or figures=false; the tables are there already, and microbench reduce draws again",
+        ) from None
     console.print(f"Tables: {out}/agreement.parquet, mdad.parquet, summary.parquet")
     for path in drawn:
         console.print(f"Figure: {path}")

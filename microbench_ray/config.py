@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from microbench_ray.driver import Sweep
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods import Method, build_method
 from microbench_ray.methods.registry import unknown
-from microbench_ray.settings import BENCHMARKS, NEEDED, ReduceConf, SweepConf
+from microbench_ray.settings import BENCHMARKS, ReduceConf, SweepConf
 
 PACKAGED = Path(__file__).parent / "conf"
 CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
@@ -42,6 +44,9 @@ class Composer:
     def __init__(self, job: str, overrides: Sequence[str], config_dir: Path | None = None) -> None:
         if config_dir is not None and not config_dir.is_dir():
             raise ConfigError("There is no such folder.", where="--config-dir", got=str(config_dir))
+        for each in overrides:
+            if each.startswith("~"):
+                raise ConfigError("A key cannot be left out.", got=each, mend="give it another value: key=value")
         self.job = job
         self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", each) for each in overrides]
         self.folders = [CONF] if config_dir is None else [CONF, config_dir.resolve()]
@@ -54,6 +59,8 @@ class Composer:
                 return compose(self.job, overrides=[*search, *overrides])
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise _explained(error, JOBS[self.job]) from None
+        except (ValueError, TypeError) as error:  # such as grid=null
+            raise ConfigError("A choice from conf/ is a name.", got=str(error), mend="key=NAME, such as grid=default") from None
 
     def text(self) -> str:
         """The composed configuration as YAML."""
@@ -106,8 +113,9 @@ class Composer:
             raise unknown(group, f"{group}s", name, files)
         try:
             content = OmegaConf.to_container(OmegaConf.load(files[name]), resolve=True)
-        except (OmegaConfBaseException, YAMLError) as error:
-            raise ConfigError("A configuration file cannot be read.", where=str(files[name]), got=str(error)) from None
+        except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
+            got = " ".join(str(error).split())
+            raise ConfigError("A configuration file cannot be read.", where=str(files[name]), got=got) from None
         if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
             raise ConfigError("A method file holds a selector and an estimator.", where=str(files[name]), got=repr(content))
         return {"selector": {}, "estimator": {}} | {str(key): part for key, part in content.items()}
@@ -143,8 +151,8 @@ def checked(schema: Any, composed: DictConfig, prefix: str = "") -> Any:
     except OmegaConfBaseException as error:
         raise _explained(error, schema, prefix) from None
     for key, value in vars(conf).items():
-        if value == NEEDED:
-            raise ConfigError("A value is needed.", where=prefix + key, got="nothing", mend=f"{prefix}{key}=…")
+        if value == "":  # an unset variable of the shell, for one
+            raise _needed(prefix + key)
     return conf
 
 
@@ -154,19 +162,57 @@ def _explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
     if isinstance(error, OverrideParseException):
         return ConfigError(
             "An argument is not of the form key=value.",
-            where=error.override,
-            got=text.splitlines()[0],
+            got=repr(error.override),
             mend="quote a value that has spaces or any of ()[]{}:,=: 'key=\"value\"'",
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, name = str(error.missing_cfg_file).rsplit("/", 1)
         return unknown(group, group, name, error.options)
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not override '([^']+)'", text)):
-        return unknown_key(found[1].split("@")[0], schema)
+        inside = getattr(error.__cause__, "full_key", None)  # of a mapping: grid={rnus: 3}
+        return unknown_key(inside or found[1].split("@")[0], schema)
+    if isinstance(error, YAMLError):
+        return ConfigError("A configuration file cannot be read.", got=" ".join(text.split()), mend="mend the YAML there")
+    if found := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        key, _, value = found[1].partition("=")
+        return ConfigError("A list needs brackets.", where=key, got=value, mend=f"'{key}=[{value}]'")
+    if found := re.match(r"Multiple values for (\w+)", text):
+        return ConfigError("A choice is made, not added.", where=found[1], got=f"+{found[1]}=…", mend=f"{found[1]}=…, without +")
     key = prefix + str(getattr(error, "full_key", None) or "")
     if isinstance(error, ConfigKeyError):
         return unknown_key(key, schema, prefix)
-    return ConfigError("The configuration is not valid.", where=key or None, got=text.splitlines()[0])
+    if isinstance(error, MissingMandatoryValue):
+        return _needed(key)
+    kind = _kind(schema, key.removeprefix(prefix))
+    return ConfigError(
+        "The configuration is not valid.",
+        where=key or None,
+        got="no list" if "is not a ListConfig" in text else (text.splitlines() or [type(error).__name__])[0],
+        mend=None if kind is None else f"give {kind}",
+    )
+
+
+def _needed(key: str) -> ConfigError:
+    return ConfigError("A value is needed.", where=key, got="nothing", mend=f"{key}=…")
+
+
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Any: "a value", NoneType: "null"}
+
+
+def _kind(schema: Any, key: str) -> str | None:
+    """In words, what the dataclass wants at a key; None where it has no such key."""
+    hint = schema
+    for part in re.findall(r"[^.\[\]]+", key):
+        if part.isdigit():
+            hint = next(iter(get_args(hint)), None)
+        else:
+            hint = get_type_hints(hint).get(part) if is_dataclass(hint) else None
+    if hint in KINDS:
+        return KINDS[hint]
+    parts = [KINDS.get(each, "a list in brackets, as [a,b]") for each in get_args(hint)]
+    if getattr(hint, "__origin__", None) is list:
+        return f"a list in brackets, each {parts[0]}"
+    return " or ".join(parts) or None
 
 
 def unknown_key(key: str, schema: Any, prefix: str = "") -> ConfigError:

@@ -172,6 +172,13 @@ def run_reduce(out: Path, rules: Rules) -> Mapping[str, pa.Table]:
             "There is no sweep to reduce.", where=str(out), got="no manifest.json", mend="microbench sweep out=DIR first"
         )
     check_schema(store, manifest)
+    if "finished" not in manifest:
+        raise StoreError(
+            "The sweep in this folder is not finished.",
+            where=str(out),
+            got=f"{len(store.done()):,} shards there",
+            mend="run the same microbench sweep again: it goes on from here",
+        )
     store.prepare()
     tables = reduce_store(store, manifest["partitions"], rules, manifest["seed"])
     return {**tables, "failures": store.read_table("failures")}
@@ -208,6 +215,14 @@ def check_schema(store: Store, manifest: Mapping[str, Any]) -> None:
     """Raise StoreError where a manifest is of another version, or none of ours."""
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise _another(store, "schema version", manifest.get("schema_version"), SCHEMA_VERSION)
+    lacking = [key for key in ("seed", "benchmarks", "partitions") if key not in manifest]
+    if lacking:
+        raise StoreError(
+            "The manifest is not that of a sweep.",
+            where=str(store.root / "manifest.json"),
+            got=f"no {lacking[0]}",
+            mend="out=DIR with another folder",
+        )
 
 
 def describe(sweep: Sweep, plan: Plan) -> dict[str, Any]:

@@ -278,12 +278,12 @@ def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: i
     counts = [count for count, _ in sizes]
     too_large = [count for count in counts if count > n_seen]
     if too_large:
-        fitting = [count for count in counts if count <= n_seen]
+        fitting = [count for count, fraction in sizes if count <= n_seen and fraction is None]
         raise GridError(
             f"size {too_large[0]} > {n_seen} seen items of '{label}'.",
             where="grid.sizes" if sizes[counts.index(too_large[0])][1] is None else "grid.fractions",
             got=str([count if fraction is None else fraction for count, fraction in sizes]),
-            mend=f"use grid.sizes={fitting}".replace(" ", "")[:200] if fitting else f"use sizes of at most {n_seen}",
+            mend=f"use grid.sizes=[{','.join(map(str, fitting))}]" if fitting else f"use sizes of at most {n_seen}",
         )
     if len(set(counts)) < len(counts):
         raise GridError(

@@ -33,19 +33,19 @@ def plan_text(plan: Plan, engine: str, out: Path) -> str:
     )
 
 
-def mdad_tables(mdad: pa.Table) -> Iterator[Table]:
-    """One table per panel, split and threshold: methods down, sizes across, in points with intervals."""
+def mdad_tables(mdad: pa.Table) -> Iterator[tuple[str, Table]]:
+    """A title and a table per panel, split and threshold: methods down, sizes across, in points with intervals."""
     for (*panel, split, threshold), rows in mdad.to_pandas().groupby([*PANEL, "split", "threshold"], sort=True):
-        title = f"MDAD at agreement {threshold:g}, {_items(split, panel)}, in points (95 % interval)\n{_name(panel)}"
-        table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+        title = f"{_name(panel)}\nMDAD at agreement {threshold:g}, {_items(split, panel)}, in points, with intervals"
+        table = Table(box=box.SIMPLE_HEAD)
         sizes = sorted(rows["size"].unique())
-        table.add_column("method", no_wrap=True)
+        table.add_column("items", overflow="fold")
         for size in sizes:
-            table.add_column(f"{size:,} items", justify="right", no_wrap=True)
+            table.add_column(f"{size:,}", justify="right", overflow="fold")
         for method, of_method in rows.groupby("method", sort=False):
             by_size = of_method.set_index("size")
             table.add_row(Text(str(method)), *(_cell(by_size.loc[size]) if size in by_size.index else "" for size in sizes))
-        yield table
+        yield title, table
 
 
 def draw_figures(agreement: pa.Table, mdad: pa.Table, folder: Path) -> list[Path]:
@@ -64,11 +64,13 @@ def draw_figures(agreement: pa.Table, mdad: pa.Table, folder: Path) -> list[Path
         What was written.
     """
     curves, found = agreement.to_pandas(), mdad.to_pandas()
-    drawn = []
+    drawn: list[Path] = []
     panels = list(found.groupby(PANEL, sort=True))
     for panel, of_panel in panels[:MOST_FIGURES]:
         same = (curves[PANEL] == list(panel)).all(axis=1)
         name = "_".join(_part(str(part)) for part in panel)
+        if any(path.stem == name for path in drawn):
+            name += f"_{len(drawn)}"
         drawn.append(_draw(panel, curves[same], of_panel, folder / f"{name}.png"))
     return drawn
 

@@ -194,7 +194,9 @@ class SweepConf(RulesConf):
             The whole configuration as plain values, for the manifest.
         """
         if self.seed < 0:
-            raise ConfigError("seed must be at least 0.", got=str(self.seed))
+            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
+        if not benchmarks:
+            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
         if not methods:
             raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
         grid, targets, rules, engine = self.grid.grid(), self.targets.targets(), self.rules(), self.engine.engine()

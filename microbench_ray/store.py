@@ -85,10 +85,14 @@ class Store:
         """What `write_manifest` wrote; None where there is none."""
         path = self.root / MANIFEST
         try:
-            content: dict[str, Any] = json.loads(path.read_text())
+            content = json.loads(path.read_text())
+            if not isinstance(content, dict):
+                raise ValueError(f"a JSON {type(content).__name__}, where an object is expected")
             return content
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            return None  # prepare says what is wrong
         except (OSError, ValueError) as error:
             raise StoreError(
                 "The manifest cannot be read.", where=str(path), got=str(error), mend="out=DIR with another folder"

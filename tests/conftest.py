@@ -43,3 +43,10 @@ def engine(request: pytest.FixtureRequest):
     assert name == "local", "MICROBENCH_ENGINE is serial or local"
     request.getfixturevalue("ray_session")
     return LocalRayEngine(workers=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on the configured engine, so that `-m engine` runs it on another."""
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)

@@ -46,6 +46,7 @@ class SweepProgress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.total, self.done, self.failed = total, 0, 0
+        self._told = -1
         self._stream = stream if stream is not None else sys.stderr
         self._clock, self._every = clock, every
         self._started = self._last = clock()
@@ -72,7 +73,7 @@ class SweepProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif self.total:
+        elif self.total and self._told != self.done:
             self._line()
 
     def advance(self, cells: int, *, failed: bool = False) -> None:
@@ -90,6 +91,7 @@ class SweepProgress:
         return self.done / max(self._clock() - self._started, 1e-9)
 
     def _line(self) -> None:
+        self._told = self.done
         left = (self.total - self.done) / self._rate() if self.done else float("nan")
         eta = "" if self.done == self.total else f", {left:,.0f} s left" if self.done else ""
         failed = f", {self.failed} failed" if self.failed else ""

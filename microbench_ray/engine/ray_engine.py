@@ -41,6 +41,8 @@ class LocalRayEngine:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ConfigError("engine.workers must be at least 1.", got=str(self.workers), mend="leave it null for one per core")
+        if self.max_retries < 0:  # which Ray takes for ever
+            raise ConfigError("engine.max_retries must be at least 0.", got=str(self.max_retries), mend="engine.max_retries=3")
 
     @property
     def n_workers(self) -> int:

@@ -85,13 +85,22 @@ class Fixed(WithoutFit):
 
 
 def read_list(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
-    """The item ids, and weights if there are any, of a `.txt`, `.csv` or `.json` file."""
+    """The item ids, and weights if there are any, of a `.txt`, `.csv` or `.json` file; DataError where it holds none."""
+    items, weights = _parse(path)
+    if not items:
+        raise DataError("fixed: the list of items holds no item.", where=str(path), mend="list at least one item id")
+    return items, weights
+
+
+def _parse(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             content = json.loads(text)
             if isinstance(content, dict):
                 return tuple(map(str, content)), tuple(map(float, content.values()))
+            if not isinstance(content, list):
+                raise TypeError(f"neither a list nor an object: {text.strip()[:40]}")
             return tuple(map(str, content)), None
         if path.suffix == ".csv":
             rows = list(csv.DictReader(text.splitlines()))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from table_files import write
-
-
-@pytest.fixture
-def test_data() -> Path:
-    """Folder with real leaderboards, which are no part of the project."""
-    folder = os.environ.get("MICROBENCH_TEST_DATA")
-    if not folder:
-        pytest.skip("MICROBENCH_TEST_DATA is not set: no real leaderboards to read")
-    return Path(folder)
 
 
 @pytest.fixture
