@@ -1,0 +1,113 @@
+"""Stratified sampling: strata, means with gaps, and inclusion probabilities that are exactly size / n_items."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microbench_ray.errors import ConfigError
+from microbench_ray.methods import SeenItems
+from microbench_ray.methods.stratified import StratifiedConfidence, item_means, randomised_proportional
+
+
+def seen_items(responses) -> SeenItems:
+    responses = np.asarray(responses, np.float32)
+    n_items = responses.shape[1]
+    return SeenItems(np.array([f"q{k}" for k in range(n_items)], dtype=object), np.zeros(n_items, np.int32), responses)
+
+
+def fit(responses, **parameters) -> np.ndarray:
+    return StratifiedConfidence(**parameters).fit(seen_items(responses), np.random.default_rng(0))
+
+
+class Scripted:
+    """Stands for a Generator whose two draws are given."""
+
+    def __init__(self, order: tuple[int, ...], start: int) -> None:
+        self.order, self.start = np.array(order), start
+
+    def permutation(self, n: int) -> np.ndarray:
+        assert n == len(self.order)
+        return self.order
+
+    def integers(self, high: int) -> int:
+        assert self.start < high
+        return self.start
+
+
+@pytest.mark.parametrize(("sizes", "total"), [((2, 3, 5), 4), ((2, 3, 5), 1), ((1, 1, 9), 5), ((4, 4, 4), 7), ((3, 8), 10)])
+def test_the_expected_share_is_exactly_proportional(sizes, total):
+    # All draws that are possible, each of which is equally likely.
+    n_items = sum(sizes)
+    shares = [
+        randomised_proportional(np.array(sizes), total, Scripted(order, start))
+        for order in permutations(range(len(sizes)))
+        for start in range(n_items)
+    ]
+    assert (np.sum(shares, axis=0) * n_items == len(shares) * total * np.array(sizes)).all()
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=10), st.data())
+@settings(deadline=None)
+def test_a_share_is_a_quota_rounded_up_or_down(sizes, data):
+    total = data.draw(st.integers(1, sum(sizes)))
+    share = randomised_proportional(np.array(sizes), total, np.random.default_rng(data.draw(st.integers(0, 99))))
+    assert share.sum() == total
+    assert (share <= np.array(sizes)).all()
+    assert (np.abs(share * sum(sizes) - total * np.array(sizes)) < sum(sizes)).all()
+
+
+def test_every_item_is_chosen_with_probability_size_over_items():
+    # Means 0, ½ and 1 of 3, 5 and 9 items: 4 · (3, 5, 9) / 17 are no whole numbers.
+    seen = seen_items(np.tile(np.repeat([0, 0.5, 1], [3, 5, 9]), (4, 1)))
+    selector, rng, draws = StratifiedConfidence(), np.random.default_rng(1), 4000
+    strata = selector.fit(seen, rng)
+    assert np.bincount(strata).tolist() in ([3, 5, 9], [3, 9, 5], [5, 3, 9], [5, 9, 3], [9, 3, 5], [9, 5, 3])
+    counts = np.zeros(17)
+    for _ in range(draws):
+        selection = selector.select(seen, strata, 4, rng)
+        counts[selection.items] += 1
+        assert selection.weights.tolist() == [1 / 4] * 4
+    p = 4 / 17
+    assert (np.abs(counts / draws - p) <= 4 * np.sqrt(p * (1 - p) / draws)).all()
+
+
+def test_strata_hold_items_of_similar_means():
+    # Two items each near .1, .5 and .9.
+    responses = np.array([[0.1, 0.52, 0.9, 0.12, 0.5, 0.88]] * 3)
+    strata = fit(responses, strata=3)
+    assert len(set(strata.tolist())) == 3
+    assert [strata[0], strata[1], strata[2]] == [strata[3], strata[4], strata[5]]
+
+
+@pytest.mark.parametrize(("means", "expected"), [([0.5] * 6, 1), ([0, 1, 0, 1, 0, 1], 2), ([0, 0.25, 0.5, 0, 0.25, 0.5], 3)])
+def test_there_are_no_more_strata_than_distinct_means(means, expected):
+    strata = fit([means] * 4)
+    assert sorted(set(strata.tolist())) == list(range(expected))
+    assert strata.dtype == np.int32
+
+
+def test_an_items_mean_is_over_the_models_that_answered_it():
+    gap = np.nan
+    responses = np.array([[0, 1, gap, 0.5, gap], [1, gap, gap, 0.25, 1], [1, gap, gap, 0.75, 0]], np.float32)
+    # 2/3, 1, nobody: mean of the four others, .5, .5.
+    means = item_means(responses)
+    assert means == pytest.approx([2 / 3, 1, (2 / 3 + 1 + 0.5 + 0.5) / 4, 0.5, 0.5])
+    assert means.dtype == np.float64
+    assert item_means(np.full((2, 3), gap, np.float32)).tolist() == [0.5] * 3
+
+
+def test_parameters_are_checked():
+    with pytest.raises(ConfigError, match="strata must be at least 1"):
+        StratifiedConfidence(strata=0)
+    with pytest.raises(ConfigError, match="unknown signal"):
+        StratifiedConfidence(signal="colour")
+
+
+def test_selectors_with_other_strata_share_no_fit():
+    assert StratifiedConfidence(strata=5).fit_key != StratifiedConfidence(strata=6).fit_key
+    assert StratifiedConfidence().fit_key == StratifiedConfidence(signal="correctness").fit_key
