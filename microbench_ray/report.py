@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PANEL = ["benchmark", "targets", "n_target", "unseen", "n_source"]
 MOST_FIGURES = 12
 MOST_CURVES = 3
+LEAST_REACH = 4.0
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6C3BAA", "#7F7F7F", "#000000", "#8C510A")
 MARKERS = "osD^vPX<>*"
 
@@ -90,7 +91,8 @@ def _draw(panel: tuple[Any, ...], curves: pd.DataFrame, found: pd.DataFrame, pat
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.05), squeeze=False)[:, 0]
     axes = np.atleast_1d(top.subplots(1, len(sizes), sharey=True))
     for axis, size in zip(axes, sizes, strict=True):
-        _agreement(axis, curves[(curves["size"] == size) & (curves["split"] == "seen")], style, threshold)
+        here, there = ((rows["size"] == size) & (rows["split"] == "seen") for rows in (curves, found))
+        _agreement(axis, curves[here], found[there], style, threshold)
         axis.set_title(f"{size:,} items, {_items('seen', panel[:-1])}", fontsize=10)
     axes[0].set_ylabel("agreement")
     axes = np.atleast_1d(bottom.subplots(1, len(splits), sharey=True))
@@ -106,19 +108,25 @@ def _draw(panel: tuple[Any, ...], curves: pd.DataFrame, found: pd.DataFrame, pat
     return path
 
 
-def _agreement(axis: Axes, curves: pd.DataFrame, style: dict[str, tuple[str, str]], threshold: float) -> None:
+def _agreement(axis: Axes, curves: pd.DataFrame, found: pd.DataFrame, style: dict[str, tuple[str, str]], threshold: float) -> None:
     for method, curve in curves.groupby("method", sort=False):
         colour, _ = style[str(method)]
         middle = 50 * (curve["diff_lo"] + curve["diff_hi"])
         axis.plot(middle, curve["agreement"], color=colour, lw=1.4)
         axis.fill_between(middle, curve["ci_lo"].astype(float), curve["ci_hi"].astype(float), color=colour, alpha=0.15, lw=0)
     axis.axhline(threshold, color="0.35", lw=0.8, ls="--")
-    pairs = curves.groupby("diff_lo")["n_pairs"].max()
-    shown = pairs[pairs.cumsum() <= 0.995 * pairs.sum()]
-    axis.set(
-        xlabel="difference on these items (points)", ylim=(0.35, 1.01), xlim=(0, 100 * shown.index.max() if len(shown) else None)
-    )
+    axis.set(xlabel="difference on these items (points)", ylim=(0.35, 1.01), xlim=(0, _reach(curves, found["mdad_monotone"])))
     axis.grid(alpha=0.25)
+
+
+def _reach(curves: pd.DataFrame, crossings: pd.Series) -> float | None:
+    """How far to the right curves are shown, in points: to twice the last crossing, where there are pairs."""
+    pairs = curves.groupby("diff_lo")["n_pairs"].max()
+    with_pairs = pairs[pairs.cumsum() <= 0.995 * pairs.sum()]
+    if not len(with_pairs):
+        return None
+    last = 100 * float(with_pairs.index.max())
+    return last if crossings.isna().any() else min(last, max(LEAST_REACH, 200 * float(crossings.max())))
 
 
 def _mdad(axis: Axes, found: pd.DataFrame, style: dict[str, tuple[str, str]]) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from microbench_ray.engine.ray_engine import LocalRayEngine
+from microbench_ray.engine.ray_engine import LocalRayEngine, import_ray
 from microbench_ray.engine.serial import SerialEngine
 
 
@@ -24,11 +23,7 @@ def test_data() -> Path:
 @pytest.fixture(scope="session")
 def ray_session():
     """Ray on this machine with two workers, once for all tests."""
-    assert "ray" not in sys.modules or os.environ.get("RAY_AUTH_MODE") == "token"
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    import ray
-
+    ray = import_ray()
     ray.init(address="local", num_cpus=2, object_store_memory=2**28, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()

@@ -19,6 +19,13 @@ from microbench_ray.engine.serial import compute
 from microbench_ray.errors import ConfigError, EngineError
 from microbench_ray.plan import Shard
 
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Under `uv run` Ray would copy the folder and start its workers by another `uv run` there; ours are to be as the driver is.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
+"""What Ray is to know; it reads this when it is imported."""
 SHARDS_PER_CPU = 4
 OBJECT_STORE_SLACK = 256 * 2**20
 
@@ -56,11 +63,7 @@ class LocalRayEngine:
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield shards as they are done."""
-        if "ray" not in sys.modules:  # it reads them when it is imported
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray  # slow: only when there is work
-
+        ray = import_ray()
         running = ray.is_initialized()  # in a notebook or a test session
         if not running:
             self._start(ray, sum(benchmark.nbytes for benchmark in benchmarks.values()))
@@ -89,6 +92,16 @@ class LocalRayEngine:
                 got=f"{type(error).__name__}: {error}".splitlines()[0],
                 mend="engine=serial computes without Ray; `ray stop` may help where an old one is in the way",
             ) from error
+
+
+def import_ray() -> Any:
+    """Ray, imported when it is needed: that is slow."""
+    if "ray" not in sys.modules:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+    import ray
+
+    return ray
 
 
 def windowed(
