@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import platform
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_limits
 
 from microbench_ray.data import Benchmark
 from microbench_ray.engine.base import Engine, Failure
 from microbench_ray.engine.progress import SweepProgress
 from microbench_ray.errors import StoreError
+from microbench_ray.manifest import check_manifest, check_schema, describe, now
 from microbench_ray.methods import Method
 from microbench_ray.plan import Grid, Plan, Shard, Targets, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
-from microbench_ray.schemas import SCHEMA_VERSION
 from microbench_ray.store import Store
 from microbench_ray.tables import rows_table
 
-PACKAGES = ("microbench-ray", "numpy", "scipy", "scikit-learn", "pyarrow", "ray")
 Say = Callable[[str], None]
+Argument = TypeVar("Argument")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -116,14 +115,14 @@ def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
         The output folder cannot be written, or holds a sweep that this one does not go with.
     """
     store = Store(sweep.out)
-    check_manifest(store, sweep)
+    check_manifest(store, sweep.benchmarks, sweep.seed)
     store.prepare()
     done = store.done()
     waiting = [shard for shard in plan.shards if shard.id not in done]
     reused = plan.n_cells - sum(shard.n_cells for shard in waiting)
     if reused:
         say(f"{reused:,} of {plan.n_cells:,} cells are done already in {sweep.out}")
-    manifest = describe(sweep, plan)
+    manifest = describe(plan, sweep.benchmarks, seed=sweep.seed, engine=sweep.engine.description, config=sweep.config)
     store.write_manifest(manifest)
     started = time.monotonic()
     failures = compute(sweep, store, waiting)
@@ -133,7 +132,7 @@ def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
     tables = reduce_store(store, manifest["partitions"], sweep.rules, sweep.seed)
     seconds = {"compute": computed_at - started, "reduce": time.monotonic() - computed_at}
     counts = {"computed": plan.n_cells - reused - failed, "reused": reused, "failed": failed}
-    store.write_manifest(manifest | {"seconds": seconds, "cells": counts, "finished": _now()})
+    store.write_manifest(manifest | {"seconds": seconds, "cells": counts, "finished": now()})
     return Outcome({**tables, "failures": failure_table(failures)}, **counts, seconds=seconds)
 
 
@@ -187,67 +186,26 @@ def run_reduce(out: Path, rules: Rules) -> Mapping[str, pa.Table]:
 def reduce_store(store: Store, partitions: Sequence[Sequence[str]], rules: Rules, seed: int) -> dict[str, pa.Table]:
     """Reduce the shards of a sweep, a partition in memory at a time, and write the tables."""
 
-    def read() -> Iterator[tuple[pa.Table, pa.Table]]:
-        for shard_ids in partitions:
-            yield store.read_shards("cells", shard_ids), store.read_shards("resamples", shard_ids)
+    def read(shard_ids: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+        return store.read_shards("cells", shard_ids), store.read_shards("resamples", shard_ids)
 
-    tables = reduce_partitions(read(), rules, seed)
+    with threadpool_limits(1):  # the products are too small for more
+        tables = reduce_partitions(ahead(read, partitions), rules, seed)
     for name, table in tables.items():
         store.write_table(name, table)
     return tables
 
 
-def check_manifest(store: Store, sweep: Sweep) -> None:
-    """Raise StoreError where the folder holds a sweep of another seed, other data of the same name, or another version."""
-    manifest = store.manifest()
-    if manifest is None:
-        return
-    check_schema(store, manifest)
-    if manifest["seed"] != sweep.seed:
-        raise _another(store, "root seed", manifest["seed"], sweep.seed)
-    for benchmark in sweep.benchmarks:
-        before = manifest["benchmarks"].get(benchmark.name)
-        if before is not None and before["digest"] != benchmark.digest:
-            raise _another(store, f"content of benchmark '{benchmark.name}'", before["digest"], benchmark.digest)
-
-
-def check_schema(store: Store, manifest: Mapping[str, Any]) -> None:
-    """Raise StoreError where a manifest is of another version, or none of ours."""
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise _another(store, "schema version", manifest.get("schema_version"), SCHEMA_VERSION)
-    lacking = [key for key in ("seed", "benchmarks", "partitions") if key not in manifest]
-    if lacking:
-        raise StoreError(
-            "The manifest is not that of a sweep.",
-            where=str(store.root / "manifest.json"),
-            got=f"no {lacking[0]}",
-            mend="out=DIR with another folder",
-        )
-
-
-def describe(sweep: Sweep, plan: Plan) -> dict[str, Any]:
-    """The manifest: what is computed, from what, with what, and which shards hold it."""
-    by_partition = groupby(sorted(plan.shards, key=lambda shard: (shard.partition, shard.runs)), key=lambda shard: shard.partition)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "seed": sweep.seed,
-        "config": dict(sweep.config),
-        "benchmarks": {
-            benchmark.name: {
-                "digest": benchmark.digest,
-                "n_models": benchmark.n_models,
-                "n_items": benchmark.n_items,
-                "notes": list(benchmark.notes),
-            }
-            for benchmark in sweep.benchmarks
-        },
-        "partitions": [[shard.id for shard in shards] for _, shards in by_partition],
-        "engine": sweep.engine.description,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "git_commit": _git_commit(),
-        "machine": {"cpu": _cpu(), "blas": sorted({f"{lib['internal_api']} {lib['version']}" for lib in threadpool_info()})},
-        "started": _now(),
-    }
+def ahead(read: Callable[[Argument], Value], arguments: Iterable[Argument]) -> Iterator[Value]:
+    """`map(read, arguments)`, with the next value read while the last one is in use."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting: deque[Future[Value]] = deque()
+        for argument in arguments:
+            waiting.append(reader.submit(read, argument))
+            if len(waiting) > 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def failure_table(failures: Sequence[tuple[Shard, Failure]]) -> pa.Table:
@@ -271,37 +229,3 @@ def failure_table(failures: Sequence[tuple[Shard, Failure]]) -> pa.Table:
             for shard, failure in failures
         ],
     )
-
-
-def _another(store: Store, what: str, before: object, now: object) -> StoreError:
-    return StoreError(
-        f"The output folder holds a sweep with another {what}.",
-        where=str(store.root),
-        got=f"{before} there, {now} asked for",
-        mend="out=DIR with another folder, or what that sweep was run with",
-    )
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _git_commit() -> str | None:
-    folder = Path(__file__).parent.parent
-    if not (folder / ".git").exists():
-        return None
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

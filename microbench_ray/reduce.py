@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from microbench_ray import seeding
 from microbench_ray.errors import ConfigError
 from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreement_curve, mdads, mean_agreement, share_reliable
 from microbench_ray.schemas import GROUP_KEY, SCHEMAS
-from microbench_ray.tables import counts_of, null_if_nan
+from microbench_ray.tables import BINNED, counts_of, null_if_nan
 
 INTERVALS = ("runs", "pairs")
 KEY = [*GROUP_KEY, "split"]
@@ -89,7 +90,8 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
             if rows:
                 parts[name].append(_table(name, rows))
     tables = {}
-    for name, some in parts.items():
+    for name in REDUCED:
+        some = parts.pop(name)  # so that each table is there twice at most
         key = [field for field in SCHEMAS[name].names if field in {*KEY, "threshold", "diff_lo"}]
         tables[name] = pa.concat_tables(some).combine_chunks().sort_by([(field, "ascending") for field in key])
     return tables
@@ -97,12 +99,9 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
 
 def groups(cells: pa.Table, resamples: pa.Table) -> Iterator[tuple[pa.Table, PairCounts, PairCounts | None]]:
     """Cells of one group and split, in the order of runs, with their counts; and the counts per draw of the models, if any."""
-    of_draws = dict(_grouped(resamples, "resample")) if len(resamples) else {}
-    counts = counts_of(cells)
-    draws = counts_of(resamples) if len(resamples) else None
-    for key, rows in _grouped(cells, "run"):
-        resampled = draws[of_draws[key]] if draws is not None and key in of_draws else None
-        yield cells.take(rows), counts[rows], resampled
+    of_draws = {key: resampled for key, _, resampled in _grouped(resamples, "resample")} if len(resamples) else {}
+    for key, rows, counts in _grouped(cells, "run"):
+        yield rows, counts, of_draws.get(key)
 
 
 def reduce_group(
@@ -139,17 +138,19 @@ def reduce_group(
     }
 
 
-def _grouped(table: pa.Table, order: str) -> Iterator[tuple[tuple[Any, ...], NDArray[np.intp]]]:
-    """Row numbers of every group, sorted by `order` within."""
+def _grouped(table: pa.Table, order: str) -> Iterator[tuple[tuple[Any, ...], pa.Table, PairCounts]]:
+    """Key, rows without counts, and counts of every group, sorted by `order` within."""
     codes = np.zeros(len(table), dtype=np.int64)
     for name in KEY:
         column = table.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
         codes = codes * len(column.dictionary) + column.indices.to_numpy()
     sequence = np.lexsort((table.column(order).to_numpy(), codes))
-    starts = np.flatnonzero(np.diff(codes[sequence], prepend=-1))
-    for rows in np.split(sequence, starts[1:]):
-        if len(rows):
-            yield tuple(table.column(name)[int(rows[0])].as_py() for name in KEY), rows
+    edges = [*np.flatnonzero(np.diff(codes[sequence], prepend=-1)).tolist(), len(table)]
+    counts = counts_of(table)[sequence]
+    table = table.drop_columns(list(BINNED)).take(sequence)
+    for start, stop in pairwise(edges):
+        rows = table.slice(start, stop - start)
+        yield tuple(rows.column(name)[0].as_py() for name in KEY), rows, counts[start:stop]
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
