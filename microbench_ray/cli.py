@@ -51,8 +51,6 @@ def entry_point() -> None:
 
 
 def _main(arguments: list[str]) -> int:
-    from microbench_ray.config import JOBS, Composer  # slower to import than --help should take
-
     if not arguments or "--help" in arguments or "-h" in arguments:
         sys.stdout.write(USAGE + "\n")
         return DONE if arguments else BAD_INPUT
@@ -61,11 +59,14 @@ def _main(arguments: list[str]) -> int:
 
         sys.stdout.write(version("microbench-ray") + "\n")
         return DONE
+    from microbench_ray.config import JOBS, Composer  # slower to import than --help should take
+
     job, *rest = arguments
     if job not in JOBS:
         raise ConfigError("Unknown job.", got=job, mend=f"valid: {', '.join(JOBS)}; see microbench --help")
-    show = "--cfg" in rest
-    rest = [each for each in rest if each != "--cfg"]
+    if show := "--cfg" in rest:
+        place = rest.index("--cfg")
+        del rest[place : place + (2 if rest[place + 1 : place + 2] == ["job"] else 1)]  # Hydra's spelling is --cfg job
     config_dir = _option(rest, "--config-dir")
     for each in rest:
         if each.startswith("-"):

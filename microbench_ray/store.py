@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from microbench_ray.errors import StoreError
@@ -64,6 +63,8 @@ class Store:
         there = [str(path) for path in paths if path.exists()]
         if not there:
             return SCHEMAS[name].empty_table()
+        import pyarrow.dataset as ds  # brings pandas, which takes a second: what is wrong should be said before
+
         try:
             return conform(ds.dataset(there, schema=SCHEMAS[name], format="parquet").to_table(), name)
         except (pa.ArrowException, OSError):

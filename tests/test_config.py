@@ -167,8 +167,11 @@ def test_several_benchmarks_of_ones_own_are_swept_together(tmp_path: Path) -> No
     assert alone.equals(together.filter(pc.field("benchmark") == "first"))
 
 
-def test_the_configuration_is_shown_as_yaml(board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command(board, tmp_path / "out", "seed=3"), "--cfg"]) == 0
+@pytest.mark.parametrize("spelling", [["--cfg"], ["--cfg", "job"]])
+def test_the_configuration_is_shown_as_yaml(
+    spelling: list[str], board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(board, tmp_path / "out", "seed=3"), *spelling]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["seed"] == 3
     assert shown["benchmark"]["path"] == str(board)
