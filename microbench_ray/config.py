@@ -28,6 +28,10 @@ CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 JOBS: dict[str, Any] = {"sweep": SweepConf, "reduce": ReduceConf}
 
 
+TEXTS = ("targets.where", "targets.regex", "benchmark.path", "benchmark.confidence", "benchmark.metadata", "out")
+"""Keys of expressions and paths, which may hold any sign."""
+
+
 class Composer:
     """Composes conf/ for one command line.
 
@@ -48,7 +52,7 @@ class Composer:
             if each.startswith("~"):
                 raise ConfigError("A key cannot be left out.", got=each, mend="give it another value: key=value")
         self.job = job
-        self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", each) for each in overrides]
+        self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(each)) for each in overrides]
         self.folders = [CONF] if config_dir is None else [CONF, config_dir.resolve()]
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -133,6 +137,15 @@ class Composer:
             if key not in ("benchmark", "benchmarks"):
                 kept.append(each)
         return [*kept, f"benchmark={name}"]
+
+
+def quoted(override: str) -> str:
+    """A `key=value` whose value is a text, quoted as Hydra's grammar wants it, so that a shell's quotes are enough."""
+    key, _, value = override.partition("=")
+    if key not in TEXTS or value in ("", "null") or value[0] in "'\"":
+        return override
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+    return f"{key}='{escaped}'"
 
 
 def benchmark_conf(composed: Any) -> Any:

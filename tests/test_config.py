@@ -314,3 +314,23 @@ assert not {"ray", "hydra", "omegaconf"} & set(sys.modules)
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "instruct and 7e9 <= params <= 9e9",
+        'family in ["a", "b"]',
+        "family == 'it'",
+        r"^\d+-8b(-it)?$|\\",
+        "it's",
+        "a\\'b",
+        "ends in a \\",
+        "folder (1)/a,b=c.csv",
+        "8",
+    ],
+)
+def test_expressions_and_paths_need_no_quotes_but_the_shells(text: str) -> None:
+    composed = Composer("sweep", [f"targets.where={text}", "targets.regex=null", f"out='{'x y'}'"])
+    conf = composed.compose(composed.overrides)
+    assert (str(conf.targets.where), conf.targets.regex, conf.out) == (text, None, "x y")
