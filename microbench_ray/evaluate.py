@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from microbench_ray import seeding
 from microbench_ray.data import Benchmark
 from microbench_ray.data.split import draw_halves
-from microbench_ray.methods import Method, SeenItems, Selection, Signal
+from microbench_ray.methods import Estimator, Method, SeenItems, Selection, Selector, Signal
 from microbench_ray.metrics import PairCounts, TruePairs, bootstrap_models, compare, mean_abs_error, true_pairs
-from microbench_ray.plan import Shard
+from microbench_ray.plan import Shard, signal_used
 from microbench_ray.tables import rows_table
 
 Positions = NDArray[np.intp]
@@ -89,24 +89,20 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
 
 def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
     """Every cell's key and its estimates, (n_target,), of one run."""
-    fits: dict[tuple[str, Signal | None], tuple[SeenItems, Any]] = {}
+    fitted = RunFits(shard, benchmark, draw, run)
     for method in shard.methods:
         selector, estimator = method.selector, method.estimator
-        selector_signal = None if selector.signal is None else signal_used(benchmark, selector.signal)
-        estimator_signal: Signal = signal_used(benchmark, estimator.signal)
-        shared = (selector.fit_key, selector_signal)
-        if shared not in fits:
-            seen = seen_items(benchmark, draw, selector_signal)
-            rng = seeding.fit_stream(shard.seed, f"{shared[0]}/{shared[1]}", shard.label, shard.n_source, run)
-            fits[shared] = seen, selector.fit(seen, rng)
-        seen, fit = fits[shared]
+        estimator_signal = signal_used(benchmark, estimator.signal)
+        seen, fit = fitted.by(selector, selector.signal)
+        known, model = fitted.by(estimator, estimator.source_signal)
         for size, fraction in shard.sizes:
             named = None if selector.nested else size
             rng = seeding.select_stream(shard.seed, shard.label, method.label, shard.n_source, run, named)
             selection = selector.select(seen, fit, size, rng)
             check_selection(method, selection, size, seen.n_items)
             chosen = draw.seen[selection.items]
-            estimates = estimator.estimate(responses_to(benchmark, draw.targets, chosen, estimator_signal), selection)
+            responses = responses_to(benchmark, draw.targets, chosen, estimator_signal)
+            estimates = estimator.estimate(responses, selection, known, model)
             yield (
                 {
                     "benchmark": shard.label,
@@ -118,10 +114,31 @@ def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> It
                     "n_target": shard.n_target,
                     "unseen": shard.unseen,
                     "run": run,
-                    "signal": f"{selector_signal or '-'}/{estimator_signal}",
+                    "signal": f"{signal_used(benchmark, selector.signal) or '-'}/{estimator_signal}",
                 },
                 estimates,
             )
+
+
+class RunFits:
+    """The fits of one run: each is computed when it is first asked for, and once for all parts of methods that share it."""
+
+    def __init__(self, shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> None:
+        self._shard, self._benchmark, self._draw, self._run = shard, benchmark, draw, run
+        self._seen: dict[Signal | None, SeenItems] = {}
+        self._fits: dict[tuple[str, Signal | None], Any] = {}
+
+    def by(self, part: Selector | Estimator, wanted: Signal | None) -> tuple[SeenItems, Any]:
+        """What a selector or an estimator may see, and its fit."""
+        signal = signal_used(self._benchmark, wanted)
+        if signal not in self._seen:
+            self._seen[signal] = seen_items(self._benchmark, self._draw, signal)
+        key = part.fit_key, signal
+        if key not in self._fits:
+            shard = self._shard
+            rng = seeding.fit_stream(shard.seed, f"{part.fit_key}/{signal}", shard.label, shard.n_source, self._run)
+            self._fits[key] = part.fit(self._seen[signal], rng)
+        return self._seen[signal], self._fits[key]
 
 
 def draw_run(shard: Shard, benchmark: Benchmark, run: int) -> Draw:
@@ -163,16 +180,21 @@ def true_accuracies(benchmark: Benchmark, split: str, targets: Positions, items:
 def seen_items(benchmark: Benchmark, draw: Draw, signal: Signal | None) -> SeenItems:
     """What a selector may see: the source models' responses to the seen items, and these items' names and subtasks."""
     responses = None if signal is None else responses_to(benchmark, draw.sources, draw.seen, signal, np.float32)
-    return SeenItems(benchmark.item_ids[draw.seen], benchmark.subtask_codes[draw.seen], responses)
+    labels = None if benchmark.labels is None else benchmark.labels[draw.seen]
+    return SeenItems(benchmark.item_ids[draw.seen], benchmark.subtask_codes[draw.seen], responses, labels)
 
 
 def responses_to(
     benchmark: Benchmark, models: Positions, items: Positions, signal: Signal, dtype: type[np.floating[Any]] = np.float64
 ) -> NDArray[Any]:
-    """(n_models, n_items) responses in [0, 1], NaN where missing: scores, or confidences in the correct answer."""
-    if signal == "confidence":
-        assert benchmark.confidence is not None
-        return _block(benchmark.confidence, models, items).astype(dtype, copy=False)
+    """(n_models, n_items) responses in [0, 1], NaN where missing: scores, or confidences in the correct answer.
+
+    Confidences in all answers are (n_models, n_items, n_answers).
+    """
+    if signal != "correctness":
+        matrix = benchmark.answers if signal == "answers" else benchmark.confidence
+        assert matrix is not None
+        return _block(matrix, models, items).astype(dtype, copy=False)
     scores = _block(benchmark.scores, models, items)
     responses: NDArray[Any] = np.divide(scores, benchmark.units, dtype=dtype)
     if benchmark.has_missing:
@@ -183,11 +205,6 @@ def responses_to(
 def _block(matrix: NDArray[Any], models: Positions, items: Positions) -> NDArray[Any]:
     """Some rows and columns of a matrix; whole rows are copied first where many columns are wanted, which is faster."""
     return matrix[models][:, items] if 8 * len(items) > matrix.shape[1] else matrix[models[:, None], items]
-
-
-def signal_used(benchmark: Benchmark, wanted: Signal) -> Signal:
-    """The wanted signal, or correctness where a benchmark has no confidences."""
-    return "correctness" if wanted == "confidence" and benchmark.confidence is None else wanted
 
 
 def check_selection(method: Method, selection: Selection, size: int, n_items: int) -> None:

@@ -11,15 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from itertools import groupby
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 
 from microbench_ray.data import Benchmark, match_models
 from microbench_ray.data.split import seen_counts
 from microbench_ray.errors import ConfigError, GridError
-from microbench_ray.methods import Fixed, Method
+from microbench_ray.methods import Estimator, Fixed, Method, Selector, Signal
 from microbench_ray.schemas import SCHEMA_VERSION
 
 RUNS_PER_LIGHT_SHARD = 10
@@ -227,12 +226,12 @@ def plan_sweep(
             sizes = grid.sizes_of(len(codes))
             check_sizes(benchmark.name if subtask is None else f"{benchmark.name}/{subtask}", sizes, n_seen)
             for n_source in grid.n_source:
-                for shared in by_fit(drawn):
-                    fit_seconds = shared[0].selector.fit_seconds(n_source, n_seen)
+                for shared in by_fit(drawn, benchmark):
+                    parts = fits_of(shared, benchmark)
+                    fit_seconds = sum(part.fit_seconds(n_source, n_seen) for part in parts)
                     cells = len(shared) * len(sizes)
                     seconds += grid.runs * (SECONDS_PER_RUN + fit_seconds + SECONDS_PER_CELL * cells)
-                    if shared[0].selector.signal is not None:
-                        worker_bytes = max(worker_bytes, 12 * n_source * n_seen)
+                    worker_bytes = max(worker_bytes, sum(part.fit_bytes(n_source, n_seen) for part in parts))
                     block = RUNS_PER_LIGHT_SHARD if fit_seconds <= LIGHT_FIT_SECONDS else 1
                     shards.extend(
                         Shard(
@@ -257,15 +256,47 @@ def plan_sweep(
     return Plan(tuple(shards), seconds, input_bytes, worker_bytes)
 
 
-def by_fit(methods: Iterable[Method]) -> list[tuple[Method, ...]]:
-    """Group methods that share a fit, keeping their order."""
-    order: dict[tuple[str, str], int] = {}
-    keyed = []
+@overload
+def signal_used(benchmark: Benchmark, wanted: Signal) -> Signal: ...
+@overload
+def signal_used(benchmark: Benchmark, wanted: None) -> None: ...
+@overload
+def signal_used(benchmark: Benchmark, wanted: Signal | None) -> Signal | None: ...
+def signal_used(benchmark: Benchmark, wanted: Signal | None) -> Signal | None:
+    """The wanted signal, or the next simpler one that the benchmark has."""
+    if wanted == "answers" and benchmark.answers is None:
+        wanted = "confidence"
+    return "correctness" if wanted == "confidence" and benchmark.confidence is None else wanted
+
+
+def fit_names(method: Method, benchmark: Benchmark) -> dict[tuple[str, str], Selector | Estimator]:
+    """The fits that a method needs, by key and signal, with the part that would compute each."""
+    parts: list[tuple[Selector | Estimator, Signal | None]] = [
+        (method.selector, method.selector.signal),
+        (method.estimator, method.estimator.source_signal),
+    ]
+    return {(part.fit_key, str(signal_used(benchmark, signal))): part for part, signal in parts if part.fit_key}
+
+
+def fits_of(methods: Iterable[Method], benchmark: Benchmark) -> list[Selector | Estimator]:
+    """One part of a method for every different fit of the methods."""
+    found: dict[tuple[str, str], Selector | Estimator] = {}
     for method in methods:
-        key = (method.selector.fit_key, str(method.selector.signal))
-        keyed.append((order.setdefault(key, len(order)), method))
-    keyed.sort(key=lambda pair: pair[0])
-    return [tuple(method for _, method in pairs) for _, pairs in groupby(keyed, key=lambda pair: pair[0])]
+        found = fit_names(method, benchmark) | found
+    return list(found.values())
+
+
+def by_fit(methods: Iterable[Method], benchmark: Benchmark) -> list[tuple[Method, ...]]:
+    """Group methods that share a fit, directly or by others; those without any are one group. Keeps their order."""
+    order = list(methods)
+    groups: list[tuple[set[tuple[str, str]], list[int]]] = []
+    for place, method in enumerate(order):
+        names, members = set(fit_names(method, benchmark)) or {("", "")}, [place]
+        for group in [group for group in groups if group[0] & names]:
+            groups.remove(group)
+            names, members = names | group[0], members + group[1]
+        groups.append((names, members))
+    return [tuple(order[place] for place in places) for places in sorted(sorted(members) for _, members in groups)]
 
 
 def count_seen(subtask_codes: np.ndarray, unseen: Unseen) -> int:

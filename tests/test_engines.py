@@ -26,7 +26,7 @@ from microbench_ray.driver import Outcome, Sweep, run_sweep
 from microbench_ray.engine import serial
 from microbench_ray.engine.base import Engine, Result
 from microbench_ray.engine.serial import SerialEngine
-from microbench_ray.methods.base import SeenItems, Selection, WithoutFit
+from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
 from microbench_ray.methods.registry import SELECTORS
 from microbench_ray.plan import Shard
 
@@ -271,7 +271,7 @@ def test_kept_estimates_are_those_that_the_cells_are_computed_from(board: Path, 
 
 
 @dataclasses.dataclass(frozen=True)
-class Faulty(WithoutFit):
+class Faulty(SelectorWithoutFit):
     """Chooses the first items, unless a file says what is to go wrong; it is told of every attempt."""
 
     fault: str = ""

@@ -11,7 +11,7 @@ import pytest
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import ConfigError, DataError, GridError
 from microbench_ray.methods import Method, build_method
-from microbench_ray.plan import Grid, Plan, Shard, Targets, by_fit, check_models, check_sizes, count_seen, plan_sweep
+from microbench_ray.plan import Grid, Plan, Shard, Targets, by_fit, check_models, check_sizes, count_seen, fits_of, plan_sweep
 
 MEAN = {"name": "mean"}
 
@@ -20,7 +20,9 @@ def method(name: str, label: str | None = None, estimator: str = "mean", **param
     return build_method(label or name, {"name": name, **parameters}, {"name": estimator})
 
 
-def leaderboard(name: str = "b", n_models: int = 12, n_items: int = 30, n_subtasks: int = 3, seed: int = 0) -> Benchmark:
+def leaderboard(
+    name: str = "b", n_models: int = 12, n_items: int = 30, n_subtasks: int = 3, seed: int = 0, *, sure: bool = False
+) -> Benchmark:
     rng = np.random.default_rng(seed)
     return Benchmark.from_arrays(
         name,
@@ -28,11 +30,12 @@ def leaderboard(name: str = "b", n_models: int = 12, n_items: int = 30, n_subtas
         [f"q{k}" for k in range(n_items)],
         [f"m{k:02d}" for k in range(n_models)],
         subtasks=[f"s{k % n_subtasks}" for k in range(n_items)],
+        confidence=rng.random((n_models, n_items)) if sure else None,
         metadata=pd.DataFrame({"params": np.arange(n_models) * 1e9}, index=[f"m{k:02d}" for k in range(n_models)]),
     )
 
 
-BENCHMARK = leaderboard()
+BENCHMARK, SURE = leaderboard(), leaderboard(sure=True)
 GRID = Grid(sizes=(5, 10), n_source=(6,), n_target=4, runs=3)
 
 
@@ -148,8 +151,22 @@ def test_methods_that_share_a_fit_share_a_shard():
     five, six = (method("stratified_confidence", f"s{strata}", strata=strata) for strata in (5, 6))
     plain = method("stratified_confidence", "mean5", strata=5)
     other = method("stratified_confidence", "correct5", strata=5, signal="correctness")
-    assert by_fit([five, random, six, plain, equal, other]) == [(five, plain), (random, equal), (six,), (other,)]
-    assert by_fit([]) == []
+    assert by_fit([five, random, six, plain, equal], SURE) == [(five, plain), (random, equal), (six,)]
+    assert by_fit([five, other, six], SURE) == [(five,), (other,), (six,)]
+    # Without confidences both read correctness.
+    assert by_fit([five, random, other], BENCHMARK) == [(five, other), (random,)]
+    assert by_fit([], BENCHMARK) == []
+
+
+def test_methods_that_share_a_fit_through_another_share_a_shard():
+    anchors = {"name": "anchor_points"}
+    points = build_method("points", anchors, {"name": "weighted_mean"})
+    predictor = build_method("predictor", anchors, {"name": "anchor_predictor"})
+    lines = build_method("lines", {"name": "random"}, {"name": "anchor_predictor"})
+    random = method("random")
+    assert by_fit([points, random, lines], SURE) == [(points,), (random,), (lines,)]
+    assert by_fit([points, random, lines, predictor], SURE) == [(points, lines, predictor), (random,)]
+    assert [type(part).__name__ for part in fits_of([points, lines, predictor], SURE)] == ["AnchorPoints", "AnchorPredictor"]
 
 
 def test_subtasks_apart_are_benchmarks_of_their_own():

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from microbench_ray.errors import ConfigError
 
-Signal = Literal["correctness", "confidence"]
+Signal = Literal["correctness", "confidence", "answers"]
+"""What is read of a response: its score, the confidence given to the correct answer, or the confidences given to all answers."""
+
 SIGNALS: tuple[Signal, ...] = ("correctness", "confidence")
+"""Those that every part of a method can read; `answers` is for the parts that say so."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,16 @@ class SeenItems:
         (n_items,) integer codes of the items' subtasks.
     responses
         (n_source, n_items) float32 in [0, 1]: the source models' scores, or the confidences they gave to the correct answers;
-        NaN where a response is missing. None for a selector that reads none.
+        NaN where a response is missing. (n_source, n_items, n_answers) where the confidences in all answers are read. None
+        where nothing is read.
+    labels
+        (n_items,) positions of the correct answers, from 0; None where they are not known.
     """
 
     item_ids: NDArray[np.object_]
     subtask: NDArray[np.int32]
     responses: NDArray[np.float32] | None = None
+    labels: NDArray[np.int32] | None = None
 
     @property
     def n_items(self) -> int:
@@ -66,8 +73,8 @@ class Selector(Protocol):
     Attributes
     ----------
     signal
-        What `fit` reads of the source models; None for nothing at all. `confidence` falls back to correctness where a
-        benchmark has no confidences.
+        What `fit` reads of the source models; None for nothing at all. One that a benchmark does not have falls back to the next
+        simpler one: `answers` to `confidence`, and that to `correctness`.
     nested
         Whether the choice for a size is a prefix of the choice for any larger size of the same run.
     fit_key
@@ -94,6 +101,10 @@ class Selector(Protocol):
         """Expected CPU seconds of one fit, for a plan."""
         ...
 
+    def fit_bytes(self, n_source: int, n_items: int) -> int:
+        """Bytes that a worker needs for one fit beside the matrices, for a plan."""
+        ...
+
 
 class Estimator(Protocol):
     """Estimates the target models' accuracy on the seen items from their responses to the selected ones.
@@ -101,21 +112,37 @@ class Estimator(Protocol):
     Attributes
     ----------
     signal
-        What is read of the target models; `confidence` falls back to correctness where a benchmark has no confidences.
+        What is read of the target models; one that a benchmark does not have falls back to the next simpler one.
+    source_signal, fit_key
+        What its `fit` reads of the source models, and the name of that fit: as `signal` and `fit_key` of a selector, with which
+        it may share the fit. None and empty where there is none.
     """
 
     @property
     def signal(self) -> Signal: ...  # noqa: D102
+    @property
+    def source_signal(self) -> Signal | None: ...  # noqa: D102
+    @property
+    def fit_key(self) -> str: ...  # noqa: D102
 
-    def estimate(self, responses: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> Any:
+        """What is computed once per run from the source models, for all sizes and for all methods with the same `fit_key`."""
+        ...
+
+    def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: Any) -> NDArray[np.float64]:
         """Estimate accuracies.
 
         Parameters
         ----------
         responses
-            (n_target, size) float64 in [0, 1], NaN where missing, in the order of `selection.items`.
+            (n_target, size) float64 in [0, 1], NaN where missing, in the order of `selection.items`;
+            (n_target, size, n_answers) where the confidences in all answers are read.
         selection
             The selected items and their weights.
+        seen
+            What `fit` was given.
+        fit
+            What `fit` returned.
 
         Returns
         -------
@@ -124,12 +151,18 @@ class Estimator(Protocol):
         """
         ...
 
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """Expected CPU seconds of one fit, for a plan."""
+        ...
+
+    def fit_bytes(self, n_source: int, n_items: int) -> int:
+        """Bytes that a worker needs for one fit beside the matrices, for a plan."""
+        ...
+
 
 class WithoutFit:
-    """The part of a selector that reads no source model."""
+    """The part of a selector, or of an estimator, that reads no source model."""
 
-    signal: ClassVar[None] = None
-    nested: ClassVar[bool] = False
     fit_key: ClassVar[str] = ""
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> None:
@@ -139,8 +172,25 @@ class WithoutFit:
         """No fit, no time."""
         return 0.0
 
+    def fit_bytes(self, n_source: int, n_items: int) -> int:
+        """No fit, no memory."""
+        return 0
 
-def check_signal(owner: str, signal: str) -> None:
-    """Raise ConfigError unless `signal` is one that exists."""
-    if signal not in SIGNALS:
-        raise ConfigError(f"{owner}: unknown signal.", got=repr(signal), mend=f"use one of {', '.join(SIGNALS)}")
+
+class SelectorWithoutFit(WithoutFit):
+    """A selector that reads no source model."""
+
+    signal: ClassVar[None] = None
+    nested: ClassVar[bool] = False
+
+
+class EstimatorWithoutFit(WithoutFit):
+    """An estimator that reads no source model."""
+
+    source_signal: ClassVar[None] = None
+
+
+def check_signal(owner: str, signal: str, known: tuple[Signal, ...] = SIGNALS) -> None:
+    """Raise ConfigError unless `signal` is one that `owner` can read."""
+    if signal not in known:
+        raise ConfigError(f"{owner}: unknown signal.", got=repr(signal), mend=f"use one of {', '.join(known)}")

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from microbench_ray.errors import ConfigError, DataError
-from microbench_ray.methods.base import SeenItems, Selection, WithoutFit
+from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
 
 
 @dataclass(frozen=True)
-class Fixed(WithoutFit):
+class Fixed(SelectorWithoutFit):
     """A given list of item ids, with optional weights.
 
     It implies that all items are seen and that there is one run. Missing responses: none are read.

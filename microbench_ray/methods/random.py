@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.methods.base import SeenItems, Selection, WithoutFit
+from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
 
 
 @dataclass(frozen=True)
-class Random(WithoutFit):
+class Random(SelectorWithoutFit):
     """Uniform without replacement. Missing responses: none are read."""
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
@@ -21,7 +21,7 @@ class Random(WithoutFit):
 
 
 @dataclass(frozen=True)
-class RandomSubtaskEqual(WithoutFit):
+class RandomSubtaskEqual(SelectorWithoutFit):
     """The same number of items from every subtask, what is left over going one each to random subtasks.
 
     A subtask with fewer items than its share gives all it has; the others share the rest in the same way.
@@ -33,7 +33,7 @@ class RandomSubtaskEqual(WithoutFit):
 
 
 @dataclass(frozen=True)
-class RandomSubtaskProportional(WithoutFit):
+class RandomSubtaskProportional(SelectorWithoutFit):
     """Items from every subtask in proportion to its size, by largest remainder (equal remainders in random order)."""
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
@@ -42,7 +42,7 @@ class RandomSubtaskProportional(WithoutFit):
 
 
 @dataclass(frozen=True)
-class RandomSubtaskInverse(WithoutFit):
+class RandomSubtaskInverse(SelectorWithoutFit):
     """Successive draws with probability 1/size of an item's subtask, renormalised after each draw.
 
     The paper's code calls this rule "proportional". Ordering the items by an exponential variate divided by their weight and

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from microbench_ray.errors import ConfigError
+from microbench_ray.methods.anchor_points import AnchorPoints
+from microbench_ray.methods.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.base import Estimator, Selector
 from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.fixed import Fixed
@@ -20,12 +22,14 @@ SELECTORS: dict[str, Any] = {
     "random_subtask_proportional": RandomSubtaskProportional,
     "random_subtask_inverse": RandomSubtaskInverse,
     "stratified_confidence": StratifiedConfidence,
+    "anchor_points": AnchorPoints,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
     "mean": Mean,
     "weighted_mean": WeightedMean,
     "horvitz_thompson": HorvitzThompson,
+    "anchor_predictor": AnchorPredictor,
 }
 
 

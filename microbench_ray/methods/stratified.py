@@ -68,6 +68,10 @@ class StratifiedConfidence:
         """Averaging, and k-means on a line."""
         return 0.02 + 1e-8 * n_source * n_items
 
+    def fit_bytes(self, n_source: int, n_items: int) -> int:
+        """The responses."""
+        return 12 * n_source * n_items
+
 
 def item_means(responses: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean response of every item over the models that answered it; the mean of these where none did.

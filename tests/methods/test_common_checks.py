@@ -30,16 +30,31 @@ def make(name: str, size: int):
     return SELECTORS[name](**NEEDED.get(name, lambda size: {})(size))
 
 
-def seen_items(selector, *, gaps: bool = False) -> SeenItems:
+def world(n_items: int, *, gaps: bool = False, signal: str | None = "confidence") -> SeenItems:
     rng = np.random.default_rng(11)
-    ability, difficulty = rng.normal(size=(30, 1)), rng.normal(size=N_ITEMS)
-    responses = (1 / (1 + np.exp(difficulty - ability - rng.normal(size=(30, N_ITEMS))))).astype(np.float32)
+    ability, difficulty = rng.normal(size=(30, 1)), rng.normal(size=n_items)
+    responses = (1 / (1 + np.exp(difficulty - ability - rng.normal(size=(30, n_items))))).astype(np.float32)
+    if signal == "correctness":
+        responses = (responses > 0.5).astype(np.float32)
     if gaps:
         responses[rng.random(responses.shape) < 0.3] = np.nan
         responses[:, 5] = np.nan  # nobody answered this one
         responses[3] = np.nan  # and this model answered nothing
-    ids = np.array([f"item{k}" for k in range(N_ITEMS)], dtype=object)
-    return SeenItems(ids, SUBTASK.copy(), None if selector.signal is None else responses)
+    ids = np.array([f"item{k}" for k in range(n_items)], dtype=object)
+    subtask = SUBTASK.copy() if n_items == N_ITEMS else np.zeros(n_items, dtype=np.int32)
+    return SeenItems(ids, subtask, None if signal is None else responses)
+
+
+def seen_items(selector, *, gaps: bool = False) -> SeenItems:
+    return world(N_ITEMS, gaps=gaps, signal=selector.signal)
+
+
+def estimate(name: str, responses: np.ndarray, selection: Selection, *, gaps: bool = False) -> np.ndarray:
+    """What an estimator says, after a fit if it has one, with more items than are selected."""
+    estimator = ESTIMATORS[name]()
+    seen = world(max(N_ITEMS, len(selection.items) + 20), gaps=gaps, signal=estimator.source_signal)
+    fit = estimator.fit(seen, np.random.default_rng(5))
+    return estimator.estimate(responses, selection, seen, fit)
 
 
 def choose(selector, seen: SeenItems, size: int, seed: int = 3) -> Selection:
@@ -157,10 +172,11 @@ def test_a_selector_is_frozen_pickles_and_says_who_it_is(name):
 @every_selector
 def test_a_selector_tells_its_fit_and_its_cost(name):
     selector = make(name, 7)
-    assert selector.signal in (None, "correctness", "confidence")
+    assert selector.signal in (None, "correctness", "confidence", "answers")
     assert isinstance(selector.nested, bool)
     assert isinstance(selector.fit_key, str)
     assert 0 <= selector.fit_seconds(300, 6016) < 60
+    assert (0 < selector.fit_bytes(300, 6016) < 2**30) == (selector.signal is not None)
     # What reads no source model has nothing to fit.
     assert selector.signal is not None or selector.fit_key == ""
 
@@ -189,13 +205,13 @@ every_case = pytest.mark.parametrize(
 )
 
 
-@every_estimator
+@pytest.mark.parametrize("name", sorted(name for name, kind in ESTIMATORS.items() if kind().fit_key == ""))
 @every_case
 def test_equal_responses_are_estimated_as_what_they_are(name, size, weighted, gaps):
-    estimator, given = ESTIMATORS[name](), case(size, weighted=weighted, gaps=gaps)
+    given = case(size, weighted=weighted, gaps=gaps)
     for value in (0.0, 0.25, 1.0):
         responses = np.where(np.isnan(given.responses), np.nan, value)
-        estimates = estimator.estimate(responses, given.selection)
+        estimates = estimate(name, responses, given.selection)
         answered = ~np.isnan(responses).all(axis=1)
         assert np.abs(estimates[answered] - value).max() < 1e-12
 
@@ -204,7 +220,7 @@ def test_equal_responses_are_estimated_as_what_they_are(name, size, weighted, ga
 @every_case
 def test_only_a_target_that_answered_nothing_has_no_estimate(name, size, weighted, gaps):
     given = case(size, weighted=weighted, gaps=gaps)
-    estimates = ESTIMATORS[name]().estimate(given.responses, given.selection)
+    estimates = estimate(name, given.responses, given.selection, gaps=gaps)
     assert estimates.shape == (12,)
     assert estimates.dtype == np.float64
     assert np.array_equal(np.isnan(estimates), np.isnan(given.responses).all(axis=1))
@@ -214,13 +230,13 @@ def test_only_a_target_that_answered_nothing_has_no_estimate(name, size, weighte
 @every_case
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_the_order_of_targets_does_not_matter_and_equal_responses_get_equal_bits(name, size, weighted, gaps, order):
-    estimator, given = ESTIMATORS[name](), case(size, weighted=weighted, gaps=gaps)
+    given = case(size, weighted=weighted, gaps=gaps)
     twice = np.concatenate([given.responses, given.responses[::-1], given.responses[4:5]])
-    estimates = estimator.estimate(np.asarray(twice, order=order), given.selection)
+    estimates = estimate(name, np.asarray(twice, order=order), given.selection)
     assert estimates[:12].tobytes() == estimates[12:24][::-1].tobytes()
     assert estimates[4:5].tobytes() == estimates[24:].tobytes()
     shuffled = np.random.default_rng(1).permutation(len(twice))
-    again = estimator.estimate(np.asarray(twice[shuffled], order=order), given.selection)
+    again = estimate(name, np.asarray(twice[shuffled], order=order), given.selection)
     assert again.tobytes() == estimates[shuffled].tobytes()
 
 
@@ -231,7 +247,7 @@ def test_an_estimator_reads_read_only_arrays_and_changes_none(name):
     assert given.selection.weights is not None
     given.selection.weights.flags.writeable = False
     given.selection.items.flags.writeable = False
-    first, second = (ESTIMATORS[name]().estimate(given.responses, given.selection) for _ in range(2))
+    first, second = (estimate(name, given.responses, given.selection) for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 
@@ -246,7 +262,10 @@ def test_an_estimator_is_frozen_pickles_and_says_who_it_is(name):
     assert isinstance(identity, Mapping)
     assert identity["name"] == name
     assert json.loads(json.dumps(identity)) == identity
-    assert estimator.signal in ("correctness", "confidence")
+    assert estimator.signal in ("correctness", "confidence", "answers")
+    assert 0 <= estimator.fit_seconds(300, 6016) < 60
+    assert 0 <= estimator.fit_bytes(300, 6016) < 2**30
+    assert (estimator.source_signal is None) == (estimator.fit_key == "")
 
 
 @every_selector
@@ -256,8 +275,9 @@ def test_any_selector_goes_with_any_estimator(name, estimator):
     selection = choose(selector, seen_items(selector), 7)
     right = np.random.default_rng(2).integers(0, 2, (9, 7)).astype(float)
     right[0], right[1] = 0, 1
-    estimates = ESTIMATORS[estimator]().estimate(right, selection)
+    estimates = estimate(estimator, right, selection)
     assert estimates.shape == (9,)
     assert np.isfinite(estimates).all()
-    assert estimates[0] == pytest.approx(0, abs=1e-12)
+    if ESTIMATORS[estimator]().fit_key == "":
+        assert estimates[0] == pytest.approx(0, abs=1e-12)
     assert (estimates <= estimates[1] + 1e-12).all()

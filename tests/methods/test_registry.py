@@ -36,7 +36,7 @@ def test_an_unknown_name_suggests_the_nearest():
         build_method("m", {"name": "randon"}, MEAN)
     assert caught.value.where == "methods.m.selector"
     assert caught.value.got == "randon"
-    assert caught.value.mend.startswith("did you mean random? valid: fixed, ")
+    assert caught.value.mend.startswith("did you mean random? valid: anchor_points, ")
     with pytest.raises(ConfigError) as caught:
         build_method("m", {"name": "random"}, {"name": "man"})
     assert caught.value.where == "methods.m.estimator"
