@@ -143,7 +143,8 @@ def predict(fit: Logits, answer: int, anchors: NDArray[np.intp], given: NDArray[
     r = correlation[best, np.arange(correlation.shape[1])].astype(np.float64)
     spread = length[anchors[best]]
     slope = np.divide(r * length, spread, out=np.zeros_like(r), where=(spread > 0) & (r != 0))
-    return mean + slope * (given[:, best] - mean[anchors[best]])
+    predicted: NDArray[np.float64] = mean + slope * (given[:, best] - mean[anchors[best]])
+    return predicted
 
 
 def correct(confidence: NDArray[np.float64], labels: NDArray[np.int32]) -> NDArray[np.float64]:
