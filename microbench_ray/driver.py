@@ -20,7 +20,7 @@ from microbench_ray.engine.progress import SweepProgress
 from microbench_ray.errors import StoreError
 from microbench_ray.manifest import check_manifest, check_schema, describe, now
 from microbench_ray.methods import Method
-from microbench_ray.plan import Grid, Plan, Shard, Targets, plan_sweep
+from microbench_ray.plan import Grid, Plan, Shard, Targets, check_memory, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
 from microbench_ray.store import Store
 from microbench_ray.tables import rows_table
@@ -111,9 +111,12 @@ def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
 
     Raises
     ------
+    GridError
+        The fits do not fit into this machine's memory.
     StoreError
         The output folder cannot be written, or holds a sweep that this one does not go with.
     """
+    check_memory(plan, sweep.engine.n_workers, free_memory())
     store = Store(sweep.out)
     check_manifest(store, sweep.benchmarks, sweep.seed)
     store.prepare()
@@ -206,6 +209,17 @@ def ahead(read: Callable[[Argument], Value], arguments: Iterable[Argument]) -> I
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def free_memory() -> int:
+    """Bytes to be had on this machine, or in the container that this is."""
+    found = [
+        int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
+    ]
+    with contextlib.suppress(OSError, ValueError):
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
+        found.append(int(limit) - int(used))
+    return min(found)
 
 
 def failure_table(failures: Sequence[tuple[Shard, Failure]]) -> pa.Table:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from math import isqrt
 from typing import Literal, overload
 
 import numpy as np
@@ -159,12 +160,25 @@ class Shard:
 
 @dataclass(frozen=True)
 class Plan:
-    """The shards of a sweep, in the order of their keys, and what they will take."""
+    """The shards of a sweep, in the order of their keys, and what they will take.
+
+    Attributes
+    ----------
+    shards
+        The tasks.
+    seconds
+        Expected CPU seconds of all of them.
+    input_bytes
+        Bytes of the benchmarks, which all workers share.
+    worker_bytes, heaviest
+        Bytes that one worker needs of its own for its largest fits, and the methods that need them.
+    """
 
     shards: tuple[Shard, ...]
     seconds: float
     input_bytes: int
     worker_bytes: int
+    heaviest: tuple[Method, ...] = ()
 
     @property
     def n_cells(self) -> int:
@@ -209,7 +223,7 @@ def plan_sweep(
     drawn = [method for method in methods if not isinstance(method.selector, Fixed)]
     shards: list[Shard] = []
     seconds = 0.0
-    worker_bytes = 0
+    worker_bytes, heaviest = 0, tuple[Method, ...]()
     for benchmark in benchmarks:
         group = targets.positions(benchmark)
         for method in fixed:
@@ -231,7 +245,9 @@ def plan_sweep(
                     fit_seconds = sum(part.fit_seconds(n_source, n_seen) for part in parts)
                     cells = len(shared) * len(sizes)
                     seconds += grid.runs * (SECONDS_PER_RUN + fit_seconds + SECONDS_PER_CELL * cells)
-                    worker_bytes = max(worker_bytes, sum(part.fit_bytes(n_source, n_seen) for part in parts))
+                    needed = sum(part.fit_bytes(n_source, n_seen) for part in parts)
+                    if needed > worker_bytes:
+                        worker_bytes, heaviest = needed, shared
                     block = RUNS_PER_LIGHT_SHARD if fit_seconds <= LIGHT_FIT_SECONDS else 1
                     shards.extend(
                         Shard(
@@ -253,7 +269,37 @@ def plan_sweep(
                         for start in range(0, grid.runs, block)
                     )
     input_bytes = sum(benchmark.nbytes for benchmark in benchmarks)
-    return Plan(tuple(shards), seconds, input_bytes, worker_bytes)
+    return Plan(tuple(shards), seconds, input_bytes, worker_bytes, heaviest)
+
+
+def check_memory(plan: Plan, n_workers: int, free: int) -> None:
+    """Raise GridError where the workers' fits do not fit into so many free bytes.
+
+    Parameters
+    ----------
+    plan
+        What is to be done.
+    n_workers
+        Shards computed at a time.
+    free
+        Bytes to be had on this machine.
+    """
+    room = free - plan.input_bytes
+    if n_workers * plan.worker_bytes <= room:
+        return
+    bounded = any("max_items" in vars(method.selector) for method in plan.heaviest)
+    n_items = isqrt(max(0, room) // (8 * n_workers))
+    raise GridError(
+        f"The fit of {', '.join(method.label for method in plan.heaviest)} does not fit into memory.",
+        where=f"{n_workers} worker{'s' if n_workers > 1 else ''}",
+        got=f"{plan.worker_bytes:,} bytes needed in each, and {plan.input_bytes:,} for the scores; {free:,} bytes are free",
+        mend=(
+            "bound the items that are fitted: methods=[{method: …, selector: {max_items: " + f"{n_items}" + "}}]; or fewer "
+            if bounded
+            else "fewer "
+        )
+        + "workers (engine.workers=1), or fewer source models",
+    )
 
 
 @overload

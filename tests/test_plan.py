@@ -11,7 +11,19 @@ import pytest
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import ConfigError, DataError, GridError
 from microbench_ray.methods import Method, build_method
-from microbench_ray.plan import Grid, Plan, Shard, Targets, by_fit, check_models, check_sizes, count_seen, fits_of, plan_sweep
+from microbench_ray.plan import (
+    Grid,
+    Plan,
+    Shard,
+    Targets,
+    by_fit,
+    check_memory,
+    check_models,
+    check_sizes,
+    count_seen,
+    fits_of,
+    plan_sweep,
+)
 
 MEAN = {"name": "mean"}
 
@@ -308,3 +320,20 @@ def test_one_size_per_shard_is_another_division_of_the_same_cells():
     together, apart = plan(), plan(sizes_apart=True)
     assert [shard.sizes for shard in apart.shards] == [((5, None),), ((10, None),)]
     assert together.n_cells == apart.n_cells == 6
+
+
+def test_a_fit_that_does_not_fit_is_refused_with_the_bytes_and_the_option_that_bounds_them():
+    anchors = build_method("anchors", {"name": "anchor_points"}, {"name": "weighted_mean"})
+    whole = plan([anchors, "random"])
+    # 15 seen items: their distances in float32, and the responses of 6 sources to them.
+    assert whole.worker_bytes == 4 * 15 * 15 + 12 * 6 * 15
+    check_memory(whole, 2, whole.input_bytes + 2 * whole.worker_bytes)
+    with pytest.raises(GridError, match="The fit of anchors does not fit into memory") as caught:
+        check_memory(whole, 2, whole.input_bytes + 2 * whole.worker_bytes - 1)
+    assert f"{whole.worker_bytes:,} bytes needed in each" in caught.value.got
+    assert "max_items: 15" in caught.value.mend
+    bounded = plan([build_method("few", {"name": "anchor_points", "max_items": 5}, {"name": "weighted_mean"})])
+    check_memory(bounded, 2, whole.input_bytes + 2 * whole.worker_bytes - 1)
+    with pytest.raises(GridError, match="stratified_confidence") as caught:
+        check_memory(plan(["stratified_confidence"]), 1, 0)
+    assert "max_items" not in caught.value.mend

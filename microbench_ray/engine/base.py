@@ -38,6 +38,11 @@ class Engine(Protocol):
         """For the manifest and the terminal, such as `local Ray, 2 workers`."""
         ...
 
+    @property
+    def n_workers(self) -> int:
+        """Shards computed at a time."""
+        ...
+
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield every shard once with its tables or its failure, in any order. Closing the iterator stops the work."""
         ...

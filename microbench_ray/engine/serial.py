@@ -16,6 +16,7 @@ class SerialEngine:
     """Computes one shard after the other, in this process."""
 
     description = "serial, in this process"
+    n_workers = 1
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield the shards in their order."""
