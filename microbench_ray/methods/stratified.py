@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
+from microbench_ray.methods.clustering import kmeans
 from microbench_ray.methods.random import choose_by_group
 
 
@@ -50,13 +51,10 @@ class StratifiedConfidence:
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> NDArray[np.int32]:
         """The stratum of every seen item, (n_items,) int32."""
-        from sklearn.cluster import KMeans  # imported where it is used: it takes seconds, and most methods do without
-
         assert seen.responses is not None
         means = item_means(seen.responses)
         n_clusters = min(self.strata, len(np.unique(means)))
-        model = KMeans(n_clusters=n_clusters, n_init=1, random_state=int(rng.integers(2**31)))
-        labels = model.fit_predict(means[:, None])
+        labels = kmeans(means[:, None], n_clusters, rng).labels
         return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
     def select(self, seen: SeenItems, fit: NDArray[np.int32], size: int, rng: np.random.Generator) -> Selection:

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
+from microbench_ray.config import Composer
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.evaluate import draw_run, estimate_run, evaluate_shard, true_accuracies
-from microbench_ray.methods import build_method
 from microbench_ray.metrics import compare, mean_abs_error, true_pairs
 from microbench_ray.plan import Grid, Shard, Targets, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
@@ -35,7 +35,9 @@ BUDGETS = {
     "random_subtask_proportional": 0.02,
     "random_subtask_inverse": 0.02,
     "stratified_confidence": 0.15,
+    "anchor_points": 1.5,
 }
+WORKER_MB = 700
 
 cpu_time = pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
 
@@ -55,10 +57,63 @@ def mmlu_pro(drawn) -> Benchmark:
     return benchmark
 
 
+@pytest.fixture(scope="module")
+def saved(mmlu_pro, tmp_path_factory) -> Path:
+    """The benchmark in a folder, to be memory-mapped: shared pages, as in Ray's object store."""
+    folder = tmp_path_factory.mktemp("saved") / "mmlu_pro"
+    mmlu_pro.save(folder)
+    return folder
+
+
+# Two runs of a method in a process of its own: its memory, and how much of its time goes into counting.
+WORKER = """
+import json, sys, threading, time
+from dataclasses import replace
+import psutil
+from threadpoolctl import threadpool_limits
+from microbench_ray import evaluate
+from microbench_ray.config import Composer
+from microbench_ray.data import Benchmark
+from microbench_ray.plan import Grid, Targets, plan_sweep
+
+counting = 0.0
+
+def timed(function):
+    def wrapper(*arguments):
+        global counting
+        started = time.process_time()
+        result = function(*arguments)
+        counting += time.process_time() - started
+        return result
+    return wrapper
+
+for name in ("compare", "true_accuracies", "mean_abs_error", "rows_table"):
+    setattr(evaluate, name, timed(getattr(evaluate, name)))
+process, stop, peak = psutil.Process(), threading.Event(), 0
+
+def sample():
+    global peak
+    while not stop.wait(0.05):
+        peak = max(peak, process.memory_full_info().uss)
+
+grid = Grid(sizes=(10, 25, 50, 100, 250, 500, 1000), n_source=(300,), n_target=50, runs=2)
+benchmark = Benchmark.open(sys.argv[1])
+shard = plan_sweep([benchmark], [Composer("sweep", []).method(sys.argv[2])], grid, Targets()).shards[0]
+with threadpool_limits(1):
+    evaluate.evaluate_shard(replace(shard, runs=(0,)), benchmark)  # imports, and compiles
+    counting, started = 0.0, time.process_time()
+    evaluate.evaluate_shard(replace(shard, runs=(1,)), benchmark)
+    share = counting / (time.process_time() - started)
+    threading.Thread(target=sample, daemon=True).start()  # which slows the process down
+    evaluate.evaluate_shard(replace(shard, runs=(1,)), benchmark)
+stop.set()
+peak = max(peak, process.memory_full_info().uss)
+print(json.dumps({"uss_mb": peak / 1e6, "share_counting": share}))
+"""
+
+
 def shards(benchmark: Benchmark, name: str) -> list[Shard]:
-    estimator = "horvitz_thompson" if name == "stratified_confidence" else "mean"
-    method = build_method(name, {"name": name}, {"name": estimator})
-    return list(plan_sweep([benchmark], [method], GRID, Targets()).shards)
+    return list(plan_sweep([benchmark], [Composer("sweep", []).method(name)], GRID, Targets()).shards)
 
 
 def within(benchmark, budget: float) -> None:
@@ -69,16 +124,20 @@ def within(benchmark, budget: float) -> None:
 
 @pytest.mark.parametrize("name", sorted(BUDGETS))
 @cpu_time
-def test_a_run_of_a_method(benchmark, mmlu_pro, name):
+def test_a_run_of_a_method(benchmark, mmlu_pro, saved, name):
     shard, runs = shards(mmlu_pro, name)[0], iter(range(1000))
 
     def one_run():
         return (replace(shard, runs=(next(runs),)), mmlu_pro), {}
 
     with threadpool_limits(1):
-        tables = benchmark.pedantic(evaluate_shard, setup=one_run, rounds=12, warmup_rounds=2)
+        tables = benchmark.pedantic(evaluate_shard, setup=one_run, rounds=12 if BUDGETS[name] < 1 else 5, warmup_rounds=2)
     assert len(tables["cells"]) == 7 * 2
+    words = [sys.executable, "-c", WORKER, str(saved), name]
+    worker = json.loads(subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout)
+    benchmark.extra_info.update(worker | {"budget_mb": WORKER_MB})
     within(benchmark, BUDGETS[name])
+    assert worker["uss_mb"] < WORKER_MB
 
 
 @cpu_time

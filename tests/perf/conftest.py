@@ -1,0 +1,23 @@
+"""Prints, after the benchmarks, each budget beside what was measured."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    session = getattr(config, "_benchmarksession", None)
+    if session is None or not session.benchmarks:
+        return
+    terminalreporter.section("budgets")
+    terminalreporter.write_line(f"{'':64} median s   budget s   USS MB   budget MB   in counting")
+    for each in session.benchmarks:
+        info = each.extra_info
+        cells = [
+            f"{each.stats.median:8.4f}",
+            f"{info.get('budget_seconds', '-'):>10}",
+            f"{info['uss_mb']:8.0f}" if "uss_mb" in info else f"{'-':>8}",
+            f"{info.get('budget_mb', '-'):>11}",
+            f"{100 * info['share_counting']:11.1f} %" if "share_counting" in info else f"{'-':>13}",
+        ]
+        terminalreporter.write_line(f"{each.name:64} " + " ".join(cells))
