@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.data.benchmark import Benchmark
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FAMILIES = ("aurora", "basalt", "cedar", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")
 SIZES = (0.5, 1.0, 1.5, 3.0, 4.0, 7.0, 8.0, 9.0, 12.0, 14.0, 27.0, 32.0, 70.0)
@@ -45,11 +44,10 @@ def synthetic(name: str = "synthetic", n_models: int = 200, n_items: int = 2000,
         Right or wrong (units 1), with confidences and the metadata family, params, instruct and release_date.
     """
     rng = np.random.default_rng(seed)
-    metadata = _draw_models(rng, n_models)
+    metadata, ability = _draw_models(rng, n_models)
     n_subtasks = min(n_subtasks, n_items)
     subtask = np.repeat(np.arange(n_subtasks), _subtask_sizes(n_items, n_subtasks))
 
-    ability = metadata.pop("ability").to_numpy()
     deviation = rng.normal(0, 0.35, (n_models, n_subtasks))
     discrimination = rng.lognormal(-0.15, 0.4, n_items).astype(np.float32)
     difficulty = (rng.normal(0.1, 0.5, n_subtasks)[subtask] + rng.normal(0, 1.3, n_items)).astype(np.float32)
@@ -71,16 +69,15 @@ def synthetic(name: str = "synthetic", n_models: int = 200, n_items: int = 2000,
     subtasks = [f"subtask_{s:0{width}d}" for s in subtask]
     starts = np.flatnonzero(np.r_[True, subtask[1:] != subtask[:-1]])
     item_ids = [f"{label}/{k - starts[s]:04d}" for k, (label, s) in enumerate(zip(subtasks, subtask, strict=True))]
-    model_ids = [str(model) for model in metadata.index]
+    model_ids = metadata.column("model_id").to_pylist()
     return Benchmark.from_arrays(name, correct, item_ids, model_ids, subtasks=subtasks, confidence=confidence, metadata=metadata)
 
 
-def _draw_models(rng: np.random.Generator, n_models: int) -> pd.DataFrame:
-    """Models with unique ids (index), their metadata, and `ability` on the scale of the items' difficulty."""
-    import pandas as pd  # slow to import, and workers do without
-
+def _draw_models(rng: np.random.Generator, n_models: int) -> tuple[pa.Table, NDArray[np.float64]]:
+    """Models with unique ids and their metadata; and their abilities, (n_models,), on the scale of the items' difficulty."""
     family_ability = rng.normal(0, 0.35, len(FAMILIES))
     rows: list[dict[str, Any]] = []
+    abilities: list[float] = []
     versions: dict[str, int] = {}
     for _ in range(n_models):
         family, size = int(rng.integers(len(FAMILIES))), float(rng.choice(SIZES))
@@ -95,11 +92,11 @@ def _draw_models(rng: np.random.Generator, n_models: int) -> pd.DataFrame:
                 "family": FAMILIES[family],
                 "params": size * 1e9,
                 "instruct": instruct,
-                "release_date": pd.Timestamp(2023 + month // 12, month % 12 + 1, 1),
-                "ability": ability + rng.normal(0, 0.45),
+                "release_date": datetime(2023 + month // 12, month % 12 + 1, 1),
             }
         )
-    return pd.DataFrame(rows).set_index("model_id")
+        abilities.append(ability + rng.normal(0, 0.45))
+    return pa.Table.from_pylist(rows), np.array(abilities)
 
 
 def _subtask_sizes(n_items: int, n_subtasks: int) -> NDArray[np.int64]:

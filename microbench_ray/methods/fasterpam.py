@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,112 +80,7 @@ def fasterpam(distances: NDArray[np.floating], start: NDArray[np.integer], *, ma
         medoids[0] = np.argmin(sums)
         nearest, loss, n_passes, n_swaps, converged = np.zeros(n, np.int64), sums.min(), 1, int(medoids[0] != points[0]), True
     else:
-        nearest, loss, n_passes, n_swaps, converged = _swap(matrix, medoids, max_passes, LEAST_GAIN)
+        from microbench_ray.methods.swaps import swap_until_best  # brings numba, which takes a second
+
+        nearest, loss, n_passes, n_swaps, converged = swap_until_best(matrix, medoids, max_passes, LEAST_GAIN)
     return KMedoids(medoids.astype(np.intp), nearest.astype(np.intp), float(loss), int(n_passes), int(n_swaps), bool(converged))
-
-
-@numba.njit(cache=True, nogil=True)
-def _swap(distances, medoids, max_passes, least_gain):  # type: ignore[no-untyped-def]
-    """Swap two or more `medoids` in place until no swap helps; returns nearest, loss, passes, swaps and whether it converged."""
-    n, k = distances.shape[0], medoids.size
-    nearest, second = np.empty(n, np.int64), np.empty(n, np.int64)
-    to_nearest, to_second = np.empty(n, distances.dtype), np.empty(n, distances.dtype)
-    slot = np.full(n, -1)  # of a medoid, its place among the medoids
-    slot[medoids] = np.arange(k)
-    for point in range(n):
-        _two_nearest(distances, medoids, slot, point, nearest, second, to_nearest, to_second)
-    removal, gains = np.empty(k), np.empty(k)
-    near, left = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
-    loss = _losses(nearest, to_nearest, to_second, removal)
-    least_removal = removal.min()
-    n_passes, n_swaps, since = 0, 0, 0
-    while n_passes < max_passes:
-        n_passes += 1
-        for candidate in range(n):
-            since += 1
-            row = distances[candidate]
-            # No swap can gain more than the candidate's reach less the loss of removing a medoid: most are passed over by this.
-            if slot[candidate] < 0 and _reach(row, to_second) >= 0.99 * least_removal:
-                # Only points nearer to the candidate than to their second medoid change anything; finding them first, without a
-                # branch, is several times as fast as looking at all in one loop.
-                n_near = 0
-                for point in range(n):
-                    near[n_near] = point
-                    n_near += row[point] < to_second[point]
-                # What the candidate changes whichever medoid goes, and what besides if a certain one does.
-                shared = 0.0
-                gains[:] = removal
-                for place in range(n_near):
-                    point = near[place]
-                    d, first, other = np.float64(row[point]), np.float64(to_nearest[point]), np.float64(to_second[point])
-                    if d < first:
-                        shared += d - first
-                        gains[nearest[point]] += first - other
-                    else:
-                        gains[nearest[point]] += d - other
-                leaving = np.argmin(gains)
-                if gains[leaving] + shared < -least_gain * loss:
-                    slot[medoids[leaving]] = -1
-                    slot[candidate] = leaving
-                    medoids[leaving] = candidate
-                    n_left = 0
-                    for point in range(n):
-                        left[n_left] = point
-                        n_left += (nearest[point] == leaving) | (second[point] == leaving)
-                    for place in range(n_near):
-                        point = near[place]
-                        if row[point] < to_nearest[point]:
-                            second[point], to_second[point] = nearest[point], to_nearest[point]
-                            nearest[point], to_nearest[point] = leaving, row[point]
-                        else:
-                            second[point], to_second[point] = leaving, row[point]
-                    for place in range(n_left):
-                        _two_nearest(distances, medoids, slot, left[place], nearest, second, to_nearest, to_second)
-                    _two_nearest(distances, medoids, slot, candidate, nearest, second, to_nearest, to_second)
-                    loss = _losses(nearest, to_nearest, to_second, removal)
-                    least_removal = removal.min()
-                    n_swaps += 1
-                    since = 0
-            if since >= n:
-                return nearest, loss, n_passes, n_swaps, True
-    return nearest, loss, n_passes, n_swaps, False
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
-def _reach(row, to_second):  # type: ignore[no-untyped-def]
-    """How much nearer than their second medoid a candidate is to the points, in all: rounded, since sums may be reordered."""
-    reach = row.dtype.type(0)
-    for point in range(row.size):
-        reach += max(to_second[point] - row[point], row.dtype.type(0))
-    return reach
-
-
-@numba.njit(cache=True, nogil=True)
-def _two_nearest(distances, medoids, slot, point, nearest, second, to_nearest, to_second):  # type: ignore[no-untyped-def]
-    """Find a point's nearest and second nearest medoid; a medoid is its own nearest, also where another is as near."""
-    row = distances[point]
-    first = other = -1
-    to_first = to_other = np.inf
-    for m in range(medoids.size):
-        d = row[medoids[m]]
-        if d < to_other and medoids[m] != point:
-            if d < to_first:
-                first, other = m, first
-                to_first, to_other = d, to_first
-            else:
-                other, to_other = m, d
-    if slot[point] >= 0:
-        first, other = slot[point], first
-    nearest[point], second[point] = first, other
-    to_nearest[point], to_second[point] = row[medoids[first]], row[medoids[other]]
-
-
-@numba.njit(cache=True, nogil=True)
-def _losses(nearest, to_nearest, to_second, removal):  # type: ignore[no-untyped-def]
-    """The loss; and into `removal` how much it grows where a medoid goes and nothing comes."""
-    loss = 0.0
-    removal[:] = 0.0
-    for point in range(nearest.size):
-        loss += np.float64(to_nearest[point])
-        removal[nearest[point]] += np.float64(to_second[point]) - np.float64(to_nearest[point])
-    return loss
