@@ -13,6 +13,7 @@ from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMea
 from microbench_ray.methods.fixed import Fixed
 from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
 from microbench_ray.methods.stratified import StratifiedConfidence
+from microbench_ray.methods.tinybenchmarks import TinyBenchmarks
 
 SELECTORS: dict[str, Any] = {
     "random": Random,
@@ -20,6 +21,7 @@ SELECTORS: dict[str, Any] = {
     "random_subtask_proportional": RandomSubtaskProportional,
     "random_subtask_inverse": RandomSubtaskInverse,
     "stratified_confidence": StratifiedConfidence,
+    "tinybenchmarks": TinyBenchmarks,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
