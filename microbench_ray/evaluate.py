@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from microbench_ray import seeding
 from microbench_ray.data import Benchmark
 from microbench_ray.data.split import draw_halves
-from microbench_ray.methods import Method, SeenItems, Selection, Signal
+from microbench_ray.methods import Estimator, Method, SeenItems, Selection, Selector, Signal
 from microbench_ray.metrics import PairCounts, TruePairs, bootstrap_models, compare, mean_abs_error, true_pairs
 from microbench_ray.plan import Shard
 from microbench_ray.tables import rows_table
@@ -90,23 +90,30 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
 def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
     """Every cell's key and its estimates, (n_target,), of one run."""
     fits: dict[tuple[str, Signal | None], tuple[SeenItems, Any]] = {}
+
+    def fitted(part: Selector | Estimator, signal: Signal | None) -> tuple[SeenItems, Any]:
+        shared = (part.fit_key, signal)
+        if shared not in fits:
+            seen = seen_items(benchmark, draw, signal)
+            rng = seeding.fit_stream(shard.seed, f"{shared[0]}/{shared[1]}", shard.label, shard.n_source, run)
+            fits[shared] = seen, part.fit(seen, rng)
+        return fits[shared]
+
     for method in shard.methods:
         selector, estimator = method.selector, method.estimator
         selector_signal = None if selector.signal is None else signal_used(benchmark, selector.signal)
         estimator_signal: Signal = signal_used(benchmark, estimator.signal)
-        shared = (selector.fit_key, selector_signal)
-        if shared not in fits:
-            seen = seen_items(benchmark, draw, selector_signal)
-            rng = seeding.fit_stream(shard.seed, f"{shared[0]}/{shared[1]}", shard.label, shard.n_source, run)
-            fits[shared] = seen, selector.fit(seen, rng)
-        seen, fit = fits[shared]
+        source_signal = None if estimator.source_signal is None else signal_used(benchmark, estimator.source_signal)
+        seen, fit = fitted(selector, selector_signal)
+        estimator_seen, estimator_fit = fitted(estimator, source_signal)
         for size, fraction in shard.sizes:
             named = None if selector.nested else size
             rng = seeding.select_stream(shard.seed, shard.label, method.label, shard.n_source, run, named)
             selection = selector.select(seen, fit, size, rng)
             check_selection(method, selection, size, seen.n_items)
             chosen = draw.seen[selection.items]
-            estimates = estimator.estimate(responses_to(benchmark, draw.targets, chosen, estimator_signal), selection)
+            responses = responses_to(benchmark, draw.targets, chosen, estimator_signal)
+            estimates = estimator.estimate(responses, selection, estimator_seen, estimator_fit)
             yield (
                 {
                     "benchmark": shard.label,

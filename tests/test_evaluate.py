@@ -16,6 +16,7 @@ from microbench_ray import evaluate
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.evaluate import draw_run, evaluate_shard
 from microbench_ray.methods import SELECTORS, Method, SeenItems, Selection, build_method
+from microbench_ray.methods.base import EstimatorWithoutFit
 from microbench_ray.methods.estimators import Mean
 from microbench_ray.metrics import PairCounts
 from microbench_ray.plan import Grid, Shard, Targets, plan_sweep
@@ -155,10 +156,11 @@ def test_an_estimator_is_shown_the_selected_responses_of_the_targets_and_no_othe
     given = []
 
     @dataclass(frozen=True)
-    class Noting:
+    class Noting(EstimatorWithoutFit):
         signal: str = "correctness"
 
-        def estimate(self, responses, selection):
+        def estimate(self, responses, selection, seen, fit):
+            assert seen.responses is None
             given.append(responses.copy())
             return responses.mean(axis=1)
 

@@ -1,7 +1,8 @@
 """What a method sees and returns. A method is a selector and an estimator; any selector goes with any estimator.
 
 Leakage is impossible by signature: a selector is given the source models' responses to the seen items and never a target
-model; an estimator is given the target models' responses to the selected items and nothing else of theirs.
+model; an estimator is given the target models' responses to the selected items and nothing else of theirs. What else it
+knows, it has from the source models, as a selector has.
 """
 
 from __future__ import annotations
@@ -102,12 +103,29 @@ class Estimator(Protocol):
     ----------
     signal
         What is read of the target models; `confidence` falls back to correctness where a benchmark has no confidences.
+    source_signal
+        What `fit` reads of the source models; None where nothing is fitted.
+    fit_key
+        Names the fit with all its parameters: a selector and an estimator with equal keys and signals share one fit in a run.
+        Empty where there is none.
     """
 
     @property
     def signal(self) -> Signal: ...  # noqa: D102
+    @property
+    def source_signal(self) -> Signal | None: ...  # noqa: D102
+    @property
+    def fit_key(self) -> str: ...  # noqa: D102
 
-    def estimate(self, responses: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> Any:
+        """What is computed once per run, for all sizes and for all methods with the same `fit_key`."""
+        ...
+
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """Expected CPU seconds of one fit, for a plan."""
+        ...
+
+    def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: Any) -> NDArray[np.float64]:
         """Estimate accuracies.
 
         Parameters
@@ -116,6 +134,10 @@ class Estimator(Protocol):
             (n_target, size) float64 in [0, 1], NaN where missing, in the order of `selection.items`.
         selection
             The selected items and their weights.
+        seen
+            The seen items, with the source models' responses of `source_signal`.
+        fit
+            Of `fit`.
 
         Returns
         -------
@@ -123,6 +145,20 @@ class Estimator(Protocol):
             (n_target,) float64; NaN for a target that answered none of the selected items.
         """
         ...
+
+
+class EstimatorWithoutFit:
+    """The part of an estimator that reads no source model."""
+
+    source_signal: ClassVar[None] = None
+    fit_key: ClassVar[str] = ""
+
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> None:
+        """Nothing to fit."""
+
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """No fit, no time."""
+        return 0.0
 
 
 class WithoutFit:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.methods.base import Selection, Signal, check_signal
+from microbench_ray.methods.base import EstimatorWithoutFit, SeenItems, Selection, Signal, check_signal
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(EstimatorWithoutFit):
     """The mean response to the selected items, all alike. Missing responses: the mean of those there are."""
 
     signal: Signal = "correctness"
@@ -19,13 +19,13 @@ class Mean:
     def __post_init__(self) -> None:
         check_signal("mean", self.signal)
 
-    def estimate(self, responses: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
+    def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: None) -> NDArray[np.float64]:
         """(n_target,) means."""
         return weighted_mean(responses, np.ones(responses.shape[1]))
 
 
 @dataclass(frozen=True)
-class WeightedMean:
+class WeightedMean(EstimatorWithoutFit):
     """The mean response with the selection's weights, scaled to sum to 1 over the items that a target answered."""
 
     signal: Signal = "correctness"
@@ -33,14 +33,14 @@ class WeightedMean:
     def __post_init__(self) -> None:
         check_signal("weighted_mean", self.signal)
 
-    def estimate(self, responses: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
+    def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: None) -> NDArray[np.float64]:
         """(n_target,) weighted means."""
         weights = selection.weights
         return weighted_mean(responses, np.ones(responses.shape[1]) if weights is None else weights)
 
 
 @dataclass(frozen=True)
-class HorvitzThompson:
+class HorvitzThompson(EstimatorWithoutFit):
     """The Horvitz–Thompson estimate: the sum of the responses, each divided by n_items × its item's inclusion probability.
 
     A target with missing responses gets the ratio form (Hájek): the weights of the items that it answered are scaled to the
@@ -52,7 +52,7 @@ class HorvitzThompson:
     def __post_init__(self) -> None:
         check_signal("horvitz_thompson", self.signal)
 
-    def estimate(self, responses: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
+    def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: None) -> NDArray[np.float64]:
         """(n_target,) weighted sums."""
         weights = np.full(responses.shape[1], 1 / responses.shape[1]) if selection.weights is None else selection.weights
         return weighted_mean(responses, weights) * float(weights.sum())

@@ -11,6 +11,7 @@ from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import Estimator, Selector
 from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.fixed import Fixed
+from microbench_ray.methods.irt_estimators import GpIrt, PIrt
 from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
 from microbench_ray.methods.stratified import StratifiedConfidence
 from microbench_ray.methods.tinybenchmarks import TinyBenchmarks
@@ -28,6 +29,8 @@ ESTIMATORS: dict[str, Any] = {
     "mean": Mean,
     "weighted_mean": WeightedMean,
     "horvitz_thompson": HorvitzThompson,
+    "p_irt": PIrt,
+    "gp_irt": GpIrt,
 }
 
 

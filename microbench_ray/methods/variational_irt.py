@@ -265,7 +265,8 @@ def _divergence(state: State) -> float:
     n_items, n_params = state.item_mean.shape
     fit = float((np.linalg.inv(state.prior_covariance) * _scatter(state)).sum())
     log_det = float(np.linalg.slogdet(state.prior_covariance)[1])
-    return 0.5 * (fit - n_items * (n_params - log_det) - state.item_log_det) + _ability_divergence(state)
+    of_items: float = 0.5 * (fit - n_items * (n_params - log_det) - state.item_log_det)
+    return of_items + _ability_divergence(state)
 
 
 def _ability_divergence(state: State) -> float:
