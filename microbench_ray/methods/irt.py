@@ -17,8 +17,9 @@ MAX_NEWTON_STEPS = 30
 class IrtFit(NamedTuple):
     """A fitted two-parameter logistic model: P(model i is right on item j) = sigmoid(θ_i · a_j − b_j).
 
-    Abilities have mean 0 and covariance I over the models that were fitted, so that discriminations and difficulties are both in
-    logits. Dimensions are in order of falling mean square discrimination, and the mean discrimination of each is not negative.
+    Abilities are on the scale of their prior, N(0, I): over the models that were fitted their mean is near 0 and their covariance,
+    posterior variance included, near I. So discriminations and difficulties are both in logits. Dimensions are in order of
+    falling mean square discrimination, and the mean discrimination of each is not negative.
 
     Attributes
     ----------

@@ -72,11 +72,11 @@ class State:
 def centre(responses: NDArray[np.floating]) -> Responses:
     """Responses as the passes read them."""
     missing = np.isnan(responses)
-    centred = (responses - 0.5).astype(np.float32)
+    centred = (responses - 0.5).astype(np.float32, order="C")
     if not missing.any():
         return Responses(centred, None)
     centred[missing] = 0
-    return Responses(centred, (~missing).astype(np.float32))
+    return Responses(centred, (~missing).astype(np.float32, order="C"))
 
 
 def start(data: Responses, n_dims: int) -> State:
@@ -188,21 +188,33 @@ def update_priors(state: State) -> State:
 
 
 def standardise(state: State) -> State:
-    """Rescale so that the abilities have mean 0 and covariance I over models, where that raises the bound.
+    """Move the origin and the scale of the abilities to where the bound is highest.
 
-    θ = L θ' + c leaves every logit as it is if a' = Lᵀa and b' = b − a·c, so that the step costs no pass over the data. Without
-    it coordinate ascent creeps along this direction (Liu, Rubin and Wu 1998: parameter-expanded EM; Luttinen and Ilin 2010).
+    θ = L θ' + c leaves every logit as it is if a' = Lᵀa and b' = b − a·c, and the items' divergence too if μ and Σ follow: what
+    changes is the abilities' divergence and the hyperprior, and no pass over the data is needed. Without it coordinate ascent
+    creeps along these directions (Liu, Rubin and Wu 1998, parameter-expanded EM; Luttinen and Ilin 2010).
     """
     n_models, n_dims = state.ability_mean.shape
-    centre = state.ability_mean.mean(axis=0)
-    deviation = state.ability_mean - centre
-    covariance = state.ability_covariance.mean(axis=0) + deviation.T @ deviation / n_models
-    root = np.linalg.cholesky(covariance)
+    pseudo = _pseudo_items(n_dims + 1) * ITEM_VARIANCE
+    precision = np.linalg.inv(state.prior_covariance)
+    slope, difficulty = state.prior_mean[:n_dims], state.prior_mean[n_dims]
+    # The best shift, which is exact: everything that depends on c is quadratic in it.
+    matrix = (n_models + pseudo * precision[n_dims, n_dims]) * np.eye(n_dims) + np.outer(slope, slope) / MEAN_VARIANCE
+    pull = state.ability_mean.sum(axis=0) - pseudo * precision[:n_dims, n_dims] + difficulty * slope / MEAN_VARIANCE
+    shift = np.linalg.solve(matrix, pull)
+    of_items = np.eye(n_dims + 1)
+    of_items[n_dims, :n_dims] = -shift
+    shifted = replace(transform(state, of_items), ability_mean=state.ability_mean - shift)
+    # The best scale, but for the weak prior of μ.
+    precision = np.linalg.inv(shifted.prior_covariance)
+    moment = state.ability_covariance.sum(axis=0) + shifted.ability_mean.T @ shifted.ability_mean
+    moment += pseudo * precision[:n_dims, :n_dims]
+    root = np.linalg.cholesky(moment / (n_models + _pseudo_items(n_dims + 1)))
     inverse = np.linalg.inv(root)
-    of_items = np.zeros((n_dims + 1, n_dims + 1))
-    of_items[:n_dims, :n_dims], of_items[n_dims, :n_dims], of_items[n_dims, n_dims] = root.T, -centre, 1
-    moved = transform(state, of_items)
-    moved = replace(moved, ability_mean=deviation @ inverse.T, ability_covariance=inverse @ state.ability_covariance @ inverse.T)
+    of_items = np.eye(n_dims + 1)
+    of_items[:n_dims, :n_dims] = root.T
+    ability, covariance = shifted.ability_mean @ inverse.T, inverse @ state.ability_covariance @ inverse.T
+    moved = replace(transform(shifted, of_items), ability_mean=ability, ability_covariance=covariance)
     gain = _ability_divergence(state) - _ability_divergence(moved) + _log_hyperprior(moved) - _log_hyperprior(state)
     return moved if gain > 0 else state
 
