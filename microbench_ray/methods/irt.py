@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +10,21 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from microbench_ray.errors import ConfigError
-from microbench_ray.methods.variational_irt import State, centre, objective_and_gradient, one_pass, standardise, start, transform
+from microbench_ray.methods.symmetric import outer_packed
+from microbench_ray.methods.variational_irt import (
+    Responses,
+    State,
+    centre,
+    objective_and_gradient,
+    one_pass,
+    standardise,
+    start,
+    transform,
+)
 
 MAX_NEWTON_STEPS = 30
+STRETCH_GROWTH = 1.2
+STRETCH_LIMIT = 1.9
 
 
 class IrtFit(NamedTuple):
@@ -39,7 +52,7 @@ class IrtFit(NamedTuple):
     n_passes
         Full passes over the responses.
     converged
-        Whether a pass gained no more than the tolerance before they ran out.
+        Whether two passes in a row gained no more than the tolerance before they ran out.
     """
 
     discrimination: NDArray[np.float64]
@@ -61,7 +74,8 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
     that counts like 2 (D + 2) items of variance 0.25: no variance collapses to 0 and no mean runs away, not even where all
     responses are right. θ and [a, b] have Gaussian posteriors with full covariances, independent of each other; the logistic
     likelihood has the quadratic bound of Jaakkola and Jordan. As the posterior variances count, a dimension that the responses do
-    not support shrinks towards 0 by itself, and D is an upper limit. All updates are in closed form and none lowers the bound.
+    not support shrinks towards 0 by itself, and D is an upper limit. All updates are in closed form; steps are stretched, and a
+    stretch that lowers the bound is undone.
 
     Nothing is drawn: the start is spectral. BLAS is held to one thread, so that the bits do not depend on the number of cores.
 
@@ -75,7 +89,7 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
     max_passes
         Passes over the responses, at least 1.
     tolerance
-        The fit has converged when a pass gains less than this many nats per response.
+        The fit has converged when two passes in a row gain no more than this many nats per response.
 
     Raises
     ------
@@ -86,6 +100,7 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
     ----------
     Reckase, M. D. (2009). Multidimensional Item Response Theory. Springer.
     Jaakkola, T. S. and Jordan, M. I. (2000). Bayesian parameter estimation via variational methods. Statistics and Computing 10.
+    Salakhutdinov, R. and Roweis, S. (2003). Adaptive overrelaxed bound optimization methods. ICML 2003.
     Natesan, P. et al. (2016). Bayesian prior choice in IRT estimation using MCMC and variational Bayes. Frontiers in Psychology 7.
     """
     if n_dims < 1 or max_passes < 1 or not tolerance >= 0:
@@ -96,13 +111,7 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
     with threadpool_limits(1):
         data = centre(responses)
         n_responses = max(1, responses.size if data.present is None else int(data.present.sum(dtype=np.float64)))
-        state, last, converged = start(data, n_dims), -np.inf, False
-        for n_passes in range(1, max_passes + 1):  # noqa: B007
-            state, bound = one_pass(data, state)
-            converged = bound - last <= tolerance * n_responses
-            if converged:
-                break
-            last = bound
+        state, n_passes, converged = _ascend(data, start(data, n_dims), max_passes, tolerance * n_responses)
         state = _canonical(standardise(state))
         objective, of_items, of_abilities = objective_and_gradient(data, state)
     norm = float(np.sqrt((of_items**2).sum() + (of_abilities**2).sum()))
@@ -119,6 +128,36 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
     )
 
 
+def _ascend(data: Responses, state: State, max_passes: int, least_gain: float) -> tuple[State, int, bool]:
+    """Passes until two in a row gain no more than `least_gain` nats: the last state, how many passes, and whether it came to that.
+
+    Every step is stretched, the more the longer that goes well; a stretch that lowers the bound is undone (Salakhutdinov and
+    Roweis 2003, adaptive overrelaxed bound optimisation). Near the optimum any factor below 2 is safe, and it saves a third of
+    the passes or more.
+    """
+    last, stretch, unstretched, quiet = -np.inf, 1.0, state, 0
+    for n_passes in range(1, max_passes + 1):
+        new, bound = one_pass(data, state)
+        if bound < last and state is not unstretched:
+            state, stretch = unstretched, 1.0
+            continue
+        quiet = quiet + 1 if bound - last <= least_gain else 0
+        if quiet == 2:
+            return new, n_passes, True
+        last, unstretched = bound, new
+        stretch = min(stretch * STRETCH_GROWTH, STRETCH_LIMIT)
+        state = _stretched(state, new, stretch)
+    return unstretched, max_passes, False
+
+
+def _stretched(old: State, new: State, factor: float) -> State:
+    """The new state with posterior means that went `factor` times as far; covariances and priors are the new ones."""
+    item_mean = old.item_mean + factor * (new.item_mean - old.item_mean)
+    moment = new.item_second_moment + outer_packed(item_mean) - outer_packed(new.item_mean)
+    ability_mean = old.ability_mean + factor * (new.ability_mean - old.ability_mean)
+    return replace(new, item_mean=item_mean, item_second_moment=moment.astype(np.float32), ability_mean=ability_mean)
+
+
 def _canonical(state: State) -> State:
     """Rotate the dimensions onto the principal axes of the discriminations, each pointing to where most items discriminate."""
     n_dims = state.ability_mean.shape[1]
@@ -127,16 +166,8 @@ def _canonical(state: State) -> State:
     axes = axes * np.where((discrimination @ axes).sum(axis=0) < 0, -1.0, 1.0)
     whole = np.eye(n_dims + 1)
     whole[:n_dims, :n_dims] = axes.T
-    rotated = transform(state, whole)
-    return State(
-        rotated.item_mean,
-        rotated.item_second_moment,
-        state.item_log_det,
-        state.ability_mean @ axes,
-        axes.T @ state.ability_covariance @ axes,
-        rotated.prior_mean,
-        rotated.prior_covariance,
-    )
+    covariance = axes.T @ state.ability_covariance @ axes
+    return replace(transform(state, whole), ability_mean=state.ability_mean @ axes, ability_covariance=covariance)
 
 
 def abilities(fit: IrtFit, responses: NDArray[np.floating], items: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -119,4 +119,4 @@ def irt_key(dims: int) -> str:
 
 def irt_seconds(dims: int, n_source: int, n_items: int) -> float:
     """Expected CPU seconds of fitting an IRT model."""
-    return 0.1 + 1e-8 * n_source * n_items * (dims + 1) ** 2
+    return 0.1 + 8e-9 * n_source * n_items * (dims + 1) ** 2

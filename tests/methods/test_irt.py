@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from microbench_ray.errors import ConfigError
-from microbench_ray.methods import variational_irt
+from microbench_ray.methods import irt, variational_irt
 from microbench_ray.methods.irt import IrtFit, abilities, fit_irt, probabilities, sigmoid
 from microbench_ray.methods.symmetric import congruence, invert, outer_packed, trace_weights, unpack
 
@@ -84,6 +84,27 @@ def test_the_fit_converges_where_its_gradient_vanishes():
     assert default.n_passes < 200
     assert not fit_irt(responses, 3, max_passes=3).converged
     assert default.objective == pytest.approx(long.objective, abs=2e-4 * responses.size)
+
+
+def test_a_stretch_too_far_is_undone(monkeypatch):
+    responses, _ = world(100, 150)
+    plain = fit_irt(responses, 3, tolerance=1e-7, max_passes=400)
+    monkeypatch.setattr(irt, "STRETCH_LIMIT", 30.0)
+    bounds = []
+    one_pass = irt.one_pass
+
+    def noting(data, state):
+        new, bound = one_pass(data, state)
+        bounds.append(bound)
+        return new, bound
+
+    monkeypatch.setattr(irt, "one_pass", noting)
+    wild = fit_irt(responses, 3, tolerance=1e-7, max_passes=400)
+    assert (np.diff(bounds) < 0).any()
+    assert wild.objective == pytest.approx(plain.objective, abs=1e-4 * responses.size)
+    # Where passes run out on a stretch, it is the step before it that counts.
+    objectives = [fit_irt(responses, 3, tolerance=0, max_passes=passes).objective for passes in range(1, 30)]
+    assert np.diff(objectives).min() > -2e-6 * responses.size
 
 
 def test_a_known_world_is_recovered_with_more_dimensions_than_it_has():
