@@ -13,8 +13,10 @@ from microbench_ray.methods.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.base import Estimator, Selector
 from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.fixed import Fixed
+from microbench_ray.methods.irt_estimators import GpIrt, PIrt
 from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
 from microbench_ray.methods.stratified import StratifiedConfidence
+from microbench_ray.methods.tinybenchmarks import TinyBenchmarks
 
 SELECTORS: dict[str, Any] = {
     "random": Random,
@@ -23,6 +25,7 @@ SELECTORS: dict[str, Any] = {
     "random_subtask_inverse": RandomSubtaskInverse,
     "stratified_confidence": StratifiedConfidence,
     "anchor_points": AnchorPoints,
+    "tinybenchmarks": TinyBenchmarks,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
@@ -30,6 +33,8 @@ ESTIMATORS: dict[str, Any] = {
     "weighted_mean": WeightedMean,
     "horvitz_thompson": HorvitzThompson,
     "anchor_predictor": AnchorPredictor,
+    "p_irt": PIrt,
+    "gp_irt": GpIrt,
 }
 
 

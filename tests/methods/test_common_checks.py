@@ -268,6 +268,15 @@ def test_an_estimator_is_frozen_pickles_and_says_who_it_is(name):
     assert (estimator.source_signal is None) == (estimator.fit_key == "")
 
 
+def test_equal_fit_keys_are_the_same_fit():
+    parts = [make(name, 7) for name in SELECTORS] + [kind() for kind in ESTIMATORS.values()]
+    fits: dict[tuple[str, str | None], bytes] = {}
+    for part in parts:
+        signal = part.source_signal if hasattr(part, "source_signal") else part.signal
+        fit = pickle.dumps(part.fit(world(N_ITEMS, signal=signal), np.random.default_rng(3)))
+        assert fits.setdefault((part.fit_key, signal), fit) == fit
+
+
 @every_selector
 @pytest.mark.parametrize("estimator", sorted(ESTIMATORS))
 def test_any_selector_goes_with_any_estimator(name, estimator):
