@@ -36,6 +36,8 @@ BUDGETS = {
     "random_subtask_inverse": 0.02,
     "stratified_confidence": 0.15,
     "anchor_points": 1.5,
+    "tinybenchmarks": 5,
+    "diversity": 2.5,
 }
 WORKER_MB = 700
 
