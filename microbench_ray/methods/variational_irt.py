@@ -28,8 +28,8 @@ Float64 = NDArray[np.float64]
 # Wishart prior that counts like 2 (P + 1) further items whose parameters vary by ITEM_VARIANCE: enough to be proper.
 MEAN_VARIANCE = 9.0
 ITEM_VARIANCE = 0.25
-# Numbers of a block of the response matrix: its float32 work arrays stay in a core's cache.
-BLOCK_CELLS = 150_000
+# Of a block of the response matrix: its float32 work arrays, and the P × P matrices of its items, stay in a core's cache.
+BLOCK_CELLS, BLOCK_ITEMS = 150_000, 512
 SMALLEST_XI_SQUARED = np.float32(1e-4)
 
 
@@ -42,7 +42,7 @@ class Responses(NamedTuple):
     def blocks(self) -> Iterator[slice]:
         """Runs of items whose cells fit in cache."""
         n_models, n_items = self.centred.shape
-        width = max(32, BLOCK_CELLS // n_models)
+        width = min(max(32, BLOCK_CELLS // n_models), BLOCK_ITEMS)
         return (slice(start, min(start + width, n_items)) for start in range(0, n_items, width))
 
 
@@ -202,19 +202,18 @@ def standardise(state: State) -> State:
     matrix = (n_models + pseudo * precision[n_dims, n_dims]) * np.eye(n_dims) + np.outer(slope, slope) / MEAN_VARIANCE
     pull = state.ability_mean.sum(axis=0) - pseudo * precision[:n_dims, n_dims] + difficulty * slope / MEAN_VARIANCE
     shift = np.linalg.solve(matrix, pull)
-    of_items = np.eye(n_dims + 1)
-    of_items[n_dims, :n_dims] = -shift
-    shifted = replace(transform(state, of_items), ability_mean=state.ability_mean - shift)
+    shifting = np.eye(n_dims + 1)
+    shifting[n_dims, :n_dims] = -shift
     # The best scale, but for the weak prior of μ.
-    precision = np.linalg.inv(shifted.prior_covariance)
-    moment = state.ability_covariance.sum(axis=0) + shifted.ability_mean.T @ shifted.ability_mean
-    moment += pseudo * precision[:n_dims, :n_dims]
+    deviation = state.ability_mean - shift
+    precision = np.linalg.inv(shifting @ state.prior_covariance @ shifting.T)
+    moment = state.ability_covariance.sum(axis=0) + deviation.T @ deviation + pseudo * precision[:n_dims, :n_dims]
     root = np.linalg.cholesky(moment / (n_models + _pseudo_items(n_dims + 1)))
     inverse = np.linalg.inv(root)
-    of_items = np.eye(n_dims + 1)
-    of_items[:n_dims, :n_dims] = root.T
-    ability, covariance = shifted.ability_mean @ inverse.T, inverse @ state.ability_covariance @ inverse.T
-    moved = replace(transform(shifted, of_items), ability_mean=ability, ability_covariance=covariance)
+    scaling = np.eye(n_dims + 1)
+    scaling[:n_dims, :n_dims] = root.T
+    covariance = inverse @ state.ability_covariance @ inverse.T
+    moved = replace(transform(state, scaling @ shifting), ability_mean=deviation @ inverse.T, ability_covariance=covariance)
     gain = _ability_divergence(state) - _ability_divergence(moved) + _log_hyperprior(moved) - _log_hyperprior(state)
     return moved if gain > 0 else state
 
