@@ -88,6 +88,8 @@ def _sweep(composer: Any) -> int:
         for note in benchmark.notes:
             console.print(f"{benchmark.name}: {note}")
     plan = sweep.plan()
+    for name, sizes in sweep.own_sizes.items():
+        console.print(f"{name}: sizes {', '.join(map(str, sizes))} of its own, not those of the grid")
     console.print(plan_text(plan, sweep.engine.description, sweep.out))
     if conf.plan_only:
         return DONE
