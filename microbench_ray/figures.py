@@ -63,7 +63,7 @@ def draw_figures(
         return drawn
     explained = f"{INTERVALS} over {' or '.join(sorted(set(found['ci'])))}; {NOT_DRAWN}"
     for name, figure in _figures(curves, found, shares, benchmarks):
-        letters = int(12 * figure.get_figwidth())
+        letters = int(16 * figure.get_figwidth())
         caption = "\n".join([*textwrap.wrap(explained, letters), *textwrap.wrap(note or "", letters)])
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.3", parse_math=False)
         path = folder / f"{_part(name)}.png"
