@@ -88,6 +88,8 @@ def _sweep(composer: Any) -> int:
         for note in benchmark.notes:
             console.print(f"{benchmark.name}: {note}")
     plan = sweep.plan()
+    for name, sizes in sweep.own_sizes.items():
+        console.print(f"{name}: sizes {', '.join(map(str, sizes))} of its own, not those of the grid")
     console.print(plan_text(plan, sweep.engine.description, sweep.out))
     if conf.plan_only:
         return DONE
@@ -122,8 +124,13 @@ def terminal() -> Console:
 
 
 def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path, *, figures: bool) -> None:
-    """Print the MDADs, draw the figures, and say where everything is."""
-    from microbench_ray.report import draw_figures, mdad_tables
+    """Print the MDADs, draw the figures, and say where everything is; what else there is to say is in the folder's manifest."""
+    from microbench_ray.figures import draw_figures
+    from microbench_ray.report import mdad_tables
+    from microbench_ray.store import Store
+
+    manifest = Store(out).manifest() or {}
+    note, names = manifest.get("config", {}).get("figure_note"), manifest.get("benchmarks", ())
 
     shown = list(mdad_tables(tables["mdad"]))
     for title, table in shown[:MOST_TABLES]:
@@ -132,7 +139,7 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path, *,
     if len(shown) > MOST_TABLES:
         console.print(f"… and {len(shown) - MOST_TABLES} more such tables: {out / 'mdad.parquet'}")
     try:
-        drawn = draw_figures(tables["agreement"], tables["mdad"], out / "figures") if figures else []
+        drawn = draw_figures(tables, out / "figures", benchmarks=names, note=note) if figures else []
     except OSError as error:
         raise StoreError(
             "A figure cannot be written.",
@@ -140,6 +147,8 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path, *,
             got=error.strerror or str(error),
             mend="make room there, or figures=false; the tables are there already, and microbench reduce draws again",
         ) from None
+    if note:
+        console.print(f"Note: {note}")
     console.print(f"Tables: {out}/agreement.parquet, mdad.parquet, summary.parquet")
     for path in drawn:
         console.print(f"Figure: {path}")

@@ -28,7 +28,16 @@ CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 JOBS: dict[str, Any] = {"sweep": SweepConf, "reduce": ReduceConf}
 
 
-TEXTS = ("targets.where", "targets.regex", "benchmark.path", "benchmark.confidence", "benchmark.metadata", "out")
+TEXTS = (
+    "targets.where",
+    "targets.regex",
+    "benchmark.path",
+    "benchmark.confidence",
+    "benchmark.metadata",
+    "data_dir",
+    "figure_note",
+    "out",
+)
 """Keys of expressions and paths, which may hold any sign."""
 
 
@@ -53,6 +62,9 @@ class Composer:
                 raise ConfigError("A key cannot be left out.", got=each, mend="give it another value: key=value")
         self.job = job
         self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(each)) for each in overrides]
+        keys = [each.split("=", 1)[0] for each in self.overrides]
+        if job == "sweep" and "benchmark" in keys and "benchmarks" not in keys:
+            self.overrides.append("benchmarks=null")  # one benchmark stands for the list of an experiment
         self.folders = [CONF] if config_dir is None else [CONF, config_dir.resolve()]
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -153,7 +165,11 @@ def benchmark_conf(composed: Any) -> Any:
     reader = composed.get("reader") if isinstance(composed, DictConfig) else None
     if reader not in BENCHMARKS:
         raise unknown("reader", "benchmark.reader", reader, BENCHMARKS)
-    return checked(BENCHMARKS[reader], composed, prefix="benchmark.")
+    try:
+        alone = DictConfig(OmegaConf.to_container(composed, resolve=True))  # data_dir is not inside it
+    except OmegaConfBaseException as error:
+        raise _explained(error, BENCHMARKS[reader], "benchmark.") from None
+    return checked(BENCHMARKS[reader], alone, prefix="benchmark.")
 
 
 def checked(schema: Any, composed: DictConfig, prefix: str = "") -> Any:

@@ -42,6 +42,8 @@ class Sweep:
         What computes it.
     out
         The output folder.
+    own_sizes
+        By benchmark: the sizes that stand for the grid's there.
     seed
         The root seed.
     keep_estimates
@@ -59,6 +61,7 @@ class Sweep:
     rules: Rules
     engine: Engine
     out: Path
+    own_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     keep_estimates: bool = False
     sizes_apart: bool = False
@@ -71,6 +74,7 @@ class Sweep:
             self.methods,
             self.grid,
             self.targets,
+            own_sizes=self.own_sizes,
             seed=self.seed,
             keep_estimates=self.keep_estimates,
             model_resamples=self.rules.n_resamples,

@@ -7,8 +7,8 @@ where the fit is light, for a block of runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from math import isqrt
@@ -192,6 +192,7 @@ def plan_sweep(
     grid: Grid,
     targets: Targets,
     *,
+    own_sizes: Mapping[str, tuple[int, ...]] | None = None,
     seed: int = 0,
     keep_estimates: bool = False,
     model_resamples: int = 1000,
@@ -203,6 +204,8 @@ def plan_sweep(
     ----------
     benchmarks, methods, grid, targets
         What to sweep.
+    own_sizes
+        By the name of a benchmark: the sizes that stand for the grid's there.
     seed
         The root seed.
     keep_estimates
@@ -237,8 +240,10 @@ def plan_sweep(
             if subtask is not None:
                 codes = codes[codes == benchmark.subtask_names.index(subtask)]
             n_seen = count_seen(codes, grid.unseen)
-            sizes = grid.sizes_of(len(codes))
-            check_sizes(benchmark.name if subtask is None else f"{benchmark.name}/{subtask}", sizes, n_seen)
+            own = (own_sizes or {}).get(benchmark.name)
+            sizes = (grid if own is None else replace(grid, sizes=own)).sizes_of(len(codes))
+            where = "grid.sizes" if own is None else "benchmark.sizes"
+            check_sizes(benchmark.name if subtask is None else f"{benchmark.name}/{subtask}", sizes, n_seen, where)
             for n_source in grid.n_source:
                 for shared in by_fit(drawn, benchmark):
                     parts = fits_of(shared, benchmark)
@@ -350,7 +355,7 @@ def count_seen(subtask_codes: np.ndarray, unseen: Unseen) -> int:
     return len(subtask_codes) if unseen == "none" else int(seen_counts(np.bincount(subtask_codes)).sum())
 
 
-def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: int) -> None:
+def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: int, where: str = "grid.sizes") -> None:
     """Raise GridError where a size is over the seen items, or two sizes are one."""
     counts = [count for count, _ in sizes]
     too_large = [count for count in counts if count > n_seen]
@@ -358,14 +363,14 @@ def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: i
         fitting = [count for count, fraction in sizes if count <= n_seen and fraction is None]
         raise GridError(
             f"size {too_large[0]} > {n_seen} seen items of '{label}'.",
-            where="grid.sizes" if sizes[counts.index(too_large[0])][1] is None else "grid.fractions",
+            where=where if sizes[counts.index(too_large[0])][1] is None else "grid.fractions",
             got=str([count if fraction is None else fraction for count, fraction in sizes]),
-            mend=f"use grid.sizes=[{','.join(map(str, fitting))}]" if fitting else f"use sizes of at most {n_seen}",
+            mend=f"use {where}=[{','.join(map(str, fitting))}]" if fitting else f"use sizes of at most {n_seen}",
         )
     if len(set(counts)) < len(counts):
         raise GridError(
             f"Two of the sizes come to the same number of items of '{label}'.",
-            where="grid.sizes and grid.fractions",
+            where=f"{where} and grid.fractions",
             got=str(counts),
             mend="leave one of them out",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class SyntheticConf:
     n_items: int = 2000
     n_subtasks: int = 12
     world_seed: int = 0
+    sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
         """Draw the world."""
@@ -53,6 +54,7 @@ class ScoresConf:
     confidence: str | None = "auto"
     metadata: str | None = "auto"
     max_missing: float = 0.1
+    sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
         """Read the table."""
@@ -69,6 +71,7 @@ class ReleaseConf:
     path: str = NEEDED
     name: str | None = None
     max_missing: float = 0.1
+    sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
         """Read the arrays."""
@@ -76,6 +79,7 @@ class ReleaseConf:
 
 
 BENCHMARKS: dict[str, Any] = {"scores": ScoresConf, "release": ReleaseConf, "synthetic": SyntheticConf}
+"""By reader. `sizes` are a benchmark's own, which stand for `grid.sizes`: a list suits small benchmarks beside large ones."""
 
 
 @dataclass
@@ -168,6 +172,7 @@ class ReduceConf(RulesConf):
 class SweepConf(RulesConf):
     """conf/sweep.yaml. `benchmark` is one of `BENCHMARKS`; a method is a name in conf/method/, or a mapping over one."""
 
+    data_dir: str = "leaderboards"
     benchmark: Any = None
     benchmarks: list[str] | None = None
     methods: list[Any] = field(default_factory=list)
@@ -180,6 +185,7 @@ class SweepConf(RulesConf):
     sizes_apart: bool = False
     plan_only: bool = False
     figures: bool = True
+    figure_note: str | None = None
 
     def sweep(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> Sweep:
         """The sweep that this configuration asks for; benchmarks are read last, after all that is quicker to check.
@@ -200,6 +206,7 @@ class SweepConf(RulesConf):
         if not methods:
             raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
         grid, targets, rules, engine = self.grid.grid(), self.targets.targets(), self.rules(), self.engine.engine()
+        own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
         read = tuple(benchmark.read() for benchmark in benchmarks)
         out = Path(self.out) if self.out is not None else Path("results") / "+".join(_file_name(each.name) for each in read)
         return Sweep(
@@ -210,11 +217,24 @@ class SweepConf(RulesConf):
             rules=rules,
             engine=engine,
             out=out,
+            own_sizes={each.name: sizes for each, sizes in zip(read, own_sizes, strict=True) if sizes},
             seed=self.seed,
             keep_estimates=self.keep_estimates,
             sizes_apart=self.sizes_apart,
             config=content,
         )
+
+
+def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
+    """The sizes that stand for `grid.sizes` on this benchmark, checked; none where the grid has fractions alone."""
+    sizes = tuple(benchmark.sizes or ())
+    if benchmark.sizes is not None:
+        try:
+            replace(grid, sizes=sizes, fractions=())
+        except ConfigError as error:
+            what = error.what.replace("grid.sizes", "benchmark.sizes").replace(", unless grid.fractions is given", "")
+            raise ConfigError(what, where=benchmark.name or "benchmark", got=error.got, mend=error.mend) from None
+    return sizes if grid.sizes else ()
 
 
 def _file_name(text: str) -> str:

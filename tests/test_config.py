@@ -25,7 +25,6 @@ from microbench_ray.reduce import Rules
 from microbench_ray.settings import BENCHMARKS, EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
 
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 GROUPS = ("benchmark", "grid", "targets", "engine")
 ROOT = Path(__file__).parent.parent
 
@@ -60,19 +59,8 @@ def test_every_choice_composes(choice: str) -> None:
     composed = Composer("sweep", [choice]).compose([choice])
     assert composed[group]
     if group == "benchmark":
-        assert composed.benchmark.reader == name
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_composes_and_plans(name: str) -> None:
-    overrides = [f"experiment={name}"]
-    if Composer("sweep", []).compose(overrides).benchmark.reader != "synthetic":
-        overrides.append("benchmark=synthetic")
-    small = ["benchmark.n_models=360", "benchmark.n_items=2100", "benchmark.n_subtasks=5"]
-    _, sweep = Composer("sweep", [*overrides, *small]).sweep()
-    plan = sweep.plan()
-    assert plan.n_cells > 0
-    assert {each.label for shard in plan.shards for each in shard.methods} == {each.label for each in sweep.methods}
+        assert composed.benchmark.reader == (name if name in BENCHMARKS else "scores")
+        assert name in BENCHMARKS or composed.benchmark.path == f"leaderboards/{name}.parquet"
 
 
 def test_the_main_job_sweeps_every_method_but_the_one_that_needs_a_list() -> None:

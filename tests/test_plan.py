@@ -97,6 +97,19 @@ def test_a_size_over_the_seen_items_is_refused_and_the_message_says_which_fit():
     assert len(plan(grid=replace(GRID, sizes=(224,)), benchmarks=[gpqa]).shards) == 1
 
 
+def test_sizes_of_its_own_stand_for_the_grids_on_that_benchmark():
+    boards = [leaderboard("large", n_items=200), leaderboard("small", n_items=40, n_subtasks=1)]
+    grid = replace(GRID, sizes=(20, 100), fractions=(0.05,))
+    with pytest.raises(GridError, match="size 100 > 20 seen items of 'small'"):
+        plan(grid=grid, benchmarks=boards)
+    mixed = plan(grid=grid, benchmarks=boards, own_sizes={"small": (5, 20)})
+    sizes = {shard.benchmark: shard.sizes for shard in mixed.shards}
+    assert sizes == {"large": ((20, None), (100, None), (10, 0.05)), "small": ((5, None), (20, None), (2, 0.05))}
+    with pytest.raises(GridError) as caught:
+        plan(grid=grid, benchmarks=boards, own_sizes={"small": (5, 21)})
+    assert (caught.value.where, caught.value.mend) == ("benchmark.sizes", "use benchmark.sizes=[5]")
+
+
 def test_a_fraction_over_the_seen_items_is_refused():
     with pytest.raises(GridError, match="size 18 > 15 seen items of 'b'") as caught:
         plan(grid=replace(GRID, fractions=(0.6,)))

@@ -66,7 +66,7 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
             "There is no such file.",
             where=str(path),
             got="a folder" if path.is_dir() else "nothing at this path",
-            mend="give the path of a Parquet, Feather or CSV table",
+            mend="give the path of a Parquet, Feather or CSV table, or data_dir=FOLDER where the benchmark is named in conf/",
         )
     suffix = split_suffix(path)[1].lower()
     try:

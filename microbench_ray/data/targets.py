@@ -37,6 +37,7 @@ def match_models(
     where
         Comparison of metadata columns, such as ``"instruct and 7e9 <= params <= 9e9"``, ``"family in ['a', 'b']"`` or
         ``"release_date >= '2024-01-01'"``. What compares with unknown metadata is unknown; such models do not match.
+        Every benchmark has the column `accuracy`, the model's mean score on all items, unless its metadata have one so called.
 
     Returns
     -------
@@ -66,7 +67,7 @@ def match_models(
         matches = np.array([pattern.search(model) is not None for model in benchmark.model_ids])
         return _positions(benchmark, matches, "targets.regex", repr(regex))
     assert where is not None
-    return _positions(benchmark, _by_metadata(benchmark.metadata, where), "targets.where", repr(where))
+    return _positions(benchmark, _by_metadata(benchmark, where), "targets.where", repr(where))
 
 
 def _by_names(benchmark: Benchmark, names: list[str]) -> NDArray[np.intp]:
@@ -96,16 +97,13 @@ def _positions(benchmark: Benchmark, matches: NDArray[np.bool_], where: str, got
     return np.flatnonzero(matches)
 
 
-def _by_metadata(metadata: pd.DataFrame, expression: str) -> NDArray[np.bool_]:
+def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
     """Evaluate an expression of metadata columns, unknown being no match; (n_models,) bool."""
+    metadata = benchmark.metadata
+    known = len(metadata.columns) > 0
+    if "accuracy" not in metadata.columns:
+        metadata = metadata.assign(accuracy=_accuracies(benchmark)).astype({"accuracy": "Float64"})
     columns = [str(column) for column in metadata.columns]
-    if not columns:
-        raise DataError(
-            "Nothing is known of the models.",
-            where="targets.where",
-            got=repr(expression),
-            mend="put a table with a column model_id and one per fact beside the scores: X.models.csv beside X.parquet",
-        )
     try:
         result = evaluate(expression, metadata.reset_index())
     except UnknownColumn as error:
@@ -113,7 +111,10 @@ def _by_metadata(metadata: pd.DataFrame, expression: str) -> NDArray[np.bool_]:
             f"There is no metadata column {str(error)!r}.",
             where="targets.where",
             got=repr(expression),
-            mend=f"columns: {', '.join(columns)} (texts need quotes)",
+            mend=f"columns: {', '.join(columns)} (texts need quotes)"
+            if known
+            else "these models have the column accuracy alone; put a table with model_id and a column per fact beside the scores: "
+            "X.models.csv beside X.parquet",
         ) from None
     except NotAllowed as error:
         raise DataError(
@@ -137,6 +138,14 @@ def _by_metadata(metadata: pd.DataFrame, expression: str) -> NDArray[np.bool_]:
             mend=f"compare columns with values of their type, as in {_EXAMPLE}; columns: {_typed(metadata)}",
         ) from None
     return result.fillna(False).to_numpy(dtype=bool)
+
+
+def _accuracies(benchmark: Benchmark) -> NDArray[np.float64]:
+    """Mean score of every model over the items that it answered, (n_models,), a fraction."""
+    answered = benchmark.scores != benchmark.missing
+    sums = np.where(answered, benchmark.scores, 0).sum(axis=1, dtype=np.int64)
+    means: NDArray[np.float64] = sums / (benchmark.units * answered.sum(axis=1))
+    return means
 
 
 def _typed(metadata: pd.DataFrame) -> str:

@@ -131,6 +131,22 @@ def test_bad_groups(options: dict[str, Any], parts: list[str]) -> None:
         assert part in str(caught.value)
 
 
+def test_accuracy_is_known_of_every_model() -> None:
+    scores = [[1, 1, 0, 0], [1, np.nan, 0, 1], [0, 0, 0, 1]]  # .5, 2/3 of three answered, .25
+    bare = Benchmark.from_arrays("b", np.array(scores), list("wxyz"), ["a", "b", "c"], max_missing=0.5)
+    assert match_models(bare, where="0.5 <= accuracy").tolist() == [0, 1]
+    assert match_models(bare, where="accuracy < 0.5 or accuracy > 0.66").tolist() == [1, 2]
+    told = Benchmark.from_arrays(
+        "b",
+        np.array(scores),
+        list("wxyz"),
+        ["a", "b", "c"],
+        max_missing=0.5,
+        metadata=pd.DataFrame({"accuracy": [1, 2, 3]}, ["a", "b", "c"]),
+    )
+    assert match_models(told, where="accuracy == 3").tolist() == [2]
+
+
 def test_where_without_metadata() -> None:
     benchmark = Benchmark.from_arrays("b", np.eye(2), ["x", "y"], ["m", "n"])
     with pytest.raises(DataError, match=r"X\.models\.csv beside X\.parquet"):

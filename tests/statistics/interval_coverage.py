@@ -1,9 +1,9 @@
-"""How often the intervals hold the truth: `python tests/statistics/coverage.py DATA_DIR`.
+"""How often the intervals hold the truth: `python tests/statistics/interval_coverage.py DATA_DIR`.
 
 Random selection on `gpqa.parquet` under the paper's protocol (50 of 420 targets, half of 448 items seen, estimates are
 means over the chosen items) is simulated for tens of thousands of runs. Pooled, they are the truth; disjoint draws of 50
 of them are what a user would have measured. Counting is done here by itself, in one vectorised form, so that the study
-does not lean on the kernel it judges (`test_coverage.py` checks that both count alike).
+does not lean on the kernel it judges (`test_interval_coverage.py` checks that both count alike).
 """
 
 from __future__ import annotations

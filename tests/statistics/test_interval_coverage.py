@@ -1,24 +1,15 @@
-"""The intervals by runs cover as often as they say; see `coverage.py` for the full study."""
+"""The intervals by runs cover as often as they say; see `interval_coverage.py` for the full study."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
 
+import interval_coverage as study
 import numpy as np
 import pytest
 
 from microbench_ray.metrics import count_pairs, true_pairs
-
-# Loaded by its path: `import coverage` may be the tool of that name.
-_spec = importlib.util.spec_from_file_location("coverage_study", Path(__file__).with_name("coverage.py"))
-assert _spec is not None
-assert _spec.loader is not None
-study = importlib.util.module_from_spec(_spec)
-sys.modules["coverage_study"] = study
-_spec.loader.exec_module(study)
 
 
 @pytest.fixture(scope="module")
