@@ -9,6 +9,7 @@ from typing import Any
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import Estimator, Selector
+from microbench_ray.methods.diversity import Diversity
 from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.fixed import Fixed
 from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
@@ -20,6 +21,7 @@ SELECTORS: dict[str, Any] = {
     "random_subtask_proportional": RandomSubtaskProportional,
     "random_subtask_inverse": RandomSubtaskInverse,
     "stratified_confidence": StratifiedConfidence,
+    "diversity": Diversity,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
