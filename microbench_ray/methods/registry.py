@@ -11,6 +11,7 @@ from microbench_ray.errors import ConfigError
 from microbench_ray.methods.anchor_points import AnchorPoints
 from microbench_ray.methods.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.base import Estimator, Selector
+from microbench_ray.methods.diversity import Diversity
 from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.fixed import Fixed
 from microbench_ray.methods.irt_estimators import GpIrt, PIrt
@@ -26,6 +27,7 @@ SELECTORS: dict[str, Any] = {
     "stratified_confidence": StratifiedConfidence,
     "anchor_points": AnchorPoints,
     "tinybenchmarks": TinyBenchmarks,
+    "diversity": Diversity,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {

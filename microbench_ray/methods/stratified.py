@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.clustering import kmeans
 from microbench_ray.methods.random import choose_by_group
+
+Variant = Literal["default", "paper"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,12 @@ class StratifiedConfidence:
     drawn among the strata with probabilities equal to the fractional parts (systematic sampling). So the
     Horvitz–Thompson weights are all 1 / size, and the estimate is unbiased.
 
+    `variant="paper"` does as the paper's code: each stratum gives its proportional share, rounded, and what is left over is drawn
+    uniformly from all items not yet drawn. Its inclusion probabilities ignore the leftover draws: the stratum's rounded share over
+    the stratum's items, and size / n_items where that share is none. So the weights need not sum to 1, and the estimate is biased,
+    upwards by what the leftovers weigh. Where rounding gives more than `size` items, the surplus is dropped at random here (the
+    paper's code goes on with more), and the probabilities stay what they were.
+
     Missing responses: an item's mean is over the source models that answered it; an item that none answered gets the mean of
     all others.
 
@@ -33,16 +41,21 @@ class StratifiedConfidence:
         Number of clusters; fewer where there are fewer distinct means.
     signal
         `confidence` (falling back to correctness), or `correctness`.
+    variant
+        `default`, or `paper`.
     """
 
     strata: int = 10
     signal: Signal = "confidence"
+    variant: Variant = "default"
     nested: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_signal("stratified_confidence", self.signal)
         if self.strata < 1:
             raise ConfigError("stratified_confidence: strata must be at least 1.", got=str(self.strata))
+        if self.variant not in ("default", "paper"):
+            raise ConfigError("stratified_confidence: unknown variant.", got=repr(self.variant), mend="use one of default, paper")
 
     @property
     def fit_key(self) -> str:
@@ -58,7 +71,9 @@ class StratifiedConfidence:
         return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
     def select(self, seen: SeenItems, fit: NDArray[np.int32], size: int, rng: np.random.Generator) -> Selection:
-        """Choose `size` items; each weighs 1 / (n_items × its inclusion probability) = 1 / size."""
+        """Choose `size` items; each weighs 1 / (n_items × its inclusion probability): 1 / size, by default."""
+        if self.variant == "paper":
+            return select_as_paper(fit, size, rng)
         chosen = choose_by_group(fit, lambda sizes: randomised_proportional(sizes, size, rng), rng)
         return Selection(chosen.items, np.full(size, 1 / size))
 
@@ -102,3 +117,21 @@ def randomised_proportional(sizes: NDArray[np.int64], total: int, rng: np.random
     start = rng.integers(sizes.sum())
     share[order] += np.diff((edges + start) // sizes.sum())
     return share
+
+
+def select_as_paper(strata: NDArray[np.int32], size: int, rng: np.random.Generator) -> Selection:
+    """Choose `size` items with the paper's allocation and its inclusion probabilities.
+
+    Parameters
+    ----------
+    strata
+        (n_items,) stratum of every item.
+    """
+    n_items = len(strata)
+    sizes = np.bincount(strata).astype(np.int64)
+    share = np.minimum(np.round(size * sizes / n_items).astype(np.int64), sizes)
+    probability = np.where(share > 0, share, size * sizes / n_items) / sizes
+    items = rng.permutation(choose_by_group(strata, lambda _: share, rng).items)[:size]
+    others = np.setdiff1d(np.arange(n_items), items)
+    items = np.concatenate([items, rng.choice(others, size - len(items), replace=False)])
+    return Selection(items, 1 / (n_items * probability[strata[items]]))

@@ -15,7 +15,7 @@ def test_a_method_is_built_from_names_and_parameters():
     assert method.label == "mine"
     assert method.identity() == {
         "label": "mine",
-        "selector": {"name": "stratified_confidence", "strata": 4, "signal": "confidence"},
+        "selector": {"name": "stratified_confidence", "strata": 4, "signal": "confidence", "variant": "default"},
         "estimator": {"name": "horvitz_thompson", "signal": "correctness"},
     }
 
@@ -27,7 +27,7 @@ def test_parameters_are_part_of_the_identity():
 
 def test_names_are_those_of_the_design():
     assert {"random", "random_subtask_equal", "random_subtask_proportional", "random_subtask_inverse"} <= set(SELECTORS)
-    assert {"stratified_confidence", "fixed"} <= set(SELECTORS)
+    assert {"stratified_confidence", "diversity", "fixed"} <= set(SELECTORS)
     assert {"mean", "weighted_mean", "horvitz_thompson"} <= set(ESTIMATORS)
 
 
@@ -53,7 +53,7 @@ def test_a_missing_name_lists_what_there_is(selector):
 def test_an_unknown_parameter_suggests_the_nearest():
     with pytest.raises(ConfigError, match="Unknown parameter of stratified_confidence") as caught:
         build_method("m", {"name": "stratified_confidence", "starta": 4}, MEAN)
-    assert caught.value.mend == "did you mean strata? valid: signal, strata"
+    assert caught.value.mend == "did you mean strata? valid: signal, strata, variant"
     with pytest.raises(ConfigError) as caught:
         build_method("m", {"name": "random", "strata": 4}, MEAN)
     assert caught.value.mend == "there are none"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods import SeenItems
-from microbench_ray.methods.stratified import StratifiedConfidence, item_means, randomised_proportional
+from microbench_ray.methods.stratified import StratifiedConfidence, item_means, randomised_proportional, select_as_paper
 
 
 def seen_items(responses) -> SeenItems:
@@ -111,3 +111,53 @@ def test_parameters_are_checked():
 def test_selectors_with_other_strata_share_no_fit():
     assert StratifiedConfidence(strata=5).fit_key != StratifiedConfidence(strata=6).fit_key
     assert StratifiedConfidence().fit_key == StratifiedConfidence(signal="correctness").fit_key
+
+
+def test_the_papers_variant_gives_rounded_shares_and_draws_the_rest_from_all_others():
+    # Shares of 4 among 3, 5 and 9 of 17 items: .71, 1.18, 2.12, rounded 1, 1, 2. Of 2: .35, .59, 1.06, rounded 0, 1, 1.
+    strata = np.repeat(np.arange(3, dtype=np.int32), [3, 5, 9])
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        selection = select_as_paper(strata, 4, rng)
+        of = strata[selection.items]
+        assert np.bincount(of).tolist() == [1, 1, 2]
+        assert selection.weights == pytest.approx(np.array([3 / 17, 5 / 17, 9 / 34])[of])
+        of = strata[select_as_paper(strata, 1, rng).items]
+        assert of.tolist() == [2]
+
+
+def test_the_papers_variant_weighs_leftovers_as_if_they_were_none():
+    # Three strata of one item, one of seven: shares of 4 are .4 and 2.8, rounded 0 and 3. One leftover of any stratum.
+    strata = np.array([0, 1, 2] + [3] * 7, np.int32)
+    seen_strata = set()
+    for seed in range(40):
+        selection = select_as_paper(strata, 4, np.random.default_rng(seed))
+        assert len(set(selection.items.tolist())) == 4
+        of = strata[selection.items]
+        seen_strata.add(int(of[3]))
+        # 1 / (10 · 4/10) for strata that gave none, 1 / (10 · 3/7) for the other.
+        assert selection.weights == pytest.approx(np.array([1 / 4] * 3 + [7 / 30])[of])
+    assert seen_strata == {0, 1, 2, 3}
+
+
+def test_the_papers_variant_drops_what_rounding_gives_too_much():
+    # Shares of 3 among four equal strata: .75, rounded 1 each.
+    strata = np.repeat(np.arange(4, dtype=np.int32), 2)
+    dropped = set()
+    for seed in range(40):
+        selection = select_as_paper(strata, 3, np.random.default_rng(seed))
+        assert len(set(strata[selection.items].tolist())) == 3
+        assert selection.weights.tolist() == [1 / 4] * 3
+        dropped |= {0, 1, 2, 3} - set(strata[selection.items].tolist())
+    assert dropped == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("size", [1, 7, 20, 30])
+def test_the_papers_variant_chooses_any_size(size):
+    seen = seen_items(np.random.default_rng(0).random((5, 30)))
+    selector, rng = StratifiedConfidence(variant="paper"), np.random.default_rng(1)
+    selection = selector.select(seen, selector.fit(seen, rng), size, rng)
+    assert len(set(selection.items.tolist())) == size
+    assert selection.weights.shape == (size,)
+    with pytest.raises(ConfigError, match="unknown variant"):
+        StratifiedConfidence(variant="other")

@@ -1,0 +1,165 @@
+"""Diverse items by a determinantal point process on the items' principal components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.errors import ConfigError
+from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
+from microbench_ray.methods.dpp import inclusion_probabilities, polynomial_basis, sample_projection_dpp
+from microbench_ray.methods.stratified import item_means
+
+Variant = Literal["default", "paper"]
+# A component with less than this share of the first one's variance is rounding.
+NO_VARIANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """A discrete orthogonal polynomial ensemble on the items' first principal components.
+
+    Items are points: their coordinates are the principal components of the source models' responses, without tails, scaled into
+    (-1, 1). The projection DPP of the first `size` multivariate monomials on these points is drawn (Bardenet, Ghosh and Lin 2021,
+    "Determinantal point processes based on orthogonal polynomials for sampling minibatches in SGD").
+
+    The items' inclusion probabilities are known and far from equal: greatest at the rim, where few items lie. So a selected item
+    weighs 1 / (n_items × its inclusion probability). With `horvitz_thompson` the estimate is unbiased for the mean over all seen
+    items; `weighted_mean` is its ratio form (Hájek). As the constant is one of the monomials, no inclusion probability is below
+    1 / n_items, and no weight above 1.
+
+    `variant="default"` moves the tails to the edge of the box, so that every item can be drawn. `variant="paper"` leaves the items
+    outside the box out, so that the estimate is of the mean over the others, and gives no weights: all selected items count the
+    same, which is biased towards the rim.
+
+    Where the points allow fewer than `size` monomials (fewer different points than items; in the paper's variant, more items wanted
+    than are in the box), the DPP draws as many as there are and the rest is drawn uniformly from all items that it
+    left; the weights take account of that. Without any variation among the items all of them but one are drawn uniformly.
+
+    Missing responses: an item's missing responses are taken to be its mean over the source models that answered it.
+
+    Parameters
+    ----------
+    components
+        Number of principal components; fewer where there are fewer with any variance.
+    trim
+        Share of items in each tail of each component, in [0, 0.5).
+    signal
+        `confidence` (falling back to correctness), or `correctness`.
+    variant
+        `default`, or `paper`.
+    """
+
+    components: int = 4
+    trim: float = 0.01
+    signal: Signal = "confidence"
+    variant: Variant = "default"
+    nested: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_signal("diversity", self.signal)
+        if self.components < 1:
+            raise ConfigError("diversity: components must be at least 1.", got=str(self.components))
+        if not 0 <= self.trim < 0.5:
+            raise ConfigError("diversity: trim must be a share in [0, 0.5).", got=str(self.trim))
+        if self.variant not in ("default", "paper"):
+            raise ConfigError("diversity: unknown variant.", got=repr(self.variant), mend="use one of default, paper")
+
+    @property
+    def fit_key(self) -> str:
+        """Names the principal components, which the variants share."""
+        return f"principal-components-{self.components}"
+
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> NDArray[np.float64]:
+        """The items' principal components, (n_items, ≤ components) float64."""
+        assert seen.responses is not None
+        return principal_components(seen.responses, self.components)
+
+    def select(self, seen: SeenItems, fit: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
+        """Choose `size` items; each weighs 1 / (n_items × its inclusion probability), in the paper's variant nothing."""
+        items, points = in_box(fit, self.trim, drop=self.variant == "paper")
+        basis = polynomial_basis(points, size)
+        drawn = items[sample_projection_dpp(basis, rng)]
+        probability = np.zeros(seen.n_items)
+        probability[items] = inclusion_probabilities(basis)
+        missing = size - len(drawn)
+        if missing:
+            left = np.setdiff1d(np.arange(seen.n_items), drawn)
+            drawn = np.concatenate([drawn, rng.choice(left, missing, replace=False)])
+            probability += (1 - probability) * missing / len(left)
+        if self.variant == "paper":
+            return Selection(drawn)
+        return Selection(drawn, 1 / (seen.n_items * probability[drawn]))
+
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """Products of the sources' responses with each other, and their eigenvectors."""
+        return 0.005 + 1e-8 * n_source * n_items + 4e-11 * n_source**2 * n_items + 2e-9 * n_source**3
+
+    def fit_bytes(self, n_source: int, n_items: int) -> int:
+        """The responses in double precision, and the products of the sources' with each other."""
+        return 28 * n_source * n_items + 24 * n_source**2
+
+
+def principal_components(responses: NDArray[np.float32], components: int) -> NDArray[np.float64]:
+    """Coordinates of the items on the first principal axes of their responses, from the models' Gram matrix.
+
+    Parameters
+    ----------
+    responses
+        (n_models, n_items), NaN where missing: taken to be the item's mean.
+    components
+        Axes wanted.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_items, ≤ components) float64 in order of falling variance, without axes of no variance. The model with the largest part
+        in an axis has a positive one.
+    """
+    centred: NDArray[np.float64] = responses.astype(np.float64)
+    gaps = np.isnan(centred)
+    if gaps.any():
+        centred = np.where(gaps, item_means(responses), centred)
+    centred -= centred.mean(axis=1, keepdims=True)
+    variance, axes = np.linalg.eigh(centred @ centred.T)
+    variance, axes = variance[::-1], axes[:, ::-1]
+    # Responses are at most 1, so that what constant ones leave is far below the second bound.
+    least = NO_VARIANCE * max(float(variance[0]), centred.size * np.finfo(np.float64).eps)
+    axes = axes[:, :components][:, variance[:components] > least]
+    largest = np.abs(axes).argmax(axis=0)
+    coordinates: NDArray[np.float64] = centred.T @ (axes * np.sign(axes[largest, np.arange(axes.shape[1])]))
+    return coordinates
+
+
+def in_box(coordinates: NDArray[np.float64], trim: float, *, drop: bool) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Points without tails, scaled into [-0.99, 0.99].
+
+    Parameters
+    ----------
+    coordinates
+        (n_items, d).
+    trim
+        The box goes from the `trim` to the 1 - `trim` quantile of each coordinate.
+    drop
+        Whether items outside the box are left out; else they are moved to its edge.
+
+    Returns
+    -------
+    items, points
+        (m,) positions of the items that are left and their (m, ≤ d) coordinates; a coordinate in which they do not
+        differ is left out.
+    """
+    low, high = np.quantile(coordinates, [trim, 1 - trim], axis=0)
+    items = np.arange(len(coordinates))
+    if drop:
+        items = items[((coordinates >= low) & (coordinates <= high)).all(axis=1)]
+    points = np.clip(coordinates[items], low, high)
+    if not len(items):
+        return items, points
+    low, high = points.min(axis=0), points.max(axis=0)
+    differ = high > low
+    points, low, high = points[:, differ], low[differ], high[differ]
+    return items, 0.99 * (2 * (points - low) / (high - low) - 1)
