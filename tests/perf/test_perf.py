@@ -35,6 +35,7 @@ BUDGETS = {
     "random_subtask_proportional": 0.02,
     "random_subtask_inverse": 0.02,
     "stratified_confidence": 0.15,
+    "diversity": 2.5,
 }
 
 cpu_time = pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
