@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import qr
 
 from microbench_ray.errors import ConfigError
 
@@ -202,6 +201,8 @@ def _orthonormal(columns: Matrix, least: float) -> Matrix:
 
 def _qr(columns: Matrix) -> tuple[Matrix, Matrix]:
     """Q and R; scipy's copies less than numpy's."""
+    from scipy.linalg import qr  # imported where it is used, so that an error in a configuration comes without its delay
+
     q, r = qr(columns, mode="economic", check_finite=False)
     return np.asarray(q, dtype=np.float64), np.asarray(r, dtype=np.float64)
 
