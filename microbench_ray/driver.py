@@ -18,9 +18,10 @@ from microbench_ray.data import Benchmark
 from microbench_ray.engine.base import Engine, Failure
 from microbench_ray.engine.progress import SweepProgress
 from microbench_ray.errors import StoreError
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.manifest import check_manifest, check_schema, describe, now
 from microbench_ray.methods import Method
-from microbench_ray.plan import Grid, Plan, Shard, Targets, check_memory, plan_sweep
+from microbench_ray.plan import Plan, Shard, check_memory, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
 from microbench_ray.store import Store
 from microbench_ray.tables import rows_table

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from microbench_ray import seeding
 from microbench_ray.data import Benchmark
 from microbench_ray.data.split import draw_halves
+from microbench_ray.fits import signal_used
 from microbench_ray.methods import Estimator, Method, SeenItems, Selection, Selector, Signal
 from microbench_ray.metrics import PairCounts, TruePairs, bootstrap_models, compare, mean_abs_error, true_pairs
-from microbench_ray.plan import Shard, signal_used
+from microbench_ray.plan import Shard
 from microbench_ray.tables import rows_table
 
 Positions = NDArray[np.intp]

@@ -7,93 +7,26 @@ where the fit is light, for a block of runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from math import isqrt
-from typing import Literal, overload
 
 import numpy as np
 
 from microbench_ray.data import Benchmark, match_models
 from microbench_ray.data.split import seen_counts
-from microbench_ray.errors import ConfigError, GridError
-from microbench_ray.methods import Estimator, Fixed, Method, Selector, Signal
+from microbench_ray.errors import GridError
+from microbench_ray.fits import by_fit, fits_of
+from microbench_ray.grid import Grid, Targets, Unseen
+from microbench_ray.methods import Fixed, Method
 from microbench_ray.schemas import SCHEMA_VERSION
 
 RUNS_PER_LIGHT_SHARD = 10
 LIGHT_FIT_SECONDS = 0.1
 SECONDS_PER_RUN = 0.002
 SECONDS_PER_CELL = 0.0004
-
-Unseen = Literal["half", "none"]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What is varied.
-
-    Attributes
-    ----------
-    sizes
-        Items selected, as counts.
-    fractions
-        Items selected, as fractions of a benchmark's items (or a subtask's, where they are apart); rounded to a count.
-    n_source
-        Numbers of source models; each draws the first of one random order of the models, so a larger one extends a smaller.
-    n_target
-        Target models per run. A configured group of targets takes all of its models instead.
-    runs
-        Random draws of everything.
-    subtasks
-        `together`, or `apart`: every subtask is a benchmark of its own.
-    unseen
-        `half`: the method sees one half of the items, the other half is kept from it; `none`: it sees all of them.
-    """
-
-    sizes: tuple[int, ...] = (10, 25, 50, 100, 250, 500)
-    fractions: tuple[float, ...] = ()
-    n_source: tuple[int, ...] = (100,)
-    n_target: int = 50
-    runs: int = 20
-    subtasks: Literal["together", "apart"] = "together"
-    unseen: Unseen = "half"
-
-    def __post_init__(self) -> None:
-        for key, values in (("sizes", self.sizes), ("fractions", self.fractions), ("n_source", self.n_source)):
-            if len(set(values)) < len(values):
-                raise ConfigError(f"A value stands twice in grid.{key}.", got=str(list(values)), mend="give every value once")
-        _require("grid.sizes", "whole numbers of at least 1", all(size >= 1 for size in self.sizes), self.sizes)
-        _require("grid.fractions", "in (0, 1]", all(0 < fraction <= 1 for fraction in self.fractions), self.fractions)
-        _require("grid.sizes", "not empty, unless grid.fractions is given", bool(self.sizes or self.fractions), self.sizes)
-        _require("grid.n_source", "whole numbers of at least 1", bool(self.n_source) and min(self.n_source) >= 1, self.n_source)
-        _require("grid.n_target", "at least 2", self.n_target >= 2, self.n_target)
-        _require("grid.runs", "at least 1", self.runs >= 1, self.runs)
-        _require("grid.subtasks", "together or apart", self.subtasks in ("together", "apart"), self.subtasks)
-        _require("grid.unseen", "half or none", self.unseen in ("half", "none"), self.unseen)
-
-    def sizes_of(self, n_items: int) -> tuple[tuple[int, float | None], ...]:
-        """The (count, fraction) pairs for a benchmark of so many items."""
-        counts: list[tuple[int, float | None]] = [(size, None) for size in self.sizes]
-        return (*counts, *((max(1, round(fraction * n_items)), fraction) for fraction in self.fractions))
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Which models are targets: drawn at random in every run, or one fixed group given by names, expression or metadata."""
-
-    label: str = "random"
-    names: tuple[str, ...] | None = None
-    regex: str | None = None
-    where: str | None = None
-
-    def positions(self, benchmark: Benchmark) -> tuple[int, ...] | None:
-        """The group's positions among the benchmark's models; None where targets are drawn."""
-        if self.names is None and self.regex is None and self.where is None:
-            return None
-        names = None if self.names is None else list(self.names)
-        return tuple(int(i) for i in match_models(benchmark, names=names, regex=self.regex, where=self.where))
 
 
 @dataclass(frozen=True)
@@ -307,49 +240,6 @@ def check_memory(plan: Plan, n_workers: int, free: int) -> None:
     )
 
 
-@overload
-def signal_used(benchmark: Benchmark, wanted: Signal) -> Signal: ...
-@overload
-def signal_used(benchmark: Benchmark, wanted: None) -> None: ...
-@overload
-def signal_used(benchmark: Benchmark, wanted: Signal | None) -> Signal | None: ...
-def signal_used(benchmark: Benchmark, wanted: Signal | None) -> Signal | None:
-    """The wanted signal, or the next simpler one that the benchmark has."""
-    if wanted == "answers" and benchmark.answers is None:
-        wanted = "confidence"
-    return "correctness" if wanted == "confidence" and benchmark.confidence is None else wanted
-
-
-def fit_names(method: Method, benchmark: Benchmark) -> dict[tuple[str, str], Selector | Estimator]:
-    """The fits that a method needs, by key and signal, with the part that would compute each."""
-    parts: list[tuple[Selector | Estimator, Signal | None]] = [
-        (method.selector, method.selector.signal),
-        (method.estimator, method.estimator.source_signal),
-    ]
-    return {(part.fit_key, str(signal_used(benchmark, signal))): part for part, signal in parts if part.fit_key}
-
-
-def fits_of(methods: Iterable[Method], benchmark: Benchmark) -> list[Selector | Estimator]:
-    """One part of a method for every different fit of the methods."""
-    found: dict[tuple[str, str], Selector | Estimator] = {}
-    for method in methods:
-        found = fit_names(method, benchmark) | found
-    return list(found.values())
-
-
-def by_fit(methods: Iterable[Method], benchmark: Benchmark) -> list[tuple[Method, ...]]:
-    """Group methods that share a fit, directly or by others; those without any are one group. Keeps their order."""
-    order = list(methods)
-    groups: list[tuple[set[tuple[str, str]], list[int]]] = []
-    for place, method in enumerate(order):
-        names, members = set(fit_names(method, benchmark)) or {("", "")}, [place]
-        for group in [group for group in groups if group[0] & names]:
-            groups.remove(group)
-            names, members = names | group[0], members + group[1]
-        groups.append((names, members))
-    return [tuple(order[place] for place in places) for places in sorted(sorted(members) for _, members in groups)]
-
-
 def count_seen(subtask_codes: np.ndarray, unseen: Unseen) -> int:
     """How many items the method sees."""
     return len(subtask_codes) if unseen == "none" else int(seen_counts(np.bincount(subtask_codes)).sum())
@@ -431,11 +321,6 @@ def _fixed_shard(
         keep_estimates=keep_estimates,
         model_resamples=model_resamples,
     )
-
-
-def _require(key: str, must: str, holds: bool, got: object) -> None:
-    if not holds:
-        raise ConfigError(f"{key} must be {must}.", got=str(list(got) if isinstance(got, tuple) else got))
 
 
 def _unique(kind: str, names: list[str]) -> None:

@@ -13,8 +13,8 @@ from microbench_ray.engine.base import Engine
 from microbench_ray.engine.ray_engine import LocalRayEngine
 from microbench_ray.engine.serial import SerialEngine
 from microbench_ray.errors import ConfigError
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
-from microbench_ray.plan import Grid, Targets
 from microbench_ray.reduce import Rules
 
 NEEDED = "???"
@@ -84,7 +84,7 @@ BENCHMARKS: dict[str, Any] = {"scores": ScoresConf, "release": ReleaseConf, "syn
 
 @dataclass
 class GridConf:
-    """conf/grid/: see `microbench_ray.plan.Grid`."""
+    """conf/grid/: see `microbench_ray.grid.Grid`."""
 
     sizes: list[int] = field(default_factory=list)
     fractions: list[float] = field(default_factory=list)
@@ -102,7 +102,7 @@ class GridConf:
 
 @dataclass
 class TargetsConf:
-    """conf/targets/: see `microbench_ray.plan.Targets`."""
+    """conf/targets/: see `microbench_ray.grid.Targets`."""
 
     label: str = "random"
     names: list[str] | None = None

@@ -18,9 +18,9 @@ from small_sweep import assert_same_tables, command, read_cells, read_tables, wr
 
 from microbench_ray.cli import main
 from microbench_ray.config import CONF, Composer
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
 from microbench_ray.methods.registry import ESTIMATORS, SELECTORS
-from microbench_ray.plan import Grid, Targets
 from microbench_ray.reduce import Rules
 from microbench_ray.settings import BENCHMARKS, EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
 
@@ -282,7 +282,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.driver import Sweep, run_sweep
 from microbench_ray.engine.serial import SerialEngine
 from microbench_ray.methods import build_method
-from microbench_ray.plan import Grid, Targets
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.reduce import Rules
 world = columns()
 ids, subtasks = world.pop("item_id"), world.pop("subtask")

@@ -15,11 +15,12 @@ import pytest
 from microbench_ray import evaluate
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.evaluate import draw_run, evaluate_shard
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import SELECTORS, Method, SeenItems, Selection, build_method
 from microbench_ray.methods.base import EstimatorWithoutFit
 from microbench_ray.methods.estimators import Mean
 from microbench_ray.metrics import PairCounts
-from microbench_ray.plan import Grid, Shard, Targets, plan_sweep
+from microbench_ray.plan import Shard, plan_sweep
 from microbench_ray.schemas import GROUP_KEY, SCHEMAS
 from microbench_ray.tables import counts_of
 

@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from microbench_ray.data import read_scores
 from microbench_ray.evaluate import evaluate_shard
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import build_method
 from microbench_ray.metrics import mean_agreement
-from microbench_ray.plan import Grid, Targets, plan_sweep
+from microbench_ray.plan import plan_sweep
 from microbench_ray.tables import counts_of
 
 RUNS = 50

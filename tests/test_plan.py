@@ -10,20 +10,10 @@ import pytest
 
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import ConfigError, DataError, GridError
+from microbench_ray.fits import by_fit, fits_of
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method, build_method
-from microbench_ray.plan import (
-    Grid,
-    Plan,
-    Shard,
-    Targets,
-    by_fit,
-    check_memory,
-    check_models,
-    check_sizes,
-    count_seen,
-    fits_of,
-    plan_sweep,
-)
+from microbench_ray.plan import Plan, Shard, check_memory, check_models, check_sizes, count_seen, plan_sweep
 
 MEAN = {"name": "mean"}
 

@@ -12,9 +12,10 @@ import pytest
 from microbench_ray.data import synthetic
 from microbench_ray.errors import ConfigError
 from microbench_ray.evaluate import evaluate_shard
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import build_method
 from microbench_ray.metrics import PairCounts
-from microbench_ray.plan import Grid, Targets, plan_sweep
+from microbench_ray.plan import plan_sweep
 from microbench_ray.reduce import Rules, groups, reduce_partitions
 from microbench_ray.schemas import SCHEMAS
 from microbench_ray.tables import rows_table

@@ -21,8 +21,8 @@ from microbench_ray.driver import Outcome, Sweep, run_sweep
 from microbench_ray.engine.serial import SerialEngine
 from microbench_ray.errors import StoreError
 from microbench_ray.figures import draw_figures
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method, build_method
-from microbench_ray.plan import Grid, Targets
 from microbench_ray.reduce import Rules
 from microbench_ray.report import mdad_tables, plan_text
 

@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 from microbench_ray.config import Composer
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.evaluate import evaluate_shard
-from microbench_ray.plan import Grid, Targets, plan_sweep
+from microbench_ray.grid import Grid, Targets
+from microbench_ray.plan import plan_sweep
 
 SIZES = (10, 25, 50, 100, 250, 500, 1000)
 ITEMS = (1500, 3000, 6000, 12_000)

@@ -19,8 +19,9 @@ from threadpoolctl import threadpool_limits
 from microbench_ray.config import Composer
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.evaluate import draw_run, estimate_run, evaluate_shard, true_accuracies
+from microbench_ray.grid import Grid, Targets
 from microbench_ray.metrics import compare, mean_abs_error, true_pairs
-from microbench_ray.plan import Grid, Shard, Targets, plan_sweep
+from microbench_ray.plan import Shard, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
 from microbench_ray.schemas import SCHEMA_VERSION, SCHEMAS
 from microbench_ray.store import Store
@@ -76,7 +77,8 @@ from threadpoolctl import threadpool_limits
 from microbench_ray import evaluate
 from microbench_ray.config import Composer
 from microbench_ray.data import Benchmark
-from microbench_ray.plan import Grid, Targets, plan_sweep
+from microbench_ray.grid import Grid, Targets
+from microbench_ray.plan import plan_sweep
 
 counting = 0.0
 
