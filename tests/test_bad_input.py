@@ -381,7 +381,7 @@ sys.exit(99 if "ray" in sys.modules else code)
 )
 def test_the_command_says_so_within_three_seconds_without_ray(change: str, word: str, board: Path, tmp_path: Path) -> None:
     seconds = []
-    for _ in range(2):  # the better of two: the machine is shared
+    for _ in range(4):  # the best of a few: the machine is shared
         started = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, *swept(board, tmp_path / "out", change)],

@@ -6,6 +6,7 @@ CPU seconds of one core for a leaderboard of 447 models × 12,032 items: 300 sou
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -41,6 +42,8 @@ BUDGETS = {
     "diversity": 2.5,
 }
 WORKER_MB = 700
+SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
+"""On a shared machine a budget that holds may be overrun for a while: how many times as slow is still let pass."""
 
 cpu_time = pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
 
@@ -123,7 +126,7 @@ def shards(benchmark: Benchmark, name: str) -> list[Shard]:
 def within(benchmark, budget: float) -> None:
     """Note the budget beside the measurement, and hold the median to it."""
     benchmark.extra_info["budget_seconds"] = budget
-    assert benchmark.stats.stats.median <= budget
+    assert benchmark.stats.stats.median <= SLACK * budget
 
 
 @pytest.mark.parametrize("name", sorted(BUDGETS))
@@ -263,6 +266,6 @@ def test_reducing_seventy_thousand_cells(benchmark, many_cells, how):
     benchmark.extra_info.update(figures | {"budget_seconds": 15, "budget_mb": 400})
     assert figures["code"] == 0, done.stdout + done.stderr
     assert Store(many_cells).read_table("mdad").num_rows == 4 * 10 * 5 * 7 * 2
-    assert figures["seconds"] < 15
+    assert figures["seconds"] < SLACK * 15
     assert figures["uss_mb"] < 400
     assert figures["rss_mb"] < 400
