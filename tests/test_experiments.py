@@ -41,10 +41,6 @@ def content(name: str, *overrides: str) -> Any:
     return Composer("sweep", [f"experiment={name}", *overrides]).compose([f"experiment={name}", *overrides])
 
 
-def base(entry: Any) -> str:
-    return str(entry if isinstance(entry, str) else entry["method"])
-
-
 Swept = Callable[..., Sweep]
 
 
@@ -56,9 +52,6 @@ def sweep(leaderboards: Path) -> Swept:
         given = [f"experiment={name}", f"data_dir={leaderboards}", *overrides]
         if "benchmark.path" not in "".join(overrides) and name == "paper_gpqa":
             given.append(f"benchmark.path={leaderboards / 'gpqa.parquet'}")
-        there = [entry for entry in content(name).methods if base(entry) in METHODS]
-        if len(there) < len(content(name).methods):
-            given.append(f"methods=[{','.join(map(str, there))}]")
         return Composer("sweep", given).sweep()[1]
 
     return make

@@ -12,11 +12,11 @@ from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal
 from microbench_ray.methods.estimators import weighted_mean
 from microbench_ray.methods.irt import IrtFit, abilities, fit_irt, probabilities
-from microbench_ray.methods.tinybenchmarks import check_dims, irt_bytes, irt_key, irt_seconds
+from microbench_ray.methods.tinybenchmarks import FitsIrt, check_dims, irt_bytes, irt_key, irt_seconds
 
 
 @dataclass(frozen=True)
-class PIrt:
+class PIrt(FitsIrt):
     """The performance-IRT estimate: responses where there are any, the model's probabilities on all other seen items.
 
     A target's ability is the most probable one given its responses to the selected items; the selection's weights do not enter.
@@ -37,24 +37,6 @@ class PIrt:
 
     def __post_init__(self) -> None:
         check_dims("p_irt", self.dims)
-
-    @property
-    def fit_key(self) -> str:
-        """Names the IRT model."""
-        return irt_key(self.dims)
-
-    def fit(self, seen: SeenItems, rng: np.random.Generator) -> IrtFit:
-        """The IRT model of the source models' responses to the seen items."""
-        assert seen.responses is not None
-        return fit_irt(seen.responses, self.dims)
-
-    def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Of the IRT model."""
-        return irt_seconds(self.dims, n_source, n_items)
-
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
-        """Of the IRT model."""
-        return irt_bytes(self.dims, n_source, n_items)
 
     def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: IrtFit) -> NDArray[np.float64]:
         """(n_target,) accuracies in [0, 1]."""

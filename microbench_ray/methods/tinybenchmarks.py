@@ -15,8 +15,32 @@ from microbench_ray.methods.clustering import kmeans
 from microbench_ray.methods.irt import IrtFit, fit_irt
 
 
+class FitsIrt:
+    """The part of a selector, or of an estimator, that fits an IRT model to all source models; one fit serves all of them."""
+
+    dims: int
+
+    @property
+    def fit_key(self) -> str:
+        """Names the IRT model."""
+        return irt_key(self.dims)
+
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> IrtFit:
+        """The IRT model of the source models' responses to the seen items."""
+        assert seen.responses is not None
+        return fit_irt(seen.responses, self.dims)
+
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """Of the IRT model."""
+        return irt_seconds(self.dims, n_source, n_items)
+
+    def fit_bytes(self, n_source: int, n_items: int) -> int:
+        """Of the IRT model."""
+        return irt_bytes(self.dims, n_source, n_items)
+
+
 @dataclass(frozen=True)
-class TinyBenchmarks:
+class TinyBenchmarks(FitsIrt):
     """One item of each k-means cluster of the items' discriminations and difficulties, weighted by the cluster's share of items.
 
     A multidimensional IRT model is fitted to the source models' correctness. As its abilities have covariance I, the squared
@@ -42,28 +66,10 @@ class TinyBenchmarks:
     def __post_init__(self) -> None:
         check_dims("tinybenchmarks", self.dims)
 
-    @property
-    def fit_key(self) -> str:
-        """Names the IRT model."""
-        return irt_key(self.dims)
-
-    def fit(self, seen: SeenItems, rng: np.random.Generator) -> IrtFit:
-        """The IRT model of the source models' responses to the seen items."""
-        assert seen.responses is not None
-        return fit_irt(seen.responses, self.dims)
-
     def select(self, seen: SeenItems, fit: IrtFit, size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items; their weights sum to 1."""
         points = np.column_stack([fit.discrimination, fit.difficulty])
         return choose_representatives(points, size, rng)
-
-    def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Of the IRT model."""
-        return irt_seconds(self.dims, n_source, n_items)
-
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
-        """Of the IRT model."""
-        return irt_bytes(self.dims, n_source, n_items)
 
 
 def choose_representatives(points: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
