@@ -83,6 +83,8 @@ def test_a_worker_that_is_killed(cluster: LoopbackCluster, board: Path, told: Pa
         victim.kill()
     assert driver.end() == 0, driver.log.read_text()
     assert victims
+    assert json.loads((out / "manifest.json").read_text())["lost_attempts"] == {"WorkerCrashedError": len(victims)}
+    assert f"{len(victims)} attempts at shards were lost ({len(victims)} by WorkerCrashedError)" in driver.log.read_text()
     assert_same_tables(out, reference)
     assert len(failures(out)) == 0
 
