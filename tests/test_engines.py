@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import random
 import signal
@@ -122,6 +123,29 @@ def test_a_finished_sweep_starts_no_engine(board: Path, tmp_path: Path, evaluate
     assert len(evaluated) == len(set(evaluated)) == N_SHARDS
     outcome = run(sweep_of(arguments, Unusable()))
     assert (outcome.computed, outcome.reused) == (0, N_CELLS)
+
+
+class Mixed(SerialEngine):
+    """Says that two kinds of machines computed, and that a worker was lost."""
+
+    machines = frozenset({"old processor; OpenBLAS", "new processor; OpenBLAS"})
+    lost: Mapping[str, int] = {"WorkerCrashedError": 2, "NodeDiedError": 1}
+
+
+def test_machines_that_differ_and_attempts_that_were_lost_are_told_and_kept(board: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    sweep = sweep_of(command(board, tmp_path), Mixed())
+    run_sweep(sweep, sweep.plan(), told.append)
+    (mixed,) = [text for text in told if "last bits" in text]
+    assert mixed.splitlines()[1:] == ["  new processor; OpenBLAS", "  old processor; OpenBLAS"]
+    (lost,) = [text for text in told if "lost" in text]
+    assert lost.startswith("3 attempts at shards were lost (1 by NodeDiedError, 2 by WorkerCrashedError)")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["machines"] == sorted(Mixed.machines)
+    assert manifest["lost_attempts"] == Mixed.lost
+    del told[:]
+    run_sweep(sweep, sweep.plan(), told.append)
+    assert not [text for text in told if "last bits" in text], "nothing was computed"
 
 
 def test_only_what_is_missing_is_computed(board: Path, tmp_path: Path, reference: Path, evaluated: list[str]) -> None:
