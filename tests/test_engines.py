@@ -165,7 +165,7 @@ def test_only_what_is_missing_is_computed(board: Path, tmp_path: Path, reference
 
 
 SLOW_SERIAL = """
-import sys, time
+import time
 from microbench_ray import cli, settings
 from microbench_ray.engine.serial import SerialEngine
 
@@ -176,11 +176,11 @@ class Slow(SerialEngine):
             time.sleep(0.3)
 
 settings.SerialEngine = Slow
-sys.exit(cli.main(sys.argv[1:]))
+cli.entry_point()
 """
 
 SLOW_RAY = """
-import sys, time
+import time
 from microbench_ray import cli
 from microbench_ray.engine import ray_engine
 
@@ -191,7 +191,7 @@ def slow(*arguments):
     return work(*arguments)
 
 ray_engine.work = slow
-sys.exit(cli.main(sys.argv[1:]))
+cli.entry_point()
 """
 
 
@@ -256,10 +256,13 @@ def test_a_killed_sweep_goes_on_where_it_was(board: Path, tmp_path: Path, refere
     assert_same_tables(out, reference)
 
 
-def test_an_interrupted_sweep_says_so_and_goes_on_where_it_was(board: Path, tmp_path: Path, reference: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_says_so_and_goes_on_where_it_was(
+    number: signal.Signals, board: Path, tmp_path: Path, reference: Path
+) -> None:
     out = tmp_path / "out"
     arguments = command(board, out)
-    stop_half_way(Stopped(SLOW_SERIAL, arguments, out, signal.SIGINT))
+    stop_half_way(Stopped(SLOW_SERIAL, arguments, out, number))
     assert main(arguments) == 0
     assert_same_tables(out, reference)
 
