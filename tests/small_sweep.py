@@ -63,8 +63,8 @@ def run_cli(arguments: list[str], *, cwd: Path | None = None) -> subprocess.Comp
 
 
 def read_cells(out: Path) -> pa.Table:
-    """All cells of a folder, sorted by their key."""
-    table = ds.dataset(sorted(map(str, (out / "cells").glob("*.parquet"))), format="parquet").to_table()
+    """All cells of a folder, sorted by their key, without the files' identities."""
+    table = ds.dataset(sorted(map(str, (out / "cells").glob("*.parquet"))), format="parquet").to_table().replace_schema_metadata()
     return table.combine_chunks().sort_by([(name, "ascending") for name in CELL])
 
 
