@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_sweep import with_flipped_bit
 
 from microbench_ray.data import synthetic
 from microbench_ray.engine.serial import compute
@@ -257,14 +258,12 @@ def test_estimates_whose_cells_were_never_written_are_set_aside(store: Store, ou
 
 def test_a_flipped_bit_in_a_page_is_noticed_when_the_page_is_read(store: Store, out: Path) -> None:
     name = write(store)
-    content = bytearray((out / name).read_bytes())
-    column = pq.ParquetFile(out / name).metadata.row_group(0).column(SCHEMAS["cells"].names.index("mean_abs_error"))
-    content[column.data_page_offset + column.total_compressed_size - 1] ^= 1
-    (out / name).write_bytes(content)
+    (out / name).write_bytes(with_flipped_bit((out / name).read_bytes()))
     assert surveyed(store) == ([Identity.of(SHARD)], [])
     with pytest.raises(DamagedFiles) as caught:
         store.read_wanted("cells", [Wanted(SHARD.id)])
     assert list(caught.value.files) == [name]
+    assert "CRC checksum" in caught.value.files[name]
     assert caught.value.where == str(out / name)
     assert "run the same microbench sweep again" in str(caught.value)
 
