@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +17,7 @@ from microbench_ray.urls import below, check_url, connect, explained, is_url, lo
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TEMPORARY = re.compile(r"\..+\.\d+\.tmp|\.probe\.\d+")
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]+\.tmp|\.probe\.[0-9a-f]+")
 """Names of files that are being written; no result has such a name."""
 MOST_BYTES = 150
 """Of a name that comes from data: file systems take 255."""
@@ -72,7 +73,7 @@ class LocalFolder:
         """Make the folders, and a file that is removed again."""
         for name in names:
             (self.path / name).mkdir(parents=True, exist_ok=True)
-        probe = self.path / f".probe.{os.getpid()}"
+        probe = self.path / f".probe.{secrets.token_hex(4)}"
         probe.touch()
         probe.unlink()
 
@@ -97,7 +98,7 @@ class LocalFolder:
     def write(self, name: str, content: bytes) -> None:
         """Under a temporary name first."""
         path = self.path / name
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
@@ -133,8 +134,9 @@ class RemoteFolder:
 
     def prepare(self, names: tuple[str, ...]) -> None:
         """Write an object and remove it: there are no folders to make."""
-        self.write(".probe.0", b"")
-        self.delete(".probe.0")
+        probe = f".probe.{secrets.token_hex(4)}"
+        self.write(probe, b"")
+        self.delete(probe)
 
     def files(self, name: str = "") -> Mapping[str, int]:
         """By listing the prefix."""

@@ -158,7 +158,7 @@ class Lease:
             time.sleep(times.settle)
             if self._is_ours(self._read()):
                 break
-        self._renewed = time.monotonic()
+        self._renewed = _clock()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
@@ -182,7 +182,7 @@ class Lease:
 
     def check(self) -> None:
         """Raise StoreError where another driver took the lease, or where it could not be renewed for too long to know."""
-        if self._taken_by is None and time.monotonic() - self._renewed > self._times.stale / 2:
+        if self._taken_by is None and _clock() - self._renewed > self._times.stale / 2:
             try:
                 self._renew()
             except OSError as error:
@@ -211,10 +211,13 @@ class Lease:
 
     def _renew(self) -> None:
         with self._mutex:
+            started = _clock()
             content = self._read()
             if self._is_ours(content):
                 self._write()
-                self._renewed = time.monotonic()
+                self._renewed = _clock()
+                if self._renewed - started > self._times.stale / 2:  # who took it meanwhile has been written over, and stops too
+                    self._taken_by = f"no answer for {self._renewed - started:.0f} s: nobody knows who holds it"
             else:
                 self._taken_by = "the lease was removed" if content is None else _who(content)
 
@@ -230,6 +233,11 @@ class Lease:
 
     def _is_ours(self, content: bytes | None) -> bool:
         return content is not None and self._about["token"].encode() in content
+
+
+def _clock() -> float:
+    """Seconds, those included for which the machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _about() -> str:
