@@ -134,7 +134,8 @@ class Store:
                 continue
             try:
                 with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
-                    read[shard_id] = conform(file.read(use_threads=False), name)
+                    table = file.read(use_threads=False).replace_schema_metadata()
+                read[shard_id] = table if table.schema.equals(SCHEMAS[name], check_metadata=True) else conform(table, name)
             except (pa.ArrowException, OSError, StoreError) as error:
                 damaged[f"{name}/{shard_id}.parquet"] = str(error).splitlines()[0]
         if damaged:
