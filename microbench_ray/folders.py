@@ -96,8 +96,13 @@ class LocalFolder:
         return pa.memory_map(str(self.path / name))
 
     def write(self, name: str, content: bytes) -> None:
-        """Under a temporary name first."""
-        path = self.path / name
+        """Under a temporary name first; once more where a driver that starts just now took that for left behind, and removed it."""
+        try:
+            self._write(self.path / name, content)
+        except FileNotFoundError:
+            self._write(self.path / name, content)
+
+    def _write(self, path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -81,16 +81,19 @@ class Store:
         self.prepare()
         self._hold = self._written("", lambda: hold(self.folder, wait, say), "The output folder cannot be written.")
         try:
-            if isinstance(self.folder, LocalFolder):  # in an object store nothing is there by halves
-                for name in ("", *SHARDED, "figures"):
-                    for found in self.folder.files(name):
-                        if TEMPORARY.fullmatch(found):
-                            with contextlib.suppress(OSError):
-                                self.folder.delete(f"{name}/{found}" if name else found)
+            self._sweep_away()
             yield
         finally:
             self._hold.release()
             self._hold = None
+
+    def _sweep_away(self) -> None:
+        """Remove the temporary files that killed drivers left; in an object store nothing but a probe is ever there by halves."""
+        for name in ("", *SHARDED, "figures") if isinstance(self.folder, LocalFolder) else ("",):
+            with contextlib.suppress(OSError):
+                for found in self.folder.files(name):
+                    if TEMPORARY.fullmatch(found):
+                        self.folder.delete(f"{name}/{found}" if name else found)
 
     def shard_files(self, name: str) -> Collection[str]:
         """Ids of the shards that have a file in `cells`, `estimates` or `resamples`."""
@@ -134,7 +137,8 @@ class Store:
                 continue
             try:
                 with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
-                    read[shard_id] = conform(file.read(use_threads=False), name)
+                    table = file.read(use_threads=False).replace_schema_metadata()
+                read[shard_id] = table if table.schema.equals(SCHEMAS[name], check_metadata=True) else conform(table, name)
             except (pa.ArrowException, OSError, StoreError) as error:
                 damaged[f"{name}/{shard_id}.parquet"] = str(error).splitlines()[0]
         if damaged:

@@ -21,8 +21,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "abfss": ("blob_storage_authority", "blob_storage_scheme", "dfs_storage_authority", "dfs_storage_scheme", "enable_tls"),
 }
 """What may stand in the query of a URL, by scheme: nothing that is secret, since addresses are printed and kept in the manifest."""
-ATTEMPTS, CONNECT_SECONDS, REQUEST_SECONDS = 3, 5, 60
-"""Of one request to an object store, so that one that does not answer is told of in seconds, not in minutes."""
+ATTEMPTS, CONNECT_SECONDS, REQUEST_SECONDS = 3, 5, 20
+"""Of one request to an object store: tries, and seconds without an answer, so that silence is told of in a minute at most."""
 TROUBLES = (
     (
         ("no_such_bucket", "bucket does not exist", "containernotfound"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 from object_store import ObjectStore, serving
 from small_sweep import assert_same_tables, command, write_board
 
-from microbench_ray import lease
+from microbench_ray import lease, urls
 from microbench_ray.cli import main
 from microbench_ray.data import read_release, read_scores
 from microbench_ray.errors import ConfigError, DataError
@@ -201,6 +202,15 @@ def test_what_is_wrong_with_an_object_store_is_one_message(
     assert "The object store cannot be reached." in refused(swept(board, "s3://bucket/x"), capsys)
     assert "The object store cannot be reached." in refused(swept("s3://bucket/x.parquet", "s3://bucket/x"), capsys)
     assert "The object store cannot be reached." in refused(["reduce", "out=s3://bucket/x"], capsys)
+
+
+def test_a_server_that_is_silent_is_given_up(
+    s3: ObjectStore, board: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(urls, "REQUEST_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert "The object store cannot be reached." in refused(swept(board, "s3://bucket/x"), capsys)
 
 
 def test_wrong_credentials_are_named(board: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -129,6 +129,23 @@ def test_a_disk_that_is_full_for_a_while_is_waited_for(out: Path, monkeypatch: p
     assert told == [f"{out / 'x'}: No space left on device; waiting for room, for 5 s at most"]
 
 
+def test_a_temporary_file_that_another_driver_swept_away_is_written_again(
+    store: Store, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, times = Path.replace, []
+
+    def swept_away_once(path: Path, target: Path) -> None:
+        times.append(path)
+        if len(times) == 1:
+            path.unlink()
+        replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", swept_away_once)
+    store.write("figures/x.png", b"PNG")
+    assert len(times) == 2
+    assert files(out) == ["figures/x.png"]
+
+
 def test_what_an_interrupted_write_left_is_swept_away_by_the_one_who_holds_the_folder(store: Store, out: Path) -> None:
     left = [f"cells/.{SHARD.id}.parquet.123.tmp", ".manifest.json.4.tmp", ".probe.123", "figures/.x.png.7.tmp"]
     mine = ["cells/.hidden", "notes.txt", "set_aside/.x.1.tmp", "figures/x.png"]
