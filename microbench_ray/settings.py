@@ -199,14 +199,7 @@ class SweepConf(RulesConf):
         content
             The whole configuration as plain values, for the manifest.
         """
-        if self.seed < 0:
-            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
-        if not benchmarks:
-            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
-        if not methods:
-            raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
-        grid, targets, rules, engine = self.grid.grid(), self.targets.targets(), self.rules(), self.engine.engine()
-        own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
+        grid, targets, rules, engine, own_sizes = self.parts(benchmarks, methods)
         read = tuple(benchmark.read() for benchmark in benchmarks)
         out = Path(self.out) if self.out is not None else Path("results") / "+".join(_file_name(each.name) for each in read)
         return Sweep(
@@ -223,6 +216,20 @@ class SweepConf(RulesConf):
             sizes_apart=self.sizes_apart,
             config=content,
         )
+
+    def parts(
+        self, benchmarks: Sequence[Any], methods: Sequence[Method]
+    ) -> tuple[Grid, Targets, Rules, Engine, list[tuple[int, ...]]]:
+        """What a sweep is made of but its benchmarks, and their own sizes: all that can be checked without reading a file."""
+        if self.seed < 0:
+            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
+        if not benchmarks:
+            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
+        if not methods:
+            raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
+        grid = self.grid.grid()
+        own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
+        return grid, self.targets.targets(), self.rules(), self.engine.engine(), own_sizes
 
 
 def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
