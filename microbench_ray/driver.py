@@ -26,6 +26,7 @@ from microbench_ray.reduce import Rules, reduce_partitions
 from microbench_ray.store import Store
 from microbench_ray.tables import rows_table
 
+MIXED = "Machines that differ have computed this sweep: the last bits of its numbers may depend on which did what."
 Say = Callable[[str], None]
 Argument = TypeVar("Argument")
 Value = TypeVar("Value")
@@ -121,12 +122,13 @@ def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
     StoreError
         The output folder cannot be written, or holds a sweep that this one does not go with.
     """
-    check_memory(plan, sweep.engine.n_workers, free_memory())
     store = Store(sweep.out)
     check_manifest(store, sweep.benchmarks, sweep.seed)
-    store.prepare()
     done = store.done()
     waiting = [shard for shard in plan.shards if shard.id not in done]
+    if waiting:
+        check_memory(plan, sweep.engine.room())
+    store.prepare()
     reused = plan.n_cells - sum(shard.n_cells for shard in waiting)
     if reused:
         say(f"{reused:,} of {plan.n_cells:,} cells are done already in {sweep.out}")
@@ -140,19 +142,22 @@ def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
     tables = reduce_store(store, manifest["partitions"], sweep.rules, sweep.seed)
     seconds = {"compute": computed_at - started, "reduce": time.monotonic() - computed_at}
     counts = {"computed": plan.n_cells - reused - failed, "reused": reused, "failed": failed}
-    store.write_manifest(manifest | {"seconds": seconds, "cells": counts, "finished": now()})
+    machines = sorted(sweep.engine.machines) if waiting else []
+    if len(machines) > 1:
+        say(MIXED + "".join(f"\n  {machine}" for machine in machines))
+    store.write_manifest(manifest | {"seconds": seconds, "cells": counts, "machines": machines, "finished": now()})
     return Outcome({**tables, "failures": failure_table(failures)}, **counts, seconds=seconds)
 
 
 def compute(sweep: Sweep, store: Store, shards: Sequence[Shard]) -> list[tuple[Shard, Failure]]:
-    """Run shards and store each as it comes; return those that failed. Without shards no engine is started."""
+    """Run shards, the longest first, and store each as it comes; return those that failed. Without shards no engine is started."""
     failures: list[tuple[Shard, Failure]] = []
     if not shards:
         return failures
     benchmarks = {benchmark.name: benchmark for benchmark in sweep.benchmarks}
     with (
         SweepProgress(sum(shard.n_cells for shard in shards)) as progress,
-        contextlib.closing(sweep.engine.run(benchmarks, shards)) as results,
+        contextlib.closing(sweep.engine.run(benchmarks, sorted(shards, key=lambda shard: -shard.seconds))) as results,
     ):
         for shard, result in results:
             if isinstance(result, Failure):
@@ -214,17 +219,6 @@ def ahead(read: Callable[[Argument], Value], arguments: Iterable[Argument]) -> I
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def free_memory() -> int:
-    """Bytes to be had on this machine, or in the container that this is."""
-    found = [
-        int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
-    ]
-    with contextlib.suppress(OSError, ValueError):
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
-        found.append(int(limit) - int(used))
-    return min(found)
 
 
 def failure_table(failures: Sequence[tuple[Shard, Failure]]) -> pa.Table:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from microbench_ray.engine.ray_engine import import_ray
+from microbench_ray.engine.ray_engine import OWN_ENVIRONMENT, import_ray
 from microbench_ray.errors import EngineError
 
 Value = TypeVar("Value")
@@ -41,7 +41,7 @@ class Cluster:
     @classmethod
     def connect(cls, address: str, timeout: float) -> Cluster:
         """Reach the cluster."""
-        import_ray()  # sets what Ray is to know before it is imported
+        import_ray(OWN_ENVIRONMENT)  # with a token, if there is one; a cluster that asks for none is as well
         from ray.job_submission import JobSubmissionClient
 
         def client() -> Any:

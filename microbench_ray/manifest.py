@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import subprocess
 import time
@@ -12,10 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_info
-
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import StoreError
+from microbench_ray.machine import blas, cpu
 from microbench_ray.plan import Plan
 from microbench_ray.schemas import SCHEMA_VERSION
 from microbench_ray.store import Store
@@ -71,7 +69,7 @@ def describe(plan: Plan, benchmarks: Sequence[Benchmark], *, seed: int, engine: 
         "engine": engine,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git_commit": _git_commit(),
-        "machine": {"cpu": _cpu(), "blas": sorted({f"{lib['internal_api']} {lib['version']}" for lib in threadpool_info()})},
+        "machine": {"cpu": cpu(), "blas": blas()},
         "started": now(),
     }
 
@@ -101,11 +99,3 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from math import isqrt
@@ -49,6 +49,8 @@ class Shard:
         Whether every target's estimate is returned beside the counts.
     model_resamples
         Bootstrap draws over models, for a shard that has no runs; else 0.
+    seconds
+        CPU seconds that it is expected to take; no number depends on it.
     """
 
     benchmark: str
@@ -65,6 +67,7 @@ class Shard:
     seed: int
     keep_estimates: bool = False
     model_resamples: int = 0
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def label(self) -> str:
@@ -87,8 +90,21 @@ class Shard:
         return _hash(self._identity())
 
     def _identity(self) -> dict[str, object]:
-        parts = {key: value for key, value in self.__dict__.items() if key in self.__dataclass_fields__ and key != "runs"}
+        parts = {
+            key: value
+            for key, value in self.__dict__.items()
+            if key in self.__dataclass_fields__ and key not in ("runs", "seconds")
+        }
         return parts | {"methods": [method.identity() for method in self.methods], "schema": SCHEMA_VERSION}
+
+
+@dataclass(frozen=True)
+class Room:
+    """A machine that computes: its name, the shards computed there at a time, and the bytes that are free."""
+
+    machine: str
+    workers: int
+    free: int
 
 
 @dataclass(frozen=True)
@@ -99,8 +115,6 @@ class Plan:
     ----------
     shards
         The tasks.
-    seconds
-        Expected CPU seconds of all of them.
     input_bytes
         Bytes of the benchmarks, which all workers share.
     worker_bytes, heaviest
@@ -108,7 +122,6 @@ class Plan:
     """
 
     shards: tuple[Shard, ...]
-    seconds: float
     input_bytes: int
     worker_bytes: int
     heaviest: tuple[Method, ...] = ()
@@ -117,6 +130,11 @@ class Plan:
     def n_cells(self) -> int:
         """Cells of all shards."""
         return sum(shard.n_cells for shard in self.shards)
+
+    @property
+    def seconds(self) -> float:
+        """CPU seconds that all shards are expected to take."""
+        return sum(shard.seconds for shard in self.shards)
 
 
 def plan_sweep(
@@ -158,13 +176,10 @@ def plan_sweep(
     fixed = [method for method in methods if isinstance(method.selector, Fixed)]
     drawn = [method for method in methods if not isinstance(method.selector, Fixed)]
     shards: list[Shard] = []
-    seconds = 0.0
     worker_bytes, heaviest = 0, tuple[Method, ...]()
     for benchmark in benchmarks:
         group = targets.positions(benchmark)
-        for method in fixed:
-            shards.append(_fixed_shard(benchmark, method, targets.label, group, seed, keep_estimates, model_resamples))
-            seconds += 1e-8 * model_resamples * shards[-1].n_target ** 2
+        shards.extend(_fixed_shard(benchmark, each, targets.label, group, seed, keep_estimates, model_resamples) for each in fixed)
         if not drawn:
             continue
         check_models(benchmark, grid, group)
@@ -181,12 +196,12 @@ def plan_sweep(
                 for shared in by_fit(drawn, benchmark):
                     parts = fits_of(shared, benchmark)
                     fit_seconds = sum(part.fit_seconds(n_source, n_seen) for part in parts)
-                    cells = len(shared) * len(sizes)
-                    seconds += grid.runs * (SECONDS_PER_RUN + fit_seconds + SECONDS_PER_CELL * cells)
                     needed = sum(part.fit_bytes(n_source, n_seen) for part in parts)
                     if needed > worker_bytes:
                         worker_bytes, heaviest = needed, shared
                     block = RUNS_PER_LIGHT_SHARD if fit_seconds <= LIGHT_FIT_SECONDS else 1
+                    blocks = [tuple(range(start, min(start + block, grid.runs))) for start in range(0, grid.runs, block)]
+                    run_seconds = SECONDS_PER_RUN + fit_seconds
                     shards.extend(
                         Shard(
                             benchmark=benchmark.name,
@@ -197,40 +212,43 @@ def plan_sweep(
                             group=group,
                             unseen=grid.unseen,
                             n_source=n_source,
-                            runs=tuple(range(start, min(start + block, grid.runs))),
+                            runs=runs,
                             sizes=some_sizes,
                             methods=shared,
                             seed=seed,
                             keep_estimates=keep_estimates,
+                            seconds=len(runs) * (run_seconds + SECONDS_PER_CELL * len(shared) * len(some_sizes)),
                         )
                         for some_sizes in ([(size,) for size in sizes] if sizes_apart else [sizes])
-                        for start in range(0, grid.runs, block)
+                        for runs in blocks
                     )
     input_bytes = sum(benchmark.nbytes for benchmark in benchmarks)
-    return Plan(tuple(shards), seconds, input_bytes, worker_bytes, heaviest)
+    return Plan(tuple(shards), input_bytes, worker_bytes, heaviest)
 
 
-def check_memory(plan: Plan, n_workers: int, free: int) -> None:
-    """Raise GridError where the workers' fits do not fit into so many free bytes.
+def check_memory(plan: Plan, rooms: Sequence[Room]) -> None:
+    """Raise GridError where the workers' fits do not fit into the free bytes of a machine.
 
     Parameters
     ----------
     plan
         What is to be done.
-    n_workers
-        Shards computed at a time.
-    free
-        Bytes to be had on this machine.
+    rooms
+        The machines that compute.
     """
-    room = free - plan.input_bytes
-    if n_workers * plan.worker_bytes <= room:
-        return
+    for room in rooms:
+        left = room.free - plan.input_bytes
+        if room.workers * plan.worker_bytes > left:
+            raise _too_large(plan, room, left)
+
+
+def _too_large(plan: Plan, room: Room, left: int) -> GridError:
     bounded = any("max_items" in vars(method.selector) for method in plan.heaviest)
-    n_items = isqrt(max(0, room) // (8 * n_workers))
-    raise GridError(
+    n_items = isqrt(max(0, left) // (8 * room.workers))
+    return GridError(
         f"The fit of {', '.join(method.label for method in plan.heaviest)} does not fit into memory.",
-        where=f"{n_workers} worker{'s' if n_workers > 1 else ''}",
-        got=f"{plan.worker_bytes:,} bytes needed in each, and {plan.input_bytes:,} for the scores; {free:,} bytes are free",
+        where=f"{room.machine}, {room.workers} worker{'s' if room.workers > 1 else ''}",
+        got=f"{plan.worker_bytes:,} bytes needed in each, and {plan.input_bytes:,} for the scores; {room.free:,} bytes are free",
         mend=(
             "bound the items that are fitted: methods=[{method: …, selector: {max_items: " + f"{n_items}" + "}}]; or fewer "
             if bounded
@@ -320,6 +338,7 @@ def _fixed_shard(
         seed=seed,
         keep_estimates=keep_estimates,
         model_resamples=model_resamples,
+        seconds=1e-8 * model_resamples * len(audited) ** 2,
     )
 
 

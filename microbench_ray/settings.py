@@ -10,11 +10,14 @@ from typing import Any
 from microbench_ray.data import Benchmark, read_release, read_scores, synthetic
 from microbench_ray.driver import Sweep
 from microbench_ray.engine.base import Engine
-from microbench_ray.engine.ray_engine import LocalRayEngine
+from microbench_ray.engine.dispatch import Limits
+from microbench_ray.engine.ray_engine import ClusterRayEngine, LocalRayEngine
+from microbench_ray.engine.resources import DEFAULT, parse_requests
 from microbench_ray.engine.serial import SerialEngine
 from microbench_ray.errors import ConfigError
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
+from microbench_ray.methods.registry import unknown
 from microbench_ray.reduce import Rules
 
 NEEDED = "???"
@@ -134,14 +137,40 @@ class EngineConf:
     name: str = "local"
     workers: int | None = None
     max_retries: int = 3
+    deadline: float = 600.0
+    address: str | None = None
+    timeout: float = 60.0
+    patience: float = 900.0
+    resources: dict[str, Any] = field(default_factory=dict)
 
-    def engine(self) -> Engine:
+    def engine(self, methods: Sequence[Method] = ()) -> Engine:
         """Not started."""
+        if self.max_retries < 0:
+            raise ConfigError("engine.max_retries must be at least 0.", got=str(self.max_retries), mend="engine.max_retries=3")
+        for key in ("deadline", "timeout", "patience"):
+            if not 0 < getattr(self, key) < float("inf"):
+                raise ConfigError(f"engine.{key} must be over 0.", got=f"{getattr(self, key)}", mend="give it in seconds")
+        limits = Limits(deadline=self.deadline, max_retries=self.max_retries, patience=self.patience)
         if self.name == "serial":
             return SerialEngine()
         if self.name == "local":
-            return LocalRayEngine(self.workers, self.max_retries)
-        raise ConfigError("Unknown engine.", where="engine.name", got=self.name, mend="valid: local, serial")
+            for key in ("address", "resources"):
+                if getattr(self, key):
+                    raise ConfigError(f"engine.{key} is for engine=cluster.", got=f"{getattr(self, key)}", mend="engine=cluster")
+            return LocalRayEngine(self.workers, limits)
+        if self.name == "cluster":
+            if self.workers is not None:
+                raise ConfigError(
+                    "engine.workers is for engine=local: a cluster has as many as its nodes have room for.",
+                    got=str(self.workers),
+                    mend="engine.resources.default.num_cpus=2 halves them",
+                )
+            labels = [method.label for method in methods]
+            for label in self.resources:
+                if label not in (DEFAULT, *labels):
+                    raise unknown("method", "engine.resources", label, [DEFAULT, *labels])
+            return ClusterRayEngine(self.address, self.timeout, limits, parse_requests(self.resources))
+        raise ConfigError("Unknown engine.", where="engine.name", got=self.name, mend="valid: cluster, local, serial")
 
 
 @dataclass
@@ -229,7 +258,7 @@ class SweepConf(RulesConf):
             raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
         grid = self.grid.grid()
         own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
-        return grid, self.targets.targets(), self.rules(), self.engine.engine(), own_sizes
+        return grid, self.targets.targets(), self.rules(), self.engine.engine(methods), own_sizes
 
 
 def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:

@@ -159,13 +159,14 @@ SLOW_RAY = """
 import sys, time
 from microbench_ray import cli
 from microbench_ray.engine import ray_engine
-from microbench_ray.engine.serial import compute
 
-def slow(shard, benchmark):
+work = ray_engine.work
+
+def slow(*arguments):
     time.sleep(0.5)
-    return compute(shard, benchmark)
+    return work(*arguments)
 
-ray_engine.compute = slow
+ray_engine.work = slow
 sys.exit(cli.main(sys.argv[1:]))
 """
 

@@ -13,7 +13,7 @@ from microbench_ray.errors import ConfigError, DataError, GridError
 from microbench_ray.fits import by_fit, fits_of
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method, build_method
-from microbench_ray.plan import Plan, Shard, check_memory, check_models, check_sizes, count_seen, plan_sweep
+from microbench_ray.plan import Plan, Room, Shard, check_memory, check_models, check_sizes, count_seen, plan_sweep
 
 MEAN = {"name": "mean"}
 
@@ -268,9 +268,10 @@ CHANGES = {
 def test_a_shards_id_changes_with_all_that_its_numbers_depend_on():
     shard = one_shard()
     fields = set(Shard.__dataclass_fields__)
-    assert fields == {*CHANGES, "runs"}, "a new field: does the id depend on it?"
+    assert fields - {"seconds"} == {*CHANGES, "runs"}, "a new field: does the id depend on it?"
     ids = [shard.id, *(replace(shard, **{name: value}).id for name, value in CHANGES.items()), replace(shard, runs=(0, 1)).id]
     assert len(set(ids)) == len(ids)
+    assert replace(shard, seconds=99.0).id == shard.id
     partitions = {replace(shard, **{name: value}).partition for name, value in CHANGES.items()}
     assert len(partitions | {shard.partition}) == len(CHANGES) + 1
 
@@ -330,13 +331,13 @@ def test_a_fit_that_does_not_fit_is_refused_with_the_bytes_and_the_option_that_b
     whole = plan([anchors, "random"])
     # 15 seen items: their distances in float32, and the responses of 6 sources to them.
     assert whole.worker_bytes == 4 * 15 * 15 + 12 * 6 * 15
-    check_memory(whole, 2, whole.input_bytes + 2 * whole.worker_bytes)
+    check_memory(whole, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes)])
     with pytest.raises(GridError, match="The fit of anchors does not fit into memory") as caught:
-        check_memory(whole, 2, whole.input_bytes + 2 * whole.worker_bytes - 1)
+        check_memory(whole, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes - 1)])
     assert f"{whole.worker_bytes:,} bytes needed in each" in caught.value.got
     assert "max_items: 15" in caught.value.mend
     bounded = plan([build_method("few", {"name": "anchor_points", "max_items": 5}, {"name": "weighted_mean"})])
-    check_memory(bounded, 2, whole.input_bytes + 2 * whole.worker_bytes - 1)
+    check_memory(bounded, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes - 1)])
     with pytest.raises(GridError, match="stratified_confidence") as caught:
-        check_memory(plan(["stratified_confidence"]), 1, 0)
+        check_memory(plan(["stratified_confidence"]), [Room("here", 1, 0)])
     assert "max_items" not in caught.value.mend

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
 from microbench_ray.data import Benchmark
-from microbench_ray.plan import Shard
+from microbench_ray.plan import Room, Shard
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ Result = Mapping[str, pa.Table] | Failure
 
 
 class Engine(Protocol):
-    """Computes shards. Made cheaply; the work of starting is done by `run`."""
+    """Computes shards. Made cheaply; the work of starting is done by `room` and `run`."""
 
     @property
     def description(self) -> str:
@@ -39,10 +39,20 @@ class Engine(Protocol):
         ...
 
     @property
-    def n_workers(self) -> int:
-        """Shards computed at a time."""
+    def machines(self) -> Collection[str]:
+        """What has computed so far: see `microbench_ray.machine`. More than one may mean more than one set of last bits."""
+        ...
+
+    def room(self) -> Sequence[Room]:
+        """The machines that compute, with the memory that is free there. EngineError where they cannot be reached."""
         ...
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
-        """Yield every shard once with its tables or its failure, in any order. Closing the iterator stops the work."""
+        """Yield every shard once with its tables or its failure, in any order. Closing the iterator stops the work.
+
+        Raises
+        ------
+        EngineError
+            The engine could not be started, or no worker answers.
+        """
         ...

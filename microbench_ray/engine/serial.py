@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 
 from threadpoolctl import threadpool_limits
 
 from microbench_ray.data import Benchmark
 from microbench_ray.engine.base import Failure, Result
 from microbench_ray.evaluate import evaluate_shard
-from microbench_ray.plan import Shard
+from microbench_ray.machine import free_memory, this_machine
+from microbench_ray.plan import Room, Shard
 
 
 class SerialEngine:
-    """Computes one shard after the other, in this process."""
+    """Computes one shard after the other, in this process. A shard may take as long as it does."""
 
     description = "serial, in this process"
-    n_workers = 1
+
+    @property
+    def machines(self) -> Collection[str]:
+        """This one."""
+        return {this_machine()}
+
+    def room(self) -> Sequence[Room]:
+        """This process."""
+        return [Room("this machine", 1, free_memory())]
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield the shards in their order."""
