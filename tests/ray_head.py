@@ -50,8 +50,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def head(num_cpus: int = 2) -> Iterator[Head]:
-    """Start a head, and end it and all that it started."""
+def head(num_cpus: int = 2, **variables: str) -> Iterator[Head]:
+    """Start a head with these variables in its environment, and end it and all that it started."""
     folder = Path(tempfile.mkdtemp(prefix="mb", dir="/tmp"))  # Ray's sockets want a short path
     token = secrets.token_hex(32)
     port, dashboard = free_port(), 8275
@@ -60,7 +60,7 @@ def head(num_cpus: int = 2) -> Iterator[Head]:
     command += [f"--temp-dir={folder}", f"--object-store-memory={2**28}"]
     with (folder / "head.log").open("w") as log:
         process = subprocess.Popen(
-            command, env=environment(RAY_AUTH_TOKEN=token), stdout=log, stderr=log, cwd=folder, start_new_session=True
+            command, env=environment(RAY_AUTH_TOKEN=token, **variables), stdout=log, stderr=log, cwd=folder, start_new_session=True
         )
     try:
         address = f"http://127.0.0.1:{dashboard}"

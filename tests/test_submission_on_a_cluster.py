@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from ray_head import BIN, Head, environment, head
 from small_sweep import assert_same_tables, command, write_board
 
@@ -42,7 +47,7 @@ sys.exit(main(["sweep", *sys.argv[1:]]))
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Head]:
-    with head() as started:
+    with head(num_cpus=1, RUN="first") as started:  # each job has workers of its own, which take seconds to start
         yield started
 
 
@@ -61,7 +66,7 @@ def reference(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(cluster: Head, arguments: list[str], *, token: str | None = None, cwd: Path | None = None):
     """Run a command against the cluster, with its token by default; the token must not show."""
     env = environment(RAY_AUTH_TOKEN=cluster.token if token is None else token, RAY_API_SERVER_ADDRESS=cluster.address)
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False, env=env, cwd=cwd)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=180, check=False, env=env, cwd=cwd)
     assert cluster.token not in done.stdout + done.stderr
     return done
 
@@ -96,15 +101,11 @@ def test_a_submitted_sweep_gives_the_tables_of_the_serial_engine_and_is_not_run_
     assert "cells" not in again.stdout
 
 
-def test_bad_input_is_told_by_the_job_and_a_new_attempt_has_a_name_of_its_own(cluster: Head, tmp_path: Path) -> None:
-    arguments = command(tmp_path / "nowhere.parquet", tmp_path / "out")
-    first, second = submit(cluster, arguments), submit(cluster, arguments)
-    for done in (first, second):
-        assert done.returncode == 1
-        assert f"where: {tmp_path / 'nowhere.parquet'}" in done.stdout
-        assert "Traceback" not in done.stdout + done.stderr
-    name = first.stdout.split("Job ", 1)[1].split(" ", 1)[0]
-    assert f"Job {name}-2 is submitted" in second.stdout
+def test_bad_input_is_told_by_the_job(cluster: Head, tmp_path: Path) -> None:
+    done = submit(cluster, command(tmp_path / "nowhere.parquet", tmp_path / "out"))
+    assert done.returncode == 1
+    assert f"where: {tmp_path / 'nowhere.parquet'}" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -138,7 +139,7 @@ def test_an_interrupted_submission_stops_the_job_where_that_is_asked_for(cluster
         if "cells" in line:
             break
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=45)
+    rest, _ = process.communicate(timeout=90)
     text = "".join(seen) + rest
     assert process.returncode == 130, text
     assert "is stopped. What is done is kept" in text
@@ -164,3 +165,35 @@ def test_ray_job_submit_runs_the_same_job(cluster: Head, board: Path, reference:
     done = run(cluster, [*ray, "--", "python", "jobs/sweep.py", *arguments], cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_same_tables(tmp_path / "out", reference)
+
+
+def test_the_manifests_entry_point_runs_through_the_heads_shell(cluster: Head, tmp_path: Path) -> None:
+    """As KubeRay submits it: over HTTP, with RUN from the head's environment. Only the volume's place and the grid are ours."""
+    write_board(tmp_path / "leaderboard.parquet")
+    rayjob = yaml.safe_load((ROOT / "jobs" / "k8s" / "rayjob.yaml").read_text())
+    entrypoint = rayjob["spec"]["entrypoint"].replace("=/data/", f"={tmp_path}/")
+    tiny = "'grid.sizes=[5,10]' 'grid.n_source=[10]' grid.n_target=15 grid.runs=2 n_resamples=100 figures=false"
+    headers = {"Authorization": f"Bearer {cluster.token}", "Content-Type": "application/json"}
+
+    def ask(path: str, content: dict[str, str] | None = None) -> dict[str, Any]:
+        body = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(cluster.address + path, data=body, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    job = ask("/api/jobs/", {"entrypoint": f"{entrypoint} {tiny}"})["submission_id"]
+    deadline = time.monotonic() + 150
+    while (status := ask(f"/api/jobs/{job}"))["status"] in ("PENDING", "RUNNING"):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.5)
+    assert (status["status"], status["driver_exit_code"]) == ("SUCCEEDED", 0), ask(f"/api/jobs/{job}/logs")["logs"]
+    assert (tmp_path / "results" / "first" / "mdad.parquet").exists()
+
+
+def test_the_manifests_probe_is_answered_without_a_token_and_the_jobs_are_not(cluster: Head) -> None:
+    rayjob = yaml.safe_load((ROOT / "jobs" / "k8s" / "rayjob.yaml").read_text())
+    probe = rayjob["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{probe['port']}{probe['path']}", timeout=10) as answer:
+        assert answer.status == 200
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{cluster.address}/api/jobs/", timeout=10)
