@@ -1,8 +1,6 @@
 """`python jobs/reduce.py key=value …`, the same as `microbench reduce key=value …`."""
 
-import sys
-
-from microbench_ray.cli import main
+from microbench_ray.cli import entry_point
 
 if __name__ == "__main__":
-    sys.exit(main(["reduce", *sys.argv[1:]]))
+    entry_point("reduce")

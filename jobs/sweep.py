@@ -1,8 +1,6 @@
 """`python jobs/sweep.py key=value …`, for `ray job submit` and schedulers: the same as `microbench sweep key=value …`."""
 
-import sys
-
-from microbench_ray.cli import main
+from microbench_ray.cli import entry_point
 
 if __name__ == "__main__":
-    sys.exit(main(["sweep", *sys.argv[1:]]))
+    entry_point("sweep")

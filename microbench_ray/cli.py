@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,9 +47,10 @@ def main(arguments: Sequence[str]) -> int:
         return INTERRUPTED
 
 
-def entry_point() -> None:
-    """The console script."""
-    sys.exit(main(sys.argv[1:]))
+def entry_point(*job: str) -> None:
+    """The console script, and those of jobs/. To be asked to end (SIGTERM) is what Ctrl-C is: schedulers know no other way."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main([*job, *sys.argv[1:]]))
 
 
 def _main(arguments: list[str]) -> int:

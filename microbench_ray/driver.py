@@ -145,7 +145,12 @@ def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
     machines = sorted(sweep.engine.machines) if waiting else []
     if len(machines) > 1:
         say(MIXED + "".join(f"\n  {machine}" for machine in machines))
-    store.write_manifest(manifest | {"seconds": seconds, "cells": counts, "machines": machines, "finished": now()})
+    lost = dict(sweep.engine.lost) if waiting else {}
+    if lost:
+        kinds = ", ".join(f"{count} by {kind}" for kind, count in sorted(lost.items()))
+        say(f"{sum(lost.values())} attempts at shards were lost ({kinds}), and made again where that was allowed")
+    about = {"seconds": seconds, "cells": counts, "machines": machines, "lost_attempts": lost}
+    store.write_manifest(manifest | about | {"finished": now()})
     return Outcome({**tables, "failures": failure_table(failures)}, **counts, seconds=seconds)
 
 

@@ -90,7 +90,7 @@ class FakePool:
 
 
 def run(pool: FakePool, some: list[Shard], limits: Limits = LIMITS) -> dict[int, Result]:
-    results = [(shard.runs[0], result) for shard, result in dispatch(pool, some, limits, pool.clock)]
+    results = [(shard.runs[0], result) for shard, result in dispatch(pool, some, limits, clock=pool.clock)]
     assert len(results) == len({place for place, _ in results}), "a shard came twice"
     return dict(results)
 
@@ -205,7 +205,7 @@ def test_a_pool_without_slots_is_waited_for_but_not_for_ever() -> None:
 
 def test_closing_stops_what_is_under_way() -> None:
     pool = FakePool()
-    results = dispatch(pool, shards(50), LIMITS, pool.clock)
+    results = dispatch(pool, shards(50), LIMITS, clock=pool.clock)
     next(results)
     results.close()
     assert not pool.queue

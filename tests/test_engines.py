@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import random
 import signal
@@ -124,6 +125,29 @@ def test_a_finished_sweep_starts_no_engine(board: Path, tmp_path: Path, evaluate
     assert (outcome.computed, outcome.reused) == (0, N_CELLS)
 
 
+class Mixed(SerialEngine):
+    """Says that two kinds of machines computed, and that a worker was lost."""
+
+    machines = frozenset({"old processor; OpenBLAS", "new processor; OpenBLAS"})
+    lost: Mapping[str, int] = {"WorkerCrashedError": 2, "NodeDiedError": 1}
+
+
+def test_machines_that_differ_and_attempts_that_were_lost_are_told_and_kept(board: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    sweep = sweep_of(command(board, tmp_path), Mixed())
+    run_sweep(sweep, sweep.plan(), told.append)
+    (mixed,) = [text for text in told if "last bits" in text]
+    assert mixed.splitlines()[1:] == ["  new processor; OpenBLAS", "  old processor; OpenBLAS"]
+    (lost,) = [text for text in told if "lost" in text]
+    assert lost.startswith("3 attempts at shards were lost (1 by NodeDiedError, 2 by WorkerCrashedError)")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["machines"] == sorted(Mixed.machines)
+    assert manifest["lost_attempts"] == Mixed.lost
+    del told[:]
+    run_sweep(sweep, sweep.plan(), told.append)
+    assert not [text for text in told if "last bits" in text], "nothing was computed"
+
+
 def test_only_what_is_missing_is_computed(board: Path, tmp_path: Path, reference: Path, evaluated: list[str]) -> None:
     arguments = command(board, tmp_path)
     run(sweep_of([*arguments, "grid.runs=10"]))
@@ -141,7 +165,7 @@ def test_only_what_is_missing_is_computed(board: Path, tmp_path: Path, reference
 
 
 SLOW_SERIAL = """
-import sys, time
+import time
 from microbench_ray import cli, settings
 from microbench_ray.engine.serial import SerialEngine
 
@@ -152,11 +176,11 @@ class Slow(SerialEngine):
             time.sleep(0.3)
 
 settings.SerialEngine = Slow
-sys.exit(cli.main(sys.argv[1:]))
+cli.entry_point()
 """
 
 SLOW_RAY = """
-import sys, time
+import time
 from microbench_ray import cli
 from microbench_ray.engine import ray_engine
 
@@ -167,7 +191,7 @@ def slow(*arguments):
     return work(*arguments)
 
 ray_engine.work = slow
-sys.exit(cli.main(sys.argv[1:]))
+cli.entry_point()
 """
 
 
@@ -232,10 +256,13 @@ def test_a_killed_sweep_goes_on_where_it_was(board: Path, tmp_path: Path, refere
     assert_same_tables(out, reference)
 
 
-def test_an_interrupted_sweep_says_so_and_goes_on_where_it_was(board: Path, tmp_path: Path, reference: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_says_so_and_goes_on_where_it_was(
+    number: signal.Signals, board: Path, tmp_path: Path, reference: Path
+) -> None:
     out = tmp_path / "out"
     arguments = command(board, out)
-    stop_half_way(Stopped(SLOW_SERIAL, arguments, out, signal.SIGINT))
+    stop_half_way(Stopped(SLOW_SERIAL, arguments, out, number))
     assert main(arguments) == 0
     assert_same_tables(out, reference)
 

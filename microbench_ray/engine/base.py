@@ -43,6 +43,11 @@ class Engine(Protocol):
         """What has computed so far: see `microbench_ray.machine`. More than one may mean more than one set of last bits."""
         ...
 
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """Attempts that brought nothing, since a worker or a node was lost or too slow, by the kind of error."""
+        ...
+
     def room(self) -> Sequence[Room]:
         """The machines that compute, with the memory that is free there. EngineError where they cannot be reached."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -107,21 +107,25 @@ class Attempts:
 
 
 def dispatch(
-    pool: Pool[Handle], shards: Iterable[Shard], limits: Limits, clock: Callable[[], float] = time.monotonic
+    pool: Pool[Handle],
+    shards: Iterable[Shard],
+    limits: Limits,
+    lost: Counter[str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Generator[tuple[Shard, Result], None, None]:
-    """Yield every shard once, with its result or the failure of its last attempt.
+    """Yield every shard once, with its result or the failure of its last attempt; `lost` counts what each lost attempt died of.
 
     Raises
     ------
     EngineError
         There was no slot for `limits.patience`, or no worker answered at all.
     """
-    yield from _Dispatch(pool, limits, clock).run(shards)
+    yield from _Dispatch(pool, limits, Counter() if lost is None else lost, clock).run(shards)
 
 
 class _Dispatch(Generic[Handle]):
-    def __init__(self, pool: Pool[Handle], limits: Limits, clock: Callable[[], float]) -> None:
-        self.pool, self.limits, self.clock = pool, limits, clock
+    def __init__(self, pool: Pool[Handle], limits: Limits, lost: Counter[str], clock: Callable[[], float]) -> None:
+        self.pool, self.limits, self.lost, self.clock = pool, limits, lost, clock
         self.under_way: dict[Handle, Attempts] = {}
         self.waiting: deque[Attempts] = deque()
         self.slots = pool.slots()
@@ -159,6 +163,7 @@ class _Dispatch(Generic[Handle]):
     def after(self, attempts: Attempts, lost: Lost) -> Failure | None:
         """Count a lost attempt; the failure if it was the last, else the shard waits for its turn again."""
         attempts.lost.append(lost)
+        self.lost[lost.failure.error.partition(":")[0]] += 1
         if attempts.exhausted(self.limits.max_retries):
             return attempts.failure()
         self.waiting.append(attempts)

@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Under `uv run` Ray would copy the folder and start its workers by another `uv run` there; ours are to be as the driver is.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_BACKEND_LOG_LEVEL": "error",
 }
 """What Ray is to know; it reads this when it is imported."""
 OWN_ENVIRONMENT = {"RAY_AUTH_MODE": "token"}
@@ -147,6 +148,7 @@ class LocalRayEngine:
     workers: int | None = None
     limits: Limits = field(default_factory=Limits)
     machines: set[str] = field(default_factory=set, compare=False)
+    lost: Counter[str] = field(default_factory=Counter, compare=False)
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -174,7 +176,7 @@ class LocalRayEngine:
             self._start(ray, sum(benchmark.nbytes for benchmark in benchmarks.values()))
         try:
             pool = RayPool(ray, benchmarks, Requests(), lambda: self.n_workers, self.machines)
-            yield from dispatch(pool, shards, self.limits)
+            yield from dispatch(pool, shards, self.limits, self.lost)
         finally:
             if not running:
                 ray.shutdown()
@@ -217,6 +219,7 @@ class ClusterRayEngine:
     limits: Limits = field(default_factory=Limits)
     requests: Requests = field(default_factory=Requests)
     machines: set[str] = field(default_factory=set, compare=False)
+    lost: Counter[str] = field(default_factory=Counter, compare=False)
 
     @property
     def description(self) -> str:
@@ -233,7 +236,7 @@ class ClusterRayEngine:
         """Yield shards as they are done. The cluster is left as it was."""
         ray = self._join()
         pool = RayPool(ray, benchmarks, self.requests, self._slots, self.machines)
-        yield from dispatch(pool, shards, self.limits)
+        yield from dispatch(pool, shards, self.limits, self.lost)
 
     def _slots(self) -> int:
         return sum(self.requests.default.fits(node["Resources"]) for node in self._nodes())
@@ -274,6 +277,7 @@ def import_ray(environment: Mapping[str, str] | None = None) -> Any:
             os.environ.setdefault(name, value)
     import ray
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
     return ray
 
 

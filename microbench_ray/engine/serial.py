@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Mapping, Sequence
+from types import MappingProxyType
 
 from threadpoolctl import threadpool_limits
 
@@ -17,6 +18,7 @@ class SerialEngine:
     """Computes one shard after the other, in this process. A shard may take as long as it does."""
 
     description = "serial, in this process"
+    lost: Mapping[str, int] = MappingProxyType({})
 
     @property
     def machines(self) -> Collection[str]:

@@ -14,8 +14,8 @@ GRACE_SECONDS = 10.0
 """From the exception to the end: what calls back into Python within this time says where it hung."""
 
 
-class DeadlineExceeded(Exception):
-    """A shard took longer than it may."""
+class DeadlineExceeded(BaseException):
+    """A shard took longer than it may. Not an Exception: a method that catches those must not catch this."""
 
 
 @contextlib.contextmanager
