@@ -1,8 +1,6 @@
 """`python jobs/submit.py key=value …`, the same as `microbench submit key=value …`."""
 
-import sys
-
-from microbench_ray.cli import main
+from microbench_ray.cli import entry_point
 
 if __name__ == "__main__":
-    sys.exit(main(["submit", *sys.argv[1:]]))
+    entry_point("submit")
