@@ -83,6 +83,7 @@ def _main(arguments: list[str]) -> int:
 
 def _sweep(composer: Any) -> int:
     from microbench_ray.driver import run_sweep
+    from microbench_ray.folders import open_folder
     from microbench_ray.report import plan_text
 
     conf, sweep = composer.sweep()
@@ -104,7 +105,8 @@ def _sweep(composer: Any) -> int:
     )
     if outcome.failed:
         first = outcome.tables["failures"].column("error")[0].as_py()
-        sys.stderr.write(f"{outcome.failed:,} cells failed; the first: {first}\n  see {sweep.out / 'failures.parquet'}\n")
+        where = open_folder(sweep.out).at("failures.parquet")
+        sys.stderr.write(f"{outcome.failed:,} cells failed; the first: {first}\n  see {where}\n")
         return SOME_FAILED
     return DONE
 
@@ -113,8 +115,9 @@ def _reduce(composer: Any) -> int:
     from microbench_ray.driver import run_reduce
 
     conf = composer.reduce()
-    tables = run_reduce(Path(conf.out), conf.rules())
-    show_results(terminal(), tables, Path(conf.out), figures=conf.figures)
+    console, out = terminal(), conf.place()
+    tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out, say=console.print)
+    show_results(console, tables, out, figures=conf.figures)
     return SOME_FAILED if len(tables["failures"]) else DONE
 
 
@@ -136,13 +139,14 @@ def terminal() -> Console:
     return console
 
 
-def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path, *, figures: bool) -> None:
+def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool) -> None:
     """Print the MDADs, draw the figures, and say where everything is; what else there is to say is in the folder's manifest."""
     from microbench_ray.figures import draw_figures
     from microbench_ray.report import mdad_tables
     from microbench_ray.store import Store
 
-    manifest = Store(out).manifest() or {}
+    store = Store(out)
+    manifest = store.manifest() or {}
     note, names = manifest.get("config", {}).get("figure_note"), manifest.get("benchmarks", ())
 
     shown = list(mdad_tables(tables["mdad"]))
@@ -150,21 +154,19 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path, *,
         console.print(title)
         console.print(table, soft_wrap=False)
     if len(shown) > MOST_TABLES:
-        console.print(f"… and {len(shown) - MOST_TABLES} more such tables: {out / 'mdad.parquet'}")
-    try:
-        drawn = draw_figures(tables, out / "figures", benchmarks=names, note=note) if figures else []
-    except OSError as error:
-        raise StoreError(
-            "A figure cannot be written.",
-            where=str(out / "figures"),
-            got=error.strerror or str(error),
-            mend="make room there, or figures=false; the tables are there already, and microbench reduce draws again",
-        ) from None
+        console.print(f"… and {len(shown) - MOST_TABLES} more such tables: {store.at('mdad.parquet')}")
+    drawn: list[str] = []
+    if figures:
+        try:
+            drawn = draw_figures(tables, lambda name, png: store.write(f"figures/{name}", png), benchmarks=names, note=note)
+        except StoreError as error:
+            mend = f"{error.mend}; or figures=false: the tables are there already, and microbench reduce draws again"
+            raise StoreError("A figure cannot be written.", where=error.where, got=error.got, mend=mend) from None
     if note:
         console.print(f"Note: {note}")
-    console.print(f"Tables: {out}/agreement.parquet, mdad.parquet, summary.parquet")
-    for path in drawn:
-        console.print(f"Figure: {path}")
+    console.print(f"Tables: {store.at('agreement.parquet')}, mdad.parquet, summary.parquet")
+    for name in drawn:
+        console.print(f"Figure: {store.at(f'figures/{name}')}")
 
 
 def _option(arguments: list[str], name: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +19,19 @@ from microbench_ray.engine.base import Engine, Failure
 from microbench_ray.engine.progress import SweepProgress
 from microbench_ray.errors import StoreError
 from microbench_ray.grid import Grid, Targets
-from microbench_ray.manifest import check_manifest, check_schema, describe, now
+from microbench_ray.manifest import check_manifest, check_schema, describe, now, partitions_of
 from microbench_ray.methods import Method
 from microbench_ray.plan import Plan, Shard, check_memory, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
-from microbench_ray.store import Store
+from microbench_ray.reuse import Wanted, assign
+from microbench_ray.store import DamagedFiles, Store
+from microbench_ray.survey import set_aside, survey
 from microbench_ray.tables import rows_table
 
 MIXED = "Machines that differ have computed this sweep: the last bits of its numbers may depend on which did what."
 Say = Callable[[str], None]
+MOST_ROUNDS = 3
+"""How often cells whose files turn out to be damaged are computed again before a sweep gives up."""
 Argument = TypeVar("Argument")
 Value = TypeVar("Value")
 
@@ -43,7 +47,7 @@ class Sweep:
     engine
         What computes it.
     out
-        The output folder.
+        The output folder: a path, or the URL of one in an object store.
     own_sizes
         By benchmark: the sizes that stand for the grid's there.
     seed
@@ -54,6 +58,8 @@ class Sweep:
         One size per shard.
     config
         What the user asked for, as plain values: for the manifest.
+    wait_for_out
+        Seconds to wait for another driver at work in the output folder.
     """
 
     benchmarks: tuple[Benchmark, ...]
@@ -62,12 +68,13 @@ class Sweep:
     targets: Targets
     rules: Rules
     engine: Engine
-    out: Path
+    out: Path | str
     own_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     keep_estimates: bool = False
     sizes_apart: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
+    wait_for_out: float = 0.0
 
     def plan(self) -> Plan:
         """Check the grid against the benchmarks, and divide it into shards."""
@@ -118,40 +125,72 @@ def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
     Raises
     ------
     GridError
-        The fits do not fit into this machine's memory.
+        The fits do not fit into the memory of the machines that compute.
+    EngineError
+        The engine cannot be started or reached.
     StoreError
         The output folder cannot be written, or holds a sweep that this one does not go with.
     """
     store = Store(sweep.out)
-    check_manifest(store, sweep.benchmarks, sweep.seed)
-    done = store.done()
-    waiting = [shard for shard in plan.shards if shard.id not in done]
-    if waiting:
+    with contextlib.suppress(DamagedFiles):  # before anything is written; it is set aside once the folder is ours
+        check_manifest(store, sweep.benchmarks, sweep.seed)
+    if not {shard.id for shard in plan.shards} <= set(store.shard_files("cells")):
         check_memory(plan, sweep.engine.room())
-    store.prepare()
-    reused = plan.n_cells - sum(shard.n_cells for shard in waiting)
-    if reused:
-        say(f"{reused:,} of {plan.n_cells:,} cells are done already in {sweep.out}")
-    manifest = describe(plan, sweep.benchmarks, seed=sweep.seed, engine=sweep.engine.description, config=sweep.config)
-    store.write_manifest(manifest)
-    started = time.monotonic()
-    failures = compute(sweep, store, waiting)
-    failed = sum(shard.n_cells for shard, _ in failures)
-    store.write_table("failures", failure_table(failures))
-    computed_at = time.monotonic()
-    tables = reduce_store(store, manifest["partitions"], sweep.rules, sweep.seed)
-    seconds = {"compute": computed_at - started, "reduce": time.monotonic() - computed_at}
+    with store.held(sweep.wait_for_out, say):
+        try:
+            check_manifest(store, sweep.benchmarks, sweep.seed)  # which may be another by now
+        except DamagedFiles as error:
+            set_aside(store, error.files, say)
+        return _sweep(sweep, plan, store, say)
+
+
+def _sweep(sweep: Sweep, plan: Plan, store: Store, say: Say) -> Outcome:
+    """In a folder that is ours: compute what is missing, and reduce; again where files turn out to be damaged."""
+    seconds = {"compute": 0.0, "reduce": 0.0}
+    reused = plan.n_cells
+    for left in reversed(range(MOST_ROUNDS)):
+        found = assign(plan.shards, survey(store, say, estimates=sweep.keep_estimates))
+        missing = sum(shard.n_cells for shard in found.missing)
+        reused = min(reused, plan.n_cells - missing)
+        if left == MOST_ROUNDS - 1 and reused:
+            say(f"{reused:,} of {plan.n_cells:,} cells are done already in {store.at()}")
+        manifest = describe(
+            found.partitions, sweep.benchmarks, seed=sweep.seed, engine=sweep.engine.description, config=sweep.config
+        )
+        store.write_manifest(manifest)
+        started = time.monotonic()
+        failures = compute(sweep, store, found.missing)
+        failed = sum(shard.n_cells for shard, _ in failures)
+        store.write_table("failures", failure_table(failures))
+        computed_at = time.monotonic()
+        try:
+            tables = reduce_store(store, found.partitions, sweep.rules, sweep.seed, {shard.id for shard, _ in failures})
+        except DamagedFiles as error:
+            if not left:
+                raise
+            set_aside(store, error.files, say)
+            continue
+        finally:
+            seconds["compute"] += computed_at - started
+            seconds["reduce"] += time.monotonic() - computed_at
+        break
     counts = {"computed": plan.n_cells - reused - failed, "reused": reused, "failed": failed}
-    machines = sorted(sweep.engine.machines) if waiting else []
+    about = {"seconds": seconds, "cells": counts, "finished": now()}
+    if reused < plan.n_cells:
+        about |= how_it_went(sweep.engine, say)
+    store.write_manifest(manifest | about)
+    return Outcome({**tables, "failures": failure_table(failures)}, **counts, seconds=seconds)
+
+
+def how_it_went(engine: Engine, say: Say) -> dict[str, Any]:
+    """What the manifest keeps of the workers: the machines, and the attempts that were lost; both are told where they matter."""
+    machines, lost = sorted(engine.machines), dict(engine.lost)
     if len(machines) > 1:
         say(MIXED + "".join(f"\n  {machine}" for machine in machines))
-    lost = dict(sweep.engine.lost) if waiting else {}
     if lost:
         kinds = ", ".join(f"{count} by {kind}" for kind, count in sorted(lost.items()))
         say(f"{sum(lost.values())} attempts at shards were lost ({kinds}), and made again where that was allowed")
-    about = {"seconds": seconds, "cells": counts, "machines": machines, "lost_attempts": lost}
-    store.write_manifest(manifest | about | {"finished": now()})
-    return Outcome({**tables, "failures": failure_table(failures)}, **counts, seconds=seconds)
+    return {"machines": machines, "lost_attempts": lost}
 
 
 def compute(sweep: Sweep, store: Store, shards: Sequence[Shard]) -> list[tuple[Shard, Failure]]:
@@ -168,44 +207,68 @@ def compute(sweep: Sweep, store: Store, shards: Sequence[Shard]) -> list[tuple[S
             if isinstance(result, Failure):
                 failures.append((shard, result))
             else:
-                store.write_shard(shard.id, result)
+                store.write_shard(shard, result)
             progress.advance(shard.n_cells, failed=isinstance(result, Failure))
     order = {shard.id: place for place, shard in enumerate(shards)}
     return sorted(failures, key=lambda pair: order[pair[0].id])
 
 
-def run_reduce(out: Path, rules: Rules) -> Mapping[str, pa.Table]:
+def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0, say: Say = lambda text: None) -> Mapping[str, pa.Table]:
     """New tables from the cells of a finished sweep, without computing any.
+
+    Parameters
+    ----------
+    out
+        The output folder: a path or a URL.
+    rules
+        How cells become tables.
+    wait_for_out
+        Seconds to wait for another driver at work there.
+    say
+        Is told, in sentences, what happens.
 
     Raises
     ------
     StoreError
-        There is no sweep in the folder, or one of another version.
+        There is no sweep in the folder, or one of another version, or another driver is at work there.
     """
     store = Store(out)
+    finished_manifest(store)  # before anything is written
+    with store.held(wait_for_out, say):
+        manifest = finished_manifest(store)
+        failures = store.read_table("failures")
+        failed = set(failures["shard"].to_pylist())
+        tables = reduce_store(store, partitions_of(manifest), rules, manifest["seed"], failed)
+    return {**tables, "failures": failures}
+
+
+def finished_manifest(store: Store) -> dict[str, Any]:
+    """The manifest of a finished sweep; StoreError where there is none."""
     manifest = store.manifest()
     if manifest is None:
         raise StoreError(
-            "There is no sweep to reduce.", where=str(out), got="no manifest.json", mend="microbench sweep out=DIR first"
+            "There is no sweep to reduce.", where=store.at(), got="no manifest.json", mend="microbench sweep out=DIR first"
         )
     check_schema(store, manifest)
     if "finished" not in manifest:
         raise StoreError(
             "The sweep in this folder is not finished.",
-            where=str(out),
-            got=f"{len(store.done()):,} shards there",
+            where=store.at(),
+            got=f"{len(store.shard_files('cells')):,} shards there",
             mend="run the same microbench sweep again: it goes on from here",
         )
-    store.prepare()
-    tables = reduce_store(store, manifest["partitions"], rules, manifest["seed"])
-    return {**tables, "failures": store.read_table("failures")}
+    return manifest
 
 
-def reduce_store(store: Store, partitions: Sequence[Sequence[str]], rules: Rules, seed: int) -> dict[str, pa.Table]:
-    """Reduce the shards of a sweep, a partition in memory at a time, and write the tables."""
+def reduce_store(
+    store: Store, partitions: Sequence[Sequence[Wanted]], rules: Rules, seed: int, failed: Collection[str] = ()
+) -> dict[str, pa.Table]:
+    """Reduce the cells of a sweep, a partition in memory at a time, and write the tables; `failed` shards have no file."""
+    with_resamples = store.shard_files("resamples")
 
-    def read(shard_ids: Sequence[str]) -> tuple[pa.Table, pa.Table]:
-        return store.read_shards("cells", shard_ids), store.read_shards("resamples", shard_ids)
+    def read(wanted: Sequence[Wanted]) -> tuple[pa.Table, pa.Table]:
+        resampled = [each for each in wanted if each.file in with_resamples]
+        return store.read_wanted("cells", wanted, failed), store.read_wanted("resamples", resampled)
 
     with threadpool_limits(1):  # the products are too small for more
         tables = reduce_partitions(ahead(read, partitions), rules, seed)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from microbench_ray.axes import draw_curves, draw_mdad, draw_untrusted, mark_unbounded
+from microbench_ray.folders import file_name
 from microbench_ray.report import MONOTONE, PANEL, items_text, panel_title
 
 if TYPE_CHECKING:
@@ -33,8 +33,12 @@ NOT_DRAWN = "an arrow: unbounded. No point where agreement does not reach the th
 
 
 def draw_figures(
-    tables: Mapping[str, pa.Table], folder: Path, *, benchmarks: Collection[str] = (), note: str | None = None
-) -> list[Path]:
+    tables: Mapping[str, pa.Table],
+    write: Callable[[str, bytes], object],
+    *,
+    benchmarks: Collection[str] = (),
+    note: str | None = None,
+) -> list[str]:
     """Draw what the tables hold.
 
     Always, per panel (benchmark, targets, n_source): agreement against difference; MDAD and the share of pairs that cannot be
@@ -45,8 +49,8 @@ def draw_figures(
     tables
         The reduced tables `agreement`, `mdad` and `summary`. Of several thresholds the summary's is drawn, but for the figure that
         compares them.
-    folder
-        Where to put `NAME.png`; made if need be. At most 12 figures of a kind are drawn.
+    write
+        Is given the name and the bytes of every file, `NAME.png`. At most 12 figures of a kind are drawn.
     benchmarks
         Names of the benchmarks: `name/subtask` in the tables is then a subtask of `name`.
     note
@@ -54,11 +58,11 @@ def draw_figures(
 
     Returns
     -------
-    list of Path
-        What was written.
+    list of str
+        The names of what was written.
     """
     curves, found, shares = (tables[name].to_pandas() for name in ("agreement", "mdad", "summary"))
-    drawn: list[Path] = []
+    drawn: list[str] = []
     if not len(found):
         return drawn
     explained = f"{INTERVALS} over {' or '.join(sorted(set(found['ci'])))}; {NOT_DRAWN}"
@@ -66,23 +70,22 @@ def draw_figures(
         letters = int(16 * figure.get_figwidth())
         caption = "\n".join([*textwrap.wrap(explained, letters), *textwrap.wrap(note or "", letters)])
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.3", parse_math=False)
-        path = folder / f"{_part(name)}.png"
-        if path in drawn:
-            path = folder / f"{_part(name)}_{len(drawn)}.png"
-        folder.mkdir(parents=True, exist_ok=True)
-        _save(figure, path)
-        drawn.append(path)
+        part = file_name(name, "-")
+        file = f"{part}.png" if f"{part}.png" not in drawn else f"{part}_{len(drawn)}.png"
+        write(file, _png(figure))
+        drawn.append(file)
     return drawn
 
 
-def _save(figure: Figure, path: Path) -> None:
-    """In 128 colours, which is a third of the bytes."""
+def _png(figure: Figure) -> bytes:
+    """A figure in 128 colours, which is a third of the bytes."""
     from PIL import Image
 
-    pixels = io.BytesIO()
+    pixels, made = io.BytesIO(), io.BytesIO()
     figure.savefig(pixels, dpi=120)
     with Image.open(pixels) as image:
-        image.convert("RGB").quantize(128).save(path, "PNG", optimize=True)
+        image.convert("RGB").quantize(128).save(made, "PNG", optimize=True)
+    return made.getvalue()
 
 
 def _figures(
@@ -264,7 +267,3 @@ def _spread(values: list[Any], most: int) -> list[Any]:
 
 def _joined(*parts: Any) -> str:
     return "_".join(str(part) for part in parts)
-
-
-def _part(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in text)

@@ -7,14 +7,13 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import StoreError
 from microbench_ray.machine import blas, cpu
-from microbench_ray.plan import Plan
+from microbench_ray.reuse import Wanted
 from microbench_ray.schemas import SCHEMA_VERSION
 from microbench_ray.store import Store
 
@@ -43,15 +42,16 @@ def check_schema(store: Store, manifest: Mapping[str, Any]) -> None:
     if lacking:
         raise StoreError(
             "The manifest is not that of a sweep.",
-            where=str(store.root / "manifest.json"),
+            where=store.at("manifest.json"),
             got=f"no {lacking[0]}",
             mend="out=DIR with another folder",
         )
 
 
-def describe(plan: Plan, benchmarks: Sequence[Benchmark], *, seed: int, engine: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest: what is computed, from what, with what, and which shards hold it."""
-    by_partition = groupby(sorted(plan.shards, key=lambda shard: (shard.partition, shard.runs)), key=lambda shard: shard.partition)
+def describe(
+    partitions: Sequence[Sequence[Wanted]], benchmarks: Sequence[Benchmark], *, seed: int, engine: str, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The manifest: what is computed, from what, with what, and which cells of which files are its."""
     return {
         "schema_version": SCHEMA_VERSION,
         "seed": seed,
@@ -65,13 +65,18 @@ def describe(plan: Plan, benchmarks: Sequence[Benchmark], *, seed: int, engine: 
             }
             for benchmark in benchmarks
         },
-        "partitions": [[shard.id for shard in shards] for _, shards in by_partition],
+        "partitions": [[wanted.content() for wanted in partition] for partition in partitions],
         "engine": engine,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git_commit": _git_commit(),
         "machine": {"cpu": cpu(), "blas": blas()},
         "started": now(),
     }
+
+
+def partitions_of(manifest: Mapping[str, Any]) -> list[list[Wanted]]:
+    """Which cells of which files are a manifest's, in lists to be read together."""
+    return [[Wanted.read(content) for content in partition] for partition in manifest["partitions"]]
 
 
 def now() -> str:
@@ -82,7 +87,7 @@ def now() -> str:
 def _another(store: Store, what: str, before: object, now: object) -> StoreError:
     return StoreError(
         f"The output folder holds a sweep with another {what}.",
-        where=str(store.root),
+        where=store.at(),
         got=f"{before} there, {now} asked for",
         mend="out=DIR with another folder, or what that sweep was run with",
     )

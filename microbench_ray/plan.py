@@ -82,20 +82,36 @@ class Shard:
     @cached_property
     def id(self) -> str:
         """Hash of everything that its numbers depend on."""
-        return _hash(self._identity() | {"runs": self.runs})
+        companions = ("estimates",) * self.keep_estimates + ("resamples",) * bool(self.model_resamples)
+        return shard_id(self.base, tuple(map(method_hash, self.methods)), self.sizes, self.runs, companions)
+
+    @cached_property
+    def base(self) -> str:
+        """Hash of everything that its numbers depend on beside methods, sizes and runs: cells of equal bases go together."""
+        apart = ("methods", "sizes", "runs", "keep_estimates", "seconds")
+        parts = {key: getattr(self, key) for key in self.__dataclass_fields__ if key not in apart}
+        return _hash(parts | {"schema": SCHEMA_VERSION})
 
     @cached_property
     def partition(self) -> str:
         """Equal for shards that differ only in runs: together they hold whole groups of cells."""
-        return _hash(self._identity())
+        return _hash({"base": self.base, "methods": [method_hash(each) for each in self.methods], "sizes": self.sizes})
 
-    def _identity(self) -> dict[str, object]:
-        parts = {
-            key: value
-            for key, value in self.__dict__.items()
-            if key in self.__dataclass_fields__ and key not in ("runs", "seconds")
-        }
-        return parts | {"methods": [method.identity() for method in self.methods], "schema": SCHEMA_VERSION}
+
+def method_hash(method: Method) -> str:
+    """Hash of a method with its label and all its parameters."""
+    return _hash(method.identity())
+
+
+def shard_id(
+    base: str,
+    methods: Sequence[str],
+    sizes: Sequence[tuple[int, float | None]],
+    runs: Sequence[int],
+    companions: Sequence[str],
+) -> str:
+    """A shard's id from its base, the hashes of its methods, its sizes and runs, and the tables that it returns beside cells."""
+    return _hash({"base": base, "methods": methods, "sizes": sizes, "runs": runs, "companions": companions})
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from microbench_ray.folders import open_folder
 from microbench_ray.plan import Plan
 
 PANEL = ["benchmark", "targets", "n_target", "unseen", "n_source"]
@@ -20,11 +21,11 @@ MONOTONE = ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
 """The MDAD that is shown, and its interval."""
 
 
-def plan_text(plan: Plan, engine: str, out: Path) -> str:
+def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
     """What a sweep will take, in a line."""
     return (
         f"{plan.n_cells:,} cells in {len(plan.shards):,} shards, about {plan.seconds:,.1f} CPU seconds; "
-        f"{_bytes(plan.input_bytes)} of scores, {_bytes(plan.worker_bytes)} more per worker; {engine}; out={out}"
+        f"{_bytes(plan.input_bytes)} of scores, {_bytes(plan.worker_bytes)} more per worker; {engine}; out={open_folder(out).at()}"
     )
 
 

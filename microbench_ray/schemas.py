@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from microbench_ray.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a column changes, or when the same cell would get other numbers: no file of another version is reused."""
 
 

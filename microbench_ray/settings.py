@@ -15,10 +15,12 @@ from microbench_ray.engine.ray_engine import ClusterRayEngine, LocalRayEngine
 from microbench_ray.engine.resources import DEFAULT, parse_requests
 from microbench_ray.engine.serial import SerialEngine
 from microbench_ray.errors import ConfigError
+from microbench_ray.folders import file_name
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
 from microbench_ray.methods.registry import unknown
 from microbench_ray.reduce import Rules
+from microbench_ray.urls import check_url, is_url, local_path
 
 NEEDED = "???"
 """Hydra's mark of a key that has no default."""
@@ -194,7 +196,12 @@ class ReduceConf(RulesConf):
     """conf/reduce.yaml."""
 
     out: str = NEEDED
+    wait_for_out: float = 0.0
     figures: bool = True
+
+    def place(self) -> Path | str:
+        """The output folder, checked."""
+        return place_of(self.out, self.wait_for_out)
 
 
 @dataclass
@@ -210,6 +217,7 @@ class SweepConf(RulesConf):
     engine: EngineConf = field(default_factory=EngineConf)
     seed: int = 0
     out: str | None = None
+    wait_for_out: float = 0.0
     keep_estimates: bool = False
     sizes_apart: bool = False
     plan_only: bool = False
@@ -229,8 +237,9 @@ class SweepConf(RulesConf):
             The whole configuration as plain values, for the manifest.
         """
         grid, targets, rules, engine, own_sizes = self.parts(benchmarks, methods)
+        place = None if self.out is None else place_of(self.out, self.wait_for_out)
         read = tuple(benchmark.read() for benchmark in benchmarks)
-        out = Path(self.out) if self.out is not None else Path("results") / "+".join(_file_name(each.name) for each in read)
+        out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in read), "+")
         return Sweep(
             benchmarks=read,
             methods=tuple(methods),
@@ -244,6 +253,7 @@ class SweepConf(RulesConf):
             keep_estimates=self.keep_estimates,
             sizes_apart=self.sizes_apart,
             config=content,
+            wait_for_out=self.wait_for_out,
         )
 
     def parts(
@@ -256,6 +266,11 @@ class SweepConf(RulesConf):
             raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
         if not methods:
             raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
+        for benchmark in benchmarks:
+            for key in ("path", "confidence", "metadata"):
+                given = str(getattr(benchmark, key, None))
+                if is_url(given):
+                    check_url(given, f"benchmark.{key}")
         grid = self.grid.grid()
         own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
         return grid, self.targets.targets(), self.rules(), self.engine.engine(methods), own_sizes
@@ -273,7 +288,8 @@ def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
     return sizes if grid.sizes else ()
 
 
-def _file_name(text: str) -> str:
-    """A name from data as one harmless part of a path."""
-    kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)
-    return kept.strip(".") or "_"
+def place_of(out: str, wait_for_out: float) -> Path | str:
+    """The output folder: a path on this machine or a URL, checked."""
+    if wait_for_out < 0:
+        raise ConfigError("wait_for_out must be at least 0.", got=f"{wait_for_out:g}", mend="wait_for_out=0")
+    return check_url(out, "out") if is_url(out) else local_path(out)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from microbench_ray.errors import ConfigError
-from microbench_ray.settings import SweepConf
+from microbench_ray.settings import SweepConf, place_of
 from microbench_ray.submission import Submission
 
 
@@ -39,7 +39,7 @@ class SubmittedConf(SweepConf):
         """Raise ConfigError for a path that means something else on the cluster, where a job's folder is thrown away."""
         if self.out is None:
             raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", mend=f"out={ANYWHERE}")
-        check_place("out", self.out)
+        check_place("out", str(place_of(self.out, self.wait_for_out)))
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
                 place = getattr(benchmark, key, None)

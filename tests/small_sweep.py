@@ -63,8 +63,8 @@ def run_cli(arguments: list[str], *, cwd: Path | None = None) -> subprocess.Comp
 
 
 def read_cells(out: Path) -> pa.Table:
-    """All cells of a folder, sorted by their key."""
-    table = ds.dataset(sorted(map(str, (out / "cells").glob("*.parquet"))), format="parquet").to_table()
+    """All cells of a folder, sorted by their key, without the files' identities."""
+    table = ds.dataset(sorted(map(str, (out / "cells").glob("*.parquet"))), format="parquet").to_table().replace_schema_metadata()
     return table.combine_chunks().sort_by([(name, "ascending") for name in CELL])
 
 
@@ -79,3 +79,13 @@ def assert_same_tables(out: Path, other: Path) -> None:
     for name, table in ours.items():
         assert len(table), name
         assert table.equals(theirs[name], check_metadata=True), name
+
+
+def with_flipped_bit(content: bytes, column: str = "mean_abs_error") -> bytes:
+    """A Parquet file with one bit of a page's data changed."""
+    file = pq.ParquetFile(pa.BufferReader(content))
+    about = file.metadata.row_group(0).column(file.schema_arrow.names.index(column))
+    start = about.dictionary_page_offset if about.has_dictionary_page else about.data_page_offset
+    damaged = bytearray(content)
+    damaged[start + about.total_compressed_size - 1] ^= 4
+    return bytes(damaged)

@@ -272,8 +272,13 @@ def test_a_shards_id_changes_with_all_that_its_numbers_depend_on():
     ids = [shard.id, *(replace(shard, **{name: value}).id for name, value in CHANGES.items()), replace(shard, runs=(0, 1)).id]
     assert len(set(ids)) == len(ids)
     assert replace(shard, seconds=99.0).id == shard.id
-    partitions = {replace(shard, **{name: value}).partition for name, value in CHANGES.items()}
-    assert len(partitions | {shard.partition}) == len(CHANGES) + 1
+    # A partition and a base are of the cells: whether estimates are kept beside them does not matter.
+    partitions = {replace(shard, **{name: value}).partition for name, value in CHANGES.items() if name != "keep_estimates"}
+    assert len(partitions | {shard.partition}) == len(CHANGES)
+    divided = ("sizes", "methods", "keep_estimates")
+    assert {replace(shard, **{name: CHANGES[name]}).base for name in divided} == {shard.base}
+    bases = {replace(shard, **{name: value}).base for name, value in CHANGES.items() if name not in divided}
+    assert len(bases | {shard.base}) == len(CHANGES) - len(divided) + 1
 
 
 def test_a_shards_id_changes_with_the_data_and_with_a_methods_parameters():

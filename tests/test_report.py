@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method, build_method
 from microbench_ray.reduce import Rules
 from microbench_ray.report import mdad_tables, plan_text
+from microbench_ray.store import Store
 
 
 def board(name: str = "board") -> Benchmark:
@@ -53,8 +55,12 @@ def swept(sweep: Sweep) -> Outcome:
     return run_sweep(sweep, sweep.plan(), lambda text: None)
 
 
+def drawn_into(folder: Path, tables: Mapping[str, pa.Table], benchmarks: Sequence[str] = ()) -> list[Path]:
+    return [folder / name for name in draw_figures(tables, Store(folder).write, benchmarks=benchmarks)]
+
+
 def figures(outcome: Outcome, folder: Path) -> list[Path]:
-    return draw_figures(outcome.tables, folder, benchmarks=["board"])
+    return drawn_into(folder, outcome.tables, ["board"])
 
 
 def said(mdad: pa.Table, width: int = 200) -> str:
@@ -106,7 +112,7 @@ Shown = list[Figure]
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     """The figures that are drawn, as objects."""
     kept: Shown = []
-    monkeypatch.setattr("microbench_ray.figures._save", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr("microbench_ray.figures._png", lambda figure: kept.append(figure) or b"PNG")
     return kept
 
 
@@ -163,7 +169,7 @@ def test_benchmarks_are_compared_and_a_slash_makes_no_subtask(fractions: tuple[f
     sweep = dataclasses.replace(
         a_sweep(tmp_path, sizes=sizes, fractions=fractions), benchmarks=(board("org/x"), board("org/y"), board("org"))
     )
-    draw_figures(swept(sweep).tables, tmp_path, benchmarks=["org/x", "org/y", "org"])
+    drawn_into(tmp_path, swept(sweep).tables, ["org/x", "org/y", "org"])
     assert len(shown) == 4
     assert [axes.get_title() for axes in shown[0].axes[:3]] == [f"{name}, seen half" for name in ("org", "org/x", "org/y")]
     assert shown[0].axes[0].get_xlabel() == ("items selected (%)" if fractions else "items selected")
@@ -208,7 +214,7 @@ def test_nulls_all_over_are_drawn_and_shown(tmp_path: Path) -> None:
             if pa.types.is_floating(field.type) and field.name not in kept:
                 table = table.set_column(place, field, pa.nulls(len(table), field.type))
         tables[name] = table
-    (drawn,) = draw_figures({**outcome.tables, **tables}, tmp_path / "figures")
+    (drawn,) = drawn_into(tmp_path / "figures", {**outcome.tables, **tables})
     assert drawn.stat().st_size > 10_000
     assert "not" in said(tables["mdad"])
 
@@ -240,7 +246,7 @@ def test_a_figure_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "figures").write_text("in the way")
     with pytest.raises(StoreError, match="A figure cannot be written") as caught:
         show_results(Console(file=io.StringIO()), outcome.tables, tmp_path, figures=True)
-    assert caught.value.where == str(tmp_path / "figures")
+    assert caught.value.where == str(tmp_path / "figures" / "board_random_15_half_10.png")
     assert "figures=false" in str(caught.value)
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.naming import first_few
+from microbench_ray.data.remote import copies
 from microbench_ray.errors import DataError
+from microbench_ray.urls import parent_and_name
 
 _CONFIDENCE = "_models-by-confidence_combined.npy"
 _CORRECTNESS = "_models-by-correctness_combined.npy"
@@ -33,7 +35,7 @@ def read_release(prefix_or_folder: str | Path, *, name: str | None = None, max_m
     Parameters
     ----------
     prefix_or_folder
-        `FOLDER/<name>`, or the folder where it holds one benchmark (or the one called `name`).
+        A path or a URL: `FOLDER/<name>`, or the folder where it holds one benchmark (or the one called `name`).
     name
         Name of the benchmark; `<name>` by default.
     max_missing
@@ -45,7 +47,14 @@ def read_release(prefix_or_folder: str | Path, *, name: str | None = None, max_m
         If a file is missing, cut short or pickled, if shapes do not fit together, or if the ranges of the subtasks
         overlap or leave items out.
     """
-    prefix = _find_prefix(Path(prefix_or_folder), name)
+    with copies() as copy:
+        given = str(prefix_or_folder)
+        start = f"{parent_and_name(given)[1]}_"
+        return _read_release(copy.of(prefix_or_folder, lambda file: file.startswith(start)), name, max_missing)
+
+
+def _read_release(given: Path, name: str | None, max_missing: float) -> Benchmark:
+    prefix = _find_prefix(given, name)
     answers, scores, labels = (_load(_part(prefix, suffix)) for suffix in (_CONFIDENCE, _CORRECTNESS, _LABELS))
     if answers.ndim != 3 or scores.shape != answers.shape[:2] or labels.shape != answers.shape[1:2]:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.files import SUFFIXES, read_table, row_name, split_suffix
 from microbench_ray.data.naming import first_few
+from microbench_ray.data.remote import copies
 from microbench_ray.errors import DataError
+from microbench_ray.urls import shown
 
 ITEM_COLUMNS = ("item_id", "subtask", "label")
 """Columns that are about the item; every other one is a model."""
@@ -34,9 +37,9 @@ def read_scores(
     Parameters
     ----------
     path
-        Table with the columns `item_id` (texts or integers, unique), optionally `subtask`, optionally `label` (position
-        of the correct answer), and one column per model with scores in [0, 1]. Or a folder written by
-        `Benchmark.save`, which is memory-mapped; then the options other than `name` do not apply.
+        A path, or a URL such as `s3://bucket/X.parquet`: a table with the columns `item_id` (texts or integers, unique), optionally
+        `subtask`, optionally `label` (position of the correct answer), and one column per model with scores in [0, 1]. Or a folder
+        written by `Benchmark.save`, which is memory-mapped; then the options other than `name` do not apply.
     name
         Name of the benchmark; by default that of the file without its suffix.
     confidence
@@ -53,7 +56,28 @@ def read_scores(
     DataError
         Whatever is wrong with the files, saying which file, column and row.
     """
-    path = Path(path)
+    kinds = [kind for kind, given in (("confidence", confidence), ("models", metadata)) if given == "auto"]
+    with copies() as copy:
+        twin, about = (given if given in ("auto", None) else copy.of(str(given), _none) for given in (confidence, metadata))
+        return _read_scores(copy.of(path, _companions(str(path), kinds)), name, twin, about, max_missing)
+
+
+def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
+    """Whether a file beside the one of a URL belongs to it, by its name."""
+    file = shown(path).rpartition("/")[2]
+    own = next((suffix for suffix in SUFFIXES if file.lower().endswith(suffix)), "")
+    stem, suffix = file[: len(file) - len(own)], file[len(file) - len(own) :]
+    names = {f"{stem}.{kind}{ending}" for kind in kinds for ending in (suffix, *SUFFIXES)}
+    return names.__contains__
+
+
+def _none(name: str) -> bool:
+    return False
+
+
+def _read_scores(
+    path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float
+) -> Benchmark:
     if path.is_dir():
         return Benchmark.open(path, name=name)
     table = read_table(path, texts=("item_id", "subtask"))

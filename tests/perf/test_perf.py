@@ -21,11 +21,13 @@ from microbench_ray.config import Composer
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.evaluate import draw_run, estimate_run, evaluate_shard, true_accuracies
 from microbench_ray.grid import Grid, Targets
+from microbench_ray.methods import build_method
 from microbench_ray.metrics import compare, mean_abs_error, true_pairs
 from microbench_ray.plan import Shard, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
 from microbench_ray.schemas import SCHEMA_VERSION, SCHEMAS
 from microbench_ray.store import Store
+from microbench_ray.survey import survey
 from microbench_ray.tables import rows_table
 
 SIZES = (10, 25, 50, 100, 250, 500, 1000)
@@ -223,31 +225,45 @@ print(json.dumps({"code": code or 0, "seconds": seconds, "cpu": cpu, "uss_mb": p
 @pytest.fixture(scope="module")
 def many_cells(mmlu_pro, tmp_path_factory) -> Path:
     """A finished sweep of 70,000 cells in 2,000 files: real cells of one method under 200 keys."""
-    store = Store(tmp_path_factory.mktemp("store"))
+    out = tmp_path_factory.mktemp("store")
+    store = Store(out)
     store.prepare()
     with threadpool_limits(1):
         cells = pa.concat_tables([evaluate_shard(shard, mmlu_pro)["cells"] for shard in shards(mmlu_pro, "random")])
     runs = cells["run"].to_numpy()
     blocks = [cells.filter(pa.array(runs // 5 == block)) for block in range(10)]
+    first, methods = (
+        shards(mmlu_pro, "random")[0],
+        [build_method(f"method{k}", {"name": "random"}, {"name": "mean"}) for k in range(10)],
+    )
     partitions = []
     for benchmark in ("mmlu", "mmlu_pro", "bbh", "gpqa"):
         for method in range(10):
             for n_source in (10, 30, 50, 100, 300):
-                names = [f"{benchmark}-{method}-{n_source}-{block}" for block in range(10)]
-                for name, block in zip(names, blocks, strict=True):
+                of_group = replace(first, benchmark=benchmark, methods=(methods[method],), n_source=n_source)
+                whole = [replace(of_group, runs=tuple(range(5 * k, 5 * k + 5))) for k in range(10)]
+                for shard, block in zip(whole, blocks, strict=True):
                     changed = {"benchmark": benchmark, "method": f"method{method}", "n_source": n_source}
                     columns = [
                         pa.array([changed[field.name]] * len(block), field.type) if field.name in changed else block[field.name]
                         for field in SCHEMAS["cells"]
                     ]
-                    store.write_shard(name, {"cells": pa.table(columns, schema=SCHEMAS["cells"])})
-                partitions.append(names)
+                    store.write_shard(shard, {"cells": pa.table(columns, schema=SCHEMAS["cells"])})
+                partitions.append([{"file": shard.id} for shard in whole])
     store.write_table("failures", SCHEMAS["failures"].empty_table())
     manifest = {"schema_version": SCHEMA_VERSION, "seed": 0, "partitions": partitions, "benchmarks": {}}
     store.write_manifest(manifest | {"cells": {"computed": 70_000, "reused": 0, "failed": 0}, "finished": "2026-01-01T00:00:00Z"})
     assert 2 * 200 * sum(map(len, blocks)) == 4 * 70_000
-    assert len(list((store.root / "cells").glob("*.parquet"))) == 2000
-    return store.root
+    assert len(list((out / "cells").glob("*.parquet"))) == 2000
+    return out
+
+
+@pytest.mark.benchmark(min_rounds=1, warmup=False)
+def test_looking_at_two_thousand_files(benchmark, many_cells):
+    said: list[str] = []
+    found = benchmark.pedantic(survey, args=(Store(many_cells), said.append), kwargs={"estimates": False}, rounds=3)
+    assert (len(found), said) == (2000, [])
+    within(benchmark, 1)
 
 
 @pytest.mark.parametrize("how", ["function", "command"])
