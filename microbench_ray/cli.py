@@ -21,6 +21,7 @@ microbench JOB [key=value …]
 
   microbench sweep             agreement and MDAD of micro-benchmarking methods, from score tables
   microbench reduce out=DIR    new tables from a finished sweep: other thresholds, tie policy or intervals
+  microbench submit out=URL    the sweep on a Ray cluster: submit.address=http://HOST:8265; follows it, returns its exit code
 
   --cfg              print the configuration and do nothing
   --config-dir DIR   a folder of your own with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
@@ -77,7 +78,7 @@ def _main(arguments: list[str]) -> int:
     if show:
         sys.stdout.write(composer.text())
         return DONE
-    return _sweep(composer) if job == "sweep" else _reduce(composer)
+    return {"sweep": _sweep, "reduce": _reduce, "submit": _submit}[job](composer)
 
 
 def _sweep(composer: Any) -> int:
@@ -118,6 +119,16 @@ def _reduce(composer: Any) -> int:
     tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out, say=console.print)
     show_results(console, tables, out, figures=conf.figures)
     return SOME_FAILED if len(tables["failures"]) else DONE
+
+
+def _submit(composer: Any) -> int:
+    from microbench_ray.submission import submit
+
+    def write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    return submit(composer.submission(), lambda text: write(text + "\n"), write)
 
 
 def terminal() -> Console:

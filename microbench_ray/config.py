@@ -20,12 +20,14 @@ from microbench_ray.errors import ConfigError
 from microbench_ray.methods import Method, build_method
 from microbench_ray.methods.registry import unknown
 from microbench_ray.settings import BENCHMARKS, ReduceConf, SweepConf
+from microbench_ray.submission import Submission
+from microbench_ray.submit_settings import SubmittedConf, check_place
 
 PACKAGED = Path(__file__).parent / "conf"
 CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 """Inside the package where it is installed from a wheel, beside it in a checkout."""
 
-JOBS: dict[str, Any] = {"sweep": SweepConf, "reduce": ReduceConf}
+JOBS: dict[str, Any] = {"sweep": SweepConf, "reduce": ReduceConf, "submit": SubmittedConf}
 
 
 TEXTS = (
@@ -37,6 +39,8 @@ TEXTS = (
     "data_dir",
     "figure_note",
     "out",
+    "submit.address",
+    "submit.working_dir",
 )
 """Keys of expressions and paths, which may hold any sign."""
 
@@ -60,10 +64,10 @@ class Composer:
         for each in overrides:
             if each.startswith("~"):
                 raise ConfigError("A key cannot be left out.", got=each, mend="give it another value: key=value")
-        self.job = job
+        self.job, self.given, self.config_dir = job, tuple(overrides), config_dir
         self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(each)) for each in overrides]
         keys = [each.split("=", 1)[0] for each in self.overrides]
-        if job == "sweep" and "benchmark" in keys and "benchmarks" not in keys:
+        if job != "reduce" and "benchmark" in keys and "benchmarks" not in keys:
             self.overrides.append("benchmarks=null")  # one benchmark stands for the list of an experiment
         self.folders = [CONF] if config_dir is None else [CONF, config_dir.resolve()]
 
@@ -92,25 +96,45 @@ class Composer:
         composed = self.compose(self.overrides)
         conf: SweepConf = checked(SweepConf, composed)
         methods = [self.method(entry) for entry in conf.methods]
-        if conf.benchmarks is None:
-            benchmarks = [benchmark_conf(composed.benchmark)]
-        else:
-            benchmarks = [benchmark_conf(self.compose(self._with_benchmark(name)).benchmark) for name in conf.benchmarks]
-        content = OmegaConf.to_container(composed, resolve=True)
-        assert isinstance(content, dict)
-        return conf, conf.sweep(benchmarks, methods, {str(key): value for key, value in content.items()})
+        return conf, conf.sweep(self.benchmarks(conf, composed), methods, plain(composed))
 
-    def method(self, entry: Any) -> Method:
+    def submission(self) -> Submission:
+        """The sweep that `microbench submit` hands to a cluster, checked as far as that goes without the files, which lie there."""
+        composed = self.compose(self.overrides)
+        conf: SubmittedConf = checked(SubmittedConf, composed)
+        methods = [self.method(entry, files=False) for entry in conf.methods]
+        benchmarks = self.benchmarks(conf, composed)
+        conf.parts(benchmarks, methods)
+        conf.check_places(benchmarks)
+        arguments = [each for each in self.given if not re.match(r"[+~]*submit(\.|=)", each)]
+        if not any(each.startswith("engine=") for each in arguments):
+            arguments.insert(0, "engine=cluster")
+        if self.config_dir is not None:
+            check_place("--config-dir", str(self.config_dir))
+            arguments += ["--config-dir", str(self.config_dir)]
+        content = {key: value for key, value in plain(composed).items() if key != "submit"}
+        parts = [repr(each) for each in (*benchmarks, *methods)]
+        return conf.submit.submission(arguments, {"config": content, "parts": parts})
+
+    def benchmarks(self, conf: SweepConf, composed: DictConfig) -> list[Any]:
+        """The configurations of the benchmarks, as objects of their readers' classes."""
+        if conf.benchmarks is None:
+            return [benchmark_conf(composed.benchmark)]
+        return [benchmark_conf(self.compose(self._with_benchmark(name)).benchmark) for name in conf.benchmarks]
+
+    def method(self, entry: Any, *, files: bool = True) -> Method:
         """A method from its name in conf/method/, or from a mapping over one.
 
         A mapping has `method` (the name that it starts from), `label`, and whatever of `selector` and `estimator` differs; one
-        with a `name` of its own replaces the selector or the estimator whole.
+        with a `name` of its own replaces the selector or the estimator whole. Without `files`, a selector's list of items that lies
+        in a file is not read: its path stands for it.
         """
         if not isinstance(entry, str | dict):
             raise ConfigError("A method is a name or a mapping.", where="methods", got=repr(entry))
         changes: dict[str, Any] = {"method": entry, "label": entry} if isinstance(entry, str) else dict(entry)
         base = changes.pop("method", None)
         label = str(changes.pop("label", base))
+        parts: dict[str, dict[str, Any]]
         parts = {"selector": {}, "estimator": {"name": "mean"}} if base is None else self._named("method", str(base))
         for part in changes:
             if part not in ("selector", "estimator"):
@@ -121,6 +145,10 @@ class Composer:
                 )
             replaced = changes[part].get("name", parts[part].get("name")) != parts[part].get("name")
             parts[part] = changes[part] if replaced else parts[part] | changes[part]
+        path = parts["selector"].get("path")
+        if path is not None and not files:
+            check_place(f"methods, {label}, selector.path", str(path))
+            parts["selector"] |= {"path": None, "items": [str(path)]}
         return build_method(label, parts["selector"], parts["estimator"])
 
     def _named(self, group: str, name: str) -> dict[str, dict[str, Any]]:
@@ -158,6 +186,13 @@ def quoted(override: str) -> str:
         return override
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
     return f"{key}='{escaped}'"
+
+
+def plain(composed: DictConfig) -> dict[str, Any]:
+    """A configuration as plain values, its references resolved."""
+    content = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
 
 
 def benchmark_conf(composed: Any) -> Any:

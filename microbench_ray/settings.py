@@ -236,20 +236,8 @@ class SweepConf(RulesConf):
         content
             The whole configuration as plain values, for the manifest.
         """
-        if self.seed < 0:
-            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
-        if not benchmarks:
-            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
-        if not methods:
-            raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
-        grid, targets, rules, engine = self.grid.grid(), self.targets.targets(), self.rules(), self.engine.engine(methods)
+        grid, targets, rules, engine, own_sizes = self.parts(benchmarks, methods)
         place = None if self.out is None else place_of(self.out, self.wait_for_out)
-        for benchmark in benchmarks:
-            for key in ("path", "confidence", "metadata"):
-                given = str(getattr(benchmark, key, None))
-                if is_url(given):
-                    check_url(given, f"benchmark.{key}")
-        own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
         read = tuple(benchmark.read() for benchmark in benchmarks)
         out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in read), "+")
         return Sweep(
@@ -267,6 +255,25 @@ class SweepConf(RulesConf):
             config=content,
             wait_for_out=self.wait_for_out,
         )
+
+    def parts(
+        self, benchmarks: Sequence[Any], methods: Sequence[Method]
+    ) -> tuple[Grid, Targets, Rules, Engine, list[tuple[int, ...]]]:
+        """What a sweep is made of but its benchmarks, and their own sizes: all that can be checked without reading a file."""
+        if self.seed < 0:
+            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
+        if not benchmarks:
+            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
+        if not methods:
+            raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
+        for benchmark in benchmarks:
+            for key in ("path", "confidence", "metadata"):
+                given = str(getattr(benchmark, key, None))
+                if is_url(given):
+                    check_url(given, f"benchmark.{key}")
+        grid = self.grid.grid()
+        own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
+        return grid, self.targets.targets(), self.rules(), self.engine.engine(methods), own_sizes
 
 
 def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:

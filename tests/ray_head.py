@@ -1,0 +1,89 @@
+"""A Ray head of the tests' own, with token authentication: what the tests of submitted jobs run on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+BIN = Path(sys.executable).parent
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head that runs: the URL of its dashboard, its token, and its folder of logs."""
+
+    address: str
+    token: str
+    logs: Path
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment with the interpreter's folder on the path, and nothing of Ray's but what is given."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    ours = {"PATH": f"{BIN}{os.pathsep}{kept['PATH']}", "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
+    return kept | ours | {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"} | changes
+
+
+def free_port() -> int:
+    """A port below those that Ray's workers use."""
+    for port in range(6399, 10000):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is no free port")
+
+
+@contextlib.contextmanager
+def head(num_cpus: int = 2, **variables: str) -> Iterator[Head]:
+    """Start a head with these variables in its environment, and end it and all that it started."""
+    folder = Path(tempfile.mkdtemp(prefix="mb", dir="/tmp"))  # Ray's sockets want a short path
+    token = secrets.token_hex(32)
+    port, dashboard = free_port(), 8275
+    command = [str(BIN / "ray"), "start", "--head", "--block", f"--port={port}", f"--num-cpus={num_cpus}"]
+    command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    command += [f"--temp-dir={folder}", f"--object-store-memory={2**28}"]
+    with (folder / "head.log").open("w") as log:
+        process = subprocess.Popen(
+            command, env=environment(RAY_AUTH_TOKEN=token, **variables), stdout=log, stderr=log, cwd=folder, start_new_session=True
+        )
+    try:
+        address = f"http://127.0.0.1:{dashboard}"
+        _wait(address, token, process, folder / "head.log")
+        yield Head(address, token, folder)
+    finally:
+        started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        for each in [*started, process]:
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                each.kill()
+        process.wait(15)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(address: str, token: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    request = urllib.request.Request(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5):
+            return
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
