@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,9 +25,26 @@ store.DISK_PATIENCE = patience
 ballast = disk / "ballast"
 ballast.write_bytes(bytes(320_000))
 
+told = threading.Event()
+
+class Watched:
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        if "waiting for room" in text:
+            told.set()
+        return self.stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
 def free():
+    told.wait()
     time.sleep(free_after)
     ballast.unlink()
+
+sys.stderr = Watched(sys.stderr)
 
 if free_after:
     threading.Thread(target=free, daemon=True).start()
@@ -72,11 +88,9 @@ def on_a_small_disk(board: Path, tmp_path: Path) -> Callable[[float, float], sub
 
 
 def test_a_disk_that_is_full_for_a_while_loses_nothing(on_a_small_disk, reference: Path, tmp_path: Path) -> None:
-    started = time.monotonic()
-    done = on_a_small_disk(60, 6)
+    done = on_a_small_disk(60, 4)
     assert done.returncode == 0, done.stderr
     assert "code 0" in done.stdout
-    assert time.monotonic() - started > 6
     assert done.stderr.count("No space left on device; waiting for room, for 60 s at most") == 1
     assert_same_tables(tmp_path / "copy", reference)
 
