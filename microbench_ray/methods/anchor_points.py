@@ -110,10 +110,10 @@ class AnchorPoints:
         n = n_items if self.max_items is None else min(n_items, self.max_items)
         return 0.05 + (3e-11 * n_source + 3e-8) * n * n
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """The distances, and the responses that they come from."""
         n = n_items if self.max_items is None else min(n_items, self.max_items)
-        return 4 * n * n + 12 * n_source * n
+        return 4 * n * n + 18 * n_source * n + 4 * n_source * (n_items - n)
 
 
 def standardised(responses: NDArray[np.float32]) -> NDArray[np.float32]:

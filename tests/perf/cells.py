@@ -8,8 +8,8 @@ one of ten runs (1,000 shards of 70 cells). The driver's own memory (USS) is loo
 from __future__ import annotations
 
 import argparse
-import cProfile
 import contextlib
+import cProfile
 import pstats
 import resource
 import tempfile

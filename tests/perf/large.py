@@ -1,4 +1,4 @@
-"""A leaderboard of 5,000 models × 100,000 items: `python tests/perf/large.py FOLDER` (about 2 GB of disk, where it stays for the next time).
+"""A leaderboard of 5,000 models × 100,000 items: `python tests/perf/large.py FOLDER`, where the table stays for the next time.
 
 The score table is drawn: 0 or 1, one ability per model, a difficulty per item, 20 subtasks, no confidences. It is swept by the
 console script with local Ray, as a user's would be, while the own memory (USS) of the driver and of the workers, and the
@@ -69,11 +69,10 @@ def watched(arguments: Sequence[str]) -> tuple[subprocess.CompletedProcess[str],
                     with contextlib.suppress(psutil.Error):
                         if child.name().startswith("ray::"):
                             found.append(("worker", child.pid))
-                        elif child.name() == "raylet":
-                            found.append(("object store", child.pid))
             for part, pid in found:
                 own, shared = own_memory(pid)
-                most[part] = max(most[part], shared if part == "object store" else own)
+                most[part] = max(most[part], own)
+                most["object store"] = max(most["object store"], shared)  # of which a process maps what it has used
             most["machine"] = max(most["machine"], before - psutil.virtual_memory().available)
             with contextlib.suppress(psutil.TimeoutExpired):
                 process.wait(SAMPLE_SECONDS)

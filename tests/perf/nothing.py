@@ -42,7 +42,7 @@ class FirstItems:
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         return self.seconds
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         return 0
 
 
