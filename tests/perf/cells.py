@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import cProfile
+import os
 import pstats
 import resource
 import tempfile
@@ -84,11 +85,8 @@ def main() -> None:
 
         def sample() -> None:
             while not stop.wait(3):
-                samples.append((engine.cells, own_memory(resource_pid)[0] / 1e6))
+                samples.append((engine.cells, own_memory(os.getpid())[0] / 1e6))
 
-        import os
-
-        resource_pid = os.getpid()
         thread = threading.Thread(target=sample, daemon=True)
         thread.start()
         profile = cProfile.Profile()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,10 +23,13 @@ class FirstItems:
         Of the fit: selectors of one name share a shard.
     seconds
         What the plan is told a fit takes.
+    sleep
+        Seconds for which a fit sleeps: many such shards run at once on a few cores.
     """
 
     name: str = "nothing"
     seconds: float = 0.0
+    sleep: float = 0.0
     signal: ClassVar[None] = None
     nested: ClassVar[bool] = True
 
@@ -34,7 +38,8 @@ class FirstItems:
         return self.name
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> None:
-        pass
+        if self.sleep:
+            time.sleep(self.sleep)
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
         return Selection(np.arange(size))
@@ -60,6 +65,6 @@ SELECTORS["first_items"] = FirstItems
 ESTIMATORS["first_response"] = FirstResponse
 
 
-def nothing(label: str, seconds: float) -> Method:
+def nothing(label: str, seconds: float, sleep: float = 0.0) -> Method:
     """A method with a shard of its own per run (where `seconds` are many) or per ten runs."""
-    return Method(label, FirstItems(label, seconds), FirstResponse())
+    return Method(label, FirstItems(label, seconds, sleep), FirstResponse())
