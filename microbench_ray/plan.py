@@ -212,7 +212,7 @@ def plan_sweep(
                 for shared in by_fit(drawn, benchmark):
                     parts = fits_of(shared, benchmark)
                     fit_seconds = sum(part.fit_seconds(n_source, n_seen) for part in parts)
-                    needed = sum(part.fit_bytes(n_source, n_seen) for part in parts)
+                    needed = sum(part.fit_bytes(n_source, n_seen, max(count for count, _ in sizes)) for part in parts)
                     if needed > worker_bytes:
                         worker_bytes, heaviest = needed, shared
                     block = RUNS_PER_LIGHT_SHARD if fit_seconds <= LIGHT_FIT_SECONDS else 1

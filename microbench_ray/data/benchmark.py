@@ -70,8 +70,8 @@ class Benchmark:
                 object.__setattr__(self, field, table.combine_chunks())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is cached: it is derived from the fields."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Leave out what is cached: it is derived from the fields. But for one fact that takes a look at all scores."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"has_missing": self.has_missing}
 
     def __repr__(self) -> str:
         return f"Benchmark({self.name!r}, {self.n_models} models x {self.n_items} items, units={self.units})"
@@ -283,6 +283,6 @@ class Benchmark:
 
 
 def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    names = np.array(column.to_pylist(), dtype=object)
+    names: NDArray[np.object_] = column.chunk(0).to_numpy(zero_copy_only=False)
     names.flags.writeable = False
     return names

@@ -80,6 +80,15 @@ def _read_scores(
 ) -> Benchmark:
     if path.is_dir():
         return Benchmark.open(path, name=name)
+    benchmark = _read(path, name, confidence, metadata, max_missing)
+    # The table is gone, and Arrow keeps its memory for another: with large ones that is as much as the benchmark itself.
+    pa.default_memory_pool().release_unused()
+    return benchmark
+
+
+def _read(
+    path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float
+) -> Benchmark:
     table = read_table(path, texts=("item_id", "subtask"))
     item_ids, models = _layout(path, table)
     twin = _beside(path, "confidence", confidence)

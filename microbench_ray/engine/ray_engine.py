@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from microbench_ray.allocation import keep_memory
 from microbench_ray.data import Benchmark
 from microbench_ray.engine.base import Failure, Result
 from microbench_ray.engine.dispatch import Limits, Lost, dispatch
@@ -52,6 +53,7 @@ class Answer(NamedTuple):
 
 def work(shard: Shard, benchmark: Benchmark, seconds: float) -> Answer:
     """Compute a shard in a worker, within so many seconds."""
+    keep_memory()
     try:
         with deadline(seconds):
             return Answer(compute(shard, kept(shard, benchmark)), this_machine())

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping, Sequence
 from types import MappingProxyType
 
-from threadpoolctl import threadpool_limits
-
 from microbench_ray.data import Benchmark
 from microbench_ray.engine.base import Failure, Result
 from microbench_ray.evaluate import evaluate_shard
 from microbench_ray.machine import free_memory, this_machine
 from microbench_ray.plan import Room, Shard
+from microbench_ray.threads import one_thread
 
 
 class SerialEngine:
@@ -38,7 +37,7 @@ class SerialEngine:
 def compute(shard: Shard, benchmark: Benchmark) -> Result:
     """The shard's tables, or what went wrong. Numerical libraries are held to one thread: more would change bits."""
     try:
-        with threadpool_limits(1):
+        with one_thread():
             return evaluate_shard(shard, benchmark)
     except Exception as error:
         return Failure.of(error)

@@ -106,9 +106,9 @@ class AnchorPredictor:
         """Logits, and correlations of a thousand anchors with all items, in one answer."""
         return 1e-7 * n_source * n_items
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
-        """The responses and their logits, in one answer."""
-        return 16 * n_source * n_items
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
+        """The responses and their logits, and the correlations of the anchors with all items, in one answer."""
+        return 16 * n_source * n_items + 12 * size * n_items
 
 
 def clipped_logit(confidence: NDArray[Any]) -> NDArray[Any]:

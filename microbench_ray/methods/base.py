@@ -101,8 +101,8 @@ class Selector(Protocol):
         """Expected CPU seconds of one fit, for a plan."""
         ...
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
-        """Bytes that a worker needs for one fit beside the matrices, for a plan."""
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
+        """Bytes that a worker needs beside the matrices, for one fit and what is done with it at the largest size, for a plan."""
         ...
 
 
@@ -155,8 +155,8 @@ class Estimator(Protocol):
         """Expected CPU seconds of one fit, for a plan."""
         ...
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
-        """Bytes that a worker needs for one fit beside the matrices, for a plan."""
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
+        """Bytes that a worker needs beside the matrices, for one fit and what is done with it at the largest size, for a plan."""
         ...
 
 
@@ -172,7 +172,7 @@ class WithoutFit:
         """No fit, no time."""
         return 0.0
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """No fit, no memory."""
         return 0
 

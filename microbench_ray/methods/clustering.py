@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+
+from microbench_ray.threads import one_thread
 
 
 class Clusters(NamedTuple):
@@ -34,6 +35,6 @@ def kmeans(points: NDArray[np.floating], k: int, rng: np.random.Generator) -> Cl
 
     model = KMeans(n_clusters=k, n_init=1, random_state=int(rng.integers(2**31)))
     # A limit that was set before the import does not hold for the threads that the import brought; more of them change bits.
-    with threadpool_limits(1):
+    with one_thread():
         model.fit(points)
     return Clusters(model.cluster_centers_, model.labels_)

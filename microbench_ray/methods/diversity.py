@@ -98,9 +98,9 @@ class Diversity:
         """The sources' Gram matrix and its eigenvectors; and, for sizes up to 1,000, the polynomials."""
         return 0.005 + 2.5e-4 * n_items + 1e-8 * n_source * n_items + 4e-11 * n_source**2 * n_items + 2e-9 * n_source**3
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
-        """The responses in double precision, and the products of the sources' with each other."""
-        return 28 * n_source * n_items + 24 * n_source**2
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
+        """The responses in double precision and their products with each other; or the polynomials of the largest size, thrice."""
+        return max(28 * n_source * n_items + 24 * n_source**2, 4 * n_source * n_items + 26 * size * n_items)
 
 
 def principal_components(responses: NDArray[np.float32], components: int) -> NDArray[np.float64]:

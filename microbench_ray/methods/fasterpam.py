@@ -74,11 +74,17 @@ def fasterpam(distances: NDArray[np.floating], start: NDArray[np.integer], *, ma
         raise DataError(
             "The start is 1 to n different points.", where="fasterpam", got=f"{points.size} of {n} points: {points[:5]}"
         )
-    medoids = points.copy()
-    if points.size == 1:
+    return swap_medoids(matrix, points, max_passes)
+
+
+def swap_medoids(matrix: NDArray[np.floating], start: NDArray[np.int64], max_passes: int = MAX_PASSES) -> KMedoids:
+    """What `fasterpam` does, for arguments that are known to be good: a look at all distances costs as much as a pass over them."""
+    medoids = start.copy()
+    n = len(matrix)
+    if medoids.size == 1:
         sums = matrix.sum(axis=1, dtype=np.float64)
         medoids[0] = np.argmin(sums)
-        nearest, loss, n_passes, n_swaps, converged = np.zeros(n, np.int64), sums.min(), 1, int(medoids[0] != points[0]), True
+        nearest, loss, n_passes, n_swaps, converged = np.zeros(n, np.int64), sums.min(), 1, int(medoids[0] != start[0]), True
     else:
         from microbench_ray.methods.swaps import swap_until_best  # brings numba, which takes a second
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.symmetric import outer_packed
@@ -21,6 +20,7 @@ from microbench_ray.methods.variational_irt import (
     start,
     transform,
 )
+from microbench_ray.threads import one_thread
 
 MAX_NEWTON_STEPS = 30
 STRETCH_GROWTH = 1.2
@@ -108,7 +108,7 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
         raise ConfigError("fit_irt: n_dims and max_passes must be at least 1, tolerance at least 0.", got=got)
     if responses.ndim != 2 or 0 in responses.shape:
         raise ConfigError("fit_irt: responses must be (n_models, n_items), neither of them 0.", got=str(responses.shape))
-    with threadpool_limits(1):
+    with one_thread():
         data = centre(responses)
         n_responses = max(1, responses.size if data.present is None else int(data.present.sum(dtype=np.float64)))
         state, n_passes, converged = _ascend(data, start(data, n_dims), max_passes, tolerance * n_responses)
@@ -191,7 +191,7 @@ def abilities(fit: IrtFit, responses: NDArray[np.floating], items: NDArray[np.in
         (n_target, D) float64; 0 for a model without any response.
     """
     slopes, difficulty = fit.discrimination[items], fit.difficulty[items]
-    with threadpool_limits(1):
+    with one_thread():
         rows = [_ability(np.ascontiguousarray(row, dtype=np.float64), slopes, difficulty) for row in responses]
     return np.array(rows, dtype=np.float64).reshape(len(responses), slopes.shape[1])
 
@@ -242,7 +242,7 @@ def probabilities(fit: IrtFit, ability: NDArray[np.float64]) -> NDArray[np.float
     numpy.ndarray
         (n_models, n_items) float64. Each row depends on that model's ability alone, to the last bit.
     """
-    with threadpool_limits(1):
+    with one_thread():
         rows = [sigmoid(fit.discrimination @ row - fit.difficulty) for row in np.ascontiguousarray(ability)]
     return np.array(rows).reshape(len(ability), len(fit.difficulty))
 

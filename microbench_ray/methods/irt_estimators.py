@@ -107,7 +107,7 @@ class GpIrt:
         """Of the IRT model."""
         return irt_seconds(self.dims, n_source, n_items)
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """Of the IRT model."""
         return irt_bytes(self.dims, n_source, n_items)
 

@@ -81,7 +81,7 @@ class StratifiedConfidence:
         """Averaging, and k-means on a line."""
         return 0.02 + 1e-8 * n_source * n_items
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """The responses."""
         return 12 * n_source * n_items
 

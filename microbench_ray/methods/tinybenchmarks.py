@@ -34,7 +34,7 @@ class FitsIrt:
         """Of the IRT model."""
         return irt_seconds(self.dims, n_source, n_items)
 
-    def fit_bytes(self, n_source: int, n_items: int) -> int:
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """Of the IRT model."""
         return irt_bytes(self.dims, n_source, n_items)
 
@@ -133,4 +133,4 @@ def irt_seconds(dims: int, n_source: int, n_items: int) -> float:
 def irt_bytes(dims: int, n_source: int, n_items: int) -> int:
     """Bytes of the responses as they are read, and of the items' and abilities' posteriors."""
     packed = (dims + 1) * (dims + 2) // 2
-    return 20 * n_source * n_items + 24 * n_items * packed + 16 * n_source * (dims + 1) ** 2
+    return 20 * n_source * n_items + 36 * n_items * packed + 16 * n_source * (dims + 1) ** 2

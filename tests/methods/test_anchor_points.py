@@ -93,7 +93,7 @@ def test_max_items_clusters_a_random_subset():
     assert selector.fit(seen, np.random.default_rng(1)).items.tolist() != fit.items.tolist()
     assert set(selector.select(seen, fit, 5, rng()).items.tolist()) <= set(fit.items.tolist())
     assert len(set(selector.select(seen, fit, 25, rng()).items.tolist())) == 25
-    assert AnchorPoints().fit_bytes(300, 1000) > AnchorPoints(max_items=100).fit_bytes(300, 1000)
+    assert AnchorPoints().fit_bytes(300, 1000, 10) > AnchorPoints(max_items=100).fit_bytes(300, 1000, 10)
     with pytest.raises(ConfigError, match="max_items"):
         AnchorPoints(max_items=0)
 

@@ -176,7 +176,7 @@ def test_a_selector_tells_its_fit_and_its_cost(name):
     assert isinstance(selector.nested, bool)
     assert isinstance(selector.fit_key, str)
     assert 0 <= selector.fit_seconds(300, 6016) < 60
-    assert (0 < selector.fit_bytes(300, 6016) < 2**30) == (selector.signal is not None)
+    assert (0 < selector.fit_bytes(300, 6016, 1000) < 2**30) == (selector.signal is not None)
     # What reads no source model has nothing to fit.
     assert selector.signal is not None or selector.fit_key == ""
 
@@ -264,7 +264,7 @@ def test_an_estimator_is_frozen_pickles_and_says_who_it_is(name):
     assert json.loads(json.dumps(identity)) == identity
     assert estimator.signal in ("correctness", "confidence", "answers")
     assert 0 <= estimator.fit_seconds(300, 6016) < 60
-    assert 0 <= estimator.fit_bytes(300, 6016) < 2**30
+    assert 0 <= estimator.fit_bytes(300, 6016, 1000) < 2**30
     assert (estimator.source_signal is None) == (estimator.fit_key == "")
 
 
