@@ -325,14 +325,16 @@ def test_where_there_are_no_locks_a_lease_does(tmp_path: Path, monkeypatch: pyte
 
 def test_a_lock_is_not_kept_by_what_the_driver_started(tmp_path: Path) -> None:
     one = FileLock(LocalFolder(tmp_path), 0, lambda text: None, QUICK)
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], close_fds=False)
+    words = [sys.executable, "-c", "import time; print('started', flush=True); time.sleep(30)"]
+    child = subprocess.Popen(words, close_fds=False, stdout=subprocess.PIPE)
     try:
+        assert child.stdout.readline() == b"started\n"  # the kernel closes what is not inherited a moment after it is started
         os.close(one._descriptor)  # what the kernel does with a driver that is killed
         one._descriptor = None
         FileLock(LocalFolder(tmp_path), 0, lambda text: None, QUICK).release()
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
 
 
 def test_a_url_opens_a_remote_folder(tmp_path: Path) -> None:
