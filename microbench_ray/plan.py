@@ -226,7 +226,7 @@ def check_memory(plan: Plan, n_workers: int, free: int) -> None:
     if n_workers * plan.worker_bytes <= room:
         return
     bounded = any("max_items" in vars(method.selector) for method in plan.heaviest)
-    n_items = isqrt(max(0, room) // (8 * n_workers))
+    n_items = isqrt(max(0, room) // (16 * n_workers))  # a quarter for the distances: the responses take room too
     raise GridError(
         f"The fit of {', '.join(method.label for method in plan.heaviest)} does not fit into memory.",
         where=f"{n_workers} worker{'s' if n_workers > 1 else ''}",
