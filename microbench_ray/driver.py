@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from microbench_ray.data import Benchmark
 from microbench_ray.engine.base import Engine, Failure
@@ -27,6 +26,7 @@ from microbench_ray.reuse import Wanted, assign
 from microbench_ray.store import DamagedFiles, Store
 from microbench_ray.survey import set_aside, survey
 from microbench_ray.tables import rows_table
+from microbench_ray.threads import one_thread
 
 MIXED = "Machines that differ have computed this sweep: the last bits of its numbers may depend on which did what."
 Say = Callable[[str], None]
@@ -270,7 +270,7 @@ def reduce_store(
         resampled = [each for each in wanted if each.file in with_resamples]
         return store.read_wanted("cells", wanted, failed), store.read_wanted("resamples", resampled)
 
-    with threadpool_limits(1):  # the products are too small for more
+    with one_thread():  # the products are too small for more
         tables = reduce_partitions(ahead(read, partitions), rules, seed)
     for name, table in tables.items():
         store.write_table(name, table)

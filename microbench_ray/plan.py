@@ -260,7 +260,7 @@ def check_memory(plan: Plan, rooms: Sequence[Room]) -> None:
 
 def _too_large(plan: Plan, room: Room, left: int) -> GridError:
     bounded = any("max_items" in vars(method.selector) for method in plan.heaviest)
-    n_items = isqrt(max(0, left) // (8 * room.workers))
+    n_items = isqrt(max(0, left) // (16 * room.workers))  # a quarter for the distances: the responses take room too
     return GridError(
         f"The fit of {', '.join(method.label for method in plan.heaviest)} does not fit into memory.",
         where=f"{room.machine}, {room.workers} worker{'s' if room.workers > 1 else ''}",

@@ -335,12 +335,12 @@ def test_a_fit_that_does_not_fit_is_refused_with_the_bytes_and_the_option_that_b
     anchors = build_method("anchors", {"name": "anchor_points"}, {"name": "weighted_mean"})
     whole = plan([anchors, "random"])
     # 15 seen items: their distances in float32, and the responses of 6 sources to them.
-    assert whole.worker_bytes == 4 * 15 * 15 + 12 * 6 * 15
+    assert whole.worker_bytes == 4 * 15 * 15 + 18 * 6 * 15
     check_memory(whole, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes)])
     with pytest.raises(GridError, match="The fit of anchors does not fit into memory") as caught:
         check_memory(whole, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes - 1)])
     assert f"{whole.worker_bytes:,} bytes needed in each" in caught.value.got
-    assert "max_items: 15" in caught.value.mend
+    assert "max_items: 12" in caught.value.mend
     bounded = plan([build_method("few", {"name": "anchor_points", "max_items": 5}, {"name": "weighted_mean"})])
     check_memory(bounded, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes - 1)])
     with pytest.raises(GridError, match="stratified_confidence") as caught:
