@@ -33,7 +33,6 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Under `uv run` Ray would copy the folder and start its workers by another `uv run` there; ours are to be as the driver is.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_BACKEND_LOG_LEVEL": "error",
 }
 """What Ray is to know; it reads this when it is imported."""
 OWN_ENVIRONMENT = {"RAY_AUTH_MODE": "token"}
