@@ -26,10 +26,11 @@ START_SECONDS = 60
 
 @dataclass(frozen=True)
 class Head:
-    """A head that runs: the URL of its dashboard, its token, and its folder of logs."""
+    """A head that runs: the URL of its dashboard, its token, the port of its agent, and its folder of logs."""
 
     address: str
     token: str
+    agent: int
     logs: Path
 
 
@@ -40,13 +41,16 @@ def environment(**changes: str) -> dict[str, str]:
     return kept | ours | {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"} | changes
 
 
-def free_port() -> int:
-    """A port below those that Ray's workers use."""
+def free_ports(count: int) -> list[int]:
+    """Ports below those that Ray's workers use: other tests may have a Ray of their own on the default ones."""
+    found: list[int] = []
     for port in range(6399, 10000):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("there is no free port")
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("there are no free ports")
 
 
 @contextlib.contextmanager
@@ -54,9 +58,10 @@ def head(num_cpus: int = 2, **variables: str) -> Iterator[Head]:
     """Start a head with these variables in its environment, and end it and all that it started."""
     folder = Path(tempfile.mkdtemp(prefix="mb", dir="/tmp"))  # Ray's sockets want a short path
     token = secrets.token_hex(32)
-    port, dashboard = free_port(), 8275
+    port, dashboard, agent, client = free_ports(4)
     command = [str(BIN / "ray"), "start", "--head", "--block", f"--port={port}", f"--num-cpus={num_cpus}"]
     command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    command += [f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"]
     command += [f"--temp-dir={folder}", f"--object-store-memory={2**28}"]
     with (folder / "head.log").open("w") as log:
         process = subprocess.Popen(
@@ -64,8 +69,9 @@ def head(num_cpus: int = 2, **variables: str) -> Iterator[Head]:
         )
     try:
         address = f"http://127.0.0.1:{dashboard}"
-        _wait(address, token, process, folder / "head.log")
-        yield Head(address, token, folder)
+        for url in (f"{address}/api/jobs/", f"http://127.0.0.1:{agent}/api/healthz"):
+            _wait(url, token, process, folder / "head.log")
+        yield Head(address, token, agent, folder)
     finally:
         started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.send_signal(signal.SIGTERM)
@@ -78,8 +84,8 @@ def head(num_cpus: int = 2, **variables: str) -> Iterator[Head]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(address: str, token: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    request = urllib.request.Request(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
+def _wait(url: str, token: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     deadline = time.monotonic() + START_SECONDS
     while True:
         with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5):

@@ -193,7 +193,7 @@ def test_the_manifests_entry_point_runs_through_the_heads_shell(cluster: Head, t
 def test_the_manifests_probe_is_answered_without_a_token_and_the_jobs_are_not(cluster: Head) -> None:
     rayjob = yaml.safe_load((ROOT / "jobs" / "k8s" / "rayjob.yaml").read_text())
     probe = rayjob["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{probe['port']}{probe['path']}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{cluster.agent}{probe['path']}", timeout=10) as answer:
         assert answer.status == 200
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{cluster.address}/api/jobs/", timeout=10)
