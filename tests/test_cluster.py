@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cluster import Driver, LoopbackCluster, tell, told_command
-from small_sweep import assert_same_tables, write_board
+from small_sweep import assert_same_tables, run_cli, write_board
 
 from microbench_ray.cli import main
 
@@ -147,6 +148,7 @@ def test_a_shard_that_hangs_once_and_one_that_always_does(
     assert len(failures(tmp_path / "out")) == 0
 
 
+@pytest.mark.nightly
 def test_a_shard_that_runs_out_of_memory(board: Path, told: Path, reference: Path, tmp_path: Path) -> None:
     memory = psutil.virtual_memory()
     threshold = 1 - (memory.available - 3e9) / memory.total
@@ -172,18 +174,38 @@ def test_a_shard_that_runs_out_of_memory(board: Path, told: Path, reference: Pat
     ("address", "word"),
     [
         ("127.0.0.1:1", "Nobody answers at the cluster's address"),
+        ("127.0.0.1:99999", "Nobody answers at the cluster's address"),
         ("nowhere", "another form"),
         ("ray://127.0.0.1:10001", "another form"),
     ],
 )
-def test_an_address_where_no_cluster_is(
-    address: str, word: str, board: Path, told: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_address_where_no_cluster_is(address: str, word: str, board: Path, told: Path, tmp_path: Path) -> None:
+    kept = [each for each in told_command(board, tmp_path / "out", told) if not each.startswith("methods")]
+    ended = run_cli([*kept, f"engine.address='{address}'", "methods=[random]"])  # where no Ray is joined yet
+    assert ended.returncode == 1
+    assert word in ended.stderr
+    assert "engine.address=HOST:PORT" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_is_silent_is_given_up(board: Path, told: Path, tmp_path: Path) -> None:
+    kept = [each for each in told_command(board, tmp_path / "out", told) if not each.startswith("methods")]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        ended = run_cli([*kept, f"engine.address={address}", "engine.timeout=3", "methods=[random]"])
+    assert ended.returncode == 1
+    assert "The cluster cannot be joined" in ended.stderr
+    assert "no answer in 3 s" in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_process_that_has_joined_another_cluster_does_not_take_it_instead(
+    ray_session, board: Path, told: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = [each for each in told_command(board, tmp_path / "out", told) if not each.startswith("methods")]
-    assert main([*kept, f"engine.address={address}", "methods=[random]"]) == 1
-    said = capsys.readouterr().err
-    assert word in said
-    assert "engine.address=HOST:PORT" in said
+    assert main([*kept, "engine.address=127.0.0.1:1", "methods=[random]"]) == 1
+    assert "has joined another cluster" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -255,7 +255,16 @@ class ClusterRayEngine:
                 mend="engine.address=HOST:PORT, engine.address=auto for the cluster on this machine, or engine=local",
             )
         ray = import_ray()
-        if not ray.is_initialized():
+        if ray.is_initialized():
+            joined = ray.get_runtime_context().gcs_address
+            if address not in ("auto", joined):
+                raise EngineError(
+                    "This process has joined another cluster.",
+                    where="engine.address",
+                    got=f"{joined} joined, {address} asked for",
+                    mend="ray.shutdown() first, or engine.address=auto for the cluster that is joined",
+                )
+        else:
             check_answers(address, self.timeout)
             error = within(self.timeout, lambda: ray.init(address=address, **QUIET))
             if error is not None:
@@ -287,9 +296,12 @@ def check_answers(address: str, timeout: float) -> None:
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or "://" in address:
         raise EngineError(
-            "The cluster's address is of another form.", where="engine.address", got=address, mend="engine.address=HOST:PORT"
+            "The cluster's address is of another form.",
+            where="engine.address",
+            got=address,
+            mend="engine.address=HOST:PORT; from outside of the cluster: microbench submit",
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout).close()
