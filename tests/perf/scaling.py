@@ -9,7 +9,8 @@ two workers alternate, and medians are shown, so that other work on the machine 
 2 × alone / beside, if nothing else is lost.
 
 The second table is a sweep's throughput with one and with two workers, from the first finished shard to the last but as many as
-there are workers: neither the start of Ray nor the end, when some have no more work, is in it. Both ends are shown apart.
+there are workers: neither the start of Ray nor the end, when some have no more work, is in it. Both ends are shown apart. What
+Ray and the driver take of the CPU is counted from the first finished shard on too; their start takes some seconds once per sweep.
 """
 
 from __future__ import annotations
@@ -131,12 +132,14 @@ def compare(folder: Path, methods: list[str], rounds: int, *, keep: bool) -> dic
 
 class Rate(NamedTuple):
     """How a sweep went: seconds to the first finished shard, work done per second from there to the end but for the last
-    shards, the share of all CPU that Ray and the driver took, and seconds in which not all workers had a shard.
+    shards, the share of all CPU that Ray and the driver took from there on, the CPU seconds that they took before, and seconds in
+    which not all workers had a shard.
     """
 
     start: float
     per_second: float
     overhead: float
+    start_cpu: float
     tail: float
 
 
@@ -147,18 +150,21 @@ def throughput(folder: Path, workers: int, runs: int, worth: dict[str, float]) -
     plan = plan_sweep([benchmark], methods, grid(runs), Targets())
     ends: list[float] = []
     done: list[float] = []
-    spent: dict[str, float] = {}
+    spent: list[dict[str, float]] = []
     began, own = time.monotonic(), time.process_time()
     results = LocalRayEngine(workers).run({benchmark.name: benchmark}, plan.shards)
     for shard, result in results:
         assert isinstance(result, dict), result
         ends.append(time.monotonic() - began)
         done.append(len(shard.runs) * sum(worth[method.label] for method in shard.methods))
-        if len(ends) == len(plan.shards):
-            spent = cpu_by_part() | {"driver": time.process_time() - own}
+        if len(ends) in (1, len(plan.shards)):
+            spent.append(cpu_by_part() | {"driver": time.process_time() - own})
     last = len(ends) - 1 - workers
-    overhead = 1 - spent["workers"] / sum(spent.values())
-    return Rate(ends[0], sum(done[1 : last + 1]) / (ends[last] - ends[0]), overhead, ends[-1] - ends[-workers])
+    first, end = spent
+    since = {part: end[part] - first[part] for part in end}
+    overhead = 1 - since["workers"] / sum(since.values())
+    start_cpu = first["ray"] + first["driver"]
+    return Rate(ends[0], sum(done[1 : last + 1]) / (ends[last] - ends[0]), overhead, start_cpu, ends[-1] - ends[-workers])
 
 
 def cpu_by_part() -> dict[str, float]:
@@ -189,8 +195,8 @@ def main() -> None:
         worth = compare(saved, args.methods, args.rounds, keep=not args.fresh)
         if not args.runs:
             return
-        print("\n| sweep | first shard after | work per second | Ray and driver, of all CPU | the end |")
-        print("|---|---|---|---|---|")
+        print("\n| sweep | first shard after | work per second | Ray and driver, of all CPU since | before | the end |")
+        print("|---|---|---|---|---|---|")
         rates: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(args.sweeps):
             for workers, found in rates.items():
@@ -198,7 +204,7 @@ def main() -> None:
                 found.append(rate.per_second)
                 print(
                     f"| {workers} worker{'s' if workers > 1 else ''} | {rate.start:.1f} s | {rate.per_second:.3f} "
-                    f"| {100 * rate.overhead:.1f} % | {rate.tail:.1f} s |",
+                    f"| {100 * rate.overhead:.1f} % | {rate.start_cpu:.1f} s | {rate.tail:.1f} s |",
                     flush=True,
                 )
         print(f"\nTwo workers do {median(rates[2]) / median(rates[1]):.2f} × the work of one.")
