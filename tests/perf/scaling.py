@@ -8,9 +8,10 @@ another: workers share the memory's bandwidth and the last level of cache, and w
 two workers alternate, and medians are shown, so that other work on the machine disturbs both alike. Two workers are worth
 2 × alone / beside, if nothing else is lost.
 
-The second table is a sweep's throughput with one and with two workers, from the first finished shard to the last but as many as
-there are workers: neither the start of Ray nor the end, when some have no more work, is in it. Both ends are shown apart. What
-Ray and the driver take of the CPU is counted from the first finished shard on too; their start takes some seconds once per sweep.
+The second table is a sweep's throughput with one and with two workers, longest shards first as in a sweep, from a quarter of the
+shards to the last but as many as there are workers: neither the start of Ray and of the second worker nor the end, when some have
+no more work, is in it. Both ends are shown apart. What Ray and the driver take of the CPU is counted from the first finished shard
+on; their start takes some seconds once per sweep.
 """
 
 from __future__ import annotations
@@ -131,9 +132,9 @@ def compare(folder: Path, methods: list[str], rounds: int, *, keep: bool) -> dic
 
 
 class Rate(NamedTuple):
-    """How a sweep went: seconds to the first finished shard, work done per second from there to the end but for the last
-    shards, the share of all CPU that Ray and the driver took from there on, the CPU seconds that they took before, and seconds in
-    which not all workers had a shard.
+    """How a sweep went: seconds to the first finished shard, work done per second in its steady part, the share of all CPU that
+    Ray and the driver took from the first shard on, the CPU seconds that they took before, and seconds in which not all workers had
+    a shard.
     """
 
     start: float
@@ -152,19 +153,20 @@ def throughput(folder: Path, workers: int, runs: int, worth: dict[str, float]) -
     done: list[float] = []
     spent: list[dict[str, float]] = []
     began, own = time.monotonic(), time.process_time()
-    results = LocalRayEngine(workers).run({benchmark.name: benchmark}, plan.shards)
+    results = LocalRayEngine(workers).run({benchmark.name: benchmark}, sorted(plan.shards, key=lambda shard: -shard.seconds))
     for shard, result in results:
         assert isinstance(result, dict), result
         ends.append(time.monotonic() - began)
         done.append(len(shard.runs) * sum(worth[method.label] for method in shard.methods))
         if len(ends) in (1, len(plan.shards)):
             spent.append(cpu_by_part() | {"driver": time.process_time() - own})
-    last = len(ends) - 1 - workers
+    first_steady, last = len(ends) // 4, len(ends) - 1 - workers
     first, end = spent
     since = {part: end[part] - first[part] for part in end}
     overhead = 1 - since["workers"] / sum(since.values())
     start_cpu = first["ray"] + first["driver"]
-    return Rate(ends[0], sum(done[1 : last + 1]) / (ends[last] - ends[0]), overhead, start_cpu, ends[-1] - ends[-workers])
+    steady = sum(done[first_steady + 1 : last + 1]) / (ends[last] - ends[first_steady])
+    return Rate(ends[0], steady, overhead, start_cpu, ends[-1] - ends[-workers])
 
 
 def cpu_by_part() -> dict[str, float]:
