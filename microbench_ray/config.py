@@ -43,6 +43,8 @@ TEXTS = (
     "submit.working_dir",
 )
 """Keys of expressions and paths, which may hold any sign."""
+OPEN = "engine.resources"
+"""A mapping whose keys are labels of methods; `resources.parse_requests` checks them."""
 
 
 class Composer:
@@ -180,8 +182,13 @@ class Composer:
 
 
 def quoted(override: str) -> str:
-    """A `key=value` whose value is a text, quoted as Hydra's grammar wants it, so that a shell's quotes are enough."""
+    """A `key=value` whose value is a text, quoted as Hydra's grammar wants it, so that a shell's quotes are enough.
+
+    A key of one's own, where there may be such, is added without a sign of Hydra's.
+    """
     key, _, value = override.partition("=")
+    if key == OPEN or key.startswith(f"{OPEN}."):
+        return f"++{override}"
     if key not in TEXTS or value in ("", "null") or value[0] in "'\"":
         return override
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
@@ -273,6 +280,8 @@ def _kind(schema: Any, key: str) -> str | None:
             hint = get_type_hints(hint).get(part) if is_dataclass(hint) else None
     if hint in KINDS:
         return KINDS[hint]
+    if getattr(hint, "__origin__", None) is dict:
+        return "a mapping in braces, as {key: value}"
     parts = [KINDS.get(each, "a list in brackets, as [a,b]") for each in get_args(hint)]
     if getattr(hint, "__origin__", None) is list:
         return f"a list in brackets, each {parts[0]}"

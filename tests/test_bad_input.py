@@ -119,6 +119,26 @@ def test_a_typing_error_is_named_with_what_is_valid(argument: str, board: Path, 
     refused(swept(board, tmp_path / "out", argument), TYPING_ERRORS[argument])
 
 
+WRONG_ENGINES = {
+    "engine=cluster engine.resources.randm.memory=2e9": "did you mean random?",
+    "engine=cluster engine.resources.default.cpus=2": "keys: num_cpus, memory, custom",
+    "engine=cluster engine.resources.default.num_cpus=0": "num_cpus: 1",
+    "engine=cluster engine.resources=3": "a mapping in braces",
+    "engine=cluster engine.workers=2": "engine.workers is for engine=local",
+    "engine=cluster engine.timeout=0": "engine.timeout must be over 0",
+    "engine=cluster engine.patience=-1": "engine.patience must be over 0",
+    "engine=local engine.address=127.0.0.1:6379": "engine.address is for engine=cluster",
+    "engine=local engine.resources.default.num_cpus=2": "engine.resources is for engine=cluster",
+    "engine=local engine.deadline=0": "engine.deadline must be over 0",
+    "engine=local engine.deadline=inf": "engine.deadline must be over 0",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG_ENGINES)
+def test_an_engine_that_cannot_be_is_named(arguments: str, board: Path, tmp_path: Path, refused: Refused) -> None:
+    refused(swept(board, tmp_path / "out", *arguments.split()), WRONG_ENGINES[arguments])
+
+
 WRONG_VALUES = {
     "grid.runs=abc": ("grid.runs", "'abc'", "a whole number"),
     "grid.runs=null": ("grid.runs", "a whole number"),

@@ -18,6 +18,8 @@ from small_sweep import assert_same_tables, command, read_cells, read_tables, wr
 
 from microbench_ray.cli import main
 from microbench_ray.config import CONF, Composer
+from microbench_ray.engine.ray_engine import ClusterRayEngine
+from microbench_ray.engine.resources import Request
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
 from microbench_ray.methods.registry import ESTIMATORS, SELECTORS
@@ -94,6 +96,20 @@ def defaults(kind: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", sorted(BENCHMARKS))
 def test_a_benchmark_file_has_the_keys_and_defaults_of_its_class(name: str) -> None:
     assert load(f"benchmark/{name}") == defaults(BENCHMARKS[name])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["engine.resources={random: {memory: 2e9, custom: {large: 1}}}"],
+        ["engine.resources.random.memory=2e9", "engine.resources.random.custom.large=1"],
+    ],
+)
+def test_a_method_may_reserve_more_on_a_cluster(arguments: list[str]) -> None:
+    conf, sweep = Composer("sweep", ["engine=cluster", "methods=[random,stratified_confidence]", *arguments]).sweep()
+    assert conf.engine.resources["default"] == {"num_cpus": 1}
+    assert isinstance(sweep.engine, ClusterRayEngine)
+    assert sweep.engine.requests.of_method == {"random": Request(1.0, 2e9, {"large": 1.0})}
 
 
 def test_the_other_files_have_the_keys_and_defaults_of_their_classes() -> None:
@@ -282,6 +298,8 @@ from microbench_ray.data import Benchmark
 from microbench_ray.driver import Sweep, run_sweep
 from microbench_ray.engine.serial import SerialEngine
 from microbench_ray.methods import build_method
+from microbench_ray.engine.ray_engine import ClusterRayEngine
+from microbench_ray.engine.resources import Request
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.reduce import Rules
 world = columns()
