@@ -23,6 +23,7 @@ LOCK = ".lock"
 LEASE = ".lease.json"
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 """What file systems say that have no locks."""
+READS = 3
 
 
 @dataclass(frozen=True)
@@ -222,10 +223,16 @@ class Lease:
                 self._taken_by = "the lease was removed" if content is None else _who(content)
 
     def _read(self) -> bytes | None:
-        try:
-            return self._folder.read(LEASE)
-        except FileNotFoundError:
-            return None
+        for left in reversed(range(READS)):
+            try:
+                return self._folder.read(LEASE)
+            except FileNotFoundError:
+                return None
+            except OSError:  # such as an object that was written anew or removed while it was read
+                if not left:
+                    raise
+                time.sleep(self._times.poll)
+        raise AssertionError("not reached")
 
     def _write(self) -> None:
         self._beat += 1

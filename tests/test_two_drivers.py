@@ -291,6 +291,25 @@ def test_a_lease_that_cannot_be_renewed_is_not_trusted(tmp_path: Path, monkeypat
     one.release()
 
 
+def test_a_lease_that_is_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = LocalFolder(tmp_path)
+    one = Lease(folder, 0, lambda text: None, QUICK)
+    read, failed = LocalFolder.read, []
+
+    def torn(self: LocalFolder, name: str) -> bytes:
+        if len(failed) < lease.READS - 1:
+            failed.append(name)
+            raise OSError("AWS Error INTERNAL_FAILURE during GetObject operation: Failed to flush response stream")
+        return read(self, name)
+
+    monkeypatch.setattr(LocalFolder, "read", torn)
+    with pytest.raises(StoreError, match="at work"):
+        Lease(folder, 0, lambda text: None, QUICK)
+    assert failed == [lease.LEASE] * (lease.READS - 1)
+    one.check()
+    one.release()
+
+
 def test_a_lease_that_was_removed_is_lost(tmp_path: Path) -> None:
     one = Lease(LocalFolder(tmp_path), 0, lambda text: None, QUICK)
     (tmp_path / lease.LEASE).unlink()
