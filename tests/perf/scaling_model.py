@@ -116,7 +116,7 @@ def storing(count: int = 100) -> float:
         for shard, result in zip(shards, tables, strict=True):
             assert isinstance(result, dict), result
             started = time.monotonic()
-            store.write_shard(shard.id, result)
+            store.write_shard(shard, result)
             took.append(time.monotonic() - started)
         return median(took)
 
