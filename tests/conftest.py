@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from object_store import ObjectStore, serving
+from small_sweep import command, write_board
 
+from microbench_ray.cli import main
 from microbench_ray.engine.ray_engine import LocalRayEngine, import_ray
 from microbench_ray.engine.serial import SerialEngine
 
@@ -20,6 +22,20 @@ def test_data() -> Path:
     if not folder:
         pytest.skip("MICROBENCH_TEST_DATA is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small score table."""
+    return write_board(tmp_path_factory.mktemp("boards") / "board.parquet")
+
+
+@pytest.fixture(scope="session")
+def reference(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a serial sweep of it that nothing befell."""
+    out = tmp_path_factory.mktemp("reference") / "out"
+    assert main(command(board, out)) == 0
+    return out
 
 
 @pytest.fixture(scope="session")

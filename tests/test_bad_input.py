@@ -21,11 +21,6 @@ from microbench_ray.cli import main
 Refused = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_board(tmp_path_factory.mktemp("boards") / "board.parquet")
-
-
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
     """Run a command that must be refused; returns its message."""

@@ -14,18 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cluster import Driver, LoopbackCluster, tell, told_command
-from small_sweep import assert_same_tables, run_cli, write_board
+from small_sweep import assert_same_tables, run_cli
 
 from microbench_ray.cli import main
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 N_SHARDS = 2 * 3 * 4
 """Two methods, which share no fit, three sizes apart, forty runs in tens."""
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_board(tmp_path_factory.mktemp("boards") / "board.parquet")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from small_sweep import assert_same_tables, command, read_cells, run_cli, write_board
+from small_sweep import assert_same_tables, command, read_cells, run_cli
 
 from microbench_ray.cli import main
 from microbench_ray.config import Composer
@@ -32,19 +32,6 @@ from microbench_ray.methods.registry import SELECTORS
 from microbench_ray.plan import Shard
 
 N_CELLS, N_SHARDS = 240, 8
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_board(tmp_path_factory.mktemp("boards") / "board.parquet")
-
-
-@pytest.fixture(scope="module")
-def reference(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a serial sweep that nothing befell."""
-    out = tmp_path_factory.mktemp("reference") / "out"
-    assert main(command(board, out)) == 0
-    return out
 
 
 @pytest.fixture

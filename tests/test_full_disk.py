@@ -8,9 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_sweep import assert_same_tables, command, write_board
-
-from microbench_ray.cli import main
+from small_sweep import assert_same_tables, command
 
 # In a mount namespace of its own: a disk of 400 kB with something on it, and a sweep whose out is there.
 PROGRAM = """
@@ -56,18 +54,6 @@ if code:
     assert cli.main(sys.argv[5:]) == 0
 shutil.copytree(disk / "out", copy)
 """
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_board(tmp_path_factory.mktemp("boards") / "board.parquet")
-
-
-@pytest.fixture(scope="module")
-def reference(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("reference") / "out"
-    assert main(command(board, out)) == 0
-    return out
 
 
 @pytest.fixture

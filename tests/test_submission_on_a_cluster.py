@@ -19,8 +19,6 @@ import yaml
 from ray_head import BIN, Head, environment, head
 from small_sweep import assert_same_tables, command, write_board
 
-from microbench_ray.cli import main
-
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 ROOT = Path(__file__).parent.parent
@@ -49,18 +47,6 @@ sys.exit(main(["sweep", *sys.argv[1:]]))
 def cluster() -> Iterator[Head]:
     with head(num_cpus=1, RUN="first") as started:  # each job has workers of its own, which take seconds to start
         yield started
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_board(tmp_path_factory.mktemp("boards") / "board.parquet")
-
-
-@pytest.fixture(scope="module")
-def reference(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("reference") / "out"
-    assert main(command(board, out)) == 0
-    return out
 
 
 def run(cluster: Head, arguments: list[str], *, token: str | None = None, cwd: Path | None = None):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from object_store import ObjectStore
-from small_sweep import assert_same_tables, command, write_board
+from small_sweep import assert_same_tables, command
 
 from microbench_ray import lease
 from microbench_ray.cli import main
@@ -51,11 +51,6 @@ sys.exit(cli.main(sys.argv[2:]))
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "TIMES", QUICK)
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_board(tmp_path_factory.mktemp("boards") / "board.parquet")
 
 
 @pytest.fixture(scope="module")

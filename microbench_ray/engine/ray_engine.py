@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
@@ -103,7 +104,7 @@ class RayPool:
     def wait(self, handles: Sequence[Any], seconds: float) -> list[Any]:
         """All that are done, once there is one."""
         if not handles:
-            threading.Event().wait(seconds)
+            time.sleep(seconds)
             return []
         done: list[Any]
         done, others = self._ray.wait(list(handles), num_returns=1, timeout=seconds)
