@@ -133,6 +133,63 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("signal", pa.string(), "what was read: by the selector / by the estimator; - is nothing"),
         ]
     ),
+    "responses": pa.schema(
+        [
+            _field("item_id", pa.string(), "what responses of different models are joined on"),
+            _field("subtask", pa.string(), "subtask of the item"),
+            _field("score", pa.float64(), "mean over repeated samples, 0 to 1; null: unscored", nullable=True),
+            _field("confidence", pa.float64(), "probability given to the correct answer", nullable=True),
+            _field("answers", pa.list_(pa.float32()), "probability given to every answer", nullable=True),
+            _field("label", pa.int32(), "position of the correct answer, from 0", nullable=True),
+            _field(
+                "content", pa.string(), "digest of the item as the model saw it; null where the log does not tell", nullable=True
+            ),
+            _field("position", pa.string(), "the item's own name or number in its log", nullable=True),
+            _field("log", pa.string(), "the log it comes from, relative to the folder that was read"),
+        ]
+    ),
+    "history": pa.schema(
+        [
+            _field("night", pa.string(), "label of the night; later ones sort after"),
+            _field(
+                "kind",
+                pa.string(),
+                "metric, or what happened: model_new, model_vanished, model_rescored, item_new, item_vanished, …",
+            ),
+            _field("subject", pa.string(), "label of the audited list or method; empty: the benchmark itself"),
+            _field("size", pa.int32(), "items selected; null where that says nothing", nullable=True),
+            _field("subtask", pa.string(), "subtask; empty: all together"),
+            _field("metric", pa.string(), "what value is; empty for an event that has none"),
+            _field("name", pa.string(), "the model or item that an event is about; empty: none"),
+            _field("value", pa.float64(), "fractions, differences of accuracies, or counts: see metric", nullable=True),
+            _field("ci_lo", pa.float64(), "lower end of its interval", nullable=True),
+            _field("ci_hi", pa.float64(), "upper end of its interval; null beside a ci_lo: unbounded", nullable=True),
+            _field("reference", pa.float64(), "the same of the baseline", nullable=True),
+            _field("bound_lo", pa.float64(), "a value below it lies outside the run-to-run interval", nullable=True),
+            _field("bound_hi", pa.float64(), "a value above it lies outside the run-to-run interval", nullable=True),
+            _field("nights", pa.int32(), "nights running, with this one, on which it lay outside, on the same side", nullable=True),
+            _field("severity", pa.string(), "note, warn or fail; empty: nothing to say"),
+            _field("text", pa.string(), "the sentence for people; empty: none"),
+        ]
+    ),
+    "leaderboard": pa.schema(
+        [
+            _field("subject", pa.string(), "label of the audited list"),
+            _field("model", pa.string(), "model id"),
+            _field("rank", pa.int32(), "by accuracy on the whole benchmark, from 1; equal accuracies share the best"),
+            _field("accuracy", pa.float64(), f"on the whole benchmark, {_ACCURACY}"),
+            _field("n_answered", pa.int64(), "items it answered"),
+            _field("estimate", pa.float64(), f"by the list, {_ACCURACY}; null: it answered none of it", nullable=True),
+            _field("estimate_rank", pa.int32(), "by estimate, from 1", nullable=True),
+            _field("rank_lo", pa.int32(), "best true rank that the estimate leaves open", nullable=True),
+            _field("rank_hi", pa.int32(), "worst true rank that the estimate leaves open", nullable=True),
+            _field(
+                "p_top", pa.float64(), "probability that its true rank is among the first top_k, by the estimates", nullable=True
+            ),
+            _field("tie_group", pa.int32(), "models of one group, numbered from 1 from the top, cannot be ordered by the list"),
+            _field("is_new", pa.bool_(), "it was not there at the baseline"),
+        ]
+    ),
     "failures": pa.schema(
         [
             _field("shard", pa.string(), "the shard's id"),

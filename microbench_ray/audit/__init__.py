@@ -1,0 +1,1 @@
+"""What an audit says of a leaderboard: pure functions of benchmarks, estimates and tables of earlier nights."""

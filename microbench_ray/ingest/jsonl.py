@@ -1,0 +1,73 @@
+"""JSON from strangers: bounded in bytes and depth, UTF-8 or told, NaN as it comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from microbench_ray.errors import DataError
+
+
+def json_lines(path: Path, most: int) -> Iterator[tuple[int, Any]]:
+    """The documents of a JSON Lines file with their line numbers (from 1), one at a time; blank lines are skipped.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most
+        The longest line in bytes.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, a line is too long, is no JSON, is nested too deeply, or is not in UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(_lines(file, most, path), 1):
+                if line.strip():
+                    yield number, parse(line, f"{path}: line {number}")
+    except OSError as error:
+        raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
+
+
+def json_file(path: Path, most: int) -> Any:
+    """A file that is one JSON document of at most `most` bytes; errors as for `json_lines`."""
+    try:
+        size = path.stat().st_size
+        if size > most:
+            raise too_long("The file is too large to be read as one document.", str(path), f"{size:,} bytes")
+        return parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
+
+
+def parse(text: bytes, where: str) -> Any:
+    """One JSON document; NaN and Infinity are floats."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise DataError("JSON is nested too deeply.", where=where, mend="no evaluation tool writes such: is it a log?") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "A log must be in UTF-8.", where=where, got=f"byte {error.object[error.start]:#04x}", mend="write or copy it again"
+        ) from None
+    except ValueError as error:
+        raise DataError("The log is cut short, or no JSON.", where=where, got=str(error), mend="write or copy it again") from None
+
+
+def too_long(what: str, where: str, got: str) -> DataError:
+    """The error for more bytes than are read."""
+    return DataError(what, where=where, got=got, mend="if it is what it should be: max_line_bytes=BYTES with a larger number")
+
+
+def _lines(file: BinaryIO, most: int, path: Path) -> Iterator[bytes]:
+    number = 0
+    while line := file.readline(most + 1):
+        number += 1
+        if len(line) > most:
+            raise too_long("A line is too long.", f"{path}: line {number}", f"more than {most:,} bytes")
+        yield line
