@@ -141,9 +141,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("confidence", pa.float64(), "probability given to the correct answer", nullable=True),
             _field("answers", pa.list_(pa.float32()), "probability given to every answer", nullable=True),
             _field("label", pa.int32(), "position of the correct answer, from 0", nullable=True),
-            _field(
-                "content", pa.string(), "digest of the item as the model saw it; null where the log does not tell", nullable=True
-            ),
+            _field("content", pa.string(), "digest of the item as the model saw it; null: the log does not tell", nullable=True),
             _field("position", pa.string(), "the item's own name or number in its log", nullable=True),
             _field("log", pa.string(), "the log it comes from, relative to the folder that was read"),
         ]
@@ -154,7 +152,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field(
                 "kind",
                 pa.string(),
-                "metric, or what happened: model_new, model_vanished, model_rescored, item_new, item_vanished, …",
+                "metric, or what happened: model_new, item_vanished, …; see audit/",
             ),
             _field("subject", pa.string(), "label of the audited list or method; empty: the benchmark itself"),
             _field("size", pa.int32(), "items selected; null where that says nothing", nullable=True),
@@ -183,9 +181,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("estimate_rank", pa.int32(), "by estimate, from 1", nullable=True),
             _field("rank_lo", pa.int32(), "best true rank that the estimate leaves open", nullable=True),
             _field("rank_hi", pa.int32(), "worst true rank that the estimate leaves open", nullable=True),
-            _field(
-                "p_top", pa.float64(), "probability that its true rank is among the first top_k, by the estimates", nullable=True
-            ),
+            _field("p_top", pa.float64(), "probability that its true rank is in the first top_k, by the estimates", nullable=True),
             _field("tie_group", pa.int32(), "models of one group, numbered from 1 from the top, cannot be ordered by the list"),
             _field("is_new", pa.bool_(), "it was not there at the baseline"),
         ]

@@ -15,8 +15,8 @@ class Sample(NamedTuple):
     Attributes
     ----------
     item_id
-        What responses of different models are joined on. Samples of one log with one `item_id` are repetitions (epochs): they become
-        their mean.
+        What responses of different models are joined on. Samples of one log with one `item_id` are repetitions (epochs): they
+        become their mean.
     subtask
         The item's subtask.
     score
@@ -26,8 +26,8 @@ class Sample(NamedTuple):
     answers, label
         Probabilities of all answers, and the position of the correct one, where the log tells them.
     content
-        Digest of the item as the model saw it (question, choices, target), the same from any model's log: two of one `item_id` are two
-        versions of an item.
+        Digest of the item as the model saw it (question, choices, target), the same from any model's log: two of one `item_id`
+        are two versions of an item.
     position
         The item's own name or number in the log.
     """
