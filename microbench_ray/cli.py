@@ -21,6 +21,7 @@ microbench JOB [key=value …]
 
   microbench sweep             agreement and MDAD of micro-benchmarking methods, from score tables
   microbench reduce out=DIR    new tables from a finished sweep: other thresholds, tie policy or intervals
+  microbench ingest            from the logs of evaluation tools to a benchmark: source=FORMAT path=LOGS out=DIR
   microbench submit out=URL    the sweep on a Ray cluster: submit.address=http://HOST:8265; follows it, returns its exit code
 
   --cfg              print the configuration and do nothing
@@ -78,7 +79,7 @@ def _main(arguments: list[str]) -> int:
     if show:
         sys.stdout.write(composer.text())
         return DONE
-    return {"sweep": _sweep, "reduce": _reduce, "submit": _submit}[job](composer)
+    return {"sweep": _sweep, "reduce": _reduce, "submit": _submit, "ingest": _ingest}[job](composer)
 
 
 def _sweep(composer: Any) -> int:
@@ -119,6 +120,19 @@ def _reduce(composer: Any) -> int:
     tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out, say=console.print)
     show_results(console, tables, out, figures=conf.figures)
     return SOME_FAILED if len(tables["failures"]) else DONE
+
+
+def _ingest(composer: Any) -> int:
+    from microbench_ray.ingest.run import ingest
+
+    console, job = terminal(), composer.ingest()
+    summary = ingest(job, console.print)
+    for sentence in summary.sentences():
+        console.print(sentence)
+    console.print(f"Benchmark: microbench sweep benchmark=ingested benchmark.path={job.out}")
+    for error in summary.failed.values():
+        sys.stderr.write(f"{error}\n")
+    return SOME_FAILED if summary.failed else DONE
 
 
 def _submit(composer: Any) -> int:

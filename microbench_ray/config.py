@@ -15,11 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
+from microbench_ray.benchmark_settings import BENCHMARKS
 from microbench_ray.driver import Sweep
 from microbench_ray.errors import ConfigError
+from microbench_ray.ingest.run import Ingest
+from microbench_ray.ingest_settings import IngestConf
 from microbench_ray.methods import Method, build_method
 from microbench_ray.methods.registry import unknown
-from microbench_ray.settings import BENCHMARKS, ReduceConf, SweepConf
+from microbench_ray.settings import ReduceConf, SweepConf
 from microbench_ray.submission import Submission
 from microbench_ray.submit_settings import SubmittedConf, check_place
 
@@ -27,7 +30,7 @@ PACKAGED = Path(__file__).parent / "conf"
 CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 """Inside the package where it is installed from a wheel, beside it in a checkout."""
 
-JOBS: dict[str, Any] = {"sweep": SweepConf, "reduce": ReduceConf, "submit": SubmittedConf}
+JOBS: dict[str, Any] = {"sweep": SweepConf, "reduce": ReduceConf, "submit": SubmittedConf, "ingest": IngestConf}
 
 
 TEXTS = (
@@ -39,6 +42,7 @@ TEXTS = (
     "data_dir",
     "figure_note",
     "out",
+    "path",
     "submit.address",
     "submit.working_dir",
 )
@@ -69,7 +73,7 @@ class Composer:
         self.job, self.given, self.config_dir = job, tuple(overrides), config_dir
         self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(each)) for each in overrides]
         keys = [each.split("=", 1)[0] for each in self.overrides]
-        if job != "reduce" and "benchmark" in keys and "benchmarks" not in keys:
+        if issubclass(JOBS[job], SweepConf) and "benchmark" in keys and "benchmarks" not in keys:
             self.overrides.append("benchmarks=null")  # one benchmark stands for the list of an experiment
         self.folders = [CONF] if config_dir is None else [CONF, config_dir.resolve()]
 
@@ -92,6 +96,11 @@ class Composer:
         """The configuration of `microbench reduce`."""
         conf: ReduceConf = checked(ReduceConf, self.compose(self.overrides))
         return conf
+
+    def ingest(self) -> Ingest:
+        """What `microbench ingest` is to read."""
+        conf: IngestConf = checked(IngestConf, self.compose(self.overrides))
+        return conf.ingest()
 
     def sweep(self) -> tuple[SweepConf, Sweep]:
         """The configuration of `microbench sweep`, and the sweep that it asks for."""

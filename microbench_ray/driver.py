@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from microbench_ray.data import Benchmark
 from microbench_ray.engine.base import Engine, Failure
-from microbench_ray.engine.progress import SweepProgress
+from microbench_ray.engine.progress import WorkProgress
 from microbench_ray.errors import StoreError
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.manifest import check_manifest, check_schema, describe, now, partitions_of
@@ -200,7 +200,7 @@ def compute(sweep: Sweep, store: Store, shards: Sequence[Shard]) -> list[tuple[S
         return failures
     benchmarks = {benchmark.name: benchmark for benchmark in sweep.benchmarks}
     with (
-        SweepProgress(sum(shard.n_cells for shard in shards)) as progress,
+        WorkProgress(sum(shard.n_cells for shard in shards)) as progress,
         contextlib.closing(sweep.engine.run(benchmarks, sorted(shards, key=lambda shard: -shard.seconds))) as results,
     ):
         for shard, result in results:

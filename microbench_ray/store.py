@@ -59,10 +59,20 @@ class Store:
         Seconds for which a write to a full disk is tried again; None for `DISK_PATIENCE`.
     tell
         Is told of a full disk: by default, standard error.
+    folders
+        The folders below that it writes into.
     """
 
-    def __init__(self, place: str | Path, *, patience: float | None = None, tell: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        place: str | Path,
+        *,
+        patience: float | None = None,
+        tell: Callable[[str], object] | None = None,
+        folders: tuple[str, ...] = SHARDED,
+    ) -> None:
         self.folder = open_folder(place)
+        self._folders = folders
         self._patience = DISK_PATIENCE if patience is None else patience
         self._tell = tell or (lambda text: sys.stderr.write(f"{text}\n"))
         self._hold: Hold | None = None
@@ -73,7 +83,7 @@ class Store:
 
     def prepare(self) -> None:
         """Make the folder and see that it can be written; StoreError if not."""
-        self._written("", lambda: self.folder.prepare(SHARDED), "The output folder cannot be written.")
+        self._written("", lambda: self.folder.prepare(self._folders), "The output folder cannot be written.")
 
     @contextlib.contextmanager
     def held(self, wait: float, say: Callable[[str], None]) -> Iterator[None]:
@@ -89,7 +99,7 @@ class Store:
 
     def _sweep_away(self) -> None:
         """Remove the temporary files that killed drivers left; in an object store nothing but a probe is ever there by halves."""
-        for name in ("", *SHARDED, "figures") if isinstance(self.folder, LocalFolder) else ("",):
+        for name in ("", *self._folders, "figures") if isinstance(self.folder, LocalFolder) else ("",):
             with contextlib.suppress(OSError):
                 for found in self.folder.files(name):
                     if TEMPORARY.fullmatch(found):

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from small_sweep import assert_same_tables, command, read_cells, read_tables, write_board
 
+from microbench_ray.benchmark_settings import BENCHMARKS
 from microbench_ray.cli import main
 from microbench_ray.config import CONF, Composer
 from microbench_ray.engine.ray_engine import ClusterRayEngine
@@ -24,7 +25,7 @@ from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
 from microbench_ray.methods.registry import ESTIMATORS, SELECTORS
 from microbench_ray.reduce import Rules
-from microbench_ray.settings import BENCHMARKS, EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
+from microbench_ray.settings import EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
 
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
 GROUPS = ("benchmark", "grid", "targets", "engine")
@@ -52,7 +53,7 @@ def board(tmp_path: Path) -> Path:
 def test_every_file_belongs_to_a_group_that_is_tested() -> None:
     files = {str(path.relative_to(CONF)) for path in CONF.rglob("*") if path.is_file()}
     known = {f"{group}/{name}.yaml" for group in (*GROUPS, "method", "experiment") for name in names(group)}
-    assert files == known | {"sweep.yaml", "reduce.yaml", "submit.yaml"}
+    assert files == known | {"sweep.yaml", "reduce.yaml", "submit.yaml", "ingest.yaml"}
 
 
 @pytest.mark.parametrize("choice", [f"{group}={name}" for group in GROUPS for name in names(group)])

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_sweep import columns
 
+from microbench_ray.benchmark_settings import ScoresConf
 from microbench_ray.cli import show_results, terminal
 from microbench_ray.data import Benchmark, read_release
 from microbench_ray.driver import Sweep, run_sweep
@@ -21,7 +22,7 @@ from microbench_ray.folders import MOST_BYTES, file_name
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import build_method
 from microbench_ray.reduce import Rules
-from microbench_ray.settings import ScoresConf, SweepConf
+from microbench_ray.settings import SweepConf
 
 WORST = ["../../x", "/etc/x", "a\0b", "x" * 300, "a/b", ".."]
 NAMES = [*WORST, "ü" * 300, ".", ".hidden", "C:\\x", "a\nb", "~", "$HOME", "-rf", "é" * 75]

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from microbench_ray.engine.progress import SweepProgress
+from microbench_ray.engine.progress import WorkProgress
 
 
 class Clock:
@@ -29,7 +29,7 @@ def clock() -> Clock:
 
 def test_a_log_gets_a_line_every_ten_seconds_and_one_at_the_end(clock: Clock) -> None:
     stream = io.StringIO()
-    with SweepProgress(1000, stream, clock=clock) as progress:
+    with WorkProgress(1000, stream, clock=clock) as progress:
         for _ in range(5):
             clock.now += 4
             progress.advance(100)
@@ -42,7 +42,7 @@ def test_a_log_gets_a_line_every_ten_seconds_and_one_at_the_end(clock: Clock) ->
 
 def test_failed_cells_are_counted(clock: Clock) -> None:
     stream = io.StringIO()
-    with SweepProgress(20, stream, clock=clock) as progress:
+    with WorkProgress(20, stream, clock=clock) as progress:
         clock.now += 1
         progress.advance(10)
         progress.advance(10, failed=True)
@@ -52,7 +52,7 @@ def test_failed_cells_are_counted(clock: Clock) -> None:
 
 def test_a_sweep_that_stops_early_says_how_far_it_came(clock: Clock) -> None:
     stream = io.StringIO()
-    progress = SweepProgress(20, stream, clock=clock).__enter__()
+    progress = WorkProgress(20, stream, clock=clock).__enter__()
     clock.now += 2
     progress.advance(10)
     progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
@@ -61,14 +61,14 @@ def test_a_sweep_that_stops_early_says_how_far_it_came(clock: Clock) -> None:
 
 def test_nothing_done_yet_has_no_time_left(clock: Clock) -> None:
     stream = io.StringIO()
-    with SweepProgress(20, stream, clock=clock):
+    with WorkProgress(20, stream, clock=clock):
         clock.now += 2
     assert stream.getvalue() == "0/20 cells, 0 cells/s\n"
 
 
 def test_a_terminal_gets_a_bar_with_rate_and_failures(clock: Clock) -> None:
     stream = Terminal()
-    with SweepProgress(20, stream, clock=clock) as progress:
+    with WorkProgress(20, stream, clock=clock) as progress:
         clock.now += 1
         progress.advance(5)
         progress.advance(5, failed=True)
@@ -82,6 +82,6 @@ def test_a_terminal_gets_a_bar_with_rate_and_failures(clock: Clock) -> None:
 
 def test_no_work_shows_nothing(clock: Clock) -> None:
     stream = io.StringIO()
-    with SweepProgress(0, stream, clock=clock):
+    with WorkProgress(0, stream, clock=clock):
         pass
     assert stream.getvalue() == ""

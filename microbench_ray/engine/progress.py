@@ -22,31 +22,35 @@ from rich.progress import (
 HEARTBEAT_SECONDS = 10.0
 
 
-class SweepProgress:
-    """Counts finished cells: done/total, cells per second, time left, failures.
+class WorkProgress:
+    """Counts what is finished: done/total, how many per second, time left, failures.
 
     Parameters
     ----------
     total
-        Cells to compute.
+        What is to be done.
     stream
         Where to show it: a bar if it is a terminal, else a line every `every` seconds and one at the end.
     every
         Seconds between lines.
     clock
         Seconds, for tests.
+    unit
+        What is counted.
     """
 
     def __init__(
         self,
-        total: int,
+        total: float,
         stream: TextIO | None = None,
         *,
         every: float = HEARTBEAT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        unit: str = "cells",
     ) -> None:
-        self.total, self.done, self.failed = total, 0, 0
-        self._told = -1
+        self.total, self.unit = total, unit
+        self.done = self.failed = 0.0
+        self._told = -1.0
         self._stream = stream if stream is not None else sys.stderr
         self._clock, self._every = clock, every
         self._started = self._last = clock()
@@ -63,9 +67,9 @@ class SweepProgress:
                 TimeRemainingColumn(),
                 console=Console(file=self._stream),
             )
-            self._task = self._bar.add_task("cells", total=total, rate="")
+            self._task = self._bar.add_task(unit, total=total, rate="")
 
-    def __enter__(self) -> SweepProgress:
+    def __enter__(self) -> WorkProgress:
         if self._bar is not None:
             self._bar.start()
         return self
@@ -76,13 +80,13 @@ class SweepProgress:
         elif self.total and self._told != self.done:
             self._line()
 
-    def advance(self, cells: int, *, failed: bool = False) -> None:
-        """Count the cells of a finished shard."""
-        self.done += cells
-        self.failed += cells if failed else 0
+    def advance(self, amount: float, *, failed: bool = False) -> None:
+        """Count what is finished."""
+        self.done += amount
+        self.failed += amount if failed else 0
         if self._bar is not None:
-            text = f"{self._rate():,.0f} cells/s" + (f", {self.failed} failed" if self.failed else "")
-            self._bar.update(self._task, advance=cells, rate=text)
+            text = f"{self._rate():,.0f} {self.unit}/s" + (f", {self.failed:,.0f} failed" if self.failed else "")
+            self._bar.update(self._task, advance=amount, rate=text)
         elif self._clock() - self._last >= self._every:
             self._last = self._clock()
             self._line()
@@ -94,6 +98,6 @@ class SweepProgress:
         self._told = self.done
         left = (self.total - self.done) / self._rate() if self.done else float("nan")
         eta = "" if self.done == self.total else f", {left:,.0f} s left" if self.done else ""
-        failed = f", {self.failed} failed" if self.failed else ""
-        self._stream.write(f"{self.done:,}/{self.total:,} cells, {self._rate():,.0f} cells/s{eta}{failed}\n")
+        failed = f", {self.failed:,.0f} failed" if self.failed else ""
+        self._stream.write(f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {self._rate():,.0f} {self.unit}/s{eta}{failed}\n")
         self._stream.flush()

@@ -1,0 +1,144 @@
+"""From samples to a model's responses: repetitions become means, and logs of one model are laid beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from microbench_ray.errors import DataError
+from microbench_ray.ingest.base import Sample, Tally
+from microbench_ray.schemas import SCHEMAS
+
+OnConflict = Literal["error", "last"]
+ON_CONFLICT: tuple[OnConflict, ...] = get_args(OnConflict)
+TOLERANCE = 1e-9
+UNSCORED = "samples without a score"
+
+
+@dataclass
+class _Item:
+    """What the repetitions of one item add up to."""
+
+    first: Sample
+    score: float = 0.0
+    scored: int = 0
+    confidence: float | None = 0.0
+    answers: np.ndarray[Any, np.dtype[np.float64]] | None = None
+
+
+def fold(samples: Iterable[Sample], log: str, tally: Tally) -> pa.Table:
+    """The responses of one log, one row per item, in the schema `responses`.
+
+    The score is the mean over the repetitions that have one; confidences and answers are means too, where each of these has them.
+
+    Parameters
+    ----------
+    samples
+        In the order of the log.
+    log
+        Its name.
+    tally
+        Counts the samples without a score.
+
+    Raises
+    ------
+    DataError
+        A score or probability lies outside [0, 1].
+    """
+    items: dict[str, _Item] = {}
+    for sample in samples:
+        item = items.setdefault(sample.item_id, _Item(sample))
+        if sample.score is None:
+            tally.drop(UNSCORED)
+            continue
+        for what, value in (("score", sample.score), ("confidence", sample.confidence)):
+            if value is not None and not -TOLERANCE <= value <= 1 + TOLERANCE:
+                raise DataError(
+                    f"A {what} must lie in [0, 1].",
+                    where=f"{log}: item {sample.item_id!r}",
+                    got=f"{value:g}",
+                    mend="metric=NAME chooses another score, where the log has several" if what == "score" else None,
+                )
+        answers = None if sample.answers is None else np.asarray(sample.answers, np.float64)
+        if item.scored == 0:
+            item.confidence, item.answers = sample.confidence, answers
+        else:
+            item.confidence = None if None in (item.confidence, sample.confidence) else item.confidence + sample.confidence  # type: ignore[operator]
+            same = item.answers is not None and answers is not None and item.answers.shape == answers.shape
+            item.answers = item.answers + answers if same else None  # type: ignore[operator]
+        item.score += sample.score
+        item.scored += 1
+    return _table(items, log)
+
+
+def _table(items: dict[str, _Item], log: str) -> pa.Table:
+    def mean(value: Any, item: _Item) -> Any:
+        return None if value is None or not item.scored else value / item.scored
+
+    firsts = [item.first for item in items.values()]
+    labels = [item.first.label if item.answers is not None else None for item in items.values()]
+    columns: dict[str, list[Any]] = {
+        "item_id": list(items),
+        "subtask": [first.subtask or "all" for first in firsts],
+        "score": [mean(min(max(item.score, 0.0), item.scored), item) for item in items.values()],
+        "confidence": [mean(item.confidence, item) for item in items.values()],
+        "answers": [mean(item.answers, item) for item in items.values()],
+        "label": labels,
+        "content": [first.content for first in firsts],
+        "position": [first.position for first in firsts],
+        "log": [log] * len(firsts),
+    }
+    schema = SCHEMAS["responses"]
+    return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+
+
+def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict) -> pa.Table:
+    """The responses of one model from all of its logs.
+
+    An item that several logs hold is taken from the first that scored it, in the order of the logs' names; they must agree.
+
+    Parameters
+    ----------
+    tables
+        Of the schema `responses`, each item once in each.
+    model
+        For messages.
+    on_conflict
+        `error`, or `last`: where scores differ, the log whose name sorts last counts, as names hold times.
+
+    Raises
+    ------
+    DataError
+        Two logs score one item differently.
+    """
+    table = pa.concat_tables(tables).combine_chunks()
+    order = table.append_column("unscored", pc.is_null(table["score"])).append_column("row", pa.array(np.arange(len(table))))
+    order = order.sort_by(
+        [("item_id", "ascending"), ("unscored", "ascending"), ("log", "ascending" if on_conflict == "error" else "descending")]
+    )
+    table = table.take(order["row"])
+    ids, scores = table["item_id"].to_numpy(zero_copy_only=False), table["score"].to_numpy()
+    first = np.ones(len(table), bool)
+    first[1:] = ids[1:] != ids[:-1]
+    if on_conflict == "error":
+        differs = ~first
+        differs[1:] &= np.abs(scores[1:] - scores[:-1]) > TOLERANCE  # unscored ones are NaN, and differ from nothing
+        if differs.any():
+            raise _conflict(table, int(np.argmax(differs)), int(np.count_nonzero(differs)), model)
+    return table.filter(pa.array(first))
+
+
+def _conflict(table: pa.Table, row: int, count: int, model: str) -> DataError:
+    one, other = (table.slice(each, 1).to_pylist()[0] for each in (row - 1, row))
+    more = f", and {count - 1} more items" if count > 1 else ""
+    return DataError(
+        "Two logs of one model score an item differently.",
+        where=f"model {model!r}, item {one['item_id']!r}",
+        got=f"{one['score']:g} in {one['log']}, {other['score']:g} in {other['log']}{more}",
+        mend="ingest one of the two, or on_conflict=last: the log whose name sorts last counts",
+    )

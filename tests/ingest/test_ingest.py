@@ -1,0 +1,256 @@
+"""What all readers share: appending, conflicts, means, failures, and the benchmark that comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plain import PlainReader
+
+from microbench_ray.cli import main
+from microbench_ray.data import Benchmark, read_ingested
+from microbench_ray.data.responses import each_about, model_file, read_responses
+from microbench_ray.errors import ConfigError, DataError, StoreError
+from microbench_ray.folders import open_folder
+from microbench_ray.ingest import registry
+from microbench_ray.ingest.base import Options
+from microbench_ray.ingest.run import Ingest, Summary, ingest
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> PlainReader:
+    reader = PlainReader()
+    monkeypatch.setitem(registry.READERS, "plain", reader)
+    return reader
+
+
+def write(path: Path, *lines: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def run(tmp_path: Path, **changes: object) -> Summary:
+    return ingest(Ingest("plain", str(tmp_path / "logs"), tmp_path / "board", **changes), lambda text: None)  # type: ignore[arg-type]
+
+
+def scores(benchmark: Benchmark) -> dict[str, dict[str, float | None]]:
+    values = np.where(benchmark.scores == benchmark.missing, np.nan, benchmark.scores / benchmark.units)
+    return {
+        str(model): {
+            str(item): None if np.isnan(value) else float(value) for item, value in zip(benchmark.item_ids, row, strict=True)
+        }
+        for model, row in zip(benchmark.model_ids, values, strict=True)
+    }
+
+
+def test_from_logs_to_a_benchmark(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q2 law 1", "q1 law 0", "q3 art 0.5")
+    write(tmp_path / "logs/b.log", "q1 law 1", "q2 law 1", "q3 art 0")
+    summary = run(tmp_path)
+    assert (summary.added, summary.logs, summary.responses, summary.missing) == (["a", "b"], 2, 6, 0)
+    benchmark = read_ingested(tmp_path / "board")
+    assert benchmark.name == "board"
+    assert scores(benchmark) == {"a": {"q3": 0.5, "q1": 0, "q2": 1}, "b": {"q3": 0, "q1": 1, "q2": 1}}
+    assert benchmark.subtask_names == ["art", "law"]
+    assert benchmark.metadata["family"].tolist() == ["a", "b"]
+
+
+def test_repetitions_become_means_and_unscored_ones_are_missing(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q1 all 1", "q1 all 0", "q1 all nan", "q2 all none", "q3 all 1")
+    write(tmp_path / "logs/b.log", "q1 all 1", "q2 all 0", "q3 all 1")
+    summary = run(tmp_path)
+    assert summary.missing == 1
+    assert summary.dropped == {"samples without a score": 2}
+    assert scores(read_ingested(tmp_path / "board", max_missing=0.5))["a"] == {"q1": 0.5, "q2": None, "q3": 1}
+
+
+def test_a_new_model_is_added_without_reading_the_others(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q1 all 1")
+    write(tmp_path / "logs/b.log", "q1 all 0")
+    run(tmp_path)
+    before = (tmp_path / "board" / model_file("a")).read_bytes()
+    write(tmp_path / "logs/c.log", "q1 all 1")
+    plain.read_logs.clear()
+    summary = run(tmp_path)
+    assert plain.read_logs == ["c.log"]
+    assert (summary.added, summary.unchanged) == (["c"], ["a", "b"])
+    assert (tmp_path / "board" / model_file("a")).read_bytes() == before
+    assert read_ingested(tmp_path / "board").model_ids.tolist() == ["a", "b", "c"]
+
+
+def test_a_log_that_changed_replaces_what_it_said_before(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q1 all 1", "q2 all 1")
+    write(tmp_path / "logs/b.log", "q1 all 1", "q2 all 1")
+    run(tmp_path)
+    write(tmp_path / "logs/a.log", "q1 all 0", "q2 all 1")
+    os.utime(tmp_path / "logs/a.log", ns=(1, 1))
+    assert run(tmp_path).updated == ["a"]
+    assert scores(read_ingested(tmp_path / "board"))["a"] == {"q1": 0, "q2": 1}
+
+
+def test_logs_of_one_model_are_laid_beside_each_other(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a@1.log", "q1 all 1", "q2 all none")
+    write(tmp_path / "logs/a@2.log", "q1 all 1", "q2 all 0.5")
+    write(tmp_path / "logs/b.log", "q1 all 1", "q2 all 1")
+    run(tmp_path)
+    assert scores(read_ingested(tmp_path / "board"))["a"] == {"q1": 1, "q2": 0.5}
+
+
+def test_two_logs_that_disagree_are_named_and_the_others_go_on(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a@1.log", "q1 all 1", "q2 all 1")
+    write(tmp_path / "logs/a@2.log", "q1 all 0", "q2 all 1")
+    write(tmp_path / "logs/b.log", "q1 all 1", "q2 all 0")
+    summary = run(tmp_path)
+    assert summary.added == ["b"]
+    message = str(summary.failed["a"])
+    assert "a@1.log" in message
+    assert "a@2.log" in message
+    assert "on_conflict=last" in message
+    assert not (tmp_path / "board" / model_file("a")).exists()
+    run(tmp_path, on_conflict="last")
+    assert scores(read_ingested(tmp_path / "board"))["a"] == {"q1": 0, "q2": 1}
+
+
+def test_conflicts_are_found_with_what_was_read_before(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a@1.log", "q1 all 1")
+    write(tmp_path / "logs/b.log", "q1 all 1")
+    run(tmp_path)
+    before = (tmp_path / "board" / model_file("a")).read_bytes()
+    write(tmp_path / "logs/a@2.log", "q1 all 0")
+    summary = run(tmp_path)
+    assert "a@1.log" in str(summary.failed["a"])
+    assert (tmp_path / "board" / model_file("a")).read_bytes() == before
+    assert run(tmp_path, on_conflict="last").updated == ["a"]
+    assert scores(read_ingested(tmp_path / "board"))["a"] == {"q1": 0}
+
+
+def test_a_broken_log_leaves_its_model_as_it_was(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q1 all 1", "broken")
+    with pytest.raises(DataError, match="broken"):
+        run(tmp_path)  # nothing else could be taken in
+    write(tmp_path / "logs/b.log", "q1 all 1")
+    assert list(run(tmp_path).failed) == ["a"]
+    assert [about.model for _, about in each_about(open_folder(tmp_path / "board"))] == ["b"]
+
+
+def test_a_score_outside_is_an_error_that_names_the_log(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q1 all 40")
+    with pytest.raises(DataError) as caught:
+        run(tmp_path)
+    assert "a.log" in str(caught.value)
+    assert "40" in str(caught.value)
+
+
+def test_versions_of_an_item_are_told_apart(tmp_path: Path, plain: PlainReader) -> None:
+    for model in "abc":
+        write(tmp_path / f"logs/{model}.log", "q1 all 1 old", "q2 all 1 x", "q3 all 1 x")
+    write(tmp_path / "logs/d.log", "q1 all 0 new", "q2 all 0 x", "q3 all 0 x")
+    run(tmp_path)
+    benchmark = read_ingested(tmp_path / "board", max_missing=0.5)
+    assert scores(benchmark)["d"] == {"q1": None, "q2": 0, "q3": 0}
+    assert "1 items were seen in different versions: 'q1'" in benchmark.notes[0]
+
+
+def test_items_that_few_answered_are_left_out(tmp_path: Path, plain: PlainReader) -> None:
+    for model in "abc":
+        write(tmp_path / f"logs/{model}.log", "q1 all 1", "q2 all 0")
+    write(tmp_path / "logs/d.log", "q1 all 1", "q2 all 0", "q9 all 1")
+    run(tmp_path)
+    assert read_ingested(tmp_path / "board").item_ids.tolist() == ["q1", "q2"]
+    assert "'q9'" in read_ingested(tmp_path / "board").notes[0]
+    kept = read_ingested(tmp_path / "board", min_answered=0, max_missing=0.5)
+    assert kept.item_ids.tolist() == ["q1", "q2", "q9"]
+
+
+def test_the_order_of_reading_does_not_matter(tmp_path: Path, plain: PlainReader) -> None:
+    rng = np.random.default_rng(0)
+    lines = {m: [f"q{i} {'xy'[i % 2]} {rng.integers(2)} v{rng.integers(2)}" for i in rng.permutation(9)] for m in "abcdef"}
+    digests = set()
+    for order in ("abcdef", "fcadbe"):
+        folder = tmp_path / order
+        for model in order:
+            write(folder / f"logs/{model}.log", *lines[model])
+            run(folder)
+        digests.add(read_ingested(folder / "board", max_missing=1).digest)
+    assert len(digests) == 1
+
+
+def test_a_table_beside_the_models_adds_what_is_known_of_them(tmp_path: Path, plain: PlainReader) -> None:
+    for model in "ab":
+        write(tmp_path / f"logs/{model}.log", "q1 all 1")
+    run(tmp_path)
+    (tmp_path / "board/models.csv").write_text("model_id,params,family\na,7e9,llama\nz,1,unknown\n")
+    metadata = read_ingested(tmp_path / "board").metadata
+    assert metadata["family"].tolist() == ["llama", "b"]
+    assert metadata["params"].tolist()[0] == 7e9
+
+
+def test_names_that_are_no_file_names(tmp_path: Path, plain: PlainReader) -> None:
+    hostile = ["../../etc/passwd", "/root", "a/b", "a_b", "x" * 500, "", "a\0b"]
+    files = {model_file(name) for name in hostile}
+    assert len(files) == len(hostile)
+    for name in files:
+        assert name.count("/") == 1
+        assert name.split("/")[1] not in (".", "..")
+        assert len(name) < 200
+
+
+def test_a_folder_is_read_in_one_way(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q1 all 1")
+    run(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        run(tmp_path, options=Options(metric="f1"))
+    assert "metric=None before, metric=f1 now" in str(caught.value)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path, plain: PlainReader) -> None:
+    for model in "ab":
+        write(tmp_path / f"logs/{model}.log", "q1 all 1")
+    run(tmp_path)
+    path = tmp_path / "board" / model_file("a")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError) as caught:
+        read_ingested(tmp_path / "board")
+    assert str(path) in str(caught.value)
+
+
+def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no responses"):
+        read_ingested(tmp_path)
+
+
+def test_one_process_at_a_time(tmp_path: Path, plain: PlainReader) -> None:
+    from microbench_ray.store import Store
+
+    write(tmp_path / "logs/a.log", "q1 all 1")
+    with Store(tmp_path / "board", folders=("models",)).held(0, lambda text: None), pytest.raises(StoreError):
+        run(tmp_path)
+
+
+def test_the_rows_of_a_file(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q2 law 1 c2", "q1 law 0 c1")
+    run(tmp_path)
+    rows = read_responses(open_folder(tmp_path / "board"), model_file("a")).to_pylist()
+    assert [(row["item_id"], row["score"], row["content"], row["position"]) for row in rows] == [
+        ("q1", 0.0, "c1", "2"),
+        ("q2", 1.0, "c2", "1"),
+    ]
+    assert rows[0]["log"] == (tmp_path / "logs/a.log").resolve().as_posix()
+
+
+@pytest.mark.usefixtures("plain")
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "logs/a.log", "q1 law 1", "q2 law none")
+    write(tmp_path / "logs/b.log", "broken")
+    arguments = ["ingest", "source=plain", f"path={tmp_path / 'logs'}", f"out={tmp_path / 'board'}"]
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert "1 models added, 0 updated, 0 unchanged, 1 failed" in told.out
+    assert "1 logs read: 2 items in 1 subtasks, 1 responses, 1 missing" in told.out
+    assert "The log is broken." in told.err
+    assert json.loads((tmp_path / "board/ingest.json").read_text())["source"] == "plain"
+    assert main([*arguments[:1], "source=nothing", *arguments[2:]]) == 1
+    assert "valid:" in capsys.readouterr().err
