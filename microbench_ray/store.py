@@ -170,9 +170,9 @@ class Store:
         with ThreadPoolExecutor(READERS) as readers:  # waiting for answers, not for a processor
             return list(readers.map(read, names))
 
-    def write_table(self, name: str, table: pa.Table) -> None:
-        """Write `NAME.parquet`."""
-        self.write(f"{name}.parquet", _parquet(conform(table, name)))
+    def write_table(self, name: str, table: pa.Table, schema: str | None = None) -> None:
+        """Write `NAME.parquet`, of the schema of that name or of another."""
+        self.write(f"{name}.parquet", _parquet(conform(table, schema or name)))
 
     def read_table(self, name: str) -> pa.Table:
         """Read `NAME.parquet`."""
