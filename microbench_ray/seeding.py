@@ -70,3 +70,13 @@ def model_bootstrap_stream(root_seed: int, benchmark: str, method: str, size: in
 def interval_stream(root_seed: int, *group: Key) -> np.random.Generator:
     """For the bootstrap over runs of a group of cells, keyed by the cell without its run."""
     return stream(root_seed, "ci", *group)
+
+
+def drift_stream(root_seed: int, benchmark: str, night: str) -> np.random.Generator:
+    """For what a night without drift would look like."""
+    return stream(root_seed, "drift", benchmark, night)
+
+
+def rank_stream(root_seed: int, benchmark: str, label: str) -> np.random.Generator:
+    """For the true ranks that a list's estimates leave open."""
+    return stream(root_seed, "ranks", benchmark, label)

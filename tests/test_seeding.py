@@ -18,6 +18,8 @@ PURPOSES = {
         seed, benchmark, method, n_source, run, size
     ),
     "models": lambda seed, benchmark, method, n_source, run, size: seeding.model_bootstrap_stream(seed, benchmark, method, size),
+    "drift": lambda seed, benchmark, method, n_source, run, size: seeding.drift_stream(seed, benchmark, method),
+    "ranks": lambda seed, benchmark, method, n_source, run, size: seeding.rank_stream(seed, benchmark, method),
 }
 KEY = {"seed": 0, "benchmark": "gpqa", "method": "random", "n_source": 300, "run": 3, "size": 25}
 OTHER = {"seed": 1, "benchmark": "bbh", "method": "rando", "n_source": 30, "run": 4, "size": 2}
@@ -28,6 +30,8 @@ USED = {
     "fit": {"seed", "benchmark", "method", "n_source", "run"},
     "select": {"seed", "benchmark", "method", "n_source", "run", "size"},
     "models": {"seed", "benchmark", "method", "size"},
+    "drift": {"seed", "benchmark", "method"},
+    "ranks": {"seed", "benchmark", "method"},
 }
 
 
