@@ -136,13 +136,18 @@ class AuditConf(RulesConf):
         """
         if not methods:
             raise ConfigError(
-                "There is nothing to audit.", where="lists, methods", got="neither", mend="lists={tiny: tiny.txt}, or methods=[random]"
+                "There is nothing to audit.",
+                where="lists, methods",
+                got="neither",
+                mend="lists={tiny: tiny.txt}, or methods=[random]",
             )
         if self.seed < 0:
             raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
         for key, least, most in (("wanted", 0.0, 1.0), ("max_missing_share", -1e-9, 1.0)):
             if not least < getattr(self, key) <= most:
-                raise ConfigError(f"{key} is a fraction.", where=key, got=f"{getattr(self, key):g}", mend=f"{key}=0.02 for 2 points")
+                raise ConfigError(
+                    f"{key} is a fraction.", where=key, got=f"{getattr(self, key):g}", mend=f"{key}=0.02 for 2 points"
+                )
         if self.top_k < 1:
             raise ConfigError("top_k must be at least 1.", where="top_k", got=str(self.top_k), mend="top_k=10")
         labels = [method.label for method in methods]
@@ -198,7 +203,9 @@ class AcceptConf(AuditConf):
         """Checked."""
         for each in self.what:
             if each not in WHATS:
-                raise ConfigError("What is accepted is the baseline, the pool or both.", where="what", got=each, mend="what=[baseline,pool]")
+                raise ConfigError(
+                    "What is accepted is the baseline, the pool or both.", where="what", got=each, mend="what=[baseline,pool]"
+                )
         if not self.what:
             raise ConfigError("Nothing is to be accepted.", where="what", got="[]", mend="what=[baseline,pool]")
         return [each for each in WHATS if each in self.what]

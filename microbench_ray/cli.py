@@ -14,7 +14,7 @@ from rich.console import Console
 from microbench_ray.errors import ConfigError, MicrobenchError, StoreError
 
 MOST_TABLES = 12
-DONE, BAD_INPUT, SOME_FAILED, INTERRUPTED = 0, 1, 2, 130
+DONE, BAD_INPUT, SOME_FAILED, VIOLATED, INTERRUPTED = 0, 1, 2, 3, 130
 
 USAGE = """\
 microbench JOB [key=value …]
@@ -22,6 +22,8 @@ microbench JOB [key=value …]
   microbench sweep             agreement and MDAD of micro-benchmarking methods, from score tables
   microbench reduce out=DIR    new tables from a finished sweep: other thresholds, tie policy or intervals
   microbench ingest            from the logs of evaluation tools to a benchmark: source=FORMAT path=LOGS out=DIR
+  microbench audit             a leaderboard's night: what is new, what drifts, which ranks cannot be believed, a verdict
+  microbench accept            tonight becomes what the audit compares with
   microbench submit out=URL    the sweep on a Ray cluster: submit.address=http://HOST:8265; follows it, returns its exit code
 
   --cfg              print the configuration and do nothing
@@ -32,8 +34,10 @@ microbench JOB [key=value …]
       grid.sizes=[10,25,50] grid.n_source=[300] grid.n_target=50 grid.runs=50 seed=0 engine=local out=DIR
   microbench sweep plan_only=true
   microbench reduce out=DIR thresholds=[.7,.8,.9] tie_policy=half ci=pairs
+  microbench ingest source=lm_eval path=LOGS out=BOARD
+  microbench audit benchmark.path=BOARD lists={tiny: tiny.txt} out=DIR
 
-Exit codes: 0 all cells done, 1 bad input or configuration, 2 some shards failed (see failures.parquet)."""
+Exit codes: 0 done, 1 bad input or configuration, 2 finished, but some shards or logs failed, 3 an audit's policy is violated."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,7 +83,7 @@ def _main(arguments: list[str]) -> int:
     if show:
         sys.stdout.write(composer.text())
         return DONE
-    return {"sweep": _sweep, "reduce": _reduce, "submit": _submit, "ingest": _ingest}[job](composer)
+    return RUN[job](composer)
 
 
 def _sweep(composer: Any) -> int:
@@ -135,6 +139,34 @@ def _ingest(composer: Any) -> int:
     return SOME_FAILED if summary.failed else DONE
 
 
+def _audit(composer: Any) -> int:
+    from microbench_ray.nightly import run_audit
+    from microbench_ray.report import verdict_lines
+
+    console, audit = terminal(), composer.audit()
+    outcome = run_audit(audit, console.print)
+    for line in verdict_lines(outcome.verdict):
+        console.print(line)
+    if outcome.again:
+        console.print(f"Night {audit.night} is in the history already: nothing was done again.")
+    console.print(
+        f"Verdict: {outcome.place}/verdict.json, report.html, mdad.parquet, leaderboard.parquet; history: {audit.out}/history"
+    )
+    if outcome.untold:
+        sys.stderr.write(f"{outcome.untold}\n")
+    if outcome.verdict["status"] == "violated":
+        return VIOLATED
+    return SOME_FAILED if outcome.failed or outcome.untold else DONE
+
+
+def _accept(composer: Any) -> int:
+    from microbench_ray.nightly import run_accept
+
+    what, audit = composer.acceptance()
+    run_accept(audit, what, terminal().print)
+    return DONE
+
+
 def _submit(composer: Any) -> int:
     from microbench_ray.submission import submit
 
@@ -143,6 +175,9 @@ def _submit(composer: Any) -> int:
         sys.stdout.flush()
 
     return submit(composer.submission(), lambda text: write(text + "\n"), write)
+
+
+RUN = {"sweep": _sweep, "reduce": _reduce, "submit": _submit, "ingest": _ingest, "audit": _audit, "accept": _accept}
 
 
 def terminal() -> Console:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from microbench_ray.audit.baseline import What
+from microbench_ray.audit_settings import AcceptConf, AuditConf
 from microbench_ray.benchmark_settings import BENCHMARKS
+from microbench_ray.config_errors import explained, needed
 from microbench_ray.driver import Sweep
 from microbench_ray.errors import ConfigError
 from microbench_ray.ingest.run import Ingest
 from microbench_ray.ingest_settings import IngestConf
 from microbench_ray.methods import Method, build_method
 from microbench_ray.methods.registry import unknown
+from microbench_ray.nightly import Audit
 from microbench_ray.settings import ReduceConf, SweepConf
 from microbench_ray.submission import Submission
 from microbench_ray.submit_settings import SubmittedConf, check_place
@@ -30,7 +32,14 @@ PACKAGED = Path(__file__).parent / "conf"
 CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 """Inside the package where it is installed from a wheel, beside it in a checkout."""
 
-JOBS: dict[str, Any] = {"sweep": SweepConf, "reduce": ReduceConf, "submit": SubmittedConf, "ingest": IngestConf}
+JOBS: dict[str, Any] = {
+    "sweep": SweepConf,
+    "reduce": ReduceConf,
+    "submit": SubmittedConf,
+    "ingest": IngestConf,
+    "audit": AuditConf,
+    "accept": AcceptConf,
+}
 
 
 TEXTS = (
@@ -47,8 +56,8 @@ TEXTS = (
     "submit.working_dir",
 )
 """Keys of expressions and paths, which may hold any sign."""
-OPEN = "engine.resources"
-"""A mapping whose keys are labels of methods; `resources.parse_requests` checks them."""
+OPEN = ("engine.resources", "lists", "limits")
+"""Mappings whose keys are labels of methods, which are checked with their values."""
 
 
 class Composer:
@@ -84,7 +93,7 @@ class Composer:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 return compose(self.job, overrides=[*search, *overrides])
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            raise _explained(error, JOBS[self.job]) from None
+            raise explained(error, JOBS[self.job]) from None
         except (ValueError, TypeError) as error:  # such as grid=null
             raise ConfigError("A choice from conf/ is a name.", got=str(error), mend="key=NAME, such as grid=default") from None
 
@@ -101,6 +110,22 @@ class Composer:
         """What `microbench ingest` is to read."""
         conf: IngestConf = checked(IngestConf, self.compose(self.overrides))
         return conf.ingest()
+
+    def audit(self) -> Audit:
+        """The audit that is asked for."""
+        return self._audit(AuditConf)[1]
+
+    def acceptance(self) -> tuple[list[What], Audit]:
+        """What `microbench accept` moves, and the audit whose it is."""
+        conf, audit = self._audit(AcceptConf)
+        return conf.chosen(), audit
+
+    def _audit(self, schema: type[Any]) -> tuple[Any, Audit]:
+        composed = self.compose(self.overrides)
+        conf = checked(schema, composed)
+        lists = [{"method": "fixed", "label": label, "selector": {"path": path}} for label, path in conf.lists.items()]
+        methods = [self.method(entry) for entry in (*lists, *conf.methods)]
+        return conf, conf.audit(benchmark_conf(composed.benchmark), methods, plain(composed))
 
     def sweep(self) -> tuple[SweepConf, Sweep]:
         """The configuration of `microbench sweep`, and the sweep that it asks for."""
@@ -196,7 +221,7 @@ def quoted(override: str) -> str:
     A key of one's own, where there may be such, is added without a sign of Hydra's.
     """
     key, _, value = override.partition("=")
-    if key == OPEN or key.startswith(f"{OPEN}."):
+    if any(key == each or key.startswith(f"{each}.") for each in OPEN):
         return f"++{override}"
     if key not in TEXTS or value in ("", "null") or value[0] in "'\"":
         return override
@@ -219,7 +244,7 @@ def benchmark_conf(composed: Any) -> Any:
     try:
         alone = DictConfig(OmegaConf.to_container(composed, resolve=True))  # data_dir is not inside it
     except OmegaConfBaseException as error:
-        raise _explained(error, BENCHMARKS[reader], "benchmark.") from None
+        raise explained(error, BENCHMARKS[reader], "benchmark.") from None
     return checked(BENCHMARKS[reader], alone, prefix="benchmark.")
 
 
@@ -229,81 +254,8 @@ def checked(schema: Any, composed: DictConfig, prefix: str = "") -> Any:
         merged = OmegaConf.merge(OmegaConf.structured(schema), composed)
         conf = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        raise _explained(error, schema, prefix) from None
+        raise explained(error, schema, prefix) from None
     for key, value in vars(conf).items():
         if value == "":  # an unset variable of the shell, for one
-            raise _needed(prefix + key)
+            raise needed(prefix + key)
     return conf
-
-
-def _explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
-    """One message for an error of Hydra or OmegaConf."""
-    text = str(error).strip()
-    if isinstance(error, OverrideParseException):
-        return ConfigError(
-            "An argument is not of the form key=value.",
-            got=repr(error.override),
-            mend="quote a value that has spaces or any of ()[]{}:,=: 'key=\"value\"'",
-        )
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
-        group, name = str(error.missing_cfg_file).rsplit("/", 1)
-        return unknown(group, group, name, error.options)
-    if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not override '([^']+)'", text)):
-        inside = getattr(error.__cause__, "full_key", None)  # of a mapping: grid={rnus: 3}
-        return unknown_key(inside or found[1].split("@")[0], schema)
-    if isinstance(error, YAMLError):
-        return ConfigError("A configuration file cannot be read.", got=" ".join(text.split()), mend="mend the YAML there")
-    if found := re.match(r"Ambiguous value for argument '([^']+)'", text):
-        key, _, value = found[1].partition("=")
-        return ConfigError("A list needs brackets.", where=key, got=value, mend=f"'{key}=[{value}]'")
-    if found := re.match(r"Multiple values for (\w+)", text):
-        return ConfigError("A choice is made, not added.", where=found[1], got=f"+{found[1]}=…", mend=f"{found[1]}=…, without +")
-    key = prefix + str(getattr(error, "full_key", None) or "")
-    if isinstance(error, ConfigKeyError):
-        return unknown_key(key, schema, prefix)
-    if isinstance(error, MissingMandatoryValue):
-        return _needed(key)
-    kind = _kind(schema, key.removeprefix(prefix))
-    return ConfigError(
-        "The configuration is not valid.",
-        where=key or None,
-        got="no list" if "is not a ListConfig" in text else (text.splitlines() or [type(error).__name__])[0],
-        mend=None if kind is None else f"give {kind}",
-    )
-
-
-def _needed(key: str) -> ConfigError:
-    return ConfigError("A value is needed.", where=key, got="nothing", mend=f"{key}=…")
-
-
-KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Any: "a value", NoneType: "null"}
-
-
-def _kind(schema: Any, key: str) -> str | None:
-    """In words, what the dataclass wants at a key; None where it has no such key."""
-    hint = schema
-    for part in re.findall(r"[^.\[\]]+", key):
-        if part.isdigit():
-            hint = next(iter(get_args(hint)), None)
-        else:
-            hint = get_type_hints(hint).get(part) if is_dataclass(hint) else None
-    if hint in KINDS:
-        return KINDS[hint]
-    if getattr(hint, "__origin__", None) is dict:
-        return "a mapping in braces, as {key: value}"
-    parts = [KINDS.get(each, "a list in brackets, as [a,b]") for each in get_args(hint)]
-    if getattr(hint, "__origin__", None) is list:
-        return f"a list in brackets, each {parts[0]}"
-    return " or ".join(parts) or None
-
-
-def unknown_key(key: str, schema: Any, prefix: str = "") -> ConfigError:
-    """The error for a key that does not exist: names the nearest one, and all at its place."""
-    known: Mapping[str, Any] = OmegaConf.structured(schema)
-    *path, last = key.removeprefix(prefix).split(".")
-    for part in path:
-        if part == "benchmark":
-            names = {name for kind in BENCHMARKS.values() for name in kind.__dataclass_fields__}
-            return unknown("key", key, last, names)
-        known = known[part] if part in known and OmegaConf.is_dict(known[part]) else {}
-    return unknown("key", key, last, [str(name) for name in known])

@@ -57,7 +57,9 @@ class Webhook:
         name = self.url.removeprefix(FROM_ENVIRONMENT)
         url = os.environ.get(name, "")
         if urlsplit(url).scheme not in ("http", "https"):
-            raise ConfigError("The environment variable of the webhook holds no http or https URL.", where=name, mend=f"export {name}=https://…")
+            raise ConfigError(
+                "The environment variable of the webhook holds no http or https URL.", where=name, mend=f"export {name}=https://…"
+            )
         return url
 
 
@@ -95,7 +97,9 @@ def tell(hook: Webhook, verdict: Mapping[str, Any], page: str, *, sleep: Callabl
                 break
         if attempt < ATTEMPTS - 1:
             sleep(2.0**attempt)
-    raise EngineError("The webhook was not told.", where=f"{urlsplit(url).hostname}", got=said, mend="see webhook.url; the verdict is there")
+    raise EngineError(
+        "The webhook was not told.", where=f"{urlsplit(url).hostname}", got=said, mend="see webhook.url; the verdict is there"
+    )
 
 
 def slack_text(verdict: Mapping[str, Any], page: str) -> str:

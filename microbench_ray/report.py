@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +65,24 @@ def items_text(split: str, panel: Any) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
+    """A verdict for the terminal: the headline, each audited list and method, and the findings, the gravest first."""
+    yield f"{verdict['status'].upper()}: {verdict['headline']}"
+    for each in verdict["subjects"]:
+        yield (
+            f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])} ({_points(each['ci_lo'])}–{_points(each['ci_hi'], '∞')})"
+            + (
+                ""
+                if each["items_needed"] is None
+                else f"; {each['items_needed']:,} items would tell {_points(each['wanted'])} apart"
+            )
+        )
+    order = {"fail": 0, "warn": 1, "note": 2}
+    for finding in sorted(verdict["findings"], key=lambda finding: order[finding["severity"]]):
+        yield f"  {finding['severity']}: {finding['text']}"
+
+
+def _points(value: float | None, never: str = "never reached") -> str:
+    return never if value is None else f"{100 * value:.1f} points"

@@ -174,16 +174,24 @@ class Store:
         """Write `NAME.parquet`, of the schema of that name or of another."""
         self.write(f"{name}.parquet", _parquet(conform(table, schema or name)))
 
-    def read_table(self, name: str) -> pa.Table:
-        """Read `NAME.parquet`."""
+    def read_table(self, name: str, schema: str | None = None) -> pa.Table:
+        """Read `NAME.parquet`, of the schema of that name or of another."""
         file = f"{name}.parquet"
         (content,) = self._read_all([file])
         try:
-            return conform(pq.ParquetFile(pa.BufferReader(content or b"")).read(), name, where=self.at(file))
+            return conform(pq.ParquetFile(pa.BufferReader(content or b"")).read(), schema or name, where=self.at(file))
         except (pa.ArrowException, OSError) as error:
             got = "no such file" if content is None else str(error).splitlines()[0]
             mend = "run the same microbench sweep again: it makes this table anew"
             raise StoreError(READ, where=self.at(file), got=got, mend=mend) from None
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        above, _, file = name.rpartition("/")
+        try:
+            return file in self.folder.files(above)
+        except OSError as error:
+            raise trouble(self.folder, name, error, "The output folder cannot be read.", ANOTHER) from None
 
     def manifest(self) -> dict[str, Any] | None:
         """What `write_manifest` wrote; None where there is none.

@@ -1,4 +1,4 @@
-"""What tonight is compared with: a benchmark that was frozen when it was accepted, and the pool of models that methods are swept on."""
+"""What tonight is compared with: a benchmark, frozen when it was accepted, and the pool of models that methods are swept on."""
 
 from __future__ import annotations
 

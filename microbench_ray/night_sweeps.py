@@ -1,0 +1,125 @@
+"""What an audit sweeps: lists on all of tonight's models, methods on the pool that was accepted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from microbench_ray.data import Benchmark
+from microbench_ray.driver import Sweep, run_sweep
+from microbench_ray.engine.base import Engine
+from microbench_ray.engine.serial import SerialEngine
+from microbench_ray.errors import GridError
+from microbench_ray.grid import Grid, Targets
+from microbench_ray.methods import Method
+from microbench_ray.reduce import Rules
+
+Say = Callable[[str], None]
+TABLES = ("mdad", "agreement", "summary", "failures")
+SERIAL_SECONDS = 20.0
+"""Shorter sweeps are done in this process: starting Ray takes longer than it saves. Tables are the same on every engine."""
+SWEEPS = "sweeps"
+LISTS = "lists"
+USUAL = "methods"
+
+
+@dataclass(frozen=True)
+class Swept:
+    """Tables of the lists and methods together, and of the methods on targets unlike their sources, by group."""
+
+    tables: dict[str, pa.Table]
+    unlike: dict[str, pa.Table] = field(default_factory=dict)
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """How to sweep.
+
+    Attributes
+    ----------
+    folder
+        Where cells are kept, by the digest of the benchmark.
+    grid, rules, seed
+        As for a sweep.
+    engine
+        Makes the engine, if one is needed.
+    say
+        Is told what happens.
+    """
+
+    folder: Path
+    grid: Grid
+    rules: Rules
+    seed: int
+    engine: Callable[[], Engine]
+    say: Say
+
+    def sweep(
+        self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets
+    ) -> tuple[dict[str, pa.Table], int]:
+        """The tables of a sweep, and how many of its cells failed. What is done already is not done again."""
+        sweep = Sweep(
+            benchmarks=(benchmark,),
+            methods=tuple(methods),
+            grid=self.grid,
+            targets=targets,
+            rules=self.rules,
+            engine=SerialEngine(),
+            out=self.folder / benchmark.digest / name,
+            seed=self.seed,
+        )
+        plan = sweep.plan()
+        if plan.seconds > SERIAL_SECONDS:
+            sweep = replace(sweep, engine=self.engine())
+        outcome = run_sweep(sweep, plan, lambda text: None)
+        self.say(f"{name}: {outcome.computed:,} cells computed, {outcome.reused:,} reused")
+        return dict(outcome.tables), outcome.failed
+
+    def forget(self, kept: Sequence[str]) -> None:
+        """Remove the cells of benchmarks that are audited no more: tables are kept with their nights."""
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                if path.is_dir() and path.name not in kept:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep_all(
+    sweeper: Sweeper,
+    tonight: Benchmark,
+    lists: Sequence[Method],
+    pool: Benchmark,
+    methods: Sequence[Method],
+    unlike: Sequence[tuple[str, tuple[str, ...]]],
+) -> Swept:
+    """Sweep lists on tonight's models and methods on the pool, the latter also on each group of targets (label, model ids) of it.
+
+    Raises
+    ------
+    GridError
+        The grid does not fit the pool.
+    """
+    parts: list[dict[str, pa.Table]] = []
+    apart: dict[str, pa.Table] = {}
+    failed = 0
+    if lists:
+        tables, lost = sweeper.sweep(tonight, lists, LISTS, Targets())
+        parts.append(tables)
+        failed += lost
+    if methods:
+        tables, lost = sweeper.sweep(pool, methods, USUAL, Targets())
+        parts.append(tables)
+        failed += lost
+        for label, names in unlike:
+            try:
+                tables, lost = sweeper.sweep(pool, methods, f"{USUAL}-{len(apart) + 1}", Targets(label, names=names))
+            except GridError as error:
+                sweeper.say(f"{label}: {error.what} {error.got or ''}".rstrip())
+                continue
+            apart[label] = tables["mdad"]
+            failed += lost
+    return Swept({name: pa.concat_tables([part[name] for part in parts]) for name in TABLES} if parts else {}, apart, failed)
