@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from microbench_ray.audit.drift import drift
-from microbench_ray.audit.policy import Policy
+from microbench_ray.audit.policy import METRICS, Policy
 from microbench_ray.audit.profile import Profile, profile
 from microbench_ray.data import Benchmark
 from microbench_ray.methods.fixed import Fixed
@@ -96,8 +96,97 @@ def clean(known: dict[str, np.ndarray], histories: int, nights: int, first: int 
     return found, about
 
 
+@dataclass(frozen=True)
+class Found:
+    """A planted event: its size over the half-width of the interval on every night, and the night that found it."""
+
+    event: str
+    strength: float
+    ratios: list[float]
+    due: int | None
+    found: int | None
+
+
+def plant(event: str, strength: float, known: dict[str, np.ndarray], seed: int, nights: int) -> Found:
+    """Plant an event and audit.
+
+    corrupted: on night 12 a share `strength` of the new models' right answers to the largest subtask becomes wrong.
+    rescored: from night 12 on that happens to every model that there is.
+    drift: of the answers to the listed items (`long`) that would be wrong, a share growing by `strength` per night is right.
+    """
+    world = draw(known, seed, nights)
+    rng = np.random.default_rng([seed, 1])
+    of_night, right = world.of_night.copy(), world.right.copy()
+    subtask, night = max(set(world.subtasks), key=lambda name: (world.subtasks.count(name), name)), 12
+    if not (of_night == night).any():
+        of_night[np.flatnonzero(of_night > night)[0]] = night
+    world = World(right, world.items, world.subtasks, world.lists, of_night, seed)
+    draws = rng.random(right.shape)
+    columns = world.columns(subtask)
+    if event == "drift":
+        leaked = np.isin(world.items, world.lists["long"].items)
+        right = right | (leaked & (draws < strength * np.maximum(of_night + 1, 0)[:, None]))
+        watched, of_list, key = ("bias_new", "bias_added"), True, ("long", "")
+    else:
+        models = of_night == night if event == "corrupted" else np.ones(len(right), bool)
+        right = right & ~(models[:, None] & columns & (draws < strength))
+        watched, of_list, key = ("residual_new",) if event == "corrupted" else ("accuracy_change",), False, ("", subtask)
+    clean_, bad = world.profile(), world.profile(right)
+    ratios, due, found = [0.0] * nights, None, None
+    baseline = clean_.take(np.flatnonzero(of_night < 0))
+    earlier: list[pa.Table] = []
+    for now in range(nights):
+        there = np.flatnonzero(of_night <= now)
+        after = event != "rescored" or now >= night
+        tonight = (bad if after else clean_).take(there)
+        new = tonight.model_ids[of_night[there] == now]
+        table = drift(
+            baseline,
+            tonight,
+            new,
+            night=f"{now:02d}",
+            policy=POLICY,
+            earlier=pa.concat_tables(earlier) if earlier else None,
+            seed=seed,
+        )
+        earlier.append(table)
+        for row in table.to_pylist():
+            if row["metric"] in watched and (row["subject"], row["subtask"]) == key:
+                models_ = {"new": of_night == now, "added": (of_night >= 0) & (of_night <= now), "same": of_night < 0}
+                who = models_[METRICS[row["metric"]].family]
+                size = abs(_shift(clean_, bad, who, of_list, 1 + clean_.subtasks.index(subtask))) if after else 0.0
+                ratios[now] = max(ratios[now], size / ((row["bound_hi"] - row["bound_lo"]) / 2))
+                if row["severity"] == "fail" and found is None and size > 0:
+                    found = now
+        if due is None and ratios[now] >= 2:
+            due = now
+    return Found(event, strength, ratios, due, found)
+
+
+def _shift(clean_: Profile, bad: Profile, who: np.ndarray, of_list: bool, column: int) -> float:
+    """How far the event moves the mean over some models."""
+    if of_list:
+        before, after = (each.estimates["long"][who, 0] - each.accuracy[who, 0] for each in (clean_, bad))
+    else:
+        before, after = (each.accuracy[who, column] for each in (clean_, bad))
+    return float((after - before).mean())
+
+
+PLANTED = {
+    "corrupted": (0.2, 0.4, 0.6, 0.8, 1.0),
+    "rescored": (0.01, 0.02, 0.05, 0.2),
+    "drift": (0.003, 0.006, 0.012, 0.025),
+}
+
+
 def main() -> None:
     known = factors(Path(sys.argv[1]))
+    print("planted, of 4 histories each: size / half-width of the interval, first night of twice that, night found")
+    for event, strengths in PLANTED.items():
+        for strength in strengths:
+            for seed in range(4):
+                one = plant(event, strength, known, 10_000 + seed, 30)
+                print(f"{event:<10}{strength:<7}{max(one.ratios):7.2f}  due {one.due}  found {one.found}", flush=True)
     histories, nights = (int(value) for value in (*sys.argv[2:], *("200", "30")[len(sys.argv) - 2 :]))
     started = time.process_time()
     found, about = clean(known, histories, nights)

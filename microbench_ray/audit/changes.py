@@ -1,0 +1,227 @@
+"""What changed between two nights: models and items that are new, gone, or not what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from microbench_ray.data import Benchmark
+from microbench_ray.data.digest import content_digest
+from microbench_ray.errors import DataError
+
+CHANGES = pa.schema(
+    [
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("subtask", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("reference", pa.float64()),
+        pa.field("n_changed", pa.int64()),
+    ]
+)
+"""Of `changes`: value and reference are a model's accuracy now and before (fractions), null for items."""
+
+MODELS = pa.schema(
+    [
+        pa.field("model_id", pa.string(), nullable=False),
+        pa.field("digest", pa.string(), nullable=False),
+        pa.field("accuracy", pa.float64()),
+        pa.field("n_answered", pa.int64(), nullable=False),
+    ]
+)
+ITEMS = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("subtask", pa.string(), nullable=False),
+        pa.field("content", pa.string()),
+        pa.field("position", pa.string()),
+    ]
+)
+
+
+class Content(NamedTuple):
+    """What a log tells of an item: `content` and `position` of the schema `responses`."""
+
+    digest: str | None = None
+    position: str | None = None
+
+
+class Snapshot(NamedTuple):
+    """A leaderboard, small enough to be kept every night."""
+
+    models: pa.Table
+    """`MODELS`: the digest is of the responses that are there, by item id."""
+    items: pa.Table
+    """`ITEMS`."""
+
+
+def snapshot(benchmark: Benchmark, contents: Mapping[str, Content] | None = None) -> Snapshot:
+    """What is to be kept of a night so that the next one can be compared with it.
+
+    Parameters
+    ----------
+    benchmark
+        The leaderboard.
+    contents
+        By item id, what the logs tell of it; items that are not there tell nothing.
+    """
+    keys = item_keys(benchmark)
+    scores, missing = benchmark.scores, benchmark.missing
+    digests, answered, sums = [], [], []
+    for row in scores:
+        there = row != missing if benchmark.has_missing else np.ones(row.size, bool)
+        values = np.where(there, row, 0)
+        digests.append(_response_digest(keys, values, there, benchmark.units))
+        answered.append(int(np.count_nonzero(there)))
+        sums.append(int(values.sum(dtype=np.int64)))
+    accuracy = [total / (benchmark.units * n) if n else None for total, n in zip(sums, answered, strict=True)]
+    known = contents or {}
+    told = [known.get(item, Content()) for item in benchmark.item_ids]
+    models = [pa.array(benchmark.model_ids, pa.string()), digests, accuracy, answered]
+    items = [
+        pa.array(benchmark.item_ids, pa.string()),
+        [benchmark.subtask_names[code] for code in benchmark.subtask_codes],
+        [one.digest for one in told],
+        [one.position for one in told],
+    ]
+    return Snapshot(_table(models, MODELS), _table(items, ITEMS))
+
+
+def item_keys(benchmark: Benchmark) -> NDArray[np.uint64]:
+    """(n_items, 2) 128 bits of a hash of each item id."""
+    words = b"".join(blake2b(str(item).encode(), digest_size=16).digest() for item in benchmark.item_ids)
+    return np.frombuffer(words, np.dtype("<u8")).reshape(-1, 2)
+
+
+def _response_digest(keys: NDArray[np.uint64], values: NDArray[Any], there: NDArray[np.bool_], units: int) -> str:
+    """A digest of a set of (item, score): whatever the order of items, the grid of the scores, and items not answered.
+
+    Sums modulo 2**64 of the items' hashes, per score: a sum does not depend on the order, and an item more that others answered
+    changes nothing. Scores are written as fractions in lowest terms.
+    """
+    totals: dict[str, Any] = {}
+    for value in np.unique(values[there]):
+        chosen = keys[there & (values == value)]
+        divisor = int(np.gcd(int(value), units))
+        totals[f"{int(value) // divisor}/{units // divisor}"] = [
+            len(chosen),
+            *(int(word) for word in chosen.sum(axis=0, dtype=np.uint64)),
+        ]
+    return content_digest(totals, {})
+
+
+def changes(before: Snapshot, after: Snapshot, responses: tuple[Benchmark, Benchmark] | None = None) -> pa.Table:
+    """What happened between two nights.
+
+    Parameters
+    ----------
+    before, after
+        The snapshots.
+    responses
+        Both leaderboards, where they are at hand: then it is counted how many responses of a rescored model changed, on the items
+        that both have, and a model that only answered items that one of them has not is not rescored.
+
+    Returns
+    -------
+    pyarrow.Table
+        Of the schema `CHANGES`, sorted by kind and name. Kinds: `model_new`, `model_vanished`, `model_rescored` (its digest is
+        another: responses changed, or it answered other items), `item_new`, `item_vanished`, `item_changed` (the same id with
+        another content, or in another subtask; or, in place of one new and one vanished, another id or content at the same
+        position of a subtask: the name is that of the new one).
+
+    Raises
+    ------
+    DataError
+        A snapshot is not of the schemas above.
+    """
+    for one in (before, after):
+        _check(one)
+    rows = _of_models(before, after, responses) + _of_items(before, after)
+    rows.sort(key=lambda row: (row["kind"], row["name"]))
+    return pa.Table.from_pylist(rows, schema=CHANGES)
+
+
+def _of_models(before: Snapshot, after: Snapshot, responses: tuple[Benchmark, Benchmark] | None) -> list[dict[str, Any]]:
+    old, new = ({row["model_id"]: row for row in one.models.to_pylist()} for one in (before, after))
+    rows = [_row("model_new", name, value=row["accuracy"]) for name, row in new.items() if name not in old]
+    rows += [_row("model_vanished", name, reference=row["accuracy"]) for name, row in old.items() if name not in new]
+    rescored = [name for name, row in new.items() if name in old and old[name]["digest"] != row["digest"]]
+    counted = _n_changed(rescored, responses) if responses is not None and rescored else {}
+    return rows + [
+        _row("model_rescored", name, value=new[name]["accuracy"], reference=old[name]["accuracy"], n_changed=counted.get(name))
+        for name in rescored
+        if counted.get(name) != 0
+    ]
+
+
+def _n_changed(names: list[str], responses: tuple[Benchmark, Benchmark]) -> dict[str, int]:
+    """How many responses of each model changed on the items that both benchmarks have; coming and going count too."""
+    before, after = responses
+    there = {item: place for place, item in enumerate(after.item_ids)}
+    common = np.array([place for place, item in enumerate(before.item_ids) if item in there], dtype=np.intp)
+    now = np.array([there[item] for item in before.item_ids[common]], dtype=np.intp)
+    places = [{model: k for k, model in enumerate(one.model_ids)} for one in responses]
+    counted = {}
+    for name in names:
+        if all(name in place for place in places):
+            one, other = before.scores[places[0][name]][common], after.scores[places[1][name]][now]
+            gone, absent = one == before.missing, other == after.missing
+            differs = one.astype(np.int64) * after.units != other.astype(np.int64) * before.units
+            counted[name] = int(np.count_nonzero((gone != absent) | (differs & ~gone & ~absent)))
+    return counted
+
+
+def _of_items(before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
+    old, new = ({row["item_id"]: row for row in one.items.to_pylist()} for one in (before, after))
+    fresh, gone = ([name for name in one if name not in other] for one, other in ((new, old), (old, new)))
+    vanished_at = {(old[name]["subtask"], old[name]["position"]): name for name in gone if old[name]["position"] is not None}
+    rows = []
+    replaced = set()
+    for name in fresh:
+        at = new[name]["subtask"], new[name]["position"]
+        kind = "item_new"
+        if at in vanished_at:
+            replaced.add(vanished_at.pop(at))
+            kind = "item_changed"
+        rows.append(_row(kind, name, new[name]["subtask"]))
+    rows += [_row("item_vanished", name, old[name]["subtask"]) for name in gone if name not in replaced]
+    for name, row in new.items():
+        was = old.get(name)
+        if was is not None:
+            contents = was["content"], row["content"]
+            # A log that does not tell the content does not tell that it changed either.
+            if was["subtask"] != row["subtask"] or (None not in contents and contents[0] != contents[1]):
+                rows.append(_row("item_changed", name, row["subtask"]))
+    return rows
+
+
+def _row(
+    kind: str,
+    name: str,
+    subtask: str = "",
+    *,
+    value: float | None = None,
+    reference: float | None = None,
+    n_changed: int | None = None,
+) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "subtask": subtask, "value": value, "reference": reference, "n_changed": n_changed}
+
+
+def _table(columns: list[Any], schema: pa.Schema) -> pa.Table:
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
+
+
+def _check(one: Snapshot) -> None:
+    for table, schema in ((one.models, MODELS), (one.items, ITEMS)):
+        if table.schema.names != schema.names or table.schema.types != schema.types:
+            raise DataError(
+                "A snapshot of a night is not of the form that is compared.",
+                where="changes",
+                got=f"columns {', '.join(table.schema.names)}",
+                mend="make it with microbench_ray.audit.changes.snapshot",
+            )
