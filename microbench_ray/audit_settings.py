@@ -13,10 +13,11 @@ from microbench_ray.audit.findings import DEFAULT_ACTIONS, check_actions
 from microbench_ray.audit.history import check_night
 from microbench_ray.audit.policy import DEFAULT_RULES, Policy, Rule
 from microbench_ray.benchmark_settings import NEEDED
+from microbench_ray.data import item_versions
 from microbench_ray.errors import ConfigError
 from microbench_ray.ingest_settings import IngestConf
 from microbench_ray.methods import Fixed, Method
-from microbench_ray.nightly import Audit, Unlike
+from microbench_ray.night import Audit, Unlike
 from microbench_ray.notify import Webhook
 from microbench_ray.settings import EngineConf, GridConf, RulesConf, place_of
 from microbench_ray.urls import is_url
@@ -35,7 +36,7 @@ class UnlikeConf:
 
     best: float | None = 0.2
     newer: str | None = None
-    families: list[str] = field(default_factory=list)
+    families: int = 0
 
 
 @dataclass
@@ -111,17 +112,6 @@ class AuditConf(RulesConf):
     max_missing_share: float = 0.05
     webhook: WebhookConf = field(default_factory=WebhookConf)
 
-    def place(self) -> Path:
-        """The audit's folder, checked."""
-        if is_url(self.out):
-            raise ConfigError(
-                "An audit keeps its baseline and history in a folder of this machine.",
-                where="out",
-                got=self.out,
-                mend="out=DIR, on a volume that is kept; the benchmark may be a URL",
-            )
-        return Path(place_of(self.out, self.wait_for_out))
-
     def audit(self, benchmark: Any, methods: Sequence[Method], content: Mapping[str, Any]) -> Audit:
         """The audit that this configuration asks for; no file of the benchmark is read yet.
 
@@ -168,22 +158,22 @@ class AuditConf(RulesConf):
         rules = self.rules()
         return Audit(
             read=benchmark.read,
-            source=benchmark,
+            items=(lambda: item_versions(benchmark.path)) if benchmark.reader == "ingested" else None,
             ingest=ingest,
             lists=tuple(each for each in methods if isinstance(each.selector, Fixed)),
             methods=tuple(each for each in methods if not isinstance(each.selector, Fixed)),
             grid=self.grid.grid(),
             rules=rules,
             engine=lambda: self.engine.engine(methods),
-            out=self.place(),
+            out=folder_of(self.out, self.wait_for_out),
             night=check_night(self.night or time.strftime("%Y-%m-%d", time.gmtime())),
             seed=self.seed,
             wanted=self.wanted,
             top_k=self.top_k,
             limits=dict(self.limits),
-            unlike=Unlike(**asdict(self.extrapolation) | {"families": tuple(self.extrapolation.families)}),
+            unlike=Unlike(**asdict(self.extrapolation)),
             drift=self.drift.policy(rules.thresholds[0], rules.tie_policy),
-            actions=check_actions(DEFAULT_ACTIONS | self.policy),
+            actions=check_actions({**DEFAULT_ACTIONS, **self.policy}),
             max_missing_share=self.max_missing_share,
             webhook=self.webhook.webhook(),
             report=self.report,
@@ -194,18 +184,31 @@ class AuditConf(RulesConf):
 
 
 @dataclass
-class AcceptConf(AuditConf):
+class AcceptConf:
     """conf/accept.yaml."""
 
+    out: str = NEEDED
     what: list[str] = field(default_factory=lambda: list(WHATS))
+    wait_for_out: float = 0.0
 
-    def chosen(self) -> list[What]:
-        """Checked."""
+    def chosen(self) -> tuple[Path, list[What]]:
+        """The audit's folder, and what is accepted; checked."""
+        mend = "what=[baseline,pool]"
+        if not self.what:
+            raise ConfigError("Nothing is to be accepted.", where="what", got="[]", mend=mend)
         for each in self.what:
             if each not in WHATS:
-                raise ConfigError(
-                    "What is accepted is the baseline, the pool or both.", where="what", got=each, mend="what=[baseline,pool]"
-                )
-        if not self.what:
-            raise ConfigError("Nothing is to be accepted.", where="what", got="[]", mend="what=[baseline,pool]")
-        return [each for each in WHATS if each in self.what]
+                raise ConfigError("What is accepted is the baseline, the pool or both.", where="what", got=each, mend=mend)
+        return folder_of(self.out, self.wait_for_out), [each for each in WHATS if each in self.what]
+
+
+def folder_of(out: str, wait_for_out: float) -> Path:
+    """The audit's folder, checked."""
+    if is_url(out):
+        raise ConfigError(
+            "An audit keeps its baseline and history in a folder of this machine.",
+            where="out",
+            got=out,
+            mend="out=DIR, on a volume that is kept; the benchmark may be a URL",
+        )
+    return Path(place_of(out, wait_for_out))

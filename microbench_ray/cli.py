@@ -149,9 +149,7 @@ def _audit(composer: Any) -> int:
         console.print(line)
     if outcome.again:
         console.print(f"Night {audit.night} is in the history already: nothing was done again.")
-    console.print(
-        f"Verdict: {outcome.place}/verdict.json, report.html, mdad.parquet, leaderboard.parquet; history: {audit.out}/history"
-    )
+    console.print(f"Verdict: {outcome.place}/verdict.json, report.html, mdad.parquet; history: {audit.out}/history")
     if outcome.untold:
         sys.stderr.write(f"{outcome.untold}\n")
     if outcome.verdict["status"] == "violated":
@@ -162,8 +160,9 @@ def _audit(composer: Any) -> int:
 def _accept(composer: Any) -> int:
     from microbench_ray.nightly import run_accept
 
-    what, audit = composer.acceptance()
-    run_accept(audit, what, terminal().print)
+    conf = composer.acceptance()
+    out, what = conf.chosen()
+    run_accept(out, what, terminal().print, wait_for_out=conf.wait_for_out)
     return DONE
 
 

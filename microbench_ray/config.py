@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from microbench_ray.audit.baseline import What
 from microbench_ray.audit_settings import AcceptConf, AuditConf
 from microbench_ray.benchmark_settings import BENCHMARKS
 from microbench_ray.config_errors import explained, needed
@@ -23,7 +22,7 @@ from microbench_ray.ingest.run import Ingest
 from microbench_ray.ingest_settings import IngestConf
 from microbench_ray.methods import Method, build_method
 from microbench_ray.methods.registry import unknown
-from microbench_ray.nightly import Audit
+from microbench_ray.night import Audit
 from microbench_ray.settings import ReduceConf, SweepConf
 from microbench_ray.submission import Submission
 from microbench_ray.submit_settings import SubmittedConf, check_place
@@ -113,19 +112,16 @@ class Composer:
 
     def audit(self) -> Audit:
         """The audit that is asked for."""
-        return self._audit(AuditConf)[1]
-
-    def acceptance(self) -> tuple[list[What], Audit]:
-        """What `microbench accept` moves, and the audit whose it is."""
-        conf, audit = self._audit(AcceptConf)
-        return conf.chosen(), audit
-
-    def _audit(self, schema: type[Any]) -> tuple[Any, Audit]:
         composed = self.compose(self.overrides)
-        conf = checked(schema, composed)
+        conf: AuditConf = checked(AuditConf, composed)
         lists = [{"method": "fixed", "label": label, "selector": {"path": path}} for label, path in conf.lists.items()]
         methods = [self.method(entry) for entry in (*lists, *conf.methods)]
-        return conf, conf.audit(benchmark_conf(composed.benchmark), methods, plain(composed))
+        return conf.audit(benchmark_conf(composed.benchmark), methods, plain(composed))
+
+    def acceptance(self) -> AcceptConf:
+        """What `microbench accept` moves."""
+        conf: AcceptConf = checked(AcceptConf, self.compose(self.overrides))
+        return conf
 
     def sweep(self) -> tuple[SweepConf, Sweep]:
         """The configuration of `microbench sweep`, and the sweep that it asks for."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -79,13 +78,6 @@ class Sweeper:
         outcome = run_sweep(sweep, plan, lambda text: None)
         self.say(f"{name}: {outcome.computed:,} cells computed, {outcome.reused:,} reused")
         return dict(outcome.tables), outcome.failed
-
-    def forget(self, kept: Sequence[str]) -> None:
-        """Remove the cells of benchmarks that are audited no more: tables are kept with their nights."""
-        if self.folder.is_dir():
-            for path in self.folder.iterdir():
-                if path.is_dir() and path.name not in kept:
-                    shutil.rmtree(path, ignore_errors=True)
 
 
 def sweep_all(

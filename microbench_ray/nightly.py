@@ -4,118 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from microbench_ray.audit.baseline import Accepts, What, accept, accepted, frozen
-from microbench_ray.audit.changes import Snapshot, take_snapshot
-from microbench_ray.audit.findings import DEFAULT_ACTIONS, Row, finding, judged
-from microbench_ray.audit.history import History, check_order, night_table
-from microbench_ray.audit.policy import Policy
+from microbench_ray.audit.baseline import FROZEN, Accepted, Accepts, What, accept, accepted, forget, freeze, frozen
+from microbench_ray.audit.changes import Snapshot, snapshot
+from microbench_ray.audit.findings import Row, finding, judged
+from microbench_ray.audit.history import HISTORY, History, check_order, night_table
 from microbench_ray.audit.verdict import verdict
 from microbench_ray.data import Benchmark
-from microbench_ray.engine.base import Engine
 from microbench_ray.errors import ConfigError, MicrobenchError, StoreError
-from microbench_ray.grid import Grid
-from microbench_ray.ingest.run import Ingest, ingest
-from microbench_ray.methods import Method
-from microbench_ray.night_look import Look, look
+from microbench_ray.ingest.run import ingest
+from microbench_ray.night import Audit
+from microbench_ray.night_look import Earlier, Look, look
 from microbench_ray.night_sweeps import SWEEPS, Sweeper
-from microbench_ray.notify import Webhook, tell
-from microbench_ray.reduce import Rules
+from microbench_ray.notify import tell
 from microbench_ray.store import Store
 
 Say = Callable[[str], None]
 NIGHTS = "nights"
 INPUTS, VERDICT, PAGE = "inputs.json", "verdict.json", "report.html"
-FOLDERS = ("history", NIGHTS, "frozen", SWEEPS)
-
-
-@dataclass(frozen=True)
-class Unlike:
-    """Which targets are unlike the sources: the best share of the models, those released since a day, those of some families."""
-
-    best: float | None = 0.2
-    newer: str | None = None
-    families: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Audit:
-    """All that a night's audit is made of.
-
-    Attributes
-    ----------
-    read
-        Reads tonight's benchmark.
-    items
-        Reads the items that tonight's logs know, in all their versions; None where the benchmark is all there is.
-    ingest
-        What to read first; None for nothing.
-    lists, methods
-        Published micro-benchmarks (`fixed`), audited on all models; and methods, swept over `grid` on the pool.
-    grid, rules, engine, seed
-        As for a sweep; `engine` makes one if it is needed.
-    out
-        The audit's folder.
-    night
-        Label of the night.
-    wanted
-        The difference to be told apart, a fraction.
-    top_k
-        Of the probability of being among the best.
-    limits
-        The largest MDAD that is allowed, by label.
-    unlike
-        Targets on which the MDAD is told apart.
-    drift
-        What counts as drift.
-    actions
-        What findings do, by kind.
-    max_missing_share
-        Share of missing responses that is no finding yet.
-    webhook
-        Whom to tell.
-    report, figures
-        Whether to make the page, and the static figures.
-    wait_for_out
-        Seconds to wait for another audit at work there.
-    config
-        What the user asked for, as plain values.
-    """
-
-    read: Callable[[], Benchmark]
-    out: Path
-    night: str
-    lists: tuple[Method, ...] = ()
-    methods: tuple[Method, ...] = ()
-    grid: Grid = field(default_factory=Grid)
-    rules: Rules = field(default_factory=Rules)
-    engine: Callable[[], Engine] | None = None
-    items: Callable[[], pa.Table] | None = None
-    ingest: Ingest | None = None
-    seed: int = 0
-    wanted: float = 0.02
-    top_k: int = 10
-    limits: Mapping[str, float] = field(default_factory=dict)
-    unlike: Unlike = field(default_factory=Unlike)
-    drift: Policy = field(default_factory=Policy)
-    actions: Mapping[str, str] = field(default_factory=lambda: DEFAULT_ACTIONS)
-    max_missing_share: float = 0.05
-    webhook: Webhook | None = None
-    report: bool = True
-    figures: bool = True
-    wait_for_out: float = 0.0
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def methods_of_all(self) -> tuple[Method, ...]:
-        """Lists and methods."""
-        return (*self.lists, *self.methods)
+FOLDERS = (HISTORY, NIGHTS, FROZEN, SWEEPS)
 
 
 class Outcome(NamedTuple):
@@ -163,11 +75,11 @@ def run_audit(audit: Audit, say: Say) -> Outcome:
         if accepts is None:
             accepts = accept(store, benchmark, audit.night, ("baseline", "pool"))
             say(f"The first night: its {benchmark.n_models} models are the baseline and the pool; microbench accept moves them")
-        snapshot = take_snapshot(benchmark, None if audit.items is None else audit.items())
-        inputs = inputs_of(audit, benchmark, snapshot, accepts, told)
+        taken = snapshot(benchmark, None if audit.items is None else audit.items())
+        inputs = inputs_of(audit, benchmark, taken, accepts, told)
         done = already(store, audit, inputs) if audit.night in before else None
         if done is None:
-            done = audit_night(audit, store, history, benchmark, snapshot, accepts, told, inputs, say)
+            done = audit_night(audit, store, history, benchmark, taken, accepts, told, inputs, say)
         again = audit.night in before
         outcome = Outcome(done, store.at(f"{NIGHTS}/{audit.night}"), again, len(told) + done["made"]["failed_cells"])
         try:
@@ -177,34 +89,24 @@ def run_audit(audit: Audit, say: Say) -> Outcome:
     return outcome
 
 
-def run_accept(audit: Audit, what: Sequence[What], say: Say) -> Accepts:
+def run_accept(out: Path, what: Sequence[What], say: Say, *, wait_for_out: float = 0.0) -> Accepts:
     """Make the last night's benchmark the baseline, the pool, or both.
 
     Raises
     ------
     ConfigError
-        The benchmark is not as it was on the last night, so that nobody has seen a verdict about it.
+        There is no night yet.
     """
-    store = Store(audit.out, folders=FOLDERS)
-    with store.held(audit.wait_for_out, say):
+    store = Store(out, folders=FOLDERS)
+    with store.held(wait_for_out, say):
         nights = History(store).nights()
         if not nights:
-            raise ConfigError(
-                "There is no night to accept.",
-                where=store.at(),
-                mend="microbench audit first; the first night is accepted by itself",
-            )
-        benchmark = audit.read()
-        seen = read_json(store, f"{NIGHTS}/{nights[-1]}/{INPUTS}")["benchmark"]
-        if seen != benchmark.digest:
-            raise ConfigError(
-                "The benchmark is not what it was on the last night.",
-                where=f"night {nights[-1]}",
-                got=f"digest {benchmark.digest}, {seen} then",
-                mend="microbench audit first: what is accepted should have been looked at",
-            )
+            mend = "microbench audit first; the first night is accepted by itself"
+            raise ConfigError("There is no night to accept.", where=store.at(), mend=mend)
+        digest = read_json(store, f"{NIGHTS}/{nights[-1]}/{INPUTS}")["benchmark"]
+        benchmark = frozen(store, Accepted(nights[-1], digest))
         made = accept(store, benchmark, nights[-1], what)
-    say(f"Accepted as {' and '.join(what)}: {benchmark.n_models} models of night {nights[-1]}, digest {benchmark.digest}")
+    say(f"Accepted as {' and '.join(what)}: the {benchmark.n_models} models of night {nights[-1]}, digest {digest}")
     return made
 
 
@@ -230,7 +132,7 @@ def audit_night(
     store: Store,
     history: History,
     benchmark: Benchmark,
-    snapshot: Snapshot,
+    taken: Snapshot,
     accepts: Accepts,
     told: list[Row],
     inputs: dict[str, Any],
@@ -238,29 +140,24 @@ def audit_night(
 ) -> dict[str, Any]:
     """Compute a night, write its folder, and append it to the history last: a night that is there is whole."""
     place = f"{NIGHTS}/{audit.night}"
-    sweeper = Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, engine_of(audit), say)
-    before = [night for night in history.nights() if night < audit.night]
-    seen: Look = look(
-        audit,
-        benchmark,
-        frozen(store, accepts.baseline),
-        frozen(store, accepts.pool),
-        snapshot,
-        last_snapshot(store, before),
-        history.read(before),
-        sweeper,
-    )
+    sweeper = Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, audit.engine, say)
+    before = history.read([night for night in history.nights() if night < audit.night])
+    earlier = Earlier(frozen(store, accepts.baseline), frozen(store, accepts.pool), last_night(store, before), before)
+    seen = look(audit, benchmark, taken, earlier, sweeper)
     rows = judged([*told, *seen.rows], audit.actions)
-    said = verdict(audit.night, benchmark, rows, seen.subjects, seen.changes, accepts.baseline, inputs, seen.failed)
-    for name, table in (("models", snapshot.models), ("items", snapshot.items)):
-        store.write_table(f"{place}/{name}", table, f"snapshot_{name}")
-    for name, table in {**seen.tables, "leaderboard": seen.leaderboard}.items():
-        store.write_table(f"{place}/{name}", table, name)
+    table = night_table(audit.night, rows)
+    size = (benchmark.name, benchmark.n_models, benchmark.n_items)
+    said = verdict(audit.night, size, table, seen.subjects, seen.changes, accepts.baseline, inputs, seen.failed)
+    for name, content in {**seen.tables, "snapshot_items": taken.items}.items():
+        store.write_table(f"{place}/{name}", content, name)
     store.write(f"{place}/{INPUTS}", text_of(inputs))
     store.write(f"{place}/{VERDICT}", text_of(said))
-    draw(audit, store, place, said, seen, pa.concat_tables([history.read(before), night_table(audit.night, rows)]))
+    draw(audit, store, place, said, seen, pa.concat_tables([before, table]))
+    freeze(store, benchmark)  # the next night is compared with it
     history.append(audit.night, rows)
-    sweeper.forget((benchmark.digest, accepts.pool.digest))
+    kept = {benchmark.digest, accepts.pool.digest, accepts.baseline.digest}
+    forget(Path(store.at(SWEEPS)), kept)
+    forget(Path(store.at(FROZEN)), kept)
     return said
 
 
@@ -289,13 +186,13 @@ def already(store: Store, audit: Audit, inputs: Mapping[str, Any]) -> dict[str, 
     return said
 
 
-def inputs_of(audit: Audit, benchmark: Benchmark, snapshot: Snapshot, accepts: Accepts, told: Sequence[Row]) -> dict[str, Any]:
+def inputs_of(audit: Audit, benchmark: Benchmark, taken: Snapshot, accepts: Accepts, told: Sequence[Row]) -> dict[str, Any]:
     """Digests of all that a night's rows depend on beside the earlier nights."""
     kept = ("grid", "rules", "seed", "wanted", "top_k", "limits", "unlike", "drift", "actions", "max_missing_share")
     asked = {key: repr(getattr(audit, key)) for key in kept}
     return {
         "benchmark": benchmark.digest,
-        "items": snapshot.digest,
+        "items": table_digest(taken.items),
         "baseline": accepts.baseline.digest,
         "pool": accepts.pool.digest,
         "audited": _hash([method.identity() for method in audit.methods_of_all]),
@@ -304,23 +201,13 @@ def inputs_of(audit: Audit, benchmark: Benchmark, snapshot: Snapshot, accepts: A
     }
 
 
-def last_snapshot(store: Store, before: Sequence[str]) -> Snapshot | None:
-    """What the last night looked like; None where there was none, or its folder has been removed."""
-    if not before:
+def last_night(store: Store, before: pa.Table) -> tuple[Benchmark, Snapshot] | None:
+    """The benchmark of the last night, and what its logs told of items; None on the first night."""
+    if not len(before):
         return None
-    place = f"{NIGHTS}/{before[-1]}"
-    if not store.has(f"{place}/models.parquet"):
-        return None
-    return Snapshot(*(store.read_table(f"{place}/{name}", f"snapshot_{name}") for name in ("models", "items")))
-
-
-def engine_of(audit: Audit) -> Callable[[], Engine]:
-    """What makes the engine, if one is needed."""
-    if audit.engine is not None:
-        return audit.engine
-    from microbench_ray.engine.serial import SerialEngine
-
-    return SerialEngine
+    place = f"{NIGHTS}/{before['night'][-1].as_py()}"
+    benchmark = frozen(store, Accepted(place, read_json(store, f"{place}/{INPUTS}")["benchmark"]))
+    return benchmark, snapshot(benchmark, store.read_table(f"{place}/snapshot_items", "snapshot_items"))
 
 
 def draw(audit: Audit, store: Store, place: str, said: Mapping[str, Any], seen: Look, history: pa.Table) -> None:
@@ -329,7 +216,7 @@ def draw(audit: Audit, store: Store, place: str, said: Mapping[str, Any], seen: 
     if audit.report:
         from microbench_ray.page import render
 
-        page = render(manifest, seen.tables, verdict=said, history=history, leaderboard=seen.leaderboard)
+        page = render(manifest, seen.tables, verdict=said, history=history, leaderboard=seen.tables["leaderboard"])
         store.write(f"{place}/{PAGE}", page.encode())
     if audit.figures and seen.tables:
         from microbench_ray.figures import draw_figures
@@ -356,6 +243,11 @@ def read_json(store: Store, name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise StoreError("A file of the audit cannot be read.", where=store.at(name), got=str(error)) from None
     return content
+
+
+def table_digest(table: pa.Table) -> str:
+    """Digest of a table's rows."""
+    return _hash(table.to_pydict())
 
 
 def text_of(content: Mapping[str, Any]) -> bytes:

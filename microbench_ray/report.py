@@ -71,14 +71,10 @@ def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
     """A verdict for the terminal: the headline, each audited list and method, and the findings, the gravest first."""
     yield f"{verdict['status'].upper()}: {verdict['headline']}"
     for each in verdict["subjects"]:
-        yield (
-            f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])} ({_points(each['ci_lo'])}–{_points(each['ci_hi'], '∞')})"
-            + (
-                ""
-                if each["items_needed"] is None
-                else f"; {each['items_needed']:,} items would tell {_points(each['wanted'])} apart"
-            )
-        )
+        interval = f"{_points(each['ci_lo'])}–{_points(each['ci_hi'], '∞')}"
+        needed = each["items_needed"]
+        more = "" if needed is None else f"; {needed:,} items would tell {_points(each['wanted'])} apart"
+        yield f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])} ({interval}){more}"
     order = {"fail": 0, "warn": 1, "note": 2}
     for finding in sorted(verdict["findings"], key=lambda finding: order[finding["severity"]]):
         yield f"  {finding['severity']}: {finding['text']}"

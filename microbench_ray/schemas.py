@@ -170,6 +170,34 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("text", pa.string(), "the sentence for people; empty: none"),
         ]
     ),
+    "snapshot_models": pa.schema(
+        [
+            _field("model_id", pa.string(), "model id"),
+            _field("digest", pa.string(), "of the responses that are there, by item id"),
+            _field("accuracy", pa.float64(), _ACCURACY, nullable=True),
+            _field("n_answered", pa.int64(), "items it answered"),
+        ]
+    ),
+    "snapshot_items": pa.schema(
+        [
+            _field("item_id", pa.string(), "item id; several rows where models saw different versions"),
+            _field("subtask", pa.string(), "subtask of the item"),
+            _field("content", pa.string(), "digest of the item as the models saw it", nullable=True),
+            _field("position", pa.string(), "the item's own name or number in its log", nullable=True),
+        ]
+    ),
+    "item_statistics": pa.schema(
+        [
+            _field("item_id", pa.string(), "item id"),
+            _field("subtask", pa.string(), "subtask of the item"),
+            _field("n_answered", pa.int64(), "models that answered it"),
+            _field("mean", pa.float64(), "mean score over these, 0 to 1", nullable=True),
+            _field("dead", pa.string(), "all_right, all_wrong, or constant; empty: it varies"),
+            _field("discrimination", pa.float64(), "correlation with the accuracy on all other items", nullable=True),
+            _field("p_negative", pa.float64(), "one-sided: such a correlation though it is not below 0", nullable=True),
+            _field("negative", pa.bool_(), "it is below 0, at a false discovery rate of 5 %"),
+        ]
+    ),
     "leaderboard": pa.schema(
         [
             _field("subject", pa.string(), "label of the audited list"),

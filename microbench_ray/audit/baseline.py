@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +17,7 @@ from microbench_ray.store import Store
 
 FILE = "baseline.json"
 FROZEN = "frozen"
+DIGEST = re.compile("[0-9a-f]{32}")
 What = Literal["baseline", "pool"]
 WHATS: tuple[What, ...] = get_args(What)
 
@@ -61,9 +64,7 @@ def accepted(store: Store) -> Accepts | None:
 def accept(store: Store, benchmark: Benchmark, night: str, what: Sequence[What]) -> Accepts:
     """Freeze a benchmark as the baseline, as the pool, or as both; the first time always as both."""
     now = Accepted(night, benchmark.digest)
-    folder = frozen_folder(store, now)
-    if not folder.exists():
-        benchmark.save(folder)
+    freeze(store, benchmark)
     before = accepted(store)
     made = Accepts(now, now) if before is None else replace(before, **dict.fromkeys(what, now))
     if made != before:
@@ -71,9 +72,23 @@ def accept(store: Store, benchmark: Benchmark, night: str, what: Sequence[What])
     return made
 
 
+def freeze(store: Store, benchmark: Benchmark) -> None:
+    """Keep a benchmark as it is, under its digest."""
+    folder = frozen_folder(store, benchmark.digest)
+    if not folder.exists():
+        benchmark.save(folder)
+
+
+def forget(folder: Path, kept: Collection[str]) -> None:
+    """Remove the folders below, named after digests of benchmarks, of those that are compared with no more."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and DIGEST.fullmatch(path.name) and path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def frozen(store: Store, which: Accepted) -> Benchmark:
     """The benchmark as it was when it was accepted; StoreError where it is no longer that."""
-    folder = frozen_folder(store, which)
+    folder = frozen_folder(store, which.digest)
     try:
         benchmark = Benchmark.open(folder)
         digest = benchmark.digest
@@ -84,9 +99,9 @@ def frozen(store: Store, which: Accepted) -> Benchmark:
     return benchmark
 
 
-def frozen_folder(store: Store, which: Accepted) -> Path:
+def frozen_folder(store: Store, digest: str) -> Path:
     """Where a benchmark is frozen."""
-    return Path(store.at(FROZEN)) / which.digest
+    return Path(store.at(FROZEN)) / digest
 
 
 def _altered(folder: Path, got: str) -> StoreError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from microbench_ray.data import Benchmark
 from microbench_ray.data.digest import content_digest
 from microbench_ray.errors import DataError
+from microbench_ray.schemas import SCHEMAS
 
 CHANGES = pa.schema(
     [
@@ -26,49 +26,26 @@ CHANGES = pa.schema(
 )
 """Of `changes`: value and reference are a model's accuracy now and before (fractions), null for items."""
 
-MODELS = pa.schema(
-    [
-        pa.field("model_id", pa.string(), nullable=False),
-        pa.field("digest", pa.string(), nullable=False),
-        pa.field("accuracy", pa.float64()),
-        pa.field("n_answered", pa.int64(), nullable=False),
-    ]
-)
-ITEMS = pa.schema(
-    [
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("subtask", pa.string(), nullable=False),
-        pa.field("content", pa.string()),
-        pa.field("position", pa.string()),
-    ]
-)
-
-
-class Content(NamedTuple):
-    """What a log tells of an item: `content` and `position` of the schema `responses`."""
-
-    digest: str | None = None
-    position: str | None = None
-
 
 class Snapshot(NamedTuple):
     """A leaderboard, small enough to be kept every night."""
 
     models: pa.Table
-    """`MODELS`: the digest is of the responses that are there, by item id."""
+    """`snapshot_models`: the digest is of the responses that are there, by item id."""
     items: pa.Table
-    """`ITEMS`."""
+    """`snapshot_items`: a row per version of an item."""
 
 
-def snapshot(benchmark: Benchmark, contents: Mapping[str, Content] | None = None) -> Snapshot:
+def snapshot(benchmark: Benchmark, items: pa.Table | None = None) -> Snapshot:
     """What is to be kept of a night so that the next one can be compared with it.
 
     Parameters
     ----------
     benchmark
         The leaderboard.
-    contents
-        By item id, what the logs tell of it; items that are not there tell nothing.
+    items
+        What its logs tell of items, of the schema `snapshot_items`, a row per version (`data.item_versions`); None where the
+        benchmark is all there is.
     """
     keys = item_keys(benchmark)
     scores, missing = benchmark.scores, benchmark.missing
@@ -80,16 +57,12 @@ def snapshot(benchmark: Benchmark, contents: Mapping[str, Content] | None = None
         answered.append(int(np.count_nonzero(there)))
         sums.append(int(values.sum(dtype=np.int64)))
     accuracy = [total / (benchmark.units * n) if n else None for total, n in zip(sums, answered, strict=True)]
-    known = contents or {}
-    told = [known.get(item, Content()) for item in benchmark.item_ids]
     models = [pa.array(benchmark.model_ids, pa.string()), digests, accuracy, answered]
-    items = [
-        pa.array(benchmark.item_ids, pa.string()),
-        [benchmark.subtask_names[code] for code in benchmark.subtask_codes],
-        [one.digest for one in told],
-        [one.position for one in told],
-    ]
-    return Snapshot(_table(models, MODELS), _table(items, ITEMS))
+    if items is None:
+        subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]
+        nothing = [None] * benchmark.n_items
+        items = _table([pa.array(benchmark.item_ids, pa.string()), subtasks, nothing, nothing], SCHEMAS["snapshot_items"])
+    return Snapshot(_table(models, SCHEMAS["snapshot_models"]), items)
 
 
 def item_keys(benchmark: Benchmark) -> NDArray[np.uint64]:
@@ -131,8 +104,8 @@ def changes(before: Snapshot, after: Snapshot, responses: tuple[Benchmark, Bench
     pyarrow.Table
         Of the schema `CHANGES`, sorted by kind and name. Kinds: `model_new`, `model_vanished`, `model_rescored` (its digest is
         another: responses changed, or it answered other items), `item_new`, `item_vanished`, `item_changed` (the same id with
-        another content, or in another subtask; or, in place of one new and one vanished, another id or content at the same
-        position of a subtask: the name is that of the new one).
+        another content, or in another subtask; or a new id at a position of a subtask that an item had before: the name is that of
+        the new one, and the old one is not said to have vanished).
 
     Raises
     ------
@@ -177,27 +150,36 @@ def _n_changed(names: list[str], responses: tuple[Benchmark, Benchmark]) -> dict
 
 
 def _of_items(before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
-    old, new = ({row["item_id"]: row for row in one.items.to_pylist()} for one in (before, after))
-    fresh, gone = ([name for name in one if name not in other] for one, other in ((new, old), (old, new)))
-    vanished_at = {(old[name]["subtask"], old[name]["position"]): name for name in gone if old[name]["position"] is not None}
-    rows = []
-    replaced = set()
-    for name in fresh:
-        at = new[name]["subtask"], new[name]["position"]
-        kind = "item_new"
-        if at in vanished_at:
-            replaced.add(vanished_at.pop(at))
-            kind = "item_changed"
-        rows.append(_row(kind, name, new[name]["subtask"]))
-    rows += [_row("item_vanished", name, old[name]["subtask"]) for name in gone if name not in replaced]
-    for name, row in new.items():
-        was = old.get(name)
-        if was is not None:
-            contents = was["content"], row["content"]
-            # A log that does not tell the content does not tell that it changed either.
-            if was["subtask"] != row["subtask"] or (None not in contents and contents[0] != contents[1]):
-                rows.append(_row("item_changed", name, row["subtask"]))
-    return rows
+    old, new = (_versions(one.items) for one in (before, after))
+    at: dict[tuple[str, str], str] = {}
+    for name, versions in old.items():
+        at |= {(version["subtask"], version["position"]): name for version in versions if version["position"] is not None}
+    rows, replaced = [], set()
+    for name, versions in new.items():
+        subtask = versions[0]["subtask"]
+        if name not in old:
+            earlier = [at[key] for each in versions if (key := (each["subtask"], each["position"])) in at]
+            replaced.update(earlier)
+            rows.append(_row("item_changed" if earlier else "item_new", name, subtask))
+        elif _is_other(old[name], versions):
+            rows.append(_row("item_changed", name, subtask))
+    gone = [name for name in old if name not in new and name not in replaced]
+    return rows + [_row("item_vanished", name, old[name][0]["subtask"]) for name in gone]
+
+
+def _versions(items: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """By item id, what the logs tell of it: several rows where models saw different versions."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in items.to_pylist():
+        found.setdefault(row["item_id"], []).append(row)
+    return found
+
+
+def _is_other(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> bool:
+    """Whether an item has a content or a subtask that it had not. A log that does not tell a content tells no change of it."""
+    contents = {row["content"] for row in old} - {None}
+    fresh = {row["content"] for row in new} - {None} - contents
+    return bool((contents and fresh) or {row["subtask"] for row in new} - {row["subtask"] for row in old})
 
 
 def _row(
@@ -217,7 +199,7 @@ def _table(columns: list[Any], schema: pa.Schema) -> pa.Table:
 
 
 def _check(one: Snapshot) -> None:
-    for table, schema in ((one.models, MODELS), (one.items, ITEMS)):
+    for table, schema in ((one.models, SCHEMAS["snapshot_models"]), (one.items, SCHEMAS["snapshot_items"])):
         if table.schema.names != schema.names or table.schema.types != schema.types:
             raise DataError(
                 "A snapshot of a night is not of the form that is compared.",

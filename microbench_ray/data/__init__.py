@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from microbench_ray.data.benchmark import Benchmark
 from microbench_ray.data.grid import missing_value
-from microbench_ray.data.ingested import read_ingested
+from microbench_ray.data.ingested import item_versions, read_ingested
 from microbench_ray.data.release import read_release
 from microbench_ray.data.scores import read_scores
 from microbench_ray.data.synthetic import synthetic
@@ -18,4 +18,14 @@ READERS: dict[str, Callable[..., Benchmark]] = {
 }
 """Readers by the name that a configuration gives."""
 
-__all__ = ["READERS", "Benchmark", "match_models", "missing_value", "read_ingested", "read_release", "read_scores", "synthetic"]
+__all__ = [
+    "READERS",
+    "Benchmark",
+    "item_versions",
+    "match_models",
+    "missing_value",
+    "read_ingested",
+    "read_release",
+    "read_scores",
+    "synthetic",
+]

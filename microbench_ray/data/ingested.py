@@ -17,6 +17,7 @@ from microbench_ray.data.naming import first_few
 from microbench_ray.data.responses import OF_ITEMS, About, each_about, read_responses
 from microbench_ray.errors import DataError
 from microbench_ray.folders import Folder, LocalFolder, open_folder
+from microbench_ray.schemas import SCHEMAS
 
 MIN_ANSWERED = 0.5
 """Share of the models below which an item that few answered is left out, unless told otherwise."""
@@ -144,6 +145,22 @@ def gather_items(folder: Folder, found: list[tuple[str, About]]) -> tuple[Items,
         )
     labels = [None if chosen[key][2] < 0 else chosen[key][2] for key in order]
     return Items(order, [chosen[key][1] for key in order], labels, positions), notes
+
+
+def item_versions(path: str | Path) -> pa.Table:
+    """What the logs tell of items: `item_id`, `subtask`, `content` and `position`, a row per version, sorted.
+
+    Whether a benchmark counts an item or not: here stands what any model's log knows.
+    """
+    folder = open_folder(path)
+    columns = ("item_id", "subtask", "content", "position")
+    first = {about.items: name for name, about in each_about(folder)}
+    found = {
+        row for name in first.values() for row in zip(*read_responses(folder, name, columns).to_pydict().values(), strict=True)
+    }
+    rows = sorted(found, key=lambda row: tuple(value or "" for value in row))
+    schema = SCHEMAS["snapshot_items"]
+    return pa.table([pa.array([row[k] for row in rows], field.type) for k, field in enumerate(schema)], schema=schema)
 
 
 class Complete(NamedTuple):
