@@ -36,11 +36,12 @@ CONFIG: Spec = {
 
 
 def _spec(layers: Sequence[Spec], *, height: Any, params: Mapping[str, Any], encoding: Spec, data: str = "rows") -> Spec:
+    """`height` is a number, or `{"step": …, "of": COLUMN}`: so much for every value of the column."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
         "height": height,
-        **({} if isinstance(height, dict) else {"autosize": {"type": "fit-x", "contains": "padding"}}),
+        "autosize": {"type": "fit-x", "contains": "padding"},
         "data": {"name": data},
         "params": [{"name": name, "value": value} for name, value in params.items()],
         "encoding": encoding,
@@ -70,7 +71,10 @@ def agreement(methods: Sequence[str]) -> Spec:
     colour = {"field": "method", "type": "nominal", "scale": scales["color"], "legend": None}
     dash = {"field": "method", "type": "nominal", "scale": scales["dash"], "legend": None}
     x = _quantity(
-        "difference", "difference on the whole set of items (points)", axis={"grid": False, "tickCount": 7}, scale={"nice": False}
+        "difference",
+        "difference on the whole set of items (points)",
+        axis={"grid": False, "tickCount": 7},
+        scale={"nice": False, "zero": True},
     )
     y = _quantity("value", "agreement (%)", scale={"zero": False, "nice": True}, axis={"tickCount": 6})
     bands = f"(length(isolated) || {len(methods)}) <= {MOST_BANDS} && ({SHOWN})"
@@ -120,7 +124,7 @@ def mdad(methods: Sequence[str], x_title: str) -> Spec:
         },
         {
             "transform": [{"filter": "datum.reached"}],
-            "mark": {"type": "point", "filled": True, "size": 26, "stroke": "var(--card)", "strokeWidth": 0.25},
+            "mark": {"type": "point", "filled": True, "size": 90},
             "encoding": {"y": y, "color": colour, "shape": shape, **dimmed},
         },
         {
@@ -163,7 +167,7 @@ def ranks(*, named: bool) -> Spec:
         }
         y = y | {"axis": y["axis"] | {"grid": False}}
         stripe_y: Spec = {"y": y}
-        height: Any = {"step": 21}
+        height: Any = {"step": 21, "of": "model"}
     else:
         y = _quantity(
             "order",
@@ -212,7 +216,15 @@ def ranks(*, named: bool) -> Spec:
 
 def drift(y_title: Any = None) -> Spec:
     """A metric over nights: its run-to-run bounds as a band, its interval, the baseline, and the alarms."""
-    axis = {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 10, "grid": False, "title": None, "ticks": False}
+    axis = {
+        "labelAngle": 0,
+        "labelOverlap": "greedy",
+        "labelSeparation": 10,
+        "grid": False,
+        "title": None,
+        "ticks": False,
+        "offset": 6,
+    }
     x = {"field": "night", "type": "ordinal", "sort": None, "axis": axis, "scale": {"paddingInner": 0, "paddingOuter": 0.2}}
     y = _quantity("value", y_title, scale={"zero": False, "nice": True, "padding": 12}, axis={"tickCount": 6, "title": None})
     severity = {"domain": ["none", "note", "warn", "fail"]}
@@ -295,7 +307,7 @@ def alarms(nights: Sequence[str]) -> Spec:
         "scale": {"paddingInner": 0.12, "paddingOuter": 0.1, "domain": list(nights)},
     }
     y = {
-        "field": "about",
+        "field": "whose",
         "type": "nominal",
         "sort": None,
         "title": None,
@@ -306,4 +318,4 @@ def alarms(nights: Sequence[str]) -> Spec:
         "mark": {"type": "rect", "cornerRadius": 2, "tooltip": {"content": "data"}},
         "encoding": {"color": {"field": "severity", "type": "nominal", "legend": None, "scale": severity}},
     }
-    return _spec([layer], height={"step": 24}, params={}, encoding={"x": x, "y": y})
+    return _spec([layer], height={"step": 24, "of": "whose"}, params={}, encoding={"x": x, "y": y})

@@ -20,6 +20,8 @@ PANEL = {
     "items": "Differences on",
     "threshold": "Agreement",
 }
+LEAST_REACH = 0.04
+"""No curve is shown to less."""
 MOST_SIZES = 4
 """Of curves, where there are too many."""
 
@@ -37,8 +39,9 @@ def curves_section(tables: Mapping[str, pa.Table], budget: int) -> Html | None:
     charted = [_mdad_chart(found, methods)]
     if len(curves):
         sizes = sorted(curves["size"].unique())
-        chosen = min(sizes, key=lambda size: abs(np.log(size / 100)))
-        made.append(choice("size", "Items in the curves", [(plain(size), f"{size:,}") for size in sizes], plain(chosen)))
+        if curves.groupby("method")["size"].nunique().max() > 1:
+            chosen = min(sizes, key=lambda size: abs(np.log(size / 100)))
+            made.append(choice("size", "Items in the curves", [(plain(size), f"{size:,}") for size in sizes], plain(chosen)))
         charted.insert(0, _agreement_chart(curves, methods, found))
     figures = Html(f'<div class="pair">{"".join(chart.html() for chart in charted)}</div>')
     return section("curves", "How well models are told apart", choices(*made), legend(methods), figures, notes([*left_out, *cut]))
@@ -59,7 +62,8 @@ def with_panel(rows: pd.DataFrame) -> pd.DataFrame:
 def _first_panel(found: pd.DataFrame) -> pd.Series:
     """What is shown first: the first benchmark, most source models, the seen half, the first threshold."""
     here = found[found["benchmark"] == found["benchmark"].iloc[0]]
-    return here.sort_values(["split", "n_source"], ascending=[True, False], kind="stable").iloc[0]
+    first: pd.Series = here.sort_values(["split", "n_source"], ascending=[True, False], kind="stable").iloc[0]
+    return first
 
 
 def _options(rows: pd.DataFrame, name: str) -> list[tuple[str, str]]:
@@ -109,9 +113,7 @@ def _mdad_chart(found: pd.DataFrame, methods: list[str]) -> Chart:
         "The smallest difference between two models that is seen in enough cases: lower is better. "
         "Bars are intervals, ▲ an unbounded one; × says that agreement is never high enough."
     )
-    described = (
-        f"MDAD in points against the number of items selected, for {', '.join(methods)}. Its values are in the table below it."
-    )
+    described = f"MDAD in points against the number of items selected, for {', '.join(methods)}; values in the table below."
     return Chart("mdad", "MDAD against size", about, {"": charts.mdad(methods, label)}, rows, columns, described)
 
 
@@ -135,19 +137,22 @@ def _agreement_chart(curves: pd.DataFrame, methods: list[str], found: pd.DataFra
         Column("value", f"interval over {' or '.join(sorted(set(found['ci'])))}", "interval", 1, " %"),
         Column("n_pairs", "pairs of models", "number", 0),
     ]
-    about = "How often the chosen items order two models as all items do, by how far apart the two are. The dashed line is the agreement asked for."
-    described = f"Agreement in percent against the difference of two models in points, for {', '.join(methods)}. Its values are in the table below it."
+    about = "How often the chosen items order two models as all items do, by how far apart they are. Dashed: what is asked for."
+    described = f"Agreement in percent against the difference in points, for {', '.join(methods)}; values in the table below."
     return Chart("agreement", "Agreement", about, {"": charts.agreement(methods)}, rows, columns, described)
 
 
 def _near(curves: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Bins with pairs, up to a little more than twice the last crossing of their benchmark."""
+    """Bins with pairs, up to a little more than twice the last crossing of their benchmark and size."""
     curves = curves[curves["n_pairs"] > 0]
-    last = found.groupby("benchmark")[MONOTONE[0]].agg(lambda values: np.inf if values.isna().any() else values.max())
-    reach = (2.2 * last).clip(lower=0.05)
+    if not len(curves):
+        return curves
     pairs = curves.groupby("diff_lo")["n_pairs"].sum().cumsum()
-    most = pairs.index[pairs <= 0.999 * pairs.iloc[-1]].max() if len(pairs) else 0.0
-    return curves[curves["diff_lo"] <= np.minimum(curves["benchmark"].map(reach).fillna(np.inf), max(float(most), 0.05))]
+    most = max(LEAST_REACH, float(pairs.index[pairs <= 0.999 * pairs.iloc[-1]].max()))
+    key = ["benchmark", "size"]
+    last = found.groupby(key)[MONOTONE[0]].agg(lambda values: np.inf if values.isna().any() else values.max())
+    reach = (2.2 * last).clip(lower=LEAST_REACH, upper=most)
+    return curves[curves["diff_lo"] <= curves[key].merge(reach.rename("reach"), "left", on=key)["reach"].fillna(most).to_numpy()]
 
 
 def _fit_mdad(found: pd.DataFrame, budget: int) -> tuple[pd.DataFrame, list[str]]:

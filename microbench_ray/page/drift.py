@@ -147,14 +147,14 @@ def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
     """Nights across, and downwards what was found fault with; the worst of a night and subject is shown."""
     rows = _labelled(rows)
     apart = rows["part"].where(rows["part"] != "all together", "")
-    rows = rows.assign(about=[f"{about}: {part}" if part else about for about, part in zip(rows["about"], apart, strict=True)])
-    often = rows["about"].value_counts().index[:MOST_ROWS_OF_ALARMS]
-    rows = rows[rows["about"].isin(often)].assign(bad=rows["severity"].map({"warn": 0, "fail": 1}))
-    grouped = rows.sort_values("bad", ascending=False, kind="stable").groupby(["about", "night"], sort=True)
+    rows = rows.assign(whose=[f"{about}: {part}" if part else about for about, part in zip(rows["about"], apart, strict=True)])
+    often = rows["whose"].value_counts().index[:MOST_ROWS_OF_ALARMS]
+    rows = rows[rows["whose"].isin(often)].assign(bad=rows["severity"].map({"warn": 0, "fail": 1}))
+    grouped = rows.sort_values("bad", ascending=False, kind="stable").groupby(["whose", "night"], sort=True)
     data = grouped.agg(severity=("severity", "first"), count=("bad", "size"), text=("text", "first")).reset_index()
     columns = [
         Column("night", "night"),
-        Column("about", "subject"),
+        Column("whose", "subject"),
         Column("severity", "severity"),
         Column("count", "findings", "number", 0),
         Column("text", "the worst"),

@@ -97,16 +97,18 @@
         threshold: Number(choices.threshold),
         ticks: [...new Set(this.now.map((row) => row.tick))],
       };
-      const { params } = this.specs[view];
+      const { params, height } = this.specs[view];
+      const high = height.step ? height.step * new Set(this.now.map((row) => row[height.of])).size : height;
       if (this.drawn === view) {
         const drawing = this.embedded.view;
         for (const { name } of params) drawing.signal(name, signals[name]);
-        await drawing.data("rows", this.now).runAsync();
+        await drawing.height(high).data("rows", this.now).runAsync();
         return;
       }
       if (this.embedded) this.embedded.finalize();
       const spec = {
         ...this.specs[view],
+        height: high,
         data: { name: "rows", values: this.now },
         params: params.map(({ name }) => ({ name, value: signals[name] })),
       };

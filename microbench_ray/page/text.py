@@ -92,15 +92,29 @@ def facts(rows: Mapping[str, Any]) -> Html:
     return tag("dl", *pairs, class_="facts")
 
 
-def table(head: list[str], rows: list[list[object]], *, caption: str) -> Html:
-    """A table whose first column names its rows, and whose other columns are numbers or short texts."""
+def table(head: list[str], rows: list[list[object]], *, caption: str, texts: tuple[int, ...] = ()) -> Html:
+    """A table whose first column names its rows; of the others those in `texts` are texts, the rest numbers."""
+
+    def kind(column: int) -> str | None:
+        return "text" if column in texts else None
+
     return tag(
         "div",
         tag(
             "table",
             tag("caption", caption),
-            tag("thead", tag("tr", *(tag("th", each, scope="col") for each in head))),
-            tag("tbody", *(tag("tr", tag("th", row[0], scope="row"), *(tag("td", each) for each in row[1:])) for row in rows)),
+            tag("thead", tag("tr", *(tag("th", each, scope="col", class_=kind(k)) for k, each in enumerate(head)))),
+            tag(
+                "tbody",
+                *(
+                    tag(
+                        "tr",
+                        tag("th", row[0], scope="row"),
+                        *(tag("td", each, class_=kind(k)) for k, each in enumerate(row[1:], 1)),
+                    )
+                    for row in rows
+                ),
+            ),
         ),
         class_="scroll",
         tabindex="0",

@@ -61,7 +61,7 @@ def _subject(subject: Mapping[str, Any]) -> Html:
     rows = {
         "interval": ranges or None,
         "wanted": None if wanted is None else f"at most {points(wanted)} points",
-        "items needed for that": None if wanted is None else "more than can be told" if needed is None else f"about {needed:,}",
+        "items needed for that": None if wanted is None else "not known" if needed is None else f"about {needed:,}",
         "tie groups": None if subject.get("n_tie_groups") is None else f"{subject['n_tie_groups']:,}",
         "neighbours it cannot order": None if is_missing(subject.get("pairs_unordered")) else share(subject["pairs_unordered"]),
     }
@@ -142,21 +142,19 @@ def sweep_verdict(mdad: pa.Table, failures: pa.Table) -> Html:
     usual = min(best, key=lambda size: (abs(size - 100), size))
     level = f"{100 * here['threshold'].iloc[0]:g} %"
     content: list[list[object]] = [
-        [f"{size:,}", points(row[MONOTONE[0]]), interval(*(row[name] for name in MONOTONE[1:])), tag("bdi", row["method"])]
+        [f"{size:,}", tag("bdi", row["method"]), points(row[MONOTONE[0]]), interval(*(row[name] for name in MONOTONE[1:]))]
         for size, row in best.items()
     ]
     where = f"{here['benchmark'].iloc[0]}: the best method at every size, differences in points"
-    shown = table(["items", "MDAD", "interval", "method"], content, caption=where)
-    return join(_banner(status, word, _headline(usual, best[usual], level), str(here["benchmark"].iloc[0])), problem, shown)
+    shown = table(["items", "method", "MDAD", "interval"], content, caption=where, texts=(1,))
+    return join(_banner(status, word, _headline(usual, best[usual], level)), problem, shown)
 
 
 def _headline(size: int, row: Any, level: str) -> str:
     if is_missing(row[MONOTONE[0]]):
         return f"With {size:,} items no difference between two models is seen in {level} of cases, by any method."
-    return (
-        f"With {size:,} items two models must lie about {points(row[MONOTONE[0]])} points apart to be ordered right in {level} of cases, "
-        f"by the best method here: {row['method']}."
-    )
+    apart = f"With {size:,} items two models must lie about {points(row[MONOTONE[0]])} points apart"
+    return f"{apart} to be ordered right in {level} of cases, by the best method here: {row['method']}."
 
 
 def _failures(failures: pa.Table) -> Html:
@@ -164,4 +162,9 @@ def _failures(failures: pa.Table) -> Html:
     rows: list[list[object]] = [
         [row["benchmark"], row["methods"], row["sizes"], row["runs"], row["error"]] for row in failures.slice(0, 50).to_pylist()
     ]
-    return table(["benchmark", "methods", "sizes", "runs", "error"], rows, caption=f"{counted(len(failures), 'shard')} failed")
+    return table(
+        ["benchmark", "methods", "sizes", "runs", "error"],
+        rows,
+        caption=f"{counted(len(failures), 'shard')} failed",
+        texts=(1, 2, 3, 4),
+    )

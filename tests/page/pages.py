@@ -52,6 +52,7 @@ def swept(out: Path, *more: str) -> Made:
         "thresholds=[.8,.9]",
         "n_resamples=200",
         "figures=false",
+        "report=false",
         "engine=serial",
         f"out={out}",
         *more,
