@@ -102,8 +102,10 @@ def _sweep(composer: Any) -> int:
     console.print(plan_text(plan, sweep.engine.description, sweep.out))
     if conf.plan_only:
         return DONE
+    if conf.report:
+        _prepare_page()
     outcome = run_sweep(sweep, plan, console.print)
-    show_results(console, outcome.tables, sweep.out, figures=conf.figures)
+    show_results(console, outcome.tables, sweep.out, figures=conf.figures, report=conf.report)
     console.print(
         f"{outcome.computed:,} cells computed in {outcome.seconds['compute']:.1f} s, "
         f"{outcome.reused:,} reused; reduced in {outcome.seconds['reduce']:.1f} s"
@@ -121,8 +123,10 @@ def _reduce(composer: Any) -> int:
 
     conf = composer.reduce()
     console, out = terminal(), conf.place()
+    if conf.report:
+        _prepare_page()
     tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out, say=console.print)
-    show_results(console, tables, out, figures=conf.figures)
+    show_results(console, tables, out, figures=conf.figures, report=conf.report)
     return SOME_FAILED if len(tables["failures"]) else DONE
 
 
@@ -187,8 +191,14 @@ def terminal() -> Console:
     return console
 
 
-def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool) -> None:
-    """Print the MDADs, draw the figures, and say where everything is; what else there is to say is in the folder's manifest."""
+def _prepare_page() -> None:
+    from microbench_ray import page
+
+    page.prepare()
+
+
+def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool, report: bool = False) -> None:
+    """Print the MDADs, draw the figures and the page, and say where everything is; the rest is in the folder's manifest."""
     from microbench_ray.figures import draw_figures
     from microbench_ray.report import mdad_tables
     from microbench_ray.store import Store
@@ -210,11 +220,22 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
         except StoreError as error:
             mend = f"{error.mend}; or figures=false: the tables are there already, and microbench reduce draws again"
             raise StoreError("A figure cannot be written.", where=error.where, got=error.got, mend=mend) from None
+    if report:
+        from microbench_ray.page import render
+
+        page = render(manifest, tables)
+        try:
+            store.write("report.html", page.encode())
+        except StoreError as error:
+            mend = f"{error.mend}; or report=false: the tables are there already, and microbench reduce writes the page again"
+            raise StoreError("The page cannot be written.", where=error.where, got=error.got, mend=mend) from None
     if note:
         console.print(f"Note: {note}")
     console.print(f"Tables: {store.at('agreement.parquet')}, mdad.parquet, summary.parquet")
     for name in drawn:
         console.print(f"Figure: {store.at(f'figures/{name}')}")
+    if report:
+        console.print(f"Page: {store.at('report.html')}")
 
 
 def _option(arguments: list[str], name: str) -> str | None:

@@ -50,7 +50,7 @@ def draw_figures(
         The reduced tables `agreement`, `mdad` and `summary`. Of several thresholds the summary's is drawn, but for the figure that
         compares them.
     write
-        Is given the name and the bytes of every file, `NAME.png`. At most 12 figures of a kind are drawn.
+        Is given the name and the bytes of every file, `NAME.png` and `NAME.svg`. At most 12 figures of a kind are drawn.
     benchmarks
         Names of the benchmarks: `name/subtask` in the tables is then a subtask of `name`.
     note
@@ -59,7 +59,7 @@ def draw_figures(
     Returns
     -------
     list of str
-        The names of what was written.
+        The names of the PNG files.
     """
     curves, found, shares = (tables[name].to_pandas() for name in ("agreement", "mdad", "summary"))
     drawn: list[str] = []
@@ -73,6 +73,7 @@ def draw_figures(
         part = file_name(name, "-")
         file = f"{part}.png" if f"{part}.png" not in drawn else f"{part}_{len(drawn)}.png"
         write(file, _png(figure))
+        write(f"{file.removesuffix('.png')}.svg", _svg(figure))
         drawn.append(file)
     return drawn
 
@@ -85,6 +86,17 @@ def _png(figure: Figure) -> bytes:
     figure.savefig(pixels, dpi=120)
     with Image.open(pixels) as image:
         image.convert("RGB").quantize(128).save(made, "PNG", optimize=True)
+    return made.getvalue()
+
+
+def _svg(figure: Figure) -> bytes:
+    """The figure as it was laid out for its PNG; the same bytes for the same figure."""
+    from matplotlib import rc_context
+
+    made = io.BytesIO()
+    figure.set_layout_engine("none")
+    with rc_context({"svg.hashsalt": "microbench"}):
+        figure.savefig(made, format="svg", metadata={"Date": None, "Creator": None})
     return made.getvalue()
 
 

@@ -134,6 +134,7 @@ class ReduceConf(RulesConf):
     out: str = NEEDED
     wait_for_out: float = 0.0
     figures: bool = True
+    report: bool = True
 
     def place(self) -> Path | str:
         """The output folder, checked."""
@@ -158,6 +159,7 @@ class SweepConf(RulesConf):
     sizes_apart: bool = False
     plan_only: bool = False
     figures: bool = True
+    report: bool = True
     figure_note: str | None = None
 
     def sweep(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> Sweep:

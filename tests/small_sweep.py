@@ -44,6 +44,7 @@ def command(board: Path, out: Path, *more: str, engine: str = "serial", runs: in
         f"grid.runs={runs}",
         "n_resamples=100",
         "figures=false",
+        "report=false",
         f"engine={engine}",
         f"out={out}",
         *more,

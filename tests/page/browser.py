@@ -1,0 +1,103 @@
+"""Chromium without a window, as Debian packages it: nothing is downloaded, and what it asks of the network is recorded."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+PHONE, DESKTOP = (390, 844), (1440, 900)
+WORDS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--force-device-scale-factor=1",
+    "--hide-scrollbars",
+)
+
+
+def start(profile: Path) -> Chrome:
+    """A browser that logs its console and all that it loads."""
+    options = Options()
+    options.binary_location = str(CHROMIUM)
+    for word in (*WORDS, f"--user-data-dir={profile}"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return Chrome(options=options, service=Service(str(DRIVER)))
+
+
+def open_page(browser: Chrome, path: Path, *, dark: bool = False, size: tuple[int, int] = DESKTOP) -> None:
+    """Open a file in a theme and a window, and wait until all is drawn."""
+    scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": scheme})
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(path.as_uri())
+    WebDriverWait(browser, 30).until(lambda here: here.execute_script("return document.documentElement.dataset.drawn") == "true")
+
+
+def settled(browser: Chrome) -> None:
+    """Wait until two frames were drawn after what was just done."""
+    browser.execute_async_script(
+        "const end = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(end, 60)))"
+    )
+
+
+def console(browser: Chrome) -> list[str]:
+    """What was said in the console."""
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def requests(browser: Chrome) -> set[str]:
+    """The schemes and hosts of all that was asked for, the browser's own pages left out."""
+    asked = set()
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            url: str = message["params"]["request"]["url"]
+            asked.add(url if url.startswith(("http", "ws", "ftp")) else url.split(":", 1)[0])
+    return asked
+
+
+def hover(browser: Chrome, place: WebElement, x: float, y: float) -> None:
+    """Move the pointer over an element, to a place from its upper left corner in pixels."""
+    box = place.rect
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", place)
+    ActionChains(browser, duration=20).move_to_element_with_offset(
+        place, int(x - box["width"] / 2), int(y - box["height"] / 2)
+    ).perform()
+    settled(browser)
+
+
+def picture(browser: Chrome, path: Path) -> None:
+    """The whole page as PNG."""
+    made: dict[str, Any] = browser.execute_cdp_cmd(
+        "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": _all(browser)}
+    )
+    path.write_bytes(base64.b64decode(made["data"]))
+
+
+def _all(browser: Chrome) -> dict[str, float]:
+    size = browser.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
+    return {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+
+
+def printed(browser: Chrome) -> bytes:
+    """The page as PDF, as it is printed."""
+    made: dict[str, Any] = browser.execute_cdp_cmd(
+        "Page.printToPDF", {"printBackground": False, "paperWidth": 8.27, "paperHeight": 11.69}
+    )
+    return base64.b64decode(made["data"])
