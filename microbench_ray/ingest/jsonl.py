@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from microbench_ray.errors import DataError
+
+_OTHER = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""Beginnings of texts that are not in UTF-8; the longer first, since one is the beginning of another."""
 
 
 def json_lines(path: Path, most: int) -> Iterator[tuple[int, Any]]:
@@ -28,7 +37,7 @@ def json_lines(path: Path, most: int) -> Iterator[tuple[int, Any]]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(_lines(file, most, path), 1):
-                if line.strip():
+                if not line.isspace():
                     yield number, parse(line, f"{path}: line {number}")
     except OSError as error:
         raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
@@ -48,13 +57,13 @@ def json_file(path: Path, most: int) -> Any:
 def parse(text: bytes, where: str) -> Any:
     """One JSON document; NaN and Infinity are floats."""
     try:
-        return json.loads(text)
+        return json.loads(text.decode("utf-8-sig"))
     except RecursionError:
         raise DataError("JSON is nested too deeply.", where=where, mend="no evaluation tool writes such: is it a log?") from None
     except UnicodeDecodeError as error:
-        raise DataError(
-            "A log must be in UTF-8.", where=where, got=f"byte {error.object[error.start]:#04x}", mend="write or copy it again"
-        ) from None
+        other = next((name for start, name in _OTHER.items() if text.startswith(start)), None)
+        got = other or f"byte {text[error.start]:#04x} at {error.start:,}"
+        raise DataError("A log must be in UTF-8.", where=where, got=got, mend="write or copy it again") from None
     except ValueError as error:
         raise DataError("The log is cut short, or no JSON.", where=where, got=str(error), mend="write or copy it again") from None
 
