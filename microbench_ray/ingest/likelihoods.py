@@ -131,6 +131,10 @@ def _right_answers(row: Mapping[str, Any], found: Sequence[float], texts: Sequen
     fields = doc if isinstance(doc, dict) else {}
     if target is None:
         target = next((fields[name] for name in ("gold", "label", "answer") if type(fields.get(name)) is int), None)
+    if isinstance(target, list) and all(type(each) is int for each in target):
+        target = str(target)
+    if not isinstance(target, str | int):
+        return []
     text = str(target).strip()
     if _LIST.fullmatch(text):
         positions = [int(each) for each in text[1:-1].split(",")]

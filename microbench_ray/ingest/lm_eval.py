@@ -111,12 +111,14 @@ def samples(
                 "A line is no sample.", where=where, got=type(row).__name__, mend="is it a log of lm-evaluation-harness?"
             )
         name = row.get("filter")
+        if not isinstance(name, str | None):
+            raise DataError("The name of a filter is none.", where=where, got=_shown(name))
         if name is not None:
-            filters.add(str(name))
-            filtered = str(name) if filtered is None else filtered
+            filters.add(name)
+            filtered = name if filtered is None else filtered
         elif options.filter is not None:
             raise DataError("This log does not name its filters.", where=where, mend="leave out filter=")
-        if name is not None and str(name) != filtered:
+        if name is not None and name != filtered:
             tally.drop("of another filter")
             continue
         item_id, content, again = identify(row, where)
@@ -154,7 +156,7 @@ class _Identities:
         """The item's id, the hash of its document, and whether it was met before."""
         position = row.get("doc_id")
         if not isinstance(position, int | str | None):
-            raise DataError("A document's number is none.", where=where, got=f"doc_id of type {type(position).__name__}")
+            raise DataError("A document's number is none.", where=where, got=f"doc_id {_shown(position)}")
         content = _content(row, where)
         if content is None:
             if position is None:
@@ -179,7 +181,7 @@ def _content(row: Mapping[str, Any], where: str) -> str | None:
             raise DataError("JSON is nested too deeply.", where=where) from None
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     if content is not None and not (isinstance(content, str) and content.isalnum() and content.isascii() and len(content) <= 128):
-        raise DataError("A document's hash is none.", where=where, got=repr(content)[:100])
+        raise DataError("A document's hash is none.", where=where, got=_shown(content))
     return content
 
 
@@ -216,7 +218,12 @@ def _score(row: Mapping[str, Any], metric: str, where: str) -> float | None:
         raise DataError(
             "A score must be in [0, 1].",
             where=f"{where}: {metric}",
-            got=repr(value)[:100],
+            got=_shown(value),
             mend="take another metric= of the log, or leave the task out with tasks=[…]",
         )
     return None if score is None else min(max(score, 0.0), 1.0)
+
+
+def _shown(value: Any) -> str:
+    """A value of a line for a message; what is nested only by its kind."""
+    return f"a {type(value).__name__}" if isinstance(value, list | dict) else repr(value)[:100]

@@ -29,10 +29,11 @@ class SampleFile(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a file of results tells: the model's name, and facts on it."""
+    """What a file of results tells: the model's name, facts on it, and the tasks."""
 
     model: str | None
     facts: Mapping[str, str | float | bool]
+    tasks: frozenset[str]
 
 
 class Described(NamedTuple):
@@ -43,25 +44,6 @@ class Described(NamedTuple):
     facts: Mapping[str, str | float | bool]
 
 
-def sample_files(path: Path) -> Iterator[SampleFile]:
-    """The files of samples in a folder and below it (or the one at `path`), sorted; hidden folders are left out."""
-    if path.is_file():
-        found = SAMPLES.fullmatch(path.name)
-        if found is None:
-            raise DataError(
-                "This is no file of samples.", where=str(path), mend="give samples_<task>_<time>.jsonl, or a folder of such"
-            )
-        yield SampleFile(path, found["task"], _plain(found["time"]))
-        return
-    if not path.is_dir():
-        raise DataError("There is no such folder.", where=str(path))
-    for folder, folders, names in os.walk(path, onerror=_unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if found := SAMPLES.fullmatch(name):
-                yield SampleFile(Path(folder, name), found["task"], _plain(found["time"]))
-
-
 def runs(folder: Path, most: int) -> dict[str, Run]:
     """What the files of results in a folder tell, by time (empty for `results.json`)."""
     found = {}
@@ -69,32 +51,63 @@ def runs(folder: Path, most: int) -> dict[str, Run]:
         if (name := RESULTS.fullmatch(path.name)) and path.is_file():
             content = json_file(path, most)
             if isinstance(content, dict) and ("results" in content or "config" in content):
-                found[_plain(name["time"])] = Run(_model_name(content), _facts(content))
+                found[_plain(name["time"])] = Run(_model_name(content), _facts(content), _tasks(content))
     return found
 
 
 def described(path: Path, most: int) -> Iterator[Described]:
-    """The files of samples below `path`, each with its model.
+    """The files of samples in a folder and below it (or the one at `path`), each with its model; sorted, without hidden folders.
 
-    It is the one that the results of the same time name; where there are none, the one that all of the folder's results agree on;
-    where they do not, or name none, the folder's name is the model's: its first `__` is the `/` of `org/name` (a name may hold
-    more of them), and where it begins with `__`, all are: it was a path.
+    The model is the one that the results of the same time name; where there are none, the one that all of the folder's results
+    agree on; where they do not, or name none, the folder's name is the model's.
     """
-    folder, known = None, {}
-    for file in sample_files(path):
-        if file.path.parent != folder:
-            folder = file.path.parent
-            known = runs(folder, most)
-        run = known.get(file.time)
-        if run is None and len({each.model for each in known.values()}) == 1:
-            run = known[max(known)]
-        model = run.model if run is not None else None
-        checked(file.task, "task", str(file.path))
-        yield Described(file, checked(model or model_of(folder), "model", str(file.path)), run.facts if run is not None else {})
+    for folder, names in _folders(path):
+        if not any(SAMPLES.fullmatch(name) for name in names) and not (path.is_file() or "results.json" in names):
+            continue
+        known = runs(folder, most)
+        for name in names:
+            if (file := _samples(folder / name, known)) is not None:
+                yield _described(file, known)
+            elif path.is_file():
+                raise DataError(
+                    "This is no file of samples.", where=str(path), mend="give samples_<task>_<time>.jsonl, or a folder of such"
+                )
+
+
+def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders with their files, or the folder of one file with that alone."""
+    if path.is_file():
+        yield path.parent, [path.name]
+        return
+    if not path.is_dir():
+        raise DataError("There is no such folder.", where=str(path))
+    for folder, folders, names in os.walk(path, onerror=_unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(folder), sorted(names)
+
+
+def _samples(path: Path, known: Mapping[str, Run]) -> SampleFile | None:
+    """What the file's name tells; versions before 0.4.3 wrote `<arguments>_<task>.jsonl` beside `results.json`."""
+    if found := SAMPLES.fullmatch(path.name):
+        return SampleFile(path, found["task"], _plain(found["time"]))
+    tasks = known[""].tasks if "" in known and path.suffix == ".jsonl" else ()
+    fitting = [task for task in tasks if path.stem.endswith(f"_{task}")]
+    return SampleFile(path, max(fitting, key=len), "") if fitting else None
+
+
+def _described(file: SampleFile, known: Mapping[str, Run]) -> Described:
+    run = known.get(file.time)
+    if run is None and len({each.model for each in known.values()}) == 1:
+        run = known[max(known)]
+    where = str(file.path)
+    model = (run.model if run is not None else None) or model_of(file.path.parent)
+    checked(file.task, "task", where)
+    return Described(file, checked(model, "model", where), run.facts if run is not None else {})
 
 
 def model_of(folder: Path) -> str:
-    """The model that a folder's name stands for."""
+    """The model that a folder's name stands for: its first `__` is the `/` of `org/name`, since a name may hold more of them; where
+    it begins with `__`, all are, since it was a path."""
     name = folder.absolute().name
     return name.replace("__", "/", -1 if name.startswith("__") else 1)
 
@@ -141,6 +154,11 @@ def _facts(content: Mapping[str, Any]) -> dict[str, str | float | bool]:
     if date is not None and 0 < date < 1e11:
         facts["evaluated"] = datetime.fromtimestamp(date, UTC).date().isoformat()
     return facts
+
+
+def _tasks(content: Mapping[str, Any]) -> frozenset[str]:
+    configs = content.get("configs")
+    return frozenset(configs) if isinstance(configs, dict) else frozenset()
 
 
 def _unreadable(error: OSError) -> None:

@@ -62,7 +62,7 @@ def test_the_longest_line_is_an_option(tmp_path):
         json_file(path, MOST)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"doc":' * 100_000, "[" * 5000 + "]" * 5000])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"doc":' * 100_000, "[" * 100_000 + "]" * 100_000])
 def test_deep_nesting_is_an_error(tmp_path, text):
     path = write(tmp_path, "t", [line(0)])
     path.write_text(path.read_text() + text + "\n")
@@ -190,3 +190,37 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     path.symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"cannot be read(.*\n)*.*samples_t"):
         one(READER, tmp_path)
+
+
+@pytest.mark.parametrize("indented", ["", "\ufeff"])
+def test_a_list_is_read_element_by_element(tmp_path, indented):
+    path = tmp_path / "x.jsonl"
+    rows = [{"a": {"b": [{"c": "}"}]}}, {}, {"text": "  }\n"}]
+    path.write_text(indented + json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    assert list(json_lines(path, MOST)) == [(2, rows[0]), (11, rows[1]), (12, rows[2])]
+    path.write_text(path.read_text(encoding="utf-8").rstrip()[:-1], encoding="utf-8")
+    with pytest.raises(DataError, match="a list without its end"):
+        list(json_lines(path, MOST))
+
+
+def test_an_endless_element_of_a_list_is_refused(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text("[\n  {\n" + "    0,\n" * 1000)
+    with pytest.raises(DataError, match=r"too long(.*\n)*.*line 2"):
+        list(json_lines(path, 1000))
+
+
+MUST_BE_FLAT = ("acc", "filter", "doc_hash", "doc_id", "metrics")
+
+
+@pytest.mark.parametrize("field", [*MUST_BE_FLAT, "target", "resps", "filtered_resps", "arguments"])
+@pytest.mark.parametrize("depth", [1, 2, 940])
+def test_nested_values_where_there_should_be_none_are_read_or_an_error(tmp_path, field, depth):
+    row = choice(0, [-1, -2], ["a", "b"], "0", acc=1.0, doc_hash="aa")
+    marked = json.dumps(row | {field: "HERE"}).replace('"HERE"', "[" * depth + "]" * depth)
+    write(tmp_path, "t", []).write_text(marked)
+    if field in MUST_BE_FLAT:
+        with pytest.raises(DataError, match="line 1"):
+            one(READER, tmp_path)
+    else:
+        assert [sample.position for sample in one(READER, tmp_path)] == ["0"]

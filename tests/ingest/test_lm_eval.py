@@ -257,3 +257,40 @@ def test_results_that_are_broken_are_named(tmp_path):
     path.write_text('{"results": ')
     with pytest.raises(DataError, match=path.name):
         found(tmp_path)
+
+
+def test_logs_of_before_hashes_and_times(tmp_path):
+    """Versions before 0.4.3: an indented list, numbers as numbers, pairs as lists, and nothing that names filter or metrics."""
+
+    def old(doc_id, doc, score):
+        pairs = [[[-2.5, False]], [[-0.25, True]]]
+        return {
+            "doc_id": doc_id,
+            "doc": doc,
+            "target": 1,
+            "arguments": [["q", " no"], ["q", " yes"]],
+            "resps": pairs,
+            "filtered_resps": [pair[0] for pair in pairs],
+            "acc": score,
+        }
+
+    docs = [{"q": "one", "list": [{}, []]}, {"q": "two"}, {"q": "two"}]
+    rows = [old(k, doc, 1.0) for k, doc in enumerate(docs)]
+    for task in ("exam", "exam_hard"):
+        path = tmp_path / f"pretrained__org__m,dtype__auto_{task}.jsonl"
+        path.write_text(json.dumps(rows, indent=2, ensure_ascii=False), encoding="utf-8")
+    (tmp_path / "other.jsonl").write_text("{}")
+    content = {"results": {}, "configs": {"exam": {}, "exam_hard": {}}, "config": {"model_args": "pretrained=org/m,dtype=auto"}}
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    logs, _ = read(READER, tmp_path)
+    assert [(log.model, log.part) for log, _ in logs] == [("org/m", "exam"), ("org/m", "exam_hard")]
+    samples = logs[0][1]
+    hashes = [digest(doc) for doc in docs]
+    assert [sample.content for sample in samples] == hashes
+    assert [sample.item_id for sample in samples] == [
+        f"exam/{hashes[0][:16]}",
+        f"exam/{hashes[1][:16]}",
+        f"exam/{hashes[1][:16]}#2",
+    ]
+    assert {(sample.score, sample.label) for sample in samples} == {(1.0, 1)}
+    assert one(READER, path)[0].confidence == pytest.approx(1 / (1 + math.exp(-2.25)))

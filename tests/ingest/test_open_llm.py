@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+from pathlib import Path
 
 import pytest
 from lm_eval_logs import choice, line, read, write, write_results
 
 from microbench_ray.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
-from microbench_ray.ingest.open_llm import OpenLlmReader, metric_of
+from microbench_ray.ingest.open_llm import BY_CATEGORY, OpenLlmReader, metric_of
 
 READER = OpenLlmReader()
 FIRST, LAST = "2024-07-16T16-44-01.100001", "2024-11-30T01-02-03"
@@ -99,3 +102,21 @@ def test_a_document_of_mmlu_pro_without_a_subject_is_an_error(tmp_path, category
     path.write_text('{"doc_id": 0, "doc_hash": "aa", "acc": 1.0, "doc": {"category": ' + json.dumps(category) + "}}\n")
     with pytest.raises(DataError, match="line 1"):
         read(READER, tmp_path)
+
+
+def test_metrics_are_those_of_the_harness_own_definitions():
+    """Every task of the leaderboard that the installed harness defines has the metric that is taken of it."""
+    spec = importlib.util.find_spec("lm_eval")
+    if spec is None:
+        pytest.skip("lm-eval is not installed")
+    tasks = set()
+    for folder in Path(spec.origin).parent.joinpath("tasks", "leaderboard").iterdir():
+        if folder.is_dir():
+            texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.suffix != ".py" and path.is_file()]
+            metrics = {metric for text in texts for metric in re.findall(r"^ *- metric: (\w+)", text, re.MULTILINE)}
+            groups = {metric for text in texts if text.startswith("group:") for metric in re.findall(r"- metric: (\w+)", text)}
+            found = {name for text in texts for name in re.findall(r"^task: (leaderboard_\w+)", text, re.MULTILINE)}
+            assert {metric_of(name) for name in found} <= (groups or metrics)
+            tasks |= found
+    assert len(tasks) >= 38
+    assert BY_CATEGORY in tasks
