@@ -91,13 +91,19 @@ class Options:
 
 @dataclass
 class Tally:
-    """What was left out on the way, counted by reason: a reader adds, the summary tells."""
+    """What was left out on the way, counted by reason, and what was taken where a log leaves a choice: a reader adds, the summary
+    tells."""
 
     dropped: Counter[str] = field(default_factory=Counter)
+    taken: Counter[str] = field(default_factory=Counter)
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count samples (or logs) that were left out, by a reason such as `without a score`."""
         self.dropped[reason] += count
+
+    def take(self, what: str) -> None:
+        """Count logs by what was taken of them, such as `leaderboard_gpqa: metric acc_norm`."""
+        self.taken[what] += 1
 
 
 class Reader(Protocol):
