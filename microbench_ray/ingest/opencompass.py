@@ -41,7 +41,7 @@ class OpenCompassReader:
         key = next((name for name in names for _, detail in details if name in detail), None)
         compared = key is None and options.metric is None and _accuracy_is_of_equality(document, details)
         if key is None and not compared:
-            tally.drop("log without details of samples" if not details else f"log whose details lack {' and '.join(names)}")
+            tally.drop("log without details of samples" if not details else f"log whose details lack {' or '.join(names)}")
             return
         for name, detail in details:
             item = f"{log.part}/{name}"
