@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +53,36 @@ def read_release(prefix_or_folder: str | Path, *, name: str | None = None, max_m
         return _read_release(copy.of(prefix_or_folder, lambda file: file.startswith(start)), name, max_missing)
 
 
-def _read_release(given: Path, name: str | None, max_missing: float) -> Benchmark:
-    prefix = _find_prefix(given, name)
-    answers, scores, labels = (_load(_part(prefix, suffix)) for suffix in (_CONFIDENCE, _CORRECTNESS, _LABELS))
+class Release(NamedTuple):
+    """A release as it lies in its files, shapes checked, values not.
+
+    Attributes
+    ----------
+    prefix
+        Path up to the benchmark's name.
+    answers, scores, labels
+        (n_models, n_items, n_answers), (n_models, n_items) and (n_items,) numbers, memory-mapped.
+    models, item_ids, subtasks
+        Names of models and items, and (n_items,) names of subtasks.
+    files
+        All files that it was read from.
+    """
+
+    prefix: Path
+    answers: NDArray[Any]
+    scores: NDArray[Any]
+    labels: NDArray[Any]
+    models: list[str]
+    item_ids: list[str]
+    subtasks: list[str]
+    files: tuple[Path, ...]
+
+
+def open_release(prefix_or_folder: Path, name: str | None = None) -> Release:
+    """Open the files of a release; parameters and errors as for `read_release`."""
+    prefix = _find_prefix(prefix_or_folder, name)
+    matrices = [_part(prefix, suffix) for suffix in (_CONFIDENCE, _CORRECTNESS, _LABELS)]
+    answers, scores, labels = map(_load, matrices)
     if answers.ndim != 3 or scores.shape != answers.shape[:2] or labels.shape != answers.shape[1:2]:
         raise DataError(
             "The matrices do not fit together: (models, items, answers), (models, items) and (items,) are expected.",
@@ -63,20 +90,27 @@ def _read_release(given: Path, name: str | None, max_missing: float) -> Benchmar
             got=f"confidence {answers.shape}, correctness {scores.shape}, labels {labels.shape}",
         )
     n_models, n_items = scores.shape
-    subtasks, item_ids = _name_items(_part(prefix, _RANGES), n_items)
+    ranges, names = _part(prefix, _RANGES), _names_file(prefix)
+    subtasks, item_ids = _name_items(ranges, n_items)
+    files = (*matrices, ranges, *([] if names is None else [names]))
+    return Release(prefix, answers, scores, labels, _name_models(names, n_models), item_ids, subtasks, files)
+
+
+def _read_release(given: Path, name: str | None, max_missing: float) -> Benchmark:
+    release = open_release(given, name)
     try:
         return Benchmark.from_arrays(
-            name or prefix.name,
-            scores,
-            item_ids,
-            _name_models(prefix, n_models),
-            subtasks=subtasks,
-            answers=answers,
-            labels=labels,
+            name or release.prefix.name,
+            release.scores,
+            release.item_ids,
+            release.models,
+            subtasks=release.subtasks,
+            answers=release.answers,
+            labels=release.labels,
             max_missing=max_missing,
         )
     except DataError as error:
-        where = f"{prefix}_*" if error.where is None else f"{prefix}_*: {error.where}"
+        where = f"{release.prefix}_*" if error.where is None else f"{release.prefix}_*: {error.where}"
         raise DataError(error.what, where=where, got=error.got, mend=error.mend) from None
 
 
@@ -154,9 +188,12 @@ def _name_items(path: Path, n_items: int) -> tuple[list[str], list[str]]:
     return subtasks, item_ids
 
 
-def _name_models(prefix: Path, n_models: int) -> list[str]:
-    """Names from the first of the files that exists; numbered ones otherwise."""
-    path = next((part for suffix in _NAMES if (part := _part(prefix, suffix)).is_file()), None)
+def _names_file(prefix: Path) -> Path | None:
+    return next((part for suffix in _NAMES if (part := _part(prefix, suffix)).is_file()), None)
+
+
+def _name_models(path: Path | None, n_models: int) -> list[str]:
+    """Names from the file where there is one; numbered ones otherwise."""
     if path is None:
         width = len(str(max(n_models - 1, 100)))
         return [f"model_{k:0{width}d}" for k in range(n_models)]

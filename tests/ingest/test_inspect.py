@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import many_models
+import pytest
+import real_inspect
+from reading import read_all, scores, values
+
+from microbench_ray.errors import DataError
+from microbench_ray.ingest.base import Options, Tally
+from microbench_ray.ingest.inspect_logs import InspectReader
+
+pytest.importorskip("inspect_ai", reason="needs the extra `inspect`")
+
+READER = InspectReader()
+
+
+def header(**change: Any) -> dict[str, Any]:
+    """The parts of a log's header that any version has."""
+    evaluation = {"created": "2026-01-01T00:00:00+00:00", "task": "sums", "model": "maker/one", "dataset": {}, "config": {}}
+    evaluation |= {key: change.pop(key) for key in ("model", "task") if key in change}
+    return {"version": 2, "status": "success", "eval": evaluation, **change}
+
+
+def sample(name: int | str = 1, value: Any = "C", **change: Any) -> dict[str, Any]:
+    return {"id": name, "epoch": 1, "input": "1 + 1?", "target": "2", "scores": {"match": {"value": value}}, **change}
+
+
+def write_eval(file: Path, samples: list[dict[str, Any]], **change: Any) -> Path:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", json.dumps(header(**change)))
+        for number, document in enumerate(samples):
+            archive.writestr(f"samples/{number}_epoch_1.json", json.dumps(document))
+    return file
+
+
+def write_json(file: Path, samples: list[dict[str, Any]], **change: Any) -> Path:
+    file.write_text(json.dumps(header(**change) | {"samples": samples}))
+    return file
+
+
+def test_real_logs(test_data: Path) -> None:
+    """Values as a look into the files tells them."""
+    samples, tally = read_all(READER, test_data / "formats/inspect_ai")
+    assert [sample.score for sample in samples["ollama/qwen2.5:0.5b"]] == [1, 0, 0]
+    assert [sample.item_id for sample in samples["ollama/qwen2.5:0.5b"]] == [f"inspect_evals/arc_easy/{k}" for k in (1, 2, 3)]
+    assert [sample.score for sample in samples["anthropic/claude-sonnet-4-0"]] == [1] * 5
+    assert {sample.subtask for sample in samples["anthropic/claude-sonnet-4-0"]} == {"inspect_evals/arc_easy"}
+    assert scores(samples["mistral/mistral-large-latest"]) == {"inspect_evals/cyse2_vulnerability_exploit/1": [0.65]}
+    pubmed = {"inspect_evals/pubmedqa/12377809": [1], "inspect_evals/pubmedqa/26163474": [1]}
+    assert scores(samples["openai/azure/gpt-4o-mini"]) == pubmed
+    assert tally.dropped["log with status cancelled"] == 2
+    assert tally.dropped["sample ended in an error"] == 1
+    assert tally.dropped["sample without a score"] == 10
+
+
+def test_both_forms_of_one_log_and_two_models_of_one_task_tell_the_same_items(test_data: Path) -> None:
+    folder = test_data / "formats/inspect_ai"
+    one, other = (read_all(READER, folder / f"log_formats.{kind}")[0]["ollama/llama3.1"] for kind in ("eval", "json"))
+    assert one == other
+    (qwen,), (sonnet,) = (read_all(READER, folder / f"eee_data_arc_{name}.json")[0].values() for name in ("qwen", "sonnet"))
+    assert [sample.content for sample in qwen] == [sample.content for sample in sonnet[:3]]
+    assert len({sample.content for sample in sonnet}) == 5
+
+
+@pytest.mark.slow
+def test_logs_that_inspect_writes_today(tmp_path: Path) -> None:
+    """Its Python interface and its command line, `.eval` and `.json`, two epochs."""
+    samples, tally = read_all(READER, real_inspect.write_logs(tmp_path / "logs", n_models=4))
+    truth = real_inspect.expected(4)
+    assert {model: scores(found) for model, found in samples.items()} == {
+        model: {f"capitals/{name}": values for name, values in items.items()} for model, items in truth.items()
+    }
+    contents = {tuple(sorted({(sample.item_id, sample.content) for sample in found})) for found in samples.values()}
+    assert len(contents) == 1
+    assert not tally.dropped
+
+
+def test_models_made_of_a_real_log(test_data: Path, tmp_path: Path) -> None:
+    truth = many_models.inspect(tmp_path, test_data)
+    samples, _ = read_all(READER, tmp_path)
+    assert {model: values(found) for model, found in samples.items()} == truth
+    wanted, _ = read_all(READER, tmp_path, Options(models=("maker-1/*",), tasks=("popul*",)))
+    assert sorted(wanted) == sorted(model for model in truth if model.startswith("maker-1/"))
+
+
+@pytest.mark.parametrize("write", [write_eval, write_json])
+def test_values(tmp_path: Path, write: Any) -> None:
+    given = ["C", "I", "P", "N", True, False, 0.25, 1, "0.5", "yes", float("nan"), float("inf"), {"only": "P"}]
+    kind = "eval" if write is write_eval else "json"
+    file = write(tmp_path / f"log.{kind}", [sample(k, value) for k, value in enumerate(given)])
+    samples, tally = read_all(READER, file)
+    assert [found.score for found in samples["maker/one"]] == [1, 0, 0.5, 0, 1, 0, 0.25, 1, 0.5, 1, None, None, 0.5]
+    assert tally.dropped == {"score is NaN or infinite": 2}
+
+
+def test_metric_names_a_scorer_and_a_key(tmp_path: Path) -> None:
+    several = {"first": {"value": "I"}, "second": {"value": {"a": 0.25, "b": "C"}}}
+    file = write_eval(tmp_path / "log.eval", [sample(scores=several)])
+
+    def score(metric: str | None) -> float | None:
+        return read_all(READER, file, Options(metric=metric))[0]["maker/one"][0].score
+
+    assert [score(metric) for metric in (None, "second/a", "second/b")] == [0, 0.25, 1]
+    with pytest.raises(DataError, match="several values") as error:
+        score("second")
+    assert "'a', 'b'" in str(error.value)
+    with pytest.raises(DataError, match="no score of that name") as error:
+        score("third")
+    assert "'first', 'second'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "what"), [(7, "outside"), (-0.5, "outside"), ("blue", "no number"), ([1, 2], "list of values"), ("1e400", None)]
+)
+def test_scores_that_are_none(tmp_path: Path, value: Any, what: str | None) -> None:
+    file = write_eval(tmp_path / "log.eval", [sample("q7", value)])
+    if what is None:
+        assert read_all(READER, file)[0]["maker/one"][0].score is None
+        return
+    with pytest.raises(DataError, match=what) as error:
+        read_all(READER, file)
+    assert str(file) in str(error.value)
+    assert "q7" in str(error.value)
+    assert "match" in str(error.value)
+
+
+def test_errors_and_unscored_samples_are_missing(tmp_path: Path) -> None:
+    failed = {"message": "broke", "traceback": "", "traceback_ansi": ""}
+    file = write_eval(tmp_path / "log.eval", [sample(1, error=failed), sample(2, scores=None), sample(3, scores={})])
+    samples, tally = read_all(READER, file)
+    assert [found.score for found in samples["maker/one"]] == [None] * 3
+    assert tally.dropped == {"sample ended in an error": 1, "sample without a score": 2}
+
+
+@pytest.mark.parametrize("status", ["error", "cancelled", "started"])
+def test_logs_that_did_not_end_are_dropped(tmp_path: Path, status: str) -> None:
+    write_eval(tmp_path / "a.eval", [sample()], status=status)
+    with pytest.raises(DataError, match="no logs of Inspect") as error:
+        read_all(READER, tmp_path)
+    assert f"status {status}" in str(error.value)
+    write_eval(tmp_path / "b.eval", [sample()])
+    samples, tally = read_all(READER, tmp_path)
+    assert len(samples["maker/one"]) == 1
+    assert tally.dropped == {f"log with status {status}": 1}
+
+
+def test_a_log_without_samples(tmp_path: Path) -> None:
+    _, tally = read_all(READER, write_eval(tmp_path / "log.eval", []))
+    assert tally.dropped == {"log without samples": 1}
+
+
+@pytest.mark.parametrize("model", ["../../etc/passwd", "a\0b", "m" * 500, "<script>alert(1)</script>"])
+def test_names_of_models_pass_through(tmp_path: Path, model: str) -> None:
+    assert list(read_all(READER, write_eval(tmp_path / "log.eval", [sample()], model=model))[0]) == [model]
+
+
+def test_json_of_other_programs(tmp_path: Path) -> None:
+    write_eval(tmp_path / "log.eval", [sample()])
+    (tmp_path / "listing.json").write_text('{"log.eval": {"task": "sums"}}')
+    (tmp_path / "package.json").write_text('{"eval": 3, "status": "success", "name": "not ours"}')
+    with pytest.raises(DataError, match="its format promises") as error:
+        read_all(READER, tmp_path)
+    assert "package.json" in str(error.value)
+    (tmp_path / "package.json").unlink()
+    samples, tally = read_all(READER, tmp_path)
+    assert len(samples) == 1
+    assert tally.dropped == {"JSON file that is no log of Inspect": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", '{"status": "success", "eval": {"task"', "[" * 100_000, '{"status": 1, "eval": {}}']
+)
+def test_broken_json(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "log.json"
+    file.write_text(text)
+    with pytest.raises(DataError) as error:
+        read_all(READER, file)
+    assert str(file) in str(error.value)
+
+
+def test_cut_short_and_foreign_archives(tmp_path: Path) -> None:
+    whole = write_eval(tmp_path / "whole.eval", [sample()]).read_bytes()
+    contents = {"cut.eval": whole[: len(whole) // 2], "empty.eval": b"", "text.eval": b"no archive", "inside.eval": b""}
+    damaged = bytearray(whole)
+    damaged[whole.index(b"samples/0") + 20 : whole.index(b"samples/0") + 60] = bytes(40)
+    contents["inside.eval"] = bytes(damaged)
+    for name, content in contents.items():
+        file = tmp_path / name
+        file.write_bytes(content)
+        with pytest.raises(DataError) as error:
+            read_all(READER, file)
+        assert str(file) in str(error.value), name
+    with zipfile.ZipFile(tmp_path / "other.eval", "w") as archive:
+        archive.writestr("word/document.xml", "<x/>")
+    with pytest.raises(DataError, match="no log of Inspect"):
+        read_all(READER, tmp_path / "other.eval")
+
+
+def _bomb(file: Path, method: int, lie: bool) -> Path:
+    write_eval(file, [sample()])
+    with zipfile.ZipFile(file, "a", method) as archive, archive.open("samples/2_epoch_1.json", "w") as member:
+        for _ in range(300):
+            member.write(bytes(1 << 20))
+    if lie:  # the central directory tells a small size
+        with zipfile.ZipFile(file) as archive:
+            size = archive.getinfo("samples/2_epoch_1.json").file_size
+        content = bytearray(file.read_bytes())
+        place = content.rindex(b"PK\x01\x02")
+        assert content[place + 24 : place + 28] == size.to_bytes(4, "little")
+        content[place + 24 : place + 28] = (1000).to_bytes(4, "little")
+        file.write_bytes(content)
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lie", [False, True])
+@pytest.mark.parametrize("method", ["ZIP_DEFLATED", "ZIP_ZSTANDARD", "ZIP_BZIP2"])
+def test_a_bomb_takes_no_memory(tmp_path: Path, method: str, lie: bool) -> None:
+    """Read in a process of its own, whose address space would not hold it."""
+    file = _bomb(tmp_path / "bomb.eval", getattr(zipfile, method), lie)
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from reading import read_all\n"
+        "from microbench_ray.errors import DataError\n"
+        "from microbench_ray.ingest.base import Options\n"
+        "from microbench_ray.ingest.inspect_logs import InspectReader, _library\n"
+        "_library()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n"
+        "    read_all(InspectReader(), Path(sys.argv[1]), Options(max_line_bytes=1 << 20))\n"
+        "except DataError as error:\n"
+        "    print(error)\n"
+        "print('grown', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(file)], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "where:" in done.stdout, done.stdout
+    assert "bomb.eval: samples/2_epoch_1.json" in done.stdout
+    assert int(done.stdout.rpartition("grown ")[2]) < 180 << 10  # KiB
+
+
+def test_names_that_leave_the_archive_are_harmless(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    file = write_eval(tmp_path / "deep/log.eval", [sample()])
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("samples/../../../escaped.json", json.dumps(sample(2)))
+        archive.writestr("../escaped.json", "{}")
+    samples, _ = read_all(READER, file)
+    assert len(samples["maker/one"]) == 1
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["deep", "log.eval"]
+
+
+def test_a_long_document_is_refused(tmp_path: Path) -> None:
+    file = write_json(tmp_path / "log.json", [sample()])
+    with pytest.raises(DataError, match="too large") as error:
+        READER.find(file, Options(max_line_bytes=100), Tally())
+    assert "max_line_bytes" in str(error.value)
+
+
+def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
+    with pytest.raises(DataError, match="not installed") as error:
+        READER.find(write_eval(tmp_path / "log.eval", [sample()]), Options(), Tally())
+    assert "microbench-ray[inspect]" in str(error.value)
+
+
+def test_there_is_nothing(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(DataError) as error:
+            READER.find(path, Options(), Tally())
+        assert str(path) in str(error.value)

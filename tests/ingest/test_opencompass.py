@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import many_models
+import pytest
+from reading import read_all, scores, values
+
+from microbench_ray.errors import DataError
+from microbench_ray.ingest.base import Options, Tally
+from microbench_ray.ingest.opencompass import OpenCompassReader
+
+READER = OpenCompassReader()
+
+
+def write(folder: Path, document: Any, model: str = "one", dataset: str = "sums") -> Path:
+    file = folder / "20260819_121541/results" / model / f"{dataset}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(document if isinstance(document, str) else json.dumps(document))
+    return file
+
+
+def test_many_models(tmp_path: Path) -> None:
+    truth = many_models.opencompass(tmp_path)
+    samples, tally = read_all(READER, tmp_path)
+    assert {model: values(found) for model, found in samples.items()} == truth
+    assert len({tuple((sample.item_id, sample.content) for sample in found) for found in samples.values()}) == 1
+    assert not tally.dropped
+    assert list(read_all(READER, tmp_path, Options(models=("*04",)))[0]) == ["maker-1_model-04"]
+    with pytest.raises(DataError, match="no logs of OpenCompass"):
+        READER.find(tmp_path, Options(tasks=("other",)), Tally())
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"type": "GEN", "0": {"pred": "2", "answer": "2", "correct": True}, "1": {"pred": "3", "answer": "4", "correct": False}},
+        [{"pred": "2", "refr": "2", "is_correct": True}, {"pred": "3", "refr": "4", "is_correct": False}],
+        {"type": "PPL", "0": {"references": "A", "correct": True}, "1": {"references": "B", "correct": False}},
+        [{"example_abbr": "0", "correct": [True]}, {"example_abbr": "1", "cascade_correct": [0], "correct": [False]}],
+    ],
+)
+def test_the_ways_of_details(tmp_path: Path, details: Any) -> None:
+    samples, _ = read_all(READER, write(tmp_path, {"accuracy": 50.0, "details": details}))
+    assert scores(samples["one"]) == {"sums/0": [1], "sums/1": [0]}
+
+
+def test_several_predictions_are_repetitions(tmp_path: Path) -> None:
+    samples, _ = read_all(READER, write(tmp_path, {"details": [{"example_abbr": "all_7", "correct": [True, False, True, None]}]}))
+    assert scores(samples["one"]) == {"sums/all_7": [0, 1, 1, None]}
+
+
+def test_equality_where_the_accuracy_confirms_it(tmp_path: Path) -> None:
+    details = {"type": "GEN", "0": {"predictions": "2", "references": "2"}, "1": {"predictions": "3", "references": "4"}}
+    samples, _ = read_all(READER, write(tmp_path, {"accuracy": 50.0, "details": details}))
+    assert scores(samples["one"]) == {"sums/0": [1], "sums/1": [0]}
+    samples, tally = read_all(READER, write(tmp_path, {"rouge1": 61.2, "details": details}))
+    assert samples["one"] == []
+    assert tally.dropped == {"log whose details lack correct or is_correct or cascade_correct": 1}
+
+
+def test_files_without_details(tmp_path: Path) -> None:
+    write(tmp_path, {"accuracy": 50.0})
+    write(tmp_path, {"details": [{"correct": True}]}, dataset="others")
+    samples, tally = read_all(READER, tmp_path)
+    assert scores(samples["one"]) == {"others/0": [1]}
+    assert tally.dropped == {"log without details of samples": 1}
+
+
+@pytest.mark.parametrize(("value", "what"), [(66.7, "outside"), ("blue", "no number"), ({}, "no number")])
+def test_scores_that_are_none(tmp_path: Path, value: Any, what: str) -> None:
+    file = write(tmp_path, {"details": [{"correct": value}]})
+    with pytest.raises(DataError, match=what) as error:
+        read_all(READER, file)
+    assert all(text in str(error.value) for text in (str(file), "sums/0", "correct"))
+
+
+def test_another_metric_and_nan(tmp_path: Path) -> None:
+    file = write(tmp_path, {"details": [{"correct": True, "f1": 0.25}, {"correct": True, "f1": float("nan")}]})
+    samples, tally = read_all(READER, file, Options(metric="f1"))
+    assert scores(samples["one"]) == {"sums/0": [0.25], "sums/1": [None]}
+    assert tally.dropped == {"score is NaN or infinite": 1}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"details": 3}', '{"details": [3]}', "[" * 100_000])
+def test_broken_files(tmp_path: Path, text: str) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(DataError) as error:
+        read_all(READER, tmp_path)
+    assert str(file) in str(error.value)
+
+
+def test_a_long_document_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, {"details": [{"correct": True, "prompt": "x" * 1000}]})
+    with pytest.raises(DataError, match="too large"):
+        read_all(READER, file, Options(max_line_bytes=500))
