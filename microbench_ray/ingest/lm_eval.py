@@ -14,7 +14,7 @@ from microbench_ray.errors import DataError
 from microbench_ray.ingest.base import Log, Options, Sample, Tally, fraction, wanted
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.likelihoods import confidence
-from microbench_ray.ingest.lm_eval_files import Described, described
+from microbench_ray.ingest.lm_eval_files import Described, checked, described
 
 MAIN = ("acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "pass@1", "pass_at_1")
 """Metrics by which is taken where none is asked for; a task with none of them is read by the first that is a score."""
@@ -150,13 +150,15 @@ class _Identities:
 
     def __init__(self, task: str) -> None:
         self.task = task
-        self.documents: dict[str, list[Any]] = {}
+        self.documents: dict[str, dict[int | str | None, int]] = {}
 
     def __call__(self, row: Mapping[str, Any], where: str) -> tuple[str, str | None, bool]:
         """The item's id, the hash of its document, and whether it was met before."""
         position = row.get("doc_id")
         if not isinstance(position, int | str | None):
             raise DataError("A document's number is none.", where=where, got=f"doc_id {_shown(position)}")
+        if isinstance(position, str):
+            checked(position, "document", where)
         content = _content(row, where)
         if content is None:
             if position is None:
@@ -164,11 +166,9 @@ class _Identities:
             key = str(position)
         else:
             key = content[:JOINED]
-        met = self.documents.setdefault(key, [])
+        met = self.documents.setdefault(key, {})
         again = position in met
-        if not again:
-            met.append(position)
-        place = met.index(position)
+        place = met.setdefault(position, len(met))
         return f"{self.task}/{key}" + (f"#{place + 1}" if place else ""), content, again
 
 

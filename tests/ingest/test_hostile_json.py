@@ -224,3 +224,19 @@ def test_nested_values_where_there_should_be_none_are_read_or_an_error(tmp_path,
             one(READER, tmp_path)
     else:
         assert [sample.position for sample in one(READER, tmp_path)] == ["0"]
+
+
+@pytest.mark.parametrize("position", ["", "\ud800"])
+def test_a_document_whose_name_cannot_be_stored_is_an_error(tmp_path, position):
+    write(tmp_path, "t", []).write_text(json.dumps({"doc_id": position, "acc": 1}))
+    with pytest.raises(DataError, match=r"name of the document is empty or broken(.*\n)*.*line 1"):
+        one(READER, tmp_path)
+
+
+def test_one_document_over_and_over_does_not_slow_reading_down(tmp_path):
+    """Each line looks up its document once, however many share its hash."""
+    lines = 100_000
+    write(tmp_path, "t", ({"doc_id": k, "doc_hash": "aa", "acc": 1} for k in range(lines)))
+    samples = one(READER, tmp_path)
+    assert len({sample.item_id for sample in samples}) == lines
+    assert samples[-1].item_id == f"t/aa#{lines}"
