@@ -25,6 +25,7 @@ from microbench_ray.store import Store
 READ_AS = "ingest.json"
 DOWNLOADS = "downloads"
 MEGABYTE = 10**6
+MOST_TAKEN = 10
 Say = Callable[[str], None]
 
 
@@ -70,8 +71,8 @@ class Summary:
         Those that the logs which were read hold.
     responses, missing
         Responses with a score, and without one.
-    dropped
-        What was left out, counted by reason.
+    dropped, taken
+        What was left out, counted by reason; and what was taken where a log leaves a choice, counted by logs.
     failed
         By model: why its logs could not be taken in. Its file is as it was.
     """
@@ -85,6 +86,7 @@ class Summary:
     responses: int = 0
     missing: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    taken: Counter[str] = field(default_factory=Counter)
     failed: dict[str, DataError] = field(default_factory=dict)
 
     def sentences(self) -> list[str]:
@@ -96,8 +98,9 @@ class Summary:
                 f"{self.logs:,} logs read: {len(self.items):,} items in {len(self.subtasks):,} subtasks, "
                 f"{self.responses:,} responses, {self.missing:,} missing"
             )
-        lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
-        return lines
+        taken = [f"taken: {what}" for what in sorted(self.taken)]
+        lines += taken[:MOST_TAKEN] + ([f"… and {len(taken) - MOST_TAKEN} more such choices"] if len(taken) > MOST_TAKEN else [])
+        return lines + [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
 
 
 def ingest(job: Ingest, say: Say) -> Summary:
@@ -122,7 +125,7 @@ def ingest(job: Ingest, say: Say) -> Summary:
         tally = Tally()
         logs = chosen.find(path, job.options, tally)
         store.write(READ_AS, (json.dumps(read_as(job), indent=2) + "\n").encode())
-        summary = Summary(dropped=tally.dropped)
+        summary = Summary(dropped=tally.dropped, taken=tally.taken)
         read_models(job, chosen, store, logs, summary)
     if summary.failed and not (summary.added or summary.updated or summary.unchanged):
         raise next(iter(summary.failed.values()))
@@ -176,7 +179,7 @@ def take_in(
     facts: dict[str, Any] = dict(before.facts) if before else {}
     records: dict[str, LogRecord] = dict(before.logs) if before else {}
     for name, log, record in fresh:
-        tally = Tally()
+        tally = Tally(taken=summary.taken)
         tables.append(fold(chosen.read(log, job.options, tally), name, tally))
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped))

@@ -1,20 +1,37 @@
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microbench_ray.audit.changes import CHANGES, Content, Snapshot, changes, snapshot
+from microbench_ray.audit.changes import CHANGES, Snapshot, changes, snapshot
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import DataError
+from microbench_ray.schemas import SCHEMAS
 
 NAN = np.nan
 
 
 def board(scores, models="abc", items="wxyz", subtasks="sstt"):
     return Benchmark.from_arrays("b", scores, list(items), list(models), subtasks=list(subtasks), max_missing=0.9)
+
+
+class Content(NamedTuple):
+    digest: str | None = None
+    position: str | None = None
+
+
+def told(benchmark, contents):
+    """What the logs tell: as the benchmark has the items, with contents and positions of some."""
+    items = snapshot(benchmark).items.to_pylist()
+    for row in items:
+        row["content"], row["position"] = contents.get(row["item_id"], Content())
+    return pa.Table.from_pylist(items, schema=SCHEMAS["snapshot_items"])
 
 
 SCORES = [[1, 0, 1, 1], [0, NAN, 1, 0], [1, 1, 0, 0]]
@@ -30,7 +47,7 @@ def kinds(found):
 
 
 def test_a_snapshot_by_hand():
-    found = snapshot(board(SCORES), {"x": Content("c1", "7")})
+    found = snapshot(board(SCORES), told(board(SCORES), {"x": Content("c1", "7")}))
     assert found.models["accuracy"].to_pylist() == [0.75, 1 / 3, 0.5]
     assert found.models["n_answered"].to_pylist() == [4, 3, 4]
     assert found.items.to_pylist()[:2] == [
@@ -90,9 +107,9 @@ def test_an_item_more_rescores_nobody_where_that_can_be_seen():
 def test_items_by_hand():
     before = board(SCORES)
     after = board(SCORES, items="wxqr", subtasks="stts")
-    told = {"w": Content("c1", "0"), "x": Content("c2", "1"), "y": Content("c3", "0"), "z": Content("c4", "1")}
+    then = {"w": Content("c1", "0"), "x": Content("c2", "1"), "y": Content("c3", "0"), "z": Content("c4", "1")}
     now = {"w": Content("changed", "0"), "x": Content(None, "1"), "q": Content("c5", "0"), "r": Content("c6", "9")}
-    found = changes(snapshot(before, told), snapshot(after, now))
+    found = changes(snapshot(before, told(before, then)), snapshot(after, told(after, now)))
     # w has other content, x another subtask, q is where y was, r is nowhere where one was.
     of_items = [row for row in kinds(found) if row[0].startswith("item")]
     assert of_items == [
@@ -105,8 +122,23 @@ def test_items_by_hand():
 
 
 def test_contents_that_are_not_told_do_not_change():
-    told, untold = snapshot(board(SCORES), {"w": Content("c1")}), snapshot(board(SCORES))
-    assert changes(told, untold).num_rows == changes(untold, told).num_rows == 0
+    known, untold = snapshot(board(SCORES), told(board(SCORES), {"w": Content("c1")})), snapshot(board(SCORES))
+    assert changes(known, untold).num_rows == changes(untold, known).num_rows == 0
+
+
+def test_a_version_that_some_models_saw_is_a_change_though_the_other_is_still_there():
+    benchmark = board(SCORES)
+    before = told(benchmark, {item: Content(f"c-{item}", item) for item in "wxyz"})
+    one_more = pa.Table.from_pylist(
+        [
+            {"item_id": "w", "subtask": "s", "content": "other", "position": "w"},
+            {"item_id": "new-x", "subtask": "s", "content": "other", "position": "x"},
+            {"item_id": "new-q", "subtask": "s", "content": "other", "position": "q"},
+        ],
+        schema=SCHEMAS["snapshot_items"],
+    )
+    found = changes(snapshot(benchmark, before), snapshot(benchmark, pa.concat_tables([before, one_more])))
+    assert kinds(found) == [("item_changed", "new-x"), ("item_changed", "w"), ("item_new", "new-q")]
 
 
 def test_snapshots_go_through_parquet(tmp_path):

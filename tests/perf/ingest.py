@@ -89,13 +89,13 @@ def main() -> None:
     print(f"{'log':>4} {'MB':>7} {'kB a line':>9} {'CPU s':>7} {'MB/s':>6} {'USS MB':>7} {'peak MB':>8}")
     with tempfile.TemporaryDirectory() as name:
         if given.driver:
-            from microbench_ray.ingest.run import ingest
+            from microbench_ray.ingest.run import Ingest, ingest
         for number in range(1, given.logs + 1):
             folder = Path(name, "logs", str(number))
             size = write_log(folder, f"org/model-{number}", given.lines, hashed=not given.without_hashes).stat().st_size
             started = time.process_time()
             if given.driver:
-                ingest(source="lm_eval", path=folder.parent, out=Path(name, "out"))
+                ingest(Ingest("lm_eval", str(folder.parent), Path(name, "out")), lambda text: None)
             else:
                 assert read_log(folder) == given.lines
             seconds = time.process_time() - started
