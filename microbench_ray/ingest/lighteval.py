@@ -26,6 +26,7 @@ _NEW: dict[str, tuple[tuple[str, ...], ...]] = {
     "model_response": (("logprobs",),),
 }
 _ROWS = 16  # at once; whole row groups would be up to a thousand prompts
+_NO_LITERAL = re.compile(r"(?<=[ \[(])-?(?:nan|inf)(?=[,\])}])")
 _LONGEST_TEXT = 1 << 20  # of what versions before 2025 wrote as the text of a Python value
 
 
@@ -177,7 +178,7 @@ def _value(value: Any, where: str) -> Any:
     if len(value) > _LONGEST_TEXT:
         raise too_long("A value is too long.", where, f"{len(value):,} characters")
     try:
-        return ast.literal_eval(re.sub(r"(?<=[ \[(])-?(?:nan|inf)(?=[,\])}])", "None", value))
+        return ast.literal_eval(_NO_LITERAL.sub("1e999", value))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return value
 
