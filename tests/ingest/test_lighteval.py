@@ -7,7 +7,7 @@ import many_models
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from reading import read_all, scores, values
+from reading import read_all, read_apart, scores, values
 
 from microbench_ray.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
@@ -161,3 +161,16 @@ def test_a_large_row_group_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "one", [{**row(acc=1.0), "doc": {**row()["doc"], "query": "".join(map(chr, range(40, 9000)))}}])
     with pytest.raises(DataError, match="row group is too large"):
         read_all(READER, file, Options(max_line_bytes=5000))
+
+
+@pytest.mark.slow
+def test_one_text_that_is_repeated_takes_no_more_memory(tmp_path: Path) -> None:
+    """A dictionary keeps 32 prompts of 20 MB in 20 MB, which compression makes few."""
+    (tmp_path / "one").mkdir()
+    file = tmp_path / "one" / f"details_sums_{TIME}.parquet"
+    prompts = pa.DictionaryArray.from_arrays(pa.array([0] * 32, pa.int32()), pa.array(["x" * (20 << 20)]))
+    pq.write_table(pa.table({"example": prompts, "metrics": ["{'acc': 1.0}"] * 32}), file, dictionary_pagesize_limit=64 << 20)
+    assert file.stat().st_size < 2 << 20
+    said, grown = read_apart("lighteval", "LightevalReader", file, 64 << 20)
+    assert said == ""
+    assert grown < 300 << 20
