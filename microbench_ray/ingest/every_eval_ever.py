@@ -61,7 +61,9 @@ class EveryEvalEverReader:
                     mend="choose one: metric=PATTERN of the results' ids",
                 )
             given = part(line, dict, where, "input")
-            content = item_digest(raw=given.get("raw"), reference=_list(given.get("reference")), choices=given.get("choices"))
+            content = item_digest(
+                where, raw=given.get("raw"), reference=_list(given.get("reference")), choices=given.get("choices")
+            )
             item = f"{task}/{name}"
             if line.get("error"):
                 tally.drop(ENDED_IN_ERROR)

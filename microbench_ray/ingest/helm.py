@@ -138,7 +138,7 @@ def _contents(file: Path, most: int) -> dict[str, str]:
                 [_content(part(reference, dict, where, "output")), part(reference, list, where, "tags")]
                 for reference in part(instance, list, where, "references")
             ]
-            contents[name] = item_digest(input=_content(part(instance, dict, where, "input")), references=references)
+            contents[name] = item_digest(where, input=_content(part(instance, dict, where, "input")), references=references)
     return contents
 
 

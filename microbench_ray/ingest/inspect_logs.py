@@ -60,7 +60,7 @@ class InspectReader:
             else:
                 value, metric = _value(sample, scorer, key, options.metric is None, file)
                 score = checked_score(value, tally, file=file, item=item, metric=metric)
-            content = item_digest(input=_texts(sample), choices=sample.choices, target=sample.target)
+            content = item_digest(f"{file}: {item}", input=_texts(sample), choices=sample.choices, target=sample.target)
             yield Sample(item, log.part, score, content=content, position=str(sample.id))
         if not count:
             tally.drop("log without samples")
@@ -111,8 +111,11 @@ def _texts(sample: EvalSample) -> Any:
 
 def _is_log(file: Path) -> bool:
     """Whether a JSON file begins as a log of Inspect does: its status comes before anything long."""
-    with file.open("rb") as opened:
-        start = opened.read(400)
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(400)
+    except OSError as error:
+        raise _no_log(file, "file", error) from None
     return b'"status"' in start and b'"eval"' in start
 
 

@@ -26,6 +26,7 @@ _NEW: dict[str, tuple[tuple[str, ...], ...]] = {
     "model_response": (("logprobs",),),
 }
 _ROWS = 16  # at once; whole row groups would be up to a thousand prompts
+_NO_LITERAL = re.compile(r"(?<=[ \[(])-?(?:nan|inf)(?=[,\])}])")
 _LONGEST_TEXT = 1 << 20  # of what versions before 2025 wrote as the text of a Python value
 
 
@@ -63,7 +64,7 @@ class LightevalReader:
             if value is None and any(other is not None for other in row.metrics.values()):
                 tally.drop("row of the task's other way of sampling")  # generated and log-likelihood metrics have a row each
                 continue
-            content = item_digest(query=row.query, choices=row.choices, gold=row.gold)
+            content = item_digest(f"{file}: row {number}", query=row.query, choices=row.choices, gold=row.gold)
             item = f"{log.part}/{row.name or content}"
             score = checked_score(value, tally, file=file, item=item, metric=metric)
             answers, label = _answers(row)
@@ -109,9 +110,9 @@ def _rows(file: Path, most: int) -> Iterator[_Row]:
     try:
         with pq.ParquetFile(file) as table:
             new, columns = _columns(table.schema_arrow.names, file)
-            _check_sizes(table, columns, file, most)
+            rows = _rows_at_once(table, columns, file, most)
             number = 0
-            for batch in table.iter_batches(batch_size=_ROWS, columns=columns):
+            for batch in table.iter_batches(batch_size=rows, columns=columns):
                 for number, row in enumerate(batch.to_pylist(), number + 1):  # noqa: B020
                     where = f"{file}: row {number}"
                     yield _new_row({name.strip("_"): value for name, value in row.items()}, where) if new else _old_row(row, where)
@@ -135,16 +136,20 @@ def _columns(names: Sequence[str], file: Path) -> tuple[bool, list[str]]:
     raise DataError("The table is none of lighteval's details.", where=str(file), got=got, mend="check source=…")
 
 
-def _check_sizes(table: pq.ParquetFile, columns: Sequence[str], file: Path, most: int) -> None:
-    """No row group takes more than `most` bytes in one of the columns that are read."""
+def _rows_at_once(table: pq.ParquetFile, columns: Sequence[str], file: Path, most: int) -> int:
+    """So many that they take at most `most` bytes, even if all repeat the longest text; no row group may hold more in a column."""
+    largest = 1
     for number in range(table.metadata.num_row_groups):
         group = table.metadata.row_group(number)
-        for place in range(group.num_columns):
-            column = group.column(place)
-            read = any(column.path_in_schema == name or column.path_in_schema.startswith(f"{name}.") for name in columns)
-            if read and column.total_uncompressed_size > most:
-                where = f"{file}: row group {number + 1}, column {column.path_in_schema!r}"
-                raise too_long("A row group is too large.", where, f"{column.total_uncompressed_size:,} bytes")
+        for column in map(group.column, range(group.num_columns)):
+            name, size = column.path_in_schema, column.total_uncompressed_size
+            if not any(name == read or name.startswith(f"{read}.") for read in columns):
+                continue
+            if size > most:
+                where = f"{file}: row group {number + 1}, column {name!r}"
+                raise too_long("A row group is too large.", where, f"{size:,} bytes")
+            largest = max(largest, size)
+    return max(1, min(_ROWS, most // largest))
 
 
 def _new_row(row: dict[str, Any], where: str) -> _Row:
@@ -177,7 +182,7 @@ def _value(value: Any, where: str) -> Any:
     if len(value) > _LONGEST_TEXT:
         raise too_long("A value is too long.", where, f"{len(value):,} characters")
     try:
-        return ast.literal_eval(re.sub(r"(?<=[ \[(])-?(?:nan|inf)(?=[,\])}])", "None", value))
+        return ast.literal_eval(_NO_LITERAL.sub("1e999", value))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return value
 

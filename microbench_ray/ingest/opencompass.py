@@ -46,7 +46,7 @@ class OpenCompassReader:
         for name, detail in details:
             item = f"{log.part}/{name}"
             target = next((detail[name] for name in _TARGETS if name in detail), None)
-            content = None if target is None else item_digest(target=target)
+            content = None if target is None else item_digest(f"{file}: {item}", target=target)
             for value in _list(_equal(detail) if compared else detail.get(str(key))):
                 score = checked_score(value, tally, file=file, item=item, metric=key or "predictions")
                 yield Sample(item, log.part, score, content=content, position=name)

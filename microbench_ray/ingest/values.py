@@ -20,6 +20,7 @@ WITHOUT_SCORE = "sample without a score"
 NOT_FINITE = "score is NaN or infinite"
 ENDED_IN_ERROR = "sample ended in an error"
 
+_DEEPEST = 50
 _SLACK = 1e-9  # of scores that are means of floats, which may be just above 1
 
 
@@ -62,16 +63,24 @@ def choice_probabilities(logprobs: Any) -> tuple[float, ...] | None:
     return tuple(float(weight) for weight in weights / weights.sum())
 
 
-def item_digest(**parts: Any) -> str:
-    """Digest of what a model saw of an item: texts, numbers and lists of them, by name."""
-    return content_digest({name: _plain(value) for name, value in parts.items()}, {})
+def item_digest(where: str, /, **parts: Any) -> str:
+    """Digest of what a model saw of an item: texts, numbers and lists of them, by name.
+
+    Raises
+    ------
+    DataError
+        If they are nested more than `_DEEPEST` levels; `where` tells of which item.
+    """
+    return content_digest({name: _plain(value, where, _DEEPEST) for name, value in parts.items()}, {})
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, where: str, levels: int) -> Any:
+    if levels == 0:
+        raise DataError("The item is nested too deeply.", where=where, mend="no evaluation tool writes such: is it a log?")
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): _plain(inner, where, levels - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [_plain(inner, where, levels - 1) for inner in value]
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -27,3 +30,34 @@ def scores(samples: list[Sample]) -> dict[str, list[float | None]]:
 def values(samples: list[Sample]) -> list[float | None]:
     """Scores, ordered by the number at the end of the items' ids."""
     return [sample.score for sample in sorted(samples, key=lambda sample: int("".join(filter(str.isdigit, sample.position or ""))))]
+
+
+def read_apart(module: str, reader: str, path: Path, most: int) -> tuple[str, int]:
+    """Read in a process of its own: the error it ends in, if any, and by how many bytes its memory grew at most."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    arguments = [sys.executable, "-c", _APART, module, reader, str(path), str(most)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    said, _, grown = done.stdout.rpartition("grown ")
+    return said, int(grown) << 10
+
+
+_APART = """
+import importlib, resource, sys
+from pathlib import Path
+from reading import read_all
+from microbench_ray.errors import DataError
+from microbench_ray.ingest.base import Options, Tally
+
+module, reader, path, most = sys.argv[1:]
+reader = getattr(importlib.import_module("microbench_ray.ingest." + module), reader)()
+options, tally = Options(max_line_bytes=int(most)), Tally()
+try:
+    logs = reader.find(Path(path), options, tally)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for log in logs:
+        for sample in reader.read(log, options, tally):
+            pass
+except DataError as error:
+    print(error)
+print("grown", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""

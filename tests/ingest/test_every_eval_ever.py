@@ -102,6 +102,15 @@ def test_broken_files(tmp_path: Path, text: str) -> None:
     assert str(file) in str(error.value)
 
 
+@pytest.mark.parametrize("depth", [60, 900, 100_000])
+def test_nested_items(tmp_path: Path, depth: int) -> None:
+    file = tmp_path / "0_samples.jsonl"
+    file.write_text(json.dumps(line()).replace('"q1?"', "[" * depth + "]" * depth) + "\n")
+    with pytest.raises(DataError, match="nested too deeply") as error:
+        read_all(READER, file)
+    assert str(file) in str(error.value)
+
+
 def test_long_lines_and_foreign_files(tmp_path: Path) -> None:
     file = write(tmp_path, [line(), line(note="x" * 2000)])
     with pytest.raises(DataError, match="too long") as error:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 import many_models
 import pytest
 import real_inspect
-from reading import read_all, scores, values
+from reading import read_all, read_apart, scores, values
 
 from microbench_ray.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
@@ -207,7 +205,7 @@ def test_cut_short_and_foreign_archives(tmp_path: Path) -> None:
 def _bomb(file: Path, method: int, lie: bool) -> Path:
     write_eval(file, [sample()])
     with zipfile.ZipFile(file, "a", method) as archive, archive.open("samples/2_epoch_1.json", "w") as member:
-        for _ in range(300):
+        for _ in range(30 if method == zipfile.ZIP_BZIP2 else 300):  # one is refused by its name
             member.write(bytes(1 << 20))
     if lie:  # the central directory tells a small size
         with zipfile.ZipFile(file) as archive:
@@ -224,30 +222,11 @@ def _bomb(file: Path, method: int, lie: bool) -> Path:
 @pytest.mark.parametrize("lie", [False, True])
 @pytest.mark.parametrize("method", ["ZIP_DEFLATED", "ZIP_ZSTANDARD", "ZIP_BZIP2"])
 def test_a_bomb_takes_no_memory(tmp_path: Path, method: str, lie: bool) -> None:
-    """Read in a process of its own, whose address space would not hold it."""
     file = _bomb(tmp_path / "bomb.eval", getattr(zipfile, method), lie)
-    script = (
-        "import resource, sys\n"
-        "from pathlib import Path\n"
-        "from reading import read_all\n"
-        "from microbench_ray.errors import DataError\n"
-        "from microbench_ray.ingest.base import Options\n"
-        "from microbench_ray.ingest.inspect_logs import InspectReader, _library\n"
-        "_library()\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try:\n"
-        "    read_all(InspectReader(), Path(sys.argv[1]), Options(max_line_bytes=1 << 20))\n"
-        "except DataError as error:\n"
-        "    print(error)\n"
-        "print('grown', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(file)], env=environment, capture_output=True, text=True, timeout=120, check=True
-    )
-    assert "where:" in done.stdout, done.stdout
-    assert "bomb.eval: samples/2_epoch_1.json" in done.stdout
-    assert int(done.stdout.rpartition("grown ")[2]) < 180 << 10  # KiB
+    said, grown = read_apart("inspect_logs", "InspectReader", file, 1 << 20)
+    assert "where:" in said
+    assert "bomb.eval: samples/2_epoch_1.json" in said
+    assert grown < 180 << 20
 
 
 def test_names_that_leave_the_archive_are_harmless(tmp_path: Path) -> None:
