@@ -270,7 +270,7 @@ def drift(y_title: Any = None) -> Spec:
                     "field": "severity",
                     "type": "ordinal",
                     "legend": None,
-                    "scale": severity | {"range": [30, 30, 150, 200]},
+                    "scale": severity | {"range": [45, 45, 150, 190]},
                 },
             },
         },
@@ -318,4 +318,8 @@ def alarms(nights: Sequence[str]) -> Spec:
         "mark": {"type": "rect", "cornerRadius": 2, "tooltip": {"content": "data"}},
         "encoding": {"color": {"field": "severity", "type": "nominal", "legend": None, "scale": severity}},
     }
-    return _spec([layer], height={"step": 24, "of": "whose"}, params={}, encoding={"x": x, "y": y})
+    sign: Spec = {
+        "mark": {"type": "text", "fontWeight": "bold", "fontSize": 11, "color": "var(--card)", "tooltip": {"content": "data"}},
+        "encoding": {"text": {"field": "sign", "type": "nominal"}},
+    }
+    return _spec([layer, sign], height={"step": 24, "of": "whose"}, params={}, encoding={"x": x, "y": y})

@@ -152,6 +152,7 @@ def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
     rows = rows[rows["whose"].isin(often)].assign(bad=rows["severity"].map({"warn": 0, "fail": 1}))
     grouped = rows.sort_values("bad", ascending=False, kind="stable").groupby(["whose", "night"], sort=True)
     data = grouped.agg(severity=("severity", "first"), count=("bad", "size"), text=("text", "first")).reset_index()
+    data["sign"] = data["severity"].map({"warn": "!", "fail": "✕"})
     columns = [
         Column("night", "night"),
         Column("whose", "subject"),
@@ -159,7 +160,7 @@ def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
         Column("count", "findings", "number", 0),
         Column("text", "the worst"),
     ]
-    about = "Every night on which something was found: yellow a warning, red a failure."
+    about = "Every night on which something was found: ! a warning, ✕ a failure."
     described = "Nights on which something was found, by subject. The same is in the table below it."
     chart = Chart("alarms", "Alarms", about, {"": charts.alarms(nights)}, data, columns, described)
     return chart.html()
