@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from microbench_ray.page import charts
+from microbench_ray.page import audit_charts
 from microbench_ray.page.parts import Chart, Column, choice, choices, notes, options_of, section
 from microbench_ray.page.text import Html, join
 
@@ -100,7 +100,7 @@ def _metrics(rows: pd.DataFrame) -> Html:
     data = pd.DataFrame(
         {
             "about": rows["about"],
-            "metric": [unit.title for unit in units],
+            "metric": [f"{unit.title} ({unit.unit.strip()})" if unit.unit else unit.title for unit in units],
             "part": rows["part"],
             "night": rows["night"],
             "value": value,
@@ -134,7 +134,7 @@ def _metrics(rows: pd.DataFrame) -> Html:
     first = data.sort_values(
         ["part", "about"], key=lambda column: column.isin(["all together"]).map({True: 0, False: 1}), kind="stable"
     )
-    chart = Chart("drift", "From night to night", about, {"": charts.drift()}, data, columns, described)
+    chart = Chart("drift", "From night to night", about, {"": audit_charts.drift()}, data, columns, described)
     made = choices(
         choice("about", "Subject", options_of(first, "about")),
         choice("metric", "Metric", options_of(first, "metric")),
@@ -162,5 +162,5 @@ def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
     ]
     about = "Every night on which something was found: ! a warning, ✕ a failure."
     described = "Nights on which something was found, by subject. The same is in the table below it."
-    chart = Chart("alarms", "Alarms", about, {"": charts.alarms(nights)}, data, columns, described)
+    chart = Chart("alarms", "Alarms", about, {"": audit_charts.alarms(nights)}, data, columns, described)
     return chart.html()

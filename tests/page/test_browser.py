@@ -161,7 +161,7 @@ def test_choices_draw_what_is_chosen(browser: Chrome, folder: Path, sweep: Made,
         assert cells[5] == f"{first['rank_lo']:.0f}–{first['rank_hi']:.0f}"
     choose(browser, "#leaderboard select[data-column=view]", "all")
     choose(browser, "#drift select[data-column=part]", "physics")
-    choose(browser, "#drift select[data-column=metric]", "MDAD")
+    choose(browser, "#drift select[data-column=metric]", "MDAD (points)")
     assert b.console(browser) == []
 
 

@@ -140,7 +140,7 @@ def test_choices_hold_all_there_is(sweep: Made, audit: Made) -> None:
     assert found["subject"] == list(LISTS)
     assert found["view"] == ["25", "100", "all"]
     assert found["about"] == ["tiny, 100 items", "anchors, 100 items", "published <b>core</b>, 250 items"]
-    assert found["metric"] == ["MDAD", "Kendall's tau"]
+    assert found["metric"] == ["MDAD (points)", "Kendall's tau"]
     assert found["part"] == ["all together", "algebra", "law", "physics"]
 
 
@@ -172,6 +172,8 @@ def test_what_is_not_reached_and_what_is_unbounded_are_said(audit: Made) -> None
     page = audit.page()
     assert "<strong>never reached</strong>" in page
     assert "4.0–∞" in page
+    assert "<dt>better: the best 20 % (80)</dt><dd>4.1 (3.5–∞)</dd>" in page
+    assert "<dt>newer: since 2026-09 (33)</dt><dd>never reached</dd>" in page
     assert (points(None), points(0.035), points(-0.001)) == ("never reached", "3.5", "−0.1")
     assert (interval(None, None), interval(0.02, None), interval(0.02, 0.03)) == ("", "2.0–∞", "2.0–3.0")
     assert number(float("nan")) == "–"
