@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,7 @@ from rich.console import Console
 from small_sweep import columns
 
 from microbench_ray.axes import _labels
-from microbench_ray.cli import show_results
+from microbench_ray.cli import main, show_results
 from microbench_ray.data import Benchmark
 from microbench_ray.driver import Outcome, Sweep, run_sweep
 from microbench_ray.engine.serial import SerialEngine
@@ -248,6 +250,49 @@ def test_a_figure_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         show_results(Console(file=io.StringIO()), outcome.tables, tmp_path, figures=True)
     assert caught.value.where == str(tmp_path / "figures" / "board_random_15_half_10.png")
     assert "figures=false" in str(caught.value)
+
+
+def test_beside_every_figure_is_an_svg_that_is_the_same_for_the_same_tables(tmp_path: Path) -> None:
+    label = "<script>alert(1)</script>"
+    outcome = swept(a_sweep(tmp_path, random(label)))
+    (drawn,), (again,) = (drawn_into(tmp_path / name, outcome.tables) for name in ("one", "other"))
+    svg = drawn.with_suffix(".svg").read_bytes()
+    assert svg == again.with_suffix(".svg").read_bytes()
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert label.encode() not in svg
+    assert b"<dc:date>" not in svg
+
+
+def test_the_page_is_written_beside_the_tables_and_named(tmp_path: Path) -> None:
+    outcome = swept(a_sweep(tmp_path, random("mine <b>")))
+    stream = io.StringIO()
+    show_results(Console(file=stream, width=300, markup=False), outcome.tables, tmp_path, figures=False, report=True)
+    assert f"Page: {tmp_path / 'report.html'}" in stream.getvalue()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<span>mine &lt;b&gt;</span>" in page
+    assert outcome.tables["mdad"]["benchmark"][0].as_py() in page
+    assert Store(tmp_path).manifest()["benchmarks"]["board"]["digest"] in page
+
+
+def test_a_page_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    outcome = swept(a_sweep(tmp_path))
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(StoreError, match="The page cannot be written") as caught:
+        show_results(Console(file=io.StringIO()), outcome.tables, tmp_path, figures=False, report=True)
+    assert caught.value.where == str(tmp_path / "report.html")
+    assert "report=false" in str(caught.value)
+
+
+def test_a_sweep_and_a_reduction_write_the_page_unless_told_otherwise(reference: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(reference, out)
+    assert not (out / "report.html").exists()
+    assert main(["reduce", f"out={out}", "n_resamples=100", "thresholds=[.7]", "figures=false"]) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "in 70 % of cases" in page
+    (out / "report.html").unlink()
+    assert main(["reduce", f"out={out}", "n_resamples=100", "figures=false", "report=false"]) == 0
+    assert not (out / "report.html").exists()
 
 
 def test_the_table_in_the_terminal_holds_the_numbers_of_the_mdad_table(tmp_path: Path) -> None:

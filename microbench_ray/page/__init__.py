@@ -19,6 +19,7 @@ from microbench_ray.page.made import made_section
 from microbench_ray.page.parts import section
 from microbench_ray.page.text import Html, join, tag
 from microbench_ray.page.verdict import audit_verdict, changes, sweep_verdict
+from microbench_ray.schemas import SCHEMAS
 
 VEGA_LITE = "6.4"
 MOST_BYTES = 5_000_000
@@ -73,8 +74,6 @@ def _render(
     leaderboard: pa.Table | None,
     budget: int,
 ) -> str:
-    from microbench_ray.schemas import SCHEMAS
-
     found = {name: tables.get(name, SCHEMAS[name].empty_table()) for name in ("mdad", "agreement", "failures")}
     config = manifest.get("config", {})
     name = verdict["benchmark"] if verdict else ", ".join(manifest.get("benchmarks", {})) or "sweep"

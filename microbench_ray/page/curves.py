@@ -39,7 +39,7 @@ def curves_section(tables: Mapping[str, pa.Table], budget: int) -> Html | None:
     charted = [_mdad_chart(found, methods)]
     if len(curves):
         sizes = sorted(curves["size"].unique())
-        if curves.groupby("method")["size"].nunique().max() > 1:
+        if _sizes_vary(curves):
             chosen = min(sizes, key=lambda size: abs(np.log(size / 100)))
             made.append(choice("size", "Items in the curves", [(plain(size), f"{size:,}") for size in sizes], plain(chosen)))
         charted.insert(0, _agreement_chart(curves, methods, found))
@@ -142,6 +142,11 @@ def _agreement_chart(curves: pd.DataFrame, methods: list[str], found: pd.DataFra
     return Chart("agreement", "Agreement", about, {"": charts.agreement(methods)}, rows, columns, described)
 
 
+def _sizes_vary(curves: pd.DataFrame) -> bool:
+    """A method has several sizes, so that one has to be chosen; published lists have one each."""
+    return bool(curves.groupby("method")["size"].nunique().max() > 1)
+
+
 def _near(curves: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """Bins with pairs, up to a little more than twice the last crossing of their benchmark and size."""
     curves = curves[curves["n_pairs"] > 0]
@@ -149,7 +154,7 @@ def _near(curves: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
         return curves
     pairs = curves.groupby("diff_lo")["n_pairs"].sum().cumsum()
     most = max(LEAST_REACH, float(pairs.index[pairs <= 0.999 * pairs.iloc[-1]].max()))
-    key = ["benchmark", "size"]
+    key = ["benchmark", "size"] if _sizes_vary(curves) else ["benchmark"]
     last = found.groupby(key)[MONOTONE[0]].agg(lambda values: np.inf if values.isna().any() else values.max())
     reach = (2.2 * last).clip(lower=LEAST_REACH, upper=most)
     return curves[curves["diff_lo"] <= curves[key].merge(reach.rename("reach"), "left", on=key)["reach"].fillna(most).to_numpy()]

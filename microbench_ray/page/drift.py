@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from microbench_ray.page import charts
+from microbench_ray.page import audit_charts
 from microbench_ray.page.parts import Chart, Column, choice, choices, notes, options_of, section
 from microbench_ray.page.text import Html, join
 
@@ -100,7 +100,7 @@ def _metrics(rows: pd.DataFrame) -> Html:
     data = pd.DataFrame(
         {
             "about": rows["about"],
-            "metric": [unit.title for unit in units],
+            "metric": [f"{unit.title} ({unit.unit.strip()})" if unit.unit else unit.title for unit in units],
             "part": rows["part"],
             "night": rows["night"],
             "value": value,
@@ -134,7 +134,7 @@ def _metrics(rows: pd.DataFrame) -> Html:
     first = data.sort_values(
         ["part", "about"], key=lambda column: column.isin(["all together"]).map({True: 0, False: 1}), kind="stable"
     )
-    chart = Chart("drift", "From night to night", about, {"": charts.drift()}, data, columns, described)
+    chart = Chart("drift", "From night to night", about, {"": audit_charts.drift()}, data, columns, described)
     made = choices(
         choice("about", "Subject", options_of(first, "about")),
         choice("metric", "Metric", options_of(first, "metric")),
@@ -152,6 +152,7 @@ def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
     rows = rows[rows["whose"].isin(often)].assign(bad=rows["severity"].map({"warn": 0, "fail": 1}))
     grouped = rows.sort_values("bad", ascending=False, kind="stable").groupby(["whose", "night"], sort=True)
     data = grouped.agg(severity=("severity", "first"), count=("bad", "size"), text=("text", "first")).reset_index()
+    data["sign"] = data["severity"].map({"warn": "!", "fail": "✕"})
     columns = [
         Column("night", "night"),
         Column("whose", "subject"),
@@ -159,7 +160,7 @@ def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
         Column("count", "findings", "number", 0),
         Column("text", "the worst"),
     ]
-    about = "Every night on which something was found: yellow a warning, red a failure."
+    about = "Every night on which something was found: ! a warning, ✕ a failure."
     described = "Nights on which something was found, by subject. The same is in the table below it."
-    chart = Chart("alarms", "Alarms", about, {"": charts.alarms(nights)}, data, columns, described)
+    chart = Chart("alarms", "Alarms", about, {"": audit_charts.alarms(nights)}, data, columns, described)
     return chart.html()

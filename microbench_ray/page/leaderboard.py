@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 
-from microbench_ray.page import charts
+from microbench_ray.page import audit_charts
 from microbench_ray.page.parts import Chart, Column, choice, choices, notes, options_of, section
 from microbench_ray.page.text import Html, tag
 
@@ -61,7 +61,7 @@ def leaderboard_section(board: pa.Table | None, budget: int, top_k: int | None =
         }
     )
     views = [(str(count), f"the first {count}") for count in NAMED if count < total] + [("all", "all of them")]
-    specs = {view: charts.ranks(named=view != "all" or total <= NAMED[-1]) for view, _ in views}
+    specs = {view: audit_charts.ranks(named=view != "all" or total <= NAMED[-1]) for view, _ in views}
     columns = [
         column if column.field != "p_top" or top_k is None else _named(column, f"in the top {top_k:,}") for column in COLUMNS
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from microbench_ray.page.text import Html, counted, facts, interval, is_missing, join, number, points, share, table, tag
+from microbench_ray.page.text import Html, counted, facts, interval, is_missing, join, points, share, table, tag
 from microbench_ray.report import MONOTONE
 
 ICONS = {"ok": "✓", "attention": "!", "violated": "✕"}
@@ -76,16 +76,15 @@ def _subject(subject: Mapping[str, Any]) -> Html:
 
 
 def _extrapolation(subject: Mapping[str, Any]) -> Html | None:
-    """Where the models are unlike those of the list."""
+    """The MDAD where models are unlike those of the list."""
     groups: Sequence[Mapping[str, Any]] = subject.get("extrapolation") or ()
     if not groups:
         return None
-    rows: list[list[object]] = [
-        [each["group"], number(each["n_models"], 0), points(each["mdad"]), interval(each.get("ci_lo"), each.get("ci_hi"))]
-        for each in groups
-    ]
-    shown = table(["models", "number", "MDAD", "interval"], rows, caption=f"MDAD in points of {subject['label']} on other models")
-    return tag("details", tag("summary", "On other models"), shown)
+    rows = {}
+    for each in groups:
+        ends = interval(each.get("ci_lo"), each.get("ci_hi"))
+        rows[f"{each['group']} ({each['n_models']:,})"] = points(each["mdad"]) + (f" ({ends})" if ends else "")
+    return join(tag("p", "MDAD on other models, in points", class_="label"), facts(rows))
 
 
 def _finding(finding: Mapping[str, Any]) -> Html:

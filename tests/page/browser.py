@@ -36,12 +36,17 @@ def start(profile: Path) -> Chrome:
     for word in (*WORDS, f"--user-data-dir={profile}"):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return Chrome(options=options, service=Service(str(DRIVER)))
+    browser = Chrome(options=options, service=Service(str(DRIVER)))
+    browser.get("about:blank")
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)  # the browser's own first page
+    return browser
 
 
 def open_page(browser: Chrome, path: Path, *, dark: bool = False, size: tuple[int, int] = DESKTOP) -> None:
     """Open a file in a theme and a window, and wait until all is drawn."""
     scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+    scheme.append({"name": "prefers-reduced-motion", "value": "reduce"})  # a click does not wait for a page that glides
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": scheme})
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

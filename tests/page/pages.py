@@ -110,7 +110,7 @@ def leaderboard(count: int = N_MODELS, lists: tuple[str, ...] = LISTS) -> pa.Tab
                     "estimate_rank": None if place == 11 else int(order[place]),
                     "rank_lo": None if place == 11 else int(low[place]),
                     "rank_hi": None if place == 11 else int(high[place]),
-                    "p_top": None if place == 11 else float(1 / (1 + np.exp((order[place] - 10) / 3))),
+                    "p_top": None if place == 11 else float(1 / (1 + np.exp(min(order[place] - 10, 300) / 3))),
                     "tie_group": group,
                     "is_new": place % 80 == 2,
                 }
