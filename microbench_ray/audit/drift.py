@@ -68,6 +68,8 @@ def drift(
     ------
     DataError
         The profiles are of different subtasks or lists.
+    ConfigError
+        A rule is about a list or a subtask that there is not.
     """
     if baseline.subtasks != tonight.subtasks or list(baseline.estimates) != list(tonight.estimates):
         raise DataError(
@@ -77,6 +79,7 @@ def drift(
             mend="make both with microbench_ray.audit.profile.profiles",
         )
     policy = policy or Policy()
+    policy.check(list(baseline.estimates), baseline.subtasks)
     rng = seeding.drift_stream(seed, baseline.benchmark, night)
     who = cast(baseline, tonight, new)
     values = evaluate(baseline, tonight, who, policy, rng)
@@ -164,7 +167,8 @@ def _row(
         "bound_hi": high if math.isfinite(high) else math.nan,
     }
     n_models = who.new.size if METRICS[key.metric].family == "new" else who.added.size
-    return row | _verdict(key, row, running, _rule(policy, key), f"{n_models} model{'s' * (n_models != 1)}")
+    models = f"{n_models} model{'s' * (n_models != 1)}" + (f", the furthest is '{value.model}'" if value.model else "")
+    return row | _verdict(key, row, running, _rule(policy, key), models)
 
 
 def _changes_of_accuracy(
