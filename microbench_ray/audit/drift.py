@@ -20,6 +20,7 @@ from microbench_ray.audit.policy import METRICS, Policy, Rule, is_of_pairs
 from microbench_ray.audit.profile import Profile
 from microbench_ray.errors import DataError
 from microbench_ray.tables import rows_table
+from microbench_ray.threads import one_thread
 
 FloatArray = NDArray[np.float64]
 
@@ -82,7 +83,8 @@ def drift(
     policy.check(list(baseline.estimates), baseline.subtasks)
     rng = seeding.drift_stream(seed, baseline.benchmark, night)
     who = cast(baseline, tonight, new)
-    values = evaluate(baseline, tonight, who, policy, rng)
+    with one_thread():  # products of matrices change bits with the number of threads
+        values = evaluate(baseline, tonight, who, policy, rng)
     before = _last_rows(earlier, night)
     rows = [
         _row(night, key, value, interval, policy, tonight, who, before.get(key))
