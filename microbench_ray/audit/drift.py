@@ -20,6 +20,7 @@ from microbench_ray.audit.policy import METRICS, Policy, Rule, is_of_pairs
 from microbench_ray.audit.profile import Profile
 from microbench_ray.errors import DataError
 from microbench_ray.tables import rows_table
+from microbench_ray.threads import one_thread
 
 FloatArray = NDArray[np.float64]
 
@@ -68,6 +69,8 @@ def drift(
     ------
     DataError
         The profiles are of different subtasks or lists.
+    ConfigError
+        A rule is about a list or a subtask that there is not.
     """
     if baseline.subtasks != tonight.subtasks or list(baseline.estimates) != list(tonight.estimates):
         raise DataError(
@@ -77,9 +80,11 @@ def drift(
             mend="make both with microbench_ray.audit.profile.profiles",
         )
     policy = policy or Policy()
+    policy.check(list(baseline.estimates), baseline.subtasks)
     rng = seeding.drift_stream(seed, baseline.benchmark, night)
     who = cast(baseline, tonight, new)
-    values = evaluate(baseline, tonight, who, policy, rng)
+    with one_thread():  # products of matrices change bits with the number of threads
+        values = evaluate(baseline, tonight, who, policy, rng)
     before = _last_rows(earlier, night)
     rows = [
         _row(night, key, value, interval, policy, tonight, who, before.get(key))
@@ -164,7 +169,8 @@ def _row(
         "bound_hi": high if math.isfinite(high) else math.nan,
     }
     n_models = who.new.size if METRICS[key.metric].family == "new" else who.added.size
-    return row | _verdict(key, row, running, _rule(policy, key), f"{n_models} model{'s' * (n_models != 1)}")
+    models = f"{n_models} model{'s' * (n_models != 1)}" + (f", the furthest is '{value.model}'" if value.model else "")
+    return row | _verdict(key, row, running, _rule(policy, key), models)
 
 
 def _changes_of_accuracy(

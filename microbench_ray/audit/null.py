@@ -40,7 +40,6 @@ class Value(NamedTuple):
     """A metric tonight."""
 
     value: float
-    """NaN where it is undefined."""
     reference: float
     """The same of the baseline: for metrics of added models, of all models of the baseline."""
     null: FloatArray
@@ -49,6 +48,8 @@ class Value(NamedTuple):
     """Least standard deviation that is believed of `null`."""
     ceiling: float = math.inf
     """A value, reference or bound from here on stands for an MDAD that is never reached."""
+    model: str = ""
+    """The model that the value is of, where it is of one."""
 
 
 class Cast(NamedTuple):
@@ -97,8 +98,8 @@ def evaluate(baseline: Profile, tonight: Profile, who: Cast, policy: Policy, rng
     Returns
     -------
     dict
-        Sorted by metric, list and subtask as the rules and the profiles are. Empty without models in the baseline that are still
-        there, or without added ones.
+        Only metrics that are defined, tonight and in the baseline. Empty without models of the baseline that are still there, or
+        without added ones.
     """
     home = baseline.take(who.kept)
     n, n_added, n_new = home.n_models, who.added.size, who.new.size
@@ -156,12 +157,14 @@ def _of_means(home: Profile, tonight: Profile, who: Cast, wanted: list[Key], bas
         family = METRICS[key.metric].family
         models = who.new if family == "new" else who.added
         if key.metric == "residual_worst":
-            null = _furthest(matrix[:, column][late])
-            found[key] = Value(float(_furthest(now[key][None, models])[0]), 0.0, null, 1e-6)
+            off = np.abs(now[key][models])
+            if there[:, column].any() and not np.isnan(off).all():
+                name = str(tonight.model_ids[models[np.nanargmax(off)]])
+                found[key] = Value(float(np.nanmax(off)), 0.0, _furthest(matrix[:, column][late]), 1e-6, model=name)
             continue
         value = _mean(now[key][models])
         found[key] = Value(value, _mean(before[key]), of_family[family][:, column] - simulated[:, column], 1e-6)
-    return {key: value for key, value in found.items() if not np.isnan(value.reference)}
+    return _defined(found)
 
 
 def _furthest(values: FloatArray) -> FloatArray:
@@ -230,7 +233,12 @@ def _of_pairs(
                 drift = null[key.metric] - null["first_mdad" if is_mdad else "first_agreement"]
                 floor, ceiling = (HALF_A_BIN, most / BINS_PER_UNIT) if is_mdad else (1e-6, math.inf)
                 found[key] = Value(float(value[key.metric][0]), float(mdad if is_mdad else whole), drift, floor, ceiling)
-    return {key: value for key, value in found.items() if not np.isnan(value.reference)}
+    return _defined(found)
+
+
+def _defined(values: Mapping[Key, Value]) -> dict[Key, Value]:
+    """Those that both tonight and the baseline have."""
+    return {key: value for key, value in values.items() if not math.isnan(value.value + value.reference)}
 
 
 def _never(pairs: Pairs) -> int:

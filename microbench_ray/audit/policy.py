@@ -172,6 +172,15 @@ class Policy:
         if not 0 <= self.tolerance < 1:
             raise _wrong("The tolerance is a fraction.", "tolerance", self.tolerance, "0.0025 for a quarter of a point")
 
+    def check(self, subjects: Sequence[str], subtasks: Sequence[str]) -> None:
+        """Raise ConfigError where a rule names a list or a subtask that there is not."""
+        for rule in self.rules:
+            for key, named, known in (("subjects", rule.subjects, subjects), ("subtasks", rule.subtasks, subtasks)):
+                unknown = [name for name in named or () if name not in known]
+                if unknown:
+                    what = f"The rule about {rule.metric} is about something that there is not."
+                    raise _wrong(what, key, ", ".join(unknown), f"one of {', '.join(known) or '(none)'}")
+
     def rule(self, metric: str, subject: str, subtask: str) -> Rule | None:
         """The first rule about a metric of a list (empty: of the benchmark) and a subtask (empty: all together)."""
         for rule in self.rules:

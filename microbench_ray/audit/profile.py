@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import DataError
 from microbench_ray.methods.fixed import Fixed
+from microbench_ray.threads import one_thread
 
 Positions = NDArray[np.intp]
 FloatArray = NDArray[np.float64]
@@ -171,9 +172,10 @@ def _estimates(
     weights[np.arange(where.size), column_of[where]] = share
     scores = benchmark.scores[:, items[where]]
     there = scores != benchmark.missing
-    total = there.astype(np.float64) @ weights
+    with one_thread():  # products of matrices change bits with the number of threads
+        total, right = there.astype(np.float64) @ weights, np.where(there, scores, 0) @ weights
     estimates = np.full(total.shape, np.nan)
-    np.divide(np.where(there, scores, 0) @ weights, total * benchmark.units, out=estimates, where=total > 0)
+    np.divide(right, total * benchmark.units, out=estimates, where=total > 0)
     if chosen.built_from:
         estimates[np.isin(benchmark.model_ids.astype(str), np.array(chosen.built_from, dtype=str))] = np.nan
     return estimates

@@ -93,6 +93,7 @@ def test_a_corrupted_subtask_of_the_new_models_is_found_without_a_list(right):
     bad[N, 80:160] = 0
     rows, _ = audited(right[:N], bad)
     assert rows[Key("residual_worst", "", "biology")]["severity"] == "fail"
+    assert f"'m{N:03d}'" in rows[Key("residual_worst", "", "biology")]["text"]
 
 
 def test_a_leaked_list_is_found(right):
@@ -188,6 +189,30 @@ def test_models_that_a_list_was_built_from_are_no_targets(right):
     row = next(row for row in rows if row["metric"] == "bias_new" and row["subtask"] == "")
     bias = right[10:N, ::6].mean(axis=1) - right[10:N].mean(axis=1)
     assert row["reference"] == pytest.approx(bias.mean())
+
+
+def test_what_is_undefined_has_no_row(right):
+    every, names = small.items(), [f"m{k:03d}" for k in range(N + ADDED)]
+    known = {"even": Fixed(items=every[::6], built_from=names[N:]), "algebra": Fixed(items=every[:40])}
+    one, other = profiles(small.board(right[:N]), small.board(right), known)
+    rows = drift(one, other, names[N:], night="n1", policy=POLICY).to_pylist()
+    keys = {(row["metric"], row["subject"], row["subtask"]) for row in rows}
+    # Every added model built the one list; the other has no items of two subtasks.
+    assert ("bias_new", "even", "") not in keys
+    assert ("agreement_added", "even", "") not in keys
+    assert ("mdad_monotone", "even", "") in keys
+    assert {subtask for metric, subject, subtask in keys if (metric, subject) == ("bias_new", "algebra")} == {"", "algebra"}
+    assert all(row["value"] is not None for row in rows)
+    alone = small.Benchmark.from_arrays("b", right, every, names)
+    one, other = profiles(small.Benchmark.from_arrays("b", right[:N], every, names[:N]), alone, {})
+    rows = drift(one, other, names[N:], night="n1", policy=POLICY).to_pylist()
+    assert {row["metric"] for row in rows} == {"accuracy_change"}  # one subtask has no others
+
+
+def test_rules_about_what_there_is_not_are_refused(right):
+    for rule in (Rule("bias_new", subjects=("evn",)), Rule("residual_new", subtasks=("biologie",))):
+        with pytest.raises(ConfigError, match="something that there is not"):
+            audited(right[:N], right, policy=Policy((rule,)))
 
 
 def test_vanished_models_are_in_neither_side(right):

@@ -1,6 +1,6 @@
 """How often does the default policy alarm on clean nights, and what does it find?
 
-    python tests/statistics/drift_study.py DATA_DIR [HISTORIES] [NIGHTS]
+    python tests/statistics/drift_study.py DATA_DIR clean|planted [--histories 200] [--nights 30] [--baseline 250] [--resamples 500]
 
 Leaderboards are drawn from the factors fitted to MMLU-Pro (`mmlu_pro_factors.npz` in DATA_DIR): 250 models are the baseline,
 and 0 to 6 other models are added every night. Two lists of 60 and 200 items are audited. The responses are of 1,400 items.
@@ -8,7 +8,7 @@ and 0 to 6 other models are added every night. Two lists of 60 and 200 items are
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ POLICY = Policy(n_resamples=500)
 
 @dataclass(frozen=True)
 class World:
-    """A drawn leaderboard: the first `N_BASELINE` models are the baseline, `of_night` tells when the others come."""
+    """A drawn leaderboard; `of_night` tells when each model comes, −1 with the baseline."""
 
     right: np.ndarray
     items: list[str]
@@ -56,27 +56,27 @@ def factors(folder: Path) -> dict[str, np.ndarray]:
         return {name: file[name] for name in ("U", "V", "item_id", "subtask")}
 
 
-def draw(known: dict[str, np.ndarray], seed: int, nights: int) -> World:
+def draw(known: dict[str, np.ndarray], seed: int, nights: int, n_baseline: int = N_BASELINE) -> World:
     rng = np.random.default_rng(seed)
     added = rng.integers(0, MOST_ADDED + 1, nights)
-    models = rng.choice(len(known["U"]), N_BASELINE + int(added.sum()), replace=False)
+    models = rng.choice(len(known["U"]), n_baseline + int(added.sum()), replace=False)
     chosen = np.sort(rng.choice(len(known["V"]), N_ITEMS, replace=False))
     logits = known["U"][models].astype("f4") @ known["V"][chosen].astype("f4").T
     right = logits + rng.logistic(size=logits.shape).astype("f4") > 0
     items = [str(item) for item in known["item_id"][chosen]]
     lists = {label: Fixed(items=tuple(rng.choice(items, size, replace=False))) for label, size in LISTS.items()}
-    of_night = np.concatenate([np.full(N_BASELINE, -1), np.repeat(np.arange(nights), added)])
+    of_night = np.concatenate([np.full(n_baseline, -1), np.repeat(np.arange(nights), added)])
     return World(right, items, [str(name) for name in known["subtask"][chosen]], lists, of_night, seed)
 
 
-def audit(world: World, everything: Profile, nights: int) -> Iterator[tuple[int, list[dict[str, object]]]]:
+def audit(world: World, everything: Profile, nights: int, policy: Policy) -> Iterator[tuple[int, list[dict[str, object]]]]:
     """The rows of every night, from the profile of all models that ever come."""
     baseline = everything.take(np.flatnonzero(world.of_night < 0))
     earlier: pa.Table | None = None
     for night in range(nights):
         tonight = everything.take(np.flatnonzero(world.of_night <= night))
         new = everything.model_ids[world.of_night == night]
-        earlier = drift(baseline, tonight, new, night=f"{night:02d}", policy=POLICY, earlier=earlier, seed=world.seed)
+        earlier = drift(baseline, tonight, new, night=f"{night:02d}", policy=policy, earlier=earlier, seed=world.seed)
         yield night, earlier.to_pylist()
 
 
@@ -84,12 +84,14 @@ def alarms(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return [row for row in rows if row["severity"] == "fail"]
 
 
-def clean(known: dict[str, np.ndarray], histories: int, nights: int, first: int = 0) -> tuple[np.ndarray, Counter[str]]:
+def clean(
+    known: dict[str, np.ndarray], histories: int, nights: int, policy: Policy = POLICY, n_baseline: int = N_BASELINE
+) -> tuple[np.ndarray, Counter[str]]:
     """(histories, nights) whether each clean night alarms, and what about."""
     found, about = np.zeros((histories, nights), bool), Counter[str]()
     for k in range(histories):
-        world = draw(known, first + k, nights)
-        for night, rows in audit(world, world.profile(), nights):
+        world = draw(known, k, nights, n_baseline)
+        for night, rows in audit(world, world.profile(), nights, policy):
             false = alarms(rows)
             found[k, night] = bool(false)
             about.update({str(row["metric"]) for row in false})
@@ -107,14 +109,22 @@ class Found:
     found: int | None
 
 
-def plant(event: str, strength: float, known: dict[str, np.ndarray], seed: int, nights: int) -> Found:
+def plant(
+    event: str,
+    strength: float,
+    known: dict[str, np.ndarray],
+    seed: int,
+    nights: int,
+    policy: Policy = POLICY,
+    n_baseline: int = N_BASELINE,
+) -> Found:
     """Plant an event and audit.
 
     corrupted: on night 12 a share `strength` of the new models' right answers to the largest subtask becomes wrong.
     rescored: from night 12 on that happens to every model that there is.
     drift: of the answers to the listed items (`long`) that would be wrong, a share growing by `strength` per night is right.
     """
-    world = draw(known, seed, nights)
+    world = draw(known, seed, nights, n_baseline)
     rng = np.random.default_rng([seed, 1])
     of_night, right = world.of_night.copy(), world.right.copy()
     subtask, night = max(set(world.subtasks), key=lambda name: (world.subtasks.count(name), name)), 12
@@ -145,7 +155,7 @@ def plant(event: str, strength: float, known: dict[str, np.ndarray], seed: int, 
             tonight,
             new,
             night=f"{now:02d}",
-            policy=POLICY,
+            policy=policy,
             earlier=pa.concat_tables(earlier) if earlier else None,
             seed=seed,
         )
@@ -180,17 +190,26 @@ PLANTED = {
 
 
 def main() -> None:
-    known = factors(Path(sys.argv[1]))
-    print("planted, of 4 histories each: size / half-width of the interval, first night of twice that, night found")
-    for event, strengths in PLANTED.items():
-        for strength in strengths:
-            for seed in range(4):
-                one = plant(event, strength, known, 10_000 + seed, 30)
-                print(f"{event:<10}{strength:<7}{max(one.ratios):7.2f}  due {one.due}  found {one.found}", flush=True)
-    histories, nights = (int(value) for value in (*sys.argv[2:], *("200", "30")[len(sys.argv) - 2 :]))
-    started = time.process_time()
-    found, about = clean(known, histories, nights)
-    print(f"clean: {histories} histories of {nights} nights, {time.process_time() - started:.0f} s of CPU")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("part", choices=["clean", "planted"])
+    parser.add_argument("--histories", type=int, default=200, help="clean ones, or of each planted strength")
+    parser.add_argument("--nights", type=int, default=30)
+    parser.add_argument("--baseline", type=int, default=N_BASELINE)
+    parser.add_argument("--resamples", type=int, default=POLICY.n_resamples)
+    options = parser.parse_args()
+    known, started = factors(options.data), time.process_time()
+    policy = Policy(n_resamples=options.resamples)
+    if options.part == "planted":
+        print("size / half-width of the interval at its largest, first night of twice that, night found")
+        for event, strengths in PLANTED.items():
+            for strength in strengths:
+                for seed in range(10_000, 10_000 + options.histories):
+                    one = plant(event, strength, known, seed, options.nights, policy, options.baseline)
+                    print(f"{event:<10}{strength:<7}{max(one.ratios):7.2f}  due {one.due}  found {one.found}", flush=True)
+        return
+    found, about = clean(known, options.histories, options.nights, policy, options.baseline)
+    print(f"{options.histories} histories of {options.nights} nights, {time.process_time() - started:.0f} s of CPU")
     print(
         f"nights with an alarm: {found.sum()} of {found.size} = {found.mean():.4f}; histories with any: {found.any(axis=1).sum()}"
     )
