@@ -114,9 +114,19 @@ def _aggregate(model: str, evaluation_id: str, values: list[float]) -> dict[str,
         "schema_version": "0.3.0",
         "evaluation_id": evaluation_id,
         "retrieved_timestamp": "1750000001",
-        "source_metadata": {"source_name": "sums", "source_type": "evaluation_run", "source_organization_name": "sums"},
+        "source_metadata": {
+            "source_name": "sums",
+            "source_type": "evaluation_run",
+            "source_organization_name": "sums",
+            "evaluator_relationship": "third_party",
+        },
         "eval_library": {"name": "unknown", "version": "unknown"},
-        "model_info": {"name": model.rpartition("/")[2], "id": model, "developer": model.partition("/")[0]},
+        "model_info": {
+            "name": model.rpartition("/")[2],
+            "id": model,
+            "developer": model.partition("/")[0],
+            "additional_details": {"deployment_type": "unknown", "model_availability": "unknown"},
+        },
         "evaluation_results": [
             {
                 "evaluation_result_id": f"sums.{half}.accuracy",

@@ -42,22 +42,29 @@ def read_apart(module: str, reader: str, path: Path, most: int) -> tuple[str, in
 
 
 _APART = """
-import importlib, resource, sys
+import importlib, sys
 from pathlib import Path
 from reading import read_all
 from microbench_ray.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
+
+
+
+def peak():  # of this program alone, which ru_maxrss is not
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1])
+
 
 module, reader, path, most = sys.argv[1:]
 reader = getattr(importlib.import_module("microbench_ray.ingest." + module), reader)()
 options, tally = Options(max_line_bytes=int(most)), Tally()
 try:
     logs = reader.find(Path(path), options, tally)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     for log in logs:
         for sample in reader.read(log, options, tally):
             pass
 except DataError as error:
     print(error)
-print("grown", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print("grown", peak() - before)
 """
