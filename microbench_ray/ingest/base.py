@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+
+from microbench_ray.errors import DataError
 
 
 class Sample(NamedTuple):
@@ -91,11 +94,20 @@ class Options:
 
 @dataclass
 class Tally:
-    """What was left out on the way, counted by reason, and what was taken where a log leaves a choice: a reader adds, the summary
-    tells."""
+    """What was left out on the way, counted by reason, what was taken where a log leaves a choice, and by path, what could not be
+    read: a reader adds, the summary tells."""
 
     dropped: Counter[str] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, DataError] = field(default_factory=dict)
+
+    @contextmanager
+    def going_on(self, path: Path) -> Iterator[None]:
+        """Keep the DataError that a file or folder raises while logs are looked for, so that the others are read all the same."""
+        try:
+            yield
+        except DataError as error:
+            self.failed[str(path)] = error
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count samples (or logs) that were left out, by a reason such as `without a score`."""
@@ -111,7 +123,10 @@ class Reader(Protocol):
     wrong with a file, naming it. Its memory is bounded by one sample, not by one file, wherever the format allows."""
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
-        """The logs below `path` (or the one at it) that `options` want, without reading samples; DataError where there is none."""
+        """The logs below `path` (or the one at it) that `options` want, without reading samples; DataError where there is none.
+
+        What is wrong with one of the files goes to `tally.going_on`.
+        """
         ...
 
     def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:

@@ -23,16 +23,17 @@ class EveryEvalEverReader:
         """The files of samples; reads the first line of each for the model's id."""
         logs = []
         for file in files_below(path, ("*.jsonl",)):
-            _, first = next(json_lines(file, options.max_line_bytes), (1, None))
-            if first is None:
-                tally.drop("log without samples")
-                continue
-            if file != path and not (isinstance(first, dict) and {"model_id", "evaluation_name", "evaluation"} <= first.keys()):
-                tally.drop("JSON Lines file that is none of Every Eval Ever")
-                continue
-            model = part(first, str, f"{file}: line 1", "model_id")
-            if wanted(model, options.models):
-                logs.append(Log(model, (file, *([about] if (about := _aggregate(file)).is_file() else []))))
+            with tally.going_on(file):
+                _, first = next(json_lines(file, options.max_line_bytes), (1, None))
+                if first is None:
+                    tally.drop("log without samples")
+                    continue
+                if file != path and not (isinstance(first, dict) and {"model_id", "evaluation_name", "evaluation"} <= first.keys()):
+                    tally.drop("JSON Lines file that is none of Every Eval Ever")
+                    continue
+                model = part(first, str, f"{file}: line 1", "model_id")
+                if wanted(model, options.models):
+                    logs.append(Log(model, (file, *([about] if (about := _aggregate(file)).is_file() else []))))
         return found(logs, path, "Every Eval Ever", options, tally)
 
     def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:

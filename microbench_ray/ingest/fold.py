@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from microbench_ray.errors import DataError
-from microbench_ray.ingest.base import Sample, Tally
+from microbench_ray.ingest.base import Sample
 from microbench_ray.schemas import SCHEMAS
 
 OnConflict = Literal["error", "last"]
 ON_CONFLICT: tuple[OnConflict, ...] = get_args(OnConflict)
 TOLERANCE = 1e-9
-UNSCORED = "samples without a score"
 
 
 @dataclass
@@ -31,7 +30,7 @@ class _Item:
     answers: np.ndarray[Any, np.dtype[np.float64]] | None = None
 
 
-def fold(samples: Iterable[Sample], log: str, tally: Tally) -> pa.Table:
+def fold(samples: Iterable[Sample], log: str) -> pa.Table:
     """The responses of one log, one row per item, in the schema `responses`.
 
     The score is the mean over the repetitions that have one; confidences and answers are means too, where each of these has them.
@@ -42,8 +41,6 @@ def fold(samples: Iterable[Sample], log: str, tally: Tally) -> pa.Table:
         In the order of the log.
     log
         Its name.
-    tally
-        Counts the samples without a score.
 
     Raises
     ------
@@ -54,7 +51,6 @@ def fold(samples: Iterable[Sample], log: str, tally: Tally) -> pa.Table:
     for sample in samples:
         item = items.setdefault(sample.item_id, _Item(sample))
         if sample.score is None:
-            tally.drop(UNSCORED)
             continue
         for what, value in (("score", sample.score), ("confidence", sample.confidence)):
             if value is not None and not -TOLERANCE <= value <= 1 + TOLERANCE:

@@ -43,18 +43,19 @@ class HelmReader:
         """The run folders below `path` (or the one at it); a run that did not end is dropped."""
         logs = []
         for spec_file in files_below(path, ("run_spec.json",)):
-            where, folder = str(spec_file), spec_file.parent
-            spec = json_file(spec_file, options.max_line_bytes)
-            adapter = part(spec, dict, where, "adapter_spec")
-            model = part(adapter, str, where, "model" if adapter.get("model") else "model_deployment")
-            task = _task(part(spec, str, where, "name"))
-            if not (wanted(task, options.tasks) and wanted(model, options.models)):
-                continue
-            files = [folder / name for name in ("per_instance_stats.json", "scenario_state.json")]
-            if not files[0].is_file():
-                tally.drop("run without per_instance_stats.json")
-                continue
-            logs.append(Log(model, (spec_file, *(file for file in files if file.is_file())), task))
+            with tally.going_on(spec_file):
+                where, folder = str(spec_file), spec_file.parent
+                spec = json_file(spec_file, options.max_line_bytes)
+                adapter = part(spec, dict, where, "adapter_spec")
+                model = part(adapter, str, where, "model" if adapter.get("model") else "model_deployment")
+                task = _task(part(spec, str, where, "name"))
+                if not (wanted(task, options.tasks) and wanted(model, options.models)):
+                    continue
+                files = [folder / name for name in ("per_instance_stats.json", "scenario_state.json")]
+                if not files[0].is_file():
+                    tally.drop("run without per_instance_stats.json")
+                    continue
+                logs.append(Log(model, (spec_file, *(file for file in files if file.is_file())), task))
         return found(logs, path, "HELM", options, tally)
 
     def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:

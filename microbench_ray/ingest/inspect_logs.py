@@ -32,18 +32,19 @@ class InspectReader:
         """The finished logs; others, and JSON files that are none, are dropped with a reason. Reads the header of each."""
         logs = []
         for file in files_below(path, ("*.eval", "*.json")):
-            if file != path and file.suffix == ".json" and not _is_log(file):
-                tally.drop("JSON file that is no log of Inspect")  # as listings, which Inspect keeps beside its logs
-                continue
-            header = _header(file, options.max_line_bytes)
-            if not (wanted(header.eval.task, options.tasks) and wanted(header.eval.model, options.models)):
-                continue
-            if header.status != "success":
-                tally.drop(f"log with status {header.status}")
-            elif header.invalidated:
-                tally.drop("log that was invalidated")
-            else:
-                logs.append(Log(header.eval.model, (file,), header.eval.task))
+            with tally.going_on(file):
+                if file != path and file.suffix == ".json" and not _is_log(file):
+                    tally.drop("JSON file that is no log of Inspect")  # as listings, which Inspect keeps beside its logs
+                    continue
+                header = _header(file, options.max_line_bytes)
+                if not (wanted(header.eval.task, options.tasks) and wanted(header.eval.model, options.models)):
+                    continue
+                if header.status != "success":
+                    tally.drop(f"log with status {header.status}")
+                elif header.invalidated:
+                    tally.drop("log that was invalidated")
+                else:
+                    logs.append(Log(header.eval.model, (file,), header.eval.task))
         return found(logs, path, "Inspect", options, tally)
 
     def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:

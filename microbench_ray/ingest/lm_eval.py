@@ -50,7 +50,7 @@ class LmEvalReader:
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
         """One log for each file of samples; several of one task and model are several logs."""
-        return logs(described(path, options.max_line_bytes), path, options)
+        return logs(described(path, options.max_line_bytes, tally), path, options)
 
     def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:
         """Its samples, the subtask being the task."""

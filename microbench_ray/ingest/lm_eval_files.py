@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.errors import DataError
-from microbench_ray.ingest.base import fraction
+from microbench_ray.ingest.base import Tally, fraction
 from microbench_ray.ingest.jsonl import json_file
 
 STAMP = r"\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?"
@@ -55,7 +55,7 @@ def runs(folder: Path, most: int) -> dict[str, Run]:
     return found
 
 
-def described(path: Path, most: int) -> Iterator[Described]:
+def described(path: Path, most: int, tally: Tally) -> Iterator[Described]:
     """The files of samples in a folder and below it (or the one at `path`), each with its model; sorted, without hidden folders.
 
     The model is the one that the results of the same time name; where there are none, the one that all of the folder's results
@@ -64,14 +64,15 @@ def described(path: Path, most: int) -> Iterator[Described]:
     for folder, names in _folders(path):
         if not any(SAMPLES.fullmatch(name) for name in names) and not (path.is_file() or "results.json" in names):
             continue
-        known = runs(folder, most)
-        for name in names:
-            if (file := _samples(folder / name, known)) is not None:
-                yield _described(file, known)
-            elif path.is_file():
-                raise DataError(
-                    "This is no file of samples.", where=str(path), mend="give samples_<task>_<time>.jsonl, or a folder of such"
-                )
+        with tally.going_on(folder):
+            known = runs(folder, most)
+            for name in names:
+                if (file := _samples(folder / name, known)) is not None:
+                    yield _described(file, known)
+                elif path.is_file():
+                    raise DataError(
+                        "This is no file of samples.", where=str(path), mend="give samples_<task>_<time>.jsonl, or a folder of such"
+                    )
 
 
 def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -36,7 +36,7 @@ class OpenLlmReader:
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
         """One log for each model and task."""
         latest: dict[tuple[str, str], Described] = {}
-        for each in described(path, options.max_line_bytes):
+        for each in described(path, options.max_line_bytes, tally):
             key = (each.model, each.file.task)
             if not each.file.task.startswith(PREFIX):
                 tally.drop("logs of tasks that are not the leaderboard's")

@@ -74,7 +74,7 @@ class Summary:
     dropped, taken
         What was left out, counted by reason; and what was taken where a log leaves a choice, counted by logs.
     failed
-        By model: why its logs could not be taken in. Its file is as it was.
+        By model: why its logs could not be taken in, its file being as it was; or by path: why it could not be read.
     """
 
     added: list[str] = field(default_factory=list)
@@ -123,9 +123,12 @@ def ingest(job: Ingest, say: Say) -> Summary:
         check_read_as(store, job)
         path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options, say) if is_hub(job.path) else Path(job.path)
         tally = Tally()
-        logs = chosen.find(path, job.options, tally)
+        try:
+            logs = chosen.find(path, job.options, tally)
+        except DataError as error:  # there are no logs: because they could not be read, if there are such
+            raise next(iter(tally.failed.values()), error) from None
         store.write(READ_AS, (json.dumps(read_as(job), indent=2) + "\n").encode())
-        summary = Summary(dropped=tally.dropped, taken=tally.taken)
+        summary = Summary(dropped=tally.dropped, taken=tally.taken, failed=tally.failed)
         read_models(job, chosen, store, logs, summary)
     if summary.failed and not (summary.added or summary.updated or summary.unchanged):
         raise next(iter(summary.failed.values()))
@@ -180,7 +183,7 @@ def take_in(
     records: dict[str, LogRecord] = dict(before.logs) if before else {}
     for name, log, record in fresh:
         tally = Tally(taken=summary.taken)
-        tables.append(fold(chosen.read(log, job.options, tally), name, tally))
+        tables.append(fold(chosen.read(log, job.options, tally), name))
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped))
     table = merge(tables, model, job.on_conflict)
