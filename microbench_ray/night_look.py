@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from microbench_ray import seeding
 from microbench_ray.audit.changes import Snapshot, changes
@@ -42,12 +43,15 @@ class Earlier:
         The last night's benchmark and what its logs told of items; None on the first night.
     history
         The rows of the nights before.
+    accepted
+        The night that the baseline is of.
     """
 
     baseline: Benchmark
     pool: Benchmark
     last: tuple[Benchmark, Snapshot] | None
     history: pa.Table
+    accepted: str
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,8 @@ def drift_rows(audit: Audit, tonight: Benchmark, earlier: Earlier, lists: Sequen
         return []
     fixed = {method.label: _fixed(method) for method in lists if fitting(method, list(earlier.baseline.item_ids))[0] is not None}
     before, now = profiles(earlier.baseline, tonight, fixed)
-    table = drift(before, now, new, night=audit.night, policy=audit.drift, earlier=earlier.history, seed=audit.seed)
+    since = earlier.history.filter(pc.greater(earlier.history["night"], earlier.accepted))  # nights running, of this baseline
+    table = drift(before, now, new, night=audit.night, policy=audit.drift, earlier=since, seed=audit.seed)
     return [{key: _plain(value) for key, value in row.items() if key != "night"} for row in table.to_pylist()]
 
 

@@ -142,7 +142,8 @@ def audit_night(
     place = f"{NIGHTS}/{audit.night}"
     sweeper = Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, audit.engine, say)
     before = history.read([night for night in history.nights() if night < audit.night])
-    earlier = Earlier(frozen(store, accepts.baseline), frozen(store, accepts.pool), last_night(store, before), before)
+    baseline, pool = (frozen(store, which) for which in (accepts.baseline, accepts.pool))
+    earlier = Earlier(baseline, pool, last_night(store, before), before, accepts.baseline.night)
     seen = look(audit, benchmark, taken, earlier, sweeper)
     rows = judged([*told, *seen.rows], audit.actions)
     table = night_table(audit.night, rows)

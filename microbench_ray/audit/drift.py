@@ -88,17 +88,21 @@ def drift(
     before = _last_rows(earlier, night)
     rows = [
         _row(night, key, value, interval, policy, tonight, who, before.get(key))
-        for (key, value), interval in zip(values.items(), intervals(values, policy), strict=True)
+        for (key, value), interval in zip(values.items(), intervals(values, policy, who.kept.size), strict=True)
     ]
     rows += _changes_of_accuracy(night, baseline, tonight, who, policy, before)
     return rows_table("history", rows)
 
 
-def intervals(values: Mapping[Key, Value], policy: Policy) -> list[Interval]:
+def intervals(values: Mapping[Key, Value], policy: Policy, n_baseline: int) -> list[Interval]:
     """The simultaneous intervals of the metrics of a night, in their order.
 
     Tonight's metrics are of a handful of models and have heavier tails than those of all added ones. So the largest scaled
     deviation is taken of each family by itself, and of both the same quantile, chosen so that the two together keep the level.
+
+    A few hundred models tell too little of how far off one can be. So the bootstrap is a smoothed one (Silverman and Young 1987,
+    "The bootstrap: to smooth or not to smooth?"), with a bandwidth of n^(-1/5) standard deviations for the n models of the
+    baseline, which widens all metrics alike.
     """
     if not values:
         return []
@@ -113,9 +117,10 @@ def intervals(values: Mapping[Key, Value], policy: Policy) -> list[Interval]:
         family = METRICS[key.metric].family
         extremes[family] = np.maximum(extremes.get(family, np.array(-np.inf)), deviation)
     limits = _limits(extremes, policy.level)
+    smoothed = math.sqrt(1 + n_baseline**-0.4)
     found = []
     for key, rule, (middle, scale) in zip(values, rules, spread, strict=True):
-        reach = limits[METRICS[key.metric].family] * scale
+        reach = limits[METRICS[key.metric].family] * scale * smoothed
         low = -math.inf if rule.sides == "up" else middle - reach
         high = math.inf if rule.sides == "down" else middle + reach
         if is_of_pairs(key.metric):

@@ -82,7 +82,8 @@ class Rule:
         On how many nights running it must be outside, on the same side, for an alarm. A night on which the metric has no value is
         passed over.
     factor
-        Widens the interval (or narrows it, below 1).
+        Widens the interval (or narrows it, below 1) against those of the other rules of its family: all together keep the policy's
+        level, which is what widens them all.
     severity
         What an alarm is: `fail` violates the policy, `warn` is only told.
     """

@@ -50,14 +50,14 @@ class LmEvalReader:
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
         """One log for each file of samples; several of one task and model are several logs."""
-        return logs(described(path, options.max_line_bytes, tally), path, options)
+        return logs(described(path, options.max_line_bytes, tally), path, options, tally)
 
     def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:
         """Its samples, the subtask being the task."""
         return samples(log, options, tally, options.metric, lambda doc, where: log.part)
 
 
-def logs(found: Iterable[Described], path: Path, options: Options) -> list[Log]:
+def logs(found: Iterable[Described], path: Path, options: Options, tally: Tally) -> list[Log]:
     """Those that are wanted; DataError, telling what there is, where none is."""
     chosen, tasks, models = [], set(), set()
     for file, model, facts in found:
@@ -65,6 +65,8 @@ def logs(found: Iterable[Described], path: Path, options: Options) -> list[Log]:
         models.add(model)
         if wanted(file.task, options.tasks) and wanted(model, options.models):
             chosen.append(Log(model, (file.path,), file.task, facts))
+    if not chosen and tally.failed:
+        raise next(iter(tally.failed.values()))
     if not tasks:
         raise DataError(
             "There are no samples of lm-evaluation-harness.",

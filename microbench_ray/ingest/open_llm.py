@@ -45,7 +45,7 @@ class OpenLlmReader:
             else:
                 tally.drop("logs of earlier runs")
                 latest[key] = max(latest[key], each, key=lambda run: run.file.time)
-        return logs(latest.values(), path, options)
+        return logs(latest.values(), path, options, tally)
 
     def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:
         """Its samples, by the metric of the leaderboard, unless another is asked for."""

@@ -123,10 +123,7 @@ def ingest(job: Ingest, say: Say) -> Summary:
         check_read_as(store, job)
         path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options, say) if is_hub(job.path) else Path(job.path)
         tally = Tally()
-        try:
-            logs = chosen.find(path, job.options, tally)
-        except DataError as error:  # there are no logs: because they could not be read, if there are such
-            raise next(iter(tally.failed.values()), error) from None
+        logs = chosen.find(path, job.options, tally)
         store.write(READ_AS, (json.dumps(read_as(job), indent=2) + "\n").encode())
         summary = Summary(dropped=tally.dropped, taken=tally.taken, failed=tally.failed)
         read_models(job, chosen, store, logs, summary)

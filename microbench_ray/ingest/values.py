@@ -143,6 +143,8 @@ def found(logs: Sequence[Log], path: Path, what: str, options: Options, tally: T
     """
     if logs:
         return logs
+    if tally.failed:
+        raise next(iter(tally.failed.values()))
     reasons = [f"{count} × {reason}" for reason, count in tally.dropped.items()]
     asked = [f"{name}={list(given)}" for name, given in (("tasks", options.tasks), ("models", options.models)) if given]
     raise DataError(

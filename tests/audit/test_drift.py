@@ -224,6 +224,18 @@ def test_vanished_models_are_in_neither_side(right):
     assert row["reference"] == pytest.approx(bias.mean())
 
 
+MANY = 10**30
+"""So many models in the baseline that nothing is to be smoothed."""
+
+
+def test_few_models_in_the_baseline_widen_all_alike():
+    value = Value(0.0, 0.0, np.random.default_rng(0).normal(size=500), 1e-6)
+    values = {Key("bias_new", "l", ""): value, Key("bias_added", "l", ""): value}
+    plain, wide = (intervals(values, Policy(n_resamples=500), n) for n in (MANY, 32))
+    for one, other in zip(plain, wide, strict=True):
+        assert other.high - other.low == pytest.approx((one.high - one.low) * np.sqrt(1 + 0.25))  # 32 ** -0.4 is 1/4
+
+
 def test_the_limits_keep_the_level_together():
     rng = np.random.default_rng(0)
     n = 2000
@@ -232,7 +244,7 @@ def test_the_limits_keep_the_level_together():
         Key("bias_new", "l", "s"): Value(0.0, 0.0, 5 * rng.normal(size=n), 1e-6),
         Key("bias_added", "l", ""): Value(0.0, 0.0, 0.1 * rng.normal(size=n), 1e-6),
     }
-    found = intervals(values, Policy(n_resamples=n, level=0.95))
+    found = intervals(values, Policy(n_resamples=n, level=0.95), MANY)
     inside = np.ones(n, bool)
     for value, (low, high) in zip(values.values(), found, strict=True):
         inside &= (low <= value.null) & (value.null <= high)
@@ -248,7 +260,7 @@ def test_a_factor_widens_and_a_side_opens():
     value = Value(0.0, 0.0, rng.normal(size=500), 1e-6)
     key = Key("bias_new", "l", "")
     plain, wide, up = (
-        intervals({key: value}, Policy((rule,), n_resamples=500))[0]
+        intervals({key: value}, Policy((rule,), n_resamples=500), MANY)[0]
         for rule in (Rule("bias_new"), Rule("bias_new", factor=2), Rule("bias_new", sides="up"))
     )
     assert wide == pytest.approx(plain)  # alone, a factor only rescales its own deviations
@@ -256,7 +268,7 @@ def test_a_factor_widens_and_a_side_opens():
     assert up.high < plain.high
     both = {key: value, Key("bias_new", "m", ""): value}
     rules = (Rule("bias_new", subjects=("l",), factor=2), Rule("bias_new"))
-    wide, plain = intervals(both, Policy(rules, n_resamples=500))
+    wide, plain = intervals(both, Policy(rules, n_resamples=500), MANY)
     assert wide.high - wide.low == pytest.approx(2 * (plain.high - plain.low))
 
 
