@@ -89,6 +89,7 @@ def _main(arguments: list[str]) -> int:
 def _sweep(composer: Any) -> int:
     from microbench_ray.driver import run_sweep
     from microbench_ray.folders import open_folder
+    from microbench_ray.page.library import prepare
     from microbench_ray.report import plan_text
 
     conf, sweep = composer.sweep()
@@ -103,7 +104,7 @@ def _sweep(composer: Any) -> int:
     if conf.plan_only:
         return DONE
     if conf.report:
-        _prepare_page()
+        prepare()
     outcome = run_sweep(sweep, plan, console.print)
     show_results(console, outcome.tables, sweep.out, figures=conf.figures, report=conf.report)
     console.print(
@@ -120,11 +121,12 @@ def _sweep(composer: Any) -> int:
 
 def _reduce(composer: Any) -> int:
     from microbench_ray.driver import run_reduce
+    from microbench_ray.page.library import prepare
 
     conf = composer.reduce()
     console, out = terminal(), conf.place()
     if conf.report:
-        _prepare_page()
+        prepare()
     tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out, say=console.print)
     show_results(console, tables, out, figures=conf.figures, report=conf.report)
     return SOME_FAILED if len(tables["failures"]) else DONE
@@ -189,12 +191,6 @@ def terminal() -> Console:
     if not console.is_terminal:
         console.width = max(console.width, 120)
     return console
-
-
-def _prepare_page() -> None:
-    from microbench_ray import page
-
-    page.prepare()
 
 
 def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool, report: bool = False) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -15,21 +14,16 @@ import pyarrow as pa
 from microbench_ray.page.curves import curves_section
 from microbench_ray.page.drift import drift_section
 from microbench_ray.page.leaderboard import leaderboard_section
+from microbench_ray.page.library import bundle
 from microbench_ray.page.made import made_section
 from microbench_ray.page.parts import section
 from microbench_ray.page.text import Html, join, tag
 from microbench_ray.page.verdict import audit_verdict, changes, sweep_verdict
 from microbench_ray.schemas import SCHEMAS
 
-VEGA_LITE = "6.4"
 MOST_BYTES = 5_000_000
 BUDGETS = (24_000, 12_000, 6_000, 2_000, 500)
 """Rows per chart; the next one is tried where a page is too large."""
-
-
-def prepare() -> None:
-    """Bundle the charts' library in a thread of its own: it takes a second, which a sweep has anyway."""
-    threading.Thread(target=library).start()
 
 
 def render(
@@ -105,10 +99,10 @@ def _render(
         header,
         tag("main", no_script, tag("p", note, class_="note") if note else None, *shown.values()),
         tag("div", id="tip", role="tooltip", hidden=True),
-        tag("script", library()),
+        tag("script", bundle()),
         tag("script", _file("script.js")),
     )
-    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (library(), _file("script.js")))
+    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (bundle(), _file("script.js")))
     # Whatever escaping might miss: no other script runs, and nothing is asked of any network.
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {scripts}; base-uri 'none'; form-action 'none'"
@@ -128,15 +122,6 @@ def _render(
 
 def _id_of(part: Html) -> str:
     return part.split('id="', 1)[1].split('"', 1)[0]
-
-
-@cache
-def library() -> Html:
-    """Vega, Vega-Lite and Vega-Embed in one script."""
-    import vl_convert
-
-    snippet = "window.vegaEmbed=vegaEmbed;"
-    return Html(vl_convert.javascript_bundle(snippet=snippet, vl_version=VEGA_LITE).replace("</script", "<\\/script"))
 
 
 @cache

@@ -181,7 +181,13 @@ def alarms(nights: Sequence[str]) -> Spec:
         "encoding": {"color": {"field": "severity", "type": "nominal", "legend": None, "scale": severity}},
     }
     sign: Spec = {
-        "mark": {"type": "text", "fontWeight": "bold", "fontSize": 11, "color": "var(--card)", "tooltip": {"content": "data"}},
+        "mark": {
+            "type": "text",
+            "fontWeight": "bold",
+            "fontSize": {"expr": f"min(11, width / {len(nights) or 1})"},
+            "color": "var(--card)",
+            "tooltip": {"content": "data"},
+        },
         "encoding": {"text": {"field": "sign", "type": "nominal"}},
     }
     return layered([layer, sign], height={"step": 24, "of": "whose"}, params={}, encoding={"x": x, "y": y})

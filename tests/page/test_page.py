@@ -17,7 +17,8 @@ import pytest
 import vl_convert
 from pages import BREAKOUT, HOSTILE, LISTS, Made, audited, history, leaderboard, rows_of, verdict
 
-from microbench_ray.page import MOST_BYTES, VEGA_LITE, render
+from microbench_ray.page import MOST_BYTES, library, render
+from microbench_ray.page.library import VEGA_LITE
 from microbench_ray.page.text import interval, number, points, script_json, tag
 from microbench_ray.schemas import SCHEMAS
 
@@ -275,6 +276,21 @@ def test_a_large_audit_stays_under_the_limit() -> None:
     assert len(page.encode()) < MOST_BYTES
     assert "of 6,000 models are on this page" in page
     assert "nights are on this page." in page
+
+
+def test_the_library_is_the_same_from_another_process_and_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    library.bundle.cache_clear()
+    monkeypatch.setattr(library, "_AHEAD", [])
+    here = library.bundle()
+    assert "window.vegaEmbed=" in here
+    library.prepare()
+    assert library._AHEAD[0].result() == here
+    monkeypatch.setattr(library, "_AHEAD", [])
+    monkeypatch.setattr("sys.executable", "/no/such/program")
+    library.prepare()
+    assert library._AHEAD[0].result() == ""
+    library.bundle.cache_clear()
+    assert library.bundle() == here
 
 
 def _luminance(colour: str) -> float:
