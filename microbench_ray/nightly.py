@@ -22,6 +22,7 @@ from microbench_ray.night import Audit
 from microbench_ray.night_look import Earlier, Look, look
 from microbench_ray.night_sweeps import SWEEPS, Sweeper
 from microbench_ray.notify import tell
+from microbench_ray.page import library, render
 from microbench_ray.store import Store
 
 Say = Callable[[str], None]
@@ -139,6 +140,8 @@ def audit_night(
     say: Say,
 ) -> dict[str, Any]:
     """Compute a night, write its folder, and append it to the history last: a night that is there is whole."""
+    if audit.report:
+        library.prepare()
     place = f"{NIGHTS}/{audit.night}"
     sweeper = Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, audit.engine, say)
     before = history.read([night for night in history.nights() if night < audit.night])
@@ -213,10 +216,9 @@ def last_night(store: Store, before: pa.Table) -> tuple[Benchmark, Snapshot] | N
 
 def draw(audit: Audit, store: Store, place: str, said: Mapping[str, Any], seen: Look, history: pa.Table) -> None:
     """The page and the static figures of a night."""
-    manifest = {"config": dict(audit.config), "seed": audit.seed} | dict(said["made"])
+    made = dict(said["made"])
+    manifest = {"config": dict(audit.config), "seed": audit.seed, "benchmarks": {said["benchmark"]: made["benchmark"]}} | made
     if audit.report:
-        from microbench_ray.page import render
-
         page = render(manifest, seen.tables, verdict=said, history=history, leaderboard=seen.tables["leaderboard"])
         store.write(f"{place}/{PAGE}", page.encode())
     if audit.figures and seen.tables:

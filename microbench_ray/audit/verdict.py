@@ -71,6 +71,7 @@ def verdict(
         "changes": dict(changes),
         "baseline": {"night": baseline.night, "digest": baseline.digest},
         "made": {
+            "benchmark": {"digest": inputs["benchmark"], "n_models": benchmark[1], "n_items": benchmark[2]},
             "inputs": dict(inputs),
             "failed_cells": failed_cells,
             "versions": {name: version(name) for name in ("microbench-ray", "numpy", "pyarrow")},

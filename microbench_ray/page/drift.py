@@ -37,6 +37,14 @@ METRICS = {
     "pairs_unordered": Unit("neighbours that cannot be ordered", *PERCENT),
     "missing": Unit("missing responses", *PERCENT),
     "kendall_tau": Unit("Kendall's tau", 1.0, 3, ""),
+    "agreement_new": Unit("agreement of pairs with tonight's models", *PERCENT),
+    "agreement_added": Unit("agreement of pairs with models added since the baseline", *PERCENT),
+    "bias_new": Unit("estimate − accuracy of tonight's models", *POINTS),
+    "bias_added": Unit("estimate − accuracy of models added since the baseline", *POINTS),
+    "residual_new": Unit("tonight's models on the subtask, beyond what is expected", *POINTS),
+    "residual_worst": Unit("the furthest of tonight's models from what is expected", *POINTS),
+    "residual_added": Unit("models added since the baseline on the subtask, beyond what is expected", *POINTS),
+    "accuracy_change": Unit("accuracy of the same models, against the baseline", *POINTS),
 }
 """Every other metric is shown as it is, under its own name."""
 

@@ -246,7 +246,51 @@ def release(folder: Path, test_data: Path | None = None, n_models: int = N_MODEL
     return values
 
 
+def lm_eval(folder: Path, test_data: Path, n_models: int = N_MODELS) -> Truth:
+    """Results and samples of the ten documents of a real run."""
+    (results_file,) = (test_data / "formats/lm_eval").glob("results_*.json")
+    (samples_file,) = (test_data / "formats/lm_eval").glob("samples_*.jsonl")
+    results = json.loads(results_file.read_text(encoding="utf-8"))
+    lines = [json.loads(line) for line in samples_file.read_text(encoding="utf-8").splitlines()]
+    values = truth(n_models, len(lines))
+    for model, row in values.items():
+        place = folder / model.replace("/", "__")
+        place.mkdir(parents=True)
+        told = results | {"model_name": model, "config": results["config"] | {"model_args": f"pretrained={model}"}}
+        (place / results_file.name).write_text(json.dumps(told), encoding="utf-8")
+        scored = [line | {"exact_match": score} for line, score in zip(lines, row, strict=True)]
+        (place / samples_file.name).write_text("".join(f"{json.dumps(line)}\n" for line in scored), encoding="utf-8")
+    return values
+
+
+def open_llm_leaderboard(folder: Path, test_data: Path | None = None, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    """A folder of a model each in the hub's layout, with the one task of GPQA's."""
+    values = truth(n_models, n_items)
+    for model, row in values.items():
+        name = model.replace("/", "__")
+        place = folder / f"{name}-details" / name
+        place.mkdir(parents=True)
+        lines = [
+            {
+                "doc_id": item,
+                "doc": {"Question": f"question {item}", "choices": ["(A)", "(B)"], "answer": "(A)"},
+                "target": "(A)",
+                "arguments": {"gen_args_0": {"arg_0": "", "arg_1": " (A)"}, "gen_args_1": {"arg_0": "", "arg_1": " (B)"}},
+                "resps": [[["-0.5", "True"]], [["-1.5", "False"]]],
+                "filtered_resps": [["-0.5", "True"], ["-1.5", "False"]],
+                "doc_hash": blake2b(f"{item}".encode(), digest_size=32).hexdigest(),
+                "acc_norm": score,
+            }
+            for item, score in enumerate(row)
+        ]
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        (place / "samples_leaderboard_gpqa_main_2024-11-30T01-02-03.jsonl").write_text(text, encoding="utf-8")
+    return values
+
+
 MAKERS: dict[str, Callable[[Path, Path], Truth]] = {
+    "lm_eval": lm_eval,
+    "open_llm_leaderboard": open_llm_leaderboard,
     "inspect": inspect,
     "helm": helm,
     "every_eval_ever": every_eval_ever,
