@@ -238,18 +238,18 @@ def _verdict(key: Key, row: Mapping[str, Any], running: tuple[int, int], rule: R
         return {"nights": 0}
     severity = rule.severity if nights >= rule.nights else "note"
     low, high = (None if v is None or math.isnan(v) else v for v in (row["bound_lo"], row["bound_hi"]))
-    text = METRICS[key.metric].about
-    text = text[0].upper() + text[1:]
-    if key.subject:
-        text += f", by '{key.subject}'"
-    if key.subtask:
-        text += f", on subtask '{key.subtask}'"
-    bounds = " and ".join(f"{'at least' if v is low else 'at most'} {v:.4f}" for v in (low, high) if v is not None)
-    text += f" ({who}): {_number(row['value'])}, where a night without drift has {bounds}"
+    where = " on ".join(f"'{name}'" for name in (key.subject, key.subtask) if name)
+    chance = " to ".join(_number(v, key.metric) for v in (low, high) if v is not None)
+    chance = chance if None not in (low, high) else f"{'at least' if high is None else 'at most'} {chance}"
+    text = f"{METRICS[key.metric].about} ({who}): {_number(row['value'], key.metric)}, where chance gives {chance}"
+    text = f"{where}: {text}" if where else text[0].upper() + text[1:]
     if rule.nights > 1 or nights > 1:
         text += f"; outside for {nights} night{'s' * (nights != 1)} running"
     return {"nights": nights, "severity": severity, "text": text + "."}
 
 
-def _number(value: float) -> str:
-    return "never reached" if math.isnan(value) else f"{value:.4f}"
+def _number(value: float, metric: str) -> str:
+    """For people: points, or a share in percent."""
+    if math.isnan(value):
+        return "never reached"
+    return f"{100 * value:.1f} %" if metric.startswith("agreement") else f"{100 * value:.1f} points"

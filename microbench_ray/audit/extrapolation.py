@@ -77,7 +77,7 @@ def groups(
         )
     found = []
     if best is not None:
-        found.append(_group(benchmark, f"best_{best:g}", _best(benchmark, best), least))
+        found.append(_group(benchmark, f"best {100 * best:g} %", _best(benchmark, best), least))
     if newer_than is not None:
         found.append(_newer(benchmark, newer_than, least))
     if families:
@@ -144,7 +144,7 @@ def _newer(benchmark: Benchmark, date: str, least: int) -> Group:
     start = pd.to_datetime(date, errors="coerce")
     if pd.isna(start):
         raise ConfigError("This is no date.", where="newer_than", got=repr(date), mend="write it as 2024-06-01")
-    label = f"newer_{start:%Y-%m-%d}"
+    label = f"released since {start:%Y-%m-%d}"
     if "release_date" not in benchmark.metadata.columns:
         return _left_out(label, "The models' metadata have no column release_date.")
     try:
@@ -163,4 +163,4 @@ def _families(benchmark: Benchmark, most: int, least: int) -> list[Group]:
     if not named:
         return [_left_out("family", "No model's family is known.")]
     largest = sorted(set(named), key=lambda name: (-named.count(name), name))[:most]
-    return [_group(benchmark, f"family_{name}", np.flatnonzero(family == name), least) for name in largest]
+    return [_group(benchmark, f"family {name}", np.flatnonzero(family == name), least) for name in largest]

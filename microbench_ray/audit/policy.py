@@ -29,7 +29,7 @@ class Metric:
     scopes
         Whether there is one of all subtasks together, of each, or both.
     about
-        The start of a sentence about it.
+        What it is, in a sentence after the list and the subtask.
     """
 
     family: Family
@@ -41,23 +41,19 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "bias_new": Metric("new", True, "both", "mean of estimate − accuracy of tonight's new models"),
     "bias_added": Metric("added", True, "both", "mean of estimate − accuracy of the models added since the baseline"),
-    "residual_new": Metric(
-        "new", False, "each", "how much better tonight's new models are on this subtask than their accuracy elsewhere says"
-    ),
-    "residual_worst": Metric(
-        "new", False, "each", "how far the new model that is furthest off is from what its accuracy elsewhere says for this subtask"
-    ),
+    "residual_new": Metric("new", False, "each", "tonight's new models, against what their other subtasks say"),
+    "residual_worst": Metric("new", False, "each", "the new model that is furthest from what its other subtasks say"),
     "residual_added": Metric(
         "added",
         False,
         "each",
-        "how much better the models added since the baseline are on this subtask than their accuracy elsewhere says",
+        "models added since the baseline, against what their other subtasks say",
     ),
     "agreement_new": Metric("new", True, "both", "share of pairs with one of tonight's new models that are ordered right"),
     "agreement_added": Metric("added", True, "both", "share of pairs with a model added since the baseline that are ordered right"),
     "agreement": Metric("added", True, "both", "share of all pairs that are ordered right"),
     "mdad_monotone": Metric("added", True, "both", "MDAD over all models"),
-    "accuracy_change": Metric("same", False, "both", "mean change of accuracy of the models that the baseline has too"),
+    "accuracy_change": Metric("same", False, "both", "accuracy of the models that the baseline has too, against then"),
 }
 
 

@@ -109,5 +109,4 @@ def headline(
     grave = [each for each in findings if each["severity"] == ("fail" if status == "violated" else "warn")]
     first = grave[0]["text"].rstrip(".")
     more = f", and {len(grave) - 1} more" if len(grave) > 1 else ""
-    what = "The policy is violated" if status == "violated" else "Worth a look"
-    return f"{what}: {first}{more}. {about}{failed}"
+    return f"{first}{more}. {about}{failed}"

@@ -139,9 +139,10 @@ def _metrics(rows: pd.DataFrame) -> Html:
         "▲ a warning, ◆ a failure."
     )
     described = "A metric over nights with its bounds. Its values are in the table below it."
-    first = data.sort_values(
-        ["part", "about"], key=lambda column: column.isin(["all together"]).map({True: 0, False: 1}), kind="stable"
-    )
+    # What is shown first: what was wrong last night, else what is of all subtasks together.
+    last = data["severity"].where(data["night"] == data["night"].max()).map({"fail": 0, "warn": 1}).fillna(2)
+    order = data.assign(last=last, apart=data["part"] != "all together", own=data["about"] == subject_label("", None))
+    first = order.sort_values(["last", "apart", "own"], kind="stable")
     chart = Chart("drift", "From night to night", about, {"": audit_charts.drift()}, data, columns, described)
     made = choices(
         choice("about", "Subject", options_of(first, "about")),

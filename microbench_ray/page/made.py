@@ -25,6 +25,7 @@ def made_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] | None)
     ]
     notes = [f"{name}: {note}" for name, about in benchmarks.items() for note in about.get("notes", ())]
     baseline = (verdict or {}).get("baseline") or {}
+    inputs: Mapping[str, str] = ((verdict or {}).get("made") or {}).get("inputs") or {}
     rows = {
         "root seed": manifest.get("seed"),
         "baseline": f"{baseline.get('night')}, {baseline.get('digest')}" if baseline else None,
@@ -37,7 +38,7 @@ def made_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] | None)
             for key in ("machine", "seconds", "timings", "counts", "cells")
             if (value := manifest.get(key)) is not None
         },
-        **{key: _short(value) for key, value in ((verdict or {}).get("made") or {}).items()},
+        **{f"digest of {key.replace('_', ' ')}": value for key, value in inputs.items()},
     }
     versions = manifest.get("versions", {})
     return join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,8 +41,30 @@ def audit_verdict(verdict: Mapping[str, Any]) -> Html:
         _banner(status, WORDS.get(status, status), verdict["headline"], f"night {verdict['night']}"),
         tag("ul", *(_finding(each) for each in bad[:MOST_AT_ONCE]), class_="findings") if bad else None,
         tag("p", tag("a", f"and {more:,} more", href="#changes"), class_="hint") if more > 0 else None,
-        tag("div", *(_subject(each) for each in verdict.get("subjects", ())), class_="cards"),
+        *_subjects(verdict.get("subjects", ())),
     )
+
+
+def _subjects(subjects: Sequence[Mapping[str, Any]]) -> list[Html]:
+    """A card for what has one size; a row per size of what has several."""
+    sizes = Counter(each["label"] for each in subjects)
+    cards = [_subject(each) for each in subjects if sizes[each["label"]] == 1]
+    swept = [each for each in subjects if sizes[each["label"]] > 1]
+    found = [tag("div", *cards, class_="cards")] if cards else []
+    if swept:
+        groups = list(dict.fromkeys(each["group"] for subject in swept for each in subject.get("extrapolation") or ()))
+        head = ["method", "items", "MDAD", "interval", *groups, "items needed"]
+        rows: list[list[object]] = []
+        for subject in swept:
+            apart = {each["group"]: points(each["mdad"]) for each in subject.get("extrapolation") or ()}
+            needed = subject.get("items_needed")
+            ends = interval(subject.get("ci_lo"), subject.get("ci_hi"))
+            shown = [f"{subject['size']:,}", points(subject["mdad"]), ends, *(apart.get(group, "") for group in groups)]
+            rows.append([tag("bdi", subject["label"]), *shown, "not known" if needed is None else f"{needed:,}"])
+        wanted = swept[0].get("wanted")
+        more = "" if wanted is None else f"; items needed to tell {points(wanted)} points apart"
+        found.append(table(head, rows, caption=f"Methods: MDAD in points, on all models and on those unlike the others{more}"))
+    return found
 
 
 def _banner(status: str, word: str, headline: str, small: str | None = None) -> Html:

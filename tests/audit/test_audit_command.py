@@ -90,7 +90,7 @@ def test_nights_and_their_exit_codes(tmp_path: Path, arguments: list[str], capsy
     scores[80:, ::4] = 0.0
     write_table(tmp_path / "board.parquet", scores)
     assert main([*arguments, "night=2026-01-02"]) == 3
-    assert "VIOLATED: The policy is violated" in capsys.readouterr().out
+    assert "VIOLATED: " in capsys.readouterr().out
     assert main([*arguments, "night=2026-01-02"]) == 3  # as often as it is asked for
     assert main([*arguments, "night=2026-01-02", "wanted=0.01"]) == 1
     assert "other inputs" in capsys.readouterr().err

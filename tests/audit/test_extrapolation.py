@@ -24,7 +24,7 @@ def test_the_best_by_hand():
         right[model, : 8 * max(model, 2)] = 1
     right[28] = right[27]
     best, *rest = groups(small.board(right), best=0.1, least=2)
-    assert best.label == "best_0.1"
+    assert best.label == "best 10 %"
     assert best.targets.tolist() == [27, 28, 29]
     assert best.names == ("m027", "m028", "m029")
     assert best.left_out == ""
@@ -52,7 +52,7 @@ def test_what_is_left_out_says_why(drawn):
     assert few[1].left_out.startswith("0 models are too few")
     bare = groups(small.board(small.responses(30)), best=None, newer_than="2024-01-01", families=2)
     assert [(group.label, group.left_out) for group in bare] == [
-        ("newer_2024-01-01", "The models' metadata have no column release_date."),
+        ("released since 2024-01-01", "The models' metadata have no column release_date."),
         ("family", "The models' metadata have no column family."),
     ]
     most = groups(drawn, best=0.99, least=2)[0]

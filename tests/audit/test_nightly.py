@@ -265,10 +265,10 @@ def test_dead_and_negative_items_and_missing_cells(tmp_path: Path) -> None:
 def test_targets_unlike_the_others(tmp_path: Path) -> None:
     outcome = nights.run(tmp_path, "2026-01-01", nights.board(np.vstack([SCORES, nights.responses(30, seed=1)])), methods=(RANDOM,))
     tiny, *drawn = outcome.verdict["subjects"]
-    assert [each["group"] for each in tiny["extrapolation"]] == ["best_0.2"]
+    assert [each["group"] for each in tiny["extrapolation"]] == ["best 20 %"]
     assert tiny["extrapolation"][0]["n_models"] == 25  # a fifth of 120, and one as good as the last of them
     assert [each["size"] for each in drawn] == [20, 40]
-    assert all(each["extrapolation"][0]["group"] == "best_0.2" for each in drawn)
+    assert all(each["extrapolation"][0]["group"] == "best 20 %" for each in drawn)
 
 
 def test_one_audit_at_a_time(tmp_path: Path) -> None:

@@ -140,7 +140,11 @@ def test_choices_hold_all_there_is(sweep: Made, audit: Made) -> None:
     found = Parsed(audit.page()).options()
     assert found["subject"] == list(LISTS)
     assert found["view"] == ["25", "100", "all"]
-    assert found["about"] == ["tiny, 100 items", "anchors, 100 items", "published <b>core</b>, 250 items"]
+    assert found["about"] == [
+        "anchors, 100 items",
+        "tiny, 100 items",
+        "published <b>core</b>, 250 items",
+    ]  # what was wrong last night
     assert found["metric"] == ["MDAD (points)", "Kendall's tau"]
     assert found["part"] == ["all together", "algebra", "law", "physics"]
 
