@@ -239,17 +239,17 @@ def _verdict(key: Key, row: Mapping[str, Any], running: tuple[int, int], rule: R
     severity = rule.severity if nights >= rule.nights else "note"
     low, high = (None if v is None or math.isnan(v) else v for v in (row["bound_lo"], row["bound_hi"]))
     where = " on ".join(f"'{name}'" for name in (key.subject, key.subtask) if name)
-    chance = " to ".join(_number(v, key.metric) for v in (low, high) if v is not None)
-    chance = chance if None not in (low, high) else f"{'at least' if high is None else 'at most'} {chance}"
-    text = f"{METRICS[key.metric].about} ({who}): {_number(row['value'], key.metric)}, where chance gives {chance}"
+    unit = " %" if key.metric.startswith("agreement") else " points"
+    ends = [_number(v) for v in (low, high) if v is not None]
+    chance = " to ".join(ends) if len(ends) == 2 else f"{'at least' if high is None else 'at most'} {ends[0]}"
+    value = "never reached" if math.isnan(row["value"]) else _number(row["value"]) + unit
+    text = f"{METRICS[key.metric].about} ({who}): {value}, where chance gives {chance}{unit}"
     text = f"{where}: {text}" if where else text[0].upper() + text[1:]
     if rule.nights > 1 or nights > 1:
         text += f"; outside for {nights} night{'s' * (nights != 1)} running"
     return {"nights": nights, "severity": severity, "text": text + "."}
 
 
-def _number(value: float, metric: str) -> str:
-    """For people: points, or a share in percent."""
-    if math.isnan(value):
-        return "never reached"
-    return f"{100 * value:.1f} %" if metric.startswith("agreement") else f"{100 * value:.1f} points"
+def _number(value: float) -> str:
+    """For people, in percent or points."""
+    return f"{100 * value:.1f}".replace("-", "−")
