@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -96,8 +97,8 @@ class WorkProgress:
 
     def _line(self) -> None:
         self._told = self.done
-        left = (self.total - self.done) / self._rate() if self.done else float("nan")
-        eta = "" if self.done == self.total else f", {left:,.0f} s left" if self.done else ""
+        left = max(0.0, self.total - self.done) / self._rate() if self.done else float("nan")
+        eta = "" if math.isclose(self.done, self.total) else f", {left:,.0f} s left" if self.done else ""
         failed = f", {self.failed:,.0f} failed" if self.failed else ""
         self._stream.write(f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {self._rate():,.0f} {self.unit}/s{eta}{failed}\n")
         self._stream.flush()
