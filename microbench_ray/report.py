@@ -71,7 +71,7 @@ def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
     """A verdict for the terminal: the headline, each audited list and method, and the findings, the gravest first."""
     yield f"{verdict['status'].upper()}: {verdict['headline']}"
     for each in verdict["subjects"]:
-        interval = f"{_points(each['ci_lo'])}–{_points(each['ci_hi'], '∞')}"
+        interval = f"{_number(each['ci_lo'], '…')}–{_number(each['ci_hi'], '∞')}"
         needed = each["items_needed"]
         more = "" if needed is None else f"; {needed:,} items would tell {_points(each['wanted'])} apart"
         yield f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])} ({interval}){more}"
@@ -80,5 +80,9 @@ def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {finding['severity']}: {finding['text']}"
 
 
-def _points(value: float | None, never: str = "never reached") -> str:
-    return never if value is None else f"{100 * value:.1f} points"
+def _points(value: float | None) -> str:
+    return "never reached" if value is None else f"{_number(value, '')} points"
+
+
+def _number(value: float | None, none: str) -> str:
+    return none if value is None else f"{100 * value:.1f}"
