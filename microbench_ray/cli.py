@@ -6,12 +6,13 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from microbench_ray.errors import ConfigError, MicrobenchError, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import Console
 
 MOST_TABLES = 12
 DONE, BAD_INPUT, SOME_FAILED, VIOLATED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -89,7 +90,6 @@ def _main(arguments: list[str]) -> int:
 def _sweep(composer: Any) -> int:
     from microbench_ray.driver import run_sweep
     from microbench_ray.folders import open_folder
-    from microbench_ray.page.library import prepare
     from microbench_ray.report import plan_text
 
     conf, sweep = composer.sweep()
@@ -104,6 +104,8 @@ def _sweep(composer: Any) -> int:
     if conf.plan_only:
         return DONE
     if conf.report:
+        from microbench_ray.page.library import prepare
+
         prepare()
     outcome = run_sweep(sweep, plan, console.print)
     show_results(console, outcome.tables, sweep.out, figures=conf.figures, report=conf.report)
@@ -121,11 +123,12 @@ def _sweep(composer: Any) -> int:
 
 def _reduce(composer: Any) -> int:
     from microbench_ray.driver import run_reduce
-    from microbench_ray.page.library import prepare
 
     conf = composer.reduce()
     console, out = terminal(), conf.place()
     if conf.report:
+        from microbench_ray.page.library import prepare
+
         prepare()
     tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out, say=console.print)
     show_results(console, tables, out, figures=conf.figures, report=conf.report)
@@ -187,6 +190,8 @@ RUN = {"sweep": _sweep, "reduce": _reduce, "submit": _submit, "ingest": _ingest,
 
 def terminal() -> Console:
     """Standard output; at least 120 columns where it is a file, for tables."""
+    from rich.console import Console
+
     console = Console(soft_wrap=True, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, 120)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -13,33 +13,25 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from microbench_ray.audit_settings import AcceptConf, AuditConf
 from microbench_ray.benchmark_settings import BENCHMARKS
 from microbench_ray.config_errors import explained, needed
-from microbench_ray.driver import Sweep
 from microbench_ray.errors import ConfigError
-from microbench_ray.ingest.run import Ingest
-from microbench_ray.ingest_settings import IngestConf
 from microbench_ray.methods import Method, build_method
 from microbench_ray.methods.registry import unknown
-from microbench_ray.night import Audit
-from microbench_ray.settings import ReduceConf, SweepConf
-from microbench_ray.submission import Submission
-from microbench_ray.submit_settings import SubmittedConf, check_place
+
+if TYPE_CHECKING:
+    from microbench_ray.audit_settings import AcceptConf
+    from microbench_ray.driver import Sweep
+    from microbench_ray.ingest.run import Ingest
+    from microbench_ray.night import Audit
+    from microbench_ray.settings import ReduceConf, SweepConf
+    from microbench_ray.submission import Submission
 
 PACKAGED = Path(__file__).parent / "conf"
 CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 """Inside the package where it is installed from a wheel, beside it in a checkout."""
 
-JOBS: dict[str, Any] = {
-    "sweep": SweepConf,
-    "reduce": ReduceConf,
-    "submit": SubmittedConf,
-    "ingest": IngestConf,
-    "audit": AuditConf,
-    "accept": AcceptConf,
-}
-
+JOBS = ("sweep", "reduce", "submit", "ingest", "audit", "accept")
 
 TEXTS = (
     "targets.where",
@@ -81,7 +73,7 @@ class Composer:
         self.job, self.given, self.config_dir = job, tuple(overrides), config_dir
         self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(each)) for each in overrides]
         keys = [each.split("=", 1)[0] for each in self.overrides]
-        if issubclass(JOBS[job], SweepConf) and "benchmark" in keys and "benchmarks" not in keys:
+        if job in ("sweep", "submit") and "benchmark" in keys and "benchmarks" not in keys:
             self.overrides.append("benchmarks=null")  # one benchmark stands for the list of an experiment
         self.folders = [CONF] if config_dir is None else [CONF, config_dir.resolve()]
 
@@ -92,7 +84,7 @@ class Composer:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 return compose(self.job, overrides=[*search, *overrides])
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            raise explained(error, JOBS[self.job]) from None
+            raise explained(error, schema_of(self.job)) from None
         except (ValueError, TypeError) as error:  # such as grid=null
             raise ConfigError("A choice from conf/ is a name.", got=str(error), mend="key=NAME, such as grid=default") from None
 
@@ -102,36 +94,39 @@ class Composer:
 
     def reduce(self) -> ReduceConf:
         """The configuration of `microbench reduce`."""
-        conf: ReduceConf = checked(ReduceConf, self.compose(self.overrides))
+        conf: ReduceConf = checked(schema_of("reduce"), self.compose(self.overrides))
         return conf
 
     def ingest(self) -> Ingest:
         """What `microbench ingest` is to read."""
-        conf: IngestConf = checked(IngestConf, self.compose(self.overrides))
-        return conf.ingest()
+        made: Ingest = checked(schema_of("ingest"), self.compose(self.overrides)).ingest()
+        return made
 
     def audit(self) -> Audit:
         """The audit that is asked for."""
         composed = self.compose(self.overrides)
-        conf: AuditConf = checked(AuditConf, composed)
+        conf = checked(schema_of("audit"), composed)
         lists = [{"method": "fixed", "label": label, "selector": {"path": path}} for label, path in conf.lists.items()]
         methods = [self.method(entry) for entry in (*lists, *conf.methods)]
-        return conf.audit(benchmark_conf(composed.benchmark), methods, plain(composed))
+        made: Audit = conf.audit(benchmark_conf(composed.benchmark), methods, plain(composed))
+        return made
 
     def acceptance(self) -> AcceptConf:
         """What `microbench accept` moves."""
-        conf: AcceptConf = checked(AcceptConf, self.compose(self.overrides))
+        conf: AcceptConf = checked(schema_of("accept"), self.compose(self.overrides))
         return conf
 
     def sweep(self) -> tuple[SweepConf, Sweep]:
         """The configuration of `microbench sweep`, and the sweep that it asks for."""
         composed = self.compose(self.overrides)
-        conf: SweepConf = checked(SweepConf, composed)
+        conf: SweepConf = checked(schema_of("sweep"), composed)
         methods = [self.method(entry) for entry in conf.methods]
         return conf, conf.sweep(self.benchmarks(conf, composed), methods, plain(composed))
 
     def submission(self) -> Submission:
         """The sweep that `microbench submit` hands to a cluster, checked as far as that goes without the files, which lie there."""
+        from microbench_ray.submit_settings import SubmittedConf, check_place
+
         composed = self.compose(self.overrides)
         conf: SubmittedConf = checked(SubmittedConf, composed)
         methods = [self.method(entry, files=False) for entry in conf.methods]
@@ -179,6 +174,8 @@ class Composer:
             parts[part] = changes[part] if replaced else parts[part] | changes[part]
         path = parts["selector"].get("path")
         if path is not None and not files:
+            from microbench_ray.submit_settings import check_place
+
             check_place(f"methods, {label}, selector.path", str(path))
             parts["selector"] |= {"path": None, "items": [str(path)]}
         return build_method(label, parts["selector"], parts["estimator"])
@@ -209,6 +206,25 @@ class Composer:
             if key not in ("benchmark", "benchmarks"):
                 kept.append(each)
         return [*kept, f"benchmark={name}"]
+
+
+def schema_of(job: str) -> Any:
+    """The dataclass of a job's configuration. Each job imports its own alone: a sweep need not wait for readers and audits."""
+    if job in ("sweep", "reduce"):
+        from microbench_ray.settings import ReduceConf, SweepConf
+
+        return SweepConf if job == "sweep" else ReduceConf
+    if job == "submit":
+        from microbench_ray.submit_settings import SubmittedConf
+
+        return SubmittedConf
+    if job == "ingest":
+        from microbench_ray.ingest_settings import IngestConf
+
+        return IngestConf
+    from microbench_ray.audit_settings import AcceptConf, AuditConf
+
+    return AuditConf if job == "audit" else AcceptConf
 
 
 def quoted(override: str) -> str:

@@ -342,3 +342,41 @@ def test_expressions_and_paths_need_no_quotes_but_the_shells(text: str) -> None:
     composed = Composer("sweep", [f"targets.where={text}", "targets.regex=null", f"out='{'x y'}'"])
     conf = composed.compose(composed.overrides)
     assert (str(conf.targets.where), conf.targets.regex, conf.out) == (text, None, "x y")
+
+
+IMPORTED = """
+import sys
+from microbench_ray.cli import main
+code = main(sys.argv[1:])
+sys.stderr.write("imported " + " ".join(sys.modules))
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--help"], {"numpy", "pyarrow", "rich", "hydra"}),
+        (["sweep", "plan_only=true"], {"ray", "numba", "microbench_ray.audit", "microbench_ray.ingest", "microbench_ray.page"}),
+        (["ingest", "source=scores", "path=b.csv", "out=b"], {"ray", "numba", "microbench_ray.audit", "microbench_ray.page"}),
+        (["accept", "--cfg"], {"ray", "numba", "pandas", "microbench_ray.page"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_job_imports_what_it_needs_and_no_more(arguments: list[str], unwanted: set[str], tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("item_id,a,b\nq1,1,0\nq2,0,1\n")
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *arguments], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    names = done.stderr.partition("imported ")[2]
+    assert not unwanted & set(names.split())
+
+
+def test_the_names_of_the_package_are_imported_when_asked_for() -> None:
+    import microbench_ray
+
+    assert set(microbench_ray.__all__) <= set(dir(microbench_ray))
+    assert all(getattr(microbench_ray, name).__name__ == name for name in microbench_ray.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'mdat'"):
+        _ = microbench_ray.mdat

@@ -1,4 +1,4 @@
-"""Pair counts of leaderboards whose models count a whole number of times: the kernel behind simulated MDADs.
+"""Pair counts of leaderboards whose models count a whole number of times, from which MDADs are simulated.
 
 The same counts as `metrics.bootstrap_models`, one list at a time and ten times as fast, with models added one after the other.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -95,52 +94,6 @@ def weighted_sums(pairs: Pairs, base: IntArray, added: IntArray, n_late: int) ->
     n_late
         Of those, how many come last.
     """
-    return Sums(*_weighted_sums(pairs.bins, pairs.agree, base, added, n_late, N_BINS))
+    from microbench_ray.audit.pair_kernel import weighted_sums_kernel  # brings numba, which takes a second
 
-
-@numba.njit(cache=True, nogil=True)
-def _weighted_sums(bins, agree, base, added, n_late, n_bins):  # type: ignore[no-untyped-def]
-    n, n_models = base.shape
-    n_added = added.shape[1]
-    first_agree, first_pairs = np.zeros((n, n_bins), np.int64), np.zeros((n, n_bins), np.int64)
-    all_agree, all_pairs = np.zeros((n, n_bins), np.int64), np.zeros((n, n_bins), np.int64)
-    late = np.zeros((n, 2), np.int64)
-    there, weight = np.empty(n_models, np.int64), np.empty(n_models, np.int64)
-    row_agree, row_pairs = np.zeros(256, np.int64), np.zeros(256, np.int64)
-    for k in range(n):
-        row_agree[:] = 0
-        row_pairs[:] = 0
-        m = 0
-        for model in range(n_models):
-            weight[model] = base[k, model]
-            if weight[model] > 0:
-                there[m] = model
-                m += 1
-        for i in range(m):
-            one = there[i]
-            for j in range(i):
-                other = there[j]
-                product = weight[one] * weight[other]
-                row_pairs[bins[one, other]] += product
-                row_agree[bins[one, other]] += product * agree[one, other]
-        first_agree[k] = row_agree[:n_bins]
-        first_pairs[k] = 2 * row_pairs[:n_bins]
-        before_agree, before_pairs = first_agree[k].sum(), first_pairs[k].sum()
-        for i in range(n_added):
-            if i == n_added - n_late:
-                before_agree, before_pairs = row_agree[:n_bins].sum(), 2 * row_pairs[:n_bins].sum()
-            one = added[k, i]
-            for j in range(m):
-                other = there[j]
-                row_pairs[bins[one, other]] += weight[other]
-                row_agree[bins[one, other]] += weight[other] * agree[one, other]
-            if weight[one] == 0:
-                there[m] = one
-                m += 1
-            weight[one] += 1
-        all_agree[k] = row_agree[:n_bins]
-        all_pairs[k] = 2 * row_pairs[:n_bins]
-        if n_late > 0:
-            late[k, 0] = all_agree[k].sum() - before_agree
-            late[k, 1] = all_pairs[k].sum() - before_pairs
-    return first_agree, first_pairs, all_agree, all_pairs, late
+    return Sums(*weighted_sums_kernel(pairs.bins, pairs.agree, base, added, n_late, N_BINS))

@@ -146,10 +146,10 @@ def read_models(job: Ingest, chosen: Reader, store: Store, logs: Sequence[Log], 
             todo[model] = sorted(fresh, key=lambda each: each[0])
         else:
             summary.unchanged.append(model)
-    parts = Counter(path for found in todo.values() for _, log, _ in found for path in log.files)
+    parts = Counter(path for found in todo.values() for _, _, record in found for path in record.files)
 
     def size(record: LogRecord) -> float:
-        return sum(bytes_ / parts[Path(path)] for path, (bytes_, _) in record.files.items()) / MEGABYTE
+        return sum(bytes_ / parts[path] for path, (bytes_, _) in record.files.items()) / MEGABYTE
 
     total = sum(size(record) for found in todo.values() for _, _, record in found)
     with WorkProgress(total, unit="MB") as progress:

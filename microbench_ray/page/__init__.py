@@ -11,12 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from microbench_ray.page.curves import curves_section
-from microbench_ray.page.drift import drift_section
-from microbench_ray.page.leaderboard import leaderboard_section
 from microbench_ray.page.library import bundle
 from microbench_ray.page.made import made_section
-from microbench_ray.page.parts import section
 from microbench_ray.page.text import Html, join, tag
 from microbench_ray.page.verdict import audit_verdict, changes, sweep_verdict
 from microbench_ray.schemas import SCHEMAS
@@ -68,6 +64,12 @@ def _render(
     leaderboard: pa.Table | None,
     budget: int,
 ) -> str:
+    # Here, because these bring pandas, which `library.prepare` at the start of a sweep should not wait for.
+    from microbench_ray.page.curves import curves_section
+    from microbench_ray.page.drift import drift_section
+    from microbench_ray.page.leaderboard import leaderboard_section
+    from microbench_ray.page.parts import section
+
     found = {name: tables.get(name, SCHEMAS[name].empty_table()) for name in ("mdad", "agreement", "failures")}
     config = manifest.get("config", {})
     name = verdict["benchmark"] if verdict else ", ".join(manifest.get("benchmarks", {})) or "sweep"

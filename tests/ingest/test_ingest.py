@@ -58,6 +58,15 @@ def test_from_logs_to_a_benchmark(tmp_path: Path, plain: PlainReader) -> None:
     assert benchmark.metadata["family"].tolist() == ["a", "b"]
 
 
+def test_logs_and_the_folder_may_be_named_from_where_one_is(
+    tmp_path: Path, plain: PlainReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "logs/a.log", "q1 law 1")
+    monkeypatch.chdir(tmp_path)
+    assert ingest(Ingest("plain", "logs", Path("board")), lambda text: None).added == ["a"]
+    assert run(tmp_path).unchanged == ["a"]
+
+
 def test_repetitions_become_means_and_unscored_ones_are_missing(tmp_path: Path, plain: PlainReader) -> None:
     write(tmp_path / "logs/a.log", "q1 all 1", "q1 all 0", "q1 all nan", "q2 all none", "q3 all 1")
     write(tmp_path / "logs/b.log", "q1 all 1", "q2 all 0", "q3 all 1")
