@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import random
 import re
 import resource
@@ -42,7 +43,10 @@ class Lines:
         words = ["".join(draw.choices("etaoinshrdlucm", k=draw.randint(2, 11))) for _ in range(4000)]
         self.targets = [draw.randrange(len(LETTERS)) for _ in range(world.n_items)]
         self.starts = [self._start(k, target, draw.choices(words, k=100)) for k, target in enumerate(self.targets)]
-        self.middles = [[_likelihoods(target, max(level, 1)) for level in range(LEVELS)] for target in range(len(LETTERS))]
+        self.middles = [
+            [[_likelihoods(target, level / LEVELS, right) for level in range(LEVELS)] for right in (0, 1)]
+            for target in range(len(LETTERS))
+        ]
         self.ends = [[self._end(k, right) for right in (0, 1)] for k in range(world.n_items)]
 
     @staticmethod
@@ -59,9 +63,9 @@ class Lines:
 
     def of(self, items: np.ndarray, right: np.ndarray, confidence: np.ndarray) -> str:
         """A log: of some items, the scores and the confidences in the correct answer."""
-        levels = np.clip((confidence * LEVELS).astype(int), 1, LEVELS - 1)
+        levels = np.minimum((confidence * LEVELS).astype(int), LEVELS - 1)
         return "".join(
-            self.starts[k] + self.middles[self.targets[k]][level] + self.ends[k][score]
+            self.starts[k] + self.middles[self.targets[k]][score][level] + self.ends[k][score]
             for k, level, score in zip(items.tolist(), levels.tolist(), right.tolist(), strict=True)
         )
 
@@ -71,9 +75,12 @@ def digest(k: int) -> str:
     return hashlib.sha256(str(k).encode()).hexdigest()
 
 
-def _likelihoods(target: int, level: int) -> str:
-    sure = level / LEVELS
-    pairs = [[str(math.log(sure if j == target else (1 - sure) / 3)), "False"] for j in range(len(LETTERS))]
+def _likelihoods(target: int, sure: float, right: int) -> str:
+    """The requests' answers: the target is the likeliest of the four if it is right, and another one if it is not."""
+    sure = max(sure, 0.3) if right else min(max(sure, 0.001), 0.4)
+    shares = [(1 - sure) * share for share in (0.8, 0.1, 0.1)] if not right else [(1 - sure) / 3] * 3
+    shares.insert(target, sure)
+    pairs = [[str(math.log(share)), "False"] for share in shares]
     return f', "resps": {json.dumps([[pair] for pair in pairs])}, "filtered_resps": {json.dumps(pairs)}, '
 
 
@@ -110,7 +117,8 @@ def run(*arguments: str) -> tuple[float, float, str]:
     """Wall and CPU seconds of `microbench` with these arguments, and what it said."""
     before, started = _children(), time.perf_counter()
     command = [sys.executable, "-c", "import sys; from microbench_ray.cli import main; sys.exit(main(sys.argv[1:]))"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
     wall = time.perf_counter() - started
     if done.returncode not in (0, 3):  # 3: the policy is violated, which is a verdict
         sys.exit(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
@@ -148,6 +156,7 @@ def measure(folder: Path, n_models: int, n_items: int, engine: str) -> None:
         f"engine={engine}",
         f"out={folder / 'audit'}",
     ]
+    run("audit", "benchmark=synthetic", f"out={folder / 'warm'}", "methods=[random]", "grid.runs=1")  # Python's caches are filled
     print(f"{'night':>10} {'wall s':>8} {'CPU s':>8} {'logs read':>10}   swept")
     first = night("1", arguments)
     write_logs(logs, world, lines, range(n_models, n_models + ADDED))
