@@ -12,6 +12,7 @@ from plain import PlainReader
 
 from microbench_ray.cli import main
 from microbench_ray.data import Benchmark, read_ingested
+from microbench_ray.data.ingested_items import item_versions
 from microbench_ray.data.responses import each_about, model_file, read_responses
 from microbench_ray.errors import ConfigError, DataError, StoreError
 from microbench_ray.folders import open_folder
@@ -262,3 +263,16 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads((tmp_path / "board/ingest.json").read_text())["source"] == "plain"
     assert main([*arguments[:1], "source=nothing", *arguments[2:]]) == 1
     assert "valid:" in capsys.readouterr().err
+
+
+def test_versions_of_items_are_listed_once_however_many_models_saw_them(tmp_path: Path, plain: PlainReader) -> None:
+    for number in range(70):  # every model answered other items: as many sets of items as models
+        version = "old" if number % 2 else "new"
+        write(tmp_path / f"logs/m{number}.log", f"q1 law 1 {version}", f"r{number:02} art 1", "q2 art 0 x")
+    run(tmp_path)
+    rows = item_versions(tmp_path / "board").to_pylist()
+    assert [(row["item_id"], row["content"]) for row in rows[:3]] == [("q1", "new"), ("q1", "old"), ("q2", "x")]
+    assert [row["item_id"] for row in rows[3:]] == [f"r{number:02}" for number in range(70)]
+    benchmark = read_ingested(tmp_path / "board", max_missing=0.5)
+    assert "35 responses to others" in benchmark.notes[0]
+    assert scores(benchmark)["m1"] == {"q1": None, "q2": 0}
