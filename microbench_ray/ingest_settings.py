@@ -8,9 +8,11 @@ from microbench_ray.benchmark_settings import NEEDED
 from microbench_ray.errors import ConfigError
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import ON_CONFLICT
+from microbench_ray.ingest.hub import is_hub
 from microbench_ray.ingest.registry import reader
 from microbench_ray.ingest.run import Ingest
 from microbench_ray.settings import place_of
+from microbench_ray.urls import is_url
 
 
 @dataclass
@@ -41,5 +43,12 @@ class IngestConf:
             )
         if self.max_line_bytes < 1:
             raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes))
+        if is_hub(self.path) and is_url(self.out):
+            raise ConfigError(
+                "What is fetched from the hub is kept below the folder of responses, which must be on this machine.",
+                where="out",
+                got=self.out,
+                mend="out=DIR",
+            )
         options = Options(tuple(self.tasks), tuple(self.models), self.metric, self.filter, self.max_line_bytes)
         return Ingest(self.source, self.path, place_of(self.out, self.wait_for_out), options, conflict, self.wait_for_out)

@@ -99,6 +99,17 @@ def test_nights_and_their_exit_codes(tmp_path: Path, arguments: list[str], capsy
     assert main([*arguments, "night=2026-01-03"]) == 0
 
 
+def test_names_from_data_are_texts_on_the_page(tmp_path: Path, arguments: list[str]) -> None:
+    hostile = "<script>alert(1)</script>"
+    table = pq.read_table(tmp_path / "board.parquet")
+    names = [hostile if name == "m003" else name for name in table.column_names]
+    pq.write_table(table.rename_columns(names), tmp_path / "board.parquet")
+    assert main([*arguments, "night=2026-01-01"]) == 0
+    page = (tmp_path / "audit/nights/2026-01-01/report.html").read_text()
+    assert hostile not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page or "\\u003cscript\\u003ealert(1)" in page
+
+
 def test_logs_that_cannot_be_read_are_told_and_the_night_goes_on(
     tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from microbench_ray.folders import open_folder
 from microbench_ray.ingest import registry
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.run import Ingest, Summary, ingest
+from microbench_ray.store import Store
 
 
 @pytest.fixture
@@ -231,9 +232,55 @@ def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
         read_ingested(tmp_path)
 
 
-def test_one_process_at_a_time(tmp_path: Path, plain: PlainReader) -> None:
-    from microbench_ray.store import Store
+class Killed(BaseException):
+    """As if the process had been killed just before a write."""
 
+
+def test_killed_at_any_write_and_started_again_it_is_the_same(
+    tmp_path: Path, plain: PlainReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for model in "abcd":
+        write(tmp_path / f"logs/{model}.log", "q1 all 1", "q2 all 0")
+    run(tmp_path)
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "board").rglob("*.*") if path.is_file()}
+    before, left = Store.write, {"writes": 0}
+
+    def dying(store: Store, name: str, content: bytes) -> None:
+        if left["writes"] == 0:
+            raise Killed
+        left["writes"] -= 1
+        before(store, name, content)
+
+    monkeypatch.setattr(Store, "write", dying)
+    job = Ingest("plain", str(tmp_path / "logs"), tmp_path / "killed")
+    for after in range(100):
+        left["writes"] = after
+        try:
+            ingest(job, lambda text: None)
+        except Killed:
+            continue
+        break
+    assert 2 <= after < 100
+    assert {path.name: path.read_bytes() for path in (tmp_path / "killed").rglob("*.*") if path.is_file()} == expected
+
+
+def test_a_full_disk_is_waited_for_and_nothing_is_half_written(
+    tmp_path: Path, plain: PlainReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "logs/a.log", "q1 all 1")
+    monkeypatch.setattr("microbench_ray.store.DISK_PATIENCE", 0.0)
+
+    def full(folder: object, name: str, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("microbench_ray.folders.LocalFolder.write", full)
+    with pytest.raises(StoreError, match="cannot be written"):
+        run(tmp_path)
+    monkeypatch.undo()
+    assert list((tmp_path / "board").rglob("*.parquet")) == []
+
+
+def test_one_process_at_a_time(tmp_path: Path, plain: PlainReader) -> None:
     write(tmp_path / "logs/a.log", "q1 all 1")
     with Store(tmp_path / "board", folders=("models",)).held(0, lambda text: None), pytest.raises(StoreError):
         run(tmp_path)
