@@ -13,9 +13,10 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index --wheel-d
 
 FROM python:3.11.15-slim-bookworm
 LABEL org.opencontainers.image.title="microbench_ray" org.opencontainers.image.licenses="Apache-2.0"
-# What numba compiles and matplotlib looks up is kept beside the code or at home by default: both may be read-only.
+# What numba compiles, and what matplotlib and the hub's client keep, lies beside the code or at home by default: both may be read-only.
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 \
-    NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib
+    NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib HF_HOME=/tmp/huggingface
+# With the extra `hub`, for audits whose logs come from there; without `inspect`, whose logs are read where its many packages are.
 COPY requirements.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY --from=build /wheel /tmp/wheel

@@ -63,13 +63,17 @@ def test_what_is_copied_exists_and_reaches_the_build() -> None:
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt"])
 def test_everything_installed_is_pinned_with_hashes(name: str) -> None:
-    wanted = PROJECT["project"]["dependencies"] if name == "requirements.txt" else PROJECT["build-system"]["requires"]
+    project = PROJECT["project"]
+    run = project["dependencies"] + project["optional-dependencies"]["hub"]
+    wanted = run if name == "requirements.txt" else PROJECT["build-system"]["requires"]
     pinned = pins(name)
+    assert "inspect-ai" not in pinned
     for text in wanted:
         requirement = Requirement(text)
         version, _ = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), (text, version)
     assert all(hashes for _, hashes in pinned.values())
+    assert "//" not in (ROOT / name).read_text(), "no package comes from a place of its own"
     assert f"--require-hashes -r {'/tmp/' if name == 'requirements.txt' else ''}{name}" in DOCKERFILE
 
 
@@ -86,6 +90,7 @@ def test_it_runs_as_nobody_special_and_needs_no_writable_root() -> None:
     environment = " ".join(instructions("ENV"))
     assert "NUMBA_CACHE_DIR=/tmp/" in environment
     assert "MPLCONFIGDIR=/tmp/" in environment
+    assert "HF_HOME=/tmp/" in environment
     assert "TOKEN=" not in environment
 
 

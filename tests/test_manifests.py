@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import kubernetes_validate
@@ -19,36 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from kuberay_schema import SCHEMAS, strict
+from manifests import JOBS, K8S, OBJECTS, RAY, ROOT, SYSTEMD, TEMPLATES, unit, unit_command
 from small_sweep import write_board
 
 from microbench_ray.config import Composer
 
-ROOT = Path(__file__).parent.parent
-K8S, SYSTEMD = ROOT / "jobs" / "k8s", ROOT / "jobs" / "systemd"
 KUBERNETES = "1.32"
 """The oldest Kubernetes whose schemas the manifests are checked against; the newest is checked as well."""
 TINY = ["grid.sizes=[5,10]", "grid.n_source=[10]", "grid.n_target=15", "grid.runs=2", "n_resamples=100", "figures=false"]
-
-
-def documents() -> list[dict[str, Any]]:
-    """Every object of jobs/k8s/."""
-    files = sorted(K8S.glob("*.yaml"))
-    return [each for path in files if path.stem != "kustomization" for each in yaml.safe_load_all(path.read_text())]
-
-
-OBJECTS = {f"{each['kind']}-{each['metadata']['name']}": each for each in documents()}
-RAY = {name: each for name, each in OBJECTS.items() if each["kind"] in SCHEMAS}
-JOBS = {name: each["spec"].get("jobTemplate", each["spec"]) for name, each in RAY.items()}
-
-
-def ray_templates() -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, job in JOBS.items():
-        yield f"{name}-head", job["rayClusterSpec"]["headGroupSpec"]["template"]
-        for group in job["rayClusterSpec"]["workerGroupSpecs"]:
-            yield f"{name}-{group['groupName']}", group["template"]
-
-
-TEMPLATES = dict(ray_templates()) | {"CronJob": OBJECTS["CronJob-microbench"]["spec"]["jobTemplate"]["spec"]["template"]}
 
 
 def text_of(folder: Path) -> dict[str, str]:
@@ -57,8 +32,9 @@ def text_of(folder: Path) -> dict[str, str]:
 
 def test_there_is_what_the_readme_names() -> None:
     kinds = sorted(each["kind"] for each in OBJECTS.values())
-    core = ["CronJob", "NetworkPolicy", "PersistentVolumeClaim", "RayCronJob", "RayJob", "Role", "RoleBinding", "ServiceAccount"]
-    assert kinds == core
+    sweeps = ["CronJob", "NetworkPolicy", "PersistentVolumeClaim", "RayCronJob", "RayJob", "Role", "RoleBinding", "ServiceAccount"]
+    audits = ["CronJob", "PersistentVolumeClaim", "Job"]
+    assert kinds == sorted(sweeps + audits)
 
 
 @pytest.mark.parametrize("version", [KUBERNETES, kubernetes_validate.latest_version()])
@@ -174,29 +150,15 @@ def test_volumes_and_configmaps_that_are_named_exist() -> None:
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_kustomize_makes_the_nightly_objects() -> None:
     done = subprocess.run(["kubectl", "kustomize", str(K8S)], capture_output=True, text=True, check=True)
-    made = {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
-    name = made["ConfigMap"]["metadata"]["name"]
-    assert yaml.safe_load(made["ConfigMap"]["data"]["rayjob.yaml"]) == OBJECTS["RayJob-microbench"]
-    assert made["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] == name
-    assert "RayJob" not in made
-
-
-def unit(name: str) -> dict[str, list[tuple[str, str]]]:
-    """The sections of a systemd unit, its continued lines joined."""
-    sections: dict[str, list[tuple[str, str]]] = {}
-    for line in (SYSTEMD / name).read_text().replace("\\\n", " ").splitlines():
-        if line.startswith("["):
-            current = sections.setdefault(line.strip("[]"), [])
-        elif line and not line.startswith("#"):
-            key, value = line.split("=", 1)
-            current.append((key, value))
-    return sections
-
-
-def unit_command() -> list[str]:
-    """What systemd runs: its own escapes undone."""
-    text = dict(unit("microbench.service")["Service"])["ExecStart"].replace("%%", "%").replace("$$", "$")
-    return shlex.split(text)
+    every = list(yaml.safe_load_all(done.stdout))
+    made = {f"{each['kind']}-{each['metadata']['name']}": each for each in every}
+    (config,) = (each for each in every if each["kind"] == "ConfigMap")
+    assert yaml.safe_load(config["data"]["rayjob.yaml"]) == OBJECTS["RayJob-microbench"]
+    spec = made["CronJob-microbench"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert spec["volumes"][0]["configMap"]["name"] == config["metadata"]["name"]
+    assert made["CronJob-microbench-audit"] == OBJECTS["CronJob-microbench-audit"]
+    assert made["PersistentVolumeClaim-microbench-audit"] == OBJECTS["PersistentVolumeClaim-microbench-audit"]
+    assert not {"RayJob", "Job"} & {each["kind"] for each in every}
 
 
 def entrypoint_arguments(entrypoint: str) -> list[str]:
@@ -252,16 +214,18 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
     ours = [line for line in done.stderr.splitlines() if "microbench" in line]
     assert not ours, done.stderr
-    calendar = dict(unit("microbench.timer")["Timer"])["OnCalendar"]
-    subprocess.run(["systemd-analyze", "calendar", calendar], check=True, capture_output=True)
+    for path in SYSTEMD.glob("*.timer"):
+        calendar = dict(unit(path.name)["Timer"])["OnCalendar"]
+        subprocess.run(["systemd-analyze", "calendar", calendar], check=True, capture_output=True)
 
 
 KEYS = {
-    "Unit": {"Description", "Documentation"},
+    "Unit": {"After", "Description", "Documentation", "Wants"},
     "Service": {
         "CacheDirectory",
         "CapabilityBoundingSet",
         "Environment",
+        "EnvironmentFile",
         "ExecStart",
         "LockPersonality",
         "NoNewPrivileges",
@@ -273,6 +237,7 @@ KEYS = {
         "ProtectKernelModules",
         "ProtectKernelTunables",
         "ProtectSystem",
+        "RestrictAddressFamilies",
         "RestrictNamespaces",
         "RestrictSUIDSGID",
         "StateDirectory",
@@ -288,7 +253,7 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("name", ["microbench.service", "microbench.timer"])
+@pytest.mark.parametrize("name", sorted(path.name for path in SYSTEMD.iterdir()))
 def test_units_have_known_keys_alone(name: str) -> None:
     """Where systemd is not installed, a misspelt key would be ignored with nobody the wiser."""
     for section, lines in unit(name).items():

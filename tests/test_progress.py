@@ -85,3 +85,11 @@ def test_no_work_shows_nothing(clock: Clock) -> None:
     with WorkProgress(0, stream, clock=clock):
         pass
     assert stream.getvalue() == ""
+
+
+def test_less_than_one_is_not_worth_a_line(clock: Clock) -> None:
+    stream = io.StringIO()
+    with WorkProgress(0.02, stream, clock=clock, unit="MB") as progress:
+        clock.now += 1
+        progress.advance(0.02)
+    assert stream.getvalue() == ""

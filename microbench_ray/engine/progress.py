@@ -33,7 +33,7 @@ class WorkProgress:
     stream
         Where to show it: a bar if it is a terminal, else a line every `every` seconds and one at the end.
     every
-        Seconds between lines.
+        Seconds between lines. Where less than one of the unit is to be done, there is no line.
     clock
         Seconds, for tests.
     unit
@@ -78,7 +78,7 @@ class WorkProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif self.total and self._told != self.done:
+        elif self.total >= 1 and self._told != self.done:
             self._line()
 
     def advance(self, amount: float, *, failed: bool = False) -> None:
