@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -136,13 +138,13 @@ class Reader(Protocol):
 
 def wanted(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name matches one of the patterns, or there are none."""
-    from fnmatch import fnmatchcase
-
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def fraction(value: Any) -> float | None:
     """A score as a log has it (number, boolean, text of a number) as a number; None where it is none, NaN or infinite."""
+    if type(value) is float:  # nearly always
+        return value if isfinite(value) else None
     if isinstance(value, bool):
         return float(value)
     if isinstance(value, str):

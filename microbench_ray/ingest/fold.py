@@ -19,15 +19,30 @@ ON_CONFLICT: tuple[OnConflict, ...] = get_args(OnConflict)
 TOLERANCE = 1e-9
 
 
-@dataclass
+@dataclass(slots=True)
 class _Item:
     """What the repetitions of one item add up to."""
 
     first: Sample
     score: float = 0.0
     scored: int = 0
-    confidence: float | None = 0.0
-    answers: np.ndarray[Any, np.dtype[np.float64]] | None = None
+    confidence: float | None = None
+    answers: tuple[float, ...] | None = None
+
+    def add(self, sample: Sample) -> None:
+        """A repetition that has a score."""
+        assert sample.score is not None
+        if not self.scored:
+            self.confidence, self.answers = sample.confidence, sample.answers
+        else:
+            both = self.confidence is not None and sample.confidence is not None
+            self.confidence = self.confidence + sample.confidence if both else None  # type: ignore[operator]
+            mine, its = self.answers or (), sample.answers or ()
+            self.answers = (
+                tuple(one + other for one, other in zip(mine, its, strict=True)) if mine and len(mine) == len(its) else None
+            )
+        self.score += sample.score
+        self.scored += 1
 
 
 def fold(samples: Iterable[Sample], log: str) -> pa.Table:
@@ -49,41 +64,39 @@ def fold(samples: Iterable[Sample], log: str) -> pa.Table:
     """
     items: dict[str, _Item] = {}
     for sample in samples:
-        item = items.setdefault(sample.item_id, _Item(sample))
-        if sample.score is None:
-            continue
-        for what, value in (("score", sample.score), ("confidence", sample.confidence)):
-            if value is not None and not -TOLERANCE <= value <= 1 + TOLERANCE:
-                raise DataError(
-                    f"A {what} must lie in [0, 1].",
-                    where=f"{log}: item {sample.item_id!r}",
-                    got=f"{value:g}",
-                    mend="metric=NAME chooses another score, where the log has several" if what == "score" else None,
-                )
-        answers = None if sample.answers is None else np.asarray(sample.answers, np.float64)
-        if item.scored == 0:
-            item.confidence, item.answers = sample.confidence, answers
-        else:
-            item.confidence = None if None in (item.confidence, sample.confidence) else item.confidence + sample.confidence  # type: ignore[operator]
-            same = item.answers is not None and answers is not None and item.answers.shape == answers.shape
-            item.answers = item.answers + answers if same else None  # type: ignore[operator]
-        item.score += sample.score
-        item.scored += 1
+        item = items.get(sample.item_id)
+        if item is None:
+            item = items[sample.item_id] = _Item(sample)
+        if sample.score is not None:
+            _check(sample, log)
+            item.add(sample)
     return _table(items, log)
 
 
-def _table(items: dict[str, _Item], log: str) -> pa.Table:
-    def mean(value: Any, item: _Item) -> Any:
-        return None if value is None or not item.scored else value / item.scored
+def _check(sample: Sample, log: str) -> None:
+    for what, value in (("score", sample.score), ("confidence", sample.confidence)):
+        if value is not None and not -TOLERANCE <= value <= 1 + TOLERANCE:
+            raise DataError(
+                f"A {what} must lie in [0, 1].",
+                where=f"{log}: item {sample.item_id!r}",
+                got=f"{value:g}",
+                mend="metric=NAME chooses another score, where the log has several" if what == "score" else None,
+            )
 
+
+def _table(items: dict[str, _Item], log: str) -> pa.Table:
     firsts = [item.first for item in items.values()]
     labels = [item.first.label if item.answers is not None else None for item in items.values()]
+    answers = [
+        item.answers if item.answers is None or item.scored == 1 else [value / item.scored for value in item.answers]
+        for item in items.values()
+    ]
     columns: dict[str, list[Any]] = {
         "item_id": list(items),
         "subtask": [first.subtask or "all" for first in firsts],
-        "score": [mean(min(max(item.score, 0.0), item.scored), item) for item in items.values()],
-        "confidence": [mean(item.confidence, item) for item in items.values()],
-        "answers": [mean(item.answers, item) for item in items.values()],
+        "score": [min(max(item.score, 0.0), item.scored) / item.scored if item.scored else None for item in items.values()],
+        "confidence": [None if item.confidence is None else item.confidence / item.scored for item in items.values()],
+        "answers": answers,
         "label": labels,
         "content": [first.content for first in firsts],
         "position": [first.position for first in firsts],

@@ -31,13 +31,15 @@ class ReleaseReader:
         row = int(log.part)
         if row >= len(release.models) or release.models[row] != log.model:
             raise DataError("The release has changed while it was read.", where=str(first), got=f"no {log.model!r} in row {row}")
-        for place, (item, subtask) in enumerate(zip(release.item_ids, release.subtasks, strict=True)):
-            if not wanted(subtask, options.tasks):
+        left_out = {subtask for subtask in set(release.subtasks) if not wanted(subtask, options.tasks)}
+        own = (release.scores[row].tolist(), release.answers[row].tolist(), release.labels.tolist())
+        items = zip(release.item_ids, release.subtasks, *own, strict=True)
+        for place, (item, subtask, value, numbers, right) in enumerate(items):
+            if subtask in left_out:
                 continue
-            value = release.scores[row, place].item()
             score = checked_score(value, tally, file=correctness, item=item, metric="correctness")
-            label = _label(release.labels[place].item(), release.answers.shape[2], log.files[2], item)
-            answers = tuple(float(number) for number in release.answers[row, place])
+            label = _label(right, release.answers.shape[2], log.files[2], item)
+            answers = tuple(map(float, numbers))
             if not all(0 <= number <= 1 for number in answers):
                 if score is not None:
                     where = f"{first}: model {log.model!r}, item {item!r}"

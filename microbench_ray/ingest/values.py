@@ -35,8 +35,10 @@ def checked_score(value: Any, tally: Tally, *, file: Path, item: str, metric: st
     if value is None:
         tally.drop(WITHOUT_SCORE)
         return None
-    where = f"{file}: item {shortened(item)}, metric {metric!r}"
     number = fraction(value)
+    if number is not None and 0 <= number <= 1:
+        return number
+    where = f"{file}: item {shortened(item)}, metric {metric!r}"
     if number is None:
         try:
             float(value)

@@ -51,12 +51,13 @@ class WideReader:
         subtasks = table.column("subtask").to_pylist() if "subtask" in table.column_names else [_ONE_SUBTASK] * len(items)
         labels = table.column("label").to_pylist() if "label" in table.column_names else [None] * len(items)
         confidences = _confidences(log.files[1], log.part) if len(log.files) > 1 else {}
+        left_out = {subtask for subtask in set(subtasks) if not wanted(str(subtask), options.tasks)}
         for row, (item, subtask, label, value) in enumerate(
             zip(items, subtasks, labels, table.column(log.part).to_pylist(), strict=True)
         ):
             if subtask is None or subtask == "":
                 raise DataError("Every item needs a subtask.", where=f"{file}: {row_name(file, row)}", got="nothing")
-            if not wanted(str(subtask), options.tasks):
+            if subtask in left_out:
                 continue
             score = checked_score(value, tally, file=file, item=item, metric=log.part)
             confidence = confidences.get(item)

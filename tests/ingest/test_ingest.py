@@ -17,7 +17,8 @@ from microbench_ray.data.responses import each_about, model_file, read_responses
 from microbench_ray.errors import ConfigError, DataError, StoreError
 from microbench_ray.folders import open_folder
 from microbench_ray.ingest import registry
-from microbench_ray.ingest.base import Options
+from microbench_ray.ingest.base import Options, Sample
+from microbench_ray.ingest.fold import fold
 from microbench_ray.ingest.run import Ingest, Summary, ingest
 from microbench_ray.store import Store
 
@@ -323,3 +324,16 @@ def test_versions_of_items_are_listed_once_however_many_models_saw_them(tmp_path
     benchmark = read_ingested(tmp_path / "board", max_missing=0.5)
     assert "35 responses to others" in benchmark.notes[0]
     assert scores(benchmark)["m1"] == {"q1": None, "q2": 0}
+
+
+def test_answers_of_repetitions_become_means_where_they_are_of_one_kind() -> None:
+    def sample(item: str, score: float | None, *answers: float) -> Sample:
+        return Sample(item, "s", score, answers[0] if answers else None, answers or None, 0 if answers else None)
+
+    samples = [sample("a", 1, 0.75, 0.25), sample("a", None), sample("a", 0, 0.25, 0.75)]
+    samples += [sample("b", 1, 0.75, 0.25), sample("b", 1, 0.5, 0.25, 0.25), sample("c", 1, 0.5, 0.5), sample("c", 1)]
+    rows = fold([*samples, sample("d", None)], "log").to_pylist()
+    assert [row["score"] for row in rows] == [0.5, 1, 1, None]
+    assert [row["answers"] for row in rows] == [[0.5, 0.5], None, None, None]
+    assert [row["label"] for row in rows] == [0, None, None, None]
+    assert [row["confidence"] for row in rows] == [0.5, 0.625, None, None]

@@ -95,7 +95,8 @@ def main() -> None:
             size = write_log(folder, f"org/model-{number}", given.lines, hashed=not given.without_hashes).stat().st_size
             started = time.process_time()
             if given.driver:
-                ingest(Ingest("lm_eval", str(folder.parent), Path(name, "out")), lambda text: None)
+                summary = ingest(Ingest("lm_eval", str(folder.parent), Path(name, "out")), lambda text: None)
+                assert (summary.logs, summary.responses, len(summary.unchanged)) == (1, given.lines, number - 1), summary
             else:
                 assert read_log(folder) == given.lines
             seconds = time.process_time() - started

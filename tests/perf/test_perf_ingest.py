@@ -25,9 +25,10 @@ def test_reading_a_log(benchmark, tmp_path, hashed):
     assert benchmark.stats.stats.median <= budget * SLACK
 
 
-def test_memory_is_flat_from_the_fifth_log_on(benchmark):
+@pytest.mark.parametrize("more", [[], ["--driver"]], ids=["reader", "whole-ingest"])
+def test_memory_is_flat_from_the_fifth_log_on(benchmark, more):
     def run() -> list[float]:
-        command = [sys.executable, Path(ingest.__file__), "--logs", "10", "--lines", "3000"]
+        command = [sys.executable, Path(ingest.__file__), "--logs", "10", "--lines", "3000", *more]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return [float(row.split()[5]) for row in printed.splitlines()[1:]]
 
