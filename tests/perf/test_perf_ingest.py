@@ -11,7 +11,7 @@ from pathlib import Path
 import ingest
 import pytest
 
-LINES, MB_PER_SECOND, MEMORY_MB, GROWTH_MB = 12_000, 20, 1000, 5
+LINES, MB_PER_SECOND, MEMORY_MB, GROWTH_MB = 12_000, 20, 1000, 10
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
 
 
