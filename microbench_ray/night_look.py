@@ -30,6 +30,9 @@ from microbench_ray.night_sweeps import Sweeper, Swept, sweep_all
 from microbench_ray.plan import count_seen
 from microbench_ray.schemas import SCHEMAS
 
+LEAST_BASELINE = 20
+"""Fewer models do not tell what chance does."""
+
 
 @dataclass(frozen=True)
 class Earlier:
@@ -194,10 +197,17 @@ def over_limit(audit: Audit, label: str, size: int, value: Detectable) -> list[R
 
 def drift_rows(audit: Audit, tonight: Benchmark, earlier: Earlier, lists: Sequence[Method], new: set[str]) -> list[Row]:
     """Tonight against the baseline; nothing on the night that is the baseline."""
-    if tonight.digest == earlier.baseline.digest:
+    baseline = earlier.baseline
+    if tonight.digest == baseline.digest:
         return []
-    fixed = {method.label: _fixed(method) for method in lists if fitting(method, list(earlier.baseline.item_ids))[0] is not None}
-    before, now = profiles(earlier.baseline, tonight, fixed)
+    if baseline.n_models < LEAST_BASELINE:
+        text = f"The baseline has {baseline.n_models} models: at least {LEAST_BASELINE} are needed to tell drift from chance"
+        return [finding("baseline_small", text, value=float(baseline.n_models))]
+    if not set(tonight.item_ids) & set(baseline.item_ids):
+        text = f"Tonight's benchmark has no item in common with the baseline of night {earlier.accepted}: nothing can be compared"
+        return [finding("baseline", text)]
+    fixed = {method.label: _fixed(method) for method in lists if fitting(method, list(baseline.item_ids))[0] is not None}
+    before, now = profiles(baseline, tonight, fixed)
     since = earlier.history.filter(pc.greater(earlier.history["night"], earlier.accepted))  # nights running, of this baseline
     table = drift(before, now, new, night=audit.night, policy=audit.drift, earlier=since, seed=audit.seed)
     return [{key: _plain(value) for key, value in row.items() if key != "night"} for row in table.to_pylist()]

@@ -91,12 +91,12 @@ class Summary:
 
     def sentences(self) -> list[str]:
         """For the terminal."""
-        models = f"{len(self.added)} models added, {len(self.updated)} updated, {len(self.unchanged)} unchanged"
-        lines = [models + (f", {len(self.failed)} failed" if self.failed else "")]
+        models = f"models: {len(self.added):,} added, {len(self.updated):,} updated, {len(self.unchanged):,} unchanged"
+        lines = [models + (f", {len(self.failed):,} failed" if self.failed else "")]
         if self.logs:
             lines.append(
-                f"{self.logs:,} logs read: {len(self.items):,} items in {len(self.subtasks):,} subtasks, "
-                f"{self.responses:,} responses, {self.missing:,} missing"
+                f"logs read: {self.logs:,} (items: {len(self.items):,}, subtasks: {len(self.subtasks):,}, "
+                f"responses: {self.responses:,}, missing: {self.missing:,})"
             )
         taken = [f"taken: {what}" for what in sorted(self.taken)]
         lines += taken[:MOST_TAKEN] + ([f"… and {len(taken) - MOST_TAKEN} more such choices"] if len(taken) > MOST_TAKEN else [])

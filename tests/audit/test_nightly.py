@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from microbench_ray.audit.policy import Policy, Rule
+from microbench_ray.data import Benchmark
 from microbench_ray.errors import ConfigError, StoreError
 from microbench_ray.methods import ESTIMATORS, SELECTORS, Method
 from microbench_ray.nightly import run_accept
@@ -269,6 +270,23 @@ def test_targets_unlike_the_others(tmp_path: Path) -> None:
     assert tiny["extrapolation"][0]["n_models"] == 25  # a fifth of 120, and one as good as the last of them
     assert [each["size"] for each in drawn] == [20, 40]
     assert all(each["extrapolation"][0]["group"] == "best 20 %" for each in drawn)
+
+
+def test_a_board_of_other_items_is_told_and_is_no_error(tmp_path: Path) -> None:
+    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
+    benchmark = nights.board(SCORES[:82])
+    items = [f"z{k}" for k in range(benchmark.n_items)]
+    other = Benchmark.from_arrays("board", benchmark.scores.astype(float), items, [*benchmark.model_ids])
+    outcome = nights.run(tmp_path, "2026-01-02", other)
+    assert {"baseline", "item_vanished", "item_new", "list_items"} <= set(nights.kinds(outcome))
+    assert outcome.verdict["subjects"] == []
+
+
+def test_few_models_tell_nothing_of_drift(tmp_path: Path) -> None:
+    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:5]))
+    outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:8]))
+    assert outcome.verdict["status"] == "ok"
+    assert "baseline_small" in nights.kinds(outcome)
 
 
 def test_one_audit_at_a_time(tmp_path: Path) -> None:

@@ -305,8 +305,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     arguments = ["ingest", "source=plain", f"path={tmp_path / 'logs'}", f"out={tmp_path / 'board'}"]
     assert main(arguments) == 2
     told = capsys.readouterr()
-    assert "1 models added, 0 updated, 0 unchanged, 1 failed" in told.out
-    assert "1 logs read: 2 items in 1 subtasks, 1 responses, 1 missing" in told.out
+    assert "models: 1 added, 0 updated, 0 unchanged, 1 failed" in told.out
+    assert "logs read: 1 (items: 2, subtasks: 1, responses: 1, missing: 1)" in told.out
     assert "The log is broken." in told.err
     assert json.loads((tmp_path / "board/ingest.json").read_text())["source"] == "plain"
     assert main([*arguments[:1], "source=nothing", *arguments[2:]]) == 1

@@ -133,7 +133,7 @@ def _children() -> float:
 def night(label: str, arguments: list[str]) -> tuple[float, float]:
     """Run a night and print its row; wall and CPU seconds."""
     wall, cpu, said = run("audit", *arguments, f"night={label}")
-    logs = re.search(r"([\d,]+) logs read", said)
+    logs = re.search(r"logs read: ([\d,]+)", said)
     swept = re.findall(r"^([\w-]+): ([\d,]+) cells computed, ([\d,]+) reused", said, re.MULTILINE)
     told = "; ".join(f"{name} {computed} computed, {reused} reused" for name, computed, reused in swept)
     print(f"{label:>10} {wall:8.1f} {cpu:8.1f} {logs[1] if logs else '0':>10}   {told}", flush=True)
