@@ -323,3 +323,22 @@ def test_versions_of_items_are_listed_once_however_many_models_saw_them(tmp_path
     benchmark = read_ingested(tmp_path / "board", max_missing=0.5)
     assert "35 responses to others" in benchmark.notes[0]
     assert scores(benchmark)["m1"] == {"q1": None, "q2": 0}
+
+
+def test_metadata_that_names_a_model_twice_is_refused(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q1 law 0")
+    write(tmp_path / "logs/b.log", "q1 law 1")
+    run(tmp_path)
+    (tmp_path / "board/models.csv").write_text("model_id,params\na,7e9\na,8e9\n")
+    with pytest.raises(DataError, match="one row per model") as caught:
+        read_ingested(tmp_path / "board")
+    assert "'a' more than once" in (caught.value.got or "")
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "{"])
+def test_how_a_folder_was_read_is_damaged(tmp_path: Path, plain: PlainReader, content: str) -> None:
+    write(tmp_path / "logs/a.log", "q1 law 0")
+    run(tmp_path)
+    (tmp_path / "board/ingest.json").write_text(content)
+    with pytest.raises(DataError, match="damaged"):
+        run(tmp_path)
