@@ -99,12 +99,16 @@ def run_accept(out: Path, what: Sequence[What], say: Say, *, wait_for_out: float
     ConfigError
         There is no night yet.
     """
+    none = ConfigError(
+        "There is no night to accept.", where=str(out), mend="microbench audit first; the first night is accepted by itself"
+    )
+    if not out.exists():  # and none is made
+        raise none
     store = Store(out, folders=FOLDERS)
     with store.held(wait_for_out, say):
         nights = History(store).nights()
         if not nights:
-            mend = "microbench audit first; the first night is accepted by itself"
-            raise ConfigError("There is no night to accept.", where=store.at(), mend=mend)
+            raise none
         digest = read_json(store, f"{NIGHTS}/{nights[-1]}/{INPUTS}")["benchmark"]
         benchmark = frozen(store, Accepted(nights[-1], digest))
         made = accept(store, benchmark, nights[-1], what)

@@ -196,6 +196,9 @@ def test_the_baseline_is_moved_by_command_alone(tmp_path: Path) -> None:
 def test_nothing_is_accepted_before_the_first_night(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no night to accept"):
         run_accept(tmp_path, ["baseline"], quiet)
+    with pytest.raises(ConfigError, match="no night to accept"):
+        run_accept(tmp_path / "none", ["baseline"], quiet)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_baseline_that_was_altered_is_refused(tmp_path: Path) -> None:
