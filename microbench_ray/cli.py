@@ -158,7 +158,8 @@ def _audit(composer: Any) -> int:
         console.print(line)
     if outcome.again:
         console.print(f"Night {audit.night} is in the history already: nothing was done again.")
-    console.print(f"Verdict: {outcome.place}/verdict.json, report.html, mdad.parquet; history: {audit.out}/history")
+    there = [name for name in ("verdict.json", "report.html", "mdad.parquet") if (Path(outcome.place) / name).exists()]
+    console.print(f"Verdict: {outcome.place}/{', '.join(there)}; history: {audit.out}/history")
     if outcome.untold:
         sys.stderr.write(f"{outcome.untold}\n")
     if outcome.verdict["status"] == "violated":

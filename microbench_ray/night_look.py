@@ -13,12 +13,11 @@ import pyarrow.compute as pc
 
 from microbench_ray import seeding
 from microbench_ray.audit.changes import Snapshot, changes
-from microbench_ray.audit.drift import drift
 from microbench_ray.audit.extrapolation import LEAST_TARGETS, Group, groups, mdad_among
 from microbench_ray.audit.findings import Row, finding
 from microbench_ray.audit.items import item_statistics, missing
 from microbench_ray.audit.needed import items_needed, items_needed_by_curve
-from microbench_ray.audit.profile import Profile, profile, profiles
+from microbench_ray.audit.profile import Profile, profile
 from microbench_ray.audit.ranks import leaderboard, share_of_close_neighbours
 from microbench_ray.audit.subjects import Detectable, among, detectable, fitting, lacking_items, table_mdads
 from microbench_ray.data import Benchmark
@@ -26,12 +25,10 @@ from microbench_ray.data.naming import first_few
 from microbench_ray.methods import Method
 from microbench_ray.methods.fixed import Fixed
 from microbench_ray.night import Audit
+from microbench_ray.night_drift import drift_rows
 from microbench_ray.night_sweeps import Sweeper, Swept, sweep_all
 from microbench_ray.plan import count_seen
 from microbench_ray.schemas import SCHEMAS
-
-LEAST_BASELINE = 20
-"""Fewer models do not tell what chance does."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,8 @@ def look(audit: Audit, tonight: Benchmark, snapshot: Snapshot, earlier: Earlier,
     happened, counts = what_changed(tonight, snapshot, earlier)
     statistics = item_statistics(tonight)
     more, about_items = item_rows(tonight, statistics, audit.max_missing_share)
-    rows += [*drift_rows(audit, tonight, earlier, lists, new), *happened, *more]
+    since = earlier.history.filter(pc.greater(earlier.history["night"], earlier.accepted))  # nights running, of this baseline
+    rows += [*drift_rows(audit, tonight, earlier.baseline, since, lists, new), *happened, *more]
     tables = {
         **swept.tables,
         "leaderboard": pa.concat_tables([SCHEMAS["leaderboard"].empty_table(), *boards]),
@@ -193,24 +191,6 @@ def over_limit(audit: Audit, label: str, size: int, value: Detectable) -> list[R
     said = "is never reached" if value.value is None else f"is {100 * value.value:.1f} points"
     text = f"The MDAD of '{label}' with {size} items {said}; {100 * limit:.1f} are allowed"
     return [finding("mdad", text, subject=label, size=size, value=value.value, ci_lo=value.lo, ci_hi=value.hi, bound_hi=limit)]
-
-
-def drift_rows(audit: Audit, tonight: Benchmark, earlier: Earlier, lists: Sequence[Method], new: set[str]) -> list[Row]:
-    """Tonight against the baseline; nothing on the night that is the baseline."""
-    baseline = earlier.baseline
-    if tonight.digest == baseline.digest:
-        return []
-    if baseline.n_models < LEAST_BASELINE:
-        text = f"The baseline has {baseline.n_models} models: at least {LEAST_BASELINE} are needed to tell drift from chance"
-        return [finding("baseline_small", text, value=float(baseline.n_models))]
-    if not set(tonight.item_ids) & set(baseline.item_ids):
-        text = f"Tonight's benchmark has no item in common with the baseline of night {earlier.accepted}: nothing can be compared"
-        return [finding("baseline", text)]
-    fixed = {method.label: _fixed(method) for method in lists if fitting(method, list(baseline.item_ids))[0] is not None}
-    before, now = profiles(baseline, tonight, fixed)
-    since = earlier.history.filter(pc.greater(earlier.history["night"], earlier.accepted))  # nights running, of this baseline
-    table = drift(before, now, new, night=audit.night, policy=audit.drift, earlier=since, seed=audit.seed)
-    return [{key: _plain(value) for key, value in row.items() if key != "night"} for row in table.to_pylist()]
 
 
 def what_changed(tonight: Benchmark, snapshot: Snapshot, earlier: Earlier) -> tuple[list[Row], dict[str, Any]]:
@@ -321,10 +301,6 @@ def _fixed(method: Method) -> Fixed:
 
 def _points(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.1f}"
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def plural(kind: str) -> str:

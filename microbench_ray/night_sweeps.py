@@ -62,7 +62,30 @@ class Sweeper:
         self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets
     ) -> tuple[dict[str, pa.Table], int]:
         """The tables of a sweep, and how many of its cells failed. What is done already is not done again."""
-        sweep = Sweep(
+        sweep = self._sweep(benchmark, methods, name, targets)
+        plan = sweep.plan()
+        if plan.seconds > SERIAL_SECONDS:
+            sweep = replace(sweep, engine=self.engine())
+        outcome = run_sweep(sweep, plan, lambda text: None)
+        self.say(f"{name}: {outcome.computed:,} cells computed, {outcome.reused:,} reused")
+        return dict(outcome.tables), outcome.failed
+
+    def check(self, pool: Benchmark, methods: Sequence[Method]) -> None:
+        """Raise GridError where the grid does not fit the pool: before any work."""
+        if not methods:
+            return
+        try:
+            self._sweep(pool, methods, USUAL, Targets()).plan()
+        except GridError as error:
+            mend = (
+                f"{error.mend or 'use a smaller grid'}; or wait for more models: microbench accept what=[pool] after such a night"
+            )
+            raise GridError(
+                error.what, where=f"the pool of {pool.n_models} models: {error.where}", got=error.got, mend=mend
+            ) from None
+
+    def _sweep(self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets) -> Sweep:
+        return Sweep(
             benchmarks=(benchmark,),
             methods=tuple(methods),
             grid=self.grid,
@@ -72,12 +95,6 @@ class Sweeper:
             out=self.folder / benchmark.digest / name,
             seed=self.seed,
         )
-        plan = sweep.plan()
-        if plan.seconds > SERIAL_SECONDS:
-            sweep = replace(sweep, engine=self.engine())
-        outcome = run_sweep(sweep, plan, lambda text: None)
-        self.say(f"{name}: {outcome.computed:,} cells computed, {outcome.reused:,} reused")
-        return dict(outcome.tables), outcome.failed
 
 
 def sweep_all(

@@ -73,7 +73,8 @@ def run_audit(audit: Audit, say: Say) -> Outcome:
         told = read_logs(audit, say)
         benchmark = audit.read()
         accepts = accepted(store)
-        if accepts is None:
+        if accepts is None or not before:  # a first night that never ended is none
+            sweeper_of(audit, store, say).check(benchmark, audit.methods)
             accepts = accept(store, benchmark, audit.night, ("baseline", "pool"))
             say(f"The first night: its {benchmark.n_models} models are the baseline and the pool; microbench accept moves them")
         taken = snapshot(benchmark, None if audit.items is None else audit.items())
@@ -98,12 +99,16 @@ def run_accept(out: Path, what: Sequence[What], say: Say, *, wait_for_out: float
     ConfigError
         There is no night yet.
     """
+    none = ConfigError(
+        "There is no night to accept.", where=str(out), mend="microbench audit first; the first night is accepted by itself"
+    )
+    if not out.exists():  # and none is made
+        raise none
     store = Store(out, folders=FOLDERS)
     with store.held(wait_for_out, say):
         nights = History(store).nights()
         if not nights:
-            mend = "microbench audit first; the first night is accepted by itself"
-            raise ConfigError("There is no night to accept.", where=store.at(), mend=mend)
+            raise none
         digest = read_json(store, f"{NIGHTS}/{nights[-1]}/{INPUTS}")["benchmark"]
         benchmark = frozen(store, Accepted(nights[-1], digest))
         made = accept(store, benchmark, nights[-1], what)
@@ -143,10 +148,11 @@ def audit_night(
     if audit.report:
         library.prepare()
     place = f"{NIGHTS}/{audit.night}"
-    sweeper = Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, audit.engine, say)
+    sweeper = sweeper_of(audit, store, say)
     before = history.read([night for night in history.nights() if night < audit.night])
     baseline, pool = (frozen(store, which) for which in (accepts.baseline, accepts.pool))
     earlier = Earlier(baseline, pool, last_night(store, before), before, accepts.baseline.night)
+    sweeper.check(pool, audit.methods)
     seen = look(audit, benchmark, taken, earlier, sweeper)
     rows = judged([*told, *seen.rows], audit.actions)
     table = night_table(audit.night, rows)
@@ -159,10 +165,16 @@ def audit_night(
     draw(audit, store, place, said, seen, pa.concat_tables([before, table]))
     freeze(store, benchmark)  # the next night is compared with it
     history.append(audit.night, rows)
-    kept = {benchmark.digest, accepts.pool.digest, accepts.baseline.digest}
+    last = read_json(store, f"{NIGHTS}/{history.nights()[-1]}/{INPUTS}")["benchmark"]  # this one, but for a night made again
+    kept = {benchmark.digest, last, accepts.pool.digest, accepts.baseline.digest}
     forget(Path(store.at(SWEEPS)), kept)
     forget(Path(store.at(FROZEN)), kept)
     return said
+
+
+def sweeper_of(audit: Audit, store: Store, say: Say) -> Sweeper:
+    """What sweeps in an audit's folder."""
+    return Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, audit.engine, say)
 
 
 def already(store: Store, audit: Audit, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -221,7 +233,7 @@ def draw(audit: Audit, store: Store, place: str, said: Mapping[str, Any], seen: 
     if audit.report:
         page = render(manifest, seen.tables, verdict=said, history=history, leaderboard=seen.tables["leaderboard"])
         store.write(f"{place}/{PAGE}", page.encode())
-    if audit.figures and seen.tables:
+    if audit.figures and "mdad" in seen.tables:  # where no item of any list is there, nothing was swept
         from microbench_ray.figures import draw_figures
 
         draw_figures(

@@ -71,10 +71,11 @@ def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
     """A verdict for the terminal: the headline, each audited list and method, and the findings, the gravest first."""
     yield f"{verdict['status'].upper()}: {verdict['headline']}"
     for each in verdict["subjects"]:
-        interval = f"{_number(each['ci_lo'], '…')}–{_number(each['ci_hi'], '∞')}"
+        lo, hi = each["ci_lo"], each["ci_hi"]
+        interval = "" if lo is None and hi is None else f" ({_number(lo, '…')}–{_number(hi, '∞')})"
         needed = each["items_needed"]
         more = "" if needed is None else f"; {needed:,} items would tell {_points(each['wanted'])} apart"
-        yield f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])} ({interval}){more}"
+        yield f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])}{interval}{more}"
     order = {"fail": 0, "warn": 1, "note": 2}
     for finding in sorted(verdict["findings"], key=lambda finding: order[finding["severity"]]):
         yield f"  {finding['severity']}: {finding['text']}"

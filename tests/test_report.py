@@ -27,7 +27,7 @@ from microbench_ray.figures import draw_figures
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method, build_method
 from microbench_ray.reduce import Rules
-from microbench_ray.report import mdad_tables, plan_text
+from microbench_ray.report import mdad_tables, plan_text, verdict_lines
 from microbench_ray.store import Store
 
 
@@ -325,3 +325,10 @@ def test_a_plan_says_cells_shards_bytes_and_engine(tmp_path: Path) -> None:
     assert text.startswith("15 cells in 1 shards, about 0.0 CPU seconds; ")
     assert "MB of scores" in text
     assert text.endswith(f"serial; out={tmp_path}")
+
+
+def test_an_mdad_that_is_never_reached_has_no_interval_in_the_terminal() -> None:
+    subject = {"label": "tiny", "size": 9, "mdad": None, "ci_lo": None, "ci_hi": None, "wanted": 0.02, "items_needed": None}
+    half = subject | {"ci_lo": 0.035}
+    said = {"status": "ok", "headline": "Fine", "findings": [], "subjects": [subject, half]}
+    assert list(verdict_lines(said))[1:] == ["  tiny, 9 items: MDAD never reached", "  tiny, 9 items: MDAD never reached (3.5–∞)"]

@@ -109,5 +109,5 @@ def _altered(folder: Path, got: str) -> StoreError:
         "The frozen benchmark is not what was accepted.",
         where=str(folder),
         got=got,
-        mend="put the folder back from a copy; or remove it with baseline.json, and the next night is the first",
+        mend="put the folder back from a copy; or begin anew with out=DIR of its own",
     )

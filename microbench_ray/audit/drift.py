@@ -194,7 +194,7 @@ def _changes_of_accuracy(
         low, high = (math.nan if rule.sides == "up" else -reach), (math.nan if rule.sides == "down" else reach)
         row = _blank(night, key) | {"value": float(known.mean()), "reference": 0.0, "bound_lo": low, "bound_hi": high}
         running = _running(row["value"], low, high, before.get(key))
-        rows.append(row | _verdict(key, row, running, rule, f"{known.size} models"))
+        rows.append(row | _verdict(key, row, running, rule, f"{known.size} model{'s' * (known.size != 1)}"))
     return rows
 
 

@@ -14,8 +14,6 @@ DEFAULT_ACTIONS: Mapping[str, str] = {
     "mdad": "fail",
     "log_failed": "warn",
     "board": "warn",
-    "baseline": "warn",
-    "baseline_small": "note",
     "list_items": "fail",
     "model_new": "note",
     "model_vanished": "warn",

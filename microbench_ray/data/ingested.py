@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,6 +172,10 @@ def facts_table(folder: Folder, found: list[About], metadata: str | Path | None)
         table = read_table(Path(metadata), texts=("model_id",))
         if "model_id" not in table.column_names:
             raise DataError("Metadata needs a column model_id.", where=str(metadata), got=f"columns {table.column_names}")
+        ids = table["model_id"].to_pylist()
+        if len(set(ids)) < len(ids):
+            twice = first_few(sorted({str(key) for key, count in Counter(ids).items() if count > 1}))
+            raise DataError("Metadata must have one row per model.", where=str(metadata), got=f"{twice} more than once")
         for row in table.to_pylist():
             if row["model_id"] in facts:
                 facts[row["model_id"]] |= {key: value for key, value in row.items() if key != "model_id" and value is not None}

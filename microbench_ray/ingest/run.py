@@ -235,10 +235,12 @@ def earlier(folder: Folder) -> Mapping[str, Any] | None:
     """How a folder was read, or None for a new one."""
     try:
         content: Mapping[str, Any] = json.loads(folder.read(READ_AS))
+        if not isinstance(content, dict):
+            raise TypeError("no object")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise trouble(folder, READ_AS, error, "A folder of responses cannot be read.", "give another folder") from None
-    except ValueError:
+    except (ValueError, TypeError):
         raise DataError("The file is damaged.", where=folder.at(READ_AS), mend="remove it: it is written anew") from None
     return content

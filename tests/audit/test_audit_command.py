@@ -211,3 +211,8 @@ def test_names_are_no_markup_for_slack() -> None:
     assert "<" not in text
     assert "&lt;!channel&gt; &amp; *co*" in text
     assert "… and 2 more" in text
+
+
+def test_only_files_that_are_there_are_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "night=1", "report=false", "figures=false"]) == 0
+    assert "/nights/1/verdict.json, mdad.parquet; history" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nights
@@ -12,7 +13,7 @@ import pytest
 
 from microbench_ray.audit.policy import Policy, Rule
 from microbench_ray.data import Benchmark
-from microbench_ray.errors import ConfigError, StoreError
+from microbench_ray.errors import ConfigError, GridError, StoreError
 from microbench_ray.methods import ESTIMATORS, SELECTORS, Method
 from microbench_ray.nightly import run_accept
 from microbench_ray.schemas import SCHEMAS
@@ -195,6 +196,9 @@ def test_the_baseline_is_moved_by_command_alone(tmp_path: Path) -> None:
 def test_nothing_is_accepted_before_the_first_night(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no night to accept"):
         run_accept(tmp_path, ["baseline"], quiet)
+    with pytest.raises(ConfigError, match="no night to accept"):
+        run_accept(tmp_path / "none", ["baseline"], quiet)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_baseline_that_was_altered_is_refused(tmp_path: Path) -> None:
@@ -272,23 +276,6 @@ def test_targets_unlike_the_others(tmp_path: Path) -> None:
     assert all(each["extrapolation"][0]["group"] == "best 20 %" for each in drawn)
 
 
-def test_a_board_of_other_items_is_told_and_is_no_error(tmp_path: Path) -> None:
-    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
-    benchmark = nights.board(SCORES[:82])
-    items = [f"z{k}" for k in range(benchmark.n_items)]
-    other = Benchmark.from_arrays("board", benchmark.scores.astype(float), items, [*benchmark.model_ids])
-    outcome = nights.run(tmp_path, "2026-01-02", other)
-    assert {"baseline", "item_vanished", "item_new", "list_items"} <= set(nights.kinds(outcome))
-    assert outcome.verdict["subjects"] == []
-
-
-def test_few_models_tell_nothing_of_drift(tmp_path: Path) -> None:
-    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:5]))
-    outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:8]))
-    assert outcome.verdict["status"] == "ok"
-    assert "baseline_small" in nights.kinds(outcome)
-
-
 def test_one_audit_at_a_time(tmp_path: Path) -> None:
     with Store(tmp_path, folders=("history",)).held(0, quiet), pytest.raises(StoreError):
         nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
@@ -300,3 +287,67 @@ def test_labels_that_are_no_file_names(label: str) -> None:
 
     with pytest.raises(ConfigError):
         check_night(label)
+
+
+def test_a_night_without_any_of_the_baseline_s_items_says_so(tmp_path: Path) -> None:
+    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
+    names = [f"m{k:03}" for k in range(80)]
+    other = Benchmark.from_arrays("board", SCORES[:80], [f"z{k}" for k in range(SCORES.shape[1])], names)
+    outcome = nights.run(tmp_path, "2026-01-02", other, report=True, figures=True)
+    said = [finding["text"] for finding in outcome.verdict["findings"] if finding["kind"] == "drift"]
+    assert len(said) == 1
+    assert said[0].startswith("Tonight's benchmark has none of the baseline's items")
+    assert outcome.verdict["status"] == "violated"
+    run_accept(tmp_path, ["baseline", "pool"], quiet)
+    after = nights.run(tmp_path, "2026-01-03", other)
+    assert "drift" not in nights.kinds(after)
+
+
+def test_a_small_baseline_does_not_judge_new_models(tmp_path: Path) -> None:
+    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:3]))
+    outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:60]))
+    drifts = [finding for finding in outcome.verdict["findings"] if finding["kind"] == "drift"]
+    assert [finding["severity"] for finding in drifts] == ["note"]
+    assert drifts[0]["text"].startswith("The baseline has 3 models")
+    changed = SCORES[:60].copy()
+    changed[:3] = 0.0
+    assert nights.run(tmp_path, "2026-01-03", nights.board(changed)).verdict["status"] == "violated"
+
+
+def test_a_pool_too_small_for_the_grid_is_said_before_anything_is_accepted(tmp_path: Path) -> None:
+    with pytest.raises(GridError, match="models"):
+        nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:40]), methods=(RANDOM,))
+    assert not (tmp_path / "baseline.json").exists()
+    assert not list((tmp_path / "sweeps").iterdir())
+    outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:60]), methods=(RANDOM,))
+    assert outcome.verdict["baseline"]["night"] == "2026-01-02"
+
+
+def test_a_first_night_that_was_killed_and_never_ended_is_no_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("microbench_ray.nightly.look", killed)
+        with pytest.raises(KeyboardInterrupt):
+            nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:40]))
+    outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:60]))
+    assert outcome.verdict["baseline"]["night"] == "2026-01-02"
+    assert outcome.verdict["baseline"]["digest"] == nights.board(SCORES[:60]).digest
+
+
+def test_a_night_made_again_leaves_what_the_last_one_needs(tmp_path: Path) -> None:
+    for k in (1, 2, 3):
+        nights.run(tmp_path, f"2026-01-0{k}", nights.board(SCORES[: 78 + k]))
+    shutil.rmtree(tmp_path / "nights" / "2026-01-02")
+    nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:80]))
+    assert nights.run(tmp_path, "2026-01-04", nights.board(SCORES[:82])).verdict["changes"]["models_new"] == 1
+
+
+def test_where_no_item_of_any_list_is_there_the_night_goes_on(tmp_path: Path) -> None:
+    strange = Method("tiny", nights.Fixed(["z1", "z2"]), ESTIMATORS["weighted_mean"]())
+    outcome = nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]), lists=(strange,), report=True, figures=True)
+    assert outcome.verdict["headline"].startswith("2 of the 2 items of 'tiny' are not in tonight's benchmark: z1, z2")
+    assert (tmp_path / "nights" / "2026-01-01" / "report.html").exists()
+    again = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:84]), lists=(strange,), report=True, figures=True)
+    assert again.verdict["changes"]["models_new"] == 4

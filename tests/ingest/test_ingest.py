@@ -337,3 +337,22 @@ def test_answers_of_repetitions_become_means_where_they_are_of_one_kind() -> Non
     assert [row["answers"] for row in rows] == [[0.5, 0.5], None, None, None]
     assert [row["label"] for row in rows] == [0, None, None, None]
     assert [row["confidence"] for row in rows] == [0.5, 0.625, None, None]
+
+
+def test_metadata_that_names_a_model_twice_is_refused(tmp_path: Path, plain: PlainReader) -> None:
+    write(tmp_path / "logs/a.log", "q1 law 0")
+    write(tmp_path / "logs/b.log", "q1 law 1")
+    run(tmp_path)
+    (tmp_path / "board/models.csv").write_text("model_id,params\na,7e9\na,8e9\n")
+    with pytest.raises(DataError, match="one row per model") as caught:
+        read_ingested(tmp_path / "board")
+    assert "'a' more than once" in (caught.value.got or "")
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "{"])
+def test_how_a_folder_was_read_is_damaged(tmp_path: Path, plain: PlainReader, content: str) -> None:
+    write(tmp_path / "logs/a.log", "q1 law 0")
+    run(tmp_path)
+    (tmp_path / "board/ingest.json").write_text(content)
+    with pytest.raises(DataError, match="damaged"):
+        run(tmp_path)
