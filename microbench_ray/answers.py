@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,15 @@ Answer = dict[str, Any]
 """Plain values, as JSON has them; differences and probabilities are fractions."""
 
 
+class Curve(NamedTuple):
+    """A method's MDADs in a finished sweep."""
+
+    n_items: int
+    """Items that it chose from: those of the seen half, where there is one."""
+    points: tuple[tuple[int, float | None], ...]
+    """(size, mdad_monotone)"""
+
+
 @dataclass(frozen=True)
 class Rule:
     """When a difference counts as told apart: agreement reaches `threshold` under `tie_policy` (wrong, half or drop)."""
@@ -44,9 +53,7 @@ def pairs_of(benchmark: Benchmark) -> PairMoments:
     return pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
 
 
-def items_for(
-    pairs: PairMoments, wanted: Iterable[float], rule: Rule, curves: Mapping[str, Sequence[tuple[int, float | None]]] | None = None
-) -> list[Answer]:
+def items_for(pairs: PairMoments, wanted: Iterable[float], rule: Rule, curves: Mapping[str, Curve] | None = None) -> list[Answer]:
     """How many items tell models `wanted` apart: random sampling by its closed form, other methods by their swept MDADs.
 
     Parameters
@@ -58,7 +65,7 @@ def items_for(
     rule
         What telling apart means; that of `curves` too.
     curves
-        (size, mdad_monotone) of each method of a finished sweep.
+        Of each method of a finished sweep.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def items_for(
         size = smallest_size(pairs, each, rule.threshold, rule.tie_policy)
         answers.append({"difference": each, "method": "random sampling (closed form)", "size": size})
         for method, curve in (curves or {}).items():
-            answers.append({"difference": each, "method": method, "size": items_needed_by_curve(each, curve, pairs.n_items)})
+            answers.append({"difference": each, "method": method, "size": items_needed_by_curve(each, curve.points, curve.n_items)})
     return answers
 
 
