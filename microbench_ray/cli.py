@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ microbench JOB [key=value …]
   microbench ingest            from the logs of evaluation tools to a benchmark: source=FORMAT path=LOGS out=DIR
   microbench audit             a leaderboard's night: what is new, what drifts, which ranks cannot be believed, a verdict
   microbench accept            tonight becomes what the audit compares with
+  microbench plan              how many items, what they tell apart, how sure an order is, where a gate should alarm
   microbench submit out=URL    the sweep on a Ray cluster: submit.address=http://HOST:8265; follows it, returns its exit code
 
   --cfg              print the configuration and do nothing
@@ -37,6 +39,7 @@ microbench JOB [key=value …]
   microbench reduce out=DIR thresholds=[.7,.8,.9] tie_policy=half ci=pairs
   microbench ingest source=lm_eval path=LOGS out=BOARD
   microbench audit benchmark.path=BOARD lists={tiny: tiny.txt} out=DIR
+  microbench plan benchmark=scores benchmark.path=FILE differences=[.02] size=100
 
 Exit codes: 0 done, 1 bad input or configuration, 2 finished, but some shards or logs failed, 3 an audit's policy is violated."""
 
@@ -176,6 +179,18 @@ def _accept(composer: Any) -> int:
     return DONE
 
 
+def _plan(composer: Any) -> int:
+    from microbench_ray.planning import answers, show
+
+    question = composer.question()
+    made = answers(question)
+    if question.as_json:
+        sys.stdout.write(json.dumps(made, indent=2) + "\n")
+    else:
+        show(made, terminal())
+    return DONE
+
+
 def _submit(composer: Any) -> int:
     from microbench_ray.submission import submit
 
@@ -186,7 +201,15 @@ def _submit(composer: Any) -> int:
     return submit(composer.submission(), lambda text: write(text + "\n"), write)
 
 
-RUN = {"sweep": _sweep, "reduce": _reduce, "submit": _submit, "ingest": _ingest, "audit": _audit, "accept": _accept}
+RUN = {
+    "sweep": _sweep,
+    "reduce": _reduce,
+    "submit": _submit,
+    "ingest": _ingest,
+    "audit": _audit,
+    "accept": _accept,
+    "plan": _plan,
+}
 
 
 def terminal() -> Console:

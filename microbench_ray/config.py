@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from microbench_ray.driver import Sweep
     from microbench_ray.ingest.run import Ingest
     from microbench_ray.night import Audit
+    from microbench_ray.planning import Question
     from microbench_ray.settings import ReduceConf, SweepConf
     from microbench_ray.submission import Submission
 
@@ -31,7 +32,7 @@ PACKAGED = Path(__file__).parent / "conf"
 CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 """Inside the package where it is installed from a wheel, beside it in a checkout."""
 
-JOBS = ("sweep", "reduce", "submit", "ingest", "audit", "accept")
+JOBS = ("sweep", "reduce", "submit", "ingest", "audit", "accept", "plan")
 
 TEXTS = (
     "targets.where",
@@ -43,6 +44,7 @@ TEXTS = (
     "figure_note",
     "out",
     "path",
+    "results",
     "submit.address",
     "submit.working_dir",
 )
@@ -101,6 +103,12 @@ class Composer:
         """What `microbench ingest` is to read."""
         made: Ingest = checked(schema_of("ingest"), self.compose(self.overrides)).ingest()
         return made
+
+    def question(self) -> Question:
+        """What `microbench plan` is asked."""
+        composed = self.compose(self.overrides)
+        asked: Question = checked(schema_of("plan"), composed).question(benchmark_conf(composed.benchmark))
+        return asked
 
     def audit(self) -> Audit:
         """The audit that is asked for."""
@@ -222,6 +230,10 @@ def schema_of(job: str) -> Any:
         from microbench_ray.ingest_settings import IngestConf
 
         return IngestConf
+    if job == "plan":
+        from microbench_ray.plan_settings import PlanConf
+
+        return PlanConf
     from microbench_ray.audit_settings import AcceptConf, AuditConf
 
     return AuditConf if job == "audit" else AcceptConf

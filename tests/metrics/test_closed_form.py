@@ -1,0 +1,139 @@
+"""The closed form of uniform random sampling: against enumeration, against simulation, and its properties."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microbench_ray.data import Benchmark, read_scores, synthetic
+from microbench_ray.errors import ConfigError, DataError
+from microbench_ray.evaluate import evaluate_shard
+from microbench_ray.grid import Grid, Targets
+from microbench_ray.methods import build_method
+from microbench_ray.metrics import closed_form as cf
+from microbench_ray.plan import plan_sweep
+from microbench_ray.reduce import groups
+from microbench_ray.schemas import SCHEMAS
+
+tables = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+def enumerated(one: np.ndarray, other: np.ndarray, size: int) -> tuple[float, float]:
+    """Share of all samples that order the pair as one > other, and that tie it."""
+    sums = [int((one[list(s)].astype(int) - other[list(s)]).sum()) for s in combinations(range(one.size), size)]
+    return float(np.mean(np.array(sums) > 0)), float(np.mean(np.array(sums) == 0))
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables, st.integers(1, 8), st.data())
+def test_exact_is_enumeration(rng, n_items, data):
+    size = data.draw(st.integers(1, n_items))
+    scores = rng.integers(0, 2, (4, n_items)).astype(np.uint8)
+    pairs = cf.pair_moments(scores)
+    got = cf.order_exactly(pairs, size)
+    for k, (i, j) in enumerate(zip(pairs.higher, pairs.lower, strict=True)):
+        assert (got.right[k], got.tied[k]) == pytest.approx(enumerated(scores[i], scores[j], size), abs=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables, st.integers(2, 60), st.integers(1, 3), st.booleans())
+def test_moments_are_those_of_the_shared_items(rng, n_items, units, some_missing):
+    scores = rng.integers(0, units + 1, (5, n_items)).astype(np.uint8)
+    if some_missing:
+        scores[rng.random(scores.shape) < 0.2] = 255
+    scores[:, 0] = rng.integers(0, units + 1, 5)
+    pairs = cf.pair_moments(scores, 255 if some_missing else None, units)
+    assert pairs.higher.size == 10
+    for k, (i, j) in enumerate(zip(pairs.higher, pairs.lower, strict=True)):
+        both = (scores[i] != 255) & (scores[j] != 255)
+        apart = scores[i][both].astype(int) - scores[j][both]
+        assert (pairs.shared[k], pairs.difference[k], pairs.squares[k]) == (both.sum(), apart.sum(), (apart**2).sum())
+        assert pairs.bins[k] == apart.sum() * 200 // (units * both.sum())
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables, st.integers(2, 40), st.integers(1, 2))
+def test_all_items_order_as_the_whole_and_more_items_not_worse(rng, n_items, units):
+    pairs = cf.pair_moments(rng.integers(0, units + 1, (8, n_items)).astype(np.uint8), units=units)
+    whole = cf.order_by_normal(pairs, n_items)
+    assert np.array_equal(whole.right, (pairs.difference > 0).astype(float))
+    apart = pairs.difference > 0
+    if units == 1:
+        assert cf.order_exactly(pairs, n_items).right == pytest.approx(whole.right, abs=1e-9)
+    means = [float((o.right + o.tied / 2)[apart].sum()) for o in (cf.order_by_normal(pairs, n) for n in range(1, n_items + 1))]
+    assert all(later >= sooner - 1e-9 for sooner, later in pairwise(means))
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables, st.integers(2, 40), st.data())
+def test_neither_the_order_of_models_nor_which_answer_is_right_matters(rng, n_items, data):
+    size = data.draw(st.integers(1, n_items))
+    scores = rng.integers(0, 2, (6, n_items)).astype(np.uint8)
+    here = cf.expected_counts(cf.pair_moments(scores), size)
+    for other in (scores[::-1], 1 - scores):
+        for one, two in zip(here, cf.expected_counts(cf.pair_moments(other), size), strict=True):
+            assert one == pytest.approx(two, abs=1e-9)
+
+
+def test_tie_policies_and_thresholds():
+    counts = cf.expected_counts(cf.pair_moments(synthetic(n_models=40, n_items=300).scores), 20)
+    wrong, half, drop = (
+        np.nansum(a) / np.nansum(n) for a, n in (cf.expected_agreeing(counts, p) for p in ("wrong", "half", "drop"))
+    )
+    assert wrong < half < drop
+    assert cf.expected_mdad(counts, 0.6) <= cf.expected_mdad(counts, 0.8) <= cf.expected_mdad(counts, 0.9)
+    with pytest.raises(ConfigError):
+        cf.expected_agreeing(counts, "paper")
+    with pytest.raises(ConfigError):
+        cf.expected_mdad(counts, 1.5)
+    with pytest.raises(DataError):
+        cf.pair_moments(np.zeros((1, 4), np.uint8))
+
+
+def test_the_smallest_size_reaches_what_one_less_does_not():
+    pairs = cf.pair_moments(synthetic(n_models=60, n_items=500).scores)
+    size = cf.smallest_size(pairs, 0.05)
+    assert size is not None
+    assert cf.expected_mdad(cf.expected_counts(pairs, size)) <= 0.05
+    assert not cf.expected_mdad(cf.expected_counts(pairs, size - 1)) <= 0.05
+    with pytest.raises(ConfigError):
+        cf.smallest_size(pairs, 0)
+    with pytest.raises(ConfigError):
+        cf.expected_counts(pairs, 501)
+
+
+def worst_gap(benchmark: Benchmark, sizes: tuple[int, ...], runs: int) -> dict[int, float]:
+    """Largest |closed form - simulation| of agreement over bins of at least 1,000 pairs of the board, by size.
+
+    All pairs of a run share its items, so that noise falls with the runs, not with the pairs.
+    """
+    grid = Grid(sizes=sizes, n_source=(1,), n_target=100, runs=runs, unseen="none")
+    plan = plan_sweep([benchmark], [build_method("random", {"name": "random"}, {"name": "mean"})], grid, Targets())
+    pairs = cf.pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
+    pooled: dict[int, np.ndarray] = {}
+    for shard in plan.shards:
+        made = evaluate_shard(shard, benchmark)
+        for rows, counts, _ in groups(made["cells"], SCHEMAS["resamples"].empty_table()):
+            size, total = rows.column("size")[0].as_py(), counts.total().padded()
+            pooled[size] = pooled.get(size, 0) + np.stack([total.n_agree, total.n_pairs])
+    gaps = {}
+    for size, (agree, n) in pooled.items():
+        expected = cf.expected_counts(pairs, size)
+        many = expected.n_pairs >= 1000
+        assert many.any()
+        gaps[size] = float(np.abs(agree[many] / n[many] - (expected.n_agree[many] / expected.n_pairs[many])).max())
+    return gaps
+
+
+def test_simulation_on_a_real_leaderboard(test_data):
+    gaps = worst_gap(read_scores(test_data / "gpqa.parquet", confidence=None), (10, 25, 50, 100, 200), 2500)
+    assert max(gaps.values()) <= 0.01, gaps
+
+
+def test_simulation_on_a_drawn_board():
+    gaps = worst_gap(synthetic(n_models=447, n_items=3000), (10, 25, 50, 100, 250, 500, 1000), 2500)
+    assert max(gaps.values()) <= 0.01, gaps
