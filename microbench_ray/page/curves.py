@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from microbench_ray.page import charts
 from microbench_ray.page.parts import Chart, Column, choice, choices, legend, notes, options_of, plain, section
@@ -32,7 +33,7 @@ def curves_section(tables: Mapping[str, pa.Table], budget: int) -> Html | None:
     if not len(found):
         return None
     found, left_out = _fit_mdad(found, budget)
-    curves, cut = _fit_curves(with_panel(_near(tables["agreement"].to_pandas(), found)), found, budget)
+    curves, cut = _fit_curves(with_panel(_near(_occupied(tables["agreement"]), found)), found, budget)
     methods = list(dict.fromkeys(found["method"]))
     first = _first_panel(found)
     made = [choice(name, label, _options(found, name), plain(first[name])) for name, label in PANEL.items()]
@@ -147,9 +148,16 @@ def _sizes_vary(curves: pd.DataFrame) -> bool:
     return bool(curves.groupby("method")["size"].nunique().max() > 1)
 
 
+def _occupied(agreement: pa.Table) -> pd.DataFrame:
+    """Bins with pairs, and of their columns those that are shown: a large sweep's table would fill the memory as Python texts."""
+    table = agreement.drop_columns(["fraction", "tie_policy", "ci", "n_agree", "n_tied"])
+    table = table.filter(pc.greater(table["n_pairs"], 0))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
 def _near(curves: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Bins with pairs, up to a little more than twice the last crossing of their benchmark and size."""
-    curves = curves[curves["n_pairs"] > 0]
+    """Bins up to a little more than twice the last crossing of their benchmark and size."""
     if not len(curves):
         return curves
     pairs = curves.groupby("diff_lo")["n_pairs"].sum().cumsum()
