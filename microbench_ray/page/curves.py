@@ -33,7 +33,8 @@ def curves_section(tables: Mapping[str, pa.Table], budget: int) -> Html | None:
     if not len(found):
         return None
     found, left_out = _fit_mdad(found, budget)
-    curves, cut = _fit_curves(with_panel(_near(_occupied(tables["agreement"]), found)), found, budget)
+    curves, cut = _fit_curves(_near(_occupied(tables["agreement"]), found), found, budget)
+    curves = with_panel(curves)
     methods = list(dict.fromkeys(found["method"]))
     first = _first_panel(found)
     made = [choice(name, label, _options(found, name), plain(first[name])) for name, label in PANEL.items()]
