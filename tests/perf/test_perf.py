@@ -209,7 +209,7 @@ if sys.argv[3] == "uss":
 started = time.monotonic()
 if sys.argv[1] == "command":
     from microbench_ray.cli import main
-    code = main(["reduce", "out=" + sys.argv[2], "figures=false"])
+    code = main(["reduce", "out=" + sys.argv[2], "figures=false", "report=false"])
 else:
     from microbench_ray.driver import run_reduce
     from microbench_ray.reduce import Rules
