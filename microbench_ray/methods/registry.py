@@ -14,8 +14,10 @@ from microbench_ray.methods.base import Estimator, Selector
 from microbench_ray.methods.diversity import Diversity
 from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.fixed import Fixed
+from microbench_ray.methods.greedy import Greedy
 from microbench_ray.methods.irt_estimators import GpIrt, PIrt
 from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
+from microbench_ray.methods.ridge import Ridge
 from microbench_ray.methods.stratified import StratifiedConfidence
 from microbench_ray.methods.tinybenchmarks import TinyBenchmarks
 
@@ -28,6 +30,7 @@ SELECTORS: dict[str, Any] = {
     "anchor_points": AnchorPoints,
     "tinybenchmarks": TinyBenchmarks,
     "diversity": Diversity,
+    "greedy": Greedy,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
@@ -37,6 +40,7 @@ ESTIMATORS: dict[str, Any] = {
     "anchor_predictor": AnchorPredictor,
     "p_irt": PIrt,
     "gp_irt": GpIrt,
+    "ridge": Ridge,
 }
 
 
