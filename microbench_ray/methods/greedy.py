@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal
-from microbench_ray.methods.ridge import FloatArray, Ridge, SourceAccuracies
+from microbench_ray.methods.readout import FloatArray
+from microbench_ray.methods.ridge import Ridge, SourceAccuracies
 
 SECONDS_PER_ITEM = 4e-10
 """Of one step, per source model and item."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal
-from microbench_ray.methods.estimators import weighted_mean
 from microbench_ray.methods.irt import IrtFit, abilities, fit_irt, probabilities
+from microbench_ray.methods.readout import weighted_mean
 from microbench_ray.methods.tinybenchmarks import FitsIrt, check_dims, irt_bytes, irt_key, irt_seconds
 
 

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microbench_ray.methods.base import SeenItems, Selection, Signal
-from microbench_ray.methods.estimators import weighted_mean
-
-FloatArray = NDArray[np.float64]
+from microbench_ray.methods.readout import FloatArray, Linear, Readout, weighted_mean
 
 LEAST_SOURCES = 4
 """Fewer source models give no regression: the mean takes its place."""
@@ -27,8 +24,8 @@ class SourceAccuracies(NamedTuple):
     accuracy: FloatArray
 
 
-class Readout(NamedTuple):
-    """A linear readout: accuracy ≈ intercept + responses @ coefficients."""
+class Regression(NamedTuple):
+    """accuracy ≈ intercept + responses @ coefficients."""
 
     intercept: float
     coefficients: FloatArray
@@ -38,7 +35,7 @@ class Readout(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ridge:
+class Ridge(Linear):
     """Ridge regression from the responses to the selected items to the accuracy on all seen items (Hoerl and Kennard 1970).
 
     It is fitted to the source models alone, with the penalty that has the smallest leave-one-out error, in closed form (Allen
@@ -72,19 +69,13 @@ class Ridge:
         means = np.where(np.isnan(means), accuracy.mean() if accuracy.size else 0.0, means)
         return SourceAccuracies(np.where(missing, means, responses), accuracy)
 
-    def estimate(
-        self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: SourceAccuracies
-    ) -> NDArray[np.float64]:
-        """(n_target,) accuracies in [0, 1]."""
-        means = weighted_mean(responses, np.ones(responses.shape[1]))
+    def readout(self, selection: Selection, seen: SeenItems, fit: SourceAccuracies) -> Readout:
+        """The regression on these items."""
         if fit.accuracy.size < LEAST_SOURCES:
-            return means
+            return Readout(0.0, np.ones(len(selection.items)))
         known = fit.responses[:, selection.items]
-        readout = fit_readout(known, fit.accuracy)
-        filled = filled_responses(responses, known.mean(axis=0))
-        # A sum per row: models with the same responses get the same bits.
-        estimates = readout.intercept + (filled * readout.coefficients).sum(axis=1)
-        return np.where(np.isnan(means), np.nan, np.clip(estimates, 0.0, 1.0))
+        line = fit_regression(known, fit.accuracy)
+        return Readout(line.intercept, line.coefficients, known.mean(axis=0))
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         """Filling gaps; the regressions of the sizes are small beside other fits."""
@@ -95,16 +86,7 @@ class Ridge:
         return 8 * n_source * (2 * n_items + 2 * size + 4 * n_source)
 
 
-def filled_responses(responses: FloatArray, means: FloatArray) -> FloatArray:
-    """Responses with gaps filled by the items' means, moved by how far each model is above them where it answered."""
-    missing = np.isnan(responses)
-    if not missing.any():
-        return responses
-    above = weighted_mean(responses - means, np.ones(len(means)))
-    return np.where(missing, np.clip(means + np.nan_to_num(above)[:, None], 0.0, 1.0), responses)
-
-
-def fit_readout(responses: FloatArray, accuracy: FloatArray) -> Readout:
+def fit_regression(responses: FloatArray, accuracy: FloatArray) -> Regression:
     """Ridge regression with an intercept that is not penalised, and the penalty with the smallest leave-one-out error.
 
     Parameters
@@ -121,7 +103,7 @@ def fit_readout(responses: FloatArray, accuracy: FloatArray) -> Readout:
     values = np.maximum(values, 0.0)
     scale = float(values.mean())
     if scale <= 0:
-        return Readout(level, np.zeros(responses.shape[1]), float("inf"), float(np.sqrt(np.mean((y * n / (n - 1)) ** 2))))
+        return Regression(level, np.zeros(responses.shape[1]), float("inf"), float(np.sqrt(np.mean((y * n / (n - 1)) ** 2))))
     turned = vectors.T @ y
     shrunk = values / (values + scale * PENALTIES[:, None])
     residuals = y - (shrunk * turned) @ vectors.T
@@ -130,4 +112,4 @@ def fit_readout(responses: FloatArray, accuracy: FloatArray) -> Readout:
     best = int(np.argmin(errors))
     penalty = scale * float(PENALTIES[best])
     coefficients = x.T @ (vectors @ (turned / (values + penalty)))
-    return Readout(level - float(centre @ coefficients), coefficients, penalty, float(errors[best]))
+    return Regression(level - float(centre @ coefficients), coefficients, penalty, float(errors[best]))

@@ -9,7 +9,8 @@ import pytest
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods import ESTIMATORS, SeenItems, Selection
-from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean, weighted_mean
+from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
+from microbench_ray.methods.readout import weighted_mean
 
 GAP = np.nan
 

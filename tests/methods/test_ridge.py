@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from microbench_ray.methods.base import SeenItems, Selection
-from microbench_ray.methods.ridge import PENALTIES, Ridge, filled_responses, fit_readout
+from microbench_ray.methods.readout import filled_responses
+from microbench_ray.methods.ridge import PENALTIES, Ridge, fit_regression
 
 NAN = np.nan
 
@@ -30,10 +31,10 @@ def solved(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[float, np.ndar
 def test_it_is_ridge_regression_with_the_best_penalty_by_leave_one_out(n_models: int, size: int) -> None:
     responses = world(n_models, 60)
     x, y = responses[:, :size], responses.mean(axis=1)
-    readout = fit_readout(x, y)
-    intercept, coefficients = solved(x, y, readout.penalty)
-    assert readout.intercept == pytest.approx(intercept, abs=1e-8)
-    assert readout.coefficients == pytest.approx(coefficients, abs=1e-8)
+    line = fit_regression(x, y)
+    intercept, coefficients = solved(x, y, line.penalty)
+    assert line.intercept == pytest.approx(intercept, abs=1e-8)
+    assert line.coefficients == pytest.approx(coefficients, abs=1e-8)
     centred = x - x.mean(axis=0)
     scale = np.maximum(np.linalg.eigvalsh(centred @ centred.T), 0).mean()
     errors = []
@@ -44,15 +45,15 @@ def test_it_is_ridge_regression_with_the_best_penalty_by_leave_one_out(n_models:
             start, slopes = solved(x[others], y[others], penalty)
             left_out.append(y[k] - start - x[k] @ slopes)
         errors.append(np.sqrt(np.mean(np.square(left_out))))
-    assert readout.loo_error == pytest.approx(min(errors), rel=1e-6)
-    assert readout.penalty == pytest.approx(scale * PENALTIES[int(np.argmin(errors))])
+    assert line.loo_error == pytest.approx(min(errors), rel=1e-6)
+    assert line.penalty == pytest.approx(scale * PENALTIES[int(np.argmin(errors))])
 
 
 def test_items_that_all_answer_alike_say_nothing() -> None:
-    readout = fit_readout(np.ones((6, 4)), np.linspace(0, 1, 6))
-    assert readout.intercept == 0.5
-    assert readout.coefficients.tolist() == [0, 0, 0, 0]
-    assert readout.loo_error == pytest.approx(np.sqrt(np.mean((np.linspace(0, 1, 6) - 0.5) ** 2)) * 6 / 5)
+    line = fit_regression(np.ones((6, 4)), np.linspace(0, 1, 6))
+    assert line.intercept == 0.5
+    assert line.coefficients.tolist() == [0, 0, 0, 0]
+    assert line.loo_error == pytest.approx(np.sqrt(np.mean((np.linspace(0, 1, 6) - 0.5) ** 2)) * 6 / 5)
 
 
 def test_it_beats_the_mean_where_items_differ() -> None:

@@ -8,9 +8,9 @@ from threadpoolctl import threadpool_limits
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.estimators import weighted_mean
 from microbench_ray.methods.irt import IrtFit, sigmoid
 from microbench_ray.methods.irt_estimators import GpIrt, HeldOutFit, PIrt, p_irt, share_of_mean
+from microbench_ray.methods.readout import weighted_mean
 from microbench_ray.methods.tinybenchmarks import TinyBenchmarks, choose_representatives
 
 GAP = np.nan
