@@ -16,7 +16,9 @@ from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMea
 from microbench_ray.methods.fixed import Fixed
 from microbench_ray.methods.greedy import Greedy
 from microbench_ray.methods.irt_estimators import GpIrt, PIrt
+from microbench_ray.methods.mdad_guided import MdadGuided
 from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
+from microbench_ray.methods.remainder import RidgeRemainder
 from microbench_ray.methods.ridge import Ridge
 from microbench_ray.methods.stratified import StratifiedConfidence
 from microbench_ray.methods.tinybenchmarks import TinyBenchmarks
@@ -31,6 +33,7 @@ SELECTORS: dict[str, Any] = {
     "tinybenchmarks": TinyBenchmarks,
     "diversity": Diversity,
     "greedy": Greedy,
+    "mdad_guided": MdadGuided,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
@@ -41,6 +44,7 @@ ESTIMATORS: dict[str, Any] = {
     "p_irt": PIrt,
     "gp_irt": GpIrt,
     "ridge": Ridge,
+    "ridge_remainder": RidgeRemainder,
 }
 
 
