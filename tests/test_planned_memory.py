@@ -21,6 +21,9 @@ METHODS = (
     "anchor_points_predictor",
     "tinybenchmarks",
     "tinybenchmarks_gp_irt",
+    "greedy",
+    "mdad_guided",
+    "random_ridge_remainder",
 )
 N_TARGET = 10
 SLACK = 3 * 2**20

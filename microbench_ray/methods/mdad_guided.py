@@ -15,7 +15,7 @@ from microbench_ray.methods.filling import balanced_order
 from microbench_ray.methods.pairs_forward import PairsForward, pair_form
 from microbench_ray.methods.readout import FloatArray
 from microbench_ray.methods.remainder import predict_rest
-from microbench_ray.methods.sources import SECONDS_PER_RESPONSE, SourceAccuracies, source_accuracies, source_bytes
+from microbench_ray.methods.sources import SECONDS_PER_RESPONSE, SourceAccuracies, source_accuracies
 
 PER_SOURCE = (1, 2, 4, 8)
 """Items chosen by guidance, per source model: what the nested split decides between."""
@@ -126,8 +126,10 @@ class MdadGuided:
         return SECONDS_PER_RESPONSE * n_source * n_items + steps * n_source * n_items * 8e-10 + 3e-8 * n_source**3 / 4
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """The responses, turned, of the sources and of their halves."""
-        return 2 * source_bytes(n_source, n_items, max(JUDGED_SIZES), self.signal)
+        """The responses, of all sources and of their halves, and once turned; the regressions of the judged sizes."""
+        signals = 1 if self.signal == "correctness" else 2
+        judged = min(max(JUDGED_SIZES), n_items)
+        return 8 * n_source * ((2 * signals + 2) * n_items + 2 * judged + 6 * n_source)
 
 
 def _some(known: SourceAccuracies, models: NDArray[np.intp]) -> SourceAccuracies:
