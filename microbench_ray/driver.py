@@ -20,6 +20,7 @@ from microbench_ray.errors import StoreError
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.manifest import check_manifest, check_schema, describe, now, partitions_of
 from microbench_ray.methods import Method
+from microbench_ray.pairing import check_baseline
 from microbench_ray.plan import Plan, Shard, check_memory, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
 from microbench_ray.reuse import Wanted, assign
@@ -272,6 +273,10 @@ def reduce_store(
 
     with one_thread():  # the products are too small for more
         tables = reduce_partitions(ahead(read, partitions), rules, seed)
+    if not failed:  # else its cells may be what failed
+        check_baseline(rules.baseline, tables["mdad"]["method"].unique().to_pylist())
+    if "paired" not in tables:
+        store.remove("paired.parquet")  # of other rules
     for name, table in tables.items():
         store.write_table(name, table)
     return tables

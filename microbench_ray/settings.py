@@ -19,6 +19,7 @@ from microbench_ray.folders import file_name
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
 from microbench_ray.methods.registry import unknown
+from microbench_ray.pairing import check_baseline
 from microbench_ray.reduce import Rules
 from microbench_ray.urls import check_url, is_url, local_path
 
@@ -120,6 +121,7 @@ class RulesConf:
     ci: str = "runs"
     confidence_level: float = 0.95
     n_resamples: int = 1000
+    baseline: str | None = None
 
     def rules(self) -> Rules:
         """Checked."""
@@ -204,6 +206,7 @@ class SweepConf(RulesConf):
             raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
         if not methods:
             raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
+        check_baseline(self.baseline, [method.label for method in methods])
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
                 given = str(getattr(benchmark, key, None))
