@@ -49,6 +49,8 @@ class Sweep:
         What computes it.
     out
         The output folder: a path, or the URL of one in an object store.
+    also_targets
+        More groups of targets, each swept like the first.
     own_sizes
         By benchmark: the sizes that stand for the grid's there.
     seed
@@ -70,6 +72,7 @@ class Sweep:
     rules: Rules
     engine: Engine
     out: Path | str
+    also_targets: tuple[Targets, ...] = ()
     own_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     keep_estimates: bool = False
@@ -84,6 +87,7 @@ class Sweep:
             self.methods,
             self.grid,
             self.targets,
+            also_targets=self.also_targets,
             own_sizes=self.own_sizes,
             seed=self.seed,
             keep_estimates=self.keep_estimates,

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from small_sweep import assert_same_tables, command
@@ -16,6 +17,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.driver import run_sweep
 from microbench_ray.engine.base import Engine, Result
 from microbench_ray.engine.serial import SerialEngine
+from microbench_ray.evaluate import draw_run
 from microbench_ray.plan import Shard
 
 
@@ -94,3 +96,55 @@ def test_a_baseline_that_is_not_swept_is_refused_before_any_work(
     assert main(command(board, tmp_path / "out", "baseline=anchor_points")) == 1
     assert "valid: best, random, stratified_confidence" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_two_groups_of_targets_are_two_sweeps_in_one_folder(board: Path, tmp_path: Path) -> None:
+    both, alone, best = (tmp_path / name for name in ("both", "alone", "best"))
+    assert main(command(board, both, "also_targets=[best]", "baseline=random")) == 0
+    assert main(command(board, alone, "baseline=random")) == 0
+    assert main(command(board, best, "targets=best", "baseline=random")) == 0
+    for name in ("mdad", "summary", "agreement", "paired"):
+        table = pq.read_table(both / f"{name}.parquet")
+        for label, folder in (("random", alone), ("best", best)):
+            expected = pq.read_table(folder / f"{name}.parquet")
+            assert len(expected)
+            assert table.filter(pc.equal(table["targets"], label)).equals(expected, check_metadata=True)
+
+
+def test_the_best_are_better_than_every_source(board: Path) -> None:
+    _, sweep = Composer("sweep", command(board, Path("out"), "targets=best")[1:]).sweep()
+    (benchmark,) = sweep.benchmarks
+    accuracies = benchmark.scores.mean(axis=1)
+    for shard in sweep.plan().shards:
+        for run in shard.runs:
+            draw = draw_run(shard, benchmark, run)
+            assert accuracies[draw.targets].min() > accuracies[draw.sources].max()
+
+
+def test_graded_scores_with_gaps_are_compared_on_both_groups(test_data: Path, tmp_path: Path) -> None:
+    arguments = [
+        "sweep",
+        "benchmark=scores",
+        f"benchmark.path={test_data / 'alpaca_eval1.parquet'}",
+        "also_targets=[best]",
+        "methods=[random,random_subtask_equal,anchor_points]",
+        "grid.sizes=[10,100]",
+        "grid.n_source=[20]",
+        "grid.n_target=15",
+        "grid.runs=5",
+        "n_resamples=100",
+        "baseline=best",
+        "figures=false",
+        "report=false",
+        "engine=serial",
+        f"out={tmp_path}",
+    ]
+    assert main(arguments) == 0
+    paired = pq.read_table(tmp_path / "paired.parquet").to_pandas()
+    # 2 sizes, 2 groups, 2 halves: 2 methods against the third.
+    assert len(paired) == 16
+    assert set(paired["targets"]) == {"random", "best"}
+    assert (paired["mean_agreement_ci_lo"] <= paired["mean_agreement_ci_hi"]).all()
+    assert (paired["mdad_difference"].dropna() >= 0).all()
+    best = paired[paired["targets"] == "best"]
+    assert set(best["n_target"]) == {11}
