@@ -160,7 +160,7 @@ ANSWERED = np.array([[1, 0, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [1, 1, 0, 0], [1,
 
 @pytest.mark.parametrize(("share", "expected"), [(0.2, [4]), (0.21, [1, 2, 4]), (0.4, [1, 2, 4]), (0.8, [1, 2, 3, 4])])
 def test_the_best_are_a_share_and_those_as_good_as_the_last(share: float, expected: list[int]) -> None:
-    benchmark = Benchmark.from_arrays("b", ANSWERED, list("wxyz"), MODELS)
+    benchmark = Benchmark.from_arrays("b", ANSWERED, list("wxyz"), MODELS, max_missing=0.5)
     assert match_models(benchmark, best=share).tolist() == best_models(benchmark, share).tolist() == expected
 
 
