@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from microbench_ray.ingest.run import Ingest
     from microbench_ray.night import Audit
     from microbench_ray.planning import Question
-    from microbench_ray.settings import ReduceConf, SweepConf
+    from microbench_ray.settings import ReduceConf, SweepConf, TargetsConf
     from microbench_ray.submission import Submission
 
 PACKAGED = Path(__file__).parent / "conf"
@@ -128,6 +128,7 @@ class Composer:
         """The configuration of `microbench sweep`, and the sweep that it asks for."""
         composed = self.compose(self.overrides)
         conf: SweepConf = checked(schema_of("sweep"), composed)
+        conf.also_targets = [self.target_group(entry) for entry in conf.also_targets]
         methods = [self.method(entry) for entry in conf.methods]
         return conf, conf.sweep(self.benchmarks(conf, composed), methods, plain(composed))
 
@@ -137,6 +138,7 @@ class Composer:
 
         composed = self.compose(self.overrides)
         conf: SubmittedConf = checked(SubmittedConf, composed)
+        conf.also_targets = [self.target_group(entry) for entry in conf.also_targets]
         methods = [self.method(entry, files=False) for entry in conf.methods]
         benchmarks = self.benchmarks(conf, composed)
         conf.parts(benchmarks, methods)
@@ -156,6 +158,16 @@ class Composer:
         if conf.benchmarks is None:
             return [benchmark_conf(composed.benchmark)]
         return [benchmark_conf(self.compose(self._with_benchmark(name)).benchmark) for name in conf.benchmarks]
+
+    def target_group(self, entry: Any) -> TargetsConf:
+        """A group of targets from its name in conf/targets/, or from a mapping with the keys of such a file."""
+        from microbench_ray.settings import TargetsConf
+
+        if not isinstance(entry, str | dict):
+            raise ConfigError("A group of targets is a name or a mapping.", where="also_targets", got=repr(entry))
+        content = self.compose([f"targets={entry}"]).targets if isinstance(entry, str) else DictConfig(entry)
+        conf: TargetsConf = checked(TargetsConf, content, prefix="also_targets.")
+        return conf
 
     def method(self, entry: Any, *, files: bool = True) -> Method:
         """A method from its name in conf/method/, or from a mapping over one.
