@@ -15,14 +15,13 @@ from yaml import YAMLError
 
 from microbench_ray.benchmark_settings import BENCHMARKS
 from microbench_ray.config_errors import explained, needed
-from microbench_ray.errors import ConfigError
-from microbench_ray.methods import Method, build_method
-from microbench_ray.methods.registry import unknown
+from microbench_ray.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from microbench_ray.audit_settings import AcceptConf
     from microbench_ray.driver import Sweep
     from microbench_ray.ingest.run import Ingest
+    from microbench_ray.methods import Method
     from microbench_ray.night import Audit
     from microbench_ray.planning import Question
     from microbench_ray.settings import ReduceConf, SweepConf, TargetsConf
@@ -192,6 +191,8 @@ class Composer:
                 )
             replaced = changes[part].get("name", parts[part].get("name")) != parts[part].get("name")
             parts[part] = changes[part] if replaced else parts[part] | changes[part]
+        from microbench_ray.methods import build_method  # slow to import, and not every job has methods
+
         path = parts["selector"].get("path")
         if path is not None and not files:
             from microbench_ray.submit_settings import check_place

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from microbench_ray import seeding
-from microbench_ray.methods.registry import unknown
+from microbench_ray.errors import unknown
 from microbench_ray.metrics import Difference, PairCounts, Spread, TiePolicy, paired, resampled_runs, spread
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.schemas import GROUP_KEY

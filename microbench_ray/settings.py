@@ -14,11 +14,10 @@ from microbench_ray.engine.dispatch import Limits
 from microbench_ray.engine.ray_engine import ClusterRayEngine, LocalRayEngine
 from microbench_ray.engine.resources import DEFAULT, parse_requests
 from microbench_ray.engine.serial import SerialEngine
-from microbench_ray.errors import ConfigError
+from microbench_ray.errors import ConfigError, unknown
 from microbench_ray.folders import file_name
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
-from microbench_ray.methods.registry import unknown
 from microbench_ray.pairing import check_baseline
 from microbench_ray.reduce import Rules
 from microbench_ray.urls import check_url, is_url, local_path

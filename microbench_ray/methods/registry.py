@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.errors import ConfigError, unknown
 from microbench_ray.methods.anchor_points import AnchorPoints
 from microbench_ray.methods.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.base import Estimator, Selector
@@ -107,12 +106,3 @@ def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any
 def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
     name = next(name for name, kind in registry.items() if kind is type(part))
     return {"name": name, **asdict(part)}
-
-
-def unknown(kind: str, where: str, got: object, known: Any) -> ConfigError:
-    """The error for a name that does not exist: says the nearest one, and all there are."""
-    names = sorted(known)
-    near = difflib.get_close_matches(str(got), names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    listing = f"valid: {', '.join(names)}" if names else "there are none"
-    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), mend=hint + listing)
