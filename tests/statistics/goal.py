@@ -44,7 +44,7 @@ class Goal:
     """What is compared: labels of methods and of groups of targets, numbers of sources, and what few and many are."""
 
     method: str = "mdad_guided"
-    with_estimator: str = "random_ridge"
+    with_estimator: str = "random_ridge_remainder"
     stratified: str = "stratified_confidence"
     random: str = "random"
     targets: str = "random"
