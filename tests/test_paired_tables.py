@@ -76,6 +76,7 @@ def test_reduce_compares_anew_and_leaves_no_table_of_other_rules(
     assert not (out / "paired.parquet").exists()
     quick = ["n_resamples=100", "figures=false", "report=false"]
     assert main(["reduce", f"out={out}", "baseline=stratified_confidence", *quick]) == 0
+    assert "summary.parquet, paired.parquet" in capsys.readouterr().out
     assert main(command(board, fresh, "baseline=stratified_confidence")) == 0
     assert (out / "paired.parquet").read_bytes() == (fresh / "paired.parquet").read_bytes()
     assert_same_tables(out, fresh)

@@ -30,7 +30,7 @@ ROWS = {"seen half": ("seen", "random"), "unseen half": ("unseen", "random"), "b
 SHOWN: dict[str, dict[str, Any]] = {
     "mdad_guided": {"color": "#D55E00", "marker": "o", "lw": 2.4, "zorder": 5},
     "greedy": {"color": "#CC79A7", "marker": "s", "lw": 1.6, "zorder": 4.5},
-    "random_ridge": {"color": "#E69F00", "marker": "v", "lw": 1.6, "zorder": 4},
+    "random_ridge_remainder": {"color": "#E69F00", "marker": "v", "lw": 1.6, "zorder": 4},
     "random": {"color": "#000000", "marker": "^", "lw": 1.6, "zorder": 4},
     "stratified_confidence": {"color": "#56B4E9", "marker": "D", "lw": 1.6, "zorder": 4},
     "anchor_points": {"color": "#0072B2", "marker": "P", "lw": 1.6, "zorder": 4},
@@ -64,13 +64,16 @@ def draw(mdad: pd.DataFrame, paired: pd.DataFrame, n_source: int) -> Figure:
         axis.set_xlabel("items")
     handles = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     order = [*(label for label in SHOWN if label in handles), *(label for label in handles if label not in SHOWN)]
-    figure.legend([handles[each] for each in order], order, loc="outside upper center", ncols=len(order), frameon=False, fontsize=9)
+    figure.legend(
+        [handles[each] for each in order], order, loc="outside upper center", ncols=(len(order) + 1) // 2, frameon=False, fontsize=9
+    )
     baselines = sorted(set(paired["baseline"]))
     against = baselines[0] if len(baselines) == 1 else "the best method of each size"
     figure.supxlabel(
         f"{n_source} source models, agreement {LEVEL:g}, first crossing; both axes logarithmic: an MDAD of 0 is at the lower edge, "
-        f"a hollow mark at the upper edge is never reached.\nBars: paired 95 % interval of the difference to {against}, over runs, "
-        "drawn from its point up; one that does not reach down to it: worse.",
+        "a hollow mark at the upper edge is never reached.\n"
+        f"Bars: paired 95 % interval, over runs, of the difference to {against} added to its MDAD; "
+        "a bar wholly above its point is worse.",
         fontsize=8,
         color="0.3",
     )
