@@ -21,6 +21,12 @@ METHODS = (
     "anchor_points_predictor",
     "tinybenchmarks",
     "tinybenchmarks_gp_irt",
+    "disco",
+    "fisher_information",
+    "embedding_kmeans",
+    "greedy",
+    "random_aipw",
+    "random_irt_ability",
 )
 N_TARGET = 10
 SLACK = 3 * 2**20
