@@ -7,14 +7,18 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from microbench_ray.errors import ConfigError, unknown
+from microbench_ray.methods.aipw import Aipw
 from microbench_ray.methods.anchor_points import AnchorPoints
 from microbench_ray.methods.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.base import Estimator, Selector
+from microbench_ray.methods.disco import Disco
 from microbench_ray.methods.diversity import Diversity
+from microbench_ray.methods.embedding_kmeans import EmbeddingKmeans
 from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
+from microbench_ray.methods.fisher_information import FisherInformation
 from microbench_ray.methods.fixed import Fixed
 from microbench_ray.methods.greedy import Greedy
-from microbench_ray.methods.irt_estimators import GpIrt, PIrt
+from microbench_ray.methods.irt_estimators import GpIrt, IrtAbility, PIrt
 from microbench_ray.methods.mdad_guided import MdadGuided
 from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
 from microbench_ray.methods.remainder import RidgeRemainder
@@ -31,6 +35,9 @@ SELECTORS: dict[str, Any] = {
     "anchor_points": AnchorPoints,
     "tinybenchmarks": TinyBenchmarks,
     "diversity": Diversity,
+    "disco": Disco,
+    "fisher_information": FisherInformation,
+    "embedding_kmeans": EmbeddingKmeans,
     "greedy": Greedy,
     "mdad_guided": MdadGuided,
     "fixed": Fixed,
@@ -42,6 +49,8 @@ ESTIMATORS: dict[str, Any] = {
     "anchor_predictor": AnchorPredictor,
     "p_irt": PIrt,
     "gp_irt": GpIrt,
+    "irt_ability": IrtAbility,
+    "aipw": Aipw,
     "ridge": Ridge,
     "ridge_remainder": RidgeRemainder,
 }

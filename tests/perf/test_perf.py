@@ -42,6 +42,15 @@ BUDGETS = {
     "anchor_points": 1.5,
     "tinybenchmarks": 5,
     "diversity": 2.5,
+    "disco": 0.5,
+    "fisher_information": 3,
+    "embedding_kmeans": 3,
+    "greedy": 2.5,
+    "mdad_guided": 6,
+    "random_ridge_remainder": 0.5,
+    "random_ridge": 0.5,
+    "random_aipw": 2.5,
+    "random_irt_ability": 3,
 }
 WORKER_MB = 700
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
