@@ -13,7 +13,8 @@ from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.estimators import design_weights
 from microbench_ray.methods.readout import FloatArray, Linear, Readout, filled_responses
-from microbench_ray.methods.ridge import LEAST_SOURCES, PENALTIES, Ridge, SourceAccuracies
+from microbench_ray.methods.ridge import PENALTIES
+from microbench_ray.methods.sources import FIT_KEY, LEAST_SOURCES, SourceAccuracies, source_accuracies
 
 TRIED = PENALTIES[::3]
 """Penalties that are tried, in units of the mean eigenvalue of the source models' Gram matrix."""
@@ -88,7 +89,7 @@ class Aipw(Linear):
 
     folds: int = 5
     signal: Signal = "correctness"
-    fit_key: ClassVar[str] = Ridge.fit_key
+    fit_key: ClassVar[str] = FIT_KEY
 
     def __post_init__(self) -> None:
         check_signal("aipw", self.signal)
@@ -102,7 +103,7 @@ class Aipw(Linear):
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> SourceAccuracies:
         """The source models' responses without gaps, as `Ridge` has them."""
-        return Ridge().fit(seen, rng)
+        return source_accuracies(seen)
 
     def readout(self, selection: Selection, seen: SeenItems, fit: SourceAccuracies) -> Readout:
         """The folds' regressions and means in one."""
