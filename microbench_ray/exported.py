@@ -65,7 +65,8 @@ class HeldOut:
     models
         (n,) positions among the known models.
     estimates
-        (n,) what was estimated of each, by a micro-benchmark that was built without it; NaN where it answered none of the items.
+        (n,) what was estimated of each, by a micro-benchmark that was built without it (of the best models: what the estimate
+        stands for by `bounds.calibration`); NaN where it answered none of the items.
     mdad
         The MDAD among them at agreement 0.8 (ties wrong): `mdad`, `mdad_monotone`, and the latter's interval `ci_lo`, `ci_hi`;
         fractions, None where it is not reached, or unbounded.

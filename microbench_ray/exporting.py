@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from microbench_ray import seeding
 from microbench_ray.audit.extrapolation import groups
+from microbench_ray.bounds import calibration
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import ConfigError, DataError, GridError
 from microbench_ray.evaluate import Draw, Truth, check_selection, responses_to, seen_items, true_accuracies
@@ -113,7 +114,7 @@ def build(
         selection, readout = whole.built(every)
         responses = whole.responses(every, selection)
         truth = true_accuracies(benchmark, "seen", every, np.arange(benchmark.n_items))
-        held_out, extrapolated = whole.held_out(truth, folds), whole.extrapolated(truth)
+        held_out, extrapolated = whole.held_out(truth, folds), whole.extrapolated(truth, folds)
     chosen = selection.items
     weights = np.full(size, 1 / size) if selection.weights is None else selection.weights
     scale = coefficient_scale(readout)
@@ -232,29 +233,34 @@ class Builder:
         selection, readout = self.built(sources)
         return readout.estimate(self.responses(targets, selection))
 
+    def across(self, models: Positions, folds: int) -> tuple[list[Positions], FloatArray]:
+        """The folds of some models, and (n_models,) each one's estimate by those of the other folds; NaN for all other models."""
+        folds = max(2, min(folds, len(models) // 2))
+        order = seeding.export_stream(self.seed, self.benchmark.name, "folds").permutation(models)
+        estimates = np.full(self.benchmark.n_models, np.nan)
+        parts = [np.sort(order[k::folds]) for k in range(folds)]
+        for out in parts:
+            estimates[out] = self.estimated(np.setdiff1d(models, out), out)
+        return parts, estimates
+
     def held_out(self, truth: Truth, folds: int) -> HeldOut:
         """Every model once, estimated by the models of the other folds."""
-        n = self.benchmark.n_models
-        folds = max(2, min(folds, n // 2))
-        order = seeding.export_stream(self.seed, self.benchmark.name, "folds").permutation(n)
-        estimates, counts = np.full(n, np.nan), []
-        for k in range(folds):
-            out = np.sort(order[k::folds])
-            estimates[out] = self.estimated(np.setdiff1d(np.arange(n), out), out)
-            counts.append(compare(self._truth(out).pairs, estimates[out]).counts)
-        label = f"models drawn like the known ones: {folds} folds"
-        pooled = PairCounts.stack(counts)
+        every = np.arange(self.benchmark.n_models)
+        parts, estimates = self.across(every, folds)
+        pooled = PairCounts.stack([compare(self._truth(out).pairs, estimates[out]).counts for out in parts])
         rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples")
         found = mdad(pooled, n_resamples=RESAMPLES, seed=rng) if pooled.n_pairs.any() else None
-        return HeldOut(label, np.arange(n), estimates, _mdad(found), _curve(pooled))
+        label = f"models drawn like the known ones: {len(parts)} folds"
+        return HeldOut(label, every, estimates, _mdad(found), _curve(pooled))
 
-    def extrapolated(self, truth: Truth) -> HeldOut | None:
-        """The best models, estimated by the others; None where either are too few."""
+    def extrapolated(self, truth: Truth, folds: int) -> HeldOut | None:
+        """The best models, estimated by the others, whose own folds say what estimates stand for; None where either are too few."""
         (best,) = groups(self.benchmark, best=BEST)
         if best.left_out:
             return None
-        out = best.targets
-        estimates = self.estimated(np.setdiff1d(np.arange(self.benchmark.n_models), out), out)
+        out, others = best.targets, np.setdiff1d(np.arange(self.benchmark.n_models), best.targets)
+        line = calibration(self.across(others, folds)[1][others], truth.accuracy[others])
+        estimates = line.truth(self.estimated(others, out))
         its = self._truth(out)
         rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples of the best")
         again = bootstrap_models(its.sums, its.answered, self.benchmark.units, estimates, RESAMPLES, rng)

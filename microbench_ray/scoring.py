@@ -10,19 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microbench_ray.bounds import LEAST_ERRORS, absolute_bound, calibration, error_bounds
 from microbench_ray.errors import DataError
 from microbench_ray.exported import Exported, HeldOut
-from microbench_ray.methods.readout import Readout, filled_responses
+from microbench_ray.support import Support
 
 FloatArray = NDArray[np.float64]
 
-LEVEL = 0.95
-LEAST_KNOWN = 19
-"""Held-out models that an interval needs: of 19 errors and one more, one in twenty is the largest."""
 LEAST_ANSWERED = 0.5
 """Share of the items below which a model is not scored."""
-TYPICAL = 0.99
-"""Share of the known models that a pattern of responses is compared with: one beyond them is unlike them."""
 
 
 class Interval(NamedTuple):
@@ -134,65 +130,6 @@ def unmatched(exported: Exported, item_ids: Sequence[str], where: str) -> DataEr
     return DataError("No response is to an item of the micro-benchmark.", where=where, got=got, mend=mend)
 
 
-class Support:
-    """What the known models say of a pattern of responses: how far such patterns lie from their mean.
-
-    The distance is Mahalanobis's, its covariance shrunk by the items' mean variance. A known model's own is that from the others
-    (in closed form), so that one more model like them lies beyond a share of them as often as chance has it.
-
-    Parameters
-    ----------
-    exported
-        The micro-benchmark.
-    """
-
-    def __init__(self, exported: Exported) -> None:
-        self._readout = Readout(0.0, np.ones(exported.size) / exported.size, np.array([item.mean for item in exported.items]))
-        known = exported.responses[~np.isnan(exported.responses).all(axis=1)]
-        filled = _filled(known, self._readout)
-        self._centre, n = filled.mean(axis=0), len(filled)
-        self._rows = filled - self._centre
-        self._ridge = float(np.square(self._rows).sum()) / exported.size or 1.0
-        self._dual = n < exported.size
-        matrix = self._rows @ self._rows.T if self._dual else self._rows.T @ self._rows
-        self._inverse = np.linalg.inv(matrix + self._ridge * np.eye(len(matrix)))
-        own = self._leverage(self._rows) * n / (n - 1)
-        self.distances: FloatArray = np.sort(own / np.maximum(1 - own, 1e-9) * n / (n - 1))
-        means = filled.mean(axis=1)
-        self.lowest, self.highest = float(means.min()), float(means.max())
-        self._limit = self.distances[min(n, math.ceil((n + 1) * TYPICAL)) - 1]
-
-    def _leverage(self, rows: FloatArray) -> FloatArray:
-        if not self._dual:
-            inside: FloatArray = ((rows @ self._inverse) * rows).sum(axis=1)
-            return inside
-        shared = rows @ self._rows.T
-        left: FloatArray = (np.square(rows).sum(axis=1) - ((shared @ self._inverse) * shared).sum(axis=1)) / self._ridge
-        return left
-
-    def warnings(self, answers: FloatArray) -> list[str]:
-        """Why a model, (size,) responses, is unlike the known ones; empty where it is not."""
-        filled = _filled(answers[None], self._readout)
-        mean, found = float(filled.mean()), []
-        for beyond, side, best in (
-            (mean > self.highest + 1e-12, "better", self.highest),
-            (mean < self.lowest - 1e-12, "worse", self.lowest),
-        ):
-            if beyond:
-                found.append(
-                    f"Outside what the known models support: on these items it is {side} than all of them ({mean:.3f}; theirs "
-                    f"reach {best:.3f})."
-                )
-        if float(self._leverage(filled - self._centre)[0]) > self._limit:
-            found.append("Outside what the known models support: its pattern of right and wrong answers is unlike theirs.")
-        return found
-
-
-def _filled(responses: FloatArray, readout: Readout) -> FloatArray:
-    assert readout.means is not None
-    return filled_responses(responses, readout.means)
-
-
 def _scored(exported: Exported, support: Support, model: str, answers: FloatArray) -> Scored:
     missing = np.isnan(answers)
     answered = int((~missing).sum())
@@ -201,20 +138,16 @@ def _scored(exported: Exported, support: Support, model: str, answers: FloatArra
     if answered < LEAST_ANSWERED * exported.size or math.isnan(estimate):
         why = f"It answered {answered} of {exported.size} items: at least {LEAST_ANSWERED:.0%} are needed."
         return Scored(*counts, None, None, (), None, (), why)
-    warnings = support.warnings(answers)
+    warnings = support.warnings(answers, estimate)
     moved = masked_shifts(exported, missing)
     errors = errors_of(exported, exported.held_out, moved)
     low, high = around(estimate, *error_bounds(errors))
     beyond = None
-    if math.isinf(error_bounds(errors)[1]):
-        warnings.append(f"{len(errors)} known models are too few for a 95 % interval: {LEAST_KNOWN} are needed.")
-    elif warnings and exported.extrapolated is not None:
-        most = absolute_bound(errors_of(exported, exported.extrapolated, moved))
-        wide = around(estimate, -most, most)
-        beyond = ranked(exported, min(low, wide[0]), max(high, wide[1]))
-        warnings.append("The wider interval is as measured on models better than all that a micro-benchmark was built from.")
+    if errors.size < LEAST_ERRORS:
+        warnings.append(f"{errors.size} known models are too few for a 95 % interval: {LEAST_ERRORS} are needed.")
     elif warnings:
-        warnings.append("How far off estimates of such models are could not be measured: there are too few known models.")
+        beyond, sentence = wider(exported, estimate, (low, high), moved)
+        warnings.append(sentence)
     if answered < exported.size:
         warnings.append(
             f"{exported.size - answered} of {exported.size} items have no response: the interval is widened, as if they were "
@@ -231,6 +164,26 @@ def _scored(exported: Exported, support: Support, model: str, answers: FloatArra
     return Scored(*counts, shown, interval, tuple(near), beyond, tuple(warnings), "")
 
 
+def wider(exported: Exported, estimate: float, inside: tuple[float, float], moved: FloatArray) -> tuple[Interval | None, str]:
+    """The interval for a model that may be better than all known ones, and a sentence on it; None where it could not be measured.
+
+    Around what the estimate stands for by the line of `bounds.calibration`, as wide as the errors were of the best models by a
+    micro-benchmark that was built without them. It has no upper end where a model that answers everything right would be read no
+    higher.
+    """
+    line = calibration(exported.held_out.estimates, exported.accuracy)
+    centre = float(line.truth(np.array([estimate]))[0])
+    held = exported.extrapolated
+    most = math.inf if held is None or math.isnan(centre) else absolute_bound(errors_of(exported, held, moved / line.slope))
+    if math.isinf(most):
+        return None, "How far off estimates of such models are could not be measured on the known ones."
+    low, high = around(centre, -most, most)
+    sentence = "The wider interval is as measured on models better than all that a micro-benchmark was built from."
+    if inside[1] >= float(exported.readout.estimate(np.ones((1, exported.size)))[0]):
+        high, sentence = 1.0, sentence + " It has no upper end: these items cannot tell how much better a model is."
+    return ranked(exported, min(inside[0], low), max(inside[1], high)), sentence
+
+
 def masked_shifts(exported: Exported, missing: NDArray[np.bool_]) -> FloatArray:
     """(n_models,) by how much each known model's estimate falls where it, too, does not answer these items."""
     if not missing.any():
@@ -245,34 +198,9 @@ def errors_of(exported: Exported, held: HeldOut, moved: FloatArray) -> FloatArra
     return errors[~np.isnan(errors)]
 
 
-def error_bounds(errors: FloatArray) -> tuple[float, float]:
-    """Bounds that hold the error of one more model with a probability of at least 95 %; infinite where there are too few.
-
-    The error of one more model like n others has any of n + 1 places among theirs with equal chance (split conformal). From 39 on
-    each tail is cut by itself, which takes out what all estimates are off by; with fewer the absolute error is cut.
-
-    Parameters
-    ----------
-    errors
-        (n,) of held-out models.
-    """
-    cut = math.floor((errors.size + 1) * (1 - LEVEL) / 2 + 1e-9)
-    if cut >= 1:
-        ordered = np.sort(errors)
-        return float(ordered[cut - 1]), float(ordered[errors.size - cut])
-    most = absolute_bound(errors)
-    return -most, most
-
-
-def absolute_bound(errors: FloatArray) -> float:
-    """What the absolute error of one more model does not exceed with a probability of at least 95 %; infinite for too few."""
-    within = math.ceil((errors.size + 1) * LEVEL - 1e-9)
-    return math.inf if within > errors.size else float(np.sort(np.abs(errors))[within - 1])
-
-
 def around(estimate: float, low: float, high: float) -> tuple[float, float]:
     """The accuracies that errors between these bounds leave."""
-    return max(0.0, estimate + low), min(1.0, estimate + high)
+    return min(1.0, max(0.0, estimate + low)), max(0.0, min(1.0, estimate + high))
 
 
 def ranked(exported: Exported, low: float, high: float) -> Interval:
