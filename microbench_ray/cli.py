@@ -27,6 +27,8 @@ microbench JOB [key=value …]
   microbench audit             a leaderboard's night: what is new, what drifts, which ranks cannot be believed, a verdict
   microbench accept            tonight becomes what the audit compares with
   microbench plan              how many items, what they tell apart, how sure an order is, where a gate should alarm
+  microbench export            a micro-benchmark of your own, built on all models: a folder that stands alone
+  microbench score             new models' responses to it: accuracy, rank, and how sure they are
   microbench submit out=URL    the sweep on a Ray cluster: submit.address=http://HOST:8265; follows it, returns its exit code
 
   --cfg              print the configuration and do nothing
@@ -40,6 +42,8 @@ microbench JOB [key=value …]
   microbench ingest source=lm_eval path=LOGS out=BOARD
   microbench audit benchmark.path=BOARD lists={tiny: tiny.txt} out=DIR
   microbench plan benchmark=scores benchmark.path=FILE differences=[.02] size=100
+  microbench export benchmark=ingested benchmark.path=BOARD method=greedy size=100 out=MICRO
+  microbench score micro=MICRO responses=LOGS source=lm_eval
 
 Exit codes: 0 done, 1 bad input or configuration, 2 finished, but some shards or logs failed, 3 an audit's policy is violated."""
 
@@ -191,6 +195,32 @@ def _plan(composer: Any) -> int:
     return DONE
 
 
+def _export(composer: Any) -> int:
+    from microbench_ray.export_job import run_export, show
+
+    export, console = composer.export(), terminal()
+    made, files, notes = run_export(export)
+    for note in notes:
+        console.print(f"{made.benchmark['name']}: {note}")
+    show(made, files, export.out, console)
+    return DONE
+
+
+def _score(composer: Any) -> int:
+    from microbench_ray.score_report import text, write
+    from microbench_ray.score_settings import run_scoring
+
+    scoring = composer.scoring()
+    made, scored, found = run_scoring(scoring)
+    report = text(made, scored, found.notes, as_json=scoring.as_json)
+    if scoring.out is not None:
+        write(scoring.out, report)
+    sys.stdout.write(report)
+    for error in found.failed.values():
+        sys.stderr.write(f"{error}\n")
+    return SOME_FAILED if found.failed or any(each.refused for each in scored) else DONE
+
+
 def _submit(composer: Any) -> int:
     from microbench_ray.submission import submit
 
@@ -209,6 +239,8 @@ RUN = {
     "audit": _audit,
     "accept": _accept,
     "plan": _plan,
+    "export": _export,
+    "score": _score,
 }
 
 

@@ -20,10 +20,12 @@ from microbench_ray.errors import ConfigError, unknown
 if TYPE_CHECKING:
     from microbench_ray.audit_settings import AcceptConf
     from microbench_ray.driver import Sweep
+    from microbench_ray.export_job import Export
     from microbench_ray.ingest.run import Ingest
     from microbench_ray.methods import Method
     from microbench_ray.night import Audit
     from microbench_ray.planning import Question
+    from microbench_ray.score_settings import Scoring
     from microbench_ray.settings import ReduceConf, SweepConf, TargetsConf
     from microbench_ray.submission import Submission
 
@@ -31,7 +33,7 @@ PACKAGED = Path(__file__).parent / "conf"
 CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 """Inside the package where it is installed from a wheel, beside it in a checkout."""
 
-JOBS = ("sweep", "reduce", "submit", "ingest", "audit", "accept", "plan")
+JOBS = ("sweep", "reduce", "submit", "ingest", "audit", "accept", "plan", "export", "score")
 
 TEXTS = (
     "targets.where",
@@ -42,7 +44,9 @@ TEXTS = (
     "data_dir",
     "figure_note",
     "out",
+    "micro",
     "path",
+    "responses",
     "results",
     "submit.address",
     "submit.working_dir",
@@ -73,6 +77,8 @@ class Composer:
                 raise ConfigError("A key cannot be left out.", got=each, mend="give it another value: key=value")
         self.job, self.given, self.config_dir = job, tuple(overrides), config_dir
         self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(each)) for each in overrides]
+        if job == "export":  # method=NAME, which to Hydra is a choice from a group
+            self.overrides = [re.sub(r"^method=(.*)$", r"methods=[\1]", each, flags=re.DOTALL) for each in self.overrides]
         keys = [each.split("=", 1)[0] for each in self.overrides]
         if job in ("sweep", "submit") and "benchmark" in keys and "benchmarks" not in keys:
             self.overrides.append("benchmarks=null")  # one benchmark stands for the list of an experiment
@@ -108,6 +114,18 @@ class Composer:
         composed = self.compose(self.overrides)
         asked: Question = checked(schema_of("plan"), composed).question(benchmark_conf(composed.benchmark))
         return asked
+
+    def export(self) -> Export:
+        """What `microbench export` is to build."""
+        composed = self.compose(self.overrides)
+        conf = checked(schema_of("export"), composed)
+        made: Export = conf.export(benchmark_conf(composed.benchmark), [self.method(entry) for entry in conf.methods])
+        return made
+
+    def scoring(self) -> Scoring:
+        """What `microbench score` is to score."""
+        made: Scoring = checked(schema_of("score"), self.compose(self.overrides)).scoring()
+        return made
 
     def audit(self) -> Audit:
         """The audit that is asked for."""
@@ -247,6 +265,14 @@ def schema_of(job: str) -> Any:
         from microbench_ray.plan_settings import PlanConf
 
         return PlanConf
+    if job == "export":
+        from microbench_ray.export_settings import ExportConf
+
+        return ExportConf
+    if job == "score":
+        from microbench_ray.score_settings import ScoreConf
+
+        return ScoreConf
     from microbench_ray.audit_settings import AcceptConf, AuditConf
 
     return AuditConf if job == "audit" else AcceptConf

@@ -85,3 +85,8 @@ def drift_stream(root_seed: int, benchmark: str, night: str) -> np.random.Genera
 def rank_stream(root_seed: int, benchmark: str, label: str) -> np.random.Generator:
     """For the true ranks that a list's estimates leave open."""
     return stream(root_seed, "ranks", benchmark, label)
+
+
+def export_stream(root_seed: int, benchmark: str, purpose: str) -> np.random.Generator:
+    """For an exported micro-benchmark: what its method draws, how models are held out, and resamples."""
+    return stream(root_seed, "export", benchmark, purpose)

@@ -53,7 +53,17 @@ def board(tmp_path: Path) -> Path:
 def test_every_file_belongs_to_a_group_that_is_tested() -> None:
     files = {str(path.relative_to(CONF)) for path in CONF.rglob("*") if path.is_file()}
     known = {f"{group}/{name}.yaml" for group in (*GROUPS, "method", "experiment") for name in names(group)}
-    assert files == known | {"sweep.yaml", "reduce.yaml", "submit.yaml", "ingest.yaml", "audit.yaml", "accept.yaml", "plan.yaml"}
+    assert files == known | {
+        "sweep.yaml",
+        "reduce.yaml",
+        "submit.yaml",
+        "ingest.yaml",
+        "audit.yaml",
+        "accept.yaml",
+        "plan.yaml",
+        "export.yaml",
+        "score.yaml",
+    }
 
 
 @pytest.mark.parametrize("choice", [f"{group}={name}" for group in GROUPS for name in names(group)])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from microbench_ray.data.benchmark import Benchmark
 from microbench_ray.data.grid import missing_value
 from microbench_ray.data.ingested import read_ingested
-from microbench_ray.data.ingested_items import item_versions
+from microbench_ray.data.ingested_items import item_positions, item_versions
 from microbench_ray.data.release import read_release
 from microbench_ray.data.scores import read_scores
 from microbench_ray.data.synthetic import synthetic
@@ -23,6 +23,7 @@ __all__ = [
     "READERS",
     "Benchmark",
     "best_models",
+    "item_positions",
     "item_versions",
     "match_models",
     "missing_value",

@@ -91,6 +91,21 @@ def item_versions(path: str | Path) -> pa.Table:
     return table.select(schema.names).sort_by([(name, "ascending") for name in schema.names]).combine_chunks().cast(schema)
 
 
+def item_positions(path: str | Path) -> dict[str, str]:
+    """By item, its own number or name in its log, in the version that most models saw; items without one are left out."""
+    folder = open_folder(path)
+    rows = _different_rows(folder, list(each_about(folder)), ("item_id", "content", "position")).to_pylist()
+    versions: dict[str, Counter[str]] = {}
+    for row in rows:
+        versions.setdefault(row["item_id"], Counter())[row["content"] or ""] += row["models"]
+    positions: dict[str, Counter[str]] = {}
+    for row in rows:
+        counts = versions[row["item_id"]]
+        if row["position"] is not None and (row["content"] or "") == min(counts, key=lambda each: (-counts[each], each)):
+            positions.setdefault(row["item_id"], Counter())[row["position"]] += row["models"]
+    return {item: min(counts, key=lambda each: (-counts[each], each)) for item, counts in sorted(positions.items())}
+
+
 def _different_rows(folder: Folder, found: list[tuple[str, About]], columns: tuple[str, ...]) -> pa.Table:
     """The rows of all files that differ in these columns, in no order, and in a column `models` how many files hold them."""
     sharing = Counter(about.items for _, about in found)
