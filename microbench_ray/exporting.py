@@ -201,6 +201,13 @@ class Builder:
     def __init__(self, benchmark: Benchmark, method: Method, size: int, seed: int) -> None:
         self.benchmark, self.method, self.size, self.seed = benchmark, method, size, seed
         self.signal = signal_used(benchmark, method.estimator.signal)
+        if self.signal == "both":
+            raise ConfigError(
+                "An exported micro-benchmark reads one signal.",
+                where=f"methods, {method.label}, estimator.signal",
+                got="both scores and confidences",
+                mend=f"method={{method: {method.label}, estimator: {{signal: correctness}}}}",
+            )
         self._items = np.arange(benchmark.n_items)
 
     def built(self, sources: Positions) -> tuple[Selection, Readout]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Sequence
@@ -46,9 +47,9 @@ def write(path: Path, report: str) -> None:
         temporary.write_text(report, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise StoreError("The report cannot be written.", where=str(path), got=str(error), mend="out=FILE elsewhere") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _row(made: Exported, each: Scored) -> tuple[str, ...]:

@@ -260,3 +260,16 @@ def test_what_cannot_be_asked_for_is_one_message(tmp_path, capsys, more, said):
     assert main(["export", "size=10", *place, *more]) == 1
     assert said in capsys.readouterr().err
     assert not (tmp_path / "micro").exists()
+
+
+def test_a_readout_of_both_signals_says_how_it_can_be_exported(world):
+    both = build_method("guided", {"name": "mdad_guided"}, {"name": "ridge_remainder"})
+    with pytest.raises(ConfigError, match="reads one signal") as caught:
+        build(world, both, 20)
+    assert "signal: correctness" in (caught.value.mend or "")
+    alone = build_method("guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"})
+    made = build(world, alone, 20)
+    assert made.signal == "correctness"
+    off = made.held_out.estimates - made.accuracy
+    mean = build(world, method(), 20).held_out.estimates - made.accuracy
+    assert np.sqrt(np.mean(off**2)) < 0.75 * np.sqrt(np.mean(mean**2))
