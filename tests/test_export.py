@@ -235,7 +235,7 @@ def test_the_command_says_what_it_made_and_what_it_could_not(tmp_path, capsys):
     assert "10 of 60 items by random, built on all 40 models" in said
     assert "there is no samples.json" in said
     assert "too few models" in said
-    assert {path.name for path in out.iterdir()} == {"microbench.json", "items.txt", "weights.csv", "README.md"}
+    assert {path.name for path in out.iterdir()} == {"microbench.json", "items.txt", "weights.csv", "reserve.txt", "README.md"}
     assert exported.load(out).method["estimator"]["name"] == "ridge"
     assert main(["export", *world, "method=random", "size=10", f"out={out}"]) == 1
     assert "overwrite=true" in capsys.readouterr().err
