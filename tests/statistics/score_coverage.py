@@ -40,7 +40,8 @@ def main() -> None:
     chosen = sys.argv[3].split(",") if len(sys.argv) > 3 else BOARDS
     print("                               drawn alike                  extrapolated: the best fifth held out")
     print(
-        "board     method        items  covered  width  warned       covered  told  always wide  warned  width, wide  reserve  error, without",
+        "board     method        items  covered  width  warned       covered  told  always wide  warned  width, wide"
+        "  reserve  error, without",
         flush=True,
     )
     for name in chosen:
