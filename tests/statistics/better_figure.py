@@ -46,7 +46,7 @@ def draw(mdad: pd.DataFrame, paired: pd.DataFrame, n_source: int) -> Figure:
     """The figure, from the tables of a sweep."""
     mdad, paired = (table[(table["threshold"] == LEVEL) & (table["n_source"] == n_source)] for table in (mdad, paired))
     benchmarks = list(dict.fromkeys(mdad["benchmark"]))
-    shape = {"nrows": len(ROWS), "ncols": len(benchmarks), "figsize": (4.1 * len(benchmarks), 9.6)}
+    shape = {"nrows": len(ROWS), "ncols": len(benchmarks), "figsize": (max(4.1 * len(benchmarks), 11.0), 9.6)}
     figure, axes = plt.subplots(**shape, sharex="col", sharey=True, squeeze=False, layout="constrained")
     values = 100 * mdad["mdad"].dropna()
     most = 1.25 * float(values.max()) if len(values) else 50.0
