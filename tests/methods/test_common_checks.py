@@ -262,7 +262,7 @@ def test_an_estimator_is_frozen_pickles_and_says_who_it_is(name):
     assert isinstance(identity, Mapping)
     assert identity["name"] == name
     assert json.loads(json.dumps(identity)) == identity
-    assert estimator.signal in ("correctness", "confidence", "answers")
+    assert estimator.signal in ("correctness", "confidence", "answers", "both")
     assert 0 <= estimator.fit_seconds(300, 6016) < 60
     assert 0 <= estimator.fit_bytes(300, 6016, 1000) < 2**30
     assert (estimator.source_signal is None) == (estimator.fit_key == "")

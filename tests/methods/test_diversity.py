@@ -86,7 +86,7 @@ def test_the_horvitz_thompson_estimate_is_unbiased_also_with_items_drawn_after_t
     fit, estimates = selector.fit(seen, rng), []
     for _ in range(3000):
         selection = selector.select(seen, fit, size, rng)
-        estimates.append(HorvitzThompson().estimate(truth[:, selection.items], selection))
+        estimates.append(HorvitzThompson().readout(selection).estimate(truth[:, selection.items]))
     error = np.std(estimates, axis=0) / np.sqrt(3000)
     assert (np.abs(np.mean(estimates, axis=0) - truth.mean(axis=1)) <= 4 * error + 1e-9).all()
 
