@@ -172,7 +172,7 @@ def test_a_selector_is_frozen_pickles_and_says_who_it_is(name):
 @every_selector
 def test_a_selector_tells_its_fit_and_its_cost(name):
     selector = make(name, 7)
-    assert selector.signal in (None, "correctness", "confidence", "answers")
+    assert selector.signal in (None, "correctness", "confidence", "answers", "both")
     assert isinstance(selector.nested, bool)
     assert isinstance(selector.fit_key, str)
     assert 0 <= selector.fit_seconds(300, 6016) < 60
