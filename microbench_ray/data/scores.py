@@ -90,10 +90,10 @@ def _read_scores(
 def _read(
     path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float
 ) -> Benchmark:
+    table = read_table(path, texts=("item_id", "subtask"))
+    _layout(path, table)  # before other files are looked for
     twin = _beside(path, "confidence", confidence)
     about = _beside(path, "models", metadata)
-    table = read_table(path, texts=("item_id", "subtask"))
-    _layout(path, table)  # before other files are read
     return wide_benchmark(
         name or split_suffix(path)[0],
         (path, table),
