@@ -16,6 +16,7 @@ from yaml import YAMLError
 from microbench_ray.benchmark_settings import BENCHMARKS
 from microbench_ray.config_errors import explained, needed
 from microbench_ray.errors import ConfigError, unknown
+from microbench_ray.method_settings import CONF, checked_parts, method_parts
 
 if TYPE_CHECKING:
     from microbench_ray.audit_settings import AcceptConf
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from microbench_ray.score_settings import Scoring
     from microbench_ray.settings import ReduceConf, SweepConf, TargetsConf
     from microbench_ray.submission import Submission
-
-PACKAGED = Path(__file__).parent / "conf"
-CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
-"""Inside the package where it is installed from a wheel, beside it in a checkout."""
 
 JOBS = ("sweep", "reduce", "submit", "ingest", "audit", "accept", "plan", "export", "score")
 
@@ -193,22 +190,7 @@ class Composer:
         with a `name` of its own replaces the selector or the estimator whole. Without `files`, a selector's list of items that lies
         in a file is not read: its path stands for it.
         """
-        if not isinstance(entry, str | dict):
-            raise ConfigError("A method is a name or a mapping.", where="methods", got=repr(entry))
-        changes: dict[str, Any] = {"method": entry, "label": entry} if isinstance(entry, str) else dict(entry)
-        base = changes.pop("method", None)
-        label = str(changes.pop("label", base))
-        parts: dict[str, dict[str, Any]]
-        parts = {"selector": {}, "estimator": {"name": "mean"}} if base is None else self._named("method", str(base))
-        for part in changes:
-            if part not in ("selector", "estimator"):
-                raise unknown("key of a method", f"methods, {label}", part, ["method", "label", "selector", "estimator"])
-            if not isinstance(changes[part], dict):
-                raise ConfigError(
-                    f"{part} is a mapping.", where=f"methods, {label}", got=repr(changes[part]), mend=f"{part}: {{name: …}}"
-                )
-            replaced = changes[part].get("name", parts[part].get("name")) != parts[part].get("name")
-            parts[part] = changes[part] if replaced else parts[part] | changes[part]
+        label, parts = method_parts(entry, lambda name: self._named("method", name))
         from microbench_ray.methods import build_method  # slow to import, and not every job has methods
 
         path = parts["selector"].get("path")
@@ -228,9 +210,7 @@ class Composer:
         except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
             got = " ".join(str(error).split())
             raise ConfigError("A configuration file cannot be read.", where=str(files[name]), got=got) from None
-        if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
-            raise ConfigError("A method file holds a selector and an estimator.", where=str(files[name]), got=repr(content))
-        return {"selector": {}, "estimator": {}} | {str(key): part for key, part in content.items()}
+        return checked_parts(content, files[name])
 
     def _with_benchmark(self, name: str) -> list[str]:
         kept = []

@@ -43,7 +43,7 @@ def split_suffix(path: Path) -> tuple[str, str]:
 
 def row_name(path: Path, row: int) -> str:
     """Name a row (counted from 0) as the user finds it: by its line in a CSV file, else by its number from 1."""
-    return f"line {row + 2}" if ".csv" in split_suffix(path)[1].lower() else f"row {row + 1}"
+    return f"line {row + 2}" if path.name.lower().endswith((".csv", ".csv.gz")) else f"row {row + 1}"
 
 
 def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:

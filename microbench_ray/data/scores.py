@@ -91,28 +91,43 @@ def _read(
     path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float
 ) -> Benchmark:
     table = read_table(path, texts=("item_id", "subtask"))
-    item_ids, models = _layout(path, table)
+    _layout(path, table)  # before other files are looked for
     twin = _beside(path, "confidence", confidence)
     about = _beside(path, "models", metadata)
+    return wide_benchmark(
+        name or split_suffix(path)[0],
+        (path, table),
+        confidence=None if twin is None else (twin, read_table(twin, texts=("item_id", "subtask"))),
+        metadata=None if about is None else (about, read_table(about, texts=("model_id",))),
+        max_missing=max_missing,
+    )
+
+
+Named = tuple[Path, Any]
+"""A table and what messages call it: its file."""
+
+
+def wide_benchmark(name: str, scores: Named, *, confidence: Named | None, metadata: Named | None, max_missing: float) -> Benchmark:
+    """A benchmark from wide tables: see `read_scores` for what they hold and what is raised."""
+    path, table = scores
+    item_ids, models, rows = wide_columns(path, table)
     subtasks = _texts(path, table, "subtask") if "subtask" in table.column_names else None
     labels = _numbers(path, table, "label", item_ids) if "label" in table.column_names else None
-    scores = [_numbers(path, table, model, item_ids) for model in models]
-    confidences = None if twin is None else _read_twin(twin, path, item_ids, models)
-    known = None if about is None else read_table(about, texts=("model_id",))
+    confidences = None if confidence is None else _twin(*confidence, path, item_ids, models)
     try:
         return Benchmark.from_arrays(
-            name or split_suffix(path)[0],
-            scores,
+            name,
+            rows,
             item_ids,
             models,
             subtasks=subtasks,
             confidence=confidences,
             labels=labels,
-            metadata=known,
+            metadata=None if metadata is None else metadata[1],
             max_missing=max_missing,
         )
     except DataError as error:
-        files = " with ".join(str(file) for file in (path, twin, about) if file is not None)
+        files = " with ".join(str(file) for file, _ in filter(None, (scores, confidence, metadata)))
         where = files if error.where is None else f"{files}: {error.where}"
         raise DataError(error.what, where=where, got=error.got, mend=error.mend) from None
 
@@ -192,9 +207,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, str) and "_" not in value  # Python alone reads 1_0
 
 
-def _read_twin(twin: Path, path: Path, item_ids: list[str], models: list[str]) -> list[NDArray[Any]]:
+def _twin(twin: Path, table: pa.Table, path: Path, item_ids: list[str], models: list[str]) -> list[NDArray[Any]]:
     """Columns of the confidence table, in the order of the scores' models and items."""
-    table = read_table(twin, texts=("item_id", "subtask"))
     twin_ids, twin_models = _layout(twin, table)
     for kind, ours, theirs in (("items", item_ids, twin_ids), ("model columns", models, twin_models)):
         lacking, foreign = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
@@ -214,6 +228,12 @@ def _read_twin(twin: Path, path: Path, item_ids: list[str], models: list[str]) -
     position = {item: row for row, item in enumerate(twin_ids)}
     order = np.array([position[item] for item in item_ids])
     return [column[order] for column in columns]
+
+
+def wide_columns(path: Path, table: pa.Table) -> tuple[list[str], list[str], list[NDArray[Any]]]:
+    """Item ids, model ids, and each model's column of numbers; DataError where the table is no wide one. `path` is for messages."""
+    item_ids, models = _layout(path, table)
+    return item_ids, models, [_numbers(path, table, model, item_ids) for model in models]
 
 
 def _beside(path: Path, kind: str, given: str | Path | None) -> Path | None:

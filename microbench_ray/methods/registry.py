@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from microbench_ray.errors import ConfigError, unknown
@@ -113,5 +113,7 @@ def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any
 
 
 def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
-    name = next(name for name, kind in registry.items() if kind is type(part))
-    return {"name": name, **asdict(part)}
+    kind = type(part)
+    own = f"{kind.__module__}.{kind.__qualname__}"  # of a notebook: a class that is in no registry
+    name = next((name for name, known in registry.items() if known is kind), own)
+    return {"name": name, **(asdict(part) if is_dataclass(part) and not isinstance(part, type) else {})}
