@@ -55,7 +55,34 @@ def write_logs(folder: Path, models: Sequence[str], items: int = 40) -> Path:
         data.write_text("".join(json.dumps(each) + "\n" for each in documents), encoding="utf-8")
         source = {"task": name, "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(data)}}, "test_split": "test"}
         (tasks / f"{name}.yaml").write_text(yaml.safe_dump(source | task), encoding="utf-8")
-    runs = [_arguments(model, seed, tasks, out) for seed, model in enumerate(models)]
+    _evaluate(folder, [_arguments(model, seed, tasks, out, TASKS) for seed, model in enumerate(models)])
+    return out
+
+
+def write_samples(folder: Path, model: str, seed: int, samples: Path) -> Path:
+    """Evaluate one more model on some documents alone, as `lm_eval run --samples` does, in a folder of `write_logs`.
+
+    Parameters
+    ----------
+    folder
+        As for `write_logs`.
+    model, seed
+        Its name, and the seed of its likelihoods.
+    samples
+        A file with an object from task to numbers of documents.
+
+    Returns
+    -------
+    Path
+        The folder of its logs.
+    """
+    out = folder / "more"
+    tasks = sorted(json.loads(samples.read_text(encoding="utf-8")))
+    _evaluate(folder, [[*_arguments(model, seed, folder / "tasks", out, tasks), "--samples", str(samples)]])
+    return out
+
+
+def _evaluate(folder: Path, runs: Sequence[Sequence[str]]) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
@@ -63,13 +90,12 @@ def write_logs(folder: Path, models: Sequence[str], items: int = 40) -> Path:
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
-    return out
 
 
-def _arguments(model: str, seed: int, tasks: Path, out: Path) -> list[str]:
+def _arguments(model: str, seed: int, tasks: Path, out: Path, names: Sequence[str]) -> list[str]:
     return [
         *("run", "--model", "dummy", "--model_args", f"pretrained={model}", "--seed", str(seed), "--log_samples"),
-        *("--include_path", str(tasks), "--tasks", *TASKS, "--output_path", str(out)),
+        *("--include_path", str(tasks), "--tasks", *names, "--output_path", str(out)),
     ]
 
 
