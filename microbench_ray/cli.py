@@ -288,7 +288,8 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
             raise StoreError("The page cannot be written.", where=error.where, got=error.got, mend=mend) from None
     if note:
         console.print(f"Note: {note}")
-    console.print(f"Tables: {store.at('agreement.parquet')}, mdad.parquet, summary.parquet")
+    more = ", paired.parquet" if "paired" in tables else ""
+    console.print(f"Tables: {store.at('agreement.parquet')}, mdad.parquet, summary.parquet{more}")
     for name in drawn:
         console.print(f"Figure: {store.at(f'figures/{name}')}")
     if report:

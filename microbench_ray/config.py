@@ -15,19 +15,18 @@ from yaml import YAMLError
 
 from microbench_ray.benchmark_settings import BENCHMARKS
 from microbench_ray.config_errors import explained, needed
-from microbench_ray.errors import ConfigError
-from microbench_ray.methods import Method, build_method
-from microbench_ray.methods.registry import unknown
+from microbench_ray.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from microbench_ray.audit_settings import AcceptConf
     from microbench_ray.driver import Sweep
     from microbench_ray.export_job import Export
     from microbench_ray.ingest.run import Ingest
+    from microbench_ray.methods import Method
     from microbench_ray.night import Audit
     from microbench_ray.planning import Question
     from microbench_ray.score_settings import Scoring
-    from microbench_ray.settings import ReduceConf, SweepConf
+    from microbench_ray.settings import ReduceConf, SweepConf, TargetsConf
     from microbench_ray.submission import Submission
 
 PACKAGED = Path(__file__).parent / "conf"
@@ -146,6 +145,7 @@ class Composer:
         """The configuration of `microbench sweep`, and the sweep that it asks for."""
         composed = self.compose(self.overrides)
         conf: SweepConf = checked(schema_of("sweep"), composed)
+        conf.also_targets = [self.target_group(entry) for entry in conf.also_targets]
         methods = [self.method(entry) for entry in conf.methods]
         return conf, conf.sweep(self.benchmarks(conf, composed), methods, plain(composed))
 
@@ -155,6 +155,7 @@ class Composer:
 
         composed = self.compose(self.overrides)
         conf: SubmittedConf = checked(SubmittedConf, composed)
+        conf.also_targets = [self.target_group(entry) for entry in conf.also_targets]
         methods = [self.method(entry, files=False) for entry in conf.methods]
         benchmarks = self.benchmarks(conf, composed)
         conf.parts(benchmarks, methods)
@@ -174,6 +175,16 @@ class Composer:
         if conf.benchmarks is None:
             return [benchmark_conf(composed.benchmark)]
         return [benchmark_conf(self.compose(self._with_benchmark(name)).benchmark) for name in conf.benchmarks]
+
+    def target_group(self, entry: Any) -> TargetsConf:
+        """A group of targets from its name in conf/targets/, or from a mapping with the keys of such a file."""
+        from microbench_ray.settings import TargetsConf
+
+        if not isinstance(entry, str | dict):
+            raise ConfigError("A group of targets is a name or a mapping.", where="also_targets", got=repr(entry))
+        content = self.compose([f"targets={entry}"]).targets if isinstance(entry, str) else DictConfig(entry)
+        conf: TargetsConf = checked(TargetsConf, content, prefix="also_targets.")
+        return conf
 
     def method(self, entry: Any, *, files: bool = True) -> Method:
         """A method from its name in conf/method/, or from a mapping over one.
@@ -198,6 +209,8 @@ class Composer:
                 )
             replaced = changes[part].get("name", parts[part].get("name")) != parts[part].get("name")
             parts[part] = changes[part] if replaced else parts[part] | changes[part]
+        from microbench_ray.methods import build_method  # slow to import, and not every job has methods
+
         path = parts["selector"].get("path")
         if path is not None and not files:
             from microbench_ray.submit_settings import check_place

@@ -14,8 +14,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue
 from yaml import YAMLError
 
 from microbench_ray.benchmark_settings import BENCHMARKS
-from microbench_ray.errors import ConfigError
-from microbench_ray.methods.registry import unknown
+from microbench_ray.errors import ConfigError, unknown
 
 
 def explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:

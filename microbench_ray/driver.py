@@ -20,6 +20,7 @@ from microbench_ray.errors import StoreError
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.manifest import check_manifest, check_schema, describe, now, partitions_of
 from microbench_ray.methods import Method
+from microbench_ray.pairing import check_baseline
 from microbench_ray.plan import Plan, Shard, check_memory, plan_sweep
 from microbench_ray.reduce import Rules, reduce_partitions
 from microbench_ray.reuse import Wanted, assign
@@ -48,6 +49,8 @@ class Sweep:
         What computes it.
     out
         The output folder: a path, or the URL of one in an object store.
+    also_targets
+        More groups of targets, each swept like the first.
     own_sizes
         By benchmark: the sizes that stand for the grid's there.
     seed
@@ -69,6 +72,7 @@ class Sweep:
     rules: Rules
     engine: Engine
     out: Path | str
+    also_targets: tuple[Targets, ...] = ()
     own_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     keep_estimates: bool = False
@@ -83,6 +87,7 @@ class Sweep:
             self.methods,
             self.grid,
             self.targets,
+            also_targets=self.also_targets,
             own_sizes=self.own_sizes,
             seed=self.seed,
             keep_estimates=self.keep_estimates,
@@ -272,6 +277,10 @@ def reduce_store(
 
     with one_thread():  # the products are too small for more
         tables = reduce_partitions(ahead(read, partitions), rules, seed)
+    if not failed:  # else its cells may be what failed
+        check_baseline(rules.baseline, tables["mdad"]["method"].unique().to_pylist())
+    if "paired" not in tables:
+        store.remove("paired.parquet")  # of other rules
     for name, table in tables.items():
         store.write_table(name, table)
     return tables

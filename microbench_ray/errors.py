@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class MicrobenchError(Exception):
     """An error in what the user gave: shown as one message without a traceback, exit code 1.
@@ -48,3 +51,12 @@ class StoreError(MicrobenchError):
 
 class EngineError(MicrobenchError):
     """The engine could not be started."""
+
+
+def unknown(kind: str, where: str, got: object, known: Iterable[str]) -> ConfigError:
+    """The error for a name that does not exist: says the nearest one, and all there are."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(got), names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    listing = f"valid: {', '.join(names)}" if names else "there are none"
+    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), mend=hint + listing)

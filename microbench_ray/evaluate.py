@@ -18,7 +18,7 @@ from microbench_ray import seeding
 from microbench_ray.data import Benchmark
 from microbench_ray.data.split import draw_halves
 from microbench_ray.fits import signal_used
-from microbench_ray.methods import Estimator, Method, SeenItems, Selection, Selector, Signal
+from microbench_ray.methods import SIGNALS, Estimator, Method, SeenItems, Selection, Selector, Signal
 from microbench_ray.metrics import PairCounts, TruePairs, bootstrap_models, compare, mean_abs_error, true_pairs
 from microbench_ray.plan import Shard
 from microbench_ray.tables import rows_table
@@ -190,8 +190,11 @@ def responses_to(
 ) -> NDArray[Any]:
     """(n_models, n_items) responses in [0, 1], NaN where missing: scores, or confidences in the correct answer.
 
-    Confidences in all answers are (n_models, n_items, n_answers).
+    Confidences in all answers are (n_models, n_items, n_answers); both scores and confidences (n_models, n_items, 2).
     """
+    if signal == "both":
+        one, other = (responses_to(benchmark, models, items, each, dtype) for each in SIGNALS)
+        return np.stack([one, other], axis=2)
     if signal != "correctness":
         matrix = benchmark.answers if signal == "answers" else benchmark.confidence
         assert matrix is not None

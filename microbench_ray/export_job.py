@@ -10,7 +10,7 @@ import numpy as np
 
 from microbench_ray.data import Benchmark, item_positions
 from microbench_ray.exported import Exported
-from microbench_ray.exported_files import INSPECT, SAMPLES
+from microbench_ray.exported_files import INSPECT, RESERVE, SAMPLES
 from microbench_ray.exporting import Origin, Place, build, check_method
 from microbench_ray.folders import open_folder
 from microbench_ray.ingest.run import earlier
@@ -89,5 +89,7 @@ def show(made: Exported, files: list[str], out: Path, console: Console) -> None:
         console.print(f"Run it: inspect eval TASK --sample-id …, with the ids of {out}/inspect_ids.json")
     else:
         console.print("Tasks and document numbers of the items are not known: there is no samples.json and no inspect_ids.json.")
+    if made.reserve:
+        console.print(f"For models unlike the known ones: the random items of {out}/{RESERVE} beside these.")
     console.print(f"Score it: microbench score micro={out} responses=LOGS source={made.source.get('source', 'FORMAT')}")
     console.print(f"Files: {out}/{', '.join(files)}")

@@ -113,6 +113,9 @@ class Exported:
         Models drawn like the known ones: each held out once.
     extrapolated
         The best fifth of the models held out together, for models better than the known ones; None where there are too few.
+    reserve
+        As many items again, a uniform random sample of all: their plain mean is unbiased whatever the model, for models that are
+        unlike the known ones. None where the method's own items are such a sample, and read by their mean.
     """
 
     benchmark: Mapping[str, Any]
@@ -128,6 +131,7 @@ class Exported:
     responses: FloatArray
     held_out: HeldOut
     extrapolated: HeldOut | None
+    reserve: tuple[Item, ...] = ()
     places: Mapping[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -144,14 +148,19 @@ class Exported:
         return [item.id for item in self.items]
 
     @cached_property
+    def asked(self) -> list[str]:
+        """Ids of all items that are of use: its own, and those of the reserve that are not among them."""
+        return [*self.item_ids, *(item.id for item in self.reserve if item.id not in self.places)]
+
+    @cached_property
     def tasks(self) -> dict[str, list[str]]:
         """The items' numbers or names in the tool that runs them, by task; empty where not all are known."""
-        found: dict[str, list[str]] = {}
-        for item in self.items:
-            if item.task is None or item.position is None:
-                return {}
-            found.setdefault(item.task, []).append(item.position)
-        return found
+        return tasks_of(self.items)
+
+    @cached_property
+    def reserve_tasks(self) -> dict[str, list[str]]:
+        """The same of the reserve."""
+        return tasks_of(self.reserve)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> list[str]:
         """Write the folder, whole or not at all.
@@ -176,6 +185,16 @@ class Exported:
         files = files_of(self, FILE, dumps(content_of(self)))
         replace_folder(Path(path), files, FILE, overwrite=overwrite)
         return list(files)
+
+
+def tasks_of(items: Sequence[Item]) -> dict[str, list[str]]:
+    """Their numbers or names in the tool that runs them, by task; empty where not all are known."""
+    found: dict[str, list[str]] = {}
+    for item in items:
+        if item.task is None or item.position is None:
+            return {}
+        found.setdefault(item.task, []).append(item.position)
+    return found
 
 
 def load(path: str | Path) -> Exported:
@@ -212,8 +231,8 @@ def load(path: str | Path) -> Exported:
 def from_content(content: Mapping[str, Any], where: str) -> Exported:
     """From what microbench.json holds; DataError where it was edited or holds no micro-benchmark."""
     try:
-        ids = [item["id"] for item in content["items"]]
-        twice = [name for name, count in Counter(ids).items() if count > 1]
+        lists = ([item["id"] for item in content[key]] for key in ("items", "reserve"))
+        twice = [name for ids in lists for name, count in Counter(ids).items() if count > 1]
         if twice:
             raise DataError("An item is in the micro-benchmark twice.", where=where, got=repr(twice[0]), mend=MEND)
         if content["checksum"] != checksum(content):
@@ -249,7 +268,8 @@ def content_of(made: Exported) -> dict[str, Any]:
         "mdad": dict(made.held_out.mdad),
         "agreement": [dict(row) for row in made.held_out.agreement],
         "extrapolation": None,
-        "items": [{key: value for key, value in vars(item).items() if value is not None} for item in made.items],
+        "items": [_item(item) for item in made.items],
+        "reserve": [_item(item) for item in made.reserve],
         "models": [
             {
                 "model": name,
@@ -270,6 +290,10 @@ def content_of(made: Exported) -> dict[str, Any]:
             "models": [{"model": made.models[place], "estimate_held_out": _plain(value)} for place, value in rows],
         }
     return content | {"checksum": checksum(content)}
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {key: value for key, value in vars(item).items() if value is not None}
 
 
 def checksum(content: Mapping[str, Any]) -> str:
@@ -320,6 +344,7 @@ def _made(content: Mapping[str, Any]) -> Exported:
         extrapolated=None
         if beyond is None
         else _held(beyond, [(place[model["model"]], model["estimate_held_out"]) for model in beyond["models"]]),
+        reserve=tuple(Item(**item) for item in content["reserve"]),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from microbench_ray.errors import StoreError
 
 LIST, WEIGHTS, SAMPLES, INSPECT, ABOUT = "items.txt", "weights.csv", "samples.json", "inspect_ids.json", "README.md"
+RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT = "reserve.txt", "reserve_samples.json", "reserve_inspect_ids.json"
 ELSEWHERE = "out=DIR with another folder"
 LM_EVAL = ("lm_eval", "open_llm_leaderboard")
 """Sources whose items lm-evaluation-harness runs."""
@@ -42,6 +43,10 @@ class Described(Protocol):
     def items(self) -> Sequence[Weighted]: ...  # noqa: D102
     @property
     def tasks(self) -> Mapping[str, Sequence[str]]: ...  # noqa: D102
+    @property
+    def reserve(self) -> Sequence[Weighted]: ...  # noqa: D102
+    @property
+    def reserve_tasks(self) -> Mapping[str, Sequence[str]]: ...  # noqa: D102
 
 
 def files_of(made: Described, main: str, content: str) -> dict[str, str]:
@@ -55,13 +60,20 @@ def files_of(made: Described, main: str, content: str) -> dict[str, str]:
         Name and text of its microbench.json.
     """
     files = {main: content, LIST: "".join(f"{item.id}\n" for item in made.items), WEIGHTS: _weights(made)}
-    source = made.source.get("source")
-    if made.tasks and source in LM_EVAL and all(each.isdecimal() for ids in made.tasks.values() for each in ids):
-        numbers = {task: sorted(map(int, ids)) for task, ids in sorted(made.tasks.items())}
-        files[SAMPLES] = json.dumps(numbers) + "\n"
-    if made.tasks and source == "inspect":
-        files[INSPECT] = json.dumps(dict(sorted(made.tasks.items())), indent=1, ensure_ascii=False) + "\n"
+    files |= _for_tools(made.source.get("source"), made.tasks, SAMPLES, INSPECT)
+    if made.reserve:
+        files[RESERVE] = "".join(f"{item.id}\n" for item in made.reserve)
+        files |= _for_tools(made.source.get("source"), made.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
     return files | {ABOUT: _about(made, main, files)}
+
+
+def _for_tools(source: object, tasks: Mapping[str, Sequence[str]], samples: str, inspect: str) -> dict[str, str]:
+    """The file of the tool that runs these items, by name; none where it or their names there are not known."""
+    if tasks and source in LM_EVAL and all(each.isdecimal() for ids in tasks.values() for each in ids):
+        return {samples: json.dumps({task: sorted(map(int, ids)) for task, ids in sorted(tasks.items())}) + "\n"}
+    if tasks and source == "inspect":
+        return {inspect: json.dumps(dict(sorted(tasks.items())), indent=1, ensure_ascii=False) + "\n"}
+    return {}
 
 
 def _weights(made: Described) -> str:
@@ -92,6 +104,11 @@ def _about(made: Described, main: str, files: Mapping[str, str]) -> str:
         lines.append(f"- `{SAMPLES}`: for lm-evaluation-harness: `lm_eval run --tasks {tasks} --samples {SAMPLES} --log_samples …`")
     if INSPECT in files:
         lines.append(f"- `{INSPECT}`: the sample ids of each task, for `inspect eval TASK --sample-id ID,ID,…`")
+    if RESERVE in files:
+        lines += [
+            f"- `{RESERVE}`: as many random items, for models that `microbench score` calls unlike the known ones. Their plain "
+            "mean needs no known model; responses to both lists are scored together."
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -107,7 +124,7 @@ def replace_folder(path: Path, files: Mapping[str, str], main: str, *, overwrite
     if there == files:
         return
     if there:
-        known = {main, LIST, WEIGHTS, SAMPLES, INSPECT, ABOUT}
+        known = {main, LIST, WEIGHTS, SAMPLES, INSPECT, ABOUT, RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT}
         foreign = sorted(set(there) - known)
         if foreign or main not in there or not overwrite:
             mend = ELSEWHERE + ("" if foreign or main not in there else ", or overwrite=true to replace it")

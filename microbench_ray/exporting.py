@@ -20,6 +20,8 @@ from microbench_ray.evaluate import Draw, Truth, check_selection, responses_to, 
 from microbench_ray.exported import Exported, HeldOut, Item
 from microbench_ray.fits import signal_used
 from microbench_ray.methods import ESTIMATORS, Fixed, Method, Selection
+from microbench_ray.methods.estimators import Mean
+from microbench_ray.methods.random import Random
 from microbench_ray.methods.readout import Linear, Readout
 from microbench_ray.metrics import Mdad, PairCounts, agreement_curve, bootstrap_models, compare, mdad
 from microbench_ray.threads import one_thread
@@ -119,17 +121,9 @@ def build(
     weights = np.full(size, 1 / size) if selection.weights is None else selection.weights
     scale = coefficient_scale(readout)
     means = np.nanmean(responses, axis=0) if readout.means is None else readout.means
+    coefficients = readout.coefficients * scale
     items = tuple(
-        Item(
-            id=(name := str(benchmark.item_ids[item])),
-            subtask=benchmark.subtask_names[benchmark.subtask_codes[item]],
-            weight=float(weights[k]),
-            coefficient=float(readout.coefficients[k] * scale),
-            mean=float(means[k]),
-            task=origin.places[name].task if name in origin.places else None,
-            position=origin.places[name].position if name in origin.places else None,
-        )
-        for k, item in enumerate(chosen)
+        item_of(benchmark, origin, chosen[k], float(weights[k]), float(coefficients[k]), float(means[k])) for k in range(size)
     )
     return Exported(
         benchmark={
@@ -144,12 +138,28 @@ def build(
         source=dict(origin.source),
         versions={package: version(package) for package in PACKAGES},
         items=items,
-        readout=Readout(readout.intercept, readout.coefficients * scale, readout.means, readout.total),
+        readout=Readout(readout.intercept, coefficients, readout.means, readout.total),
         models=tuple(str(name) for name in benchmark.model_ids),
         accuracy=truth.accuracy,
         responses=responses,
         held_out=held_out,
         extrapolated=extrapolated,
+        reserve=whole.reserve(origin),
+    )
+
+
+def item_of(benchmark: Benchmark, origin: Origin, item: int, weight: float, coefficient: float, mean: float) -> Item:
+    """An item as it is written down."""
+    name = str(benchmark.item_ids[item])
+    place = origin.places.get(name)
+    return Item(
+        id=name,
+        subtask=benchmark.subtask_names[benchmark.subtask_codes[item]],
+        weight=weight,
+        coefficient=coefficient,
+        mean=mean,
+        task=None if place is None else place.task,
+        position=None if place is None else place.position,
     )
 
 
@@ -201,6 +211,13 @@ class Builder:
     def __init__(self, benchmark: Benchmark, method: Method, size: int, seed: int) -> None:
         self.benchmark, self.method, self.size, self.seed = benchmark, method, size, seed
         self.signal = signal_used(benchmark, method.estimator.signal)
+        if self.signal == "both":
+            raise ConfigError(
+                "An exported micro-benchmark reads one signal.",
+                where=f"methods, {method.label}, estimator.signal",
+                got="both scores and confidences",
+                mend=f"method={{method: {method.label}, estimator: {{signal: correctness}}}}",
+            )
         self._items = np.arange(benchmark.n_items)
 
     def built(self, sources: Positions) -> tuple[Selection, Readout]:
@@ -268,6 +285,22 @@ class Builder:
         label = f"the {best.label} of the models, by a micro-benchmark built on the others"
         found = mdad(counts, ci="models", resampled=again, seed=rng) if counts.n_pairs.any() else None
         return HeldOut(label, out, estimates, _mdad(found), _curve(counts))
+
+    def reserve(self, origin: Origin) -> tuple[Item, ...]:
+        """A uniform random sample of as many items; none where the method reads the mean of such a one, or reads no scores."""
+        if self.signal != "correctness":
+            return ()
+        if isinstance(self.method.selector, Random) and isinstance(self.method.estimator, Mean):
+            return ()
+        rng = seeding.export_stream(self.seed, self.benchmark.name, "reserve")
+        drawn = rng.choice(self.benchmark.n_items, self.size, replace=False)
+        responses = self.responses(np.arange(self.benchmark.n_models), Selection(drawn))
+        answered = ~np.isnan(responses)
+        means = np.where(answered, responses, 0.0).sum(axis=0) / np.maximum(answered.sum(axis=0), 1)
+        return tuple(
+            item_of(self.benchmark, origin, item, 1 / self.size, 1 / self.size, float(mean))
+            for item, mean in zip(drawn, means, strict=True)
+        )
 
     def _truth(self, models: Positions) -> Truth:
         return true_accuracies(self.benchmark, "seen", models, self._items)

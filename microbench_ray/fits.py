@@ -19,7 +19,7 @@ def signal_used(benchmark: Benchmark, wanted: Signal | None) -> Signal | None:
     """The wanted signal, or the next simpler one that the benchmark has."""
     if wanted == "answers" and benchmark.answers is None:
         wanted = "confidence"
-    return "correctness" if wanted == "confidence" and benchmark.confidence is None else wanted
+    return "correctness" if wanted in ("confidence", "both") and benchmark.confidence is None else wanted
 
 
 def fit_names(method: Method, benchmark: Benchmark) -> dict[tuple[str, str], Selector | Estimator]:

@@ -62,19 +62,28 @@ class Grid:
 
 @dataclass(frozen=True)
 class Targets:
-    """Which models are targets: drawn at random in every run, or one fixed group given by names, expression or metadata."""
+    """Which models are targets: drawn at random in every run, or one fixed group, and the sources are drawn from all others.
+
+    Attributes
+    ----------
+    label
+        The value of `targets` in the tables.
+    names, regex, where, best
+        One of them gives the group, see `data.match_models`; none: drawn at random.
+    """
 
     label: str = "random"
     names: tuple[str, ...] | None = None
     regex: str | None = None
     where: str | None = None
+    best: float | None = None
 
     def positions(self, benchmark: Benchmark) -> tuple[int, ...] | None:
         """The group's positions among the benchmark's models; None where targets are drawn."""
-        if self.names is None and self.regex is None and self.where is None:
+        if self.names is None and self.regex is None and self.where is None and self.best is None:
             return None
         names = None if self.names is None else list(self.names)
-        return tuple(int(i) for i in match_models(benchmark, names=names, regex=self.regex, where=self.where))
+        return tuple(int(i) for i in match_models(benchmark, names=names, regex=self.regex, where=self.where, best=self.best))
 
 
 def _require(key: str, must: str, holds: bool, got: object) -> None:

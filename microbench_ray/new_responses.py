@@ -54,7 +54,7 @@ class Found(NamedTuple):
     models
         Their ids, sorted.
     responses
-        (n_models, size) in the order of the micro-benchmark's items, NaN where missing.
+        (n_models, n_asked) in the order of `Exported.asked`, NaN where missing.
     notes
         Sentences on what was left out, and on what was taken where a log leaves a choice.
     failed
@@ -91,6 +91,7 @@ def read(given: Given, exported: Exported) -> Found:
     for log in chosen.find(path, options, tally):
         by_model[log.model].append(log)
     match, failed = _Items(exported), dict(tally.failed)
+    places = {item: place for place, item in enumerate(exported.asked)}
     rows: dict[str, NDArray[np.float64]] = {}
     for model, logs in sorted(by_model.items()):
         try:
@@ -99,9 +100,9 @@ def read(given: Given, exported: Exported) -> Found:
         except DataError as error:
             failed[model] = error
             continue
-        row = rows[model] = np.full(exported.size, np.nan)
+        row = rows[model] = np.full(len(places), np.nan)
         for item, value in answers.items():
-            row[exported.places[item]] = value
+            row[places[item]] = value
     if not rows and failed:
         raise next(iter(failed.values()))
     if all(np.isnan(row).all() for row in rows.values()):
@@ -150,11 +151,11 @@ class _Items:
     """Finds the micro-benchmark's items among samples; keeps some of the others, for a message."""
 
     def __init__(self, exported: Exported) -> None:
-        self._places, self._signal = exported.places, exported.signal
+        self._wanted, self._signal = set(exported.asked), exported.signal
         # A log of some documents alone does not number the second of the same content as one of all does.
         self._by_position: dict[tuple[str, str | None], str] = {
             (AGAIN.sub("", item.id), item.position): item.id
-            for item in exported.items
+            for item in (*exported.items, *exported.reserve)
             if item.position is not None and AGAIN.search(item.id)
         }
         self.matched, self.n_others = 0, 0
@@ -181,7 +182,7 @@ class _Items:
     def _known(self, sample: Sample) -> str | None:
         """The micro-benchmark's name of a sample's item; None for one that is not among its items."""
         item = self._by_position.get((AGAIN.sub("", sample.item_id), sample.position)) if self._by_position else None
-        if item is None and sample.item_id in self._places:
+        if item is None and sample.item_id in self._wanted:
             item = sample.item_id
         if item is not None:
             self.matched += 1

@@ -159,6 +159,7 @@ def plan_sweep(
     grid: Grid,
     targets: Targets,
     *,
+    also_targets: Sequence[Targets] = (),
     own_sizes: Mapping[str, tuple[int, ...]] | None = None,
     seed: int = 0,
     keep_estimates: bool = False,
@@ -171,6 +172,8 @@ def plan_sweep(
     ----------
     benchmarks, methods, grid, targets
         What to sweep.
+    also_targets
+        More groups of targets, each swept like the first.
     own_sizes
         By the name of a benchmark: the sizes that stand for the grid's there.
     seed
@@ -185,17 +188,18 @@ def plan_sweep(
     Raises
     ------
     GridError
-        A size over the seen items, too few models, two methods or benchmarks of one name.
+        A size over the seen items, too few models, two methods, benchmarks or groups of targets of one name.
     """
     _unique("benchmark name", [benchmark.name for benchmark in benchmarks])
     _unique("method label", [method.label for method in methods])
     fixed = [method for method in methods if isinstance(method.selector, Fixed)]
     drawn = [method for method in methods if not isinstance(method.selector, Fixed)]
+    _unique("label of targets", ["all" if fixed and each == Targets() else each.label for each in (targets, *also_targets)])
     shards: list[Shard] = []
     worker_bytes, heaviest = 0, tuple[Method, ...]()
-    for benchmark in benchmarks:
-        group = targets.positions(benchmark)
-        shards.extend(_fixed_shard(benchmark, each, targets.label, group, seed, keep_estimates, model_resamples) for each in fixed)
+    for benchmark, among in ((benchmark, among) for benchmark in benchmarks for among in (targets, *also_targets)):
+        group = among.positions(benchmark)
+        shards.extend(_fixed_shard(benchmark, each, among.label, group, seed, keep_estimates, model_resamples) for each in fixed)
         if not drawn:
             continue
         check_models(benchmark, grid, group)
@@ -223,7 +227,7 @@ def plan_sweep(
                             benchmark=benchmark.name,
                             digest=benchmark.digest,
                             subtask=subtask,
-                            targets=targets.label,
+                            targets=among.label,
                             n_target=grid.n_target if group is None else len(group),
                             group=group,
                             unseen=grid.unseen,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from microbench_ray.answers import Rule
-from microbench_ray.benchmark_settings import ScoresConf
+from microbench_ray.benchmark_settings import IngestedConf, ScoresConf
 from microbench_ray.errors import ConfigError
 from microbench_ray.planning import Question
 
@@ -28,7 +28,10 @@ class PlanConf:
     format: str = "text"
 
     def question(self, benchmark: Any) -> Question:
-        """Checked; `benchmark` is the configuration of a reader. Confidences are not read: nothing here needs them."""
+        """Checked; `benchmark` is the configuration of a reader.
+
+        Neither confidences nor what is known of the models is read: nothing here needs them.
+        """
         if self.format not in ("text", "json"):
             raise ConfigError("Unknown format.", where="format", got=self.format, mend="text or json")
         policy = next((each for each in ("wrong", "half", "drop") if each == self.tie_policy), None)
@@ -42,7 +45,9 @@ class PlanConf:
         if asked and self.size is None:
             raise ConfigError("This question is about a number of items.", where=asked[0], mend="size=100")
         if isinstance(benchmark, ScoresConf):
-            benchmark = replace(benchmark, confidence=None)
+            benchmark = replace(benchmark, confidence=None, metadata=None)
+        elif isinstance(benchmark, IngestedConf):
+            benchmark = replace(benchmark, metadata=None)
         return Question(
             benchmark=benchmark,
             differences=tuple(self.differences),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from microbench_ray.answers import Answer, Curve, Rule, gate, items_for, order_of_models, order_of_scores, pairs_of, told_apart
 from microbench_ray.data import Benchmark
 from microbench_ray.errors import ConfigError
-from microbench_ray.store import Store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,6 +72,8 @@ def swept_curves(results: str, benchmark: Benchmark, rule: Rule) -> dict[str, Cu
     StoreError
         The folder holds no such table.
     """
+    from microbench_ray.store import Store  # slow to import, and asked for by this alone
+
     rows = [
         row
         for row in Store(results).read_table("mdad").to_pylist()

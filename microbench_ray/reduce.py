@@ -1,4 +1,7 @@
-"""From cells to agreement, MDAD and summary. Tie policy, thresholds and intervals are applied here, and nowhere before."""
+"""From cells to agreement, MDAD, summary and paired differences.
+
+Tie policy, thresholds and intervals are applied here, and nowhere before.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from microbench_ray import seeding
 from microbench_ray.errors import ConfigError
 from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreement_curve, mdads, mean_agreement, share_reliable
+from microbench_ray.pairing import Kept, Pairing, keep, paired_rows
 from microbench_ray.schemas import GROUP_KEY, SCHEMAS
 from microbench_ray.tables import BINNED, counts_of, null_if_nan
 
@@ -38,6 +42,9 @@ class Rules:
         Of the intervals.
     n_resamples
         Bootstrap draws.
+    baseline
+        Label of the method that all others are compared with on the same runs, for the table `paired`; `best` is the one of the
+        lowest MDAD; None for no such table.
     """
 
     thresholds: tuple[float, ...] = (0.8,)
@@ -45,6 +52,7 @@ class Rules:
     ci: str = "runs"
     confidence_level: float = 0.95
     n_resamples: int = 1000
+    baseline: str | None = None
 
     def __post_init__(self) -> None:
         if not self.thresholds or not all(0 < threshold <= 1 for threshold in self.thresholds):
@@ -60,6 +68,12 @@ class Rules:
             raise ConfigError("confidence_level must be between 0 and 1.", got=str(self.confidence_level), mend="0.95")
         if self.n_resamples < 100:
             raise ConfigError("n_resamples must be at least 100.", got=str(self.n_resamples), mend="n_resamples=1000")
+
+    def pairing(self, seed: int) -> Pairing | None:
+        """How methods are compared; None where they are not."""
+        if self.baseline is None:
+            return None
+        return Pairing(self.baseline, self.thresholds, self.tie_policy, self.confidence_level, self.n_resamples, seed)
 
 
 def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Rules, seed: int) -> dict[str, pa.Table]:
@@ -78,22 +92,29 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
     Returns
     -------
     dict of pyarrow.Table
-        `agreement`, `mdad` and `summary`, sorted by key.
+        `agreement`, `mdad` and `summary`, and `paired` where there is a baseline; sorted by key.
     """
+    pairing = rules.pairing(seed)
+    kept: list[Kept] = []
     parts: dict[str, list[pa.Table]] = {name: [SCHEMAS[name].empty_table()] for name in REDUCED}
     for cells, resamples in partitions:
         columns: dict[str, list[dict[str, Any]]] = {name: [] for name in REDUCED}
         for group, counts, resampled in groups(cells, resamples):
             for name, row in reduce_group(group, counts, resampled, rules, seed).items():
                 columns[name] += row
+            if pairing is not None:
+                key = {name: group.column(name)[0].as_py() for name in KEY}
+                kept.append(keep(key, group, counts, pairing))
         for name, rows in columns.items():
             if rows:
                 parts[name].append(_table(name, rows))
+    if pairing is not None:
+        parts["paired"] = [_table("paired", list(paired_rows(kept, pairing)))]
     tables = {}
-    for name in REDUCED:
+    for name in list(parts):
         some = parts.pop(name)  # so that each table is there twice at most
-        key = [field for field in SCHEMAS[name].names if field in {*KEY, "threshold", "diff_lo"}]
-        tables[name] = pa.concat_tables(some).combine_chunks().sort_by([(field, "ascending") for field in key])
+        order = [field for field in SCHEMAS[name].names if field in {*KEY, "threshold", "diff_lo"}]
+        tables[name] = pa.concat_tables(some).combine_chunks().sort_by([(field, "ascending") for field in order])
     return tables
 
 

@@ -50,6 +50,16 @@ _PAIR_COUNTS = [
     _field("n_true_tied", pa.int64(), "pairs of targets with equal true accuracies"),
     _field("n_true_tied_up", pa.int64(), "of these, the former of the two has the higher estimate (counted by tie_policy=paper)"),
 ]
+_UNREACHED = "inf: the method alone never reaches it; -inf: the baseline alone; null: neither"
+
+
+def _difference(name: str, about: str, undefined: str) -> list[pa.Field]:
+    return [
+        _field(f"{name}_difference", pa.float64(), f"the method's less the baseline's, {about}; {undefined}", nullable=True),
+        _field(f"{name}_ci_lo", pa.float64(), "lower end of the difference's interval over resampled runs", nullable=True),
+        _field(f"{name}_ci_hi", pa.float64(), "upper end of it; both null with a single run", nullable=True),
+    ]
+
 
 SCHEMAS: dict[str, pa.Schema] = {
     "cells": pa.schema(
@@ -131,6 +141,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("threshold", pa.float64(), "of this mdad_monotone: the first one asked for"),
             _field("n_runs", pa.int32(), "runs counted"),
             _field("signal", pa.string(), "what was read: by the selector / by the estimator; - is nothing"),
+        ]
+    ),
+    "paired": pa.schema(
+        [
+            *_GROUP,
+            _SPLIT,
+            _field("threshold", pa.float64(), "the agreement to be reached"),
+            _field("baseline", pa.string(), "label of the method that this one is compared with, on the same runs"),
+            *_POLICY,
+            *_difference("mdad", f"of the first crossings, {_DIFFERENCE}", _UNREACHED),
+            *_difference("mdad_monotone", f"of the crossings of the isotonic fits, {_DIFFERENCE}", _UNREACHED),
+            *_difference("mean_agreement", "of the shares of all pairs ordered right", "null: there is no pair"),
+            _field("n_runs", pa.int32(), "runs that both have"),
         ]
     ),
     "responses": pa.schema(

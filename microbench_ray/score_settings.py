@@ -63,4 +63,4 @@ def run_scoring(scoring: Scoring) -> tuple[Exported, list[Scored], Found]:
     """Read the micro-benchmark and the responses, and score them; errors as for `load`, `read` and `score`."""
     made = load(scoring.micro)
     found = read(scoring.given, made)
-    return made, score(made, found.responses, made.item_ids, found.models), found
+    return made, score(made, found.responses, made.asked, found.models), found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microbench_ray.bounds import LEAST_ERRORS, absolute_bound, calibration, error_bounds
+from microbench_ray.bounds import LEAST_ERRORS, absolute_bound, calibration, error_bounds, sample_interval
 from microbench_ray.errors import DataError
 from microbench_ray.exported import Exported, HeldOut
 from microbench_ray.support import Support
@@ -54,6 +54,10 @@ class Scored:
         Sentences: why it is unlike the known models, and what the intervals do not cover.
     refused
         Why it is not scored; empty where it is.
+    unlike
+        Whether it is unlike the known models.
+    by_reserve
+        Whether estimate and interval are those of the reserve: it is unlike the known models, and answered these random items.
     """
 
     model: str
@@ -65,6 +69,8 @@ class Scored:
     beyond: Interval | None
     warnings: tuple[str, ...]
     refused: str
+    unlike: bool = False
+    by_reserve: bool = False
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -99,7 +105,11 @@ def score(exported: Exported, responses: ArrayLike, item_ids: Sequence[str], mod
     """
     answers = arranged(exported, responses, item_ids, model_ids)
     support = Support(exported)
-    return [_scored(exported, support, str(name), row) for name, row in zip(model_ids, answers, strict=True)]
+    column = {name: k for k, name in enumerate(item_ids)}
+    at = [column.get(item.id, -1) for item in exported.reserve]
+    given = np.column_stack([np.asarray(responses, np.float64), np.full(len(model_ids), np.nan)])[:, at]
+    rows = zip(model_ids, answers, given, strict=True)
+    return [_by_reserve(exported, _scored(exported, support, str(name), row), row_of_reserve) for name, row, row_of_reserve in rows]
 
 
 def arranged(exported: Exported, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> FloatArray:
@@ -139,6 +149,7 @@ def _scored(exported: Exported, support: Support, model: str, answers: FloatArra
         why = f"It answered {answered} of {exported.size} items: at least {LEAST_ANSWERED:.0%} are needed."
         return Scored(*counts, None, None, (), None, (), why)
     warnings = support.warnings(answers, estimate)
+    unlike = bool(warnings)
     moved = masked_shifts(exported, missing)
     errors = errors_of(exported, exported.held_out, moved)
     low, high = around(estimate, *error_bounds(errors))
@@ -154,14 +165,40 @@ def _scored(exported: Exported, support: Support, model: str, answers: FloatArra
             "missing at random."
         )
     interval = ranked(exported, low, high)
-    widest = beyond or interval
-    near = [
-        exported.models[k]
-        for k in np.argsort(-exported.accuracy, kind="stable")
-        if widest.low <= exported.accuracy[k] <= widest.high
-    ]
+    near = neighbours(exported, beyond or interval)
     shown = min(max(estimate, 0.0), 1.0)
-    return Scored(*counts, shown, interval, tuple(near), beyond, tuple(warnings), "")
+    return Scored(*counts, shown, interval, near, beyond, tuple(warnings), "", unlike)
+
+
+def _by_reserve(exported: Exported, scored: Scored, answers: FloatArray) -> Scored:
+    """The model again, by the mean of the reserve, where it is unlike the known ones and answered these random items."""
+    if scored.estimate is None or not scored.unlike or not answers.size:
+        return scored
+    there = answers[~np.isnan(answers)]
+    if there.size < LEAST_ANSWERED * answers.size:
+        more = (
+            f"The {answers.size} items of reserve.txt would give an estimate that needs no known model: score both lists together."
+        )
+        return replace(scored, warnings=(*scored.warnings, more))
+    mean = float(there.mean())
+    interval = ranked(exported, *sample_interval(mean, int(there.size), int(exported.benchmark["n_items"])))
+    said = f"So its accuracy is the plain mean of the {there.size} random items of reserve.txt, which needs no known model."
+    near = neighbours(exported, interval)
+    return replace(
+        scored,
+        estimate=mean,
+        interval=interval,
+        neighbours=near,
+        beyond=None,
+        warnings=(*scored.warnings, said),
+        by_reserve=True,
+    )
+
+
+def neighbours(exported: Exported, interval: Interval) -> tuple[str, ...]:
+    """Known models, from the best on, whose accuracy lies in an interval."""
+    order = np.argsort(-exported.accuracy, kind="stable")
+    return tuple(exported.models[k] for k in order if interval.low <= exported.accuracy[k] <= interval.high)
 
 
 def wider(exported: Exported, estimate: float, inside: tuple[float, float], moved: FloatArray) -> tuple[Interval | None, str]:

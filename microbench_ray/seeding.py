@@ -72,6 +72,11 @@ def interval_stream(root_seed: int, *group: Key) -> np.random.Generator:
     return stream(root_seed, "ci", *group)
 
 
+def paired_stream(root_seed: int, benchmark: str, n_source: int, targets: str, unseen: str) -> np.random.Generator:
+    """For the bootstrap over runs that all methods share, to compare them."""
+    return stream(root_seed, "paired", benchmark, n_source, targets, unseen)
+
+
 def drift_stream(root_seed: int, benchmark: str, night: str) -> np.random.Generator:
     """For what a night without drift would look like."""
     return stream(root_seed, "drift", benchmark, night)

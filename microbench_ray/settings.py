@@ -14,11 +14,11 @@ from microbench_ray.engine.dispatch import Limits
 from microbench_ray.engine.ray_engine import ClusterRayEngine, LocalRayEngine
 from microbench_ray.engine.resources import DEFAULT, parse_requests
 from microbench_ray.engine.serial import SerialEngine
-from microbench_ray.errors import ConfigError
+from microbench_ray.errors import ConfigError, unknown
 from microbench_ray.folders import file_name
 from microbench_ray.grid import Grid, Targets
 from microbench_ray.methods import Method
-from microbench_ray.methods.registry import unknown
+from microbench_ray.pairing import check_baseline
 from microbench_ray.reduce import Rules
 from microbench_ray.urls import check_url, is_url, local_path
 
@@ -49,10 +49,11 @@ class TargetsConf:
     names: list[str] | None = None
     regex: str | None = None
     where: str | None = None
+    best: float | None = None
 
     def targets(self) -> Targets:
         """Checked."""
-        given = [key for key in ("names", "regex", "where") if getattr(self, key) is not None]
+        given = [key for key in ("names", "regex", "where", "best") if getattr(self, key) is not None]
         if len(given) > 1:
             raise ConfigError(
                 "A group of targets is given in more than one way.", where="targets", got=", ".join(given), mend="give one"
@@ -61,11 +62,13 @@ class TargetsConf:
             raise ConfigError(
                 "A fixed group of target models needs a label of its own." if given else "A group of targets needs its models.",
                 where="targets",
-                got=f"label: {self.label}, given: {', '.join(given) or 'none of names, regex, where'}",
-                mend="targets=group targets.label=NAME, and one of targets.names, targets.regex and targets.where",
+                got=f"label: {self.label}, given: {', '.join(given) or 'none of names, regex, where, best'}",
+                mend="targets=group targets.label=NAME, and one of targets.names, targets.regex and targets.where; or targets=best",
             )
+        if self.best is not None and not 0 < self.best < 1:
+            raise ConfigError("targets.best must be between 0 and 1.", got=f"{self.best:g}", mend="targets.best=0.2")
         names = None if self.names is None else tuple(self.names)
-        return Targets(self.label, names, self.regex, self.where)
+        return Targets(self.label, names, self.regex, self.where, self.best)
 
 
 @dataclass
@@ -120,6 +123,7 @@ class RulesConf:
     ci: str = "runs"
     confidence_level: float = 0.95
     n_resamples: int = 1000
+    baseline: str | None = None
 
     def rules(self) -> Rules:
         """Checked."""
@@ -143,7 +147,10 @@ class ReduceConf(RulesConf):
 
 @dataclass
 class SweepConf(RulesConf):
-    """conf/sweep.yaml. `benchmark` is one of `BENCHMARKS`; a method is a name in conf/method/, or a mapping over one."""
+    """conf/sweep.yaml. `benchmark` is one of `BENCHMARKS`; a method is a name in conf/method/, or a mapping over one.
+
+    `also_targets` holds `TargetsConf` objects once `config` has read the names and mappings that it is given as.
+    """
 
     data_dir: str = "leaderboards"
     benchmark: Any = None
@@ -151,6 +158,7 @@ class SweepConf(RulesConf):
     methods: list[Any] = field(default_factory=list)
     grid: GridConf = field(default_factory=GridConf)
     targets: TargetsConf = field(default_factory=TargetsConf)
+    also_targets: list[Any] = field(default_factory=list)
     engine: EngineConf = field(default_factory=EngineConf)
     seed: int = 0
     out: str | None = None
@@ -174,7 +182,7 @@ class SweepConf(RulesConf):
         content
             The whole configuration as plain values, for the manifest.
         """
-        grid, targets, rules, engine, own_sizes = self.parts(benchmarks, methods)
+        grid, (targets, *also_targets), rules, engine, own_sizes = self.parts(benchmarks, methods)
         place = None if self.out is None else place_of(self.out, self.wait_for_out)
         read = tuple(benchmark.read() for benchmark in benchmarks)
         out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in read), "+")
@@ -186,6 +194,7 @@ class SweepConf(RulesConf):
             rules=rules,
             engine=engine,
             out=out,
+            also_targets=tuple(also_targets),
             own_sizes={each.name: sizes for each, sizes in zip(read, own_sizes, strict=True) if sizes},
             seed=self.seed,
             keep_estimates=self.keep_estimates,
@@ -196,7 +205,7 @@ class SweepConf(RulesConf):
 
     def parts(
         self, benchmarks: Sequence[Any], methods: Sequence[Method]
-    ) -> tuple[Grid, Targets, Rules, Engine, list[tuple[int, ...]]]:
+    ) -> tuple[Grid, list[Targets], Rules, Engine, list[tuple[int, ...]]]:
         """What a sweep is made of but its benchmarks, and their own sizes: all that can be checked without reading a file."""
         if self.seed < 0:
             raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
@@ -204,6 +213,7 @@ class SweepConf(RulesConf):
             raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
         if not methods:
             raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
+        check_baseline(self.baseline, [method.label for method in methods])
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
                 given = str(getattr(benchmark, key, None))
@@ -211,7 +221,8 @@ class SweepConf(RulesConf):
                     check_url(given, f"benchmark.{key}")
         grid = self.grid.grid()
         own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
-        return grid, self.targets.targets(), self.rules(), self.engine.engine(methods), own_sizes
+        groups = [each.targets() for each in (self.targets, *self.also_targets)]
+        return grid, groups, self.rules(), self.engine.engine(methods), own_sizes
 
 
 def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:

@@ -185,6 +185,11 @@ class Store:
             mend = "run the same microbench sweep again: it makes this table anew"
             raise StoreError(READ, where=self.at(file), got=got, mend=mend) from None
 
+    def remove(self, name: str) -> None:
+        """Remove a file, where it is there."""
+        if self.has(name):
+            self._written(name, lambda: self.folder.delete(name), "A file of before cannot be removed.")
+
     def has(self, name: str) -> bool:
         """Whether there is a file of that name."""
         above, _, file = name.rpartition("/")

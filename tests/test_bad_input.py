@@ -75,7 +75,7 @@ TYPING_ERRORS = {
     "+engine.wrokers=2": "did you mean workers?",
     "targets.wher=x": "did you mean where?",
     "+targets.wher=x": "did you mean where?",
-    "+foo=1": "valid: benchmark, benchmarks, ci",
+    "+foo=1": "valid: also_targets, baseline, benchmark, benchmarks, ci",
     "thresold=[.8]": "did you mean thresholds?",
     "benchmrk=scores": "did you mean benchmark?",
     "hydra.rnu.dir=x": "where: hydra.rnu",
@@ -202,6 +202,13 @@ def test_a_value_that_cannot_be_is_named(argument: str, board: Path, tmp_path: P
         (["targets.label=g"], ["needs its models"]),
         (["targets.label=random", "targets.names=[m01,m02]"], ["a label of its own"]),
         (["targets.label=g", "targets.names=[m01,m02]", "targets.regex=m"], ["more than one way", "names, regex"]),
+        (["targets.label=g", "targets.best=20"], ["targets.best must be between 0 and 1", "targets.best=0.2"]),
+        (["targets.label=g", "targets.best=.2", "targets.regex=m"], ["more than one way", "regex, best"]),
+        (["targets.label=g", "targets.best=.2", "also_targets=[bset]"], ["did you mean best?"]),
+        (["targets.label=g", "targets.best=.2", "also_targets=[{label: h, wher: x}]"], ["did you mean where?"]),
+        (["targets.label=g", "targets.best=.2", "also_targets=[{label: h}]"], ["needs its models"]),
+        (["targets.label=g", "targets.best=.2", "also_targets=[7]"], ["a name or a mapping", "also_targets"]),
+        (["targets.label=best", "targets.best=.2", "also_targets=[best]"], ["same label of targets", "best"]),
         (["targets.label=g", "targets.names=[m01,zzz]"], ["'zzz'", "targets.names"]),
         (["targets.label=g", "targets.names=[m01]"], ["no pair"]),
         (["targets.label=g", "targets.regex='('"], ["targets.regex", "'('"]),
@@ -356,7 +363,7 @@ def test_reduce_wants_a_finished_sweep(finished: Path, tmp_path: Path, refused: 
     refused(["reduce"], "A value is needed", "out=")
     refused(["reduce", f"out={finished}", "thresholds=[0]"], "thresholds must be in (0, 1]")
     refused(["reduce", f"out={finished}", "tie_polcy=half"], "did you mean tie_policy?")
-    refused(["reduce", f"out={finished}", "grid.runs=3"], "where: grid", "valid: ci, confidence_level")
+    refused(["reduce", f"out={finished}", "grid.runs=3"], "where: grid", "valid: baseline, ci, confidence_level")
     manifest = json.loads((finished / "manifest.json").read_text())
     del manifest["finished"]
     (finished / "manifest.json").write_text(json.dumps(manifest))

@@ -76,6 +76,18 @@ def test_the_full_table_has_every_method_but_a_given_list() -> None:
     assert METHODS - {"fixed"} <= set(content("table_full").methods)
 
 
+def test_better_compares_every_method_on_both_kinds_of_targets(sweep: Swept) -> None:
+    assert METHODS - {"fixed"} <= set(content("better").methods)
+    shards = sweep("better").plan().shards
+    assert {shard.n_source for shard in shards} == {50, 100, 300}
+    groups = {(shard.benchmark, shard.targets) for shard in shards}
+    assert groups == {(benchmark, targets) for benchmark in ("gpqa", "mmlu_pro", "bbh") for targets in ("random", "best")}
+    few = sweep("few_sources")
+    assert few.grid.n_source == (10, 25)
+    assert (few.also_targets, few.rules.baseline) == (sweep("better").also_targets, "best")
+    assert {each.label for each in few.methods} < METHODS
+
+
 @pytest.mark.parametrize("name", ["figure_3", "table_full"])
 def test_all_benchmarks_are_swept_at_the_papers_sizes(name: str, sweep: Swept) -> None:
     plan = sweep(name).plan()

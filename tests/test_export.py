@@ -1,4 +1,4 @@
-"""An exported micro-benchmark: built on everything, measured on held-out models, whole on disk, and read back or refused."""
+"""An exported micro-benchmark: built on everything, judged on what it was not built from, whole on disk, read back or refused."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_the_command_says_what_it_made_and_what_it_could_not(tmp_path, capsys):
     assert "10 of 60 items by random, built on all 40 models" in said
     assert "there is no samples.json" in said
     assert "too few models" in said
-    assert {path.name for path in out.iterdir()} == {"microbench.json", "items.txt", "weights.csv", "README.md"}
+    assert {path.name for path in out.iterdir()} == {"microbench.json", "items.txt", "weights.csv", "reserve.txt", "README.md"}
     assert exported.load(out).method["estimator"]["name"] == "ridge"
     assert main(["export", *world, "method=random", "size=10", f"out={out}"]) == 1
     assert "overwrite=true" in capsys.readouterr().err
@@ -260,3 +260,16 @@ def test_what_cannot_be_asked_for_is_one_message(tmp_path, capsys, more, said):
     assert main(["export", "size=10", *place, *more]) == 1
     assert said in capsys.readouterr().err
     assert not (tmp_path / "micro").exists()
+
+
+def test_a_readout_of_both_signals_says_how_it_can_be_exported(world):
+    both = build_method("guided", {"name": "mdad_guided"}, {"name": "ridge_remainder"})
+    with pytest.raises(ConfigError, match="reads one signal") as caught:
+        build(world, both, 20)
+    assert "signal: correctness" in (caught.value.mend or "")
+    alone = build_method("guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"})
+    made = build(world, alone, 20)
+    assert made.signal == "correctness"
+    off = made.held_out.estimates - made.accuracy
+    mean = build(world, method(), 20).held_out.estimates - made.accuracy
+    assert np.sqrt(np.mean(off**2)) < 0.75 * np.sqrt(np.mean(mean**2))

@@ -346,3 +346,23 @@ def test_a_fit_that_does_not_fit_is_refused_with_the_bytes_and_the_option_that_b
     with pytest.raises(GridError, match="stratified_confidence") as caught:
         check_memory(plan(["stratified_confidence"]), [Room("here", 1, 0)])
     assert "max_items" not in caught.value.mend
+
+
+def test_another_group_of_targets_adds_shards_and_changes_none():
+    alone, best = plan(targets=Targets()), Targets("best", best=0.3)
+    both = plan(targets=Targets(), also_targets=[best])
+    assert [shard.id for shard in both.shards if shard.targets == "random"] == [shard.id for shard in alone.shards]
+    assert [shard.id for shard in both.shards if shard.targets == "best"] == [shard.id for shard in plan(targets=best).shards]
+    assert len(both.shards) == 2 * len(alone.shards)
+    assert {shard.group for shard in both.shards} == {None, best.positions(BENCHMARK)}
+
+
+def test_groups_of_targets_have_labels_of_their_own():
+    some = Targets("some", names=("m01", "m02"))
+    with pytest.raises(GridError, match="Two have the same label of targets"):
+        plan(targets=some, also_targets=[some])
+    listed = method("fixed", items=["q3"])
+    # The fixed list's drawn targets are called all.
+    with pytest.raises(GridError, match="Two have the same label of targets"):
+        plan([listed], also_targets=[Targets("all", names=("m01", "m02"))])
+    assert {shard.targets for shard in plan([listed], also_targets=[some]).shards} == {"all", "some"}

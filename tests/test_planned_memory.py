@@ -21,6 +21,14 @@ METHODS = (
     "anchor_points_predictor",
     "tinybenchmarks",
     "tinybenchmarks_gp_irt",
+    "disco",
+    "fisher_information",
+    "embedding_kmeans",
+    "greedy",
+    "mdad_guided",
+    "random_aipw",
+    "random_irt_ability",
+    "random_ridge_remainder",
 )
 N_TARGET = 10
 SLACK = 3 * 2**20

@@ -206,9 +206,14 @@ def test_the_order_of_cells_and_their_division_do_not_matter():
         for some in by_partition.values()
     ]
     assert len(parts) == 5
-    rules = Rules(thresholds=(0.7, 0.8), n_resamples=200)
+    rules = Rules(thresholds=(0.7, 0.8), n_resamples=200, baseline="random")
     tables = reduce_partitions(parts, rules, 0)
-    assert [len(tables[name]) for name in ("mdad", "summary")] == [2 * (3 * 2 * 3 * 2 + 1), 3 * 2 * 3 * 2 + 1]
+    # The fixed list has no runs, and is compared with nothing.
+    assert [len(tables[name]) for name in ("mdad", "summary", "paired")] == [
+        2 * (3 * 2 * 3 * 2 + 1),
+        3 * 2 * 3 * 2 + 1,
+        2 * (2 * 2 * 3 * 2),
+    ]
     rng = np.random.default_rng(0)
     whole = tuple(pa.concat_tables(each) for each in zip(*parts, strict=True))
     shuffled = tuple(table.take(rng.permutation(len(table))) for table in whole)
@@ -288,3 +293,60 @@ def test_the_seed_moves_intervals_and_no_estimate():
 def test_rules_that_cannot_be_are_refused(rules, message):
     with pytest.raises(ConfigError, match=message):
         Rules(**rules)
+
+
+def paired_rows(table: pa.Table) -> dict[tuple[Any, ...], dict[str, Any]]:
+    return {(row["method"], row["size"], row["split"]): row for row in table.to_pylist()}
+
+
+# Bin 2 has .8 of its pairs right in `a`, `b` needs bin 4, `c` never gets there.
+THREE_METHODS = cells(
+    *(
+        ({"method": method, "run": run}, counts({2: (10, in_two), 4: (10, in_four)}))
+        for method, in_two, in_four in (("a", 8, 9), ("b", 7, 9), ("c", 5, 6))
+        for run in range(3)
+    )
+)
+
+
+def test_paired_differences_by_hand():
+    table = reduce(THREE_METHODS, baseline="b")["paired"]
+    assert table.schema.equals(SCHEMAS["paired"], check_metadata=True)
+    rows = paired_rows(table)
+    assert sorted(key[0] for key in rows) == ["a", "c"]
+    a, c = rows["a", 10, "seen"], rows["c", 10, "seen"]
+    for prefix in ("mdad", "mdad_monotone"):
+        # Runs are alike: no resample differs.
+        assert [a[f"{prefix}_{end}"] for end in ("difference", "ci_lo", "ci_hi")] == pytest.approx([-0.01] * 3)
+        assert [c[f"{prefix}_{end}"] for end in ("difference", "ci_lo", "ci_hi")] == [float("inf")] * 3
+    assert a["mean_agreement_difference"] == pytest.approx((17 - 16) / 20)
+    assert c["mean_agreement_difference"] == pytest.approx((11 - 16) / 20)
+    assert {(row["baseline"], row["n_runs"], row["ci"], row["threshold"]) for row in rows.values()} == {("b", 3, "runs", 0.8)}
+
+
+def test_the_best_is_the_baseline_of_its_size_and_threshold():
+    table = reduce(THREE_METHODS, baseline="best", thresholds=(0.8, 0.95))["paired"]
+    # At .95 no method is there: mean agreement decides, and differences of MDADs are undefined.
+    assert [(row["method"], row["baseline"], row["threshold"]) for row in table.to_pylist()] == [
+        ("b", "a", 0.8),
+        ("b", "a", 0.95),
+        ("c", "a", 0.8),
+        ("c", "a", 0.95),
+    ]
+    never = table.to_pylist()[1]
+    assert never["mdad_difference"] is None
+    assert (never["mdad_ci_lo"], never["mdad_ci_hi"]) == (float("-inf"), float("inf"))
+
+
+def test_methods_are_compared_over_the_same_runs_alone():
+    lacking = THREE_METHODS.filter(pc.or_(pc.not_equal(THREE_METHODS["method"], "a"), pc.less(THREE_METHODS["run"], 2)))
+    assert [row["method"] for row in reduce(lacking, baseline="b")["paired"].to_pylist()] == ["c"]
+    one_run = THREE_METHODS.filter(pc.equal(THREE_METHODS["run"], 0))
+    row = reduce(one_run, baseline="b")["paired"].to_pylist()[0]
+    assert (row["mdad_difference"], row["mdad_ci_lo"], row["mdad_ci_hi"], row["n_runs"]) == (-0.01, None, None, 1)
+
+
+def test_no_baseline_no_table():
+    assert set(reduce(THREE_METHODS)) == {"agreement", "mdad", "summary"}
+    assert len(reduce(THREE_METHODS, baseline="of another name")["paired"]) == 0
+    assert reduce_partitions([], Rules(baseline="best"), 0)["paired"].equals(SCHEMAS["paired"].empty_table())

@@ -18,6 +18,7 @@ PURPOSES = {
         seed, benchmark, method, n_source, run, size
     ),
     "models": lambda seed, benchmark, method, n_source, run, size: seeding.model_bootstrap_stream(seed, benchmark, method, size),
+    "paired": lambda seed, benchmark, method, n_source, run, size: seeding.paired_stream(seed, benchmark, n_source, method, "half"),
     "drift": lambda seed, benchmark, method, n_source, run, size: seeding.drift_stream(seed, benchmark, method),
     "ranks": lambda seed, benchmark, method, n_source, run, size: seeding.rank_stream(seed, benchmark, method),
 }
@@ -30,6 +31,7 @@ USED = {
     "fit": {"seed", "benchmark", "method", "n_source", "run"},
     "select": {"seed", "benchmark", "method", "n_source", "run", "size"},
     "models": {"seed", "benchmark", "method", "size"},
+    "paired": {"seed", "benchmark", "method", "n_source"},
     "drift": {"seed", "benchmark", "method"},
     "ranks": {"seed", "benchmark", "method"},
 }

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.audit.profile import Profile
-from microbench_ray.audit.ranks import true_ranks
-from microbench_ray.data import Benchmark, match_models
+from microbench_ray.data import Benchmark, best_models, match_models
 from microbench_ray.errors import ConfigError, DataError
 from microbench_ray.metrics import Mdad, TiePolicy, bootstrap_models, compare, mdad, true_pairs
 
@@ -77,7 +75,7 @@ def groups(
         )
     found = []
     if best is not None:
-        found.append(_group(benchmark, f"best {100 * best:g} %", _best(benchmark, best), least))
+        found.append(_group(benchmark, f"best {100 * best:g} %", best_models(benchmark, best), least))
     if newer_than is not None:
         found.append(_newer(benchmark, newer_than, least))
     if families:
@@ -129,13 +127,6 @@ def _group(benchmark: Benchmark, label: str, targets: Positions, least: int) -> 
 
 def _left_out(label: str, why: str) -> Group:
     return Group(label, np.empty(0, np.intp), (), why)
-
-
-def _best(benchmark: Benchmark, share: float) -> Positions:
-    there = benchmark.scores != benchmark.missing
-    sums = np.where(there, benchmark.scores, 0).sum(axis=1, dtype=np.int64)
-    ranks = true_ranks(sums, np.maximum(there.sum(axis=1), 1))
-    return np.flatnonzero(ranks <= math.ceil(share * benchmark.n_models - 1e-9))
 
 
 def _newer(benchmark: Benchmark, date: str, least: int) -> Group:

@@ -9,7 +9,7 @@ from microbench_ray.data.ingested_items import item_positions, item_versions
 from microbench_ray.data.release import read_release
 from microbench_ray.data.scores import read_scores
 from microbench_ray.data.synthetic import synthetic
-from microbench_ray.data.targets import match_models
+from microbench_ray.data.targets import best_models, match_models
 
 READERS: dict[str, Callable[..., Benchmark]] = {
     "scores": read_scores,
@@ -22,6 +22,7 @@ READERS: dict[str, Callable[..., Benchmark]] = {
 __all__ = [
     "READERS",
     "Benchmark",
+    "best_models",
     "item_positions",
     "item_versions",
     "match_models",

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.data.build import build_tables
+from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.digest import content_digest, plain_values
 from microbench_ray.data.grid import Rows, missing_value
 from microbench_ray.data.ipc import open_tables, save_tables
@@ -210,7 +211,7 @@ class Benchmark:
         """Position of the correct answer (n_items,), from 0; or None."""
         if "label" not in self.items.column_names:
             return None
-        labels: NDArray[np.int32] = self.items.column("label").chunk(0).to_numpy()
+        labels: NDArray[np.int32] = numbers_of(self.items.column("label").chunk(0))
         return labels
 
     @cached_property
@@ -232,7 +233,7 @@ class Benchmark:
     @cached_property
     def subtask_codes(self) -> NDArray[np.int32]:
         """Position in `subtask_names` of each item's subtask (n_items,)."""
-        codes: NDArray[np.int32] = self.items.column("subtask").chunk(0).indices.to_numpy()
+        codes: NDArray[np.int32] = numbers_of(self.items.column("subtask").chunk(0).indices)
         return codes
 
     @cached_property
@@ -278,11 +279,11 @@ class Benchmark:
 
     def _matrix(self, column: str) -> NDArray[Any]:
         """View a FixedSizeList column (n_models, width), read-only."""
-        matrix: NDArray[Any] = self.models.column(column).chunk(0).flatten().to_numpy(zero_copy_only=True)
+        matrix: NDArray[Any] = numbers_of(self.models.column(column).chunk(0).flatten())
         return matrix.reshape(self.n_models, -1)
 
 
 def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    names: NDArray[np.object_] = column.chunk(0).to_numpy(zero_copy_only=False)
+    names: NDArray[np.object_] = np.array(column.to_pylist(), dtype=object)
     names.flags.writeable = False
     return names

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from microbench_ray.data.columns import number_array, text_array
 from microbench_ray.data.grid import TOLERANCE, Rows, blocks, find_units, missing_value, quantise, score_dtype
 from microbench_ray.data.metadata import RESERVED, align_metadata
 from microbench_ray.data.naming import check_ids, check_texts
@@ -53,7 +54,7 @@ def build_tables(
         raise DataError("max_missing must be a share in [0, 1].", where="max_missing", got=repr(max_missing))
     shape = (len(models), len(items))
     _check_shape("scores", scores, shape)
-    subtask_column = pa.array([ONLY_SUBTASK] * shape[1] if subtasks is None else check_texts(subtasks, "subtask"))
+    subtask_column = text_array([ONLY_SUBTASK] * shape[1] if subtasks is None else check_texts(subtasks, "subtask"))
     if len(subtask_column) != shape[1]:
         raise DataError("There must be one subtask per item.", got=f"{len(subtask_column)} for {shape[1]} items")
     label_array = None if labels is None else _check_labels(labels, items)
@@ -68,7 +69,7 @@ def build_tables(
         matrix[place] = quantise(kept.pick(block), units)
     models, items = [models[m] for m in kept.models], [items[i] for i in kept.items]
 
-    columns: dict[str, pa.Array] = {"model_id": pa.array(models, pa.string()), "score": _lists(matrix)}
+    columns: dict[str, pa.Array] = {"model_id": text_array(models), "score": _lists(matrix)}
     absent = missing_value(matrix.dtype) if found.n_missing else None
     if answers is not None:
         if label_array is None:
@@ -95,11 +96,11 @@ def build_tables(
         notes += more_notes
 
     order = sorted(columns, key=lambda name: RESERVED.index(name) if name in RESERVED else len(RESERVED))
-    item_columns = {"item_id": pa.array(items, pa.string())}
-    subtask_column = subtask_column.cast(pa.string()).take(pa.array(kept.items))
+    item_columns = {"item_id": text_array(items)}
+    subtask_column = subtask_column.take(number_array(kept.items))
     item_columns["subtask"] = subtask_column.dictionary_encode()
     if label_array is not None:
-        item_columns["label"] = pa.array(label_array[kept.items], pa.int32())
+        item_columns["label"] = number_array(label_array[kept.items])
     return Tables(pa.table({name: columns[name] for name in order}), pa.table(item_columns), units, tuple(notes))
 
 
@@ -212,7 +213,4 @@ def _refuse_probability(
 
 def _lists(matrix: NDArray[Any]) -> pa.Array:
     """Wrap a matrix (rows, width) as a FixedSizeList column without a copy."""
-    matrix = np.ascontiguousarray(matrix)
-    kind = pa.from_numpy_dtype(matrix.dtype)
-    flat = pa.Array.from_buffers(kind, matrix.size, [None, pa.py_buffer(matrix.reshape(-1))])
-    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
+    return pa.FixedSizeListArray.from_arrays(number_array(matrix), matrix.shape[1])

@@ -73,9 +73,10 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
         if path.stat().st_size == 0:
             raise DataError("The file is empty.", where=str(path), got="0 bytes", mend="write or copy it again")
         if suffix == ".parquet":
-            _check_columns(path, pq.read_schema(path).names)
             # Not read_table, which brings pandas: what is wrong should be said before that is imported.
-            table = pq.ParquetFile(path, memory_map=True).read()
+            file = pq.ParquetFile(path, memory_map=True)
+            _check_columns(path, file.schema_arrow.names)
+            table = file.read()
         elif suffix in (".feather", ".arrow"):
             table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
             _check_columns(path, table.column_names)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
+from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.files import SUFFIXES, read_table, row_name, split_suffix
 from microbench_ray.data.naming import first_few
 from microbench_ray.data.remote import copies
@@ -168,8 +169,7 @@ def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDA
         column = column.cast(pa.float64() if not pa.types.is_boolean(kind) else pa.uint8())
         kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        array: NDArray[Any] = column.to_numpy()
-        return array
+        return numbers_of(column)
     values = column.to_pylist()
     # where all are numbers kept as text, the first one is shown
     row = next((k for k, value in enumerate(values) if value is not None and not _is_number(value)), 0)

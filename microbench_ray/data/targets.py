@@ -1,10 +1,12 @@
-"""Fixed groups of target models: by names, by a regular expression, or by what is known of the models."""
+"""Fixed groups of target models: by names, by a regular expression, by what is known of the models, or the best of them."""
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +24,14 @@ _EXAMPLE = "'instruct and 7e9 <= params <= 9e9'"
 
 
 def match_models(
-    benchmark: Benchmark, *, names: Sequence[str] | None = None, regex: str | None = None, where: str | None = None
+    benchmark: Benchmark,
+    *,
+    names: Sequence[str] | None = None,
+    regex: str | None = None,
+    where: str | None = None,
+    best: float | None = None,
 ) -> NDArray[np.intp]:
-    """Find the models of a fixed target group. Exactly one of the three ways must be given.
+    """Find the models of a fixed target group. Exactly one of the four ways must be given.
 
     Parameters
     ----------
@@ -38,6 +45,8 @@ def match_models(
         Comparison of metadata columns, such as ``"instruct and 7e9 <= params <= 9e9"``, ``"family in ['a', 'b']"`` or
         ``"release_date >= '2024-01-01'"``. What compares with unknown metadata is unknown; such models do not match.
         Every benchmark has the column `accuracy`, the model's mean score on all items, unless its metadata have one so called.
+    best
+        A share of the models, see `best_models`.
 
     Returns
     -------
@@ -49,13 +58,13 @@ def match_models(
     DataError
         For unknown names or columns, an invalid expression, or if no model matches.
     """
-    given = [way for way, value in (("names", names), ("regex", regex), ("where", where)) if value is not None]
+    given = [way for way, value in (("names", names), ("regex", regex), ("where", where), ("best", best)) if value is not None]
     if len(given) != 1:
         raise DataError(
             "A target group is given in exactly one way.",
             where="targets",
-            got=" and ".join(given) or "none of names, regex, where",
-            mend="give one of names, regex, where",
+            got=" and ".join(given) or "none of names, regex, where, best",
+            mend="give one of names, regex, where, best",
         )
     if names is not None:
         return _by_names(benchmark, list(names))
@@ -66,8 +75,29 @@ def match_models(
             raise DataError(f"The regular expression is invalid: {error}.", where="targets.regex", got=repr(regex)) from None
         matches = np.array([pattern.search(model) is not None for model in benchmark.model_ids])
         return _positions(benchmark, matches, "targets.regex", repr(regex))
+    if best is not None:
+        return best_models(benchmark, best)
     assert where is not None
     return _positions(benchmark, _by_metadata(benchmark, where), "targets.where", repr(where))
+
+
+def best_models(benchmark: Benchmark, share: float) -> NDArray[np.intp]:
+    """Positions of the share of the models that are the best by accuracy on all items, ascending.
+
+    The share is rounded up to a whole number of models; those as good as the last of them are in it too. Accuracies are over the
+    items that each model answered, and are compared exactly.
+
+    Raises
+    ------
+    DataError
+        A share outside (0, 1).
+    """
+    if not 0 < share < 1:
+        raise DataError("The best models are a share between 0 and 1.", where="targets.best", got=f"{share:g}", mend="best: 0.2")
+    sums, answered = _totals(benchmark)
+    accuracies = [Fraction(int(right), max(1, int(of))) for right, of in zip(sums, answered, strict=True)]
+    last = sorted(accuracies, reverse=True)[math.ceil(share * benchmark.n_models - 1e-9) - 1]
+    return np.flatnonzero([accuracy >= last for accuracy in accuracies])
 
 
 def _by_names(benchmark: Benchmark, names: list[str]) -> NDArray[np.intp]:
@@ -142,10 +172,15 @@ def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
 
 def _accuracies(benchmark: Benchmark) -> NDArray[np.float64]:
     """Mean score of every model over the items that it answered, (n_models,), a fraction."""
-    answered = benchmark.scores != benchmark.missing
-    sums = np.where(answered, benchmark.scores, 0).sum(axis=1, dtype=np.int64)
-    means: NDArray[np.float64] = sums / (benchmark.units * answered.sum(axis=1))
+    sums, answered = _totals(benchmark)
+    means: NDArray[np.float64] = sums / (benchmark.units * answered)
     return means
+
+
+def _totals(benchmark: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n_models,) sums of scores in the benchmark's units, and items answered."""
+    answered = benchmark.scores != benchmark.missing
+    return np.where(answered, benchmark.scores, 0).sum(axis=1, dtype=np.int64), answered.sum(axis=1)
 
 
 def _typed(metadata: pd.DataFrame) -> str:

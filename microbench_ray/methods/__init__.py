@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from microbench_ray.methods.base import Estimator, SeenItems, Selection, Selector, Signal
+    from microbench_ray.methods.base import SIGNALS, Estimator, SeenItems, Selection, Selector, Signal
     from microbench_ray.methods.fixed import Fixed
     from microbench_ray.methods.registry import ESTIMATORS, SELECTORS, Method, build_method
 
 __all__ = [
     "ESTIMATORS",
     "SELECTORS",
+    "SIGNALS",
     "Estimator",
     "Fixed",
     "Method",

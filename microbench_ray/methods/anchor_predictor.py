@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.anchor_points import standardised
@@ -84,6 +83,8 @@ class AnchorPredictor:
 
     def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: Logits) -> NDArray[np.float64]:
         """(n_target,) mean predicted correctness of the seen items."""
+        from scipy.special import expit  # slow to import
+
         anchors = selection.items
         given = np.moveaxis(np.atleast_3d(responses), 2, 0)
         predicted = np.stack([predict(fit, c, anchors, clipped_logit(each)) for c, each in enumerate(given)])
@@ -113,6 +114,8 @@ class AnchorPredictor:
 
 def clipped_logit(confidence: NDArray[Any]) -> NDArray[Any]:
     """Logits of the confidences, held `CLIP` away from 0 and 1; NaN stays."""
+    from scipy.special import logit  # slow to import
+
     logits: NDArray[Any] = logit(np.clip(confidence, CLIP, 1 - CLIP))
     return logits
 

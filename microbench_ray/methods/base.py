@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from microbench_ray.errors import ConfigError
 
-Signal = Literal["correctness", "confidence", "answers"]
-"""What is read of a response: its score, the confidence given to the correct answer, or the confidences given to all answers."""
+Signal = Literal["correctness", "confidence", "answers", "both"]
+"""What is read of a response: its score, the confidence given to the correct answer, the confidences given to all answers, or
+both score and confidence."""
 
 SIGNALS: tuple[Signal, ...] = ("correctness", "confidence")
 """Those that every part of a method can read; `answers` is for the parts that say so."""
@@ -33,8 +34,8 @@ class SeenItems:
         (n_items,) integer codes of the items' subtasks.
     responses
         (n_source, n_items) float32 in [0, 1]: the source models' scores, or the confidences they gave to the correct answers;
-        NaN where a response is missing. (n_source, n_items, n_answers) where the confidences in all answers are read. None
-        where nothing is read.
+        NaN where a response is missing. (n_source, n_items, n_answers) where the confidences in all answers are read,
+        (n_source, n_items, 2) where scores and confidences are. None where nothing is read.
     labels
         (n_items,) positions of the correct answers, from 0; None where they are not known.
     """
@@ -74,7 +75,7 @@ class Selector(Protocol):
     ----------
     signal
         What `fit` reads of the source models; None for nothing at all. One that a benchmark does not have falls back to the next
-        simpler one: `answers` to `confidence`, and that to `correctness`.
+        simpler one: `answers` to `confidence`, and that to `correctness`, as `both` does.
     nested
         Whether the choice for a size is a prefix of the choice for any larger size of the same run.
     fit_key
@@ -136,7 +137,8 @@ class Estimator(Protocol):
         ----------
         responses
             (n_target, size) float64 in [0, 1], NaN where missing, in the order of `selection.items`;
-            (n_target, size, n_answers) where the confidences in all answers are read.
+            (n_target, size, n_answers) where the confidences in all answers are read, (n_target, size, 2) where scores and
+            confidences are.
         selection
             The selected items and their weights.
         seen

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal
 from microbench_ray.methods.readout import FloatArray
-from microbench_ray.methods.ridge import Ridge, SourceAccuracies
+from microbench_ray.methods.sources import SourceAccuracies, source_accuracies
 
 SECONDS_PER_ITEM = 4e-10
 """Of one step, per source model and item."""
@@ -34,7 +34,7 @@ class ForwardSelection:
     """
 
     def __init__(self, known: SourceAccuracies, penalty: float) -> None:
-        responses, accuracy = known
+        responses, accuracy = known.responses, known.accuracy
         self._x: FloatArray = responses - responses.mean(axis=0) if accuracy.size else responses
         norms = np.square(self._x).sum(axis=0)
         scale = penalty * float(norms.mean()) if norms.any() else 1.0
@@ -91,7 +91,7 @@ class Greedy:
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> ForwardSelection:
         """The source models' responses and accuracies, ready to choose from."""
-        return ForwardSelection(Ridge().fit(seen, rng), self.penalty)
+        return ForwardSelection(source_accuracies(seen), self.penalty)
 
     def select(self, seen: SeenItems, fit: ForwardSelection, size: int, rng: np.random.Generator) -> Selection:
         """The first `size` items of the order."""

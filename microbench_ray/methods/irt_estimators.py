@@ -43,6 +43,37 @@ class PIrt(FitsIrt):
         return p_irt(fit, responses, selection.items)
 
 
+@dataclass(frozen=True)
+class IrtAbility(FitsIrt):
+    """The accuracy that the IRT model expects of a target's ability: the mean of its probabilities on all seen items.
+
+    As `PIrt`, but the responses serve to find the ability alone, and do not stand for themselves: an item that was answered by luck
+    moves the estimate as far as the ability, no further. It does not become exact where all items are selected.
+
+    Parameters
+    ----------
+    dims
+        Dimensions of the IRT model, an upper limit. With the selector's, one fit serves both.
+
+    References
+    ----------
+    Lord, F. M. (1980). Applications of item response theory to practical testing problems. Erlbaum, §4 (the true score).
+    """
+
+    dims: int = 10
+    signal: ClassVar[Signal] = "correctness"
+    source_signal: ClassVar[Signal] = "correctness"
+
+    def __post_init__(self) -> None:
+        check_dims("irt_ability", self.dims)
+
+    def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: IrtFit) -> NDArray[np.float64]:
+        """(n_target,) accuracies in [0, 1]."""
+        expected: NDArray[np.float64] = probabilities(fit, abilities(fit, responses, selection.items)).mean(axis=1)
+        expected[np.isnan(responses).all(axis=1)] = np.nan
+        return expected
+
+
 class HeldOutFit(NamedTuple):
     """An IRT model, and the source models that it has not seen.
 

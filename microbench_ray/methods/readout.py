@@ -23,9 +23,9 @@ class Readout:
     intercept
         A fraction.
     coefficients
-        (size,), in the order of the selected items.
+        (size,), in the order of the selected items; (size, 2), of scores and of confidences, where both are read.
     means
-        (size,) what a missing response is filled with, moved by how far the model is above them on the items that it answered;
+        Of the same shape: what a missing response is filled with, moved by how far the model is above them where it answered;
         None for a weighted mean, which leaves missing responses out.
     total
         Of a weighted mean: what the coefficients of the responses that there are get scaled to sum to.
@@ -37,16 +37,18 @@ class Readout:
     total: float = 1.0
 
     def estimate(self, responses: FloatArray) -> FloatArray:
-        """Accuracies, (n_target,), of the responses, (n_target, size) with NaN where missing; NaN for a model without any.
+        """Accuracies, (n_target,), of responses of the coefficients' shape, NaN where missing; NaN for a model without any.
 
         Each row is summed by itself and in one order, so that models with the same responses get the same bits. An affine
         estimate may lie a little outside [0, 1]; it is left there, as cutting it off would make ties.
         """
+        flat = responses.reshape(len(responses), -1)
+        coefficients = self.coefficients.ravel()
         if self.means is None:
-            return self.intercept + self.total * weighted_mean(responses, self.coefficients)
-        filled = filled_responses(responses, self.means)
-        estimates: FloatArray = self.intercept + (filled * self.coefficients).sum(axis=1)
-        estimates[np.isnan(responses).all(axis=1)] = np.nan
+            return self.intercept + self.total * weighted_mean(flat, coefficients)
+        filled = filled_responses(flat, self.means.ravel())
+        estimates: FloatArray = self.intercept + (filled * coefficients).sum(axis=1)
+        estimates[np.isnan(flat).all(axis=1)] = np.nan
         return estimates
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.errors import ConfigError, unknown
+from microbench_ray.methods.aipw import Aipw
 from microbench_ray.methods.anchor_points import AnchorPoints
 from microbench_ray.methods.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.base import Estimator, Selector
+from microbench_ray.methods.disco import Disco
 from microbench_ray.methods.diversity import Diversity
+from microbench_ray.methods.embedding_kmeans import EmbeddingKmeans
 from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
+from microbench_ray.methods.fisher_information import FisherInformation
 from microbench_ray.methods.fixed import Fixed
 from microbench_ray.methods.greedy import Greedy
-from microbench_ray.methods.irt_estimators import GpIrt, PIrt
+from microbench_ray.methods.irt_estimators import GpIrt, IrtAbility, PIrt
+from microbench_ray.methods.mdad_guided import MdadGuided
 from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
+from microbench_ray.methods.remainder import RidgeRemainder
 from microbench_ray.methods.ridge import Ridge
 from microbench_ray.methods.stratified import StratifiedConfidence
 from microbench_ray.methods.tinybenchmarks import TinyBenchmarks
@@ -30,7 +35,11 @@ SELECTORS: dict[str, Any] = {
     "anchor_points": AnchorPoints,
     "tinybenchmarks": TinyBenchmarks,
     "diversity": Diversity,
+    "disco": Disco,
+    "fisher_information": FisherInformation,
+    "embedding_kmeans": EmbeddingKmeans,
     "greedy": Greedy,
+    "mdad_guided": MdadGuided,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
@@ -40,7 +49,10 @@ ESTIMATORS: dict[str, Any] = {
     "anchor_predictor": AnchorPredictor,
     "p_irt": PIrt,
     "gp_irt": GpIrt,
+    "irt_ability": IrtAbility,
+    "aipw": Aipw,
     "ridge": Ridge,
+    "ridge_remainder": RidgeRemainder,
 }
 
 
@@ -103,12 +115,3 @@ def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any
 def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
     name = next(name for name, kind in registry.items() if kind is type(part))
     return {"name": name, **asdict(part)}
-
-
-def unknown(kind: str, where: str, got: object, known: Any) -> ConfigError:
-    """The error for a name that does not exist: says the nearest one, and all there are."""
-    names = sorted(known)
-    near = difflib.get_close_matches(str(got), names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    listing = f"valid: {', '.join(names)}" if names else "there are none"
-    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), mend=hint + listing)

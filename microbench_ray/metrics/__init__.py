@@ -6,6 +6,7 @@ from microbench_ray.metrics.curve import AgreementCurve, agreement_curve
 from microbench_ray.metrics.intervals import INTERVAL_KINDS, IntervalKind
 from microbench_ray.metrics.mdad import Mdad, mdad, mdads, share_reliable
 from microbench_ray.metrics.model_bootstrap import bootstrap_models
+from microbench_ray.metrics.paired import Difference, Paired, Spread, paired, resampled_runs, spread
 from microbench_ray.metrics.pairs import (
     TIE_TOLERANCE,
     Comparison,
@@ -26,9 +27,12 @@ __all__ = [
     "TIE_TOLERANCE",
     "AgreementCurve",
     "Comparison",
+    "Difference",
     "IntervalKind",
     "Mdad",
     "PairCounts",
+    "Paired",
+    "Spread",
     "TiePolicy",
     "TruePairs",
     "agreeing",
@@ -42,6 +46,9 @@ __all__ = [
     "mean_abs_error",
     "mean_agreement",
     "pair_counts",
+    "paired",
+    "resampled_runs",
     "share_reliable",
+    "spread",
     "true_pairs",
 ]

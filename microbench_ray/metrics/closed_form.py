@@ -8,16 +8,17 @@ their squares.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, ndtr
 
 from microbench_ray.errors import ConfigError, DataError
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, IntArray
+from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pairs import FloatArray, IndexArray
 from microbench_ray.metrics.ties import TiePolicy
 
@@ -112,8 +113,8 @@ def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: in
         block = scores[:, start : start + ITEMS_PER_BLOCK]
         if missing is None:
             values = block.astype(kind)
-            sums += values.sum(axis=1, dtype=np.float64)[:, None]
-            squares += np.square(values).sum(axis=1, dtype=np.float64)[:, None]
+            sums += values.sum(axis=1)[:, None]
+            squares += np.square(values).sum(axis=1)[:, None]
             shared += block.shape[1]
         else:
             there = (block != missing).astype(kind)
@@ -152,7 +153,7 @@ def above(mean: FloatArray, deviation: FloatArray, least: float) -> FloatArray:
     Without deviation the number is its mean.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = ndtr((mean - least + 0.5) / deviation)
+        share = normal_share((mean - least + 0.5) / deviation)
     return np.where(deviation > 0, share, np.asarray(mean > least - 1, np.float64))
 
 
@@ -176,7 +177,7 @@ def order_exactly(pairs: PairMoments, size: int) -> Ordered:
     check_size(size, pairs.n_items)
     if pairs.units != 1:
         raise ConfigError("Exact probabilities are for scores of 0 and 1.", where="order_exactly", got=f"units={pairs.units}")
-    log_factorial = gammaln(np.arange(int(pairs.shared.max()) + 2) + 1.0)
+    log_factorial = np.array([math.lgamma(n + 1) for n in range(int(pairs.shared.max()) + 2)])
 
     def choose(n: IntArray, k: Any) -> FloatArray:
         """Log of n over k; -inf where k is more than n."""

@@ -9,7 +9,6 @@ import math
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy import special
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.metrics.counts import IntArray
@@ -63,6 +62,8 @@ def by_runs(agree: IntArray, pairs: IntArray, level: float) -> Interval:
     level
         For example 0.95.
     """
+    from scipy import special  # slow to import
+
     total, right = pairs.sum(axis=0), agree.sum(axis=0)
     runs = np.count_nonzero(pairs, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -137,6 +138,8 @@ def by_models(
     level
         For example 0.95.
     """
+    from scipy import special  # slow to import
+
     with np.errstate(divide="ignore", invalid="ignore"):
         p = agree / pairs
         shares = np.where(resampled_pairs > 0, resampled_agree / resampled_pairs, np.nan)
@@ -159,6 +162,8 @@ def order_index(n: int | IntArray, tail: float) -> IntArray:
 
 def _binomial_quantile(tail: float, n: IntArray, k: IntArray) -> IntArray:
     """Smallest x with P(Binomial(n, k/n) <= x) >= tail; 0 where n is 0."""
+    from scipy import special  # slow to import
+
     inside = (k > 0) & (k < n)
     trials, p = np.where(inside, n, 2), np.where(inside, k / np.maximum(n, 1), 0.5)
     x = np.ceil(special.bdtrik(tail, trials, p))

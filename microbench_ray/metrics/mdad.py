@@ -140,7 +140,7 @@ def mdads(
         drawn = _resample_pairs(pooled_agree, pooled_pairs, ties, n_resamples, rng)
         again = drawn, np.broadcast_to(pooled_pairs, drawn.shape)
     else:
-        again, weights = (agree, pairs), _run_weights(n_runs, n_resamples, rng)
+        again, weights = (agree, pairs), run_weights(n_runs, n_resamples, rng)
     n_bins = pooled_pairs.size
     results = []
     for threshold, ratio in zip(thresholds, ratios, strict=True):
@@ -188,7 +188,7 @@ def share_reliable(counts: PairCounts, mdad_value: float) -> float:
     return 0.0 if math.isnan(mdad_value) else int(n_pairs[round(mdad_value * BINS_PER_UNIT) :].sum()) / total
 
 
-def _run_weights(n_runs: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:
+def run_weights(n_runs: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:
     """(n_resamples, n_runs) how often each resample draws each run; rows add up to n_runs."""
     drawn = rng.integers(0, n_runs, (n_resamples, n_runs))
     drawn += np.arange(0, n_resamples * n_runs, n_runs)[:, None]

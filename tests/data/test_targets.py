@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microbench_ray.data import Benchmark, match_models, synthetic
+from microbench_ray.data import Benchmark, best_models, match_models, read_scores, synthetic
 from microbench_ray.errors import DataError
 
 MODELS = ["ada-7b", "ada-8b-instruct", "bob-8b", "bob-70b-instruct", "cyd"]
@@ -151,3 +152,28 @@ def test_where_without_metadata() -> None:
     benchmark = Benchmark.from_arrays("b", np.eye(2), ["x", "y"], ["m", "n"])
     with pytest.raises(DataError, match=r"X\.models\.csv beside X\.parquet"):
         match_models(benchmark, where="instruct")
+
+
+# Accuracies 1/4, 3/4, 3/4, 2/4, and 3/3 of a model that left an item out.
+ANSWERED = np.array([[1, 0, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [1, 1, 0, 0], [1, 1, np.nan, 1]])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.2, [4]), (0.21, [1, 2, 4]), (0.4, [1, 2, 4]), (0.8, [1, 2, 3, 4])])
+def test_the_best_are_a_share_and_those_as_good_as_the_last(share: float, expected: list[int]) -> None:
+    benchmark = Benchmark.from_arrays("b", ANSWERED, list("wxyz"), MODELS, max_missing=0.5)
+    assert match_models(benchmark, best=share).tolist() == best_models(benchmark, share).tolist() == expected
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 20.0, float("nan")])
+def test_no_share_no_group(share: float) -> None:
+    with pytest.raises(DataError, match="a share between 0 and 1"):
+        match_models(BENCHMARK, best=share)
+
+
+def test_of_graded_scores_with_gaps_the_best_are_at_least_as_good_as_all_others(test_data: Path) -> None:
+    benchmark = read_scores(test_data / "alpaca_eval1.parquet")
+    accuracies = pd.read_parquet(test_data / "alpaca_eval1.parquet").drop(columns=["item_id", "subtask"]).mean().to_numpy()
+    best = best_models(benchmark, 0.2)
+    assert 11 <= best.size < 20  # a fifth of 52, rounded up
+    others = np.setdiff1d(np.arange(benchmark.n_models), best)
+    assert accuracies[best].min() > accuracies[others].max()

@@ -7,7 +7,7 @@ import pytest
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.greedy import ForwardSelection, Greedy
-from microbench_ray.methods.ridge import SourceAccuracies
+from microbench_ray.methods.sources import SourceAccuracies
 
 
 def known(n_models: int, n_items: int, seed: int = 0) -> SourceAccuracies:

@@ -42,6 +42,15 @@ BUDGETS = {
     "anchor_points": 1.5,
     "tinybenchmarks": 5,
     "diversity": 2.5,
+    "disco": 0.5,
+    "fisher_information": 3,
+    "embedding_kmeans": 3,
+    "greedy": 2.5,
+    "mdad_guided": 6,
+    "random_ridge_remainder": 0.5,
+    "random_ridge": 0.5,
+    "random_aipw": 2.5,
+    "random_irt_ability": 3,
 }
 WORKER_MB = 700
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
@@ -213,7 +222,7 @@ if sys.argv[1] == "command":
 else:
     from microbench_ray.driver import run_reduce
     from microbench_ray.reduce import Rules
-    code = 0 if run_reduce(Path(sys.argv[2]), Rules()) else 1
+    code = 0 if run_reduce(Path(sys.argv[2]), Rules(baseline="method0" if sys.argv[1] == "paired" else None)) else 1
 seconds, cpu = time.monotonic() - started, time.process_time()
 stop.set()
 # Not ru_maxrss, which begins with the memory of the process that started this one.
@@ -266,7 +275,7 @@ def test_looking_at_two_thousand_files(benchmark, many_cells):
     within(benchmark, 1)
 
 
-@pytest.mark.parametrize("how", ["function", "command"])
+@pytest.mark.parametrize("how", ["function", "command", "paired"])
 @pytest.mark.benchmark(min_rounds=1, warmup=False)
 def test_reducing_seventy_thousand_cells(benchmark, many_cells, how):
     def reduce(what: str):

@@ -4,7 +4,8 @@
 
 GPQA, and leaderboards of BBH and MMLU-Pro drawn from their factors. Drawn alike: 50 models at random are held out, and the
 micro-benchmark is built on the others. Extrapolated: the best fifth are held out, all sources are weaker; `told` is what the tool
-says by itself, which is the wider interval where it warns. Widths are in points.
+says by itself, which is the wider interval where it warns; `reserve` is what it says where the reserve was run too, with the mean
+error of these estimates and of those without. Widths and errors are in points.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ BOARDS, SIZES, HELD_OUT, BEST = ("gpqa", "bbh", "mmlu_pro"), (25, 100), 50, 0.2
 METHODS = (
     build_method("random+ridge", {"name": "random"}, {"name": "ridge"}),
     build_method("greedy+ridge", {"name": "greedy"}, {"name": "ridge"}),
+    build_method("mdad_guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"}),
     build_method("random+mean", {"name": "random"}, {"name": "mean"}),
 )
 
@@ -37,7 +39,11 @@ def main() -> None:
     data, splits = Path(sys.argv[1]), int((*sys.argv[2:], "20")[0])
     chosen = sys.argv[3].split(",") if len(sys.argv) > 3 else BOARDS
     print("                               drawn alike                  extrapolated: the best fifth held out")
-    print("board     method        items  covered  width  warned       covered  told  always wide  warned  width, wide", flush=True)
+    print(
+        "board     method        items  covered  width  warned       covered  told  always wide  warned  width, wide"
+        "  reserve  error, without",
+        flush=True,
+    )
     for name in chosen:
         board = read(data, name)
         for method in METHODS:
@@ -47,7 +53,8 @@ def main() -> None:
                 print(
                     f"{name:9s} {method.label:13s} {size:5d}  {alike['inside']:7.3f}  {alike['width']:5.1f}  {alike['warned']:6.3f}"
                     f"       {beyond['inside']:7.3f} {beyond['told']:5.3f}  {beyond['wide']:11.3f}  {beyond['warned']:6.3f}"
-                    f"  {beyond['width']:5.1f}, {beyond['width_wide']:4.1f}",
+                    f"  {beyond['width']:5.1f}, {beyond['width_wide']:4.1f}  {beyond['reserve']:7.3f}"
+                    f"  {beyond['error_reserve']:5.1f}, {beyond['error']:7.1f}",
                     flush=True,
                 )
 
@@ -83,8 +90,15 @@ def one_group(board: Benchmark, method: Method, size: int, group: np.ndarray, se
     made = build(Benchmark(board.name, board.models.take(pa.array(sources)), board.items, board.units), method, size, seed)
     new = board.scores[group] / board.units
     new[board.scores[group] == board.missing] = np.nan
-    found = score(made, new, [str(name) for name in board.item_ids], [str(name) for name in board.model_ids[group]])
-    for each, true in zip(found, accuracies(board)[group], strict=True):
+    names = [str(name) for name in board.model_ids[group]]
+    column = {str(name): k for k, name in enumerate(board.item_ids)}
+    alone, both = (score(made, new[:, [column[name] for name in ids]], ids, names) for ids in (made.item_ids, made.asked))
+    for each, again, true in zip(alone, both, accuracies(board)[group], strict=True):
+        assert each.interval is not None
+        assert each.estimate is not None
+        assert again.estimate is not None
+        last = again.beyond or again.interval
+        assert last is not None
         near, told = each.interval, each.beyond or each.interval
         wide = wider(made, each.estimate, near[:2], np.zeros(sources.size))[0] or near
         yield {
@@ -93,6 +107,9 @@ def one_group(board: Benchmark, method: Method, size: int, group: np.ndarray, se
             "wide": wide.low <= true <= wide.high,
             "warned": bool(each.warnings),
             "width": 100 * (near.high - near.low),
+            "reserve": last.low <= true <= last.high,
+            "error": 100 * abs(each.estimate - true),
+            "error_reserve": 100 * abs(again.estimate - true),
             "width_wide": 100 * (wide.high - wide.low),
         }
 

@@ -1,0 +1,56 @@
+"""Arrow columns to numpy and Python, and back, by way of their buffers.
+
+pyarrow's own `to_numpy` and `array` import pandas, which takes longer than reading a leaderboard and answering a question about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+
+def numbers_of(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """(n,) values of a column of integers, floats or booleans, read-only and without a copy where there is one chunk.
+
+    Where values are missing, they are NaN, and integers and booleans become float64.
+    """
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # of no chunk, before pyarrow 22
+        array = pa.nulls(0, array.type)
+    if pa.types.is_boolean(array.type):
+        whole = numbers_of(array.cast(pa.uint8()))
+        return whole if array.null_count else whole.view(np.bool_)
+    if array.null_count:
+        floats = array if pa.types.is_floating(array.type) else array.cast(pa.float64(), safe=False)
+        array = pc.fill_null(floats, pc.cast(_NAN, floats.type))
+    values: NDArray[Any] = np.from_dlpack(array)
+    return values
+
+
+def number_array(values: NDArray[Any]) -> pa.Array:
+    """A column of numbers, none missing, without a copy where they lie side by side."""
+    flat = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), flat.size, [None, pa.py_buffer(flat.reshape(-1))])
+
+
+def text_array(values: Sequence[str]) -> pa.Array:
+    """A column of texts, none missing.
+
+    Raises
+    ------
+    UnicodeEncodeError
+        A text that UTF-8 cannot hold.
+    """
+    encoded = [value.encode() for value in values]
+    bounds = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(each) for each in encoded], out=bounds[1:])
+    return pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(bounds), pa.py_buffer(b"".join(encoded))])
+
+
+_NAN = number_array(np.array([np.nan]))[0]
+"""As Arrow's own: a scalar made from a Python number would import pandas too."""

@@ -1,0 +1,83 @@
+"""What regressions know of the source models: their responses without gaps, and their accuracies."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.methods.base import SeenItems, Selection, Signal
+from microbench_ray.methods.readout import FloatArray, weighted_mean
+
+FIT_KEY = "source_accuracies"
+SECONDS_PER_RESPONSE = 2e-9
+LEAST_SOURCES = 4
+"""Fewer source models give no regression: the mean takes its place."""
+
+
+class SourceAccuracies(NamedTuple):
+    """The source models, without those that answered nothing.
+
+    Attributes
+    ----------
+    responses
+        (n_source, n_items) scores; missing ones are the mean of the models that answered the item.
+    accuracy
+        (n_source,) mean scores over the items that each model answered.
+    confidence
+        (n_source, n_items) confidences in the correct answers, filled in the same way; None where they are not read.
+    """
+
+    responses: FloatArray
+    accuracy: FloatArray
+    confidence: FloatArray | None = None
+
+
+def source_accuracies(seen: SeenItems) -> SourceAccuracies:
+    """Of responses (n_source, n_items), or (n_source, n_items, 2) where confidences are read beside scores."""
+    assert seen.responses is not None
+    responses = np.asarray(seen.responses, np.float64)
+    scores = responses if responses.ndim == 2 else responses[:, :, 0]
+    accuracy = weighted_mean(scores, np.ones(scores.shape[1]))
+    answered = ~np.isnan(accuracy)
+    accuracy = accuracy[answered]
+    level = float(accuracy.mean()) if accuracy.size else 0.0
+    confidence = None if responses.ndim == 2 else _filled(responses[answered, :, 1], level)
+    return SourceAccuracies(_filled(scores[answered], level), accuracy, confidence)
+
+
+def _filled(responses: FloatArray, level: float) -> FloatArray:
+    """Gaps filled by the items' means; by `level` where nobody answered."""
+    missing = np.isnan(responses)
+    if not missing.any():
+        return responses
+    means = weighted_mean(responses.T, np.ones(len(responses)))
+    return np.where(missing, np.where(np.isnan(means), level, means), responses)
+
+
+def read_items(known: SourceAccuracies, selection: Selection, signal: Signal) -> FloatArray:
+    """The source models' responses to the selected items as an estimator of that signal reads the targets'.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_source, size); (n_source, size, 2), scores and confidences, where both are read and there are confidences.
+    """
+    scores = known.responses[:, selection.items]
+    if signal == "correctness" or known.confidence is None:
+        return scores
+    confidence = known.confidence[:, selection.items]
+    return confidence if signal == "confidence" else np.stack([scores, confidence], axis=2)
+
+
+def source_bytes(n_source: int, n_items: int, size: int, signal: Signal) -> int:
+    """Bytes of the filled responses, those to the largest selection, and a few square matrices."""
+    signals = 1 if signal == "correctness" else 2
+    return 8 * n_source * (signals * (2 * n_items + 3 * size) + 4 * n_source)
+
+
+def mean_coefficients(selection: Selection, *, both: bool) -> NDArray[np.float64]:
+    """Of the plain mean of the scores, whether or not confidences are read beside them."""
+    ones = np.ones(len(selection.items))
+    return np.stack([ones, np.zeros_like(ones)], axis=1) if both else ones

@@ -1,0 +1,41 @@
+"""Columns by their buffers are those that pyarrow's own ways make."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microbench_ray.data.columns import number_array, numbers_of, text_array
+
+KINDS = [pa.bool_(), pa.uint8(), pa.int64(), pa.float32(), pa.float64()]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("values", [[], [0, 1, 1], [None, 1, 0, 1], [None]], ids=str)
+def test_numbers(kind, values):
+    array = pa.array(values, pa.uint8()).cast(kind)
+    for column in (array, pa.chunked_array([array]), pa.chunked_array([array, array]), pa.chunked_array([array.slice(1), array])):
+        got, expected = numbers_of(column), np.array([np.nan if v is None else v for v in column.to_pylist()], np.float64)
+        assert np.array_equal(got.astype(np.float64), expected, equal_nan=True)
+        assert column.null_count or got.dtype == kind.to_pandas_dtype()
+
+
+def test_no_chunk_is_no_number():
+    assert numbers_of(pa.chunked_array([], pa.float64())).shape == (0,)
+
+
+def test_values_are_views_that_cannot_be_written():
+    values = np.arange(5, dtype=np.float32)
+    got = numbers_of(number_array(values))
+    assert np.shares_memory(values, got)
+    assert not got.flags.writeable
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=20))
+def test_texts(values):
+    array = text_array(values)
+    array.validate(full=True)
+    assert array.equals(pa.array(values, pa.string()))
