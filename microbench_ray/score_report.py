@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,8 +43,6 @@ def write(path: Path, report: str) -> None:
     try:
         LocalFolder(path.parent).write(path.name, report.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StoreError("The report cannot be written.", where=str(path), got=str(error), mend="out=FILE elsewhere") from None
 
 
