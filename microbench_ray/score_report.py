@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from microbench_ray.errors import StoreError
 from microbench_ray.exported import Exported
+from microbench_ray.folders import LocalFolder
 from microbench_ray.scoring import Interval, Scored
 
 MOST_NEIGHBOURS = 3
@@ -41,14 +40,9 @@ def text(made: Exported, scored: Sequence[Scored], notes: Sequence[str], *, as_j
 
 def write(path: Path, report: str) -> None:
     """Write the report, whole or not at all; StoreError where that fails."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(report, encoding="utf-8")
-        temporary.replace(path)
+        LocalFolder(path.parent).write(path.name, report.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StoreError("The report cannot be written.", where=str(path), got=str(error), mend="out=FILE elsewhere") from None
 
 
