@@ -25,6 +25,7 @@ from microbench_ray.metrics.closed_form import (
     smallest_size,
 )
 from microbench_ray.metrics.counts import BINS_PER_UNIT
+from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.ties import TiePolicy
 
 Answer = dict[str, Any]
@@ -177,8 +178,9 @@ def gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> li
     Returns
     -------
     list
-        Per tolerance in steps of a quarter of `drop`: {tolerance, false_alarm, miss} on the same fixed items, and both
-        `..._fresh` where each version is scored on random items of its own.
+        Per tolerance in steps of a quarter of `drop`: {tolerance, false_alarm, miss, recommended} on the same fixed items, and
+        both `..._fresh` where each version is scored on random items of its own. One row more is the recommended tolerance: where
+        the larger of `false_alarm` and `miss` is smallest, half a step of the micro-score above what does not alarm.
 
     Raises
     ------
@@ -194,25 +196,56 @@ def gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> li
     if not equal.bins.size or not fallen.bins.size:
         which = "less than half a point apart" if not equal.bins.size else f"{drop:g} apart"
         raise DataError("Rates of a gate need pairs of such models.", where="drop", got=f"no models {which}", mend="another drop")
+    same = GateRates(_fallen(equal, size), _fallen(fallen, size), size * pairs.units)
+    own = _variances(benchmark)
+    fresh = GateRates(_fallen(equal, size, own), _fallen(fallen, size, own), size * pairs.units)
+    best = _balanced(same)
+    return [
+        {"tolerance": tolerance, "recommended": tolerance == best}
+        | dict(zip(("false_alarm", "miss"), same.rates(tolerance), strict=True))
+        | dict(zip(("false_alarm_fresh", "miss_fresh"), fresh.rates(tolerance), strict=True))
+        for tolerance in sorted({best, *(drop * step / 4 for step in range(9))})
+    ]
+
+
+class GateRates(NamedTuple):
+    """The falls of a micro-score's sum, in units of the scores' grid, as normals: (mean, deviation), each (n_pairs,)."""
+
+    equal: tuple[FloatArray, FloatArray]
+    fallen: tuple[FloatArray, FloatArray]
+    whole: int
+    """The sum where every item is right."""
+
+    def rates(self, tolerance: float) -> tuple[float, float]:
+        """(false alarms, misses): an equal pair falls by more, in either direction; a fallen one does not."""
+        least = math.floor(tolerance * self.whole + 1e-9) + 1
+        mean, deviation = self.equal
+        alarms = float(np.mean((above(mean, deviation, least) + above(-mean, deviation, least)) / 2))
+        return alarms, 1 - float(np.mean(above(*self.fallen, least)))
+
+
+def _fallen(pairs: PairMoments, size: int, own: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+    """On the same items, or, with the variance of each model's items, on items of each version's own."""
+    if own is None:
+        return normal_moments(pairs, size)
+    left = (pairs.n_items - size) / max(pairs.n_items - 1, 1)
+    return size * pairs.difference / pairs.shared, np.sqrt(size * left * (own[pairs.higher] + own[pairs.lower]))
+
+
+def _variances(benchmark: Benchmark) -> FloatArray:
+    """(n_models,) of the scores over the items that the model answered, in units of the scores' grid, squared."""
     there = benchmark.scores != benchmark.missing
     answered = there.sum(axis=1)
     values = np.where(there, benchmark.scores, 0).astype(np.float64)
-    own = np.maximum(0.0, np.square(values).sum(axis=1) / answered - (values.sum(axis=1) / answered) ** 2)
-    left = (pairs.n_items - size) / max(pairs.n_items - 1, 1)
-    answers: list[Answer] = []
-    for step in range(9):
-        tolerance = drop * step / 4
-        row: Answer = {"tolerance": tolerance}
-        for fresh in ("", "_fresh"):
-            rates = []
-            for part in (equal, fallen):
-                mean, deviation = normal_moments(part, size)
-                if fresh:
-                    mean = size * part.difference / part.shared
-                    deviation = np.sqrt(size * left * (own[part.higher] + own[part.lower]))
-                least = math.floor(tolerance * size * part.units + 1e-9) + 1
-                down, up = above(mean, deviation, least), above(-mean, deviation, least)
-                rates.append(float(np.mean((down + up) / 2 if part is equal else down)))
-            row |= {f"false_alarm{fresh}": rates[0], f"miss{fresh}": 1 - rates[1]}
-        answers.append(row)
-    return answers
+    variance: FloatArray = np.maximum(0.0, np.square(values).sum(axis=1) / answered - (values.sum(axis=1) / answered) ** 2)
+    return variance
+
+
+def _balanced(gate: GateRates) -> float:
+    """The tolerance with the smallest larger rate: false alarms fall and misses rise with it, so halve down to where they cross."""
+    low, high = 0, gate.whole
+    while low < high:
+        middle = (low + high) // 2
+        false_alarm, miss = gate.rates((middle + 0.5) / gate.whole)
+        low, high = (low, middle) if miss >= false_alarm else (middle + 1, high)
+    return min(((k + 0.5) / gate.whole for k in (max(low - 1, 0), low)), key=lambda tolerance: max(gate.rates(tolerance)))

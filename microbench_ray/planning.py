@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+FEW = 0.1
+"""The largest rate of false alarms and misses that is passed over in silence."""
+
+
 class Readable(Protocol):
     """The configuration of a benchmark."""
 
@@ -137,6 +141,15 @@ def show(made: Answer, console: Console) -> None:
         names = ("false_alarm", "miss", "false_alarm_fresh", "miss_fresh")
         titles = ("tolerance", "false alarms, same items", "misses", "false alarms, fresh items", "misses")
         _table(console, titles, [(_points(row["tolerance"], 2), *(_percent(row[name]) for name in names)) for row in alarm["rows"]])
+        console.print(_advice(next(row for row in alarm["rows"] if row["recommended"])))
+
+
+def _advice(row: Answer) -> str:
+    said = (
+        f"Let it alarm at a fall above {_points(row['tolerance'], 2)} points: no tolerance on the same items keeps both rates "
+        f"below its {_percent(row['false_alarm'])} of false alarms and {_percent(row['miss'])} of misses."
+    )
+    return said if max(row["false_alarm"], row["miss"]) <= FEW else f"{said} That is many: such a fall needs more items."
 
 
 def _sure(order: Answer) -> str:

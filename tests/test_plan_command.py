@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microbench_ray.answers import Rule, gate, items_for, order_of_models, order_of_scores, pairs_of, told_apart
+from microbench_ray.answers import GateRates, Rule, gate, items_for, order_of_models, order_of_scores, pairs_of, told_apart
 from microbench_ray.cli import main
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.errors import ConfigError, DataError
+from microbench_ray.metrics.closed_form import normal_moments
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,20 @@ def test_rates_of_a_gate_are_those_of_draws(world):
             assert row[f"miss{fresh}"] == pytest.approx(miss, abs=0.03)
 
 
+@pytest.mark.parametrize(("size", "drop"), [(1, 0.05), (37, 0.05), (100, 0.02), (400, 0.1)])
+def test_no_tolerance_keeps_both_rates_lower_than_the_recommended_one(world, size, drop):
+    def larger(row):
+        return max(row["false_alarm"], row["miss"])
+
+    pairs = pairs_of(world)
+    rows = gate(world, pairs, drop, size)
+    (best,) = (row for row in rows if row["recommended"])
+    assert all(larger(best) <= larger(row) for row in rows)
+    falls = GateRates(*(normal_moments(pairs.take(pairs.bins == k), size) for k in (0, round(drop * 200))), size)
+    every = [max(falls.rates((k + 0.5) / size)) for k in range(size + 1)]
+    assert larger(best) == pytest.approx(min(every), abs=1e-12)
+
+
 def test_the_command_answers_as_json(board, reference, capsys):
     more = ["size=20", "models=[m00,m01]", "scores=[.7,.5]", "drop=0.05", "differences=[.1]", f"results={reference}"]
     assert main(plan(board, *more, "format=json")) == 0
@@ -79,7 +94,7 @@ def test_the_command_answers_as_json(board, reference, capsys):
     assert methods[0] == "random"
     assert set(methods[1:]) == {"random", "stratified_confidence"}
     assert 0.5 < made["order_of_scores"]["right"] <= 1
-    assert len(made["gate"]["rows"]) == 9
+    assert [row["recommended"] for row in made["gate"]["rows"]].count(True) == 1
 
 
 def test_the_command_answers_in_sentences(board, capsys):
@@ -90,6 +105,8 @@ def test_the_command_answers_in_sentences(board, capsys):
         "20 random items tell apart",
         "on all items; 20 random",
         "A gate on 20 items",
+        "Let it alarm at a fall above",
+        "needs more items",
     ):
         assert sentence in said
 

@@ -84,8 +84,8 @@ def gate(benchmark: Benchmark, drop: float, size: int) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Per `tolerance`: rates `false_alarm` and `miss` on the same fixed items, and both on fresh ones; see
-        `microbench_ray.answers.gate`.
+        Per `tolerance`: rates `false_alarm` and `miss` on the same fixed items, and both on fresh ones; one row is
+        `recommended`. See `microbench_ray.answers.gate`.
     """
     import pandas as pd
 

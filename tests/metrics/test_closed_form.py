@@ -1,4 +1,4 @@
-"""The closed form of uniform random sampling: against enumeration, against simulation, and its properties."""
+"""The closed form of uniform random sampling: against enumeration, and its properties."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microbench_ray.data import Benchmark, read_scores, synthetic
+from microbench_ray.data import synthetic
 from microbench_ray.errors import ConfigError, DataError
-from microbench_ray.evaluate import evaluate_shard
-from microbench_ray.grid import Grid, Targets
-from microbench_ray.methods import build_method
 from microbench_ray.metrics import closed_form as cf
-from microbench_ray.plan import plan_sweep
-from microbench_ray.reduce import groups
-from microbench_ray.schemas import SCHEMAS
 
 tables = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
@@ -104,36 +98,3 @@ def test_the_smallest_size_reaches_what_one_less_does_not():
         cf.smallest_size(pairs, 0)
     with pytest.raises(ConfigError):
         cf.expected_counts(pairs, 501)
-
-
-def worst_gap(benchmark: Benchmark, sizes: tuple[int, ...], runs: int) -> dict[int, float]:
-    """Largest |closed form - simulation| of agreement over bins of at least 1,000 pairs of the board, by size.
-
-    All pairs of a run share its items, so that noise falls with the runs, not with the pairs.
-    """
-    grid = Grid(sizes=sizes, n_source=(1,), n_target=100, runs=runs, unseen="none")
-    plan = plan_sweep([benchmark], [build_method("random", {"name": "random"}, {"name": "mean"})], grid, Targets())
-    pairs = cf.pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
-    pooled: dict[int, np.ndarray] = {}
-    for shard in plan.shards:
-        made = evaluate_shard(shard, benchmark)
-        for rows, counts, _ in groups(made["cells"], SCHEMAS["resamples"].empty_table()):
-            size, total = rows.column("size")[0].as_py(), counts.total().padded()
-            pooled[size] = pooled.get(size, 0) + np.stack([total.n_agree, total.n_pairs])
-    gaps = {}
-    for size, (agree, n) in pooled.items():
-        expected = cf.expected_counts(pairs, size)
-        many = expected.n_pairs >= 1000
-        assert many.any()
-        gaps[size] = float(np.abs(agree[many] / n[many] - (expected.n_agree[many] / expected.n_pairs[many])).max())
-    return gaps
-
-
-def test_simulation_on_a_real_leaderboard(test_data):
-    gaps = worst_gap(read_scores(test_data / "gpqa.parquet", confidence=None), (10, 25, 50, 100, 200), 2500)
-    assert max(gaps.values()) <= 0.01, gaps
-
-
-def test_simulation_on_a_drawn_board():
-    gaps = worst_gap(synthetic(n_models=447, n_items=3000), (10, 25, 50, 100, 250, 500, 1000), 2500)
-    assert max(gaps.values()) <= 0.01, gaps
