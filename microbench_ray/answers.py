@@ -199,12 +199,12 @@ def gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> li
     same = GateRates(_fallen(equal, size), _fallen(fallen, size), size * pairs.units)
     own = _variances(benchmark)
     fresh = GateRates(_fallen(equal, size, own), _fallen(fallen, size, own), size * pairs.units)
-    best = _balanced(same)
+    best = round(_balanced(same), 12)
     return [
         {"tolerance": tolerance, "recommended": tolerance == best}
         | dict(zip(("false_alarm", "miss"), same.rates(tolerance), strict=True))
         | dict(zip(("false_alarm_fresh", "miss_fresh"), fresh.rates(tolerance), strict=True))
-        for tolerance in sorted({best, *(drop * step / 4 for step in range(9))})
+        for tolerance in sorted({best, *(round(drop * step / 4, 12) for step in range(9))})
     ]
 
 
