@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.dpp import inclusion_probabilities, polynomial_basis, sample_projection_dpp
-from microbench_ray.methods.stratified import item_means
+from microbench_ray.methods.principal_components import FitsComponents, check_components
 
 Variant = Literal["default", "paper"]
-# A component with less than this share of the first one's variance is rounding.
-NO_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
-class Diversity:
+class Diversity(FitsComponents):
     """A discrete orthogonal polynomial ensemble on the items' first principal components.
 
     Items are points: their coordinates are the principal components of the source models' responses, without tails, scaled into
@@ -61,22 +59,11 @@ class Diversity:
 
     def __post_init__(self) -> None:
         check_signal("diversity", self.signal)
-        if self.components < 1:
-            raise ConfigError("diversity: components must be at least 1.", got=str(self.components))
+        check_components("diversity", self.components)
         if not 0 <= self.trim < 0.5:
             raise ConfigError("diversity: trim must be a share in [0, 0.5).", got=str(self.trim))
         if self.variant not in ("default", "paper"):
             raise ConfigError("diversity: unknown variant.", got=repr(self.variant), mend="use one of default, paper")
-
-    @property
-    def fit_key(self) -> str:
-        """Names the principal components, which the variants share."""
-        return f"principal-components-{self.components}"
-
-    def fit(self, seen: SeenItems, rng: np.random.Generator) -> NDArray[np.float64]:
-        """The items' principal components, (n_items, ≤ components) float64."""
-        assert seen.responses is not None
-        return principal_components(seen.responses, self.components)
 
     def select(self, seen: SeenItems, fit: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items; each weighs 1 / (n_items × its inclusion probability), in the paper's variant nothing."""
@@ -101,37 +88,6 @@ class Diversity:
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """The responses in double precision and their products with each other; or the polynomials of the largest size, thrice."""
         return max(28 * n_source * n_items + 24 * n_source**2, 4 * n_source * n_items + 26 * size * n_items)
-
-
-def principal_components(responses: NDArray[np.float32], components: int) -> NDArray[np.float64]:
-    """Coordinates of the items on the first principal axes of their responses, from the models' Gram matrix.
-
-    Parameters
-    ----------
-    responses
-        (n_models, n_items), NaN where missing: taken to be the item's mean.
-    components
-        Axes wanted.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_items, ≤ components) float64 in order of falling variance, without axes of no variance. The model with the largest part
-        in an axis has a positive one.
-    """
-    centred: NDArray[np.float64] = responses.astype(np.float64)
-    gaps = np.isnan(centred)
-    if gaps.any():
-        centred = np.where(gaps, item_means(responses), centred)
-    centred -= centred.mean(axis=1, keepdims=True)
-    variance, axes = np.linalg.eigh(centred @ centred.T)
-    variance, axes = variance[::-1], axes[:, ::-1]
-    # Responses are at most 1, so that what constant ones leave is far below the second bound.
-    least = NO_VARIANCE * max(float(variance[0]), centred.size * np.finfo(np.float64).eps)
-    axes = axes[:, :components][:, variance[:components] > least]
-    largest = np.abs(axes).argmax(axis=0)
-    coordinates: NDArray[np.float64] = centred.T @ (axes * np.sign(axes[largest, np.arange(axes.shape[1])]))
-    return coordinates
 
 
 def in_box(coordinates: NDArray[np.float64], trim: float, *, drop: bool) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -8,14 +8,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
-from microbench_ray.methods.diversity import principal_components
+from microbench_ray.methods.principal_components import FitsComponents, check_components
 from microbench_ray.methods.tinybenchmarks import choose_representatives
 
 
 @dataclass(frozen=True)
-class EmbeddingKmeans:
+class EmbeddingKmeans(FitsComponents):
     """One item of each k-means cluster of the items' embeddings, weighted by the cluster's share of items.
 
     The embedding is a truncated singular value decomposition of the source models' responses, each model's mean taken off (Eckart
@@ -44,18 +43,7 @@ class EmbeddingKmeans:
 
     def __post_init__(self) -> None:
         check_signal("embedding_kmeans", self.signal)
-        if self.components < 1:
-            raise ConfigError("embedding_kmeans: components must be at least 1.", got=str(self.components))
-
-    @property
-    def fit_key(self) -> str:
-        """Names the principal components, as `diversity` does."""
-        return f"principal-components-{self.components}"
-
-    def fit(self, seen: SeenItems, rng: np.random.Generator) -> NDArray[np.float64]:
-        """The items' embeddings, (n_items, ≤ components) float64."""
-        assert seen.responses is not None
-        return principal_components(seen.responses, self.components)
+        check_components("embedding_kmeans", self.components)
 
     def select(self, seen: SeenItems, fit: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items; their weights sum to 1."""

@@ -7,9 +7,10 @@ import pytest
 
 from microbench_ray.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.diversity import Diversity, in_box, principal_components
+from microbench_ray.methods.diversity import Diversity, in_box
 from microbench_ray.methods.dpp import inclusion_probabilities, polynomial_basis
 from microbench_ray.methods.estimators import HorvitzThompson
+from microbench_ray.methods.principal_components import principal_components
 
 
 def seen_items(responses) -> SeenItems:
