@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from object_store import ObjectStore, serving
+from refusals import Refused, assert_one_message, everything
 from small_sweep import command, write_board
 
 from microbench_ray.cli import main
@@ -45,6 +47,34 @@ def ray_session():
     ray.init(address="local", num_cpus=2, object_store_memory=2**28, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture
+def by_value(ray_session, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ray's workers get what is defined in the test's file, which they cannot import."""
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(request.module)
+    yield
+    cloudpickle.unregister_pickle_by_value(request.module)
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Run a command that must be refused; returns its message."""
+    monkeypatch.chdir(tmp_path)
+
+    def refused(arguments: list[str], *words: str) -> str:
+        before, ray_before = everything(tmp_path), "ray" in sys.modules
+        code = main(arguments)
+        output = capsys.readouterr()
+        assert_one_message(code, output.err, words)
+        assert output.out == ""
+        assert everything(tmp_path) == before
+        assert ("ray" in sys.modules) == ray_before
+        return output.err
+
+    return refused
 
 
 @pytest.fixture(scope="session")
