@@ -106,8 +106,8 @@ def _about(made: Described, main: str, files: Mapping[str, str]) -> str:
         lines.append(f"- `{INSPECT}`: the sample ids of each task, for `inspect eval TASK --sample-id ID,ID,…`")
     if RESERVE in files:
         lines += [
-            f"- `{RESERVE}`: as many random items, for models that `microbench score` calls unlike the known ones. Their plain "
-            "mean needs no known model; responses to both lists are scored together."
+            f"- `{RESERVE}`: as many random items, for models that are unlike the known ones: `microbench score` says which, and "
+            "finds more of them by these items. Their plain mean needs no known model; responses to both lists are scored together."
         ]
     return "\n".join(lines) + "\n"
 

@@ -23,8 +23,9 @@ MONOTONE = ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
 
 def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
     """What a sweep will take, in a line."""
+    shards = f"{len(plan.shards):,} shard" + ("" if len(plan.shards) == 1 else "s")
     return (
-        f"{plan.n_cells:,} cells in {len(plan.shards):,} shards, about {plan.seconds:,.1f} CPU seconds; "
+        f"{plan.n_cells:,} cells in {shards}, about {plan.seconds:,.1f} CPU seconds; "
         f"{_bytes(plan.input_bytes)} of scores, {_bytes(plan.worker_bytes)} more per worker; {engine}; out={open_folder(out).at()}"
     )
 

@@ -55,7 +55,7 @@ class Scored:
     refused
         Why it is not scored; empty where it is.
     unlike
-        Whether it is unlike the known models.
+        Whether it is unlike the known models: by its responses to the items, or because those to the reserve contradict them.
     by_reserve
         Whether estimate and interval are those of the reserve: it is unlike the known models, and answered these random items.
     """
@@ -171,26 +171,37 @@ def _scored(exported: Exported, support: Support, model: str, answers: FloatArra
 
 
 def _by_reserve(exported: Exported, scored: Scored, answers: FloatArray) -> Scored:
-    """The model again, by the mean of the reserve, where it is unlike the known ones and answered these random items."""
-    if scored.estimate is None or not scored.unlike or not answers.size:
+    """The model again, by the mean of the reserve, if it answered these random items and is unlike the known ones, or they say so.
+
+    They say so where the two 95 % intervals do not meet.
+    """
+    if scored.estimate is None or scored.interval is None or not answers.size:
         return scored
     there = answers[~np.isnan(answers)]
     if there.size < LEAST_ANSWERED * answers.size:
         more = (
             f"The {answers.size} items of reserve.txt would give an estimate that needs no known model: score both lists together."
         )
-        return replace(scored, warnings=(*scored.warnings, more))
+        return replace(scored, warnings=(*scored.warnings, more)) if scored.unlike else scored
     mean = float(there.mean())
     interval = ranked(exported, *sample_interval(mean, int(there.size), int(exported.benchmark["n_items"])))
+    warnings = list(scored.warnings)
+    if interval.low > scored.interval.high or interval.high < scored.interval.low:
+        warnings.append(
+            f"Outside what the known models support: the random items of reserve.txt say {mean:.1%}, the others "
+            f"{scored.estimate:.1%}, and the two 95 % intervals do not meet."
+        )
+    elif not scored.unlike:
+        return scored
     said = f"So its accuracy is the plain mean of the {there.size} random items of reserve.txt, which needs no known model."
-    near = neighbours(exported, interval)
     return replace(
         scored,
         estimate=mean,
         interval=interval,
-        neighbours=near,
+        neighbours=neighbours(exported, interval),
         beyond=None,
-        warnings=(*scored.warnings, said),
+        warnings=(*warnings, said),
+        unlike=True,
         by_reserve=True,
     )
 

@@ -322,7 +322,7 @@ def test_many_tables_are_cut_short_with_a_pointer(tmp_path: Path) -> None:
 def test_a_plan_says_cells_shards_bytes_and_engine(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     text = plan_text(sweep.plan(), "serial", tmp_path)
-    assert text.startswith("15 cells in 1 shards, about 0.0 CPU seconds; ")
+    assert text.startswith("15 cells in 1 shard, about 0.0 CPU seconds; ")
     assert "MB of scores" in text
     assert text.endswith(f"serial; out={tmp_path}")
 

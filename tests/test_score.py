@@ -363,6 +363,35 @@ def test_a_model_like_the_known_ones_is_scored_by_the_items_alone(micros, source
     assert both == alone
 
 
+def test_a_model_whose_random_items_contradict_the_others_is_scored_by_them(micros, whole):
+    """One that is like the known models on the items, as if it had been trained on them, and not on the reserve."""
+    made = micros["greedy"]
+    usual = int(np.argsort(made.accuracy)[len(made.models) // 2])
+    asked = np.full(len(made.asked), np.nan)
+    asked[: made.size] = made.responses[usual]
+    of = {name: k for k, name in enumerate(made.asked)}
+    others = [item.id for item in made.reserve if of[item.id] >= made.size]
+    for right, meets in ((round(made.accuracy[usual] * len(others)), True), (0, False)):
+        asked[made.size :] = np.arange(len(others)) < right
+        mean = np.mean([asked[of[item.id]] for item in made.reserve])
+        [found] = score(made, asked[None], made.asked, ["new"])
+        [alone] = score(made, made.responses[[usual]], made.item_ids, ["new"])
+        low, high = sample_interval(mean, made.size, 400)
+        assert bool(low <= alone.interval.high and alone.interval.low <= high) is meets
+        assert not alone.unlike
+        assert found.unlike is found.by_reserve is not meets
+        assert found.estimate == pytest.approx(alone.estimate if meets else mean)
+        assert any("do not meet" in each for each in found.warnings) is not meets
+
+
+def test_random_items_seldom_contradict_the_others_for_models_like_the_known_ones(micros, whole):
+    made = micros["greedy"]
+    at = {name: k for k, name in enumerate(whole.item_ids)}
+    new = (whole.scores[SOURCES:] / whole.units)[:, [at[name] for name in made.asked]]
+    found = score(made, new, made.asked, list(whole.model_ids[SOURCES:]))
+    assert np.mean([any("do not meet" in each for each in one.warnings) for one in found]) <= 0.03
+
+
 def test_a_random_list_read_by_its_mean_needs_no_reserve(micros):
     assert micros["mean"].reserve == ()
     assert micros["ridge"].reserve

@@ -1,11 +1,12 @@
 """What becomes of models better than all known ones: `python tests/statistics/fallback.py FILE... [--seeds N] [--sizes N...]`.
 
 The best fifth of a leaderboard's models are held out together and scored by a micro-benchmark built on the others, by its readout
-alone and as `microbench score` has it, which takes the plain mean of the reserve, as many random items, for those models that it
-finds unlike the known ones. Beside these stand the reserve's mean for every model, which is `random` of that size on the same draw,
-and random items as many as both lists together. Printed, over seeds: the share of pairs 1 to 4 points apart in the right order, the
-mean absolute error in points, and the share of models told to be unlike. The exit code is 1 where what `score` says orders fewer
-pairs than `random` of that size, by more than the paired 95 % interval over seeds; 2 where a file cannot be read.
+alone and as `microbench score` has it, which takes the plain mean of the reserve, as many random items, for those models that are
+unlike the known ones, or whose reserve contradicts the readout. Beside these stand the reserve's mean for every model, which is
+`random` of that size on the same draw, and random items as many as both lists together. Printed, over seeds: the share of pairs
+1 to 4 points apart in the right order, the mean absolute error in points, and the share of models that the micro-benchmark tells
+alone to be unlike. The exit code is 1 where what `score` says orders fewer pairs than `random` of that size, by more than the paired 95 %
+interval over seeds; 2 where a file cannot be read.
 """
 
 from __future__ import annotations
