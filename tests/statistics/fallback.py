@@ -4,8 +4,8 @@ The best fifth of a leaderboard's models are held out together and scored by a m
 alone and as `microbench score` has it, which takes the plain mean of the reserve, as many random items, for those models that are
 unlike the known ones, or whose reserve contradicts the readout. Beside these stand the reserve's mean for every model, which is
 `random` of that size on the same draw, and random items as many as both lists together. Printed, over seeds: the share of pairs
-1 to 4 points apart in the right order, the mean absolute error in points, and the share of models that the micro-benchmark tells
-alone to be unlike. The exit code is 1 where what `score` says orders fewer pairs than `random` of that size, by more than the paired 95 %
+1 to 4 points apart in the right order, the mean absolute error in points, and the share of models that the items alone tell to be
+unlike. The exit code is 1 where what `score` says orders fewer pairs than `random` of that size, by more than the paired 95 %
 interval over seeds; 2 where a file cannot be read.
 """
 
