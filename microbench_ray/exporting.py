@@ -223,8 +223,8 @@ class Builder:
     def built(self, sources: Positions) -> tuple[Selection, Readout]:
         """The items, and how they are read, as these source models have it."""
         method, name, nothing = self.method, self.benchmark.name, np.empty(0, np.intp)
-        draw, assert_linear = Draw(nothing, sources, self._items, None), method.estimator
-        assert isinstance(assert_linear, Linear)
+        draw, estimator = Draw(nothing, sources, self._items, None), method.estimator
+        assert isinstance(estimator, Linear)
         parts, fits = [], {}
         for part, wanted in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
             signal = signal_used(self.benchmark, wanted)
@@ -238,7 +238,7 @@ class Builder:
         rng = seeding.export_stream(self.seed, name, f"select {method.label}{key_of_size}")
         selection = method.selector.select(seen, fit, self.size, rng)
         check_selection(method, selection, self.size, self.benchmark.n_items)
-        return selection, assert_linear.readout(selection, known, model)
+        return selection, estimator.readout(selection, known, model)
 
     def responses(self, models: Positions, selection: Selection) -> FloatArray:
         """(n, size) of these models, NaN where missing."""

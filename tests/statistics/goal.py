@@ -162,6 +162,8 @@ def text(found: Sequence[Check], goal: Goal) -> str:
     missed = sum(not check.met for check in asked)
     verdict = "the goal is met" if not missed else f"the goal is missed in {missed:,}"
     lines.append(f"{goal.method}: {len(asked):,} comparisons, {verdict}")
+    if any(check.rule == "better" for check in asked if not check.met):
+        lines.append("What `microbench score` does with better targets, which it tells by itself: tests/statistics/fallback.py")
     return "\n".join(lines)
 
 

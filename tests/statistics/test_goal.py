@@ -133,3 +133,8 @@ def test_the_command_prints_misses_and_says_so_by_its_exit_code(tmp_path: Path, 
             assert "ours: 25 comparisons, the goal is missed in 1" in said
         else:
             assert "ours: 25 comparisons, the goal is met" in said
+        assert "fallback.py" not in said
+    for name, table in zip(("mdad", "paired"), tables({(300, 10, "seen", "best", "random"): (0.02, -0.05, -0.005)}), strict=True):
+        table.to_parquet(tmp_path / f"{name}.parquet")
+    assert main([str(tmp_path), *named]) == 1
+    assert "which it tells by itself: tests/statistics/fallback.py" in capsys.readouterr().out
