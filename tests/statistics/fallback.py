@@ -18,22 +18,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from scipy.stats import t as student
-from score_coverage import accuracies, best_models
+from score_coverage import GUIDED, best_models, scored_twice, split_off
 
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.errors import MicrobenchError
 from microbench_ray.evaluate import true_accuracies
 from microbench_ray.exporting import build
-from microbench_ray.methods import Method, build_method
 from microbench_ray.metrics import compare
-from microbench_ray.scoring import score
 
 SIZES = (25, 50, 100, 250, 500, 1000)
 NEAR = slice(2, 8)
 """Half-point bins of pairs 1 to 4 points apart."""
-GUIDED = build_method("mdad_guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"})
 
 
 class Row(NamedTuple):
@@ -50,29 +46,24 @@ class Row(NamedTuple):
     unlike: float
 
 
-def measured(board: Benchmark, size: int, seeds: int, method: Method = GUIDED) -> list[Row]:
-    """A row per seed."""
+def measured(board: Benchmark, size: int, seeds: int) -> list[Row]:
+    """A row per seed; the board has at least twice as many items."""
     group = best_models(board)
-    sources = np.setdiff1d(np.arange(board.n_models), group)
-    known = Benchmark(board.name, board.models.take(pa.array(sources)), board.items, board.units)
+    known, new, column = split_off(board, group)
     truth = true_accuracies(board, "seen", group, np.arange(board.n_items))
-    new = board.scores[group] / board.units
-    new[board.scores[group] == board.missing] = np.nan
-    names = [str(name) for name in board.model_ids[group]]
-    column = {str(name): k for k, name in enumerate(board.item_ids)}
 
     def near(estimates: np.ndarray) -> float:
         counts = compare(truth.pairs, estimates).counts
         return float(counts.n_agree[NEAR].sum() / counts.n_pairs[NEAR].sum())
 
     def error(estimates: np.ndarray) -> float:
-        return float(100 * np.nanmean(np.abs(estimates - accuracies(board)[group])))
+        return float(100 * np.nanmean(np.abs(estimates - truth.accuracy)))
 
     def rows() -> Iterator[Row]:
         for seed in range(seeds):
-            made = build(known, method, size, seed)
-            alone, told = (score(made, new[:, [column[name] for name in ids]], ids, names) for ids in (made.item_ids, made.asked))
-            drawn = np.random.default_rng(seed).choice(board.n_items, min(2 * size, board.n_items), replace=False)
+            made = build(known, GUIDED, size, seed)
+            alone, told = scored_twice(made, new, column)
+            drawn = np.random.default_rng(seed).choice(board.n_items, 2 * size, replace=False)
             readings = [np.array([each.estimate for each in found], np.float64) for found in (alone, told)] + [
                 np.nanmean(new[:, items], axis=1) for items in ([column[item.id] for item in made.reserve], drawn)
             ]

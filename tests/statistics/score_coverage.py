@@ -22,15 +22,17 @@ import pyarrow as pa
 
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.evaluate import true_accuracies
+from microbench_ray.exported import Exported
 from microbench_ray.exporting import build
 from microbench_ray.methods import Method, build_method
-from microbench_ray.scoring import score, wider
+from microbench_ray.scoring import Scored, score, wider
 
 BOARDS, SIZES, HELD_OUT, BEST = ("gpqa", "bbh", "mmlu_pro"), (25, 100), 50, 0.2
+GUIDED = build_method("mdad_guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"})
 METHODS = (
     build_method("random+ridge", {"name": "random"}, {"name": "ridge"}),
     build_method("greedy+ridge", {"name": "greedy"}, {"name": "ridge"}),
-    build_method("mdad_guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"}),
+    GUIDED,
     build_method("random+mean", {"name": "random"}, {"name": "mean"}),
 )
 
@@ -86,13 +88,9 @@ def held_out(board: Benchmark, method: Method, size: int, groups: list[np.ndarra
 
 
 def one_group(board: Benchmark, method: Method, size: int, group: np.ndarray, seed: int) -> Iterator[dict[str, float]]:
-    sources = np.setdiff1d(np.arange(board.n_models), group)
-    made = build(Benchmark(board.name, board.models.take(pa.array(sources)), board.items, board.units), method, size, seed)
-    new = board.scores[group] / board.units
-    new[board.scores[group] == board.missing] = np.nan
-    names = [str(name) for name in board.model_ids[group]]
-    column = {str(name): k for k, name in enumerate(board.item_ids)}
-    alone, both = (score(made, new[:, [column[name] for name in ids]], ids, names) for ids in (made.item_ids, made.asked))
+    known, new, column = split_off(board, group)
+    made = build(known, method, size, seed)
+    alone, both = scored_twice(made, new, column)
     for each, again, true in zip(alone, both, accuracies(board)[group], strict=True):
         assert each.interval is not None
         assert each.estimate is not None
@@ -100,7 +98,7 @@ def one_group(board: Benchmark, method: Method, size: int, group: np.ndarray, se
         last = again.beyond or again.interval
         assert last is not None
         near, told = each.interval, each.beyond or each.interval
-        wide = wider(made, each.estimate, near[:2], np.zeros(sources.size))[0] or near
+        wide = wider(made, each.estimate, near[:2], np.zeros(known.n_models))[0] or near
         yield {
             "inside": near.low <= true <= near.high,
             "told": told.low <= true <= told.high,
@@ -112,6 +110,22 @@ def one_group(board: Benchmark, method: Method, size: int, group: np.ndarray, se
             "error_reserve": 100 * abs(again.estimate - true),
             "width_wide": 100 * (wide.high - wide.low),
         }
+
+
+def split_off(board: Benchmark, group: np.ndarray) -> tuple[Benchmark, np.ndarray, dict[str, int]]:
+    """All other models; the group's responses, (n, n_items), NaN where missing; and the items' columns by id."""
+    known = np.setdiff1d(np.arange(board.n_models), group)
+    new = board.scores[group] / board.units
+    new[board.scores[group] == board.missing] = np.nan
+    column = {str(name): k for k, name in enumerate(board.item_ids)}
+    return Benchmark(board.name, board.models.take(pa.array(known)), board.items, board.units), new, column
+
+
+def scored_twice(made: Exported, new: np.ndarray, column: dict[str, int]) -> tuple[list[Scored], list[Scored]]:
+    """What `score` says of these models by the micro-benchmark alone, and with the reserve."""
+    names = [f"new {k}" for k in range(len(new))]
+    alone, both = (score(made, new[:, [column[name] for name in ids]], ids, names) for ids in (made.item_ids, made.asked))
+    return alone, both
 
 
 if __name__ == "__main__":
