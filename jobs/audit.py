@@ -1,6 +1,6 @@
 """`python jobs/audit.py key=value …`, for schedulers: the same as `microbench audit key=value …`."""
 
-from microbench_ray.cli import entry_point
+from microbench_ray.cli.main import entry_point
 
 if __name__ == "__main__":
     entry_point("audit")

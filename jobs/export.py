@@ -1,6 +1,6 @@
 """`python jobs/export.py key=value …`, for schedulers: the same as `microbench export key=value …`."""
 
-from microbench_ray.cli import entry_point
+from microbench_ray.cli.main import entry_point
 
 if __name__ == "__main__":
     entry_point("export")

@@ -9,28 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from microbench_ray.api.methods import method, method_names
+    from microbench_ray.api.micro import export, load_micro, score
+    from microbench_ray.api.planning import gate, items_for, order_of_models, order_of_scores, told_apart
+    from microbench_ray.api.sweep import Result, sweep
+    from microbench_ray.core.errors import MicrobenchError
     from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
     from microbench_ray.data.memory import benchmark
-    from microbench_ray.errors import MicrobenchError
-    from microbench_ray.exported import Exported
-    from microbench_ray.grid import Targets
-    from microbench_ray.library.methods import method, method_names
-    from microbench_ray.library.micro import export, load_micro, score
-    from microbench_ray.library.questions import gate, items_for, order_of_models, order_of_scores, told_apart
-    from microbench_ray.library.sweeps import Result, sweep
     from microbench_ray.methods.base import EstimatorWithoutFit, SeenItems, Selection, SelectorWithoutFit
     from microbench_ray.metrics import AgreementCurve, Mdad, PairCounts, agreement_curve, mdad, pair_counts
+    from microbench_ray.micro.artifact import Exported
+    from microbench_ray.sweeps.grid import Targets
 
 _HOMES = {
     "data": ("Benchmark", "read_ingested", "read_release", "read_scores", "synthetic"),
     "data.memory": ("benchmark",),
-    "errors": ("MicrobenchError",),
-    "exported": ("Exported",),
-    "grid": ("Targets",),
-    "library.methods": ("method", "method_names"),
-    "library.micro": ("export", "load_micro", "score"),
-    "library.questions": ("gate", "items_for", "order_of_models", "order_of_scores", "told_apart"),
-    "library.sweeps": ("Result", "sweep"),
+    "core.errors": ("MicrobenchError",),
+    "micro.artifact": ("Exported",),
+    "sweeps.grid": ("Targets",),
+    "api.methods": ("method", "method_names"),
+    "api.micro": ("export", "load_micro", "score"),
+    "api.planning": ("gate", "items_for", "order_of_models", "order_of_scores", "told_apart"),
+    "api.sweep": ("Result", "sweep"),
     "methods.base": ("EstimatorWithoutFit", "SeenItems", "Selection", "SelectorWithoutFit"),
     "metrics": ("AgreementCurve", "Mdad", "PairCounts", "agreement_curve", "mdad", "pair_counts"),
 }

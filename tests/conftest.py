@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from object_store import ObjectStore, serving
-from refusals import Refused, assert_one_message, everything
-from small_sweep import command, write_board
 
-from microbench_ray.cli import main
-from microbench_ray.engine.ray_engine import LocalRayEngine, import_ray
-from microbench_ray.engine.serial import SerialEngine
+from microbench_ray.cli.main import main
+from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine, import_ray
+from microbench_ray.sweeps.engine.serial import SerialEngine
+from tests.helpers.object_store import ObjectStore, serving
+from tests.helpers.refusals import Refused, assert_one_message, everything
+from tests.helpers.small_sweep import command, write_board
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from microbench_ray.core.errors import DataError, StoreError
+from microbench_ray.core.storage.folders import trouble
+from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
-from microbench_ray.errors import DataError, StoreError
-from microbench_ray.folders import trouble
-from microbench_ray.store import Store
 
 FILE = "baseline.json"
 FROZEN = "frozen"

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data import Benchmark
 from microbench_ray.data.digest import content_digest
-from microbench_ray.errors import DataError
-from microbench_ray.schemas import SCHEMAS
 
 CHANGES = pa.schema(
     [

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from microbench_ray import seeding
-from microbench_ray.audit.null import Cast, Key, Value, cast, evaluate
-from microbench_ray.audit.policy import METRICS, Policy, Rule, is_of_pairs
+from microbench_ray.audit.drift_null import Cast, Key, Value, cast, evaluate
+from microbench_ray.audit.drift_rules import METRICS, Policy, Rule, is_of_pairs
 from microbench_ray.audit.profile import Profile
-from microbench_ray.errors import DataError
-from microbench_ray.tables import rows_table
-from microbench_ray.threads import one_thread
+from microbench_ray.core import seeding
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.threads import one_thread
+from microbench_ray.sweeps.tables import rows_table
 
 FloatArray = NDArray[np.float64]
 

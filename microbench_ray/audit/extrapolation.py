@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.audit.profile import Profile
+from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import Benchmark, best_models, match_models
-from microbench_ray.errors import ConfigError, DataError
 from microbench_ray.metrics import Mdad, TiePolicy, bootstrap_models, compare, mdad, true_pairs
 
 LEAST_TARGETS = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 
 Row = dict[str, Any]
 

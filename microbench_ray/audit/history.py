@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from microbench_ray.errors import ConfigError, StoreError
-from microbench_ray.folders import trouble
-from microbench_ray.schemas import SCHEMAS, conform
-from microbench_ray.store import Store
+from microbench_ray.core.errors import ConfigError, StoreError
+from microbench_ray.core.schemas import SCHEMAS, conform
+from microbench_ray.core.storage.folders import trouble
+from microbench_ray.core.storage.store import Store
 
 HISTORY = "history"
 _NIGHT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")

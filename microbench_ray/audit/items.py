@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.data import Benchmark
-from microbench_ray.tables import null_if_nan
+from microbench_ray.sweeps.tables import null_if_nan
 
 FloatArray = NDArray[np.float64]
 

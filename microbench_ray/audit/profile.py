@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
-from microbench_ray.errors import DataError
-from microbench_ray.methods.fixed import Fixed
-from microbench_ray.threads import one_thread
+from microbench_ray.methods.selectors.fixed import Fixed
 
 Positions = NDArray[np.intp]
 FloatArray = NDArray[np.float64]

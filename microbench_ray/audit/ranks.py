@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.audit.profile import Profile
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics import TIE_TOLERANCE
-from microbench_ray.tables import rows_table
+from microbench_ray.sweeps.tables import rows_table
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

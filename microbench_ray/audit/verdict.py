@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from microbench_ray.audit.baseline import Accepted
 from microbench_ray.audit.findings import SEVERITIES, gravest
-from microbench_ray.data.naming import first_few
+from microbench_ray.data.names import first_few
 
 VERSION = 1
 STATUS = {"fail": "violated", "warn": "attention", "note": "ok", "": "ok"}

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from microbench_ray.data.benchmark import Benchmark
-from microbench_ray.data.grid import missing_value
 from microbench_ray.data.ingested import read_ingested
 from microbench_ray.data.ingested_items import item_positions, item_versions
+from microbench_ray.data.model_groups import best_models, match_models
 from microbench_ray.data.release import read_release
+from microbench_ray.data.score_grid import missing_value
 from microbench_ray.data.scores import read_scores
 from microbench_ray.data.synthetic import synthetic
-from microbench_ray.data.targets import best_models, match_models
 
 READERS: dict[str, Callable[..., Benchmark]] = {
     "scores": read_scores,

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from microbench_ray.data.build import build_tables
+from microbench_ray.data.assemble import build_tables
 from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.digest import content_digest, plain_values
-from microbench_ray.data.grid import Rows, missing_value
 from microbench_ray.data.ipc import open_tables, save_tables
 from microbench_ray.data.metadata import RESERVED
+from microbench_ray.data.score_grid import Rows, missing_value
 
 if TYPE_CHECKING:
     import pandas as pd

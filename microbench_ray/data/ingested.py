@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.folders import Folder, LocalFolder, open_folder
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
-from microbench_ray.data.files import SUFFIXES, read_table
 from microbench_ray.data.ingested_items import Places, gather_items
-from microbench_ray.data.naming import first_few
+from microbench_ray.data.names import first_few
 from microbench_ray.data.responses import About, each_about, read_responses
-from microbench_ray.errors import DataError
-from microbench_ray.folders import Folder, LocalFolder, open_folder
+from microbench_ray.data.table_files import SUFFIXES, read_table
 
 MIN_ANSWERED = 0.5
 """Share of the models below which an item that few answered is left out, unless told otherwise."""

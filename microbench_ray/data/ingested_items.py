@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from microbench_ray.data.naming import first_few
+from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.core.storage.folders import Folder, open_folder
+from microbench_ray.data.names import first_few
 from microbench_ray.data.responses import About, each_about, read_responses
-from microbench_ray.folders import Folder, open_folder
-from microbench_ray.schemas import SCHEMAS
 
 OF_VERSIONS = ("item_id", "content", "subtask", "label")
 OF_PLACES = ("item_id", "content")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 
 FORMAT_VERSION = 1
 FILES = ("models.arrow", "items.arrow")

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from microbench_ray.core.errors import DataError
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.scores import Named, wide_benchmark, wide_columns
-from microbench_ray.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

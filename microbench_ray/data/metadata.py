@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from microbench_ray.data.naming import first_few
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
 
 if TYPE_CHECKING:
     import pandas as pd

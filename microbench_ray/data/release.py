@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.urls import parent_and_name
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
-from microbench_ray.data.naming import first_few
+from microbench_ray.data.names import first_few
 from microbench_ray.data.remote import copies
-from microbench_ray.errors import DataError
-from microbench_ray.urls import parent_and_name
 
 _CONFIDENCE = "_models-by-confidence_combined.npy"
 _CORRECTNESS = "_models-by-correctness_combined.npy"

@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from microbench_ray.errors import DataError
-from microbench_ray.folders import RemoteFolder
-from microbench_ray.urls import check_url, explained, is_url, parent_and_name, reason, shown
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.folders import RemoteFolder
+from microbench_ray.core.storage.urls import check_url, explained, is_url, parent_and_name, reason, shown
 
 CHUNK = 2**24
 

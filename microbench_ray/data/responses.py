@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from microbench_ray.errors import DataError, StoreError
-from microbench_ray.folders import Folder, file_name, trouble
-from microbench_ray.schemas import conform
+from microbench_ray.core.errors import DataError, StoreError
+from microbench_ray.core.schemas import conform
+from microbench_ray.core.storage.folders import Folder, file_name, trouble
 
 FORMAT_VERSION = 1
 MODELS = "models"

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.urls import shown
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.columns import numbers_of
-from microbench_ray.data.files import SUFFIXES, read_table, row_name, split_suffix
-from microbench_ray.data.naming import first_few
+from microbench_ray.data.names import first_few
 from microbench_ray.data.remote import copies
-from microbench_ray.errors import DataError
-from microbench_ray.urls import shown
+from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
 
 ITEM_COLUMNS = ("item_id", "subtask", "label")
 """Columns that are about the item; every other one is a model."""

@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 
 
 class Sample(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from microbench_ray.data.naming import first_few
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import Log, Options, Sample, Tally, fraction, wanted
 from microbench_ray.ingest.jsonl import json_file, json_lines
 from microbench_ray.ingest.values import ENDED_IN_ERROR, checked_score, files_below, found, item_digest, part, shortened

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.ingest.base import Sample
-from microbench_ray.schemas import SCHEMAS
 
 OnConflict = Literal["error", "last"]
 ON_CONFLICT: tuple[OnConflict, ...] = get_args(OnConflict)

@@ -10,8 +10,8 @@ from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from microbench_ray.data.naming import first_few
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import Options, wanted
 from microbench_ray.ingest.lm_eval_files import RESULTS, SAMPLES, model_of
 

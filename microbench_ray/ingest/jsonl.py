@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 
 MEND = "write or copy it again"
 _OTHER = {

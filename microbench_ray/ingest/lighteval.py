@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from microbench_ray.data.naming import first_few
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import Log, Options, Sample, Tally, wanted
 from microbench_ray.ingest.jsonl import too_long
 from microbench_ray.ingest.values import checked_score, choice_probabilities, files_below, found, item_digest, part

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from microbench_ray.data.naming import first_few
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import Log, Options, Sample, Tally, fraction, wanted
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.likelihoods import confidence

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Log, Options, Sample, Tally
 from microbench_ray.ingest.lm_eval import logs, samples
 from microbench_ray.ingest.lm_eval_files import Described, checked, described

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.ingest.base import Reader
 from microbench_ray.ingest.every_eval_ever import EveryEvalEverReader
 from microbench_ray.ingest.helm import HelmReader

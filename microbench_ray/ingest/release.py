@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from microbench_ray.core.errors import DataError
 from microbench_ray.data.release import open_release
-from microbench_ray.errors import DataError
 from microbench_ray.ingest.base import Log, Options, Sample, Tally, wanted
 from microbench_ray.ingest.values import checked_score, found
 

@@ -12,15 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.progress import WorkProgress
+from microbench_ray.core.storage.folders import Folder, trouble
+from microbench_ray.core.storage.store import Store
 from microbench_ray.data.responses import MODELS, About, LogRecord, each_about, model_file, pack, read_responses
-from microbench_ray.engine.progress import WorkProgress
-from microbench_ray.errors import ConfigError, DataError
-from microbench_ray.folders import Folder, trouble
 from microbench_ray.ingest.base import Log, Options, Reader, Tally
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
 from microbench_ray.ingest.registry import reader
-from microbench_ray.store import Store
 
 READ_AS = "ingest.json"
 DOWNLOADS = "downloads"

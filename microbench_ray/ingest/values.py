@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench_ray.core.errors import DataError
 from microbench_ray.data.digest import content_digest
-from microbench_ray.data.naming import first_few
-from microbench_ray.errors import DataError
+from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import Log, Options, Tally, fraction
 
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from microbench_ray.data.files import SUFFIXES, read_table, row_name, split_suffix
-from microbench_ray.data.naming import first_few
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
 from microbench_ray.data.scores import ITEM_COLUMNS
-from microbench_ray.errors import DataError
+from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
 from microbench_ray.ingest.base import Log, Options, Sample, Tally, wanted
 from microbench_ray.ingest.values import checked_score, files_below, found
 

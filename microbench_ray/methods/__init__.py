@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from microbench_ray.methods.base import SIGNALS, Estimator, SeenItems, Selection, Selector, Signal
-    from microbench_ray.methods.fixed import Fixed
     from microbench_ray.methods.registry import ESTIMATORS, SELECTORS, Method, build_method
+    from microbench_ray.methods.selectors.fixed import Fixed
 
 __all__ = [
     "ESTIMATORS",
@@ -25,7 +25,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a name of `__all__` when it is asked for: reading an exported micro-benchmark takes none of the methods."""
     if name in __all__:
-        from microbench_ray.methods import base, fixed, registry
+        from microbench_ray.methods import base, registry
+        from microbench_ray.methods.selectors import fixed
 
         for module in (base, fixed, registry):
             if hasattr(module, name):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 
 Signal = Literal["correctness", "confidence", "answers", "both"]
 """What is read of a response: its score, the confidence given to the correct answer, the confidences given to all answers, or

@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from microbench_ray.errors import ConfigError, unknown
-from microbench_ray.methods.aipw import Aipw
-from microbench_ray.methods.anchor_points import AnchorPoints
-from microbench_ray.methods.anchor_predictor import AnchorPredictor
+from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.methods.base import Estimator, Selector
-from microbench_ray.methods.disco import Disco
-from microbench_ray.methods.diversity import Diversity
-from microbench_ray.methods.embedding_kmeans import EmbeddingKmeans
-from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
-from microbench_ray.methods.fisher_information import FisherInformation
-from microbench_ray.methods.fixed import Fixed
-from microbench_ray.methods.greedy import Greedy
-from microbench_ray.methods.irt_estimators import GpIrt, IrtAbility, PIrt
-from microbench_ray.methods.mdad_guided import MdadGuided
-from microbench_ray.methods.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
-from microbench_ray.methods.remainder import RidgeRemainder
-from microbench_ray.methods.ridge import Ridge
-from microbench_ray.methods.stratified import StratifiedConfidence
-from microbench_ray.methods.tinybenchmarks import TinyBenchmarks
+from microbench_ray.methods.estimators.aipw import Aipw
+from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
+from microbench_ray.methods.estimators.irt import GpIrt, IrtAbility, PIrt
+from microbench_ray.methods.estimators.means import HorvitzThompson, Mean, WeightedMean
+from microbench_ray.methods.estimators.ridge import Ridge
+from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
+from microbench_ray.methods.selectors.anchor_points import AnchorPoints
+from microbench_ray.methods.selectors.disco import Disco
+from microbench_ray.methods.selectors.diversity import Diversity
+from microbench_ray.methods.selectors.embedding_kmeans import EmbeddingKmeans
+from microbench_ray.methods.selectors.fisher_information import FisherInformation
+from microbench_ray.methods.selectors.fixed import Fixed
+from microbench_ray.methods.selectors.greedy import Greedy
+from microbench_ray.methods.selectors.mdad_guided import MdadGuided
+from microbench_ray.methods.selectors.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
+from microbench_ray.methods.selectors.stratified import StratifiedConfidence
+from microbench_ray.methods.selectors.tinybenchmarks import TinyBenchmarks
 
 SELECTORS: dict[str, Any] = {
     "random": Random,

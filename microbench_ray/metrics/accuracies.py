@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.metrics.counts import IntArray, PairCounts
 from microbench_ray.metrics.pairs import FloatArray, TruePairs, count_pairs, true_pairs
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from microbench_ray.errors import ConfigError, DataError
+from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, IntArray
 from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pairs import FloatArray, IndexArray

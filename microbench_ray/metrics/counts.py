@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
 

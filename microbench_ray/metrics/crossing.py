@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics.counts import IntArray
 from microbench_ray.metrics.pairs import FloatArray
 

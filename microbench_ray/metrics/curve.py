@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.metrics import intervals
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray, PairCounts
 from microbench_ray.metrics.intervals import Interval, IntervalKind

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics import intervals
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray, PairCounts
 from microbench_ray.metrics.crossing import crossings, prefix_sums, rational, row_order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics.counts import N_BINS, IntArray, PairCounts
 from microbench_ray.metrics.pairs import TIE_TOLERANCE, FloatArray, IndexArray, PairBlock, true_pairs
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, IntArray, PairCounts
 
 TIE_TOLERANCE = 1e-12

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics.counts import IntArray, PairCounts
 from microbench_ray.metrics.pairs import FloatArray
 

@@ -10,15 +10,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import nights
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from microbench_ray.cli import main
-from microbench_ray.errors import ConfigError, EngineError
-from microbench_ray.notify import Webhook, slack_text, tell
+from microbench_ray.audit.webhook import Webhook, slack_text, tell
+from microbench_ray.cli.main import main
+from microbench_ray.core.errors import ConfigError, EngineError
+from tests.helpers import nights
 
 SCORES = nights.responses()
 

@@ -5,14 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pytest
-import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microbench_ray.audit.changes import CHANGES, Snapshot, changes, snapshot
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data import Benchmark
-from microbench_ray.errors import DataError
-from microbench_ray.schemas import SCHEMAS
+from tests.helpers import small
 
 NAN = np.nan
 

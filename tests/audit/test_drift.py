@@ -3,17 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-import small
 
-from microbench_ray.audit import null
+from microbench_ray.audit import drift_null as null
 from microbench_ray.audit.drift import drift, intervals
-from microbench_ray.audit.null import Key, Value, cast, evaluate
-from microbench_ray.audit.policy import METRICS, Policy, Rule
+from microbench_ray.audit.drift_null import Key, Value, cast, evaluate
+from microbench_ray.audit.drift_rules import METRICS, Policy, Rule
 from microbench_ray.audit.profile import Profile, profile, profiles
-from microbench_ray.errors import ConfigError, DataError
-from microbench_ray.methods.fixed import Fixed
+from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.methods.selectors.fixed import Fixed
 from microbench_ray.metrics import compare, mdad, mean_agreement, true_pairs
-from microbench_ray.schemas import SCHEMAS
+from tests.helpers import small
 
 POLICY = Policy(n_resamples=400)
 N, ADDED = 80, 6

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import small
 
 from microbench_ray.audit.extrapolation import groups, mdad_among
 from microbench_ray.audit.profile import profile
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import match_models, synthetic
-from microbench_ray.errors import ConfigError
-from microbench_ray.grid import Targets
 from microbench_ray.metrics import mdad, pair_counts
+from microbench_ray.sweeps.grid import Targets
+from tests.helpers import small
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import small
 from scipy import stats
 
 from microbench_ray.audit import items
 from microbench_ray.audit.items import benjamini_hochberg, item_statistics, missing
 from microbench_ray.data import Benchmark
+from tests.helpers import small
 
 NAN = np.nan
 

@@ -6,18 +6,18 @@ import json
 import shutil
 from pathlib import Path
 
-import nights
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from microbench_ray.audit.policy import Policy, Rule
+from microbench_ray.audit.drift_rules import Policy, Rule
+from microbench_ray.audit.run import run_accept
+from microbench_ray.core.errors import ConfigError, GridError, StoreError
+from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
-from microbench_ray.errors import ConfigError, GridError, StoreError
 from microbench_ray.methods import ESTIMATORS, SELECTORS, Method
-from microbench_ray.nightly import run_accept
-from microbench_ray.schemas import SCHEMAS
-from microbench_ray.store import Store
+from tests.helpers import nights
 
 SCORES = nights.responses()
 RANDOM = Method("random", SELECTORS["random"](), ESTIMATORS["mean"]())
@@ -57,10 +57,10 @@ def test_its_mdad_is_that_of_a_sweep(tmp_path: Path, sweep_of_list: dict[str, fl
 
 @pytest.fixture
 def sweep_of_list(tmp_path: Path) -> dict[str, float]:
-    from microbench_ray.driver import Sweep, run_sweep
-    from microbench_ray.engine.serial import SerialEngine
-    from microbench_ray.grid import Grid, Targets
-    from microbench_ray.reduce import Rules
+    from microbench_ray.sweeps.driver import Sweep, run_sweep
+    from microbench_ray.sweeps.engine.serial import SerialEngine
+    from microbench_ray.sweeps.grid import Grid, Targets
+    from microbench_ray.sweeps.reduce import Rules
 
     sweep = Sweep(
         (nights.board(SCORES[:80]),),
@@ -170,7 +170,7 @@ def test_methods_are_swept_again_only_when_the_pool_is_moved(tmp_path: Path) -> 
     said: list[str] = []
 
     def night(label: str, n_models: int) -> str:
-        from microbench_ray.nightly import run_audit
+        from microbench_ray.audit.run import run_audit
 
         said.clear()
         run_audit(nights.audit(tmp_path, label, nights.board(SCORES[:n_models]), methods=(RANDOM,)), said.append)
@@ -328,7 +328,7 @@ def test_a_first_night_that_was_killed_and_never_ended_is_no_baseline(tmp_path: 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("microbench_ray.nightly.look", killed)
+        patch.setattr("microbench_ray.audit.run.look", killed)
         with pytest.raises(KeyboardInterrupt):
             nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:40]))
     outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:60]))

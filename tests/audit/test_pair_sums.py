@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from microbench_ray.audit.pair_sums import NO_PAIR, pairs_of, weighted_sums
 from microbench_ray.audit.profile import profile
 from microbench_ray.metrics import N_BINS, bootstrap_models, compare, true_pairs
 from microbench_ray.metrics.ties import doubled
+from tests.helpers import small
 
 
 def leaderboard(n_models=18, seed=3):

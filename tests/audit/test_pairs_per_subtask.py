@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import small
-
 from microbench_ray.audit.drift import drift
-from microbench_ray.audit.policy import Policy, Rule
+from microbench_ray.audit.drift_rules import Policy, Rule
 from microbench_ray.audit.profile import profiles
 from microbench_ray.metrics import mdad, pair_counts
+from tests.helpers import small
 
 
 def test_an_mdad_per_subtask_is_that_of_the_subtask():

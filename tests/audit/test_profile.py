@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import small
 
 from microbench_ray.audit.profile import profile, profiles
+from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
-from microbench_ray.errors import DataError
-from microbench_ray.methods.fixed import Fixed
+from microbench_ray.methods.selectors.fixed import Fixed
+from tests.helpers import small
 
 NAN = np.nan
 

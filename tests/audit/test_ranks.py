@@ -4,15 +4,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import small
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.audit.profile import profile
 from microbench_ray.audit.ranks import leaderboard, rank_intervals, share_of_close_neighbours, tie_groups, true_ranks
-from microbench_ray.errors import ConfigError
-from microbench_ray.methods.fixed import Fixed
-from microbench_ray.schemas import SCHEMAS
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.methods.selectors.fixed import Fixed
+from tests.helpers import small
 
 rng = np.random.default_rng
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import nights
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from microbench_ray.schemas import SCHEMAS
+from microbench_ray.core.schemas import SCHEMAS
+from tests.helpers import nights
 
 FIRST, ADDED, N_NIGHTS = 120, 4, 30
 CORRUPTED, CHANGED, DRIFTS_FROM = 8, 14, 20

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from table_files import write
+
+from tests.helpers.table_files import write
 
 
 @pytest.fixture

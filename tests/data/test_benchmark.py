@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark, synthetic
-from microbench_ray.errors import DataError
 
 ITEMS = ["q1", "q2", "q3", "q4"]
 MODELS = ["ada", "bob", "cyd"]

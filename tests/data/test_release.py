@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from microbench_ray.core.errors import DataError
 from microbench_ray.data import read_release
-from microbench_ray.errors import DataError
 
 Release = Callable[..., Path]
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table_files import SUFFIXES, write
 
+from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark, read_scores
-from microbench_ray.errors import DataError
+from tests.helpers.table_files import SUFFIXES, write
 
 Put = Callable[..., Path]
 Wide = dict[str, Any]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import many_models
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import real_inspect
-import real_lm_eval
 
-from microbench_ray.cli import main
+from microbench_ray.cli.main import main
 from microbench_ray.data import read_ingested
+from tests.helpers import many_models, real_inspect, real_lm_eval
 
 
 def two_commands(source: str, logs: Path, folder: Path, *more: str) -> list[dict[str, object]]:

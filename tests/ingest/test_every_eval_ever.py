@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import many_models
 import pytest
-from reading import read_all, scores, values
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.every_eval_ever import EveryEvalEverReader
+from tests.helpers import many_models
+from tests.helpers.reading import read_all, scores, values
 
 READER = EveryEvalEverReader()
 

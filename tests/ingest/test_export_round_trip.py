@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-import real_lm_eval
 
-from microbench_ray import exported
-from microbench_ray.cli import main
+from microbench_ray.cli.main import main
+from microbench_ray.micro import artifact as exported
+from tests.helpers import real_lm_eval
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,19 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from lm_eval_logs import TIME, choice, line, one, write, write_results
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.jsonl import json_file, json_lines, parse
 from microbench_ray.ingest.lm_eval import LmEvalReader
+from tests.helpers.lm_eval_logs import TIME, choice, line, one, write, write_results
 
 READER = LmEvalReader()
 MOST = 1 << 20
 PEAK = """
 import resource, sys
 from pathlib import Path
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.lm_eval import LmEvalReader
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

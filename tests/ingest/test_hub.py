@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from hub_server import Hub, serving
-from lm_eval_logs import line, read, write, write_results
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.hub import fetch, is_hub
 from microbench_ray.ingest.open_llm import OpenLlmReader
+from tests.helpers.hub_server import Hub, serving
+from tests.helpers.lm_eval_logs import line, read, write, write_results
 
 ORG = "open-llm-leaderboard"
 FIRST, LAST = "2024-07-16T16-44-01.100001", "2024-11-30T01-02-03.5"

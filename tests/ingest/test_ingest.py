@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plain import PlainReader
 
-from microbench_ray.cli import main
+from microbench_ray.cli.main import main
+from microbench_ray.core.errors import ConfigError, DataError, StoreError
+from microbench_ray.core.storage.folders import open_folder
+from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark, read_ingested
 from microbench_ray.data.ingested_items import item_versions
 from microbench_ray.data.responses import each_about, model_file, read_responses
-from microbench_ray.errors import ConfigError, DataError, StoreError
-from microbench_ray.folders import open_folder
 from microbench_ray.ingest import registry
 from microbench_ray.ingest.base import Options, Sample
 from microbench_ray.ingest.fold import fold
 from microbench_ray.ingest.run import Ingest, Summary, ingest
-from microbench_ray.store import Store
+from tests.helpers.plain import PlainReader
 
 
 @pytest.fixture
@@ -269,12 +269,12 @@ def test_a_full_disk_is_waited_for_and_nothing_is_half_written(
     tmp_path: Path, plain: PlainReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "logs/a.log", "q1 all 1")
-    monkeypatch.setattr("microbench_ray.store.DISK_PATIENCE", 0.0)
+    monkeypatch.setattr("microbench_ray.core.storage.store.DISK_PATIENCE", 0.0)
 
     def full(folder: object, name: str, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("microbench_ray.folders.LocalFolder.write", full)
+    monkeypatch.setattr("microbench_ray.core.storage.folders.LocalFolder.write", full)
     with pytest.raises(StoreError, match="cannot be written"):
         run(tmp_path)
     monkeypatch.undo()

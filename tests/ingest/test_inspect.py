@@ -6,14 +6,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import many_models
 import pytest
-import real_inspect
-from reading import read_all, read_apart, scores, values
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.inspect_logs import InspectReader
+from tests.helpers import many_models, real_inspect
+from tests.helpers.reading import read_all, read_apart, scores, values
 
 pytest.importorskip("inspect_ai", reason="needs the extra `inspect`")
 

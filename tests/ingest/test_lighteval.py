@@ -3,15 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import many_models
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from reading import read_all, read_apart, scores, values
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.lighteval import LightevalReader
+from tests.helpers import many_models
+from tests.helpers.reading import read_all, read_apart, scores, values
 
 READER = LightevalReader()
 TIME = "2026-05-05T17-54-23.203304"

@@ -8,10 +8,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lm_eval_logs import choice, line
 
 from microbench_ray.ingest.base import Tally
 from microbench_ray.ingest.likelihoods import NONE, confidence, log_likelihoods
+from tests.helpers.lm_eval_logs import choice, line
 
 PAIRS = [["-1.0", "False"], ["-3.0", "True"]]
 

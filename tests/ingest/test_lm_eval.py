@@ -6,11 +6,11 @@ import json
 import math
 
 import pytest
-from lm_eval_logs import TIME, choice, digest, line, one, read, write, write_results
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.lm_eval import LmEvalReader
+from tests.helpers.lm_eval_logs import TIME, choice, digest, line, one, read, write, write_results
 
 READER = LmEvalReader()
 LATER = "2026-02-01T00-00-00.5"

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 import pytest
-from lm_eval_logs import choice, line, read, write, write_results
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.open_llm import BY_CATEGORY, OpenLlmReader, metric_of
+from tests.helpers.lm_eval_logs import choice, line, read, write, write_results
 
 READER = OpenLlmReader()
 FIRST, LAST = "2024-07-16T16-44-01.100001", "2024-11-30T01-02-03"

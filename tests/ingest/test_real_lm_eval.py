@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from lm_eval_logs import digest, read
-from real_lm_eval import TASKS, write_logs
 
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.lm_eval import LmEvalReader
+from tests.helpers.lm_eval_logs import digest, read
+from tests.helpers.real_lm_eval import TASKS, write_logs
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,12 +6,11 @@ import importlib.util
 import json
 from pathlib import Path
 
-import many_models
 import pytest
-import real_inspect
 
-from microbench_ray import exported
-from microbench_ray.cli import main
+from microbench_ray.cli.main import main
+from microbench_ray.micro import artifact as exported
+from tests.helpers import many_models, real_inspect
 
 SIZE = 3
 

@@ -4,19 +4,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import many_models
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from reading import read_all, values
 
+from microbench_ray.core.errors import DataError
 from microbench_ray.data import read_release, read_scores
-from microbench_ray.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.release import ReleaseReader
 from microbench_ray.ingest.wide import WideReader
+from tests.helpers import many_models
+from tests.helpers.reading import read_all, values
 
 WIDE, RELEASE = WideReader(), ReleaseReader()
 SUFFIXES = (".parquet", ".feather", ".csv", ".csv.gz")

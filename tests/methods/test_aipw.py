@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.aipw import TRIED, Aipw
-from microbench_ray.methods.random import Random
+from microbench_ray.methods.estimators.aipw import TRIED, Aipw
+from microbench_ray.methods.selectors.random import Random
 
 GAP = np.nan
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.anchor_points import AnchorPoints, standardised
-from microbench_ray.methods.anchor_predictor import AnchorPredictor
+from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
+from microbench_ray.methods.selectors.anchor_points import AnchorPoints, standardised
 
 GAP = np.nan
 

@@ -7,14 +7,14 @@ import sys
 
 import numpy as np
 
-from microbench_ray.methods.clustering import kmeans
+from microbench_ray.methods.kernels.clustering import kmeans
 
 WATCH = """
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 with threadpool_limits(1):
-    from microbench_ray.methods.clustering import kmeans
+    from microbench_ray.methods.kernels.clustering import kmeans
     import sklearn.cluster
 
     fit, seen = sklearn.cluster.KMeans.fit, []

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from microbench_ray.methods import ESTIMATORS, SELECTORS, Method, SeenItems, Selection
-from microbench_ray.methods.estimators import Mean
+from microbench_ray.methods.estimators.means import Mean
 
 N_ITEMS = 40
 SIZES = [1, 2, 7, 23, N_ITEMS]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems
-from microbench_ray.methods.disco import BLOCK_ITEMS, Disco, disagreement
+from microbench_ray.methods.selectors.disco import BLOCK_ITEMS, Disco, disagreement
 
 GAP = np.nan
 LN2 = math.log(2)

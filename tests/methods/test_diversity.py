@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.diversity import Diversity, in_box
-from microbench_ray.methods.dpp import inclusion_probabilities, polynomial_basis
-from microbench_ray.methods.estimators import HorvitzThompson
-from microbench_ray.methods.principal_components import principal_components
+from microbench_ray.methods.estimators.means import HorvitzThompson
+from microbench_ray.methods.kernels.dpp import inclusion_probabilities, polynomial_basis
+from microbench_ray.methods.kernels.principal_components import principal_components
+from microbench_ray.methods.selectors.diversity import Diversity, in_box
 
 
 def seen_items(responses) -> SeenItems:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from microbench_ray.errors import ConfigError
-from microbench_ray.methods import dpp
-from microbench_ray.methods.dpp import exponents, inclusion_probabilities, polynomial_basis, sample_projection_dpp
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.methods.kernels import dpp
+from microbench_ray.methods.kernels.dpp import exponents, inclusion_probabilities, polynomial_basis, sample_projection_dpp
 
 DRAWS = 6000
 

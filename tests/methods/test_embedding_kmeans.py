@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.embedding_kmeans import EmbeddingKmeans
+from microbench_ray.methods.selectors.embedding_kmeans import EmbeddingKmeans
 
 
 def chosen(responses: np.ndarray, size: int, seed: int = 0, **parameters) -> Selection:

@@ -7,9 +7,9 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import ESTIMATORS, SeenItems, Selection
-from microbench_ray.methods.estimators import HorvitzThompson, Mean, WeightedMean
+from microbench_ray.methods.estimators.means import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.readout import weighted_mean
 
 GAP = np.nan

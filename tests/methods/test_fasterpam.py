@@ -6,8 +6,8 @@ import kmedoids
 import numpy as np
 import pytest
 
-from microbench_ray.errors import DataError
-from microbench_ray.methods.fasterpam import fasterpam
+from microbench_ray.core.errors import DataError
+from microbench_ray.methods.kernels.fasterpam import fasterpam
 
 
 def distances(n: int, seed: int, *, kind: str = "plane", dtype: type = np.float64) -> np.ndarray:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems
-from microbench_ray.methods.fisher_information import FisherInformation, in_turns, information, spread_order
-from microbench_ray.methods.irt import IrtFit
-from microbench_ray.methods.tinybenchmarks import TinyBenchmarks
+from microbench_ray.methods.kernels.irt import IrtFit
+from microbench_ray.methods.selectors.fisher_information import FisherInformation, in_turns, information, spread_order
+from microbench_ray.methods.selectors.tinybenchmarks import TinyBenchmarks
 
 
 def model(slopes: list[list[float]], difficulty: list[float], ability: list[list[float]]) -> IrtFit:

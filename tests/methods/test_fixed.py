@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from microbench_ray.errors import ConfigError, DataError
+from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.methods import Fixed, SeenItems
 
 IDS = np.array(["a", "b", "c", "d"], dtype=object)

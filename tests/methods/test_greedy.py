@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from microbench_ray.errors import ConfigError
-from microbench_ray.methods.greedy import ForwardSelection, Greedy
-from microbench_ray.methods.sources import SourceAccuracies
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.methods.kernels.sources import SourceAccuracies
+from microbench_ray.methods.selectors.greedy import ForwardSelection, Greedy
 
 
 def known(n_models: int, n_items: int, seed: int = 0) -> SourceAccuracies:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from microbench_ray.errors import ConfigError
-from microbench_ray.methods import irt, variational_irt
-from microbench_ray.methods.irt import IrtFit, abilities, fit_irt, probabilities, sigmoid
-from microbench_ray.methods.symmetric import congruence, invert, outer_packed, trace_weights, unpack
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.methods.kernels import irt, variational_irt
+from microbench_ray.methods.kernels.irt import IrtFit, abilities, fit_irt, probabilities, sigmoid
+from microbench_ray.methods.kernels.symmetric import congruence, invert, outer_packed, trace_weights, unpack
 
 
 def world(n_models: int, n_items: int, n_dims: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.irt import IrtFit, abilities, sigmoid
-from microbench_ray.methods.irt_estimators import IrtAbility, PIrt
+from microbench_ray.methods.estimators.irt import IrtAbility, PIrt
+from microbench_ray.methods.kernels.irt import IrtFit, abilities, sigmoid
 
 GAP = np.nan
 FIT = IrtFit(

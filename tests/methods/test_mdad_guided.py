@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microbench_ray.errors import ConfigError
-from microbench_ray.methods import mdad_guided
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems
-from microbench_ray.methods.filling import balanced_order
-from microbench_ray.methods.mdad_guided import PER_SOURCE, MdadGuided
-from microbench_ray.methods.pairs_forward import PairsForward, pair_form
-from microbench_ray.methods.sources import SourceAccuracies
+from microbench_ray.methods.kernels.filling import balanced_order
+from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
+from microbench_ray.methods.kernels.sources import SourceAccuracies
+from microbench_ray.methods.selectors import mdad_guided
+from microbench_ray.methods.selectors.mdad_guided import PER_SOURCE, MdadGuided
 
 
 def known(n_models: int, n_items: int, seed: int = 0, *, confidence: bool = False) -> SourceAccuracies:

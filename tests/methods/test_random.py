@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microbench_ray.methods import SeenItems
-from microbench_ray.methods.random import (
+from microbench_ray.methods.selectors.random import (
     Random,
     RandomSubtaskEqual,
     RandomSubtaskInverse,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import ESTIMATORS, SELECTORS, build_method
 
 MEAN = {"name": "mean"}

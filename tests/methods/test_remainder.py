@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection
-from microbench_ray.methods.remainder import RidgeRemainder, predict_rest
-from microbench_ray.methods.ridge import Ridge
+from microbench_ray.methods.estimators.ridge import Ridge
+from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder, predict_rest
 
 RNG = np.random.default_rng(0)
 NAN = np.nan

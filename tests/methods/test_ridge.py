@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from microbench_ray.methods.base import SeenItems, Selection
+from microbench_ray.methods.estimators.ridge import PENALTIES, Ridge, fit_regression
 from microbench_ray.methods.readout import filled_responses
-from microbench_ray.methods.ridge import PENALTIES, Ridge, fit_regression
 
 NAN = np.nan
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems
-from microbench_ray.methods.stratified import StratifiedConfidence, item_means, randomised_proportional, select_as_paper
+from microbench_ray.methods.selectors.stratified import StratifiedConfidence, item_means, randomised_proportional, select_as_paper
 
 
 def seen_items(responses) -> SeenItems:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.irt import IrtFit, sigmoid
-from microbench_ray.methods.irt_estimators import GpIrt, HeldOutFit, PIrt, p_irt, share_of_mean
+from microbench_ray.methods.estimators.irt import GpIrt, HeldOutFit, PIrt, p_irt, share_of_mean
+from microbench_ray.methods.kernels.irt import IrtFit, sigmoid
 from microbench_ray.methods.readout import weighted_mean
-from microbench_ray.methods.tinybenchmarks import TinyBenchmarks, choose_representatives
+from microbench_ray.methods.selectors.tinybenchmarks import TinyBenchmarks, choose_representatives
 
 GAP = np.nan
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from microbench_ray.errors import ConfigError, DataError
+from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.metrics import (
     INTERVAL_KINDS,
     TIE_POLICIES,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import synthetic
-from microbench_ray.errors import ConfigError, DataError
 from microbench_ray.metrics import closed_form as cf
 
 tables = st.integers(0, 2**32 - 1).map(np.random.default_rng)

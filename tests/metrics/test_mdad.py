@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics import Mdad, PairCounts, mdad, mdads, share_reliable
 from microbench_ray.metrics.crossing import crossings, prefix_sums, rational
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from microbench_ray.errors import ConfigError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics import bootstrap_models, count_pairs, pairs, true_pairs
 
 RIGHT = np.array([3, 5, 5, 8, 0, 2, 8, 6])

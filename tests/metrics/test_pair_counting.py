@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from microbench_ray.errors import DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.metrics import PairCounts, compare, count_pairs, kendall_tau, mean_abs_error, pair_counts, pairs, true_pairs
 
 

@@ -1,0 +1,1 @@
+"""Speed and memory: pytest-benchmark suites, and scripts for larger measurements."""

@@ -1,0 +1,113 @@
+"""Speed and memory of reading logs: `python -m benchmarks.ingest [--driver] [--logs 20] [--lines 12000]`.
+
+Writes logs of lm-evaluation-harness as a multiple-choice task with long prompts gives them (4 to 5 kB a line: document, a request
+per choice, likelihoods as texts), reads them one after another, and prints MB per CPU second and memory after each log. Made in a
+temporary folder, one model's log after another from one set of documents.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from microbench_ray.ingest.base import Options, Tally
+from microbench_ray.ingest.lm_eval import LmEvalReader
+
+TIME = "2026-01-21T03-44-18.458309"
+LETTERS = "ABCD"
+
+
+def write_log(folder: Path, model: str, lines: int, *, hashed: bool = True) -> Path:
+    """A log of a model: `samples_exam_<time>.jsonl` and its results, the same documents for every model."""
+    place = folder / model.replace("/", "__")
+    place.mkdir(parents=True)
+    (place / f"results_{TIME}.json").write_text(json.dumps({"results": {}, "model_name": model}))
+    words = _words(random.Random(0))
+    draw = random.Random(model)
+    path = place / f"samples_exam_{TIME}.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for k in range(lines):
+            file.write(json.dumps(_line(k, random.Random(k), words, draw, hashed), ensure_ascii=False) + "\n")
+    return path
+
+
+def _words(draw: random.Random) -> list[str]:
+    return ["".join(draw.choices("etaoinshrdlucmé", k=draw.randint(2, 11))) for _ in range(4000)]
+
+
+def _line(k: int, content: random.Random, words: list[str], draw: random.Random, hashed: bool) -> dict[str, object]:
+    def text(count: int) -> str:
+        return " ".join(content.choices(words, k=count))
+
+    choices = [text(8) for _ in LETTERS]
+    doc = {"question_id": k, "question": text(60), "options": choices, "answer": content.choice(LETTERS), "category": "law"}
+    listed = "".join(f"{letter}. {choice}\n" for letter, choice in zip(LETTERS, choices, strict=True))
+    prompt = f'Question: "{doc["question"]}"\n{listed}Answer:'
+    pairs = [[str(draw.uniform(-9, -0.01)), "False"] for _ in LETTERS]
+    likeliest = LETTERS[max(range(len(LETTERS)), key=lambda index: float(pairs[index][0]))]
+    right = float(likeliest == doc["answer"])
+    line: dict[str, object] = {
+        "doc_id": k,
+        "doc": doc,
+        "target": doc["answer"],
+        "arguments": {f"gen_args_{j}": {"arg_0": prompt, "arg_1": f" {LETTERS[j]}"} for j in range(len(LETTERS))},
+        "resps": [[pair] for pair in pairs],
+        "filtered_resps": pairs,
+        "filter": "none",
+        "metrics": ["acc"],
+    }
+    if hashed:
+        digest = hashlib.sha256(json.dumps(doc, indent=2, ensure_ascii=False).encode()).hexdigest()
+        line |= {"doc_hash": digest, "prompt_hash": digest, "target_hash": digest}
+    return line | {"acc": right}
+
+
+def read_log(folder: Path) -> int:
+    """Read all logs below a folder through the reader; the number of samples."""
+    reader, options, tally = LmEvalReader(), Options(), Tally()
+    count = sum(1 for log in reader.find(folder, options, tally) for _ in reader.read(log, options, tally))
+    assert not tally.dropped, tally
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--logs", type=int, default=20)
+    parser.add_argument("--lines", type=int, default=12_000)
+    parser.add_argument("--without-hashes", action="store_true", help="as older versions wrote them")
+    parser.add_argument("--driver", action="store_true", help="through the whole ingest, not the reader alone")
+    given = parser.parse_args()
+    process = psutil.Process()
+    print(f"{'log':>4} {'MB':>7} {'kB a line':>9} {'CPU s':>7} {'MB/s':>6} {'USS MB':>7} {'peak MB':>8}")
+    with tempfile.TemporaryDirectory() as name:
+        if given.driver:
+            from microbench_ray.ingest.run import Ingest, ingest
+        for number in range(1, given.logs + 1):
+            folder = Path(name, "logs", str(number))
+            size = write_log(folder, f"org/model-{number}", given.lines, hashed=not given.without_hashes).stat().st_size
+            started = time.process_time()
+            if given.driver:
+                summary = ingest(Ingest("lm_eval", str(folder.parent), Path(name, "out")), lambda text: None)
+                assert (summary.logs, summary.responses, len(summary.unchanged)) == (1, given.lines, number - 1), summary
+            else:
+                assert read_log(folder) == given.lines
+            seconds = time.process_time() - started
+            memory = process.memory_full_info()
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            print(
+                f"{number:4} {size / 1e6:7.1f} {size / given.lines / 1e3:9.2f} {seconds:7.2f} {size / 1e6 / seconds:6.1f} "
+                f"{memory.uss / 1e6:7.1f} {peak / 1e6:8.1f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""Budgets of the design, measured: `MICROBENCH_TEST_DATA=… pytest benchmarks --benchmark-only`.
+
+CPU seconds of one core for a leaderboard of 447 models × 12,032 items: 300 source and 50 target models, seven sizes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from threadpoolctl import threadpool_limits
+
+from microbench_ray.cli.compose import Composer
+from microbench_ray.core.schemas import SCHEMA_VERSION, SCHEMAS
+from microbench_ray.core.storage.store import Store
+from microbench_ray.data import Benchmark, read_scores
+from microbench_ray.methods import build_method
+from microbench_ray.metrics import compare, mean_abs_error, true_pairs
+from microbench_ray.sweeps.evaluate import draw_run, estimate_run, evaluate_shard, true_accuracies
+from microbench_ray.sweeps.grid import Grid, Targets
+from microbench_ray.sweeps.inventory import survey
+from microbench_ray.sweeps.reduce import Rules, reduce_partitions
+from microbench_ray.sweeps.shards import Shard, plan_sweep
+from microbench_ray.sweeps.tables import rows_table
+
+SIZES = (10, 25, 50, 100, 250, 500, 1000)
+GRID = Grid(sizes=SIZES, n_source=(300,), n_target=50, runs=50)
+NONE = SCHEMAS["resamples"].empty_table()
+BUDGETS = {
+    "random": 0.02,
+    "random_subtask_equal": 0.02,
+    "random_subtask_proportional": 0.02,
+    "random_subtask_inverse": 0.02,
+    "stratified_confidence": 0.15,
+    "anchor_points": 1.5,
+    "tinybenchmarks": 5,
+    "diversity": 2.5,
+    "disco": 0.5,
+    "fisher_information": 3,
+    "embedding_kmeans": 3,
+    "greedy": 2.5,
+    "mdad_guided": 6,
+    "random_ridge_remainder": 0.5,
+    "random_ridge": 0.5,
+    "random_aipw": 2.5,
+    "random_irt_ability": 3,
+}
+WORKER_MB = 700
+SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
+"""On a shared machine a budget that holds may be overrun for a while: how many times as slow is still let pass."""
+
+cpu_time = pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
+
+
+@pytest.fixture(scope="module")
+def drawn(test_data, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    subprocess.run([sys.executable, test_data / "make_leaderboard.py", "mmlu_pro", folder], check=True)
+    return folder / "mmlu_pro.parquet"
+
+
+@pytest.fixture(scope="module")
+def mmlu_pro(drawn) -> Benchmark:
+    benchmark = read_scores(drawn)
+    assert (benchmark.n_models, benchmark.n_items) == (447, 12_032)
+    assert benchmark.confidence is not None
+    return benchmark
+
+
+@pytest.fixture(scope="module")
+def saved(mmlu_pro, tmp_path_factory) -> Path:
+    """The benchmark in a folder, to be memory-mapped: shared pages, as in Ray's object store."""
+    folder = tmp_path_factory.mktemp("saved") / "mmlu_pro"
+    mmlu_pro.save(folder)
+    return folder
+
+
+# Two runs of a method in a process of its own: its memory, and how much of its time goes into counting.
+WORKER = """
+import json, sys, threading, time
+from dataclasses import replace
+import psutil
+from threadpoolctl import threadpool_limits
+from microbench_ray.sweeps import evaluate
+from microbench_ray.cli.compose import Composer
+from microbench_ray.data import Benchmark
+from microbench_ray.sweeps.grid import Grid, Targets
+from microbench_ray.sweeps.shards import plan_sweep
+
+counting = 0.0
+
+def timed(function):
+    def wrapper(*arguments):
+        global counting
+        started = time.process_time()
+        result = function(*arguments)
+        counting += time.process_time() - started
+        return result
+    return wrapper
+
+for name in ("compare", "true_accuracies", "mean_abs_error", "rows_table"):
+    setattr(evaluate, name, timed(getattr(evaluate, name)))
+process, stop, peak = psutil.Process(), threading.Event(), 0
+
+def sample():
+    global peak
+    while not stop.wait(0.05):
+        peak = max(peak, process.memory_full_info().uss)
+
+grid = Grid(sizes=(10, 25, 50, 100, 250, 500, 1000), n_source=(300,), n_target=50, runs=2)
+benchmark = Benchmark.open(sys.argv[1])
+shard = plan_sweep([benchmark], [Composer("sweep", []).method(sys.argv[2])], grid, Targets()).shards[0]
+with threadpool_limits(1):
+    evaluate.evaluate_shard(replace(shard, runs=(0,)), benchmark)  # imports, and compiles
+    counting, started = 0.0, time.process_time()
+    evaluate.evaluate_shard(replace(shard, runs=(1,)), benchmark)
+    share = counting / (time.process_time() - started)
+    threading.Thread(target=sample, daemon=True).start()  # which slows the process down
+    evaluate.evaluate_shard(replace(shard, runs=(1,)), benchmark)
+stop.set()
+peak = max(peak, process.memory_full_info().uss)
+print(json.dumps({"uss_mb": peak / 1e6, "share_counting": share}))
+"""
+
+
+def shards(benchmark: Benchmark, name: str) -> list[Shard]:
+    return list(plan_sweep([benchmark], [Composer("sweep", []).method(name)], GRID, Targets()).shards)
+
+
+def within(benchmark, budget: float) -> None:
+    """Note the budget beside the measurement, and hold the median to it."""
+    benchmark.extra_info["budget_seconds"] = budget
+    assert benchmark.stats.stats.median <= SLACK * budget
+
+
+@pytest.mark.parametrize("name", sorted(BUDGETS))
+@cpu_time
+def test_a_run_of_a_method(benchmark, mmlu_pro, saved, name):
+    shard, runs = shards(mmlu_pro, name)[0], iter(range(1000))
+
+    def one_run():
+        return (replace(shard, runs=(next(runs),)), mmlu_pro), {}
+
+    with threadpool_limits(1):
+        tables = benchmark.pedantic(evaluate_shard, setup=one_run, rounds=12 if BUDGETS[name] < 1 else 5, warmup_rounds=2)
+    assert len(tables["cells"]) == 7 * 2
+    words = [sys.executable, "-c", WORKER, str(saved), name]
+    worker = json.loads(subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout)
+    benchmark.extra_info.update(worker | {"budget_mb": WORKER_MB})
+    within(benchmark, BUDGETS[name])
+    assert worker["uss_mb"] < WORKER_MB
+
+
+@cpu_time
+def test_counting_and_bootstrap_of_a_method(benchmark, mmlu_pro):
+    runs = []
+    for shard in shards(mmlu_pro, "random"):
+        for run in shard.runs:
+            draw = draw_run(shard, mmlu_pro, run)
+            truths = [true_accuracies(mmlu_pro, split, draw.targets, getattr(draw, split)) for split in ("seen", "unseen")]
+            runs.append((truths, list(estimate_run(shard, mmlu_pro, draw, run))))
+
+    def count_and_reduce():
+        rows, counts = [], []
+        for truths, cells in runs:
+            pairs = [true_pairs(truth.sums, truth.answered, mmlu_pro.units) for truth in truths]
+            for key, estimates in cells:
+                for truth, ordered in zip(truths, pairs, strict=True):
+                    found = compare(ordered, estimates)
+                    counts.append(found.counts)
+                    error = mean_abs_error(truth.accuracy, estimates)
+                    rows.append(key | {"split": truth.split, "mean_abs_error": error, "kendall_tau": found.kendall_tau})
+        return reduce_partitions([(rows_table("cells", rows, counts), NONE)], Rules(), 0)
+
+    with threadpool_limits(1):
+        tables = benchmark.pedantic(count_and_reduce, rounds=5, warmup_rounds=1)
+    assert len(tables["mdad"]) == 7 * 2
+    within(benchmark, 0.3)
+
+
+@cpu_time
+def test_reading_a_score_table_with_confidences(benchmark, drawn):
+    read = benchmark.pedantic(read_scores, args=(drawn,), rounds=2)
+    benchmark.extra_info["megabytes"] = read.nbytes / 1e6
+
+
+@cpu_time
+def test_opening_a_benchmark_that_was_saved(benchmark, mmlu_pro, tmp_path):
+    mmlu_pro.save(tmp_path / "saved")
+    opened = benchmark.pedantic(Benchmark.open, args=(tmp_path / "saved",), rounds=5)
+    assert opened.n_items == 12_032
+    within(benchmark, 0.1)
+
+
+# Run by itself, so that its memory is that of reducing alone.
+REDUCE = """
+import json, sys, threading, time
+from pathlib import Path
+import psutil
+
+process, stop, peak = psutil.Process(), threading.Event(), 0
+
+def sample():
+    global peak
+    while not stop.wait(0.02):
+        peak = max(peak, process.memory_full_info().uss)
+
+thread = threading.Thread(target=sample, daemon=True)
+if sys.argv[3] == "uss":
+    thread.start()
+started = time.monotonic()
+if sys.argv[1] == "command":
+    from microbench_ray.cli.main import main
+    code = main(["reduce", "out=" + sys.argv[2], "figures=false", "report=false"])
+else:
+    from microbench_ray.sweeps.driver import run_reduce
+    from microbench_ray.sweeps.reduce import Rules
+    code = 0 if run_reduce(Path(sys.argv[2]), Rules(baseline="method0" if sys.argv[1] == "paired" else None)) else 1
+seconds, cpu = time.monotonic() - started, time.process_time()
+stop.set()
+# Not ru_maxrss, which begins with the memory of the process that started this one.
+rss = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")) * 1024
+print(json.dumps({"code": code or 0, "seconds": seconds, "cpu": cpu, "uss_mb": peak / 1e6, "rss_mb": rss / 1e6}), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def many_cells(mmlu_pro, tmp_path_factory) -> Path:
+    """A finished sweep of 70,000 cells in 2,000 files: real cells of one method under 200 keys."""
+    out = tmp_path_factory.mktemp("store")
+    store = Store(out)
+    store.prepare()
+    with threadpool_limits(1):
+        cells = pa.concat_tables([evaluate_shard(shard, mmlu_pro)["cells"] for shard in shards(mmlu_pro, "random")])
+    runs = cells["run"].to_numpy()
+    blocks = [cells.filter(pa.array(runs // 5 == block)) for block in range(10)]
+    first, methods = (
+        shards(mmlu_pro, "random")[0],
+        [build_method(f"method{k}", {"name": "random"}, {"name": "mean"}) for k in range(10)],
+    )
+    partitions = []
+    for benchmark in ("mmlu", "mmlu_pro", "bbh", "gpqa"):
+        for method in range(10):
+            for n_source in (10, 30, 50, 100, 300):
+                of_group = replace(first, benchmark=benchmark, methods=(methods[method],), n_source=n_source)
+                whole = [replace(of_group, runs=tuple(range(5 * k, 5 * k + 5))) for k in range(10)]
+                for shard, block in zip(whole, blocks, strict=True):
+                    changed = {"benchmark": benchmark, "method": f"method{method}", "n_source": n_source}
+                    columns = [
+                        pa.array([changed[field.name]] * len(block), field.type) if field.name in changed else block[field.name]
+                        for field in SCHEMAS["cells"]
+                    ]
+                    store.write_shard(shard, {"cells": pa.table(columns, schema=SCHEMAS["cells"])})
+                partitions.append([{"file": shard.id} for shard in whole])
+    store.write_table("failures", SCHEMAS["failures"].empty_table())
+    manifest = {"schema_version": SCHEMA_VERSION, "seed": 0, "partitions": partitions, "benchmarks": {}}
+    store.write_manifest(manifest | {"cells": {"computed": 70_000, "reused": 0, "failed": 0}, "finished": "2026-01-01T00:00:00Z"})
+    assert 2 * 200 * sum(map(len, blocks)) == 4 * 70_000
+    assert len(list((out / "cells").glob("*.parquet"))) == 2000
+    return out
+
+
+@pytest.mark.benchmark(min_rounds=1, warmup=False)
+def test_looking_at_two_thousand_files(benchmark, many_cells):
+    said: list[str] = []
+    found = benchmark.pedantic(survey, args=(Store(many_cells), said.append), kwargs={"estimates": False}, rounds=3)
+    assert (len(found), said) == (2000, [])
+    within(benchmark, 1)
+
+
+@pytest.mark.parametrize("how", ["function", "command", "paired"])
+@pytest.mark.benchmark(min_rounds=1, warmup=False)
+def test_reducing_seventy_thousand_cells(benchmark, many_cells, how):
+    def reduce(what: str):
+        command = [sys.executable, "-c", REDUCE, how, str(many_cells), what]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done, json.loads(done.stderr.strip().splitlines()[-1])
+
+    # Twice: sampling the USS slows a process down to a third of its speed.
+    _, sampled = reduce("uss")
+    done, figures = benchmark.pedantic(reduce, args=("time",), rounds=1)
+    figures["uss_mb"] = sampled["uss_mb"]
+    benchmark.extra_info.update(figures | {"budget_seconds": 15, "budget_mb": 400})
+    assert figures["code"] == 0, done.stdout + done.stderr
+    assert Store(many_cells).read_table("mdad").num_rows == 4 * 10 * 5 * 7 * 2
+    assert figures["seconds"] < SLACK * 15
+    assert figures["uss_mb"] < 400
+    assert figures["rss_mb"] < 400

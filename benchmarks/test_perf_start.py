@@ -1,0 +1,27 @@
+"""How long it takes until a command does something, measured: wall seconds of a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
+PROGRAM = "import sys; from microbench_ray.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "budget"),
+    [(["--help"], 0.3), (["sweep", "--cfg"], 2.5), (["sweep", "plan_only=true"], 4.0)],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_until_a_command_answers(benchmark, tmp_path, arguments, budget):
+    benchmark.extra_info["budget_seconds"] = budget
+
+    def run():
+        return subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, cwd=tmp_path, check=True)
+
+    assert benchmark.pedantic(run, rounds=5, iterations=1, warmup_rounds=1).stdout
+    assert benchmark.stats.stats.median <= budget * SLACK

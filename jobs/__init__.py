@@ -1,0 +1,1 @@
+"""Entry points for `python` and `ray job submit`: wiring only."""

@@ -1,0 +1,1 @@
+"""The command line: composing and checking the configuration, and running a job."""

@@ -1,0 +1,97 @@
+"""What conf/benchmark/ may hold: a dataclass per reader of benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
+
+NEEDED = "???"
+"""Hydra's mark of a key that has no default."""
+
+
+@dataclass
+class SyntheticConf:
+    """conf/benchmark/synthetic.yaml."""
+
+    reader: str = "synthetic"
+    name: str = "synthetic"
+    n_models: int = 200
+    n_items: int = 2000
+    n_subtasks: int = 12
+    world_seed: int = 0
+    sizes: list[int] | None = None
+
+    def read(self) -> Benchmark:
+        """Draw the world."""
+        if self.n_models < 2 or not 1 <= self.n_subtasks <= self.n_items or self.world_seed < 0:
+            raise ConfigError(
+                "A world needs at least 2 models, 1 subtask, no more subtasks than items, and a seed of at least 0.",
+                where="benchmark",
+                got=", ".join(f"{key}={value}" for key, value in asdict(self).items()),
+            )
+        return synthetic(self.name, self.n_models, self.n_items, self.n_subtasks, seed=self.world_seed)
+
+
+@dataclass
+class ScoresConf:
+    """conf/benchmark/scores.yaml."""
+
+    reader: str = "scores"
+    path: str = NEEDED
+    name: str | None = None
+    confidence: str | None = "auto"
+    metadata: str | None = "auto"
+    max_missing: float = 0.1
+    sizes: list[int] | None = None
+
+    def read(self) -> Benchmark:
+        """Read the table."""
+        return read_scores(
+            self.path, name=self.name, confidence=self.confidence, metadata=self.metadata, max_missing=self.max_missing
+        )
+
+
+@dataclass
+class ReleaseConf:
+    """conf/benchmark/release.yaml."""
+
+    reader: str = "release"
+    path: str = NEEDED
+    name: str | None = None
+    max_missing: float = 0.1
+    sizes: list[int] | None = None
+
+    def read(self) -> Benchmark:
+        """Read the arrays."""
+        return read_release(self.path, name=self.name, max_missing=self.max_missing)
+
+
+@dataclass
+class IngestedConf:
+    """conf/benchmark/ingested.yaml."""
+
+    reader: str = "ingested"
+    path: str = NEEDED
+    name: str | None = None
+    metadata: str | None = "auto"
+    max_missing: float = 0.1
+    min_answered: float = 0.5
+    sizes: list[int] | None = None
+
+    def read(self) -> Benchmark:
+        """Read the responses."""
+        return read_ingested(
+            self.path, name=self.name, metadata=self.metadata, max_missing=self.max_missing, min_answered=self.min_answered
+        )
+
+
+BENCHMARKS: dict[str, Any] = {
+    "scores": ScoresConf,
+    "ingested": IngestedConf,
+    "release": ReleaseConf,
+    "synthetic": SyntheticConf,
+}
+"""By reader. `sizes` are a benchmark's own, which stand for `grid.sizes`: a list suits small benchmarks beside large ones."""

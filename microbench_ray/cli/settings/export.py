@@ -1,0 +1,49 @@
+"""What conf/export.yaml may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from microbench_ray.cli.settings.benchmark import NEEDED, IngestedConf
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.storage.urls import is_url, local_path
+from microbench_ray.methods import Method
+from microbench_ray.micro.build import FOLDS, check_method
+from microbench_ray.micro.export_job import Export
+
+
+@dataclass
+class ExportConf:
+    """conf/export.yaml: see `microbench_ray.micro.export_job.Export`."""
+
+    data_dir: str = "leaderboards"
+    benchmark: Any = None
+    methods: list[Any] = field(default_factory=list)
+    size: int | None = None
+    seed: int = 0
+    folds: int = FOLDS
+    out: str = NEEDED
+    overwrite: bool = False
+
+    def export(self, benchmark: Any, methods: Sequence[Method]) -> Export:
+        """Checked; `benchmark` is the configuration of a reader."""
+        if len(methods) != 1:
+            raise ConfigError("One method is exported.", where="method", got=f"{len(methods)} methods", mend="method=NAME")
+        if is_url(self.out):
+            mend = "out=DIR, and copy it from there"
+            raise ConfigError("A micro-benchmark is written on this machine.", where="out", got=self.out, mend=mend)
+        if self.seed < 0:
+            raise ConfigError("The seed must be at least 0.", where="seed", got=str(self.seed))
+        check_method(methods[0])
+        return Export(
+            benchmark=benchmark,
+            method=methods[0],
+            size=self.size,
+            seed=self.seed,
+            folds=self.folds,
+            out=local_path(self.out),
+            overwrite=self.overwrite,
+            responses=benchmark.path if isinstance(benchmark, IngestedConf) else None,
+        )

@@ -1,0 +1,61 @@
+"""What conf/submit.yaml may hold: a sweep, and how it is handed to a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from microbench_ray.cli.settings.sweep import SweepConf, place_of
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.sweeps.cluster.submission import Submission
+
+
+@dataclass
+class SubmitConf:
+    """The keys `submit.…` of conf/submit.yaml: see `microbench_ray.sweeps.cluster.submission.Submission`."""
+
+    address: str | None = None
+    follow: bool = True
+    stop_on_interrupt: bool = False
+    timeout: float = 10.0
+    reconnect: float = 60.0
+    working_dir: str | None = None
+
+    def submission(self, arguments: Sequence[str], content: Mapping[str, Any]) -> Submission:
+        """Checked."""
+        folder = None if self.working_dir is None else Path(self.working_dir).resolve()
+        return Submission(tuple(arguments), content, **(vars(self) | {"working_dir": folder}))
+
+
+@dataclass
+class SubmittedConf(SweepConf):
+    """conf/submit.yaml."""
+
+    submit: SubmitConf = field(default_factory=SubmitConf)
+
+    def check_places(self, benchmarks: Sequence[Any]) -> None:
+        """Raise ConfigError for a path that means something else on the cluster, where a job's folder is thrown away."""
+        if self.out is None:
+            raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", mend=f"out={ANYWHERE}")
+        check_place("out", str(place_of(self.out, self.wait_for_out)))
+        for benchmark in benchmarks:
+            for key in ("path", "confidence", "metadata"):
+                place = getattr(benchmark, key, None)
+                if place not in (None, "auto"):
+                    check_place(f"benchmark.{key}", place)
+
+
+ANYWHERE = "/mnt/shared/FOLDER or out=s3://BUCKET/FOLDER, a place that the cluster sees and keeps"
+
+
+def check_place(key: str, place: str) -> None:
+    """Raise ConfigError for a relative path."""
+    if "://" not in place and not Path(place).is_absolute():
+        raise ConfigError(
+            "A submitted job has a folder of its own, which is thrown away: a relative path leads nowhere.",
+            where=key,
+            got=place,
+            mend="an absolute path or a URL (such as s3://BUCKET/…) that the whole cluster sees",
+        )

@@ -1,0 +1,244 @@
+"""What conf/ may hold, as dataclasses, and the checked objects they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from microbench_ray.cli.settings.benchmark import NEEDED
+from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.core.storage.folders import file_name
+from microbench_ray.core.storage.urls import check_url, is_url, local_path
+from microbench_ray.methods import Method
+from microbench_ray.sweeps.driver import Sweep
+from microbench_ray.sweeps.engine.base import Engine
+from microbench_ray.sweeps.engine.dispatch import Limits
+from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine, LocalRayEngine
+from microbench_ray.sweeps.engine.resources import DEFAULT, parse_requests
+from microbench_ray.sweeps.engine.serial import SerialEngine
+from microbench_ray.sweeps.grid import Grid, Targets
+from microbench_ray.sweeps.paired import check_baseline
+from microbench_ray.sweeps.reduce import Rules
+
+
+@dataclass
+class GridConf:
+    """conf/grid/: see `microbench_ray.sweeps.grid.Grid`."""
+
+    sizes: list[int] = field(default_factory=list)
+    fractions: list[float] = field(default_factory=list)
+    n_source: list[int] = field(default_factory=list)
+    n_target: int = 50
+    runs: int = 50
+    subtasks: str = "together"
+    unseen: str = "half"
+
+    def grid(self) -> Grid:
+        """Checked."""
+        lists = {"sizes": tuple(self.sizes), "fractions": tuple(self.fractions), "n_source": tuple(self.n_source)}
+        return Grid(**(vars(self) | lists))
+
+
+@dataclass
+class TargetsConf:
+    """conf/targets/: see `microbench_ray.sweeps.grid.Targets`."""
+
+    label: str = "random"
+    names: list[str] | None = None
+    regex: str | None = None
+    where: str | None = None
+    best: float | None = None
+
+    def targets(self) -> Targets:
+        """Checked."""
+        given = [key for key in ("names", "regex", "where", "best") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ConfigError(
+                "A group of targets is given in more than one way.", where="targets", got=", ".join(given), mend="give one"
+            )
+        if bool(given) == (self.label == "random"):
+            raise ConfigError(
+                "A fixed group of target models needs a label of its own." if given else "A group of targets needs its models.",
+                where="targets",
+                got=f"label: {self.label}, given: {', '.join(given) or 'none of names, regex, where, best'}",
+                mend="targets=group targets.label=NAME, and one of targets.names, targets.regex and targets.where; or targets=best",
+            )
+        if self.best is not None and not 0 < self.best < 1:
+            raise ConfigError("targets.best must be between 0 and 1.", got=f"{self.best:g}", mend="targets.best=0.2")
+        names = None if self.names is None else tuple(self.names)
+        return Targets(self.label, names, self.regex, self.where, self.best)
+
+
+@dataclass
+class EngineConf:
+    """conf/engine/."""
+
+    name: str = "local"
+    workers: int | None = None
+    max_retries: int = 3
+    deadline: float = 600.0
+    address: str | None = None
+    timeout: float = 60.0
+    patience: float = 900.0
+    resources: dict[str, Any] = field(default_factory=dict)
+
+    def engine(self, methods: Sequence[Method] = ()) -> Engine:
+        """Not started."""
+        if self.max_retries < 0:
+            raise ConfigError("engine.max_retries must be at least 0.", got=str(self.max_retries), mend="engine.max_retries=3")
+        for key in ("deadline", "timeout", "patience"):
+            if not 0 < getattr(self, key) < float("inf"):
+                raise ConfigError(f"engine.{key} must be over 0.", got=f"{getattr(self, key)}", mend="give it in seconds")
+        limits = Limits(deadline=self.deadline, max_retries=self.max_retries, patience=self.patience)
+        if self.name == "serial":
+            return SerialEngine()
+        if self.name == "local":
+            for key in ("address", "resources"):
+                if getattr(self, key):
+                    raise ConfigError(f"engine.{key} is for engine=cluster.", got=f"{getattr(self, key)}", mend="engine=cluster")
+            return LocalRayEngine(self.workers, limits)
+        if self.name == "cluster":
+            if self.workers is not None:
+                raise ConfigError(
+                    "engine.workers is for engine=local: a cluster has as many as its nodes have room for.",
+                    got=str(self.workers),
+                    mend="engine.resources.default.num_cpus=2 halves them",
+                )
+            labels = [method.label for method in methods]
+            for label in self.resources:
+                if label not in (DEFAULT, *labels):
+                    raise unknown("method", "engine.resources", label, [DEFAULT, *labels])
+            return ClusterRayEngine(self.address, self.timeout, limits, parse_requests(self.resources))
+        raise ConfigError("Unknown engine.", where="engine.name", got=self.name, mend="valid: cluster, local, serial")
+
+
+@dataclass
+class RulesConf:
+    """The keys that say how cells become tables: see `microbench_ray.sweeps.reduce.Rules`."""
+
+    thresholds: list[float] = field(default_factory=lambda: [0.8])
+    tie_policy: str = "wrong"
+    ci: str = "runs"
+    confidence_level: float = 0.95
+    n_resamples: int = 1000
+    baseline: str | None = None
+
+    def rules(self) -> Rules:
+        """Checked."""
+        values = {key.name: getattr(self, key.name) for key in fields(RulesConf)}
+        return Rules(**(values | {"thresholds": tuple(self.thresholds)}))
+
+
+@dataclass
+class ReduceConf(RulesConf):
+    """conf/reduce.yaml."""
+
+    out: str = NEEDED
+    wait_for_out: float = 0.0
+    figures: bool = True
+    report: bool = True
+
+    def place(self) -> Path | str:
+        """The output folder, checked."""
+        return place_of(self.out, self.wait_for_out)
+
+
+@dataclass
+class SweepConf(RulesConf):
+    """conf/sweep.yaml. `benchmark` is one of `BENCHMARKS`; a method is a name in conf/method/, or a mapping over one.
+
+    `also_targets` holds `TargetsConf` objects once `config` has read the names and mappings that it is given as.
+    """
+
+    data_dir: str = "leaderboards"
+    benchmark: Any = None
+    benchmarks: list[str] | None = None
+    methods: list[Any] = field(default_factory=list)
+    grid: GridConf = field(default_factory=GridConf)
+    targets: TargetsConf = field(default_factory=TargetsConf)
+    also_targets: list[Any] = field(default_factory=list)
+    engine: EngineConf = field(default_factory=EngineConf)
+    seed: int = 0
+    out: str | None = None
+    wait_for_out: float = 0.0
+    keep_estimates: bool = False
+    sizes_apart: bool = False
+    plan_only: bool = False
+    figures: bool = True
+    report: bool = True
+    figure_note: str | None = None
+
+    def sweep(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> Sweep:
+        """The sweep that this configuration asks for; benchmarks are read last, after all that is quicker to check.
+
+        Parameters
+        ----------
+        benchmarks
+            The configurations of the benchmarks, of classes in `BENCHMARKS`.
+        methods
+            The configured methods.
+        content
+            The whole configuration as plain values, for the manifest.
+        """
+        grid, (targets, *also_targets), rules, engine, own_sizes = self.parts(benchmarks, methods)
+        place = None if self.out is None else place_of(self.out, self.wait_for_out)
+        read = tuple(benchmark.read() for benchmark in benchmarks)
+        out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in read), "+")
+        return Sweep(
+            benchmarks=read,
+            methods=tuple(methods),
+            grid=grid,
+            targets=targets,
+            rules=rules,
+            engine=engine,
+            out=out,
+            also_targets=tuple(also_targets),
+            own_sizes={each.name: sizes for each, sizes in zip(read, own_sizes, strict=True) if sizes},
+            seed=self.seed,
+            keep_estimates=self.keep_estimates,
+            sizes_apart=self.sizes_apart,
+            config=content,
+            wait_for_out=self.wait_for_out,
+        )
+
+    def parts(
+        self, benchmarks: Sequence[Any], methods: Sequence[Method]
+    ) -> tuple[Grid, list[Targets], Rules, Engine, list[tuple[int, ...]]]:
+        """What a sweep is made of but its benchmarks, and their own sizes: all that can be checked without reading a file."""
+        if self.seed < 0:
+            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
+        if not benchmarks:
+            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
+        if not methods:
+            raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
+        check_baseline(self.baseline, [method.label for method in methods])
+        for benchmark in benchmarks:
+            for key in ("path", "confidence", "metadata"):
+                given = str(getattr(benchmark, key, None))
+                if is_url(given):
+                    check_url(given, f"benchmark.{key}")
+        grid = self.grid.grid()
+        own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
+        groups = [each.targets() for each in (self.targets, *self.also_targets)]
+        return grid, groups, self.rules(), self.engine.engine(methods), own_sizes
+
+
+def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
+    """The sizes that stand for `grid.sizes` on this benchmark, checked; none where the grid has fractions alone."""
+    sizes = tuple(benchmark.sizes or ())
+    if benchmark.sizes is not None:
+        try:
+            replace(grid, sizes=sizes, fractions=())
+        except ConfigError as error:
+            what = error.what.replace("grid.sizes", "benchmark.sizes").replace(", unless grid.fractions is given", "")
+            raise ConfigError(what, where=benchmark.name or "benchmark", got=error.got, mend=error.mend) from None
+    return sizes if grid.sizes else ()
+
+
+def place_of(out: str, wait_for_out: float) -> Path | str:
+    """The output folder: a path on this machine or a URL, checked."""
+    if wait_for_out < 0:
+        raise ConfigError("wait_for_out must be at least 0.", got=f"{wait_for_out:g}", mend="wait_for_out=0")
+    return check_url(out, "out") if is_url(out) else local_path(out)

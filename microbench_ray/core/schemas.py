@@ -1,0 +1,270 @@
+"""The tables: columns, units and sort keys, each in this one place."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from microbench_ray.core.errors import StoreError
+
+SCHEMA_VERSION = 2
+"""Raised when a column changes, or when the same cell would get other numbers: no file of another version is reused."""
+
+
+def _field(name: str, kind: pa.DataType, about: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"about": about})
+
+
+def _counts(name: str, about: str) -> pa.Field:
+    return _field(name, pa.list_(pa.int32()), f"{about}, per bin of 0.005 from 0 on; bins after the last pair are left out")
+
+
+_ACCURACY = "fraction, 0 to 1"
+_DIFFERENCE = "difference of two accuracies, a fraction"
+
+_BENCHMARK = _field("benchmark", pa.string(), "name, or name/subtask where subtasks are apart")
+_N_SOURCE = _field("n_source", pa.int32(), "source models per run; 0 for a fixed list")
+_TARGETS = [
+    _field("targets", pa.string(), "label of the group of target models: random, all, or the configured one"),
+    _field("n_target", pa.int32(), "target models per run"),
+    _field("unseen", pa.string(), "half: the method sees one half of the items; none: it sees all of them"),
+]
+_GROUP = [
+    _BENCHMARK,
+    _field("method", pa.string(), "label of the configured method"),
+    _N_SOURCE,
+    _field("size", pa.int32(), "items selected"),
+    _field("fraction", pa.float64(), "the configured size as a fraction of the items, where it was one", nullable=True),
+    *_TARGETS,
+]
+_SPLIT = _field("split", pa.string(), "the items that the true accuracies are of: seen or unseen")
+_RUN = _field("run", pa.int32(), "one random draw of everything")
+_POLICY = [
+    _field("tie_policy", pa.string(), "wrong, half, drop or paper"),
+    _field("ci", pa.string(), "what the intervals resample: runs, pairs or models"),
+]
+_PAIR_COUNTS = [
+    _counts("n_pairs", "pairs of targets whose true accuracies differ"),
+    _counts("n_agree", "of these, ordered by the estimates as by the truth"),
+    _counts("n_tied", "of these, with estimates within 1e-12"),
+    _counts("n_tied_agree", "of n_tied, not exactly equal and ordered as by the truth (counted by tie_policy=paper)"),
+    _field("n_true_tied", pa.int64(), "pairs of targets with equal true accuracies"),
+    _field("n_true_tied_up", pa.int64(), "of these, the former of the two has the higher estimate (counted by tie_policy=paper)"),
+]
+_UNREACHED = "inf: the method alone never reaches it; -inf: the baseline alone; null: neither"
+
+
+def _difference(name: str, about: str, undefined: str) -> list[pa.Field]:
+    return [
+        _field(f"{name}_difference", pa.float64(), f"the method's less the baseline's, {about}; {undefined}", nullable=True),
+        _field(f"{name}_ci_lo", pa.float64(), "lower end of the difference's interval over resampled runs", nullable=True),
+        _field(f"{name}_ci_hi", pa.float64(), "upper end of it; both null with a single run", nullable=True),
+    ]
+
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "cells": pa.schema(
+        [
+            *_GROUP,
+            _RUN,
+            _SPLIT,
+            *_PAIR_COUNTS,
+            _field("mean_abs_error", pa.float64(), f"mean over targets of |estimate - truth|, {_ACCURACY}", nullable=True),
+            _field("kendall_tau", pa.float64(), "tau-b of estimates and truth; null where one of them is constant", nullable=True),
+            _field("signal", pa.string(), "what was read: by the selector / by the estimator; - is nothing"),
+        ]
+    ),
+    "resamples": pa.schema(
+        [*_GROUP, _SPLIT, _field("resample", pa.int32(), "one draw of the models with replacement"), *_PAIR_COUNTS]
+    ),
+    "estimates": pa.schema(
+        [
+            *_GROUP,
+            _RUN,
+            _field("target", pa.string(), "model id"),
+            _field("accuracy_seen", pa.float64(), _ACCURACY, nullable=True),
+            _field("accuracy_unseen", pa.float64(), _ACCURACY, nullable=True),
+            _field("estimate", pa.float64(), _ACCURACY, nullable=True),
+        ]
+    ),
+    "agreement": pa.schema(
+        [
+            *_GROUP,
+            _SPLIT,
+            _field("diff_lo", pa.float64(), f"lower edge of the bin, {_DIFFERENCE}"),
+            _field("diff_hi", pa.float64(), f"upper edge of the bin, {_DIFFERENCE}"),
+            *_POLICY,
+            _field("n_pairs", pa.int64(), "pairs over all runs"),
+            _field("n_agree", pa.int64(), "of these, ordered as by the truth"),
+            _field("n_tied", pa.int64(), "of these, with tied estimates"),
+            _field("agreement", pa.float64(), "share of pairs ordered right, under the tie policy", nullable=True),
+            _field("ci_lo", pa.float64(), "lower end of the interval of agreement", nullable=True),
+            _field("ci_hi", pa.float64(), "upper end of the interval of agreement", nullable=True),
+        ]
+    ),
+    "mdad": pa.schema(
+        [
+            *_GROUP,
+            _SPLIT,
+            _field("threshold", pa.float64(), "the agreement to be reached"),
+            *_POLICY,
+            _field("mdad", pa.float64(), f"first crossing (the paper's), {_DIFFERENCE}; null: never reached", nullable=True),
+            _field("ci_lo", pa.float64(), "lower end of its interval; null: never reached", nullable=True),
+            _field("ci_hi", pa.float64(), "upper end of its interval; null: unbounded", nullable=True),
+            _field(
+                "mdad_monotone",
+                pa.float64(),
+                f"crossing of the isotonic fit, {_DIFFERENCE}; null: never reached",
+                nullable=True,
+            ),
+            _field("mdad_monotone_ci_lo", pa.float64(), "lower end of its interval; null: never reached", nullable=True),
+            _field("mdad_monotone_ci_hi", pa.float64(), "upper end of its interval; null: unbounded", nullable=True),
+            _field("reached_share", pa.float64(), "share of resamples whose isotonic fit reaches the threshold"),
+            _field("n_runs", pa.int32(), "runs counted"),
+        ]
+    ),
+    "summary": pa.schema(
+        [
+            *_GROUP,
+            _SPLIT,
+            *_POLICY,
+            _field("mean_agreement", pa.float64(), "share of all pairs ordered right, under the tie policy", nullable=True),
+            _field("mean_abs_error", pa.float64(), f"mean over runs, {_ACCURACY}", nullable=True),
+            _field("mean_abs_error_sd", pa.float64(), "standard deviation over runs", nullable=True),
+            _field("kendall_tau", pa.float64(), "mean tau-b over the runs where it is defined", nullable=True),
+            _field("kendall_tau_sd", pa.float64(), "standard deviation over these runs", nullable=True),
+            _field(
+                "share_reliable",
+                pa.float64(),
+                "share of pairs whose difference is at least mdad_monotone; 0 where that is null",
+                nullable=True,
+            ),
+            _field("threshold", pa.float64(), "of this mdad_monotone: the first one asked for"),
+            _field("n_runs", pa.int32(), "runs counted"),
+            _field("signal", pa.string(), "what was read: by the selector / by the estimator; - is nothing"),
+        ]
+    ),
+    "paired": pa.schema(
+        [
+            *_GROUP,
+            _SPLIT,
+            _field("threshold", pa.float64(), "the agreement to be reached"),
+            _field("baseline", pa.string(), "label of the method that this one is compared with, on the same runs"),
+            *_POLICY,
+            *_difference("mdad", f"of the first crossings, {_DIFFERENCE}", _UNREACHED),
+            *_difference("mdad_monotone", f"of the crossings of the isotonic fits, {_DIFFERENCE}", _UNREACHED),
+            *_difference("mean_agreement", "of the shares of all pairs ordered right", "null: there is no pair"),
+            _field("n_runs", pa.int32(), "runs that both have"),
+        ]
+    ),
+    "responses": pa.schema(
+        [
+            _field("item_id", pa.string(), "what responses of different models are joined on"),
+            _field("subtask", pa.string(), "subtask of the item"),
+            _field("score", pa.float64(), "mean over repeated samples, 0 to 1; null: unscored", nullable=True),
+            _field("confidence", pa.float64(), "probability given to the correct answer", nullable=True),
+            _field("answers", pa.list_(pa.float32()), "probability given to every answer", nullable=True),
+            _field("label", pa.int32(), "position of the correct answer, from 0", nullable=True),
+            _field("content", pa.string(), "digest of the item as the model saw it; null: the log does not tell", nullable=True),
+            _field("position", pa.string(), "the item's own name or number in its log", nullable=True),
+            _field("log", pa.string(), "the log it comes from, relative to the folder that was read"),
+        ]
+    ),
+    "history": pa.schema(
+        [
+            _field("night", pa.string(), "label of the night; later ones sort after"),
+            _field(
+                "kind",
+                pa.string(),
+                "metric, or what happened: model_new, item_vanished, …; see audit/",
+            ),
+            _field("subject", pa.string(), "label of the audited list or method; empty: the benchmark itself"),
+            _field("size", pa.int32(), "items selected; null where that says nothing", nullable=True),
+            _field("subtask", pa.string(), "subtask; empty: all together"),
+            _field("metric", pa.string(), "what value is; empty for an event that has none"),
+            _field("name", pa.string(), "the model or item that an event is about; empty: none"),
+            _field("value", pa.float64(), "fractions, differences of accuracies, or counts: see metric", nullable=True),
+            _field("ci_lo", pa.float64(), "lower end of its interval", nullable=True),
+            _field("ci_hi", pa.float64(), "upper end of its interval; null beside a ci_lo: unbounded", nullable=True),
+            _field("reference", pa.float64(), "the same of the baseline", nullable=True),
+            _field("bound_lo", pa.float64(), "a value below it lies outside the run-to-run interval", nullable=True),
+            _field("bound_hi", pa.float64(), "a value above it lies outside the run-to-run interval", nullable=True),
+            _field("nights", pa.int32(), "nights running, with this one, on which it lay outside, on the same side", nullable=True),
+            _field("severity", pa.string(), "note, warn or fail; empty: nothing to say"),
+            _field("text", pa.string(), "the sentence for people; empty: none"),
+        ]
+    ),
+    "snapshot_models": pa.schema(
+        [
+            _field("model_id", pa.string(), "model id"),
+            _field("digest", pa.string(), "of the responses that are there, by item id"),
+            _field("accuracy", pa.float64(), _ACCURACY, nullable=True),
+            _field("n_answered", pa.int64(), "items it answered"),
+        ]
+    ),
+    "snapshot_items": pa.schema(
+        [
+            _field("item_id", pa.string(), "item id; several rows where models saw different versions"),
+            _field("subtask", pa.string(), "subtask of the item"),
+            _field("content", pa.string(), "digest of the item as the models saw it", nullable=True),
+            _field("position", pa.string(), "the item's own name or number in its log", nullable=True),
+        ]
+    ),
+    "item_statistics": pa.schema(
+        [
+            _field("item_id", pa.string(), "item id"),
+            _field("subtask", pa.string(), "subtask of the item"),
+            _field("n_answered", pa.int64(), "models that answered it"),
+            _field("mean", pa.float64(), "mean score over these, 0 to 1", nullable=True),
+            _field("dead", pa.string(), "all_right, all_wrong, or constant; empty: it varies"),
+            _field("discrimination", pa.float64(), "correlation with the accuracy on all other items", nullable=True),
+            _field("p_negative", pa.float64(), "one-sided: such a correlation though it is not below 0", nullable=True),
+            _field("negative", pa.bool_(), "it is below 0, at a false discovery rate of 5 %"),
+        ]
+    ),
+    "leaderboard": pa.schema(
+        [
+            _field("subject", pa.string(), "label of the audited list"),
+            _field("model", pa.string(), "model id"),
+            _field("rank", pa.int32(), "by accuracy on the whole benchmark, from 1; equal accuracies share the best"),
+            _field("accuracy", pa.float64(), f"on the whole benchmark, {_ACCURACY}"),
+            _field("n_answered", pa.int64(), "items it answered"),
+            _field("estimate", pa.float64(), f"by the list, {_ACCURACY}; null: it answered none of it", nullable=True),
+            _field("estimate_rank", pa.int32(), "by estimate, from 1", nullable=True),
+            _field("rank_lo", pa.int32(), "best true rank that the estimate leaves open", nullable=True),
+            _field("rank_hi", pa.int32(), "worst true rank that the estimate leaves open", nullable=True),
+            _field("p_top", pa.float64(), "probability that its true rank is in the first top_k, by the estimates", nullable=True),
+            _field("tie_group", pa.int32(), "models of one group, numbered from 1 from the top, cannot be ordered by the list"),
+            _field("is_new", pa.bool_(), "it was not there at the baseline"),
+        ]
+    ),
+    "failures": pa.schema(
+        [
+            _field("shard", pa.string(), "the shard's id"),
+            _BENCHMARK,
+            _field("methods", pa.string(), "labels of the shard's methods"),
+            _N_SOURCE,
+            _field("sizes", pa.string(), "the shard's sizes"),
+            *_TARGETS,
+            _field("runs", pa.string(), "the shard's runs"),
+            _field("error", pa.string(), "what was raised"),
+            _field("traceback", pa.string(), "where"),
+        ]
+    ),
+}
+
+GROUP_KEY = [field.name for field in _GROUP]
+"""Names a group of cells that differ only in run and split."""
+
+
+def conform(table: pa.Table, name: str, *, where: str | None = None) -> pa.Table:
+    """The table with exactly the columns, types and metadata of `SCHEMAS[name]`; StoreError where it cannot be."""
+    schema = SCHEMAS[name]
+    try:
+        return table.select(schema.names).cast(schema)
+    except (KeyError, pa.ArrowInvalid, ValueError) as error:
+        raise StoreError(
+            f"A table is not of the form of {name}.",
+            where=where,
+            got=f"{type(error).__name__}: {error}",
+            mend="it was written by another version or another program: move it away and run the sweep again",
+        ) from None

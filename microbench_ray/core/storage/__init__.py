@@ -1,0 +1,1 @@
+"""Folders on disk and in object stores, their lock, and tables in them."""

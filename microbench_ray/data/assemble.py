@@ -1,0 +1,216 @@
+"""The one door into a benchmark: arrays are validated, thinned and turned into Arrow tables here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.columns import number_array, text_array
+from microbench_ray.data.metadata import RESERVED, align_metadata
+from microbench_ray.data.missing import Kept, survey, thin
+from microbench_ray.data.names import check_ids, check_texts
+from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks, find_units, missing_value, quantise, score_dtype
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ONLY_SUBTASK = "all"
+"""Name of the one subtask of a benchmark that has none."""
+
+
+class Tables(NamedTuple):
+    """What a `Benchmark` is made of: see there."""
+
+    models: pa.Table
+    items: pa.Table
+    units: int
+    notes: tuple[str, ...]
+
+
+def build_tables(
+    scores: Rows,
+    item_ids: Sequence[str],
+    model_ids: Sequence[str],
+    *,
+    subtasks: Sequence[str] | None,
+    confidence: Rows | None,
+    answers: NDArray[Any] | None,
+    labels: ArrayLike | None,
+    metadata: pd.DataFrame | pa.Table | None,
+    units: int | None,
+    max_missing: float,
+) -> Tables:
+    """Validate everything, drop what is too empty, and lay out the tables. Parameters as in `Benchmark.from_arrays`."""
+    scores, confidence = _as_rows(scores), None if confidence is None else _as_rows(confidence)
+    models, items = check_ids(model_ids, "model"), check_ids(item_ids, "item")
+    if len(models) < 2 or len(items) < 1:
+        raise DataError("A benchmark needs at least 2 models and 1 item.", got=f"{len(models)} model(s), {len(items)} item(s)")
+    if not 0 <= max_missing <= 1:
+        raise DataError("max_missing must be a share in [0, 1].", where="max_missing", got=repr(max_missing))
+    shape = (len(models), len(items))
+    _check_shape("scores", scores, shape)
+    subtask_column = text_array([ONLY_SUBTASK] * shape[1] if subtasks is None else check_texts(subtasks, "subtask"))
+    if len(subtask_column) != shape[1]:
+        raise DataError("There must be one subtask per item.", got=f"{len(subtask_column)} for {shape[1]} items")
+    label_array = None if labels is None else _check_labels(labels, items)
+    if units is not None:
+        scores = _in_fractions(scores, units)
+
+    found = survey(scores, models, items)
+    kept, notes = thin(found, scores, models, items, max_missing)
+    units = find_units((place, kept.pick(block)) for place, block in blocks(scores, kept.models))
+    matrix = np.empty((kept.n_models, kept.n_items), score_dtype(units))
+    for place, block in blocks(scores, kept.models):
+        matrix[place] = quantise(kept.pick(block), units)
+    models, items = [models[m] for m in kept.models], [items[i] for i in kept.items]
+
+    columns: dict[str, pa.Array] = {"model_id": text_array(models), "score": _lists(matrix)}
+    absent = missing_value(matrix.dtype) if found.n_missing else None
+    if answers is not None:
+        if label_array is None:
+            raise DataError("Every answer's confidence is of use only with the labels.", where="answers", mend="give labels too")
+        _check_shape("answers", answers, shape)
+        options = _probabilities("answers", answers, kept, matrix, absent, models, items)
+        label_array_kept = label_array[kept.items]
+        if int(label_array_kept.max()) >= options.shape[2]:
+            worst = int(label_array_kept.argmax())
+            raise DataError(
+                f"A label must be one of the {options.shape[2]} answers, counted from 0.",
+                where=f"labels, item {items[worst]!r}",
+                got=str(label_array_kept[worst]),
+            )
+        if confidence is None:
+            columns["confidence"] = _lists(options[:, np.arange(kept.n_items), label_array_kept])
+        columns["answers"] = _lists(options.reshape(kept.n_models, -1))
+    if confidence is not None:
+        _check_shape("confidence", confidence, shape)
+        columns["confidence"] = _lists(_probabilities("confidence", confidence, kept, matrix, absent, models, items))
+    if metadata is not None:
+        extra, more_notes = align_metadata(metadata, models, [model_ids[m] for m in kept.dropped_models])
+        columns |= extra
+        notes += more_notes
+
+    order = sorted(columns, key=lambda name: RESERVED.index(name) if name in RESERVED else len(RESERVED))
+    item_columns = {"item_id": text_array(items)}
+    subtask_column = subtask_column.take(number_array(kept.items))
+    item_columns["subtask"] = subtask_column.dictionary_encode()
+    if label_array is not None:
+        item_columns["label"] = number_array(label_array[kept.items])
+    return Tables(pa.table({name: columns[name] for name in order}), pa.table(item_columns), units, tuple(notes))
+
+
+def _as_rows(rows: Rows) -> Rows:
+    return rows if isinstance(rows, np.ndarray) else [np.asarray(row) for row in rows]
+
+
+def _check_shape(what: str, rows: Rows, shape: tuple[int, int]) -> None:
+    """Check (n_models, n_items), followed by n_answers for answers, and a numeric type."""
+    expected = "(n_models, n_items, n_answers)" if what == "answers" else "(n_models, n_items)"
+    n_axes = 3 if what == "answers" else 2
+    if isinstance(rows, np.ndarray):
+        shapes, dtypes = {rows.shape}, {rows.dtype}
+    else:
+        shapes, dtypes = {(len(rows), *row.shape) for row in rows}, {row.dtype for row in rows}
+    wrong = [found for found in shapes if found[:2] != shape or len(found) != n_axes]
+    if wrong or not shapes:
+        raise DataError(
+            f"{what} must have the shape {expected}.",
+            where=what,
+            got=f"{wrong[0] if wrong else 'no rows'} for {shape[0]} models and {shape[1]} items",
+        )
+    for dtype in dtypes:
+        if dtype.kind not in "buif":
+            raise DataError(f"{what} must be numbers.", where=what, got=f"values of type {dtype}")
+
+
+def _check_labels(labels: ArrayLike, items: list[str]) -> NDArray[np.int32]:
+    values = np.asarray(labels)
+    if values.shape != (len(items),) or values.dtype.kind not in "buif":
+        raise DataError("There must be one label per item, a number.", where="labels", got=f"{values.dtype} {values.shape}")
+    whole = np.isfinite(values) & (values >= 0) & (values < 2**31)
+    whole[whole] = values[whole] == np.floor(values[whole])
+    if not whole.all():
+        bad = int(np.argmin(whole))
+        raise DataError(
+            "A label is the position of the correct answer, counted from 0.",
+            where=f"labels, item {items[bad]!r}",
+            got=str(values[bad]),
+        )
+    return values.astype(np.int32)
+
+
+def _in_fractions(scores: Rows, units: int) -> Rows:
+    """Scores in units of 1/`units` as fractions; the missing value of an unsigned type becomes NaN."""
+
+    def convert(row: NDArray[Any]) -> NDArray[Any]:
+        fractions = row / np.float64(units)
+        if row.dtype.kind == "u":
+            fractions[row == missing_value(row.dtype)] = np.nan
+        return fractions
+
+    return [convert(row) for row in scores]
+
+
+def _probabilities(
+    what: str,
+    rows: Rows,
+    kept: Kept,
+    scores: NDArray[Any],
+    absent: int | None,
+    models: list[str],
+    items: list[str],
+) -> NDArray[np.float32]:
+    """Check that rows are probabilities wherever there is a response; float32, NaN where there is none."""
+    out: NDArray[np.float32] | None = None
+    for place, raw in blocks(rows, kept.models):
+        picked = kept.pick(raw)
+        fine = (picked >= -TOLERANCE) & (picked <= 1 + TOLERANCE)
+        if not fine.all():
+            _refuse_probability(what, picked, fine, scores[place], absent, models[place], items)
+        block = np.clip(picked, 0, 1).astype(np.float32)
+        if absent is not None:
+            block[scores[place] == absent] = np.nan
+        if out is None:
+            out = np.empty((kept.n_models, *block.shape[1:]), np.float32)
+        block += 0.0  # no negative zeros: equal content has equal bytes
+        out[place] = block
+    assert out is not None
+    return out
+
+
+def _refuse_probability(
+    what: str,
+    block: NDArray[Any],
+    fine: NDArray[np.bool_],
+    scores: NDArray[Any],
+    absent: int | None,
+    models: list[str],
+    items: list[str],
+) -> None:
+    """Raise for the first value that is not a probability of a response that is there."""
+    wrong = ~fine
+    if absent is not None:
+        wrong[scores == absent] = False
+    if not wrong.any():
+        return
+    row, item, *_ = (int(k) for k in np.argwhere(wrong)[0])
+    value = block[tuple(np.argwhere(wrong)[0])]
+    where = f"{what} of model {models[row]!r}, item {items[item]!r}"
+    if np.isnan(value):
+        raise DataError(
+            "A response that has a score has no confidence.",
+            where=where,
+            got="nothing",
+            mend="give every scored response a confidence, or use the benchmark without confidences",
+        )
+    raise DataError("A confidence must be a probability in [0, 1].", where=where, got=f"{value:g}")
+
+
+def _lists(matrix: NDArray[Any]) -> pa.Array:
+    """Wrap a matrix (rows, width) as a FixedSizeList column without a copy."""
+    return pa.FixedSizeListArray.from_arrays(number_array(matrix), matrix.shape[1])

@@ -1,0 +1,125 @@
+"""Tables in Parquet, Feather and CSV, read alike and with the same errors."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
+
+SUFFIXES = (".parquet", ".feather", ".arrow", ".csv", ".csv.gz")
+"""Suffixes of the files that `read_table` reads."""
+
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+def split_suffix(path: Path) -> tuple[str, str]:
+    """Split a file's name into stem and suffix, of which `.csv.gz` is one.
+
+    Raises
+    ------
+    DataError
+        If the suffix is none of `SUFFIXES`.
+    """
+    for suffix in SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)], path.name[-len(suffix) :]
+    raise DataError(
+        "The suffix does not tell the format of the table.",
+        where=str(path),
+        got=f"suffix {path.suffix!r}",
+        mend=f"use one of {', '.join(SUFFIXES)}",
+    )
+
+
+def row_name(path: Path, row: int) -> str:
+    """Name a row (counted from 0) as the user finds it: by its line in a CSV file, else by its number from 1."""
+    return f"line {row + 2}" if path.name.lower().endswith((".csv", ".csv.gz")) else f"row {row + 1}"
+
+
+def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
+    """Read a table.
+
+    Parameters
+    ----------
+    path
+        File with one of `SUFFIXES`.
+    texts
+        Columns that are texts even where a CSV file's values look like numbers ("001").
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, cut short or of another format, or if column names are empty or repeat.
+    """
+    if not path.is_file():
+        raise DataError(
+            "There is no such file.",
+            where=str(path),
+            got="a folder" if path.is_dir() else "nothing at this path",
+            mend="give the path of a Parquet, Feather or CSV table, or data_dir=FOLDER where the benchmark is named in conf/",
+        )
+    suffix = split_suffix(path)[1].lower()
+    try:
+        if path.stat().st_size == 0:
+            raise DataError("The file is empty.", where=str(path), got="0 bytes", mend="write or copy it again")
+        if suffix == ".parquet":
+            # Not read_table, which brings pandas: what is wrong should be said before that is imported.
+            file = pq.ParquetFile(path, memory_map=True)
+            _check_columns(path, file.schema_arrow.names)
+            table = file.read()
+        elif suffix in (".feather", ".arrow"):
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            _check_columns(path, table.column_names)
+        else:
+            table = _read_csv(path, suffix, texts)
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        formats = {".parquet": "Parquet", ".feather": "Feather (Arrow IPC)", ".arrow": "Feather (Arrow IPC)"}
+        raise DataError(
+            f"The file is cut short, or not a {formats.get(suffix, 'CSV')} file.",
+            where=str(path),
+            got=(str(error).splitlines() or [type(error).__name__])[0],
+            mend="write or copy it again",
+        ) from None
+    return table.drop_columns([name for name in table.column_names if _PANDAS_INDEX.fullmatch(name)])
+
+
+def _read_csv(path: Path, suffix: str, texts: Sequence[str]) -> pa.Table:
+    """Read CSV with a header; empty cells, NaN, NA and null are missing, except in text columns."""
+    opener = gzip.open if suffix.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
+        header = next(csv.reader(lines), [])
+    _check_columns(path, header)
+    types = {name: pa.string() for name in texts if name in header}
+    with pa.input_stream(str(path), compression="gzip" if suffix.endswith(".gz") else None) as source:
+        return pa.csv.read_csv(
+            source,
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa.csv.ConvertOptions(column_types=types),
+        )
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(
+            "Column names must be unique.",
+            where=str(path),
+            got=f"{len(twice)} used more than once: {first_few(twice)}",
+            mend="rename or remove the columns that repeat",
+        )
+    if "" in names:
+        raise DataError(
+            "A column has no name.",
+            where=f"{path}: column {list(names).index('') + 1}",
+            mend="name it; a table written by pandas needs to_csv(..., index=False)",
+        )

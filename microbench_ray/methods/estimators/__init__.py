@@ -1,0 +1,1 @@
+"""Estimators: how accuracy is read off the responses to the selected items."""

@@ -1,0 +1,1 @@
+"""Numerical kernels that selectors and estimators share: functions of arrays and a Generator."""

@@ -1,0 +1,128 @@
+"""Items chosen one after the other so that the source models near a wanted difference come out in the right order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.methods.kernels.sources import SourceAccuracies
+from microbench_ray.methods.readout import FloatArray
+
+NEAR = 2.0
+"""Pairs count that differ by the wanted difference divided by this, up to the wanted difference times this."""
+
+
+def pair_form(accuracy: FloatArray, difference: float) -> FloatArray:
+    """The matrix L, (n, n), with eᵀLe the mean of (e_a − e_b)² over the pairs of models near the wanted difference.
+
+    It is the Laplacian of the graph of these pairs. Where no pair is near, all pairs count.
+    """
+    apart = np.abs(accuracy[:, None] - accuracy[None, :])
+    near = (apart >= difference / NEAR) & (apart <= difference * NEAR)
+    if not near.any():
+        near = ~np.eye(len(accuracy), dtype=bool)
+    weights = near / max(1.0, float(near.sum() / 2))
+    return np.diag(weights.sum(axis=1)) - weights
+
+
+class PairsForward:
+    """The order in which items are chosen, worked out as far as it has been asked for.
+
+    A pair comes out wrong where the error of its difference is larger than the difference; what is made small is the squared error
+    of the differences near the wanted one. With the rows of the responses X turned by the root of `pair_form`, that is the squared
+    error of a regression of the accuracies, and items are chosen as for one: from the items' covariances Σ over the source
+    models, each the item that lessens the expected squared error most, given those chosen. As chance correlations are overfitted,
+    Σ = (1 − shrink) XᵀX + shrink diag(XᵀX) (Ledoit and Wolf 2004): an item's own share of the accuracy counts fully, what it says
+    of others less.
+
+    Parameters
+    ----------
+    known
+        Of the source models. Where there are confidences, they are what is chosen by.
+    difference
+        The wanted difference, a fraction.
+    shrink
+        In [0, 1].
+    subtask
+        (n_items,) codes; given, subtasks are kept in proportion to their sizes, to within one item. None for no such balance.
+
+    References
+    ----------
+    Ledoit, O. and Wolf, M. (2004). A well-conditioned estimator for large-dimensional covariance matrices. Journal of
+    Multivariate Analysis 88.
+    """
+
+    def __init__(self, known: SourceAccuracies, difference: float, shrink: float, subtask: NDArray[np.int32] | None = None) -> None:
+        responses = known.responses if known.confidence is None else known.confidence
+        n = len(known.accuracy)
+        root = _root(pair_form(known.accuracy, difference)) if n else np.zeros((0, 0))
+        turned = root @ responses
+        variance = np.square(turned).sum(axis=0)
+        self._own: FloatArray = shrink * variance
+        self._share: FloatArray = self._own if known.confidence is None else np.zeros_like(variance)
+        self._z: FloatArray = np.sqrt(1 - shrink) * turned
+        if known.confidence is None:
+            total = self._z.sum(axis=1)
+        else:
+            total = root @ known.accuracy * responses.shape[1]
+        self._observed = known.confidence is None
+        self._m = np.eye(n)
+        self._gain: FloatArray = total @ self._z
+        self._spread: FloatArray = np.square(self._z).sum(axis=0)
+        self._left = np.ones(responses.shape[1], bool)
+        self._order: list[int] = []
+        self._quota = None if subtask is None else _Quota(subtask)
+
+    def first(self, size: int) -> NDArray[np.intp]:
+        """(size,) positions of the items chosen first; of equally good ones the first among the items."""
+        while len(self._order) < size:
+            self._order.append(self._choose())
+        return np.array(self._order[:size], np.intp)
+
+    def _choose(self) -> int:
+        variance = self._own + self._spread
+        gain = np.zeros_like(variance)
+        np.divide(np.square(self._gain + self._share), variance, out=gain, where=variance > 1e-12)
+        allowed = self._left if self._quota is None else self._left & self._quota.allowed(len(self._order))
+        item = int(np.argmax(np.where(allowed, gain, -1.0)))
+        self._left[item] = False
+        if self._quota is not None:
+            self._quota.take(item)
+        if variance[item] > 1e-12:
+            self._condition(item, float(variance[item]))
+        return item
+
+    def _condition(self, item: int, variance: float) -> None:
+        """What is known once the item is: a change of rank one."""
+        column = self._m @ self._z[:, item]
+        shared = column @ self._z
+        gain = float(self._gain[item])
+        if self._observed:  # what is left to predict has this item no more
+            gain -= float(self._spread[item])
+            self._gain = self._gain - shared
+        self._m -= np.outer(column, column / variance)
+        self._gain = self._gain - shared * (gain / variance)
+        self._spread = np.maximum(self._spread - np.square(shared) / variance, 0.0)
+
+
+class _Quota:
+    """How many items of each subtask may have been chosen: its share of all, rounded up."""
+
+    def __init__(self, subtask: NDArray[np.int32]) -> None:
+        self._subtask = subtask
+        self._sizes = np.bincount(subtask)
+        self._taken = np.zeros_like(self._sizes)
+
+    def allowed(self, chosen: int) -> NDArray[np.bool_]:
+        # In integers: taken + 1 <= ceil(size × (chosen + 1) / n_items).
+        room = self._taken * len(self._subtask) < self._sizes * (chosen + 1)
+        return (room & (self._taken < self._sizes))[self._subtask]
+
+    def take(self, item: int) -> None:
+        self._taken[self._subtask[item]] += 1
+
+
+def _root(form: FloatArray) -> FloatArray:
+    values, vectors = np.linalg.eigh(form)
+    root: FloatArray = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return root

@@ -1,0 +1,66 @@
+"""The items' principal components over the source models: the points that some selectors choose among."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.methods.base import SeenItems
+from microbench_ray.methods.selectors.stratified import item_means
+
+# A component with less than this share of the first one's variance is rounding.
+NO_VARIANCE = 1e-12
+
+
+class FitsComponents:
+    """The part of a selector that finds the items' principal components; one fit serves all that want as many."""
+
+    components: int
+
+    @property
+    def fit_key(self) -> str:
+        """Names the principal components."""
+        return f"principal-components-{self.components}"
+
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> NDArray[np.float64]:
+        """The items' principal components, (n_items, ≤ components) float64."""
+        assert seen.responses is not None
+        return principal_components(seen.responses, self.components)
+
+
+def check_components(selector: str, components: int) -> None:
+    """ConfigError unless `components` is at least 1."""
+    if components < 1:
+        raise ConfigError(f"{selector}: components must be at least 1.", got=str(components))
+
+
+def principal_components(responses: NDArray[np.float32], components: int) -> NDArray[np.float64]:
+    """Coordinates of the items on the first principal axes of their responses, from the models' Gram matrix.
+
+    Parameters
+    ----------
+    responses
+        (n_models, n_items), NaN where missing: taken to be the item's mean.
+    components
+        Axes wanted.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_items, ≤ components) float64 in order of falling variance, without axes of no variance. The model with the largest part
+        in an axis has a positive one.
+    """
+    centred: NDArray[np.float64] = responses.astype(np.float64)
+    gaps = np.isnan(centred)
+    if gaps.any():
+        centred = np.where(gaps, item_means(responses), centred)
+    centred -= centred.mean(axis=1, keepdims=True)
+    variance, axes = np.linalg.eigh(centred @ centred.T)
+    variance, axes = variance[::-1], axes[:, ::-1]
+    # Responses are at most 1, so that what constant ones leave is far below the second bound.
+    least = NO_VARIANCE * max(float(variance[0]), centred.size * np.finfo(np.float64).eps)
+    axes = axes[:, :components][:, variance[:components] > least]
+    largest = np.abs(axes).argmax(axis=0)
+    coordinates: NDArray[np.float64] = centred.T @ (axes * np.sign(axes[largest, np.arange(axes.shape[1])]))
+    return coordinates

@@ -1,0 +1,1 @@
+"""Selectors: which items a method chooses."""

@@ -1,0 +1,116 @@
+"""A given list of items: the audit of a micro-benchmark that exists."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
+
+
+@dataclass(frozen=True)
+class Fixed(SelectorWithoutFit):
+    """A given list of item ids, with optional weights.
+
+    It implies that all items are seen and that there is one run. Missing responses: none are read.
+
+    Parameters
+    ----------
+    items
+        The item ids.
+    weights
+        One non-negative weight per item; None for equal ones. They are scaled to sum to 1.
+    path
+        A file with the list instead: `.txt` (an id per line), `.csv` (columns item_id and, optionally, weight) or `.json` (a list
+        of ids, or an object from id to weight).
+    built_from
+        Models whose responses the list was made from: they are no targets.
+    """
+
+    items: Sequence[str] = ()
+    weights: Sequence[float] | None = None
+    path: str | None = None
+    built_from: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (not self.items):
+            raise ConfigError(
+                "fixed: exactly one of items and path is needed.",
+                got=f"items: {len(self.items)} ids, path: {self.path}",
+                mend="methods=[{method: fixed, selector: {path: my_items.txt}}]",
+            )
+        items, weights = (tuple(map(str, self.items)), self.weights) if self.path is None else read_list(Path(self.path))
+        object.__setattr__(self, "items", items)
+        object.__setattr__(self, "weights", None if weights is None else tuple(map(float, weights)))
+        object.__setattr__(self, "built_from", tuple(self.built_from))
+        object.__setattr__(self, "path", None)  # the list is what counts, not where it lay
+        repeated = sorted({item for item in items if items.count(item) > 1})[:3] if len(set(items)) < len(items) else []
+        if repeated:
+            raise ConfigError("fixed: an item is listed twice.", got=", ".join(repeated), mend="list every item once")
+        if self.weights is not None and (
+            len(self.weights) != len(items)
+            or not all(np.isfinite(weight) and weight >= 0 for weight in self.weights)
+            or sum(self.weights) <= 0
+        ):
+            raise ConfigError(
+                "fixed: weights must be one non-negative number per item, not all zero.",
+                got=f"{len(self.weights)} weights for {len(items)} items",
+            )
+
+    def positions(self, item_ids: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+        """Where the listed items are among `item_ids`; DataError names those that are not there."""
+        place = {item: position for position, item in enumerate(item_ids)}
+        absent = [item for item in self.items if item not in place]
+        if absent:
+            raise DataError(
+                f"fixed: {len(absent)} of {len(self.items)} listed items are not in the benchmark.",
+                got=", ".join(absent[:3]) + (" …" if len(absent) > 3 else ""),
+                mend=f"use the benchmark's item ids, such as {next(iter(place), '(none)')}",
+            )
+        return np.array([place[item] for item in self.items], dtype=np.intp)
+
+    def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
+        """The list itself; `size` is its length."""
+        items = self.positions(list(seen.item_ids))
+        if self.weights is None:
+            return Selection(items)
+        weights = np.array(self.weights)
+        return Selection(items, weights / weights.sum())
+
+
+def read_list(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
+    """The item ids, and weights if there are any, of a `.txt`, `.csv` or `.json` file; DataError where it holds none."""
+    items, weights = _parse(path)
+    if not items:
+        raise DataError("fixed: the list of items holds no item.", where=str(path), mend="list at least one item id")
+    return items, weights
+
+
+def _parse(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".json":
+            content = json.loads(text)
+            if isinstance(content, dict):
+                return tuple(map(str, content)), tuple(map(float, content.values()))
+            if not isinstance(content, list):
+                raise TypeError(f"neither a list nor an object: {text.strip()[:40]}")
+            return tuple(map(str, content)), None
+        if path.suffix == ".csv":
+            rows = list(csv.DictReader(text.splitlines()))
+            ids = tuple(row["item_id"] for row in rows)
+            return ids, tuple(float(row["weight"]) for row in rows) if rows and "weight" in rows[0] else None
+        return tuple(line.strip() for line in text.splitlines() if line.strip()), None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            "fixed: the list of items cannot be read.",
+            where=str(path),
+            got=f"{type(error).__name__}: {error}",
+            mend="a .txt with an id per line, a .csv with the columns item_id and weight, or a .json list",
+        ) from None

@@ -1,0 +1,106 @@
+"""Items chosen one after the other for the ridge readout: each the one that leaves least of the sources' accuracies unexplained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.methods.base import SeenItems, Selection, Signal
+from microbench_ray.methods.kernels.sources import SourceAccuracies, source_accuracies
+from microbench_ray.methods.readout import FloatArray
+
+SECONDS_PER_ITEM = 4e-10
+"""Of one step, per source model and item."""
+
+
+class ForwardSelection:
+    """The order in which items are chosen, worked out as far as it has been asked for.
+
+    With K the Gram matrix of the chosen items' centred responses, M = (K + λI)⁻¹ and y the centred accuracies, the penalised
+    squared error of the ridge regression is λ yᵀMy. An item with responses x lessens it in proportion to (xᵀMy)² / (1 + xᵀMx), and
+    changes M by a matrix of rank one.
+
+    Parameters
+    ----------
+    known
+        Of the source models.
+    penalty
+        λ, in units of the items' mean sum of squares.
+    """
+
+    def __init__(self, known: SourceAccuracies, penalty: float) -> None:
+        responses, accuracy = known.responses, known.accuracy
+        self._x: FloatArray = responses - responses.mean(axis=0) if accuracy.size else responses
+        norms = np.square(self._x).sum(axis=0)
+        scale = penalty * float(norms.mean()) if norms.any() else 1.0
+        self._m = np.eye(len(self._x)) / scale
+        self._gain: FloatArray = (accuracy - accuracy.mean()) @ self._x / scale if accuracy.size else np.zeros(self._x.shape[1])
+        self._own = 1 + norms / scale
+        self._left = np.ones(self._x.shape[1], bool)
+        self._order: list[int] = []
+
+    def first(self, size: int) -> NDArray[np.intp]:
+        """(size,) positions of the items chosen first; of equally good ones the first among the items."""
+        while len(self._order) < size:
+            item = int(np.argmax(np.where(self._left, np.square(self._gain) / self._own, -1.0)))
+            column = self._m @ self._x[:, item]
+            shared = column @ self._x
+            own = float(self._own[item])
+            self._m -= np.outer(column, column / own)
+            self._gain = self._gain - shared * (self._gain[item] / own)
+            self._own = np.maximum(self._own - np.square(shared) / own, 1.0)
+            self._left[item] = False
+            self._order.append(item)
+        return np.array(self._order[:size], np.intp)
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Forward selection for the ridge readout (Miller 2002, §3.2, with ridge regression).
+
+    Sizes nest: the items of a smaller size are the first of a larger one. Missing responses: filled as `Ridge` does.
+
+    Parameters
+    ----------
+    penalty
+        Of the regression while items are chosen, above 0, in units of the items' mean sum of squares over source models. A larger
+        one chooses items that go with accuracy by themselves, a smaller one items that add to those chosen.
+
+    References
+    ----------
+    Miller, A. (2002). Subset selection in regression. Chapman and Hall.
+    """
+
+    penalty: float = 1.0
+    signal: ClassVar[Signal] = "correctness"
+    nested: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.penalty < math.inf:
+            raise ConfigError("greedy: the penalty must be over 0.", got=repr(self.penalty), mend="penalty: 1.0")
+
+    @property
+    def fit_key(self) -> str:
+        """The order of the items depends on the penalty alone."""
+        return f"forward_selection({self.penalty!r})"
+
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> ForwardSelection:
+        """The source models' responses and accuracies, ready to choose from."""
+        return ForwardSelection(source_accuracies(seen), self.penalty)
+
+    def select(self, seen: SeenItems, fit: ForwardSelection, size: int, rng: np.random.Generator) -> Selection:
+        """The first `size` items of the order."""
+        return Selection(fit.first(size))
+
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """About 250 steps, each a product with the source models' responses."""
+        return 250 * SECONDS_PER_ITEM * n_source * n_items
+
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
+        """The responses twice, a square matrix twice, and vectors."""
+        return 8 * (2 * n_source * n_items + 2 * n_source**2 + 8 * n_items)

@@ -1,0 +1,136 @@
+"""tinyBenchmarks (Polo et al. 2024): the items nearest the centroids of clusters of item-response parameters."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.methods.base import SeenItems, Selection, Signal
+from microbench_ray.methods.kernels.clustering import kmeans
+from microbench_ray.methods.kernels.irt import IrtFit, fit_irt
+
+
+class FitsIrt:
+    """The part of a selector, or of an estimator, that fits an IRT model to all source models; one fit serves all of them."""
+
+    dims: int
+
+    @property
+    def fit_key(self) -> str:
+        """Names the IRT model."""
+        return irt_key(self.dims)
+
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> IrtFit:
+        """The IRT model of the source models' responses to the seen items."""
+        assert seen.responses is not None
+        return fit_irt(seen.responses, self.dims)
+
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """Of the IRT model."""
+        return irt_seconds(self.dims, n_source, n_items)
+
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
+        """Of the IRT model."""
+        return irt_bytes(self.dims, n_source, n_items)
+
+
+@dataclass(frozen=True)
+class TinyBenchmarks(FitsIrt):
+    """One item of each k-means cluster of the items' discriminations and difficulties, weighted by the cluster's share of items.
+
+    A multidimensional IRT model is fitted to the source models' correctness. As its abilities have covariance I, the squared
+    distance of two items' [a, b] is the mean squared difference of their logits over models of such abilities. A cluster is
+    represented by that of its items which is nearest to its centroid.
+
+    Missing responses are left out of the likelihood; graded ones enter as fractions.
+
+    Parameters
+    ----------
+    dims
+        Dimensions of the IRT model, an upper limit.
+
+    References
+    ----------
+    Polo, F. M. et al. (2024). tinyBenchmarks: evaluating LLMs with fewer examples. ICML 2024, §3.3 ("anchor-IRT").
+    """
+
+    dims: int = 10
+    signal: ClassVar[Signal] = "correctness"
+    nested: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_dims("tinybenchmarks", self.dims)
+
+    def select(self, seen: SeenItems, fit: IrtFit, size: int, rng: np.random.Generator) -> Selection:
+        """Choose `size` items; their weights sum to 1."""
+        points = np.column_stack([fit.discrimination, fit.difficulty])
+        return choose_representatives(points, size, rng)
+
+
+def choose_representatives(points: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
+    """The point of each of `size` k-means clusters that is nearest to its centroid, weighted by the cluster's share of points.
+
+    Where there are fewer distinct points than `size`, the clusters with most points per representative get further ones, their
+    next nearest to the centroid, and a cluster's share is divided equally among its representatives.
+
+    Parameters
+    ----------
+    points
+        (n_items, n_coordinates), finite.
+    size
+        At most n_items.
+    rng
+        Draws the start of k-means.
+
+    Returns
+    -------
+    Selection
+        Items in ascending order.
+    """
+    from sklearn.exceptions import ConvergenceWarning  # slow to import, and most methods do without
+
+    single = points.astype(np.float32)
+    n_clusters = min(size, len(np.unique(single, axis=0)))
+    with warnings.catch_warnings():
+        # Fewer clusters than asked for, where points nearly coincide, are made up for below.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        centres, labels = kmeans(single, n_clusters, rng)
+    distance = ((points - centres[labels]) ** 2).sum(axis=1)
+    by_cluster = np.lexsort((np.arange(len(points)), distance, labels))
+    sizes = np.bincount(labels, minlength=n_clusters)
+    first = np.cumsum(sizes) - sizes
+    taken = np.minimum(sizes, 1)
+    while taken.sum() < size:
+        load = np.where(taken < sizes, sizes / np.maximum(taken, 1), 0.0)
+        taken[int(np.argmax(load))] += 1
+    items = np.concatenate([by_cluster[start : start + count] for start, count in zip(first, taken, strict=True)])
+    weights = np.repeat(sizes / np.maximum(taken, 1) / len(points), taken)
+    order = np.argsort(items)
+    return Selection(items[order], weights[order])
+
+
+def check_dims(owner: str, dims: int) -> None:
+    """Raise ConfigError unless there is at least one dimension."""
+    if dims < 1:
+        raise ConfigError(f"{owner}: dims must be at least 1.", got=str(dims))
+
+
+def irt_key(dims: int) -> str:
+    """The name of the fit of an IRT model to all source models, which selector and estimators share."""
+    return f"irt-{dims}"
+
+
+def irt_seconds(dims: int, n_source: int, n_items: int) -> float:
+    """Expected CPU seconds of fitting an IRT model; from fewer models a pass takes less, but there are more of them."""
+    return 0.1 + 8e-9 * max(n_source, 300) * n_items * (dims + 1) ** 2
+
+
+def irt_bytes(dims: int, n_source: int, n_items: int) -> int:
+    """Bytes of the responses as they are read, and of the items' and abilities' posteriors."""
+    packed = (dims + 1) * (dims + 2) // 2
+    return 20 * n_source * n_items + 36 * n_items * packed + 16 * n_source * (dims + 1) ** 2

@@ -1,0 +1,136 @@
+"""One self-contained page for a sweep or an audit: what a person looks at in the morning."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pyarrow as pa
+
+from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.report.page.library import bundle
+from microbench_ray.report.page.made import made_section
+from microbench_ray.report.page.text import Html, join, tag
+from microbench_ray.report.page.verdict import audit_verdict, changes, sweep_verdict
+
+MOST_BYTES = 5_000_000
+BUDGETS = (24_000, 12_000, 6_000, 2_000, 500)
+"""Rows per chart; the next one is tried where a page is too large."""
+
+
+def render(
+    manifest: Mapping[str, Any],
+    tables: Mapping[str, pa.Table],
+    *,
+    verdict: Mapping[str, Any] | None = None,
+    history: pa.Table | None = None,
+    leaderboard: pa.Table | None = None,
+) -> str:
+    """The page as HTML that needs no other file and no network.
+
+    Parameters
+    ----------
+    manifest
+        Of the folder: configuration, seed, digests, versions.
+    tables
+        Of the schemas `mdad`, `agreement` and `failures`; those that are not there are empty.
+    verdict
+        Of an audit, as in verdict.json; None is a sweep.
+    history, leaderboard
+        Of an audit, of the schemas of these names.
+
+    Returns
+    -------
+    str
+        Under 5 MB: where the tables are too large, less of them is on the page, which then says so.
+    """
+    made = ""
+    for budget in BUDGETS:
+        made = _render(manifest, tables, verdict, history, leaderboard, budget)
+        if len(made.encode(errors="replace")) < MOST_BYTES:
+            break
+    return made
+
+
+def _render(
+    manifest: Mapping[str, Any],
+    tables: Mapping[str, pa.Table],
+    verdict: Mapping[str, Any] | None,
+    history: pa.Table | None,
+    leaderboard: pa.Table | None,
+    budget: int,
+) -> str:
+    # Here, because these bring pandas, which `library.prepare` at the start of a sweep should not wait for.
+    from microbench_ray.report.page.curves import curves_section
+    from microbench_ray.report.page.drift import drift_section
+    from microbench_ray.report.page.leaderboard import leaderboard_section
+    from microbench_ray.report.page.parts import section
+
+    found = {name: tables.get(name, SCHEMAS[name].empty_table()) for name in ("mdad", "agreement", "failures")}
+    config = manifest.get("config", {})
+    name = verdict["benchmark"] if verdict else ", ".join(manifest.get("benchmarks", {})) or "sweep"
+    kind = "Audit" if verdict else "Sweep"
+    sections = {
+        "Verdict": section(
+            "verdict", "Verdict", audit_verdict(verdict) if verdict else sweep_verdict(found["mdad"], found["failures"])
+        ),
+        "Curves": curves_section(found, budget),
+        "Leaderboard": leaderboard_section(leaderboard, budget, config.get("top_k")),
+        "Drift": drift_section(history, budget),
+        "Changes": section("changes", "What changed", changes(verdict)) if verdict else None,
+        "How made": section("made", "How it was made", made_section(manifest, verdict)),
+    }
+    shown = {label: part for label, part in sections.items() if part is not None}
+    links = [tag("a", label, href=f"#{_id_of(part)}") for label, part in shown.items()]
+    note = config.get("figure_note")
+    theme = tag("button", "Dark", type="button", id="theme", hidden=True)
+    header = tag(
+        "header",
+        tag("div", tag("p", kind, class_="kind"), tag("h1", tag("bdi", name)), class_="title"),
+        tag("nav", *links, aria_label="Sections"),
+        theme,
+    )
+    no_script = tag("noscript", tag("p", "The charts and the table of models need JavaScript.", class_="note"))
+    body = tag(
+        "body",
+        tag("a", "Skip to the verdict", href="#verdict", class_="skip"),
+        header,
+        tag("main", no_script, tag("p", note, class_="note") if note else None, *shown.values()),
+        tag("div", id="tip", role="tooltip", hidden=True),
+        tag("script", bundle()),
+        tag("script", _file("script.js")),
+    )
+    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (bundle(), _file("script.js")))
+    # Whatever escaping might miss: no other script runs, and nothing is asked of any network.
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {scripts}; base-uri 'none'; form-action 'none'"
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name_="color-scheme", content="light dark"),
+        tag("title", f"{name}: {kind.lower()}"),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", _file("style.css")),
+    )
+    return join(Html("<!doctype html>\n"), tag("html", head, body, lang="en"))
+
+
+def _id_of(part: Html) -> str:
+    return part.split('id="', 1)[1].split('"', 1)[0]
+
+
+@cache
+def _file(name: str) -> Html:
+    """A file of this package, as it is."""
+    return Html(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,147 @@
+"""The charts as Vega-Lite specifications: plain dictionaries without data, which script.js gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from microbench_ray.report.page.parts import method_scales
+
+Spec = dict[str, Any]
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+SHOWN = "!length(isolated) || indexof(isolated, datum.method) >= 0"
+"""A row's method is not hidden by the legend."""
+MOST_BANDS = 4
+"""More methods than these would hide one another's."""
+
+CONFIG: Spec = {
+    "background": None,
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--muted)",
+        "titleColor": "var(--muted)",
+        "gridColor": "var(--grid)",
+        "domainColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 10,
+        "labelPadding": 5,
+        "gridWidth": 1,
+    },
+}
+
+
+def layered(layers: Sequence[Spec], *, height: Any, params: Mapping[str, Any], encoding: Spec, data: str = "rows") -> Spec:
+    """A chart as wide as its place. `height` is a number, or `{"step": …, "of": COLUMN}`: so much for every value of the column."""
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "data": {"name": data},
+        "params": [{"name": name, "value": value} for name, value in params.items()],
+        "encoding": encoding,
+        "layer": list(layers),
+        "config": CONFIG,
+    }
+
+
+def nearest(transform: Sequence[Spec], mark: Spec, encoding: Spec, *, by: Sequence[str] = ("x", "y")) -> Spec:
+    """Marks of which the one nearest to the pointer is shown, with its tooltip."""
+    select = {"type": "point", "on": "pointerover", "nearest": True, "encodings": list(by), "clear": "pointerout", "toggle": False}
+    return {
+        "params": [{"name": "hover", "select": select}],
+        "transform": list(transform),
+        "mark": {"type": "point", "filled": True, "tooltip": {"content": "data"}, **mark},
+        "encoding": {"opacity": {"condition": {"param": "hover", "empty": False, "value": 1}, "value": 0}, **encoding},
+    }
+
+
+def quantity(field: str, title: str | None, **more: Any) -> Spec:
+    """A column on a continuous scale; layers that share an axis give it the same title."""
+    return {"field": field, "type": "quantitative", "title": title, **more}
+
+
+def agreement(methods: Sequence[str]) -> Spec:
+    """Agreement against the true difference: a line per method, bands of few, a rule at the threshold."""
+    scales = method_scales(methods)
+    colour = {"field": "method", "type": "nominal", "scale": scales["color"], "legend": None}
+    dash = {"field": "method", "type": "nominal", "scale": scales["dash"], "legend": None}
+    x = quantity(
+        "difference",
+        "difference on the whole set of items (points)",
+        axis={"grid": False, "tickCount": 7},
+        scale={"nice": False, "zero": True},
+    )
+    y = quantity("value", "agreement (%)", scale={"zero": False, "nice": True}, axis={"tickCount": 6})
+    bands = f"(length(isolated) || {len(methods)}) <= {MOST_BANDS} && ({SHOWN})"
+    layers: list[Spec] = [
+        {
+            "transform": [{"filter": bands}],
+            "mark": {"type": "area", "opacity": 0.16, "interpolate": "linear"},
+            "encoding": {"y": quantity("lo", "agreement (%)"), "y2": {"field": "hi"}, "color": colour},
+        },
+        {
+            "mark": {"type": "rule", "strokeDash": [3, 3], "color": "var(--muted)"},
+            "encoding": {"x": None, "y": {"datum": {"expr": "100 * threshold"}, "type": "quantitative", "title": "agreement (%)"}},
+        },
+        {
+            "mark": {"type": "line", "strokeWidth": 2, "strokeJoin": "round"},
+            "encoding": {
+                "y": y,
+                "color": colour,
+                "strokeDash": dash,
+                "opacity": {"condition": {"test": SHOWN, "value": 1}, "value": 0.12},
+            },
+        },
+        nearest([{"filter": SHOWN}], {"size": 90, "stroke": "var(--card)", "strokeWidth": 2}, {"y": y, "color": colour}),
+    ]
+    return layered(layers, height=300, params={"isolated": [], "threshold": 0.8}, encoding={"x": x})
+
+
+def mdad(methods: Sequence[str], x_title: str) -> Spec:
+    """MDAD against size: intervals, an arrow where one is unbounded, a cross at the top where agreement is never reached."""
+    scales = method_scales(methods)
+    colour = {"field": "method", "type": "nominal", "scale": scales["color"], "legend": None}
+    shape = {"field": "method", "type": "nominal", "scale": scales["shape"], "legend": None}
+    dash = {"field": "method", "type": "nominal", "scale": scales["dash"], "legend": None}
+    axis = {"values": {"expr": "ticks"}, "grid": False, "format": ",", "labelOverlap": "greedy", "labelSeparation": 6}
+    x = quantity("x", x_title, scale={"type": "log", "nice": False, "padding": 16}, axis=axis)
+    y = quantity("y", "MDAD (points)", scale={"zero": True, "nice": True}, axis={"tickCount": 6})
+    dimmed = {"opacity": {"condition": {"test": SHOWN, "value": 1}, "value": 0.12}}
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "rule", "strokeWidth": 1.5},
+            "encoding": {"y": quantity("lo_y", "MDAD (points)"), "y2": {"field": "hi_y"}, "color": colour, **dimmed},
+        },
+        {
+            "transform": [{"filter": "datum.reached"}],
+            "mark": {"type": "line", "strokeWidth": 1.5},
+            "encoding": {"y": y, "color": colour, "strokeDash": dash, **dimmed},
+        },
+        {
+            "transform": [{"filter": "datum.reached"}],
+            "mark": {"type": "point", "filled": True, "size": 90},
+            "encoding": {"y": y, "color": colour, "shape": shape, **dimmed},
+        },
+        {
+            "transform": [{"filter": "datum.unbounded"}],
+            "mark": {"type": "point", "filled": True, "shape": "triangle-up", "size": 50, "yOffset": 1},
+            "encoding": {"y": quantity("hi_y", "MDAD (points)"), "color": colour, **dimmed},
+        },
+        {
+            "transform": [{"filter": "!datum.reached"}],
+            "mark": {"type": "text", "text": "×", "fontSize": 18, "fontWeight": "bold"},
+            "encoding": {"y": y, "color": colour, **dimmed},
+        },
+        nearest(
+            [{"filter": SHOWN}],
+            {"size": 180, "filled": False, "strokeWidth": 2, "fill": None},
+            {"y": y, "stroke": colour},
+        ),
+    ]
+    return layered(layers, height=300, params={"isolated": [], "ticks": []}, encoding={"x": x})

@@ -1,0 +1,170 @@
+"""What every section of charts is made of: rows as columns, choices, a legend, and the figure that script.js draws into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from microbench_ray.report.page.text import Html, join, script_json, tag
+
+N_COLOURS = 10
+SHAPES = (
+    "M-.9,0A.9,.9,0,1,1,.9,0A.9,.9,0,1,1,-.9,0Z",
+    "M-.8,-.8H.8V.8H-.8Z",
+    "M0,-1.15L1.05,.75H-1.05Z",
+    "M0,-1.15L.95,0L0,1.15L-.95,0Z",
+    "M0,1.15L1.05,-.75H-1.05Z",
+    "M-.95,-.33H-.33V-.95H.33V-.33H.95V.33H.33V.95H-.33V.33H-.95Z",
+    "M0,-1.1L.3,-.35L1.1,-.3L.5,.2L.7,1L0,.55L-.7,1L-.5,.2L-1.1,-.3L-.3,-.35Z",
+)
+"""Marks that can be told apart without colour, as paths about the origin; the legend and the charts draw the same ones."""
+DASHES = ([1, 0], [6, 3], [2, 2])
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the values of a chart, in its tooltip and in its table.
+
+    `kind` is text, number, or interval: the value with `lo` and `hi`, which may be null. `unit` is a text after the number, or
+    `@NAME`: it stands in a column.
+    """
+
+    field: str
+    title: str
+    kind: str = "text"
+    digits: int = 1
+    unit: str = ""
+    missing: str = "–"
+    lo: str = "lo"
+    hi: str = "hi"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure: `specs` are Vega-Lite specifications without data, by the value of the choice `view` (or only one, `""`)."""
+
+    name: str
+    title: str
+    about: str
+    specs: Mapping[str, Mapping[str, Any]]
+    rows: pd.DataFrame
+    columns: Sequence[Column]
+    described: str
+    with_table: bool = True
+
+    def html(self) -> Html:
+        """The figure, its description, its values, and the JSON of them all."""
+        content = {
+            "name": self.name,
+            "specs": self.specs,
+            "rows": encoded(self.rows),
+            "columns": [vars(column) for column in self.columns],
+        }
+        values = tag(
+            "details", tag("summary", "Values of this chart"), tag("div", class_="scroll values", tabindex="0"), class_="table"
+        )
+        return tag(
+            "figure",
+            tag("figcaption", tag("h3", self.title), tag("p", self.about)),
+            tag("div", class_="plot", role="img", aria_label=self.described),
+            tag("p", "Nothing here: choose something else above.", class_="empty", hidden=True),
+            values if self.with_table else None,
+            tag("script", script_json(content), type="application/json"),
+            class_="chart",
+            id=f"chart-{self.name}",
+            data_chart=self.name,
+        )
+
+
+def encoded(rows: pd.DataFrame) -> dict[str, Any]:
+    """Columns as lists; texts as positions in the list of those that occur, numbers to five digits."""
+    made: dict[str, Any] = {}
+    for name, column in rows.items():
+        if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
+            codes, texts = pd.factorize(column.astype(str))
+            made[str(name)] = {"texts": list(texts), "at": codes.tolist()}
+        elif column.dtype == bool:
+            made[str(name)] = column.astype(int).tolist()
+        else:
+            made[str(name)] = [None if pd.isna(value) else _short(value) for value in column.tolist()]
+    return made
+
+
+def _short(value: float) -> float | int:
+    near = float(f"{value:.5g}") if isinstance(value, float) else value
+    return int(near) if near == int(near) else near
+
+
+def choice(column: str, label: str, options: Sequence[tuple[str, str]], chosen: str | None = None) -> Html:
+    """A select with `(value, text)` options; one that leaves no choice is there, but not shown."""
+    first = chosen if chosen is not None else options[0][0]
+    items = (tag("option", text, value=value, selected=value == first) for value, text in options)
+    select = tag("select", *items, data_column=column, data_default=first)
+    return tag("label", tag("span", label), select, class_="choice", hidden=len(options) < 2)
+
+
+def choices(*made: Html | None) -> Html:
+    """Selects in a row."""
+    return tag("div", *made, class_="choices", role="group", aria_label="Choose what is shown")
+
+
+def options_of(rows: pd.DataFrame, column: str, text: str | None = None) -> list[tuple[str, str]]:
+    """A column's values in their order of appearance, shown by those of another column."""
+    found = rows.drop_duplicates(column)
+    return [(plain(value), str(shown)) for value, shown in zip(found[column], found[text or column], strict=True)]
+
+
+def plain(value: object) -> str:
+    """As JavaScript writes it: 100, not 100.0."""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def colour(k: int) -> str:
+    """The colour of the k-th method: a variable of style.css, so that themes need no new drawing."""
+    return f"var(--series-{k % N_COLOURS + 1})"
+
+
+def method_scales(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour, shape and dash of every method, as Vega-Lite scales."""
+    domain = list(methods)
+    looks = {
+        "color": [colour(k) for k in range(len(domain))],
+        "shape": [SHAPES[k % len(SHAPES)] for k in range(len(domain))],
+        "dash": [DASHES[k // N_COLOURS % len(DASHES)] for k in range(len(domain))],
+    }
+    return {name: {"domain": domain, "range": values} for name, values in looks.items()}
+
+
+def legend(methods: Sequence[str], label: str = "Methods") -> Html:
+    """Buttons that isolate methods, with the marks that the charts draw."""
+    buttons = []
+    for k, method in enumerate(methods):
+        mark = Html(f'<svg viewBox="-1.4 -1.4 2.8 2.8" aria-hidden="true"><path d="{SHAPES[k % len(SHAPES)]}"/></svg>')
+        buttons.append(
+            tag(
+                "button",
+                mark,
+                tag("span", method),
+                type="button",
+                aria_pressed="false",
+                data_method=method,
+                style=f"color:{colour(k)}",
+            )
+        )
+    everything = tag("button", "Show all", type="button", class_="everything", hidden=True)
+    hint = tag("span", "click one to see it alone", class_="hint") if len(methods) > 1 else None
+    return tag("div", *buttons, everything, hint, class_="legend", role="group", aria_label=label)
+
+
+def section(name: str, title: str, *content: object) -> Html:
+    """A part of the page with a heading."""
+    heading = tag("h2", title, id=f"{name}-title")
+    return tag("section", heading, join(*content), id=name, aria_labelledby=f"{name}-title")
+
+
+def notes(texts: Sequence[str]) -> Html | None:
+    """What was left out, or must be known."""
+    return tag("div", *(tag("p", text) for text in texts), class_="note") if texts else None

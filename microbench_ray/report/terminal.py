@@ -1,0 +1,90 @@
+"""What a person reads: the plan and the table of MDADs in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from microbench_ray.core.storage.folders import open_folder
+from microbench_ray.sweeps.shards import Plan
+
+PANEL = ["benchmark", "targets", "n_target", "unseen", "n_source"]
+"""What is shown together: rows that differ in method, size, split and threshold."""
+MONOTONE = ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
+"""The MDAD that is shown, and its interval."""
+
+
+def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
+    """What a sweep will take, in a line."""
+    shards = f"{len(plan.shards):,} shard" + ("" if len(plan.shards) == 1 else "s")
+    return (
+        f"{plan.n_cells:,} cells in {shards}, about {plan.seconds:,.1f} CPU seconds; "
+        f"{_bytes(plan.input_bytes)} of scores, {_bytes(plan.worker_bytes)} more per worker; {engine}; out={open_folder(out).at()}"
+    )
+
+
+def mdad_tables(mdad: pa.Table) -> Iterator[tuple[str, Table]]:
+    """A title and a table per panel, split and threshold: methods down, sizes across, in points with intervals."""
+    for (*panel, split, threshold), rows in mdad.to_pandas().groupby([*PANEL, "split", "threshold"], sort=True):
+        title = f"{panel_title(panel)}\nMDAD at agreement {threshold:g}, {items_text(split, panel)}, in points, with intervals"
+        table = Table(box=box.SIMPLE_HEAD)
+        sizes = sorted(rows["size"].unique())
+        table.add_column("items", overflow="fold")
+        for size in sizes:
+            table.add_column(f"{size:,}", justify="right", overflow="fold")
+        for method, of_method in rows.groupby("method", sort=False):
+            by_size = of_method.set_index("size")
+            table.add_row(Text(str(method)), *(_cell(by_size.loc[size]) if size in by_size.index else "" for size in sizes))
+        yield title, table
+
+
+def _cell(row: Any) -> str:
+    value, low, high = (row[column] for column in MONOTONE)
+    if np.isnan(value):
+        return "not\nreached"
+    return f"{100 * value:.1f}\n{100 * low:.1f}–{'∞' if np.isnan(high) else f'{100 * high:.1f}'}"
+
+
+def panel_title(panel: Any) -> str:
+    """A panel in words; `panel` holds the values of `PANEL`."""
+    benchmark, targets, n_target, _, n_source = panel
+    sources = f", {n_source:,} source models" if n_source else ""
+    return f"{benchmark}: {n_target:,} target models ({targets}){sources}"
+
+
+def items_text(split: str, panel: Any) -> str:
+    """The items of a split, in words."""
+    return "all items" if panel[3] == "none" else f"{split} half"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
+    """A verdict for the terminal: the headline, each audited list and method, and the findings, the gravest first."""
+    yield f"{verdict['status'].upper()}: {verdict['headline']}"
+    for each in verdict["subjects"]:
+        lo, hi = each["ci_lo"], each["ci_hi"]
+        interval = "" if lo is None and hi is None else f" ({_number(lo, '…')}–{_number(hi, '∞')})"
+        needed = each["items_needed"]
+        more = "" if needed is None else f"; {needed:,} items would tell {_points(each['wanted'])} apart"
+        yield f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])}{interval}{more}"
+    order = {"fail": 0, "warn": 1, "note": 2}
+    for finding in sorted(verdict["findings"], key=lambda finding: order[finding["severity"]]):
+        yield f"  {finding['severity']}: {finding['text']}"
+
+
+def _points(value: float | None) -> str:
+    return "never reached" if value is None else f"{_number(value, '')} points"
+
+
+def _number(value: float | None, none: str) -> str:
+    return none if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,1 @@
+"""Submitting a sweep to a Ray cluster and following it."""

@@ -1,0 +1,243 @@
+"""One shard: split, fit once, then per size select, estimate and count. Any number of any table is traced from here.
+
+The same calls give the same bits on any worker: nothing here depends on the engine, the shard's neighbours or the machine's
+cores, and the caller holds numerical libraries to one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from microbench_ray.core import seeding
+from microbench_ray.data import Benchmark
+from microbench_ray.data.split import draw_halves
+from microbench_ray.methods import SIGNALS, Estimator, Method, SeenItems, Selection, Selector, Signal
+from microbench_ray.metrics import PairCounts, TruePairs, bootstrap_models, compare, mean_abs_error, true_pairs
+from microbench_ray.sweeps.fits import signal_used
+from microbench_ray.sweeps.shards import Shard
+from microbench_ray.sweeps.tables import rows_table
+
+Positions = NDArray[np.intp]
+
+
+class Draw(NamedTuple):
+    """What a run draws: positions among the benchmark's models and items."""
+
+    targets: Positions
+    sources: Positions
+    seen: Positions
+    unseen: Positions | None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The target models' true accuracies on one half of the items."""
+
+    split: str
+    sums: NDArray[np.int64]
+    answered: NDArray[np.int64]
+    accuracy: NDArray[np.float64]
+    pairs: TruePairs
+
+
+def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
+    """Compute the cells of a shard.
+
+    Parameters
+    ----------
+    shard
+        What to compute.
+    benchmark
+        The matrices, which are only read.
+
+    Returns
+    -------
+    dict of pyarrow.Table
+        `cells`, with a row per cell and split; with `keep_estimates` also `estimates`; for a fixed list also `resamples`.
+    """
+    rows: list[dict[str, Any]] = []
+    counts: list[PairCounts] = []
+    estimated: list[dict[str, Any]] = []
+    resamples: list[pa.Table] = []
+    for run in shard.runs:
+        draw = draw_run(shard, benchmark, run)
+        truths = [true_accuracies(benchmark, "seen", draw.targets, draw.seen)]
+        if draw.unseen is not None:
+            truths.append(true_accuracies(benchmark, "unseen", draw.targets, draw.unseen))
+        for cell, estimates in estimate_run(shard, benchmark, draw, run):
+            for truth in truths:
+                comparison = compare(truth.pairs, estimates)
+                counts.append(comparison.counts)
+                error = mean_abs_error(truth.accuracy, estimates)
+                rows.append(cell | {"split": truth.split, "mean_abs_error": error, "kendall_tau": comparison.kendall_tau})
+            if shard.keep_estimates:
+                estimated += target_rows(cell, benchmark, draw.targets, truths, estimates)
+            if shard.model_resamples:
+                resamples.append(resample_models(shard, benchmark, cell, truths[0], estimates))
+    tables = {"cells": rows_table("cells", rows, counts)}
+    if shard.keep_estimates:
+        tables["estimates"] = rows_table("estimates", estimated)
+    if resamples:
+        tables["resamples"] = pa.concat_tables(resamples)
+    return tables
+
+
+def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
+    """Every cell's key and its estimates, (n_target,), of one run."""
+    fitted = RunFits(shard, benchmark, draw, run)
+    for method in shard.methods:
+        selector, estimator = method.selector, method.estimator
+        estimator_signal = signal_used(benchmark, estimator.signal)
+        seen, fit = fitted.by(selector, selector.signal)
+        known, model = fitted.by(estimator, estimator.source_signal)
+        for size, fraction in shard.sizes:
+            named = None if selector.nested else size
+            rng = seeding.select_stream(shard.seed, shard.label, method.label, shard.n_source, run, named)
+            selection = selector.select(seen, fit, size, rng)
+            check_selection(method, selection, size, seen.n_items)
+            chosen = draw.seen[selection.items]
+            responses = responses_to(benchmark, draw.targets, chosen, estimator_signal)
+            estimates = estimator.estimate(responses, selection, known, model)
+            yield (
+                {
+                    "benchmark": shard.label,
+                    "method": method.label,
+                    "n_source": shard.n_source,
+                    "size": size,
+                    "fraction": fraction,
+                    "targets": shard.targets,
+                    "n_target": shard.n_target,
+                    "unseen": shard.unseen,
+                    "run": run,
+                    "signal": f"{signal_used(benchmark, selector.signal) or '-'}/{estimator_signal}",
+                },
+                estimates,
+            )
+
+
+class RunFits:
+    """The fits of one run: each is computed when it is first asked for, and once for all parts of methods that share it."""
+
+    def __init__(self, shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> None:
+        self._shard, self._benchmark, self._draw, self._run = shard, benchmark, draw, run
+        self._seen: dict[Signal | None, SeenItems] = {}
+        self._fits: dict[tuple[str, Signal | None], Any] = {}
+
+    def by(self, part: Selector | Estimator, wanted: Signal | None) -> tuple[SeenItems, Any]:
+        """What a selector or an estimator may see, and its fit."""
+        signal = signal_used(self._benchmark, wanted)
+        if signal not in self._seen:
+            self._seen[signal] = seen_items(self._benchmark, self._draw, signal)
+        key = part.fit_key, signal
+        if key not in self._fits:
+            shard = self._shard
+            rng = seeding.fit_stream(shard.seed, f"{part.fit_key}/{signal}", shard.label, shard.n_source, self._run)
+            self._fits[key] = part.fit(self._seen[signal], rng)
+        return self._seen[signal], self._fits[key]
+
+
+def draw_run(shard: Shard, benchmark: Benchmark, run: int) -> Draw:
+    """Draw the target models, the source models and the halves of the items, each from a stream of its own."""
+    key = (shard.seed, shard.label, run)
+    if shard.group is None:
+        targets = seeding.target_stream(*key).permutation(benchmark.n_models)[: shard.n_target]
+    else:
+        targets = np.array(shard.group, dtype=np.intp)
+    others = np.setdiff1d(np.arange(benchmark.n_models), targets)
+    sources = seeding.source_stream(*key).permutation(others)[: shard.n_source]
+    codes = benchmark.subtask_codes
+    if shard.subtask is None:
+        items = np.arange(benchmark.n_items)
+    else:
+        items = np.flatnonzero(codes == benchmark.subtask_names.index(shard.subtask))
+        codes = np.zeros(len(items), dtype=np.int32)
+    if shard.unseen == "none":
+        return Draw(targets, sources, items, None)
+    seen, unseen = draw_halves(codes, seeding.split_stream(*key))
+    return Draw(targets, sources, items[seen], items[unseen])
+
+
+def true_accuracies(benchmark: Benchmark, split: str, targets: Positions, items: Positions) -> Truth:
+    """The targets' accuracies on some items, over those that each answered; NaN for one that answered none."""
+    scores = benchmark.scores[targets][:, items]
+    if benchmark.has_missing:
+        missing = scores == benchmark.missing
+        scores = np.where(missing, 0, scores)
+        answered = np.count_nonzero(~missing, axis=1)
+    else:
+        answered = np.full(len(targets), len(items))
+    sums = scores.sum(axis=1, dtype=np.int64)
+    accuracy = np.full(len(targets), np.nan)
+    np.divide(sums, answered * benchmark.units, out=accuracy, where=answered > 0)
+    return Truth(split, sums, answered, accuracy, true_pairs(sums, answered, benchmark.units))
+
+
+def seen_items(benchmark: Benchmark, draw: Draw, signal: Signal | None) -> SeenItems:
+    """What a selector may see: the source models' responses to the seen items, and these items' names and subtasks."""
+    responses = None if signal is None else responses_to(benchmark, draw.sources, draw.seen, signal, np.float32)
+    labels = None if benchmark.labels is None else benchmark.labels[draw.seen]
+    return SeenItems(benchmark.item_ids[draw.seen], benchmark.subtask_codes[draw.seen], responses, labels)
+
+
+def responses_to(
+    benchmark: Benchmark, models: Positions, items: Positions, signal: Signal, dtype: type[np.floating[Any]] = np.float64
+) -> NDArray[Any]:
+    """(n_models, n_items) responses in [0, 1], NaN where missing: scores, or confidences in the correct answer.
+
+    Confidences in all answers are (n_models, n_items, n_answers); both scores and confidences (n_models, n_items, 2).
+    """
+    if signal == "both":
+        one, other = (responses_to(benchmark, models, items, each, dtype) for each in SIGNALS)
+        return np.stack([one, other], axis=2)
+    if signal != "correctness":
+        matrix = benchmark.answers if signal == "answers" else benchmark.confidence
+        assert matrix is not None
+        return _block(matrix, models, items).astype(dtype, copy=False)
+    scores = _block(benchmark.scores, models, items)
+    responses: NDArray[Any] = np.divide(scores, benchmark.units, dtype=dtype)
+    if benchmark.has_missing:
+        responses[scores == benchmark.missing] = np.nan
+    return responses
+
+
+def _block(matrix: NDArray[Any], models: Positions, items: Positions) -> NDArray[Any]:
+    """Some rows and columns of a matrix; whole rows are copied first where many columns are wanted, which is faster."""
+    return matrix[models][:, items] if 8 * len(items) > matrix.shape[1] else matrix[models[:, None], items]
+
+
+def check_selection(method: Method, selection: Selection, size: int, n_items: int) -> None:
+    """Raise ValueError where a selector did not choose `size` different seen items: a fault of the method."""
+    items = selection.items
+    if len(items) != size or len(np.unique(items)) != size or items.min() < 0 or items.max() >= n_items:
+        raise ValueError(
+            f"method '{method.label}' was to choose {size} different items of {n_items}, "
+            f"and chose {len(items)}, of which {len(np.unique(items))} are different"
+        )
+
+
+def target_rows(
+    cell: dict[str, Any], benchmark: Benchmark, targets: Positions, truths: list[Truth], estimates: NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    """One row per target: its true accuracies and its estimate."""
+    unseen = truths[1].accuracy if len(truths) > 1 else np.full(len(targets), np.nan)
+    columns = zip(benchmark.model_ids[targets], truths[0].accuracy, unseen, estimates, strict=True)
+    return [
+        cell | {"target": name, "accuracy_seen": seen, "accuracy_unseen": other, "estimate": estimate}
+        for name, seen, other, estimate in columns
+    ]
+
+
+def resample_models(
+    shard: Shard, benchmark: Benchmark, cell: dict[str, Any], truth: Truth, estimates: NDArray[np.float64]
+) -> pa.Table:
+    """The counts of each bootstrap draw of the models, for a list that has no runs to resample."""
+    rng = seeding.model_bootstrap_stream(shard.seed, shard.label, cell["method"], cell["size"])
+    counts = bootstrap_models(truth.sums, truth.answered, benchmark.units, estimates, shard.model_resamples, rng)
+    rows = [cell | {"split": truth.split, "resample": draw} for draw in range(shard.model_resamples)]
+    return rows_table("resamples", rows, [counts[draw] for draw in range(shard.model_resamples)])

@@ -1,0 +1,298 @@
+"""Whatever is wrong with the input is one message before any work, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from microbench_ray.cli.main import main
+from tests.helpers.refusals import Refused, assert_one_message, swept
+from tests.helpers.small_sweep import N_ITEMS, N_MODELS, columns
+
+TYPING_ERRORS = {
+    "grid.rnus=3": "did you mean runs?",
+    "+grid.foo=4": "where: grid.foo",
+    "+grid.rnus=4": "did you mean runs?",
+    "++grid.rnus=4": "did you mean runs?",
+    "benchmark.pth=x": "did you mean path?",
+    "+benchmark.pth=x": "did you mean path?",
+    "seeed=1": "did you mean seed?",
+    "engine.wrokers=2": "did you mean workers?",
+    "+engine.wrokers=2": "did you mean workers?",
+    "targets.wher=x": "did you mean where?",
+    "+targets.wher=x": "did you mean where?",
+    "+foo=1": "valid: also_targets, baseline, benchmark, benchmarks, ci",
+    "thresold=[.8]": "did you mean thresholds?",
+    "benchmrk=scores": "did you mean benchmark?",
+    "hydra.rnu.dir=x": "where: hydra.rnu",
+    "benchmark=scroes": "did you mean scores? valid: bbh, gpqa, ingested, mmlu, mmlu_pro, release, scores, synthetic",
+    "benchmark=[scroes]": "did you mean scores?",
+    "engine=spark": "valid: cluster, local, serial",
+    "grid=papre": "did you mean paper?",
+    "targets=gruop": "did you mean group?",
+    "experiment=papre_gpqa": "did you mean paper_gpqa?",
+    "methods=[randm]": "did you mean random? valid: ",
+    "methods=[{method: randm}]": "did you mean random? valid: ",
+    "methods=[{method: random, lable: x}]": "did you mean label?",
+    "methods=[{method: random, selector: {strata: 3}}]": "Unknown parameter of random.",
+    "methods=[{method: stratified_confidence, selector: {srata: 3}}]": "did you mean strata?",
+    "methods=[{method: random, selector: {name: randon}}]": "did you mean random?",
+    "methods=[{method: random, estimator: {sginal: confidence}}]": "did you mean signal?",
+    "methods=[{method: random, estimator: {signal: confidense}}]": "correctness, confidence",
+    "methods=[{method: random, estimator: {name: maen}}]": "did you mean mean?",
+    "tie_policy=worng": "valid: wrong, half, drop, paper",
+    "ci=models": "valid: runs, pairs",
+    "benchmark.reader=csv": "valid: ingested, release, scores, synthetic",
+    "grid={rnus: 3}": "did you mean runs?",
+    "benchmark={pth: x}": "did you mean path?",
+    "word": "key=value",
+    "": "key=value",
+    "a b=c": "key=value",
+    "grid.sizes=[5,10": "key=value",
+    "--unknown-option": "see microbench --help",
+    "--multirun": "see microbench --help",
+    "--config-dir=/no/such/folder": "no such folder",
+}
+
+
+@pytest.mark.parametrize("argument", TYPING_ERRORS)
+def test_a_typing_error_is_named_with_what_is_valid(argument: str, board: Path, tmp_path: Path, refused: Refused) -> None:
+    refused(swept(board, tmp_path / "out", argument), TYPING_ERRORS[argument])
+
+
+WRONG_ENGINES = {
+    "engine=cluster engine.resources.randm.memory=2e9": "did you mean random?",
+    "engine=cluster engine.resources.default.cpus=2": "keys: num_cpus, memory, custom",
+    "engine=cluster engine.resources.default.num_cpus=0": "num_cpus: 1",
+    "engine=cluster engine.resources=3": "a mapping in braces",
+    "engine=cluster engine.workers=2": "engine.workers is for engine=local",
+    "engine=cluster engine.timeout=0": "engine.timeout must be over 0",
+    "engine=cluster engine.patience=-1": "engine.patience must be over 0",
+    "engine=local engine.address=127.0.0.1:6379": "engine.address is for engine=cluster",
+    "engine=local engine.resources.default.num_cpus=2": "engine.resources is for engine=cluster",
+    "engine=local engine.deadline=0": "engine.deadline must be over 0",
+    "engine=local engine.deadline=inf": "engine.deadline must be over 0",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG_ENGINES)
+def test_an_engine_that_cannot_be_is_named(arguments: str, board: Path, tmp_path: Path, refused: Refused) -> None:
+    refused(swept(board, tmp_path / "out", *arguments.split()), WRONG_ENGINES[arguments])
+
+
+WRONG_VALUES = {
+    "grid.runs=abc": ("grid.runs", "'abc'", "a whole number"),
+    "grid.runs=null": ("grid.runs", "a whole number"),
+    "grid.runs=0": ("grid.runs must be at least 1",),
+    "grid.sizes=10": ("grid.sizes", "a list in brackets"),
+    "grid.sizes=5,10": ("grid.sizes", "grid.sizes=[5,10]"),
+    "grid.sizes=[a]": ("grid.sizes[0]", "a whole number"),
+    "grid.sizes=[]": ("grid.sizes",),
+    "grid.sizes=[0]": ("grid.sizes", "at least 1"),
+    "grid.sizes=[5,5]": ("grid.sizes", "give every value once"),
+    "grid.fractions=[2]": ("grid.fractions must be in (0, 1]",),
+    "grid.n_source=[]": ("grid.n_source",),
+    "grid.n_target=1": ("grid.n_target must be at least 2",),
+    "grid.subtasks=sideways": ("together or apart",),
+    "grid.unseen=all": ("half or none",),
+    "grid=null": (),
+    "grid=[{runs: 3}]": ("key=NAME",),
+    "~grid": ("cannot be left out",),
+    "+experiment=signals": ("without +",),
+    "seed=-1": ("seed must be at least 0", "-1"),
+    "seed=1.5": ("seed", "a whole number"),
+    "thresholds=[2]": ("thresholds must be in (0, 1]", "[2.0]"),
+    "thresholds=0.8": ("thresholds", "a list in brackets"),
+    "confidence_level=2": ("between 0 and 1",),
+    "n_resamples=3": ("at least 100",),
+    "keep_estimates=maybe": ("keep_estimates", "true or false"),
+    "engine.workers=0": ("at least 1",),
+    "engine.max_retries=-1": ("at least 0",),
+    "benchmark.max_missing=2": ("max_missing must be a share in [0, 1]",),
+    "benchmark.path=": ("benchmark.path", "A value is needed"),
+    "benchmark.sizes=[]": ("benchmark.sizes must be not empty",),
+    "benchmark.sizes=[5,5]": ("A value stands twice in benchmark.sizes", "give every value once"),
+    "benchmark.sizes=[5,1000]": (f"size 1000 > {N_ITEMS // 2} seen items of 'board'", "benchmark.sizes=[5]"),
+    "benchmark.sizes=5": ("benchmark.sizes", "a list in brackets"),
+    "out=": ("out", "A value is needed"),
+    "out=${foo}": ("out", "foo"),
+    "benchmark=scores": ("benchmark.path", "A value is needed"),
+    "benchmark=[scores,synthetic]": ("benchmark.path", "A value is needed"),
+    "benchmark=[]": ("There is no benchmark",),
+    "methods=[]": ("There is no method",),
+    "methods=random": ("methods", "a list in brackets"),
+    "methods=[3]": ("A method is a name or a mapping", "3"),
+    "methods=[{method: random, selector: 3}]": ("selector is a mapping",),
+    "methods=[{label: x}]": ("methods.x.selector",),
+    "methods=[random,random]": ("Two have the same method label", "random"),
+    "methods=[{method: stratified_confidence, label: random},random]": ("Two have the same method label", "random"),
+    "methods=[fixed]": ("exactly one of items and path",),
+    "methods=[{method: fixed, selector: {items: [zzz]}}]": ("not in the benchmark", "zzz"),
+    "methods=[{method: fixed, selector: {path: /no/list.txt}}]": ("/no/list.txt",),
+    "targets=group": ("targets.names, targets.regex and targets.where",),
+    "targets.names=[m01,m02]": ("needs a label of its own",),
+    "grid.sizes=[5,1000]": (f"size 1000 > {N_ITEMS // 2} seen items of 'board'", "grid.sizes=[5]"),
+    "grid.n_source=[100]": (f"15 target and 100 source models > {N_MODELS} models", "n_source of at most 25"),
+    "grid.n_target=40": (f"> {N_MODELS} models",),
+}
+
+
+@pytest.mark.parametrize("argument", WRONG_VALUES)
+def test_a_value_that_cannot_be_is_named(argument: str, board: Path, tmp_path: Path, refused: Refused) -> None:
+    refused(swept(board, tmp_path / "out", argument), *WRONG_VALUES[argument])
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        (["targets.label=g"], ["needs its models"]),
+        (["targets.label=random", "targets.names=[m01,m02]"], ["a label of its own"]),
+        (["targets.label=g", "targets.names=[m01,m02]", "targets.regex=m"], ["more than one way", "names, regex"]),
+        (["targets.label=g", "targets.best=20"], ["targets.best must be between 0 and 1", "targets.best=0.2"]),
+        (["targets.label=g", "targets.best=.2", "targets.regex=m"], ["more than one way", "regex, best"]),
+        (["targets.label=g", "targets.best=.2", "also_targets=[bset]"], ["did you mean best?"]),
+        (["targets.label=g", "targets.best=.2", "also_targets=[{label: h, wher: x}]"], ["did you mean where?"]),
+        (["targets.label=g", "targets.best=.2", "also_targets=[{label: h}]"], ["needs its models"]),
+        (["targets.label=g", "targets.best=.2", "also_targets=[7]"], ["a name or a mapping", "also_targets"]),
+        (["targets.label=best", "targets.best=.2", "also_targets=[best]"], ["same label of targets", "best"]),
+        (["targets.label=g", "targets.names=[m01,zzz]"], ["'zzz'", "targets.names"]),
+        (["targets.label=g", "targets.names=[m01]"], ["no pair"]),
+        (["targets.label=g", "targets.regex='('"], ["targets.regex", "'('"]),
+        (["targets.label=g", "targets.where='params > 3'"], ["targets.where", "model_id"]),
+    ],
+)
+def test_a_group_of_targets_needs_a_label_and_one_way_to_find_it(
+    group: list[str], words: list[str], board: Path, tmp_path: Path, refused: Refused
+) -> None:
+    refused(swept(board, tmp_path / "out", "targets=group", *group), *words)
+
+
+def test_jobs_and_options_that_do_not_exist_are_refused(refused: Refused, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(["sweap"], "Unknown job", "sweap", "sweep, reduce")
+    assert main(["sweep", "--config-dir"]) == 1
+    assert "--config-dir needs a value" in capsys.readouterr().err
+    assert main([]) == 1
+    assert "microbench sweep" in capsys.readouterr().out
+
+
+def scores(**changes: object) -> pa.Table:
+    return pa.table(columns() | changes)
+
+
+def write(content: pa.Table | bytes, path: Path) -> Path:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        pq.write_table(content, path)
+    return path
+
+
+ONE = np.ones(N_ITEMS)
+IDS = [f"i{k}" for k in range(N_ITEMS)]
+BAD_TABLES: dict[str, tuple[str, Callable[[bytes], pa.Table | bytes], list[str]]] = {
+    "empty": ("x.parquet", lambda whole: b"", ["The file is empty", "0 bytes"]),
+    "empty CSV": ("x.csv", lambda whole: b"", ["The file is empty"]),
+    "cut short": ("x.parquet", lambda whole: whole[: len(whole) // 2], ["cut short"]),
+    "cut inside the footer": ("x.parquet", lambda whole: whole[:-20], ["cut short"]),
+    "not a table": ("x.feather", lambda whole: b"hello, this is no table at all", ["cut short, or not a Feather"]),
+    "a suffix of another program": ("x.xlsx", lambda whole: b"PK", [".parquet, .feather"]),
+    "text for a score": (
+        "x.csv",
+        lambda whole: b"item_id,a,b\nq1,1,0\nq2,wrong,1\n",
+        ["text where a score should be", "column 'a', line 3, item 'q2'", "'wrong'"],
+    ),
+    "a score of 85 percent": ("x.parquet", lambda whole: scores(m03=85 * ONE), ["m03", "85", "[0, 1]"]),
+    "a negative score": ("x.parquet", lambda whole: scores(m03=-ONE), ["m03", "-1", "[0, 1]"]),
+    "an item twice": ("x.parquet", lambda whole: scores(item_id=[*IDS[:-1], "i0"]), ["'i0'", "unique"]),
+    "a model twice": ("x.csv", lambda whole: b"item_id,a,b,a\nq1,1,0,1\n", ["'a'", "unique"]),
+    "no item_id": ("x.csv", lambda whole: b"id,a,b\nq1,1,0\n", ["no column item_id"]),
+    "no models": ("x.csv", lambda whole: b"item_id,subtask\nq1,s\n", ["no column with a model"]),
+    "no rows": ("x.csv", lambda whole: b"item_id,a,b\n", ["no rows"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_a_score_table_that_cannot_be_is_named(case: str, board: Path, tmp_path: Path, refused: Refused) -> None:
+    name, content, words = BAD_TABLES[case]
+    path = write(content(board.read_bytes()), tmp_path / name)
+    refused(swept(path, tmp_path / "out"), str(path), *words)
+
+
+def test_a_file_that_is_not_there_is_named(board: Path, tmp_path: Path, refused: Refused) -> None:
+    refused(swept(tmp_path / "nope.parquet", tmp_path / "out"), "no such file", "nope.parquet")
+    refused(swept(tmp_path, tmp_path / "out"), str(tmp_path))
+    refused(swept(tmp_path, tmp_path / "out", "benchmark=release", f"benchmark.path={tmp_path}/x"), "layout is missing")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"item_id": [*IDS[:-1], "other"]}, ["not of the same items", "'other'"]),
+        ({"m99": ONE}, ["not of the same model columns", "'m99'"]),
+        ({"m01": 3 * ONE}, ["m01", "[0, 1]"]),
+        ({"m01": np.full(N_ITEMS, np.nan)}, ["m01"]),
+    ],
+)
+def test_a_confidence_twin_that_does_not_match_is_named(
+    changes: dict[str, object], words: list[str], tmp_path: Path, refused: Refused
+) -> None:
+    path = write(scores(), tmp_path / "x.parquet")
+    write(scores(**changes), tmp_path / "x.confidence.parquet")
+    refused(swept(path, tmp_path / "out"), "x.confidence.parquet", *words)
+
+
+def test_a_broken_configuration_of_ones_own_is_named(board: Path, tmp_path: Path, refused: Refused) -> None:
+    own = tmp_path / "own"
+    (own / "method").mkdir(parents=True)
+    (own / "benchmark").mkdir()
+    (own / "method" / "broken.yaml").write_text("selector: [")
+    (own / "method" / "flat.yaml").write_text("selector: random")
+    (own / "method" / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    (own / "benchmark" / "broken.yaml").write_text("reader: [")
+    for name in ("broken", "flat", "binary"):
+        refused(swept(board, tmp_path / "out", f"methods=[{name}]", f"--config-dir={own}"), f"{name}.yaml")
+    refused(swept(board, tmp_path / "out", "benchmark=broken", "--config-dir", str(own)), "broken.yaml")
+
+
+PROGRAM = """
+import sys
+from microbench_ray.cli.main import main
+code = main(sys.argv[1:])
+sys.exit(99 if "ray" in sys.modules else code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ("grid.rnus=3", "did you mean runs?"),
+        ("benchmark.path=nope.parquet", "no such file"),
+        ("out=/proc/nope", "cannot be written"),
+    ],
+)
+def test_the_command_says_so_within_three_seconds_without_ray(change: str, word: str, board: Path, tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(4):  # the best of a few: the machine is shared
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *swept(board, tmp_path / "out", change)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            cwd=tmp_path,
+            check=False,
+        )
+        seconds.append(time.monotonic() - started)
+        assert_one_message(done.returncode, done.stderr, (word,))
+        assert not list(tmp_path.iterdir())
+        if seconds[-1] < 3:
+            break
+    assert min(seconds) < 3

@@ -1,0 +1,156 @@
+"""Every scenario in conf/experiment/ composes, plans on score tables of the right size, and one of them runs as a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from microbench_ray.cli.compose import CONF, Composer
+from microbench_ray.cli.main import main
+from microbench_ray.core.errors import GridError
+from microbench_ray.sweeps.driver import Sweep
+
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+METHODS = {path.stem for path in (CONF / "method").glob("*.yaml")}
+PAPER = ["random", "random_subtask_equal", "stratified_confidence", "anchor_points", "diversity", "tinybenchmarks"]
+PAPER_SIZES = [10, 25, 50, 100, 250, 500, 1000]
+N_ITEMS = {"mmlu": 2400, "mmlu_pro": 2400, "bbh": 2000, "gpqa": 448}
+N_SUBTASKS = {"mmlu": 6, "mmlu_pro": 6, "bbh": 5, "gpqa": 1}
+
+
+@pytest.fixture(scope="module")
+def leaderboards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Score tables named as those of the paper's benchmarks, with enough models and items for its grid."""
+    folder = tmp_path_factory.mktemp("leaderboards")
+    rng = np.random.default_rng(0)
+    for name, n_items in N_ITEMS.items():
+        abilities = np.linspace(0.2, 0.7, 420)
+        scores = (rng.random((420, n_items)) < abilities[:, None]).astype(np.uint8)
+        about = {"item_id": [f"i{k}" for k in range(n_items)], "subtask": [f"s{k % N_SUBTASKS[name]}" for k in range(n_items)]}
+        pq.write_table(pa.table(about | {f"m{k:03d}": row for k, row in enumerate(scores)}), folder / f"{name}.parquet")
+    return folder
+
+
+def content(name: str, *overrides: str) -> Any:
+    return Composer("sweep", [f"experiment={name}", *overrides]).compose([f"experiment={name}", *overrides])
+
+
+Swept = Callable[..., Sweep]
+
+
+@pytest.fixture
+def sweep(leaderboards: Path) -> Swept:
+    """Makes the sweep of an experiment."""
+
+    def make(name: str, *overrides: str) -> Sweep:
+        given = [f"experiment={name}", f"data_dir={leaderboards}", *overrides]
+        if "benchmark.path" not in "".join(overrides) and name == "paper_gpqa":
+            given.append(f"benchmark.path={leaderboards / 'gpqa.parquet'}")
+        return Composer("sweep", given).sweep()[1]
+
+    return make
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_plans(name: str, sweep: Swept) -> None:
+    asked = sweep(name)
+    plan = asked.plan()
+    assert {each.label for shard in plan.shards for each in shard.methods} == {each.label for each in asked.methods}
+    assert {shard.benchmark for shard in plan.shards} == {each.name for each in asked.benchmarks}
+    runs = {run for shard in plan.shards for run in shard.runs}
+    assert runs == set(range(20 if name == "signals" else 50))
+
+
+@pytest.mark.parametrize("name", ["figure_2", "figure_3", "source_models", "thresholds", "fixed_targets", "same_fraction"])
+def test_the_papers_six_methods_are_compared(name: str) -> None:
+    assert list(content(name).methods) == PAPER
+
+
+def test_the_full_table_has_every_method_but_a_given_list() -> None:
+    assert METHODS - {"fixed"} <= set(content("table_full").methods)
+
+
+def test_better_compares_every_method_on_both_kinds_of_targets(sweep: Swept) -> None:
+    assert METHODS - {"fixed"} <= set(content("better").methods)
+    shards = sweep("better").plan().shards
+    assert {shard.n_source for shard in shards} == {50, 100, 300}
+    groups = {(shard.benchmark, shard.targets) for shard in shards}
+    assert groups == {(benchmark, targets) for benchmark in ("gpqa", "mmlu_pro", "bbh") for targets in ("random", "best")}
+    few = sweep("few_sources")
+    assert few.grid.n_source == (10, 25)
+    assert (few.also_targets, few.rules.baseline) == (sweep("better").also_targets, "best")
+    assert {each.label for each in few.methods} < METHODS
+
+
+@pytest.mark.parametrize("name", ["figure_3", "table_full"])
+def test_all_benchmarks_are_swept_at_the_papers_sizes(name: str, sweep: Swept) -> None:
+    plan = sweep(name).plan()
+    for benchmark in N_ITEMS:
+        sizes = {size for shard in plan.shards if shard.benchmark == benchmark for size, _ in shard.sizes}
+        assert sorted(sizes) == ([10, 25, 50, 100, 200] if benchmark == "gpqa" else PAPER_SIZES)
+    assert {(shard.n_source, shard.n_target) for shard in plan.shards} == {(300, 50)}
+
+
+@pytest.mark.parametrize(("given", "expected"), [("[mmlu_pro,bbh]", {"mmlu_pro", "bbh"}), ("bbh", {"bbh"}), ("[gpqa]", {"gpqa"})])
+def test_some_of_an_experiments_benchmarks_may_be_chosen(given: str, expected: set[str], sweep: Swept) -> None:
+    assert {shard.benchmark for shard in sweep("figure_3", f"benchmark={given}").plan().shards} == expected
+
+
+def test_what_varies_is_what_the_experiment_is_about(sweep: Swept) -> None:
+    assert sweep("source_models").grid.n_source == (10, 30, 50, 100, 150, 200, 300)
+    assert sweep("thresholds").rules.thresholds == (0.7, 0.8, 0.9)
+    apart = sweep("separate_subtasks").plan()
+    assert {shard.subtask for shard in apart.shards} == {f"s{k}" for k in range(6)}
+    fractions = {
+        (shard.benchmark, size, fraction) for shard in sweep("same_fraction").plan().shards for size, fraction in shard.sizes
+    }
+    assert {fraction for _, _, fraction in fractions} == {0.01, 0.025, 0.05, 0.1}
+    assert {("mmlu", 240, 0.1), ("gpqa", 45, 0.1)} <= fractions
+
+
+def test_fixed_targets_are_alike_in_accuracy(sweep: Swept) -> None:
+    asked = sweep("fixed_targets")
+    (benchmark,) = asked.benchmarks
+    chosen = set(asked.plan().shards[0].group or ())
+    accuracies = benchmark.scores.mean(axis=1)
+    assert chosen == set(np.flatnonzero((accuracies >= 0.4) & (accuracies <= 0.5)))
+    assert 25 in asked.grid.sizes
+
+
+def test_signals_read_either_choice_both_ways(sweep: Swept) -> None:
+    read = {
+        (each.selector.signal, type(each.estimator).__name__, each.estimator.signal)
+        for each in sweep("signals").methods
+        if base_of(each) == "AnchorPoints"
+    }
+    assert {(a, "WeightedMean", b) for a in ("confidence", "correctness") for b in ("confidence", "correctness")} <= read
+    assert {each.estimator.signal for each in sweep("signals").methods if base_of(each) == "Random"} == {
+        "confidence",
+        "correctness",
+    }
+
+
+def base_of(method: Any) -> str:
+    return type(method.selector).__name__
+
+
+def test_sizes_must_fit_the_smallest_subtask(sweep: Swept) -> None:
+    with pytest.raises(GridError, match=r"use grid.sizes=\[10,25,50,100\]") as caught:
+        sweep("separate_subtasks", "grid.sizes=[10,25,50,100,250]").plan()
+    assert "size 250 > 200 seen items of 'mmlu_pro/s0'" in str(caught.value)
+
+
+def test_an_experiment_is_a_command(leaderboards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["methods=[random]", "grid.runs=2", "n_resamples=100", "engine=serial"]
+    arguments = ["sweep", "experiment=figure_3", "benchmark=[bbh,gpqa]", f"data_dir={leaderboards}", f"out={tmp_path}", *small]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "gpqa: sizes 10, 25, 50, 100, 200 of its own" in said
+    mdad = pq.read_table(tmp_path / "mdad.parquet").to_pandas()
+    assert len(mdad) == 2 * (len(PAPER_SIZES) + 5)

@@ -1,0 +1,34 @@
+"""Commands that must be refused: one message, and nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.helpers.small_sweep import command
+
+Refused = Callable[..., str]
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+def assert_one_message(code: int, message: str, words: tuple[str, ...]) -> None:
+    first, *details = message.splitlines()
+    assert code == 1
+    assert "Traceback" not in message
+    assert first[0] != " "
+    assert [line[:9] for line in details] == sorted([line[:9] for line in details], key="  where:   got:     mend:  ".index)
+    assert details
+    for word in words:
+        assert word in message
+
+
+def swept(board: Path, out: Path, *more: str) -> list[str]:
+    """The sweep with some keys given anew; engine=local, so that Ray would be imported if it came so far."""
+    keys = {each.split("=")[0] for each in more}
+    kept = [each for each in command(board, out, engine="local") if each.split("=")[0] not in keys]
+    if "benchmark" in keys:
+        kept = [each for each in kept if not each.startswith("benchmark.")]
+    return [*kept, *more]

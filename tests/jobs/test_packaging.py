@@ -1,0 +1,20 @@
+"""What the source distribution holds."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+INCLUDED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+LINKED = sorted(set(re.findall(r"\]\(((?:docs|jobs|conf)/[^)#]+)", (ROOT / "README.md").read_text())))
+
+
+@pytest.mark.parametrize("name", [*LINKED, "jobs/systemd", "jobs/k8s", "conf", "Dockerfile", "requirements.txt"])
+def test_what_the_readme_leads_to_is_in_the_source_distribution(name: str) -> None:
+    assert (ROOT / name).exists()
+    assert any(fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in INCLUDED)

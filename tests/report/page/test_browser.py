@@ -1,0 +1,209 @@
+"""The pages as a person meets them: opened, clicked, read, tabbed through and printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from selenium.common.exceptions import NoAlertPresentException
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from tests.helpers import browser as b
+from tests.helpers.pages import BREAKOUT, HOSTILE, LISTS, Made
+
+PAGES = ("sweep", "audit")
+
+
+def one(browser: Chrome, selector: str) -> WebElement:
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def text(element: WebElement) -> str:
+    return element.get_attribute("textContent") or ""
+
+
+def choose(browser: Chrome, selector: str, value: str) -> None:
+    Select(one(browser, selector)).select_by_value(value)
+    b.settled(browser)
+
+
+def open_values(browser: Chrome, chart: str) -> None:
+    """The table below a chart."""
+    one(browser, f"#chart-{chart} details summary").click()
+    WebDriverWait(browser, 10).until(lambda here: here.find_elements(By.CSS_SELECTOR, f"#chart-{chart} .values tbody tr"))
+
+
+def opacities(browser: Chrome, chart: str) -> list[float]:
+    """Of a chart's lines."""
+    lines = browser.find_elements(By.CSS_SELECTOR, f"#chart-{chart} .mark-line path")
+    return [float(line.get_attribute("opacity") or 1) for line in lines]
+
+
+def told(browser: Chrome) -> dict[str, str]:
+    """What the tooltip says."""
+    keys, values = (browser.find_elements(By.CSS_SELECTOR, f"#tip {name}") for name in ("dt", "dd"))
+    return {text(key): text(value) for key, value in zip(keys, values, strict=True)}
+
+
+@pytest.mark.parametrize("size", [b.PHONE, b.DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_without_an_error_a_request_or_a_scroll_bar(
+    browser: Chrome, folder: Path, name: str, dark: bool, size: tuple[int, int]
+) -> None:
+    b.open_page(browser, folder / f"{name}.html", dark=dark, size=size)
+    assert b.console(browser) == []
+    assert b.requests(browser) <= {"file", "data"}
+    wide, room = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= room == size[0]
+    charts = browser.find_elements(By.CSS_SELECTOR, "figure.chart")
+    assert len(charts) == {"sweep": 2, "audit": 5}[name]
+    for chart in charts:
+        drawing = chart.find_element(By.CSS_SELECTOR, ".plot svg").rect
+        room_of = chart.rect
+        assert room_of["x"] <= drawing["x"]
+        assert drawing["x"] + drawing["width"] <= room_of["x"] + room_of["width"] + 1
+        assert drawing["height"] > 60
+    line = one(browser, "#chart-agreement .mark-line path").value_of_css_property("stroke")
+    assert line == ("rgb(90, 180, 245)" if dark else "rgb(0, 104, 168)")
+
+
+def test_a_name_from_data_is_shown_and_never_run(browser: Chrome, folder: Path) -> None:
+    b.open_page(browser, folder / "audit.html")
+    with pytest.raises(NoAlertPresentException):
+        _ = browser.switch_to.alert.text
+    assert browser.find_elements(By.TAG_NAME, "img") == []
+    names = [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, ".sortable td:nth-child(2)")]
+    drawn = [text(label) for label in browser.find_elements(By.CSS_SELECTOR, "#chart-ranks svg text")]
+    assert {HOSTILE, BREAKOUT} <= set(names)
+    assert HOSTILE in drawn
+    dots = browser.find_elements(By.CSS_SELECTOR, "#chart-ranks .mark-symbol path")
+    hostile = [dot for dot in dots if HOSTILE in (dot.get_attribute("aria-label") or "")]
+    b.hover(browser, hostile[-1], 4, 4)
+    assert told(browser)["model"] == HOSTILE
+
+
+def test_a_value_is_read_from_the_chart_by_hovering(browser: Chrome, folder: Path, sweep: Made) -> None:
+    rows = sweep.tables["mdad"].to_pandas()
+    rows = rows[(rows["method"] == "random") & (rows["size"] == 25) & (rows["n_source"] == 40)]
+    row = rows[(rows["split"] == "seen") & (rows["threshold"] == 0.8)].iloc[0]
+    b.open_page(browser, folder / "sweep.html")
+    one(browser, "button[data-method=random]").click()
+    b.settled(browser)
+    dots = browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .mark-symbol path")
+    (place,) = {
+        (dot.rect["x"] + dot.rect["width"] / 2, dot.rect["y"] + dot.rect["height"] / 2)
+        for dot in dots
+        if "method: random;" in (dot.get_attribute("aria-label") or "") + ";"
+        and dot.get_attribute("opacity") in (None, "1")
+        and dot.get_attribute("aria-label").startswith("items selected: 2")
+    }
+    drawing = one(browser, "#chart-mdad .plot svg")
+    b.hover(browser, drawing, place[0] - drawing.rect["x"], place[1] - drawing.rect["y"])
+    said = told(browser)
+    assert said["method"] == "random"
+    assert said["items"] == "25"
+    assert said["MDAD"] == f"{100 * row['mdad_monotone']:.1f} points"
+    high = row["mdad_monotone_ci_hi"]
+    ends = f"{100 * row['mdad_monotone_ci_lo']:.1f}–{'∞' if high != high else f'{100 * high:.1f}'}"
+    assert said["interval over runs"] == ends
+    open_values(browser, "mdad")
+    values = [text(line) for line in browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .values tbody tr")]
+    assert f"random25{100 * row['mdad_monotone']:.1f}{ends}10" in values
+
+
+def test_a_method_is_isolated_by_mouse_and_by_keyboard(browser: Chrome, folder: Path) -> None:
+    b.open_page(browser, folder / "sweep.html")
+    button = one(browser, "button[data-method=diversity]")
+    button.click()
+    b.settled(browser)
+    for chart in ("agreement", "mdad"):
+        assert sorted(opacities(browser, chart)) == [0.12] * 4 + [1]
+    one(browser, ".everything").click()
+    b.settled(browser)
+    assert opacities(browser, "mdad") == [1] * 5
+
+    b.open_page(browser, folder / "sweep.html")
+    one(browser, "body").send_keys(Keys.TAB)
+    assert text(browser.switch_to.active_element) == "Skip to the verdict"
+    for _ in range(30):
+        if browser.switch_to.active_element.get_attribute("data-method") == "random":
+            break
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+    focused = browser.switch_to.active_element
+    assert focused.value_of_css_property("outline-style") == "solid"
+    focused.send_keys(Keys.ENTER)
+    b.settled(browser)
+    assert focused.get_attribute("aria-pressed") == "true"
+    assert sorted(opacities(browser, "agreement")) == [0.12] * 4 + [1]
+    focused.send_keys(Keys.ESCAPE)
+    b.settled(browser)
+    assert opacities(browser, "agreement") == [1] * 5
+    assert b.console(browser) == []
+
+
+def test_choices_draw_what_is_chosen(browser: Chrome, folder: Path, sweep: Made, audit: Made) -> None:
+    b.open_page(browser, folder / "sweep.html")
+    open_values(browser, "mdad")
+    choose(browser, "select[data-column=threshold]", "0.9")
+    choose(browser, "select[data-column=sources]", "20")
+    choose(browser, "select[data-column=items]", "unseen half of the items")
+    rows = sweep.tables["mdad"].to_pandas()
+    rows = rows[(rows["threshold"] == 0.9) & (rows["n_source"] == 20) & (rows["split"] == "unseen")]
+    shown = [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .values td:nth-child(3)")]
+    assert shown == ["never reached" if value != value else f"{100 * value:.1f}" for value in rows["mdad_monotone"]]
+
+    b.open_page(browser, folder / "audit.html")
+    board = audit.more["leaderboard"].to_pandas()
+    for label in LISTS:
+        choose(browser, "#leaderboard select[data-column=subject]", label)
+        first = board[(board["subject"] == label) & (board["rank"] == 4)].iloc[0]
+        cells = [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, ".sortable tbody tr:nth-child(4) td")]
+        assert cells[1] == first["model"]
+        assert cells[3] == f"{100 * first['estimate']:.1f}"
+        assert cells[5] == f"{first['rank_lo']:.0f}–{first['rank_hi']:.0f}"
+    choose(browser, "#leaderboard select[data-column=view]", "all")
+    choose(browser, "#drift select[data-column=part]", "physics")
+    choose(browser, "#drift select[data-column=metric]", "MDAD (points)")
+    assert b.console(browser) == []
+
+
+def test_the_table_of_models_is_sorted_and_searched(browser: Chrome, folder: Path) -> None:
+    b.open_page(browser, folder / "audit.html")
+
+    def column(k: int) -> list[str]:
+        return [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, f".sortable td:nth-child({k})")]
+
+    assert len(column(1)) == 100
+    one(browser, ".sortable .more").click()
+    assert len(column(1)) == 400
+    one(browser, ".sortable th:nth-child(4) button").click()
+    estimates = [float(value) for value in column(4) if value != "–"]
+    assert estimates == sorted(estimates)
+    one(browser, ".sortable th:nth-child(4) button").click()
+    assert [float(value) for value in column(4)[:399]] == estimates[::-1]
+    assert column(4)[-1] == "–"
+    assert one(browser, ".sortable th:nth-child(4)").get_attribute("aria-sort") == "descending"
+    one(browser, ".sortable input").send_keys("<script>")
+    assert column(2) == [HOSTILE]
+
+
+def test_the_theme_can_be_changed_and_print_is_light(browser: Chrome, folder: Path) -> None:
+    b.open_page(browser, folder / "audit.html", dark=True)
+    page = one(browser, "body")
+    assert page.value_of_css_property("background-color") == "rgba(18, 21, 25, 1)"
+    one(browser, "#theme").click()
+    assert page.value_of_css_property("background-color") == "rgba(246, 246, 243, 1)"
+    one(browser, "#theme").click()
+    made = b.printed(browser)
+    assert made.startswith(b"%PDF")
+    assert len(made) > 50_000
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
+    assert page.value_of_css_property("color") == "rgba(28, 33, 40, 1)"
+    assert not one(browser, "#theme").is_displayed()
+    assert b.console(browser) == []

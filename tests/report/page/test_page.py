@@ -1,0 +1,326 @@
+"""The page as a text: what is escaped, how large it is, what it asks for, and what it says of nulls."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import vl_convert
+
+from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.report.page import MOST_BYTES, library, render
+from microbench_ray.report.page.library import VEGA_LITE
+from microbench_ray.report.page.text import interval, number, points, script_json, tag
+from tests.helpers.pages import BREAKOUT, HOSTILE, LISTS, Made, audited, history, leaderboard, rows_of, verdict
+
+STYLE = Path(__file__).parents[3] / "microbench_ray/report/page/style.css"
+
+
+class Parsed(HTMLParser):
+    """Elements with their attributes, texts outside scripts, and scripts by kind."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.scripts: list[tuple[str, str]] = []
+        self.inside: str | None = None
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append((dict(attrs).get("type") or "", ""))
+        self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self.inside == "script":
+            kind, text = self.scripts.pop()
+            self.scripts.append((kind, text + data))
+        elif self.inside != "style":
+            self.texts.append(data)
+
+    def charts(self) -> list[dict[str, Any]]:
+        return [json.loads(text) for kind, text in self.scripts if kind == "application/json"]
+
+    def options(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        column = ""
+        for name, attributes in self.elements:
+            if name == "select":
+                column = str(attributes["data-column"])
+                found[column] = []
+            if name == "option":
+                found[column].append(str(attributes["value"]))
+        return found
+
+
+def without(made: Made, **tables: pa.Table) -> Made:
+    return dataclasses.replace(made, tables=made.tables | tables)
+
+
+def test_what_comes_from_data_is_escaped_everywhere(audit: Made) -> None:
+    page = audit.page()
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "<b>core" not in page
+    parsed = Parsed(page)
+    assert [kind for kind, _ in parsed.scripts] == ["application/json"] * 5 + ["", ""]
+    everything = "".join(parsed.texts)
+    assert f"The model {HOSTILE} is new." in everything
+    assert "open <leaderboard> v2" in everything
+    ranks = next(chart for chart in parsed.charts() if chart["name"] == "ranks")
+    assert {HOSTILE, BREAKOUT} <= set(ranks["rows"]["model"]["texts"])
+    assert set(ranks["rows"]["subject"]["texts"]) == set(LISTS)
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--", "]]>", "\u2028", "&lt;", "'\"\\"])
+def test_json_in_a_script_neither_ends_it_nor_changes_it(text: str) -> None:
+    made = script_json({text: [text, 1.5, None]})
+    assert not re.search("[<>&\u2028\u2029]", made)
+    assert json.loads(made) == {text: [text, 1.5, None]}
+
+
+def test_attributes_and_children_are_escaped_once() -> None:
+    made = tag("p", "a < b & c", tag("b", '"'), None, title='"><script>', class_="x", hidden=False)
+    assert made == '<p title="&quot;&gt;&lt;script&gt;" class="x">a &lt; b &amp; c<b>&quot;</b></p>'
+
+
+def test_nothing_is_asked_of_a_network_and_no_other_script_runs(sweep: Made, audit: Made) -> None:
+    for made in (sweep, audit):
+        parsed = Parsed(made.page())
+        for name, attributes in parsed.elements:
+            assert name not in ("iframe", "object", "embed", "base", "form")
+            assert "src" not in attributes
+            assert not [key for key in attributes if key.startswith("on")]
+            assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+        (policy,) = (str(each["content"]) for name, each in parsed.elements if each.get("http-equiv") == "Content-Security-Policy")
+        assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-")
+        assert "unsafe-eval" not in policy
+        for kind, text in parsed.scripts:
+            digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            assert (f"'sha256-{digest}'" in policy) == (kind == "")
+    assert "url(" not in STYLE.read_text()
+    assert "@import" not in STYLE.read_text()
+
+
+def test_all_specifications_are_vega_lite(sweep: Made, audit: Made) -> None:
+    compiled = 0
+    for chart in [*Parsed(sweep.page()).charts(), *Parsed(audit.page()).charts()]:
+        for spec in chart["specs"].values():
+            height = 300 if isinstance(spec["height"], dict) else spec["height"]
+            found = vl_convert.vegalite_to_vega(spec | {"data": {"name": "rows", "values": []}, "height": height}, VEGA_LITE)
+            assert found["marks"]
+            compiled += 1
+    assert compiled == 9
+
+
+def test_choices_hold_all_there_is(sweep: Made, audit: Made) -> None:
+    assert Parsed(sweep.page()).options() == {
+        "benchmark": ["synthetic"],
+        "group": ["30 (drawn at random)"],
+        "sources": ["20", "40"],
+        "items": ["seen half of the items", "unseen half of the items"],
+        "threshold": ["0.8", "0.9"],
+        "size": ["10", "25", "50", "100"],
+    }
+    found = Parsed(audit.page()).options()
+    assert found["subject"] == list(LISTS)
+    assert found["view"] == ["25", "100", "all"]
+    assert found["about"] == [
+        "anchors, 100 items",
+        "tiny, 100 items",
+        "published <b>core</b>, 250 items",
+    ]  # what was wrong last night
+    assert found["metric"] == ["MDAD (points)", "Kendall's tau"]
+    assert found["part"] == ["all together", "algebra", "law", "physics"]
+
+
+def test_a_chart_holds_the_values_of_its_table(sweep: Made) -> None:
+    (_, chart) = Parsed(sweep.page()).charts()
+    found = sweep.tables["mdad"]
+    assert chart["name"] == "mdad"
+    expected = [None if value is None else pytest.approx(100 * value, rel=1e-4) for value in found["mdad_monotone"].to_pylist()]
+    assert chart["rows"]["value"] == expected
+    methods = chart["rows"]["method"]
+    assert [methods["texts"][at] for at in methods["at"]] == found["method"].to_pylist()
+
+
+def test_the_verdict_of_a_sweep_is_of_its_tables(sweep: Made) -> None:
+    found = sweep.tables["mdad"].to_pandas()
+    here = found[(found["size"] == 100) & (found["n_source"] == 40) & (found["split"] == "seen") & (found["threshold"] == 0.8)]
+    best = here.sort_values("mdad_monotone", kind="stable").iloc[0]
+    sentence = f"With 100 items two models must lie about {100 * best['mdad_monotone']:.1f} points apart"
+    page = sweep.page()
+    assert sentence in page
+    assert "All cells done" in page
+    failures = rows_of("failures", [{"benchmark": "synthetic", "methods": "random", "error": f"ValueError: {HOSTILE}"}])
+    page = without(sweep, failures=failures).page()
+    assert "1 shard failed" in page
+    assert "ValueError: &lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_what_is_not_reached_and_what_is_unbounded_are_said(audit: Made) -> None:
+    page = audit.page()
+    assert "<strong>never reached</strong>" in page
+    assert "4.0–∞" in page
+    assert "<dt>better: the best 20 % (80)</dt><dd>4.1 (3.5–∞)</dd>" in page
+    assert "<dt>newer: since 2026-09 (33)</dt><dd>never reached</dd>" in page
+    assert (points(None), points(0.035), points(-0.001)) == ("never reached", "3.5", "−0.1")
+    assert (interval(None, None), interval(0.02, None), interval(0.02, 0.03)) == ("", "2.0–∞", "2.0–3.0")
+    assert number(float("nan")) == "–"
+    (_, chart, *_) = Parsed(page).charts()
+    rows = chart["rows"]
+    assert rows["value"] == [2.5, 4.6, None]
+    assert rows["reached"] == [1, 1, 0]
+    assert rows["unbounded"] == [0, 1, 0]
+    assert None not in rows["y"] + rows["lo_y"] + rows["hi_y"]
+
+
+def test_a_sweep_in_which_nothing_is_reached(sweep: Made) -> None:
+    found = sweep.tables["mdad"]
+    for name in ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi"):
+        place = found.schema.get_field_index(name)
+        found = found.set_column(place, found.schema.field(name), pa.nulls(len(found), pa.float64()))
+    assert "With 100 items no difference between two models is seen in 80 % of cases" in without(sweep, mdad=found).page()
+
+
+def test_without_any_result_there_is_still_a_page() -> None:
+    page = render({"seed": 0, "benchmarks": {}}, {name: SCHEMAS[name].empty_table() for name in ("mdad", "agreement", "failures")})
+    assert "There is no result." in page
+    assert render({}, {}) == render({"benchmarks": {}}, {})
+
+
+def test_one_night_and_no_alarm_are_no_special_page() -> None:
+    made = audited("ok", ["2026-11-25"])
+    parsed = Parsed(made.page())
+    assert "The first night: 2026-11-25" in parsed.texts
+    assert "All is well" in parsed.texts
+    assert [chart["name"] for chart in parsed.charts()] == ["agreement", "mdad", "ranks", "drift"]
+
+
+def test_more_findings_than_fit_are_counted() -> None:
+    said = verdict()
+    said["findings"] = [said["findings"][0] | {"text": f"finding {k}"} for k in range(1000)]
+    made = audited()
+    page = render(made.manifest, made.tables, verdict=said)
+    assert "and 996 more" in page
+    assert "Failures (1,000)" in page
+    assert "and 800 more, in verdict.json" in page
+
+
+def large_sweep() -> dict[str, pa.Table]:
+    """20 benchmarks, 9 methods, 7 sizes, 4 numbers of sources and both halves: 300,000 bins."""
+    n_bins, keys = 30, [(b, m, s, n, h) for b in range(20) for m in range(9) for s in range(7) for n in range(4) for h in (0, 1)]
+    sizes, rng = np.array([10, 25, 50, 100, 250, 500, 1000]), np.random.default_rng(0)
+    names = [[f"benchmark-{k}" for k in range(20)], [f"method-{k}" for k in range(9)]]
+
+    def table(name: str, repeats: int, more: dict[str, Any]) -> pa.Table:
+        b, m, s, n, h = np.repeat(np.array(keys), repeats, axis=0).T
+        columns: dict[str, Any] = {
+            "benchmark": np.array(names[0])[b],
+            "method": np.array(names[1])[m],
+            "n_source": np.array([10, 50, 100, 300])[n],
+            "size": sizes[s],
+            "fraction": pa.nulls(len(b), pa.float64()),
+            "targets": ["random"] * len(b),
+            "n_target": np.full(len(b), 50),
+            "unseen": ["half"] * len(b),
+            "split": np.array(["seen", "unseen"])[h],
+            "tie_policy": ["wrong"] * len(b),
+            "ci": ["runs"] * len(b),
+        }
+        schema = SCHEMAS[name]
+        return pa.table([pa.array((columns | more)[each.name], each.type) for each in schema], schema=schema)
+
+    value = rng.uniform(0.01, 0.2, len(keys))
+    of_mdad = {"threshold": np.full(len(keys), 0.8), "reached_share": np.ones(len(keys)), "n_runs": np.full(len(keys), 50)}
+    for name in ("mdad", "mdad_monotone"):
+        of_mdad[name] = value
+    for name in ("ci_lo", "mdad_monotone_ci_lo"):
+        of_mdad[name] = value - 0.005
+    for name in ("ci_hi", "mdad_monotone_ci_hi"):
+        of_mdad[name] = value + 0.005
+    count, low = len(keys) * n_bins, np.tile(np.arange(n_bins) * 0.005, len(keys))
+    share = rng.uniform(0.5, 1, count)
+    counts = {name: np.full(count, 100) for name in ("n_pairs", "n_agree", "n_tied")}
+    bins = {"diff_lo": low, "diff_hi": low + 0.005, "agreement": share, "ci_lo": share - 0.1, "ci_hi": share + 0.1}
+    return {"mdad": table("mdad", 1, of_mdad), "agreement": table("agreement", n_bins, counts | bins)}
+
+
+def test_a_large_sweep_is_thinned_and_the_page_says_so() -> None:
+    tables = large_sweep()
+    assert len(tables["agreement"]) > 300_000
+    page = render({"benchmarks": {}}, tables)
+    assert len(page.encode()) < MOST_BYTES
+    assert "Agreement curves are of 4 of 7 sizes: 10, 50, 250, 1,000." in page
+    assert "Not on this page: agreement curves of " in page
+    curves, found = Parsed(page).charts()
+    assert len(found["rows"]["method"]["at"]) == len(tables["mdad"])
+    assert 5_000 < len(curves["rows"]["method"]["at"]) <= 24_000
+
+
+def test_a_large_audit_stays_under_the_limit() -> None:
+    nights = [f"{2020 + k // 365}-{k % 365:03d}" for k in range(3000)]
+    lists = tuple(f"list {k}" for k in range(8))
+    page = render({}, {}, verdict=verdict(), history=history(nights), leaderboard=leaderboard(6000, lists))
+    assert len(page.encode()) < MOST_BYTES
+    assert "of 6,000 models are on this page" in page
+    assert "nights are on this page." in page
+
+
+def test_the_library_is_the_same_from_another_process_and_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    library.bundle.cache_clear()
+    monkeypatch.setattr(library, "_AHEAD", [])
+    here = library.bundle()
+    assert "window.vegaEmbed=" in here
+    library.prepare()
+    assert library._AHEAD[0].result() == here
+    monkeypatch.setattr(library, "_AHEAD", [])
+    monkeypatch.setattr("sys.executable", "/no/such/program")
+    library.prepare()
+    assert library._AHEAD[0].result() == ""
+    library.bundle.cache_clear()
+    assert library.bundle() == here
+
+
+def _luminance(colour: str) -> float:
+    values = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    red, green, blue = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_colours_have_the_contrast_that_wcag_asks_for(theme: int) -> None:
+    found = dict(re.findall(r"--([\w-]+): light-dark\((#\w{6}, #\w{6})\)", STYLE.read_text()))
+    colours = {name: pair.split(", ")[theme] for name, pair in found.items()}
+    for text in ("ink", "muted", "accent", "ok", "attention", "violated"):
+        for ground in ("card", "page"):
+            assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    for tone in ("ok", "attention", "violated", "ink"):
+        for soft in ("ok", "attention", "violated"):
+            if tone in (soft, "ink"):
+                assert _contrast(colours[tone], colours[f"{soft}-soft"]) >= 4.5, (tone, soft)
+    series = [name for name in colours if name.startswith("series-")]
+    assert len(series) == 10
+    for name in series:
+        for ground in ("card", "stripe", "band"):
+            assert _contrast(colours[name], colours[ground]) >= 3, (name, ground)

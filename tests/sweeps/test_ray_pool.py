@@ -1,0 +1,135 @@
+"""What the pool asks of Ray, and how it takes what Ray says: on a Ray that only notes it."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from microbench_ray.data import Benchmark
+from microbench_ray.methods import build_method
+from microbench_ray.sweeps.engine import ray_engine
+from microbench_ray.sweeps.engine.base import Failure
+from microbench_ray.sweeps.engine.dispatch import Lost
+from microbench_ray.sweeps.engine.ray_engine import Answer, RayPool, kept
+from microbench_ray.sweeps.engine.resources import parse_requests
+from microbench_ray.sweeps.shards import Shard
+from tests.sweeps.test_dispatch import shards
+
+
+class RayError(Exception):
+    pass
+
+
+class RayTaskError(RayError):
+    pass
+
+
+class NodeDiedError(RayError):
+    pass
+
+
+class WorkerCrashedError(RayError):
+    pass
+
+
+class NotedRay:
+    """Notes what is put and asked for; `answers` is what `get` returns or raises."""
+
+    exceptions = SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError, NodeDiedError=NodeDiedError)
+
+    def __init__(self) -> None:
+        self.puts: list[Any] = []
+        self.options: list[dict[str, Any]] = []
+        self.calls: list[tuple[Any, ...]] = []
+        self.answers: dict[Any, Any] = {}
+
+    def put(self, value: Any) -> str:
+        self.puts.append(value)
+        return f"reference {len(self.puts)}"
+
+    def remote(self, **options: Any) -> Any:
+        self.options.append(options)
+
+        def decorate(function: Any) -> Any:
+            assert function is ray_engine.work
+            return SimpleNamespace(remote=lambda *call: self.calls.append(call) or len(self.calls))
+
+        return decorate
+
+    def get(self, handle: Any, timeout: float) -> Any:
+        answer = self.answers[handle]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def benchmark(name: str = "b") -> Benchmark:
+    return Benchmark.from_arrays(name, np.eye(3, 4), ["i0", "i1", "i2", "i3"], ["m0", "m1", "m2"])
+
+
+def some_shards(n: int, *labels: str) -> list[Shard]:
+    methods = tuple(build_method(label, {"name": "random"}, {"name": "mean"}) for label in labels)
+    return [dataclasses.replace(shard, methods=methods) for shard in shards(n)]
+
+
+def pool_of(ray: NotedRay, resources: dict[str, Any] | None = None, machines: set[str] | None = None) -> RayPool:
+    benchmarks = {"b": benchmark(), "c": benchmark("c")}
+    return RayPool(ray, benchmarks, parse_requests(resources or {}), lambda: 1, set() if machines is None else machines)
+
+
+def test_a_benchmark_is_put_once_and_only_if_it_is_needed() -> None:
+    ray = NotedRay()
+    pool = pool_of(ray)
+    for shard in some_shards(20, "random"):
+        pool.submit(shard, 5.0)
+    assert [put.name for put in ray.puts] == ["b"]
+    assert {call[1:] for call in ray.calls} == {("reference 1", 5.0)}, "a reference at the top level, which a node fetches once"
+
+
+def test_ray_retries_nothing_and_reserves_what_is_configured() -> None:
+    ray = NotedRay()
+    pool = pool_of(ray, {"default": {"num_cpus": 2}, "large": {"memory": 1e9, "custom": {"big": 1}}})
+    for shard in [*some_shards(3, "random"), *some_shards(3, "random", "large")]:
+        pool.submit(shard, 5.0)
+    assert ray.options == [
+        {"num_cpus": 2.0, "max_retries": 0},
+        {"num_cpus": 2.0, "max_retries": 0, "memory": 1e9, "resources": {"big": 1.0}},
+    ]
+
+
+def test_what_ray_says_of_a_task() -> None:
+    ray, machines = NotedRay(), set()
+    pool = pool_of(ray, machines=machines)
+    ray.answers = {
+        1: Answer({}, "here"),
+        2: Answer(Failure("ValueError: no", "…"), "there"),
+        3: Answer(Failure("DeadlineExceeded: late", "…"), "here", in_time=False),
+        4: RayTaskError("ModuleNotFoundError: nothing of that name"),
+        5: WorkerCrashedError("gone\nand more of it"),
+        6: NodeDiedError("gone"),
+    }
+    results = {handle: pool.result(handle) for handle in ray.answers}
+    assert results[1] == {}
+    assert results[2] == Failure("ValueError: no", "…"), "an exception of the method is no lost attempt"
+    assert results[3] == Lost(Failure("DeadlineExceeded: late", "…"))
+    assert isinstance(results[4], Failure)
+    assert results[5] == Lost(Failure("WorkerCrashedError: gone", "WorkerCrashedError: gone\nand more of it"))
+    assert isinstance(results[6], Lost)
+    assert results[6].with_node
+    assert machines == {"here", "there"}
+
+
+def test_a_worker_keeps_few_benchmarks() -> None:
+    ray_engine._benchmarks.clear()
+    (shard,) = some_shards(1, "random")
+    first = kept(shard, benchmark())
+    assert kept(shard, benchmark()) is first, "the one seen before, whose names are worked out"
+    for k in range(10):
+        other = benchmark(f"b{k}")
+        assert kept(dataclasses.replace(shard, benchmark=f"b{k}", digest=f"{k}"), other) is other
+    assert len(ray_engine._benchmarks) == ray_engine.BENCHMARKS_KEPT
+    assert kept(shard, again := benchmark()) is again
+    ray_engine._benchmarks.clear()
