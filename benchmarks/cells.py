@@ -26,7 +26,7 @@ from benchmarks.large import own_memory
 from benchmarks.nothing import nothing
 from benchmarks.scaling import cpu_by_part
 from microbench_ray.data import Benchmark
-from microbench_ray.sweeps.driver import Sweep, run_sweep
+from microbench_ray.sweeps.driver import SweepJob, run_sweep
 from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules
@@ -75,7 +75,7 @@ def main() -> None:
     grid = Grid(sizes=SIZES, n_source=SOURCES, n_target=10, runs=args.runs)
     engine = Watched(LocalRayEngine(2))
     with tempfile.TemporaryDirectory() as out:
-        sweep = Sweep(benchmarks, methods, grid, Targets(), Rules(), engine, Path(out))
+        sweep = SweepJob(benchmarks, methods, grid, Targets(), Rules(), engine, Path(out))
         before = time.process_time()
         plan = sweep.plan()
         ids = [shard.id for shard in plan.shards]

@@ -1,4 +1,4 @@
-"""Speed and memory of reading logs: `python -m benchmarks.ingest [--driver] [--logs 20] [--lines 12000]`.
+"""Speed and memory of reading logs: `python -m benchmarks.run_ingest [--driver] [--logs 20] [--lines 12000]`.
 
 Writes logs of lm-evaluation-harness as a multiple-choice task with long prompts gives them (4 to 5 kB a line: document, a request
 per choice, likelihoods as texts), reads them one after another, and prints MB per CPU second and memory after each log. Made in a
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from microbench_ray.ingest.base import Options, Tally
-from microbench_ray.ingest.lm_eval import LmEvalReader
+from microbench_ray.run_ingest.base import Options, Tally
+from microbench_ray.run_ingest.lm_eval import LmEvalReader
 
 TIME = "2026-01-21T03-44-18.458309"
 LETTERS = "ABCD"
@@ -89,13 +89,13 @@ def main() -> None:
     print(f"{'log':>4} {'MB':>7} {'kB a line':>9} {'CPU s':>7} {'MB/s':>6} {'USS MB':>7} {'peak MB':>8}")
     with tempfile.TemporaryDirectory() as name:
         if given.driver:
-            from microbench_ray.ingest.run import Ingest, ingest
+            from microbench_ray.run_ingest.run import IngestJob, run_ingest
         for number in range(1, given.logs + 1):
             folder = Path(name, "logs", str(number))
             size = write_log(folder, f"org/model-{number}", given.lines, hashed=not given.without_hashes).stat().st_size
             started = time.process_time()
             if given.driver:
-                summary = ingest(Ingest("lm_eval", str(folder.parent), Path(name, "out")), lambda text: None)
+                summary = run_ingest(IngestJob("lm_eval", str(folder.parent), Path(name, "out")), lambda text: None)
                 assert (summary.logs, summary.responses, len(summary.unchanged)) == (1, given.lines, number - 1), summary
             else:
                 assert read_log(folder) == given.lines

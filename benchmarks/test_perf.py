@@ -25,7 +25,7 @@ from microbench_ray.methods import build_method
 from microbench_ray.metrics import compare, mean_abs_error, true_pairs
 from microbench_ray.sweeps.evaluate import draw_run, estimate_run, evaluate_shard, true_accuracies
 from microbench_ray.sweeps.grid import Grid, Targets
-from microbench_ray.sweeps.inventory import survey
+from microbench_ray.sweeps.inventory import scan_shard_files
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
 from microbench_ray.sweeps.shards import Shard, plan_sweep
 from microbench_ray.sweeps.tables import rows_table
@@ -270,7 +270,7 @@ def many_cells(mmlu_pro, tmp_path_factory) -> Path:
 @pytest.mark.benchmark(min_rounds=1, warmup=False)
 def test_looking_at_two_thousand_files(benchmark, many_cells):
     said: list[str] = []
-    found = benchmark.pedantic(survey, args=(Store(many_cells), said.append), kwargs={"estimates": False}, rounds=3)
+    found = benchmark.pedantic(scan_shard_files, args=(Store(many_cells), said.append), kwargs={"estimates": False}, rounds=3)
     assert (len(found), said) == (2000, [])
     within(benchmark, 1)
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from microbench_ray.cli.settings.benchmark import ScoresConf
-from microbench_ray.micro.plan_job import Question, answers
+from microbench_ray.micro.plan_job import PlanJob, answers
 from microbench_ray.micro.sample_size import Rule
 
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
@@ -28,7 +28,7 @@ def mmlu_pro(test_data, tmp_path_factory):
 @pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
 def test_all_answers_from_a_table_of_scores(benchmark, mmlu_pro):
     table = ScoresConf(path=str(mmlu_pro), confidence=None)
-    question = Question(table, (0.01, 0.02, 0.05), None, 100, (), (0.62, 0.58), 0.02, Rule(), True)
+    question = PlanJob(table, (0.01, 0.02, 0.05), None, 100, (), (0.62, 0.58), 0.02, Rule(), True)
     made = benchmark.pedantic(answers, args=(question,), rounds=3)
     benchmark.extra_info["budget_seconds"] = 2
     assert (made["n_models"], made["n_items"]) == (447, 12032)

@@ -6,6 +6,7 @@ jobs/k8s/cronjob.yaml runs it in the project's image. It uses the pod's service 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import ssl
@@ -13,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +24,14 @@ import yaml
 
 from microbench_ray.core.errors import ConfigError, EngineError, MicrobenchError
 
+logger = logging.getLogger(__name__)
+
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 RUN = "RUN"
 """The environment variable of the head that names the run; the entry point's `out` ends with it."""
 POLL_SECONDS = 30.0
 REQUEST_SECONDS = 30.0
 DONE, FAILED = 0, 1
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Api:
                 "This is no pod with a service account.",
                 where=str(account / "token"),
                 got="no KUBERNETES_SERVICE_HOST" if not host else "no such file",
-                mend="it is run by jobs/k8s/cronjob.yaml; by hand: kubectl create job --from=cronjob/microbench NAME",
+                hint="it is run by jobs/k8s/cronjob.yaml; by hand: kubectl create job --from=cronjob/microbench NAME",
             )
         return cls(f"https://{f'[{host}]' if ':' in host else host}:{port}", account)
 
@@ -111,7 +113,7 @@ def rayjob_of(manifest: Path, night: str, owner: tuple[str, str] | None) -> dict
             f"The manifest is no RayJob whose head has the variable {RUN}.",
             where=str(manifest),
             got=f"{type(error).__name__}: {error}".splitlines()[0],
-            mend="jobs/k8s/rayjob.yaml is one",
+            hint="jobs/k8s/rayjob.yaml is one",
         ) from None
     run["value"] = night
     rayjob["metadata"]["name"] = name
@@ -122,7 +124,7 @@ def rayjob_of(manifest: Path, night: str, owner: tuple[str, str] | None) -> dict
     return rayjob
 
 
-def run_night(api: Api, rayjob: Mapping[str, Any], say: Say, *, poll: float = POLL_SECONDS) -> int:
+def run_night(api: Api, rayjob: Mapping[str, Any], *, poll: float = POLL_SECONDS) -> int:
     """Create a RayJob, unless there is one of its name, and wait until it is over.
 
     Returns
@@ -137,11 +139,11 @@ def run_night(api: Api, rayjob: Mapping[str, Any], say: Say, *, poll: float = PO
     name = rayjob["metadata"]["name"]
     try:
         api.request("POST", "", rayjob)
-        say(f"RayJob {name} is created")
+        logger.info("Created RayJob %s", name)
     except urllib.error.HTTPError as error:
         if error.code != 409:
             raise _refused(name, error) from None
-        say(f"RayJob {name} is there already: the night is not run twice")
+        logger.info("RayJob %s already exists; the night is not run twice", name)
     told = None
     while True:
         try:
@@ -154,23 +156,23 @@ def run_night(api: Api, rayjob: Mapping[str, Any], say: Say, *, poll: float = PO
             status = {"jobDeploymentStatus": f"not known ({error})"}
         phase = status.get("jobDeploymentStatus") or "not begun"
         if phase != told:
-            say(f"RayJob {name}: {phase}")
+            logger.info("RayJob %s: %s", name, phase)
             told = phase
         if phase in ("Complete", "Failed", "ValidationFailed"):
             outcome = status.get("jobStatus") or phase
-            say(f"RayJob {name}: {outcome}. {status.get('message') or status.get('reason') or ''}".rstrip())
+            logger.info("RayJob %s: %s. %s", name, outcome, status.get("message") or status.get("reason") or "")
             return DONE if phase == "Complete" and outcome == "SUCCEEDED" else FAILED
         time.sleep(poll)
 
 
-def main(arguments: list[str], say: Say) -> int:
+def main(arguments: list[str]) -> int:
     """Run the night of the CronJob that this pod belongs to. `arguments` are the manifest's path alone."""
     if len(arguments) != 1:
         raise ConfigError("One argument is needed: the manifest of a RayJob.", got=" ".join(arguments) or "nothing")
     api = Api.of_the_pod(os.environ)
     job, uid = os.environ.get("JOB_NAME", ""), os.environ.get("JOB_UID", "")
     rayjob = rayjob_of(Path(arguments[0]), night_of(job, datetime.now(UTC)), (job, uid) if job and uid else None)
-    return run_night(api, rayjob, say)
+    return run_night(api, rayjob)
 
 
 def _refused(name: str, error: urllib.error.HTTPError) -> EngineError:
@@ -182,12 +184,13 @@ def _refused(name: str, error: urllib.error.HTTPError) -> EngineError:
         "The API server refuses.",
         where=f"RayJob {name}",
         got=f"{error.code} {said or error.reason}",
-        mend="403: the Role in jobs/k8s/cronjob.yaml allows what is needed; 404: KubeRay is not installed, or the RayJob deleted",
+        hint="403: the Role in jobs/k8s/cronjob.yaml allows what is needed; 404: KubeRay is not installed, or the RayJob deleted",
     )
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:], lambda text: print(text, flush=True)))
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+        sys.exit(main(sys.argv[1:]))
     except MicrobenchError as error:
         sys.exit(str(error))

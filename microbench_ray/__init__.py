@@ -1,46 +1,71 @@
 """How reliably does a micro-benchmark rank two models?
 
-For a notebook, without Ray or Hydra: `benchmark` and the readers bring scores in, `sweep` measures methods on them, `items_for` and
-its kin answer a planner's questions, `export` builds a micro-benchmark and `score` reads new models off it. `pair_counts`,
+For a notebook, without Ray or Hydra: `benchmark` and the readers bring scores in, `sweep` measures methods on them, `items_needed`
+and the functions beside it plan a micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`,
 `agreement_curve` and `mdad` are the measures themselves, on arrays of accuracies.
 """
 
+import logging
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from microbench_ray.api.methods import method, method_names
     from microbench_ray.api.micro import export, load_micro, score
-    from microbench_ray.api.planning import gate, items_for, order_of_models, order_of_scores, told_apart
+    from microbench_ray.api.planning import (
+        detectable_difference,
+        items_needed,
+        posterior_ranking_probability,
+        ranking_probability,
+        regression_gate,
+    )
     from microbench_ray.api.sweep import Result, sweep
     from microbench_ray.core.errors import MicrobenchError
     from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
     from microbench_ray.data.memory import benchmark
     from microbench_ray.methods.base import EstimatorWithoutFit, SeenItems, Selection, SelectorWithoutFit
     from microbench_ray.metrics import AgreementCurve, Mdad, PairCounts, agreement_curve, mdad, pair_counts
-    from microbench_ray.micro.artifact import Exported
+    from microbench_ray.micro.artifact import MicroBenchmark
     from microbench_ray.sweeps.grid import Targets
 
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
 _HOMES = {
-    "data": ("Benchmark", "read_ingested", "read_release", "read_scores", "synthetic"),
-    "data.memory": ("benchmark",),
-    "core.errors": ("MicrobenchError",),
-    "micro.artifact": ("Exported",),
-    "sweeps.grid": ("Targets",),
     "api.methods": ("method", "method_names"),
     "api.micro": ("export", "load_micro", "score"),
-    "api.planning": ("gate", "items_for", "order_of_models", "order_of_scores", "told_apart"),
+    "api.planning": (
+        "detectable_difference",
+        "items_needed",
+        "posterior_ranking_probability",
+        "ranking_probability",
+        "regression_gate",
+    ),
     "api.sweep": ("Result", "sweep"),
+    "core.errors": ("MicrobenchError",),
+    "data": ("Benchmark", "read_ingested", "read_release", "read_scores", "synthetic"),
+    "data.memory": ("benchmark",),
     "methods.base": ("EstimatorWithoutFit", "SeenItems", "Selection", "SelectorWithoutFit"),
     "metrics": ("AgreementCurve", "Mdad", "PairCounts", "agreement_curve", "mdad", "pair_counts"),
+    "micro.artifact": ("MicroBenchmark",),
+    "sweeps.grid": ("Targets",),
 }
+_RENAMED = {
+    "Exported": "MicroBenchmark",
+    "gate": "regression_gate",
+    "items_for": "items_needed",
+    "order_of_models": "ranking_probability",
+    "order_of_scores": "posterior_ranking_probability",
+    "told_apart": "detectable_difference",
+}
+"""Names of 0.1, which go on until 0.3."""
 
 __all__ = [
     "AgreementCurve",
     "Benchmark",
     "EstimatorWithoutFit",
-    "Exported",
     "Mdad",
+    "MicroBenchmark",
     "MicrobenchError",
     "PairCounts",
     "Result",
@@ -50,28 +75,31 @@ __all__ = [
     "Targets",
     "agreement_curve",
     "benchmark",
+    "detectable_difference",
     "export",
-    "gate",
-    "items_for",
+    "items_needed",
     "load_micro",
     "mdad",
     "method",
     "method_names",
-    "order_of_models",
-    "order_of_scores",
     "pair_counts",
+    "posterior_ranking_probability",
+    "ranking_probability",
     "read_ingested",
     "read_release",
     "read_scores",
+    "regression_gate",
     "score",
     "sweep",
     "synthetic",
-    "told_apart",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of `__all__` when it is asked for: the numerical libraries take longer than `microbench --help` should."""
+    """Import a name of `__all__` on first use: the numerical libraries load slower than `microbench --help` should."""
+    if name in _RENAMED:
+        warnings.warn(f"microbench_ray.{name} is now microbench_ray.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"microbench_ray.{home}"), name)

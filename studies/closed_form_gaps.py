@@ -26,7 +26,7 @@ from microbench_ray.sweeps.reduce import groups
 from microbench_ray.sweeps.shards import plan_sweep
 
 SIZES = (10, 25, 50, 100, 250, 500, 1000)
-LEAST_PAIRS, MOST = 1000, 0.01
+MIN_PAIRS, MOST = 1000, 0.01
 
 
 def largest_gaps(benchmark: Benchmark, sizes: Sequence[int] = SIZES, runs: int = 2500) -> dict[int, float]:
@@ -43,8 +43,8 @@ def largest_gaps(benchmark: Benchmark, sizes: Sequence[int] = SIZES, runs: int =
     gaps = {}
     for size, (agree, n) in pooled.items():
         expected = cf.expected_counts(pairs, size)
-        many = expected.n_pairs >= LEAST_PAIRS
-        assert many.any(), f"no bin of {benchmark.name} has {LEAST_PAIRS} pairs"
+        many = expected.n_pairs >= MIN_PAIRS
+        assert many.any(), f"no bin of {benchmark.name} has {MIN_PAIRS} pairs"
         gaps[size] = float(np.abs(agree[many] / n[many] - (expected.n_agree[many] / expected.n_pairs[many])).max())
     return gaps
 

@@ -25,7 +25,7 @@ import pandas as pd
 from microbench_ray.cli.compose import CONF, Composer
 from microbench_ray.methods import Method
 from microbench_ray.metrics import BINS_PER_UNIT
-from microbench_ray.sweeps.driver import Sweep, run_sweep
+from microbench_ray.sweeps.driver import SweepJob, run_sweep
 
 PUBLISHED = {
     "random": "Random (uniform)",
@@ -47,7 +47,7 @@ HEADINGS = {
 }
 HEAD = f"""{"":<37}{"MDAD (points)":<31}{"agreement":<18}{"error":<18}tau
 {"method":<31}{"size":>5} {"theirs":>7}{"interval":>13}{"ours":>6}{"bins":>6}{3 * f"{'theirs':>10}{'ours':>8}"}"""
-LEAST_SIZE, MOST_BINS = 50, 2
+MIN_SIZE, MAX_BINS = 50, 2
 
 
 class Row(NamedTuple):
@@ -73,8 +73,8 @@ class Row(NamedTuple):
 
 def too_far(rows: Iterable[Row]) -> list[Row]:
     """The rows that the exit code is about: `random` from 50 items on, more than two bins away or reached in only one of both."""
-    judged = [row for row in rows if row.method == "random" and row.size >= LEAST_SIZE]
-    return [row for row in judged if (row.mdad is None) != (row.published_mdad is None) or abs(row.bins or 0) > MOST_BINS]
+    judged = [row for row in rows if row.method == "random" and row.size >= MIN_SIZE]
+    return [row for row in judged if (row.mdad is None) != (row.published_mdad is None) or abs(row.bins or 0) > MAX_BINS]
 
 
 def wants_confidence(method: Method) -> bool:
@@ -144,7 +144,7 @@ def _points(mdad: float | None) -> str:
     return "none" if mdad is None else f"{100 * mdad:.1f}"
 
 
-def sweep(data: Path, folder: Path, methods: Sequence[str], runs: int, engine: str) -> Sweep:
+def sweep(data: Path, folder: Path, methods: Sequence[str], runs: int, engine: str) -> SweepJob:
     """Draw what is to be drawn, and make the sweep in the paper's setting."""
     for name in ("mmlu_pro", "bbh"):
         subprocess.run([sys.executable, data / "make_leaderboard.py", name, folder], check=True)
@@ -179,7 +179,7 @@ def main() -> int:
     print(f"Theirs: 40 or 50 runs. Ours: {args.runs} runs, seed {asked.seed}, {asked.engine.description}.")
     print(text(rows))
     far = too_far(rows)
-    print(f"\nrandom, from {LEAST_SIZE} items on: {len(far)} of its MDADs are more than {MOST_BINS} bins from the published one")
+    print(f"\nrandom, from {MIN_SIZE} items on: {len(far)} of its MDADs are more than {MAX_BINS} bins from the published one")
     for row in far:
         print(f"  {row.benchmark}, {row.size} items: {_points(row.mdad)}, published {_points(row.published_mdad)}")
     return 1 if far else 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from microbench_ray.audit.job import Audit
+from microbench_ray.audit.job import AuditJob
 from microbench_ray.audit.run import run_audit
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.methods import ESTIMATORS, SELECTORS, Fixed, Method
@@ -36,6 +36,6 @@ if __name__ == "__main__":
             scores[-4:, np.array(subtasks) == subtasks[0]] *= 0.15
         board = Benchmark.from_arrays("board", scores, ids, names[: len(scores)], subtasks=subtasks)
         night = f"2026-01-{day + 1:02}"
-        audit = Audit(lambda board=board: board, Path(sys.argv[1]), night, lists, methods, grid, figures=False, report=day == 8)
+        audit = AuditJob(lambda board=board: board, Path(sys.argv[1]), night, lists, methods, grid, figures=False, report=day == 8)
         verdict = run_audit(audit, lambda text: None).verdict
     print("\n".join(verdict_lines(verdict)))

@@ -24,7 +24,7 @@ from microbench_ray.audit.profile import Profile, profile
 from microbench_ray.data import Benchmark
 from microbench_ray.methods.selectors.fixed import Fixed
 
-N_BASELINE, N_ITEMS, MOST_ADDED = 250, 1400, 6
+N_BASELINE, N_ITEMS, MAX_ADDED = 250, 1400, 6
 LISTS = {"short": 60, "long": 200}
 POLICY = Policy(n_resamples=500)
 
@@ -58,7 +58,7 @@ def factors(folder: Path) -> dict[str, np.ndarray]:
 
 def draw(known: dict[str, np.ndarray], seed: int, nights: int, n_baseline: int = N_BASELINE) -> World:
     rng = np.random.default_rng(seed)
-    added = rng.integers(0, MOST_ADDED + 1, nights)
+    added = rng.integers(0, MAX_ADDED + 1, nights)
     models = rng.choice(len(known["U"]), n_baseline + int(added.sum()), replace=False)
     chosen = np.sort(rng.choice(len(known["V"]), N_ITEMS, replace=False))
     logits = known["U"][models].astype("f4") @ known["V"][chosen].astype("f4").T

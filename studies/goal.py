@@ -138,8 +138,8 @@ def _asked(place: Sequence[object], others: Iterable[str], goal: Goal) -> Iterat
 def _need(column: str, wanted: Iterable[object], there: pd.Series) -> None:
     lacking = sorted(str(each) for each in set(wanted) - set(there))
     if lacking:
-        mend = f"microbench reduce out=DIR baseline={lacking[0]}" if column == "baseline" else "microbench sweep experiment=better"
-        raise ConfigError("The tables do not say whether the goal is met.", where=column, got=f"no {', '.join(lacking)}", mend=mend)
+        hint = f"microbench reduce out=DIR baseline={lacking[0]}" if column == "baseline" else "microbench sweep experiment=better"
+        raise ConfigError("The tables do not say whether the goal is met.", where=column, got=f"no {', '.join(lacking)}", hint=hint)
 
 
 def _or_never(value: float) -> float:
@@ -190,8 +190,8 @@ def read(out: Path, name: str) -> pd.DataFrame:
     """A table of the sweep; StoreError where it is not there."""
     path = out / f"{name}.parquet"
     if not path.exists():
-        mend = "microbench reduce out=DIR baseline=METHOD" if name == "paired" else "microbench sweep experiment=better out=DIR"
-        raise StoreError("A table of the sweep is missing.", where=str(path), got="no such file", mend=mend)
+        hint = "microbench reduce out=DIR baseline=METHOD" if name == "paired" else "microbench sweep experiment=better out=DIR"
+        raise StoreError("A table of the sweep is missing.", where=str(path), got="no such file", hint=hint)
     return pq.read_table(path).to_pandas()
 
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.methods import Method, build_method
-from microbench_ray.micro.artifact import Exported
+from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
 from microbench_ray.micro.score import Scored, score, wider
 from microbench_ray.sweeps.evaluate import true_accuracies
@@ -121,7 +121,7 @@ def split_off(board: Benchmark, group: np.ndarray) -> tuple[Benchmark, np.ndarra
     return Benchmark(board.name, board.models.take(pa.array(known)), board.items, board.units), new, column
 
 
-def scored_twice(made: Exported, new: np.ndarray, column: dict[str, int]) -> tuple[list[Scored], list[Scored]]:
+def scored_twice(made: MicroBenchmark, new: np.ndarray, column: dict[str, int]) -> tuple[list[Scored], list[Scored]]:
     """What `score` says of these models by the micro-benchmark alone, and with the reserve."""
     names = [f"new {k}" for k in range(len(new))]
     alone, both = (score(made, new[:, [column[name] for name in ids]], ids, names) for ids in (made.item_ids, made.asked))

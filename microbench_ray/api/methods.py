@@ -43,10 +43,10 @@ def method(
     """
     label = label or name
     if label is None:
-        raise ConfigError("A method of one's own has a label.", where="method", got="neither name nor label", mend='label="mine"')
+        raise ConfigError("A method of one's own has a label.", where="method", got="neither name nor label", hint='label="mine"')
     if name is None and selector is None:
         raise ConfigError(
-            "A method needs a selector.", where=f"method {label}", mend="name one of mb.method_names(), or a selector"
+            "A method needs a selector.", where=f"method {label}", hint="name one of mb.method_names(), or a selector"
         )
     given = {"selector": selector, "estimator": estimator}
     entry: dict[str, Any] = {part: dict(value) for part, value in given.items() if isinstance(value, Mapping)}
@@ -62,7 +62,7 @@ def method(
         lacking = [each for each in wanted if not hasattr(value, each)]
         if lacking:
             what = f"{type(value).__name__} without {', '.join(lacking)}"
-            raise ConfigError(f"This is no {part}.", where=f"method {label}", got=what, mend="see microbench_ray.methods.base")
+            raise ConfigError(f"This is no {part}.", where=f"method {label}", got=what, hint="see microbench_ray.methods.base")
     return Method(label, objects.get("selector", built.selector), objects.get("estimator", built.estimator))
 
 

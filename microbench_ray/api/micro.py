@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from microbench_ray.data import Benchmark
 from microbench_ray.data.memory import responses as responses_in
 from microbench_ray.micro import score as scoring
-from microbench_ray.micro.artifact import Exported, load
+from microbench_ray.micro.artifact import MicroBenchmark, load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ def export(
     seed: int = 0,
     folds: int = 10,
     overwrite: bool = False,
-) -> Exported:
+) -> MicroBenchmark:
     """Build a micro-benchmark on all models and items, and measure on held-out models how far off it is.
 
     Parameters
@@ -67,13 +67,13 @@ def export(
     return made
 
 
-def load_micro(path: str | Path) -> Exported:
+def load_micro(path: str | Path) -> MicroBenchmark:
     """A micro-benchmark from its folder; errors as for `microbench_ray.micro.artifact.load`."""
     return load(path)
 
 
 def score(
-    micro: Exported | str | Path,
+    micro: MicroBenchmark | str | Path,
     responses: ArrayLike | pd.DataFrame | pa.Table,
     item_ids: Sequence[str] | None = None,
     model_ids: Sequence[str] | None = None,
@@ -105,7 +105,9 @@ def score(
     import pandas as pd
 
     given = responses_in(responses, item_ids, model_ids)
-    found = scoring.score(micro if isinstance(micro, Exported) else load(micro), given.values, given.item_ids, given.model_ids)
+    found = scoring.score(
+        micro if isinstance(micro, MicroBenchmark) else load(micro), given.values, given.item_ids, given.model_ids
+    )
     rows = []
     for each in found:
         inside, beyond = each.interval, each.beyond

@@ -10,7 +10,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.metrics.closed_form import PairMoments
 from microbench_ray.metrics.ties import TiePolicy
 from microbench_ray.micro import sample_size as answers
-from microbench_ray.micro.sample_size import Answer, Rule
+from microbench_ray.micro.sample_size import Answer, Criterion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ _PAIRS: WeakKeyDictionary[Benchmark, PairMoments] = WeakKeyDictionary()
 """The pairs of benchmarks that were asked about, as long as these live."""
 
 
-def items_for(
+def items_needed(
     benchmark: Benchmark, differences: float | Sequence[float], *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong"
 ) -> pd.DataFrame:
     """How many random items tell models so far apart?
@@ -41,11 +41,11 @@ def items_for(
     import pandas as pd
 
     wanted = [differences] if isinstance(differences, float | int) else list(differences)
-    rows = answers.items_for(_pairs(benchmark), wanted, Rule(threshold, tie_policy))
+    rows = answers.items_needed(_pairs(benchmark), wanted, Criterion(threshold, tie_policy))
     return pd.DataFrame({"difference": wanted, "size": pd.array([row["size"] for row in rows], dtype="Int64")})
 
 
-def told_apart(benchmark: Benchmark, size: int, *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> Answer:
+def detectable_difference(benchmark: Benchmark, size: int, *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> Answer:
     """What do `size` random items tell apart?
 
     Returns
@@ -53,10 +53,10 @@ def told_apart(benchmark: Benchmark, size: int, *, threshold: float = 0.8, tie_p
     dict
         `mdad` (a fraction, None where it is never reached), `share_of_pairs` that differ by it, `mean_agreement` over all pairs.
     """
-    return answers.told_apart(_pairs(benchmark), size, Rule(threshold, tie_policy))
+    return answers.detectable_difference(_pairs(benchmark), size, Criterion(threshold, tie_policy))
 
 
-def order_of_models(benchmark: Benchmark, models: Sequence[str], size: int) -> Answer:
+def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> Answer:
     """How often do `size` random items order two models of the benchmark as all items do?
 
     Returns
@@ -64,10 +64,10 @@ def order_of_models(benchmark: Benchmark, models: Sequence[str], size: int) -> A
     dict
         `better`, `worse`, their `difference`, and the probabilities `right` and `tied`.
     """
-    return answers.order_of_models(benchmark, models, size)
+    return answers.ranking_probability(benchmark, models, size)
 
 
-def order_of_scores(benchmark: Benchmark, scores: Sequence[float], size: int) -> Answer:
+def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float], size: int) -> Answer:
     """How sure is the order of two micro-scores, fractions, on `size` random items? Any pair of the benchmark is as likely before.
 
     Returns
@@ -75,21 +75,21 @@ def order_of_scores(benchmark: Benchmark, scores: Sequence[float], size: int) ->
     dict
         `right`, the probability (None for equal scores), and `expected_difference` of such models.
     """
-    return answers.order_of_scores(_pairs(benchmark), scores, size)
+    return answers.posterior_ranking_probability(_pairs(benchmark), scores, size)
 
 
-def gate(benchmark: Benchmark, drop: float, size: int) -> pd.DataFrame:
+def regression_gate(benchmark: Benchmark, drop: float, size: int) -> pd.DataFrame:
     """At which fall of a micro-score should a gate alarm that is to see a true fall of `drop`, a fraction, on `size` items?
 
     Returns
     -------
     pandas.DataFrame
         Per `tolerance`: rates `false_alarm` and `miss` on the same fixed items, and both on fresh ones; one row is
-        `recommended`. See `microbench_ray.micro.sample_size.gate`.
+        `recommended`. See `microbench_ray.micro.sample_size.regression_gate`.
     """
     import pandas as pd
 
-    return pd.DataFrame(answers.gate(benchmark, _pairs(benchmark), drop, size))
+    return pd.DataFrame(answers.regression_gate(benchmark, _pairs(benchmark), drop, size))
 
 
 def _pairs(benchmark: Benchmark) -> PairMoments:

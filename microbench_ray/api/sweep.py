@@ -66,8 +66,8 @@ class Result:
     def frame(self, name: str) -> pd.DataFrame:
         """A table as a DataFrame; ConfigError for one that there is not."""
         if name not in self.tables:
-            mend = {"paired": 'sweep(…, baseline="random")', "estimates": "sweep(…, keep_estimates=True)"}.get(name)
-            raise ConfigError("The sweep has no such table.", where=name, got=", ".join(self.tables), mend=mend)
+            hint = {"paired": 'sweep(…, baseline="random")', "estimates": "sweep(…, keep_estimates=True)"}.get(name)
+            raise ConfigError("The sweep has no such table.", where=name, got=", ".join(self.tables), hint=hint)
         frame: pd.DataFrame = self.tables[name].to_pandas()
         return frame
 
@@ -122,7 +122,7 @@ def sweep(
     """
     known = sorted(Rules.__dataclass_fields__)
     if foreign := sorted(set(rules) - set(known)):
-        raise ConfigError("sweep has no such argument.", where=foreign[0], got=f"{foreign[0]}=…", mend=f"rules: {', '.join(known)}")
+        raise ConfigError("sweep has no such argument.", where=foreign[0], got=f"{foreign[0]}=…", hint=f"rules: {', '.join(known)}")
     if isinstance(rules.get("thresholds"), float | list):
         given = rules["thresholds"]
         rules["thresholds"] = (given,) if isinstance(given, float) else tuple(given)
@@ -163,5 +163,5 @@ def group_of(given: Targets | Sequence[str] | None) -> Targets:
     if given is None:
         return Targets()
     if isinstance(given, str):
-        raise ConfigError("Targets are a list of model ids.", where="targets", got=repr(given), mend='mb.Targets("mine", regex=…)')
+        raise ConfigError("Targets are a list of model ids.", where="targets", got=repr(given), hint='mb.Targets("mine", regex=…)')
     return given if isinstance(given, Targets) else Targets("group", tuple(map(str, given)))

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from microbench_ray.audit.audited_mdad import Detectable, among, detectable, fitting, lacking_items, table_mdads
 from microbench_ray.audit.changes import Snapshot, changes
 from microbench_ray.audit.drift_findings import drift_rows
-from microbench_ray.audit.extrapolation import LEAST_TARGETS, Group, groups, mdad_among
+from microbench_ray.audit.extrapolation import mdad_among
 from microbench_ray.audit.findings import Row, finding
 from microbench_ray.audit.items import item_statistics, missing
-from microbench_ray.audit.job import Audit
+from microbench_ray.audit.job import AuditJob
 from microbench_ray.audit.profile import Profile, profile
 from microbench_ray.audit.ranks import leaderboard, share_of_close_neighbours
 from microbench_ray.audit.sweeps import Sweeper, Swept, sweep_all
@@ -25,6 +25,7 @@ from microbench_ray.core import seeding
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import first_few
+from microbench_ray.data.shifted_groups import MIN_TARGETS, Group, shifted_groups
 from microbench_ray.methods import Method
 from microbench_ray.methods.selectors.fixed import Fixed
 from microbench_ray.metrics.items_needed import items_needed, items_needed_by_curve
@@ -32,7 +33,7 @@ from microbench_ray.sweeps.shards import count_seen
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PreviousNights:
     """What tonight is compared with.
 
     Attributes
@@ -55,7 +56,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Look:
+class NightAnalysis:
     """What was seen.
 
     Attributes
@@ -77,7 +78,9 @@ class Look:
     failed: int
 
 
-def look(audit: Audit, tonight: Benchmark, snapshot: Snapshot, earlier: Earlier, sweeper: Sweeper) -> Look:
+def analyse_night(
+    audit: AuditJob, tonight: Benchmark, snapshot: Snapshot, earlier: PreviousNights, sweeper: Sweeper
+) -> NightAnalysis:
     """Look at a night. The same night, with the same earlier ones, looks the same."""
     lists, rows = present_lists(audit.lists, tonight)
     rows += [finding("board", note) for note in tonight.notes]
@@ -103,7 +106,7 @@ def look(audit: Audit, tonight: Benchmark, snapshot: Snapshot, earlier: Earlier,
         "leaderboard": pa.concat_tables([SCHEMAS["leaderboard"].empty_table(), *boards]),
         "item_statistics": statistics,
     }
-    return Look(rows, [*subjects, *on_methods], counts | about_items, tables, swept.failed)
+    return NightAnalysis(rows, [*subjects, *on_methods], counts | about_items, tables, swept.failed)
 
 
 def present_lists(lists: Sequence[Method], tonight: Benchmark) -> tuple[list[Method], list[Row]]:
@@ -119,7 +122,7 @@ def present_lists(lists: Sequence[Method], tonight: Benchmark) -> tuple[list[Met
 
 
 def list_subjects(
-    audit: Audit, tonight: Benchmark, whole: Profile, lists: Sequence[Method], swept: Swept
+    audit: AuditJob, tonight: Benchmark, whole: Profile, lists: Sequence[Method], swept: Swept
 ) -> tuple[list[dict[str, Any]], list[Row]]:
     """Of every list, its MDAD on all models and on those unlike the others."""
     subjects: list[dict[str, Any]] = []
@@ -132,7 +135,7 @@ def list_subjects(
         apart = []
         for group in apart_from:
             targets = np.setdiff1d(group.targets, np.flatnonzero(np.isnan(whole.estimates[method.label][:, 0])))
-            if group.left_out or targets.size < LEAST_TARGETS:
+            if group.left_out or targets.size < MIN_TARGETS:
                 continue
             rng = seeding.stream(audit.seed, "audit", whole.benchmark, method.label, group.label)
             value = among(
@@ -154,7 +157,7 @@ def list_subjects(
     return subjects, rows
 
 
-def method_subjects(audit: Audit, pool: Benchmark, swept: Swept) -> tuple[list[dict[str, Any]], list[Row]]:
+def method_subjects(audit: AuditJob, pool: Benchmark, swept: Swept) -> tuple[list[dict[str, Any]], list[Row]]:
     """Of every method and size, its MDAD on targets drawn from the pool and on those unlike the sources."""
     if not audit.methods:
         return [], []
@@ -183,7 +186,7 @@ def method_subjects(audit: Audit, pool: Benchmark, swept: Swept) -> tuple[list[d
     return subjects, rows
 
 
-def over_limit(audit: Audit, label: str, size: int, value: Detectable) -> list[Row]:
+def over_limit(audit: AuditJob, label: str, size: int, value: Detectable) -> list[Row]:
     """The finding that an MDAD is larger than allowed, if it is: beyond its interval, so that noise is none."""
     limit = audit.limits.get(label)
     if limit is None or (value.value is not None and (value.value <= limit or (value.lo is not None and value.lo <= limit))):
@@ -193,7 +196,7 @@ def over_limit(audit: Audit, label: str, size: int, value: Detectable) -> list[R
     return [finding("mdad", text, subject=label, size=size, value=value.value, ci_lo=value.lo, ci_hi=value.hi, bound_hi=limit)]
 
 
-def what_changed(tonight: Benchmark, snapshot: Snapshot, earlier: Earlier) -> tuple[list[Row], dict[str, Any]]:
+def what_changed(tonight: Benchmark, snapshot: Snapshot, earlier: PreviousNights) -> tuple[list[Row], dict[str, Any]]:
     """Models and items that are new, gone or not what they were, since the last night."""
     names = ("model_new", "model_vanished", "model_rescored", "item_new", "item_vanished", "item_changed")
     if earlier.last is None:
@@ -250,13 +253,13 @@ def item_rows(tonight: Benchmark, statistics: pa.Table, most_missing: float) -> 
     return rows, {"missing": share, "items_dead": len(dead), "items_negative": len(negative)}
 
 
-def unlike(audit: Audit, benchmark: Benchmark) -> list[Group]:
+def unlike(audit: AuditJob, benchmark: Benchmark) -> list[Group]:
     """The groups of targets unlike the other models."""
     asked = audit.unlike
-    return groups(benchmark, best=asked.best, newer_than=asked.newer, families=asked.families)
+    return shifted_groups(benchmark, best=asked.best, newer_than=asked.newer, families=asked.families)
 
 
-def _board(audit: Audit, whole: Profile, subject: Mapping[str, Any], added: set[str]) -> pa.Table:
+def _board(audit: AuditJob, whole: Profile, subject: Mapping[str, Any], added: set[str]) -> pa.Table:
     rng = seeding.rank_stream(audit.seed, whole.benchmark, subject["label"])
     return leaderboard(whole, subject["label"], subject["mdad"], top_k=audit.top_k, rng=rng, new=added)
 
@@ -267,7 +270,7 @@ def _ties(board: pa.Table, mdad: float | None) -> dict[str, Any]:
 
 
 def _subject(
-    audit: Audit, label: str, size: int, value: Detectable, needed: int | None, apart: list[dict[str, Any]]
+    audit: AuditJob, label: str, size: int, value: Detectable, needed: int | None, apart: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
         "label": label,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from microbench_ray.core.errors import DataError, StoreError
-from microbench_ray.core.storage.folders import trouble
+from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
 
@@ -54,10 +54,10 @@ def accepted(store: Store) -> Accepts | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise trouble(store.folder, FILE, error, "The baseline cannot be read.", "see that the folder can be read") from None
+        raise io_error(store.folder, FILE, error, "The baseline cannot be read.", "see that the folder can be read") from None
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(
-            "The baseline is damaged.", where=store.at(FILE), got=str(error), mend="put the file back from a copy"
+            "The baseline is damaged.", where=store.at(FILE), got=str(error), hint="put the file back from a copy"
         ) from None
 
 
@@ -109,5 +109,5 @@ def _altered(folder: Path, got: str) -> StoreError:
         "The frozen benchmark is not what was accepted.",
         where=str(folder),
         got=got,
-        mend="put the folder back from a copy; or begin anew with out=DIR of its own",
+        hint="put the folder back from a copy; or begin anew with out=DIR of its own",
     )

@@ -205,5 +205,5 @@ def _check(one: Snapshot) -> None:
                 "A snapshot of a night is not of the form that is compared.",
                 where="changes",
                 got=f"columns {', '.join(table.schema.names)}",
-                mend="make it with microbench_ray.audit.changes.snapshot",
+                hint="make it with microbench_ray.audit.changes.snapshot",
             )

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from microbench_ray.audit.drift_null import Cast, Key, Value, cast, evaluate
-from microbench_ray.audit.drift_rules import METRICS, Policy, Rule, is_of_pairs
+from microbench_ray.audit.drift_null import Cohorts, Key, Value, evaluate, find_cohorts
+from microbench_ray.audit.drift_rules import METRICS, DriftRule, Policy, is_of_pairs
 from microbench_ray.audit.profile import Profile
 from microbench_ray.core import seeding
 from microbench_ray.core.errors import DataError
@@ -25,7 +25,7 @@ from microbench_ray.sweeps.tables import rows_table
 FloatArray = NDArray[np.float64]
 
 
-class Interval(NamedTuple):
+class DriftInterval(NamedTuple):
     """Where a metric lies on a night without drift; an open side is infinite."""
 
     low: float
@@ -77,12 +77,12 @@ def drift(
             "Drift compares two nights on the same items and lists.",
             where=f"night {night}",
             got=f"{len(baseline.subtasks)} and {len(tonight.subtasks)} subtasks",
-            mend="make both with microbench_ray.audit.profile.profiles",
+            hint="make both with microbench_ray.audit.profile.profiles",
         )
     policy = policy or Policy()
     policy.check(list(baseline.estimates), baseline.subtasks)
     rng = seeding.drift_stream(seed, baseline.benchmark, night)
-    who = cast(baseline, tonight, new)
+    who = find_cohorts(baseline, tonight, new)
     with one_thread():  # products of matrices change bits with the number of threads
         values = evaluate(baseline, tonight, who, policy, rng)
     before = _last_rows(earlier, night)
@@ -94,7 +94,7 @@ def drift(
     return rows_table("history", rows)
 
 
-def intervals(values: Mapping[Key, Value], policy: Policy, n_baseline: int) -> list[Interval]:
+def intervals(values: Mapping[Key, Value], policy: Policy, n_baseline: int) -> list[DriftInterval]:
     """The simultaneous intervals of the metrics of a night, in their order.
 
     Tonight's metrics are of a handful of models and have heavier tails than those of all added ones. So the largest scaled
@@ -125,11 +125,11 @@ def intervals(values: Mapping[Key, Value], policy: Policy, n_baseline: int) -> l
         high = math.inf if rule.sides == "down" else middle + reach
         if is_of_pairs(key.metric):
             low, high = max(low, 0.0), min(high, 1.0)
-        found.append(Interval(low, high))
+        found.append(DriftInterval(low, high))
     return found
 
 
-def _outwards(deviation: FloatArray, rule: Rule) -> FloatArray:
+def _outwards(deviation: FloatArray, rule: DriftRule) -> FloatArray:
     return np.abs(deviation) if rule.sides == "two" else deviation if rule.sides == "up" else -deviation
 
 
@@ -145,7 +145,7 @@ def _limits(extremes: Mapping[str, FloatArray], level: float) -> dict[str, float
     return {family: float(values[at]) for family, values in ordered.items()}
 
 
-def _rule(policy: Policy, key: Key) -> Rule:
+def _rule(policy: Policy, key: Key) -> DriftRule:
     rule = policy.rule(*key)
     assert rule is not None  # only what a rule is about is evaluated
     return rule
@@ -155,10 +155,10 @@ def _row(
     night: str,
     key: Key,
     value: Value,
-    interval: Interval,
+    interval: DriftInterval,
     policy: Policy,
     tonight: Profile,
-    who: Cast,
+    who: Cohorts,
     before: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     low, high = interval
@@ -179,7 +179,7 @@ def _row(
 
 
 def _changes_of_accuracy(
-    night: str, baseline: Profile, tonight: Profile, who: Cast, policy: Policy, before: Mapping[Key, Mapping[str, Any]]
+    night: str, baseline: Profile, tonight: Profile, who: Cohorts, policy: Policy, before: Mapping[Key, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Rows about the models that both have: nothing random, so that any change beyond the tolerance is outside."""
     rows = []
@@ -232,7 +232,7 @@ def _last_rows(earlier: pa.Table | None, night: str) -> dict[Key, Mapping[str, A
     return found
 
 
-def _verdict(key: Key, row: Mapping[str, Any], running: tuple[int, int], rule: Rule, who: str) -> dict[str, Any]:
+def _verdict(key: Key, row: Mapping[str, Any], running: tuple[int, int], rule: DriftRule, who: str) -> dict[str, Any]:
     side, nights = running
     if side == 0:
         return {"nights": 0}

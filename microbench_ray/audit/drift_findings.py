@@ -11,18 +11,18 @@ import pyarrow as pa
 from microbench_ray.audit.audited_mdad import fitting
 from microbench_ray.audit.drift import drift
 from microbench_ray.audit.findings import Row, finding
-from microbench_ray.audit.job import Audit
+from microbench_ray.audit.job import AuditJob
 from microbench_ray.audit.profile import profiles
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import Method
 from microbench_ray.methods.selectors.fixed import Fixed
 
-LEAST_BASELINE = 20
+MIN_BASELINE = 20
 """Models of the baseline below which nobody knows what chance gives: new models are then not compared with it."""
 
 
 def drift_rows(
-    audit: Audit, tonight: Benchmark, baseline: Benchmark, since: pa.Table, lists: Sequence[Method], new: Collection[str]
+    audit: AuditJob, tonight: Benchmark, baseline: Benchmark, since: pa.Table, lists: Sequence[Method], new: Collection[str]
 ) -> list[Row]:
     """Tonight against the baseline; nothing on the night that is the baseline.
 
@@ -41,9 +41,9 @@ def drift_rows(
     """
     if tonight.digest == baseline.digest:
         return []
-    mend = "microbench accept makes this night the baseline"
+    hint = "microbench accept makes this night the baseline"
     if not set(tonight.item_ids) & set(baseline.item_ids):
-        text = f"Tonight's benchmark has none of the baseline's items, and cannot be compared with it: {mend}"
+        text = f"Tonight's benchmark has none of the baseline's items, and cannot be compared with it: {hint}"
         return [finding("drift", text, severity="fail")]
     fixed = {}
     for method in lists:
@@ -52,10 +52,10 @@ def drift_rows(
             fixed[method.label] = method.selector
     before, now = profiles(baseline, tonight, fixed)
     rows: list[Row] = []
-    if baseline.n_models < LEAST_BASELINE:
+    if baseline.n_models < MIN_BASELINE:
         known = np.isin(now.model_ids.astype(str), before.model_ids.astype(str))
         if not known.all():
-            text = f"The baseline has {baseline.n_models} models: new ones are compared with {LEAST_BASELINE} or more; {mend}"
+            text = f"The baseline has {baseline.n_models} models: new ones are compared with {MIN_BASELINE} or more; {hint}"
             rows.append(finding("drift", text, severity="note"))
         now = now.take(np.flatnonzero(known))
     table = drift(before, now, new, night=audit.night, policy=audit.drift, earlier=since, seed=audit.seed)

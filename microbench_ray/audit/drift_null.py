@@ -52,7 +52,7 @@ class Value(NamedTuple):
     """The model that the value is of, where it is of one."""
 
 
-class Cast(NamedTuple):
+class Cohorts(NamedTuple):
     """Who is who: positions in the baseline and in tonight's profile."""
 
     kept: NDArray[np.intp]
@@ -70,7 +70,7 @@ class Cast(NamedTuple):
         return np.concatenate([self.earlier, self.new])
 
 
-def cast(baseline: Profile, tonight: Profile, new: Iterable[str]) -> Cast:
+def find_cohorts(baseline: Profile, tonight: Profile, new: Iterable[str]) -> Cohorts:
     """Tell apart the models of the baseline, those added since, and tonight's `new` ones; the latter two sorted by name."""
     place = {model: k for k, model in enumerate(tonight.model_ids)}
     kept = np.array([k for k, model in enumerate(baseline.model_ids) if model in place], dtype=np.intp)
@@ -78,10 +78,10 @@ def cast(baseline: Profile, tonight: Profile, new: Iterable[str]) -> Cast:
     added = sorted(set(place) - set(baseline.model_ids))
     tonights = set(new)
     earlier, late = ([place[m] for m in added if (m in tonights) == is_new] for is_new in (False, True))
-    return Cast(kept, same, np.array(earlier, dtype=np.intp), np.array(late, dtype=np.intp))
+    return Cohorts(kept, same, np.array(earlier, dtype=np.intp), np.array(late, dtype=np.intp))
 
 
-def evaluate(baseline: Profile, tonight: Profile, who: Cast, policy: Policy, rng: np.random.Generator) -> dict[Key, Value]:
+def evaluate(baseline: Profile, tonight: Profile, who: Cohorts, policy: Policy, rng: np.random.Generator) -> dict[Key, Value]:
     """Every metric that a rule of the policy is about, but those of the same models.
 
     Parameters
@@ -89,7 +89,7 @@ def evaluate(baseline: Profile, tonight: Profile, who: Cast, policy: Policy, rng
     baseline, tonight
         On the same items (`profiles`).
     who
-        From `cast`.
+        From `find_cohorts`.
     policy
         The rules; `n_resamples` nights are simulated.
     rng
@@ -132,7 +132,9 @@ def _column(profile: Profile, subtask: str) -> int:
     return 1 + profile.subtasks.index(subtask) if subtask else 0
 
 
-def _of_means(home: Profile, tonight: Profile, who: Cast, wanted: list[Key], base: IntArray, drawn: IntArray) -> dict[Key, Value]:
+def _of_means(
+    home: Profile, tonight: Profile, who: Cohorts, wanted: list[Key], base: IntArray, drawn: IntArray
+) -> dict[Key, Value]:
     """Means over models of what each model has for itself."""
     keys = [key for key in wanted if not is_of_pairs(key.metric)]
     if not keys:
@@ -209,7 +211,7 @@ def _elsewhere(profile: Profile, t: int) -> FloatArray:
 
 
 def _of_pairs(
-    home: Profile, tonight: Profile, who: Cast, policy: Policy, wanted: list[Key], base: IntArray, drawn: IntArray
+    home: Profile, tonight: Profile, who: Cohorts, policy: Policy, wanted: list[Key], base: IntArray, drawn: IntArray
 ) -> dict[Key, Value]:
     """Agreement and MDAD."""
     found: dict[Key, Value] = {}

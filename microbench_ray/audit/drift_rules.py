@@ -58,7 +58,7 @@ METRICS: dict[str, Metric] = {
 
 
 @dataclass(frozen=True)
-class Rule:
+class DriftRule:
     """One metric to be watched.
 
     Parameters
@@ -117,16 +117,16 @@ class Rule:
 
 
 DEFAULT_RULES = (
-    Rule("bias_new"),
-    Rule("residual_new"),
-    Rule("residual_worst", sides="up", factor=1.5),
-    Rule("agreement_new"),
-    Rule("bias_added", nights=2),
-    Rule("residual_added", nights=2),
-    Rule("agreement_added", nights=2),
-    Rule("agreement", nights=2),
-    Rule("mdad_monotone", nights=2),
-    Rule("accuracy_change"),
+    DriftRule("bias_new"),
+    DriftRule("residual_new"),
+    DriftRule("residual_worst", sides="up", factor=1.5),
+    DriftRule("agreement_new"),
+    DriftRule("bias_added", nights=2),
+    DriftRule("residual_added", nights=2),
+    DriftRule("agreement_added", nights=2),
+    DriftRule("agreement", nights=2),
+    DriftRule("mdad_monotone", nights=2),
+    DriftRule("accuracy_change"),
 )
 
 
@@ -150,7 +150,7 @@ class Policy:
         Change of accuracy of the same models that is not worth a word (`accuracy_change`), a fraction.
     """
 
-    rules: Sequence[Rule] = DEFAULT_RULES
+    rules: Sequence[DriftRule] = DEFAULT_RULES
     level: float = 0.99
     n_resamples: int = 2000
     threshold: float = 0.8
@@ -178,7 +178,7 @@ class Policy:
                     what = f"The rule about {rule.metric} is about something that there is not."
                     raise _wrong(what, key, ", ".join(unknown), f"one of {', '.join(known) or '(none)'}")
 
-    def rule(self, metric: str, subject: str, subtask: str) -> Rule | None:
+    def rule(self, metric: str, subject: str, subtask: str) -> DriftRule | None:
         """The first rule about a metric of a list (empty: of the benchmark) and a subtask (empty: all together)."""
         for rule in self.rules:
             if (
@@ -196,5 +196,5 @@ def is_of_pairs(metric: str) -> bool:
     return metric == "mdad_monotone" or metric.startswith("agreement")
 
 
-def _wrong(what: str, key: str, got: object, mend: str) -> ConfigError:
-    return ConfigError(what, where=f"drift rules, {key}", got=str(got), mend=mend)
+def _wrong(what: str, key: str, got: object, hint: str) -> ConfigError:
+    return ConfigError(what, where=f"drift rules, {key}", got=str(got), hint=hint)

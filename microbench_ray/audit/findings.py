@@ -37,10 +37,10 @@ def check_actions(actions: Mapping[str, str]) -> Mapping[str, str]:
     for kind, action in actions.items():
         if kind not in DEFAULT_ACTIONS:
             raise ConfigError(
-                "Unknown kind of finding.", where="policy", got=kind, mend=f"kinds: {', '.join(sorted(DEFAULT_ACTIONS))}"
+                "Unknown kind of finding.", where="policy", got=kind, hint=f"kinds: {', '.join(sorted(DEFAULT_ACTIONS))}"
             )
         if action not in ACTIONS:
-            raise ConfigError("Unknown action.", where=f"policy.{kind}", got=action, mend=f"one of {', '.join(ACTIONS)}")
+            raise ConfigError("Unknown action.", where=f"policy.{kind}", got=action, hint=f"one of {', '.join(ACTIONS)}")
     return actions
 
 

@@ -11,20 +11,20 @@ import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import ConfigError, StoreError
 from microbench_ray.core.schemas import SCHEMAS, conform
-from microbench_ray.core.storage.folders import trouble
+from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import Store
 
 HISTORY = "history"
 _NIGHT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 _READ = "The history cannot be read."
-_MEND = "put the file back from a copy, or move it away: the night is then as if it had never been"
+_HINT = "put the file back from a copy, or move it away: the night is then as if it had never been"
 
 
 def check_night(night: str) -> str:
     """The label itself; ConfigError where it could be no part of a file's name."""
     if not _NIGHT.fullmatch(night):
         raise ConfigError(
-            "The label of a night is of letters, digits, and -_. alone.", where="night", got=repr(night), mend="night=2026-01-31"
+            "The label of a night is of letters, digits, and -_. alone.", where="night", got=repr(night), hint="night=2026-01-31"
         )
     return night
 
@@ -47,7 +47,7 @@ class History:
         try:
             names = [name for name in folder.files(HISTORY) if name.endswith(".parquet") and name[0] != "."]
         except OSError as error:
-            raise trouble(folder, HISTORY, error, _READ, "see that the folder can be read") from None
+            raise io_error(folder, HISTORY, error, _READ, "see that the folder can be read") from None
         return sorted(name.removesuffix(".parquet") for name in names)
 
     def read(self, nights: Sequence[str] | None = None) -> pa.Table:
@@ -61,7 +61,7 @@ class History:
             with pq.ParquetFile(pa.BufferReader(folder.read(name)), page_checksum_verification=True) as file:
                 return conform(file.read(), HISTORY)
         except (pa.ArrowException, OSError, StoreError) as error:
-            raise StoreError(_READ, where=folder.at(name), got=str(error).splitlines()[0], mend=_MEND) from None
+            raise StoreError(_READ, where=folder.at(name), got=str(error).splitlines()[0], hint=_HINT) from None
 
     def append(self, night: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         """Add a night: it is there whole, or not at all.
@@ -85,7 +85,7 @@ class History:
                 raise StoreError(
                     "The history holds this night already, with other rows: it is appended to, never changed.",
                     where=self._store.at(f"{HISTORY}/{night}.parquet"),
-                    mend="night=LABEL with a label of its own, which sorts after the others",
+                    hint="night=LABEL with a label of its own, which sorts after the others",
                 )
             return table
         check_order(night, before)
@@ -100,7 +100,7 @@ def check_order(night: str, before: Sequence[str]) -> None:
             "Nights are appended: the label of a new one sorts after those that are there.",
             where="night",
             got=f"{night}; the last one there is {before[-1]}",
-            mend="night=LABEL, such as the day",
+            hint="night=LABEL, such as the day",
         )
 
 

@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 ITEMS_PER_BLOCK = 2048
 """Items that are worked on at a time: bounds memory."""
 
-LEAST_MODELS = 4
+MIN_MODELS = 4
 """Fewer models give an item no test of its discrimination."""
 
 
@@ -147,7 +147,7 @@ def _p_negative(r: FloatArray, n: FloatArray) -> FloatArray:
     from scipy.special import ndtr  # slow to import
 
     p = np.full(r.size, np.nan)
-    known = ~np.isnan(r) & (n >= LEAST_MODELS)
+    known = ~np.isnan(r) & (n >= MIN_MODELS)
     # A correlation of −1 is infinitely far off.
     with np.errstate(divide="ignore"):
         p[known] = ndtr(np.arctanh(r[known]) * np.sqrt(n[known] - 3))

@@ -9,11 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from microbench_ray.audit.baseline import What
 from microbench_ray.audit.drift_rules import Policy
 from microbench_ray.audit.findings import DEFAULT_ACTIONS
 from microbench_ray.audit.webhook import Webhook
 from microbench_ray.data import Benchmark
-from microbench_ray.ingest.run import Ingest
+from microbench_ray.ingest.run import IngestJob
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.engine.base import Engine
 from microbench_ray.sweeps.engine.serial import SerialEngine
@@ -31,7 +32,26 @@ class Unlike:
 
 
 @dataclass(frozen=True)
-class Audit:
+class AcceptJob:
+    """Which parts of the last night become what later nights are compared with.
+
+    Attributes
+    ----------
+    out
+        The audit's folder.
+    what
+        `baseline`, `pool` or both.
+    wait_for_out
+        Seconds to wait for another audit at work there.
+    """
+
+    out: Path
+    what: tuple[What, ...]
+    wait_for_out: float = 0.0
+
+
+@dataclass(frozen=True)
+class AuditJob:
     """All that a night's audit is made of.
 
     Attributes
@@ -83,7 +103,7 @@ class Audit:
     rules: Rules = field(default_factory=Rules)
     engine: Callable[[], Engine] = SerialEngine
     items: Callable[[], pa.Table] | None = None
-    ingest: Ingest | None = None
+    ingest: IngestJob | None = None
     seed: int = 0
     wanted: float = 0.02
     top_k: int = 10

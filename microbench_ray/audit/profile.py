@@ -96,7 +96,7 @@ def profiles(baseline: Benchmark, tonight: Benchmark, lists: Mapping[str, Fixed]
             "Tonight's benchmark and the baseline have no item in common.",
             where=f"'{tonight.name}'",
             got=f"items such as {tonight.item_ids[0]} tonight, {baseline.item_ids[0]} in the baseline",
-            mend="compare with a baseline of the same benchmark",
+            hint="compare with a baseline of the same benchmark",
         )
     ids = baseline.item_ids[before]
     now = np.array([there[item] for item in ids], dtype=np.intp)
@@ -163,7 +163,7 @@ def _estimates(
             f"None of the items of '{label}' is in both tonight's benchmark and the baseline.",
             where=f"audit list '{label}'",
             got=", ".join(chosen.items[:3]),
-            mend=f"use the benchmark's item ids, such as {next(iter(place))}",
+            hint=f"use the benchmark's item ids, such as {next(iter(place))}",
         )
     where = np.array([place[chosen.items[k]] for k in listed], dtype=np.intp)
     share = np.ones(where.size) if chosen.weights is None else np.array(chosen.weights)[listed]

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from microbench_ray.audit.analysis import Earlier, Look, look
-from microbench_ray.audit.baseline import FROZEN, Accepted, Accepts, What, accept, accepted, forget, freeze, frozen
+from microbench_ray.audit.analysis import NightAnalysis, PreviousNights, analyse_night
+from microbench_ray.audit.baseline import FROZEN, Accepted, Accepts, accept, accepted, forget, freeze, frozen
 from microbench_ray.audit.changes import Snapshot, snapshot
 from microbench_ray.audit.findings import Row, finding, judged
 from microbench_ray.audit.history import HISTORY, History, check_order, night_table
-from microbench_ray.audit.job import Audit
+from microbench_ray.audit.job import AcceptJob, AuditJob
 from microbench_ray.audit.sweeps import SWEEPS, Sweeper
 from microbench_ray.audit.verdict import verdict
 from microbench_ray.audit.webhook import tell
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
-from microbench_ray.ingest.run import ingest
+from microbench_ray.ingest.run import run_ingest
 from microbench_ray.report.page import library, render
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
+
 NIGHTS = "nights"
 INPUTS, VERDICT, PAGE = "inputs.json", "verdict.json", "report.html"
 FOLDERS = (HISTORY, NIGHTS, FROZEN, SWEEPS)
 
 
-class Outcome(NamedTuple):
+class AuditOutcome(NamedTuple):
     """What an audit did.
 
     Attributes
@@ -55,7 +57,7 @@ class Outcome(NamedTuple):
     untold: MicrobenchError | None = None
 
 
-def run_audit(audit: Audit, say: Say) -> Outcome:
+def run_audit(audit: AuditJob) -> AuditOutcome:
     """Audit a night. Killed at any point and started again, it gives the same history.
 
     Raises
@@ -65,33 +67,36 @@ def run_audit(audit: Audit, say: Say) -> Outcome:
         be the last.
     """
     store = Store(audit.out, folders=FOLDERS)
-    with store.held(audit.wait_for_out, say):
+    with store.held(audit.wait_for_out):
         history = History(store)
         before = history.nights()
         if audit.night not in before:
             check_order(audit.night, before)
-        told = read_logs(audit, say)
+        told = read_logs(audit)
         benchmark = audit.read()
         accepts = accepted(store)
         if accepts is None or not before:  # a first night that never ended is none
-            sweeper_of(audit, store, say).check(benchmark, audit.methods)
+            sweeper_of(audit, store).check(benchmark, audit.methods)
             accepts = accept(store, benchmark, audit.night, ("baseline", "pool"))
-            say(f"The first night: its {benchmark.n_models} models are the baseline and the pool; microbench accept moves them")
+            logger.info(
+                "First night: its %d models become the baseline and the pool; change them with microbench accept",
+                benchmark.n_models,
+            )
         taken = snapshot(benchmark, None if audit.items is None else audit.items())
         inputs = inputs_of(audit, benchmark, taken, accepts, told)
         done = already(store, audit, inputs) if audit.night in before else None
         if done is None:
-            done = audit_night(audit, store, history, benchmark, taken, accepts, told, inputs, say)
+            done = audit_night(audit, store, history, benchmark, taken, accepts, told, inputs)
         again = audit.night in before
-        outcome = Outcome(done, store.at(f"{NIGHTS}/{audit.night}"), again, len(told) + done["made"]["failed_cells"])
+        outcome = AuditOutcome(done, store.at(f"{NIGHTS}/{audit.night}"), again, len(told) + done["made"]["failed_cells"])
         try:
-            notify(audit, store, outcome, say)
+            notify(audit, store, outcome)
         except MicrobenchError as error:  # the verdict stands
             outcome = outcome._replace(untold=error)
     return outcome
 
 
-def run_accept(out: Path, what: Sequence[What], say: Say, *, wait_for_out: float = 0.0) -> Accepts:
+def run_accept(job: AcceptJob) -> Accepts:
     """Make the last night's benchmark the baseline, the pool, or both.
 
     Raises
@@ -99,30 +104,34 @@ def run_accept(out: Path, what: Sequence[What], say: Say, *, wait_for_out: float
     ConfigError
         There is no night yet.
     """
-    none = ConfigError(
-        "There is no night to accept.", where=str(out), mend="microbench audit first; the first night is accepted by itself"
+    no_night = ConfigError(
+        "There is no night to accept.",
+        where=str(job.out),
+        hint="run microbench audit first; the first night is accepted automatically",
     )
-    if not out.exists():  # and none is made
-        raise none
-    store = Store(out, folders=FOLDERS)
-    with store.held(wait_for_out, say):
+    if not job.out.exists():  # and it is not created here
+        raise no_night
+    store = Store(job.out, folders=FOLDERS)
+    with store.held(job.wait_for_out):
         nights = History(store).nights()
         if not nights:
-            raise none
+            raise no_night
         digest = read_json(store, f"{NIGHTS}/{nights[-1]}/{INPUTS}")["benchmark"]
         benchmark = frozen(store, Accepted(nights[-1], digest))
-        made = accept(store, benchmark, nights[-1], what)
-    say(f"Accepted as {' and '.join(what)}: the {benchmark.n_models} models of night {nights[-1]}, digest {digest}")
-    return made
+        accepts = accept(store, benchmark, nights[-1], job.what)
+    logger.info(
+        "Accepted the %d models of night %s as %s (digest %s)", benchmark.n_models, nights[-1], " and ".join(job.what), digest
+    )
+    return accepts
 
 
-def read_logs(audit: Audit, say: Say) -> list[Row]:
+def read_logs(audit: AuditJob) -> list[Row]:
     """Read what is new; the findings about models whose logs could not be taken in."""
     if audit.ingest is None:
         return []
-    summary = ingest(audit.ingest, say)
+    summary = run_ingest(audit.ingest)
     for sentence in summary.sentences():
-        say(sentence)
+        logger.info("%s", sentence)
     return [
         finding(
             "log_failed",
@@ -134,7 +143,7 @@ def read_logs(audit: Audit, say: Say) -> list[Row]:
 
 
 def audit_night(
-    audit: Audit,
+    audit: AuditJob,
     store: Store,
     history: History,
     benchmark: Benchmark,
@@ -142,18 +151,17 @@ def audit_night(
     accepts: Accepts,
     told: list[Row],
     inputs: dict[str, Any],
-    say: Say,
 ) -> dict[str, Any]:
     """Compute a night, write its folder, and append it to the history last: a night that is there is whole."""
     if audit.report:
         library.prepare()
     place = f"{NIGHTS}/{audit.night}"
-    sweeper = sweeper_of(audit, store, say)
+    sweeper = sweeper_of(audit, store)
     before = history.read([night for night in history.nights() if night < audit.night])
     baseline, pool = (frozen(store, which) for which in (accepts.baseline, accepts.pool))
-    earlier = Earlier(baseline, pool, last_night(store, before), before, accepts.baseline.night)
+    earlier = PreviousNights(baseline, pool, last_night(store, before), before, accepts.baseline.night)
     sweeper.check(pool, audit.methods)
-    seen = look(audit, benchmark, taken, earlier, sweeper)
+    seen = analyse_night(audit, benchmark, taken, earlier, sweeper)
     rows = judged([*told, *seen.rows], audit.actions)
     table = night_table(audit.night, rows)
     size = (benchmark.name, benchmark.n_models, benchmark.n_items)
@@ -172,12 +180,12 @@ def audit_night(
     return said
 
 
-def sweeper_of(audit: Audit, store: Store, say: Say) -> Sweeper:
+def sweeper_of(audit: AuditJob, store: Store) -> Sweeper:
     """What sweeps in an audit's folder."""
-    return Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, audit.engine, say)
+    return Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, audit.engine)
 
 
-def already(store: Store, audit: Audit, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+def already(store: Store, audit: AuditJob, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """The verdict of a night that is in the history; None where its folder is gone, and it must be worked out again.
 
     Raises
@@ -197,12 +205,12 @@ def already(store: Store, audit: Audit, inputs: Mapping[str, Any]) -> dict[str, 
             "This night is in the history already, with other inputs.",
             where=f"night {audit.night}",
             got=f"another {', '.join(differs)} than then",
-            mend="night=LABEL with a label of its own, which sorts after the others, such as the day and the hour",
+            hint="night=LABEL with a label of its own, which sorts after the others, such as the day and the hour",
         )
     return said
 
 
-def inputs_of(audit: Audit, benchmark: Benchmark, taken: Snapshot, accepts: Accepts, told: Sequence[Row]) -> dict[str, Any]:
+def inputs_of(audit: AuditJob, benchmark: Benchmark, taken: Snapshot, accepts: Accepts, told: Sequence[Row]) -> dict[str, Any]:
     """Digests of all that a night's rows depend on beside the earlier nights."""
     kept = ("grid", "rules", "seed", "wanted", "top_k", "limits", "unlike", "drift", "actions", "max_missing_share")
     asked = {key: repr(getattr(audit, key)) for key in kept}
@@ -226,7 +234,7 @@ def last_night(store: Store, before: pa.Table) -> tuple[Benchmark, Snapshot] | N
     return benchmark, snapshot(benchmark, store.read_table(f"{place}/snapshot_items", "snapshot_items"))
 
 
-def draw(audit: Audit, store: Store, place: str, said: Mapping[str, Any], seen: Look, history: pa.Table) -> None:
+def draw(audit: AuditJob, store: Store, place: str, said: Mapping[str, Any], seen: NightAnalysis, history: pa.Table) -> None:
     """The page and the static figures of a night."""
     made = dict(said["made"])
     manifest = {"config": dict(audit.config), "seed": audit.seed, "benchmarks": {said["benchmark"]: made["benchmark"]}} | made
@@ -241,14 +249,14 @@ def draw(audit: Audit, store: Store, place: str, said: Mapping[str, Any], seen: 
         )
 
 
-def notify(audit: Audit, store: Store, outcome: Outcome, say: Say) -> None:
+def notify(audit: AuditJob, store: Store, outcome: AuditOutcome) -> None:
     """Tell the webhook, once a night: a night that was told of is marked so."""
     mark = f"{NIGHTS}/{audit.night}/told"
     if audit.webhook is None or (outcome.again and store.has(mark)):
         return
     tell(audit.webhook, outcome.verdict, f"{outcome.place}/{PAGE}")
     store.write(mark, b"")
-    say("The webhook was told.")
+    logger.info("Verdict sent to the webhook")
 
 
 def read_json(store: Store, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,13 +12,14 @@ import pyarrow as pa
 from microbench_ray.core.errors import GridError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import Method
-from microbench_ray.sweeps.driver import Sweep, run_sweep
+from microbench_ray.sweeps.driver import SweepJob, run_sweep
 from microbench_ray.sweeps.engine.base import Engine
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
+
 TABLES = ("mdad", "agreement", "summary", "failures")
 SERIAL_SECONDS = 20.0
 """Shorter sweeps are done in this process: starting Ray takes longer than it saves. Tables are the same on every engine."""
@@ -47,8 +49,6 @@ class Sweeper:
         As for a sweep.
     engine
         Makes the engine, if one is needed.
-    say
-        Is told what happens.
     """
 
     folder: Path
@@ -56,7 +56,6 @@ class Sweeper:
     rules: Rules
     seed: int
     engine: Callable[[], Engine]
-    say: Say
 
     def sweep(
         self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets
@@ -66,8 +65,8 @@ class Sweeper:
         plan = sweep.plan()
         if plan.seconds > SERIAL_SECONDS:
             sweep = replace(sweep, engine=self.engine())
-        outcome = run_sweep(sweep, plan, lambda text: None)
-        self.say(f"{name}: {outcome.computed:,} cells computed, {outcome.reused:,} reused")
+        outcome = run_sweep(sweep, plan)
+        logger.info("%s: %s cells computed, %s reused", name, f"{outcome.computed:,}", f"{outcome.reused:,}")
         return dict(outcome.tables), outcome.failed
 
     def check(self, pool: Benchmark, methods: Sequence[Method]) -> None:
@@ -77,15 +76,15 @@ class Sweeper:
         try:
             self._sweep(pool, methods, USUAL, Targets()).plan()
         except GridError as error:
-            mend = (
-                f"{error.mend or 'use a smaller grid'}; or wait for more models: microbench accept what=[pool] after such a night"
+            hint = (
+                f"{error.hint or 'use a smaller grid'}; or wait for more models: microbench accept what=[pool] after such a night"
             )
             raise GridError(
-                error.what, where=f"the pool of {pool.n_models} models: {error.where}", got=error.got, mend=mend
+                error.what, where=f"the pool of {pool.n_models} models: {error.where}", got=error.got, hint=hint
             ) from None
 
-    def _sweep(self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets) -> Sweep:
-        return Sweep(
+    def _sweep(self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets) -> SweepJob:
+        return SweepJob(
             benchmarks=(benchmark,),
             methods=tuple(methods),
             grid=self.grid,
@@ -127,7 +126,7 @@ def sweep_all(
             try:
                 tables, lost = sweeper.sweep(pool, methods, f"{USUAL}-{len(apart) + 1}", Targets(label, names=names))
             except GridError as error:
-                sweeper.say(f"{label}: {error.what} {error.got or ''}".rstrip())
+                logger.warning("%s: %s %s", label, error.what, error.got or "")
                 continue
             apart[label] = tables["mdad"]
             failed += lost

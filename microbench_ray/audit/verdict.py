@@ -14,7 +14,7 @@ from microbench_ray.data.names import first_few
 
 VERSION = 1
 STATUS = {"fail": "violated", "warn": "attention", "note": "ok", "": "ok"}
-MOST_OF_A_KIND = 5
+MAX_OF_A_KIND = 5
 """More findings of one kind are said in one sentence: the history has each."""
 ABOUT = ("kind", "subject", "subtask", "name", "text", "severity", "value", "reference", "bound_lo", "bound_hi")
 MANY = {
@@ -49,7 +49,7 @@ def verdict(
     rows
         Tonight's rows of the history.
     subjects, changes
-        Of `night_look.Look`.
+        Of `night_look.NightAnalysis`.
     baseline
         What was accepted.
     inputs
@@ -86,7 +86,7 @@ def joined(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         groups.setdefault((row["severity"], "drift" if row["kind"] == "metric" else row["kind"]), []).append(row)
     found = []
     for (severity, kind), some in sorted(groups.items(), key=lambda pair: SEVERITIES.index(pair[0][0])):
-        if kind in MANY and len(some) > MOST_OF_A_KIND:
+        if kind in MANY and len(some) > MAX_OF_A_KIND:
             text = MANY[kind].format(n=len(some), names=first_few((row["name"] for row in some), 3))
             blank = dict.fromkeys(ABOUT) | {"subject": "", "subtask": "", "name": ""}
             found.append(

@@ -18,7 +18,7 @@ Shape = Literal["verdict", "slack"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 ATTEMPTS = 3
 SECONDS = 10.0
-MOST_FINDINGS = 10
+MAX_FINDINGS = 10
 SIGNS = {"ok": "\N{WHITE HEAVY CHECK MARK}", "attention": "\N{WARNING SIGN}", "violated": "\N{CROSS MARK}"}
 FROM_ENVIRONMENT = "env:"
 
@@ -41,13 +41,13 @@ class Webhook:
     def __post_init__(self) -> None:
         """ConfigError for what is no URL and no variable."""
         if self.shape not in SHAPES:
-            raise ConfigError("Unknown shape.", where="webhook.shape", got=self.shape, mend=f"one of {', '.join(SHAPES)}")
+            raise ConfigError("Unknown shape.", where="webhook.shape", got=self.shape, hint=f"one of {', '.join(SHAPES)}")
         if not self.url.startswith(FROM_ENVIRONMENT) and urlsplit(self.url).scheme not in ("http", "https"):
             raise ConfigError(
                 "A webhook is an http or https URL, or the environment variable that holds one.",
                 where="webhook.url",
                 got=self.url,
-                mend="webhook.url=env:WEBHOOK",
+                hint="webhook.url=env:WEBHOOK",
             )
 
     def address(self) -> str:
@@ -58,7 +58,7 @@ class Webhook:
         url = os.environ.get(name, "")
         if urlsplit(url).scheme not in ("http", "https"):
             raise ConfigError(
-                "The environment variable of the webhook holds no http or https URL.", where=name, mend=f"export {name}=https://…"
+                "The environment variable of the webhook holds no http or https URL.", where=name, hint=f"export {name}=https://…"
             )
         return url
 
@@ -98,7 +98,7 @@ def tell(hook: Webhook, verdict: Mapping[str, Any], page: str, *, sleep: Callabl
         if attempt < ATTEMPTS - 1:
             sleep(2.0**attempt)
     raise EngineError(
-        "The webhook was not told.", where=f"{urlsplit(url).hostname}", got=said, mend="see webhook.url; the verdict is there"
+        "The webhook was not told.", where=f"{urlsplit(url).hostname}", got=said, hint="see webhook.url; the verdict is there"
     )
 
 
@@ -106,9 +106,9 @@ def slack_text(verdict: Mapping[str, Any], page: str) -> str:
     """The verdict in a few lines of Slack's markup, in which names from data stay what they are."""
     lines = [f"{SIGNS.get(verdict['status'], '')} *{escaped(verdict['headline'])}*"]
     findings = [finding for finding in verdict["findings"] if finding["severity"] in ("fail", "warn")]
-    lines += [f"• {finding['severity']}: {escaped(finding['text'])}" for finding in findings[:MOST_FINDINGS]]
-    if len(findings) > MOST_FINDINGS:
-        lines.append(f"… and {len(findings) - MOST_FINDINGS} more")
+    lines += [f"• {finding['severity']}: {escaped(finding['text'])}" for finding in findings[:MAX_FINDINGS]]
+    if len(findings) > MAX_FINDINGS:
+        lines.append(f"… and {len(findings) - MAX_FINDINGS} more")
     return "\n".join([*lines, escaped(page)])
 
 

@@ -19,16 +19,15 @@ from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.methods.presets import CONF, checked_parts, method_parts
 
 if TYPE_CHECKING:
-    from microbench_ray.audit.job import Audit
-    from microbench_ray.cli.settings.audit import AcceptConf
-    from microbench_ray.cli.settings.score import Scoring
+    from microbench_ray.audit.job import AcceptJob, AuditJob
     from microbench_ray.cli.settings.sweep import ReduceConf, SweepConf, TargetsConf
-    from microbench_ray.ingest.run import Ingest
+    from microbench_ray.ingest.run import IngestJob
     from microbench_ray.methods import Method
-    from microbench_ray.micro.export_job import Export
-    from microbench_ray.micro.plan_job import Question
-    from microbench_ray.sweeps.cluster.submission import Submission
-    from microbench_ray.sweeps.driver import Sweep
+    from microbench_ray.micro.export_job import ExportJob
+    from microbench_ray.micro.plan_job import PlanJob
+    from microbench_ray.micro.score_job import ScoreJob
+    from microbench_ray.sweeps.cluster.submission import SubmitJob
+    from microbench_ray.sweeps.driver import SweepJob
 
 JOBS = ("sweep", "reduce", "submit", "ingest", "audit", "accept", "plan", "export", "score")
 
@@ -63,16 +62,18 @@ class Composer:
     overrides
         `key=value` in Hydra's grammar. `benchmark=[a,b]` stands for several configured benchmarks.
     config_dir
-        A folder of one's own beside conf/, with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml and so on.
+        The user's folder beside conf/, with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml and so on.
+    log_level
+        Handed on to a submitted job.
     """
 
-    def __init__(self, job: str, overrides: Sequence[str], config_dir: Path | None = None) -> None:
+    def __init__(self, job: str, overrides: Sequence[str], config_dir: Path | None = None, *, log_level: str = "info") -> None:
         if config_dir is not None and not config_dir.is_dir():
             raise ConfigError("There is no such folder.", where="--config-dir", got=str(config_dir))
         for each in overrides:
             if each.startswith("~"):
-                raise ConfigError("A key cannot be left out.", got=each, mend="give it another value: key=value")
-        self.job, self.given, self.config_dir = job, tuple(overrides), config_dir
+                raise ConfigError("A key cannot be left out.", got=each, hint="give it another value: key=value")
+        self.job, self.given, self.config_dir, self.log_level = job, tuple(overrides), config_dir, log_level
         self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(each)) for each in overrides]
         if job == "export":  # method=NAME, which to Hydra is a choice from a group
             self.overrides = [re.sub(r"^method=(.*)$", r"methods=[\1]", each, flags=re.DOTALL) for each in self.overrides]
@@ -90,7 +91,7 @@ class Composer:
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise explained(error, schema_of(self.job)) from None
         except (ValueError, TypeError) as error:  # such as grid=null
-            raise ConfigError("A choice from conf/ is a name.", got=str(error), mend="key=NAME, such as grid=default") from None
+            raise ConfigError("A choice from conf/ is a name.", got=str(error), hint="key=NAME, such as grid=default") from None
 
     def text(self) -> str:
         """The composed configuration as YAML."""
@@ -101,52 +102,52 @@ class Composer:
         conf: ReduceConf = checked(schema_of("reduce"), self.compose(self.overrides))
         return conf
 
-    def ingest(self) -> Ingest:
+    def ingest(self) -> IngestJob:
         """What `microbench ingest` is to read."""
-        made: Ingest = checked(schema_of("ingest"), self.compose(self.overrides)).ingest()
+        made: IngestJob = checked(schema_of("ingest"), self.compose(self.overrides)).job()
         return made
 
-    def question(self) -> Question:
+    def plan(self) -> PlanJob:
         """What `microbench plan` is asked."""
         composed = self.compose(self.overrides)
-        asked: Question = checked(schema_of("plan"), composed).question(benchmark_conf(composed.benchmark))
+        asked: PlanJob = checked(schema_of("plan"), composed).job(benchmark_conf(composed.benchmark))
         return asked
 
-    def export(self) -> Export:
+    def export(self) -> ExportJob:
         """What `microbench export` is to build."""
         composed = self.compose(self.overrides)
         conf = checked(schema_of("export"), composed)
-        made: Export = conf.export(benchmark_conf(composed.benchmark), [self.method(entry) for entry in conf.methods])
+        made: ExportJob = conf.job(benchmark_conf(composed.benchmark), [self.method(entry) for entry in conf.methods])
         return made
 
-    def scoring(self) -> Scoring:
+    def score(self) -> ScoreJob:
         """What `microbench score` is to score."""
-        made: Scoring = checked(schema_of("score"), self.compose(self.overrides)).scoring()
+        made: ScoreJob = checked(schema_of("score"), self.compose(self.overrides)).job()
         return made
 
-    def audit(self) -> Audit:
+    def audit(self) -> AuditJob:
         """The audit that is asked for."""
         composed = self.compose(self.overrides)
         conf = checked(schema_of("audit"), composed)
         lists = [{"method": "fixed", "label": label, "selector": {"path": path}} for label, path in conf.lists.items()]
         methods = [self.method(entry) for entry in (*lists, *conf.methods)]
-        made: Audit = conf.audit(benchmark_conf(composed.benchmark), methods, plain(composed))
+        made: AuditJob = conf.job(benchmark_conf(composed.benchmark), methods, plain(composed))
         return made
 
-    def acceptance(self) -> AcceptConf:
-        """What `microbench accept` moves."""
-        conf: AcceptConf = checked(schema_of("accept"), self.compose(self.overrides))
-        return conf
+    def accept(self) -> AcceptJob:
+        """What `microbench accept` changes."""
+        job: AcceptJob = checked(schema_of("accept"), self.compose(self.overrides)).job()
+        return job
 
-    def sweep(self) -> tuple[SweepConf, Sweep]:
+    def sweep(self) -> tuple[SweepConf, SweepJob]:
         """The configuration of `microbench sweep`, and the sweep that it asks for."""
         composed = self.compose(self.overrides)
         conf: SweepConf = checked(schema_of("sweep"), composed)
         conf.also_targets = [self.target_group(entry) for entry in conf.also_targets]
         methods = [self.method(entry) for entry in conf.methods]
-        return conf, conf.sweep(self.benchmarks(conf, composed), methods, plain(composed))
+        return conf, conf.job(self.benchmarks(conf, composed), methods, plain(composed))
 
-    def submission(self) -> Submission:
+    def submit(self) -> SubmitJob:
         """The sweep that `microbench submit` hands to a cluster, checked as far as that goes without the files, which lie there."""
         from microbench_ray.cli.settings.submit import SubmittedConf, check_place
 
@@ -160,6 +161,8 @@ class Composer:
         arguments = [each for each in self.given if not re.match(r"[+~]*submit(\.|=)", each)]
         if not any(each.startswith("engine=") for each in arguments):
             arguments.insert(0, "engine=cluster")
+        if self.log_level != "info":
+            arguments.append(f"log_level={self.log_level}")
         if self.config_dir is not None:
             check_place("--config-dir", str(self.config_dir))
             arguments += ["--config-dir", str(self.config_dir)]
@@ -220,7 +223,7 @@ class Composer:
                 raise ConfigError(
                     "A key of one benchmark does not go with a list of benchmarks.",
                     where=each,
-                    mend="give each a benchmark/NAME.yaml in a folder of your own, and --config-dir FOLDER",
+                    hint="give each a benchmark/NAME.yaml in a folder of your own, and --config-dir FOLDER",
                 )
             if key not in ("benchmark", "benchmarks"):
                 kept.append(each)

@@ -24,7 +24,7 @@ def explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
         return ConfigError(
             "An argument is not of the form key=value.",
             got=repr(error.override),
-            mend="quote a value that has spaces or any of ()[]{}:,=: 'key=\"value\"'",
+            hint="quote a value that has spaces or any of ()[]{}:,=: 'key=\"value\"'",
         )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, name = str(error.missing_cfg_file).rsplit("/", 1)
@@ -33,12 +33,12 @@ def explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
         inside = getattr(error.__cause__, "full_key", None)  # of a mapping: grid={rnus: 3}
         return unknown_key(inside or found[1].split("@")[0], schema)
     if isinstance(error, YAMLError):
-        return ConfigError("A configuration file cannot be read.", got=" ".join(text.split()), mend="mend the YAML there")
+        return ConfigError("A configuration file cannot be read.", got=" ".join(text.split()), hint="mend the YAML there")
     if found := re.match(r"Ambiguous value for argument '([^']+)'", text):
         key, _, value = found[1].partition("=")
-        return ConfigError("A list needs brackets.", where=key, got=value, mend=f"'{key}=[{value}]'")
+        return ConfigError("A list needs brackets.", where=key, got=value, hint=f"'{key}=[{value}]'")
     if found := re.match(r"Multiple values for (\w+)", text):
-        return ConfigError("A choice is made, not added.", where=found[1], got=f"+{found[1]}=…", mend=f"{found[1]}=…, without +")
+        return ConfigError("A choice is made, not added.", where=found[1], got=f"+{found[1]}=…", hint=f"{found[1]}=…, without +")
     key = prefix + str(getattr(error, "full_key", None) or "")
     if isinstance(error, ConfigKeyError):
         return unknown_key(key, schema, prefix)
@@ -49,13 +49,13 @@ def explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
         "The configuration is not valid.",
         where=key or None,
         got="no list" if "is not a ListConfig" in text else (text.splitlines() or [type(error).__name__])[0],
-        mend=None if kind is None else f"give {kind}",
+        hint=None if kind is None else f"give {kind}",
     )
 
 
 def needed(key: str) -> ConfigError:
     """The error for a key that has no value."""
-    return ConfigError("A value is needed.", where=key, got="nothing", mend=f"{key}=…")
+    return ConfigError("A value is needed.", where=key, got="nothing", hint=f"{key}=…")
 
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Any: "a value", NoneType: "null"}

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microbench_ray.core import log
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
 
-MOST_TABLES = 12
+logger = logging.getLogger(__name__)
+
+MAX_TABLES = 12
+SHORT_LEVELS = {"-v": "debug", "-q": "warning"}
 DONE, BAD_INPUT, SOME_FAILED, VIOLATED, INTERRUPTED = 0, 1, 2, 3, 130
 
 USAGE = """\
@@ -31,8 +36,9 @@ microbench JOB [key=value …]
   microbench score             new models' responses to it: accuracy, rank, and how sure they are
   microbench submit out=URL    the sweep on a Ray cluster: submit.address=http://HOST:8265; follows it, returns its exit code
 
-  --cfg              print the configuration and do nothing
-  --config-dir DIR   a folder of your own with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
+  -v, -q             more messages, or warnings alone; log_level=debug|info|warning|error
+  --cfg              print the configuration and exit
+  --config-dir DIR   your own folder with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
   --version, --help
 
   microbench sweep benchmark=scores benchmark.path=FILE methods=[random,stratified_confidence] \\
@@ -49,19 +55,19 @@ Exit codes: 0 done, 1 bad input or configuration, 2 finished, but some shards or
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a job; returns the exit code. What is wrong with the input is one message on standard error."""
+    """Run a job and return the exit code. Bad input is reported in one message on standard error."""
     try:
         return _main(list(arguments))
     except MicrobenchError as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped. What is done is kept: the same command goes on from here.\n")
+        sys.stderr.write("Interrupted. Finished work is saved; rerun the command to resume.\n")
         return INTERRUPTED
 
 
 def entry_point(*job: str) -> None:
-    """The console script, and those of jobs/. To be asked to end (SIGTERM) is what Ctrl-C is: schedulers know no other way."""
+    """The console script, and those of jobs/. SIGTERM is treated as Ctrl-C: schedulers know no other way to end a process."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main([*job, *sys.argv[1:]]))
 
@@ -75,23 +81,39 @@ def _main(arguments: list[str]) -> int:
 
         sys.stdout.write(version("microbench-ray") + "\n")
         return DONE
+    level = log_level(arguments)
+    log.configure(level)
     from microbench_ray.cli.compose import JOBS, Composer  # slower to import than --help should take
 
     job, *rest = arguments
     if job not in JOBS:
-        raise ConfigError("Unknown job.", got=job, mend=f"valid: {', '.join(JOBS)}; see microbench --help")
+        raise ConfigError("Unknown job.", got=job, hint=f"valid: {', '.join(JOBS)}; see microbench --help")
     if show := "--cfg" in rest:
         place = rest.index("--cfg")
         del rest[place : place + (2 if rest[place + 1 : place + 2] == ["job"] else 1)]  # Hydra's spelling is --cfg job
     config_dir = _option(rest, "--config-dir")
     for each in rest:
         if each.startswith("-"):
-            raise ConfigError("Unknown option.", got=each, mend="see microbench --help")
-    composer = Composer(job, rest, None if config_dir is None else Path(config_dir))
+            raise ConfigError("Unknown option.", got=each, hint="see microbench --help")
+    composer = Composer(job, rest, None if config_dir is None else Path(config_dir), log_level=level)
     if show:
         sys.stdout.write(composer.text())
         return DONE
     return RUN[job](composer)
+
+
+def log_level(arguments: list[str]) -> str:
+    """Take `-v`, `-q` and `log_level=LEVEL` out of the arguments; the last one counts."""
+    level, kept = "info", []
+    for each in arguments:
+        if each in SHORT_LEVELS:
+            level = SHORT_LEVELS[each]
+        elif each.startswith("log_level="):
+            level = each.split("=", 1)[1]
+        else:
+            kept.append(each)
+    arguments[:] = kept
+    return level
 
 
 def _sweep(composer: Any) -> int:
@@ -99,31 +121,36 @@ def _sweep(composer: Any) -> int:
     from microbench_ray.report.terminal import plan_text
     from microbench_ray.sweeps.driver import run_sweep
 
-    conf, sweep = composer.sweep()
-    console = terminal()
-    for benchmark in sweep.benchmarks:
+    conf, job = composer.sweep()
+    for benchmark in job.benchmarks:
         for note in benchmark.notes:
-            console.print(f"{benchmark.name}: {note}")
-    plan = sweep.plan()
-    for name, sizes in sweep.own_sizes.items():
-        console.print(f"{name}: sizes {', '.join(map(str, sizes))} of its own, not those of the grid")
-    console.print(plan_text(plan, sweep.engine.description, sweep.out))
+            logger.info("%s: %s", benchmark.name, note)
+    plan = job.plan()
+    for name, sizes in job.own_sizes.items():
+        logger.info("%s: its own sizes (%s) instead of the grid's", name, ", ".join(map(str, sizes)))
+    what = plan_text(plan, job.engine.description, job.out)
     if conf.plan_only:
+        terminal().print(what)
         return DONE
+    logger.info("%s", what)
     if conf.report:
         from microbench_ray.report.page.library import prepare
 
         prepare()
-    outcome = run_sweep(sweep, plan, console.print)
-    show_results(console, outcome.tables, sweep.out, figures=conf.figures, report=conf.report)
-    console.print(
-        f"{outcome.computed:,} cells computed in {outcome.seconds['compute']:.1f} s, "
-        f"{outcome.reused:,} reused; reduced in {outcome.seconds['reduce']:.1f} s"
+    outcome = run_sweep(job, plan)
+    show_results(terminal(), outcome.tables, job.out, figures=conf.figures, report=conf.report)
+    logger.info(
+        "%s cells computed in %.1f s, %s reused; tables reduced in %.1f s",
+        f"{outcome.computed:,}",
+        outcome.seconds["compute"],
+        f"{outcome.reused:,}",
+        outcome.seconds["reduce"],
     )
     if outcome.failed:
         first = outcome.tables["failures"].column("error")[0].as_py()
-        where = open_folder(sweep.out).at("failures.parquet")
-        sys.stderr.write(f"{outcome.failed:,} cells failed; the first: {first}\n  see {where}\n")
+        logger.error(
+            "%s cells failed; the first: %s\n  see %s", f"{outcome.failed:,}", first, open_folder(job.out).at("failures.parquet")
+        )
         return SOME_FAILED
     return DONE
 
@@ -132,26 +159,26 @@ def _reduce(composer: Any) -> int:
     from microbench_ray.sweeps.driver import run_reduce
 
     conf = composer.reduce()
-    console, out = terminal(), conf.place()
+    out = conf.place()
     if conf.report:
         from microbench_ray.report.page.library import prepare
 
         prepare()
-    tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out, say=console.print)
-    show_results(console, tables, out, figures=conf.figures, report=conf.report)
+    tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out)
+    show_results(terminal(), tables, out, figures=conf.figures, report=conf.report)
     return SOME_FAILED if len(tables["failures"]) else DONE
 
 
 def _ingest(composer: Any) -> int:
-    from microbench_ray.ingest.run import ingest
+    from microbench_ray.ingest.run import run_ingest
 
     console, job = terminal(), composer.ingest()
-    summary = ingest(job, console.print)
+    summary = run_ingest(job)
     for sentence in summary.sentences():
         console.print(sentence)
-    console.print(f"Benchmark: microbench sweep benchmark=ingested benchmark.path={job.out}")
+    console.print(f"Next: microbench sweep benchmark=ingested benchmark.path={job.out}")
     for error in summary.failed.values():
-        sys.stderr.write(f"{error}\n")
+        logger.error("%s", error)
     return SOME_FAILED if summary.failed else DONE
 
 
@@ -159,16 +186,16 @@ def _audit(composer: Any) -> int:
     from microbench_ray.audit.run import run_audit
     from microbench_ray.report.terminal import verdict_lines
 
-    console, audit = terminal(), composer.audit()
-    outcome = run_audit(audit, console.print)
+    console, job = terminal(), composer.audit()
+    outcome = run_audit(job)
     for line in verdict_lines(outcome.verdict):
         console.print(line)
     if outcome.again:
-        console.print(f"Night {audit.night} is in the history already: nothing was done again.")
-    there = [name for name in ("verdict.json", "report.html", "mdad.parquet") if (Path(outcome.place) / name).exists()]
-    console.print(f"Verdict: {outcome.place}/{', '.join(there)}; history: {audit.out}/history")
+        logger.info("Night %s is already in the history; nothing was recomputed", job.night)
+    files = [name for name in ("verdict.json", "report.html", "mdad.parquet") if (Path(outcome.place) / name).exists()]
+    console.print(f"Verdict: {outcome.place}/{', '.join(files)}; history: {job.out}/history")
     if outcome.untold:
-        sys.stderr.write(f"{outcome.untold}\n")
+        logger.error("%s", outcome.untold)
     if outcome.verdict["status"] == "violated":
         return VIOLATED
     return SOME_FAILED if outcome.failed or outcome.untold else DONE
@@ -177,58 +204,56 @@ def _audit(composer: Any) -> int:
 def _accept(composer: Any) -> int:
     from microbench_ray.audit.run import run_accept
 
-    conf = composer.acceptance()
-    out, what = conf.chosen()
-    run_accept(out, what, terminal().print, wait_for_out=conf.wait_for_out)
+    run_accept(composer.accept())
     return DONE
 
 
 def _plan(composer: Any) -> int:
-    from microbench_ray.micro.plan_job import answers, show
+    from microbench_ray.micro.plan_job import run_plan, show
 
-    question = composer.question()
-    made = answers(question)
-    if question.as_json:
-        sys.stdout.write(json.dumps(made, indent=2) + "\n")
+    job = composer.plan()
+    answers = run_plan(job)
+    if job.as_json:
+        sys.stdout.write(json.dumps(answers, indent=2) + "\n")
     else:
-        show(made, terminal())
+        show(answers, terminal())
     return DONE
 
 
 def _export(composer: Any) -> int:
     from microbench_ray.micro.export_job import run_export, show
 
-    export, console = composer.export(), terminal()
-    made, files, notes = run_export(export)
-    for note in notes:
-        console.print(f"{made.benchmark['name']}: {note}")
-    show(made, files, export.out, console)
+    job = composer.export()
+    outcome = run_export(job)
+    for note in outcome.notes:
+        logger.info("%s: %s", outcome.micro.benchmark["name"], note)
+    show(outcome.micro, outcome.files, job.out, terminal())
     return DONE
 
 
 def _score(composer: Any) -> int:
-    from microbench_ray.cli.settings.score import run_scoring
     from microbench_ray.micro.report import text, write
+    from microbench_ray.micro.score_job import run_score
 
-    scoring = composer.scoring()
-    made, scored, found = run_scoring(scoring)
-    report = text(made, scored, found.notes, as_json=scoring.as_json)
-    if scoring.out is not None:
-        write(scoring.out, report)
+    job = composer.score()
+    outcome = run_score(job)
+    report = text(outcome.micro, outcome.scored, outcome.notes, as_json=job.as_json)
+    if job.out is not None:
+        write(job.out, report)
     sys.stdout.write(report)
-    for error in found.failed.values():
-        sys.stderr.write(f"{error}\n")
-    return SOME_FAILED if found.failed or any(each.refused for each in scored) else DONE
+    for error in outcome.failed.values():
+        logger.error("%s", error)
+    return SOME_FAILED if outcome.failed or any(each.refused for each in outcome.scored) else DONE
 
 
 def _submit(composer: Any) -> int:
-    from microbench_ray.sweeps.cluster.submission import submit
+    from microbench_ray.sweeps.cluster.submission import run_submit
 
     def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    return submit(composer.submission(), lambda text: write(text + "\n"), write)
+    return run_submit(composer.submit(), write)
 
 
 RUN = {
@@ -256,27 +281,27 @@ def terminal() -> Console:
 
 def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool, report: bool = False) -> None:
     """Print the MDADs, draw the figures and the page, and say where everything is; the rest is in the folder's manifest."""
-    from microbench_ray.core.storage.store import Store
     from microbench_ray.report.figures import draw_figures
     from microbench_ray.report.terminal import mdad_tables
+    from microbench_ray.sweeps.results import SweepStore
 
-    store = Store(out)
+    store = SweepStore(out)
     manifest = store.manifest() or {}
     note, names = manifest.get("config", {}).get("figure_note"), manifest.get("benchmarks", ())
 
     shown = list(mdad_tables(tables["mdad"]))
-    for title, table in shown[:MOST_TABLES]:
+    for title, table in shown[:MAX_TABLES]:
         console.print(title)
         console.print(table, soft_wrap=False)
-    if len(shown) > MOST_TABLES:
-        console.print(f"… and {len(shown) - MOST_TABLES} more such tables: {store.at('mdad.parquet')}")
+    if len(shown) > MAX_TABLES:
+        console.print(f"… and {len(shown) - MAX_TABLES} more such tables: {store.at('mdad.parquet')}")
     drawn: list[str] = []
     if figures:
         try:
             drawn = draw_figures(tables, lambda name, png: store.write(f"figures/{name}", png), benchmarks=names, note=note)
         except StoreError as error:
-            mend = f"{error.mend}; or figures=false: the tables are there already, and microbench reduce draws again"
-            raise StoreError("A figure cannot be written.", where=error.where, got=error.got, mend=mend) from None
+            hint = f"{error.hint}; or figures=false: the tables are there already, and microbench reduce draws again"
+            raise StoreError("A figure cannot be written.", where=error.where, got=error.got, hint=hint) from None
     if report:
         from microbench_ray.report.page import render
 
@@ -284,8 +309,8 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
         try:
             store.write("report.html", page.encode())
         except StoreError as error:
-            mend = f"{error.mend}; or report=false: the tables are there already, and microbench reduce writes the page again"
-            raise StoreError("The page cannot be written.", where=error.where, got=error.got, mend=mend) from None
+            hint = f"{error.hint}; or report=false: the tables are there already, and microbench reduce writes the page again"
+            raise StoreError("The page cannot be written.", where=error.where, got=error.got, hint=hint) from None
     if note:
         console.print(f"Note: {note}")
     more = ", paired.parquet" if "paired" in tables else ""

@@ -1,4 +1,4 @@
-"""The errors that a user can mend: one message with what, where, what was got and how to mend it."""
+"""Errors that a user can fix: one message that says what is wrong, where, what was found there, and what to do."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class MicrobenchError(Exception):
         What to do about it.
     """
 
-    def __init__(self, what: str, *, where: str | None = None, got: str | None = None, mend: str | None = None) -> None:
-        self.what, self.where, self.got, self.mend = what, where, got, mend
+    def __init__(self, what: str, *, where: str | None = None, got: str | None = None, hint: str | None = None) -> None:
+        self.what, self.where, self.got, self.hint = what, where, got, hint
         super().__init__(what)
 
     def __str__(self) -> str:
         lines = [self.what]
-        for label, text in (("where", self.where), ("got", self.got), ("mend", self.mend)):
+        for label, text in (("where", self.where), ("got", self.got), ("hint", self.hint)):
             if text is not None:
                 lines.append(f"  {label + ':':<7}{text}")
         return "\n".join(lines)
@@ -59,4 +59,4 @@ def unknown(kind: str, where: str, got: object, known: Iterable[str]) -> ConfigE
     near = difflib.get_close_matches(str(got), names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     listing = f"valid: {', '.join(names)}" if names else "there are none"
-    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), mend=hint + listing)
+    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), hint=hint + listing)

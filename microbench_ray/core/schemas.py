@@ -266,5 +266,5 @@ def conform(table: pa.Table, name: str, *, where: str | None = None) -> pa.Table
             f"A table is not of the form of {name}.",
             where=where,
             got=f"{type(error).__name__}: {error}",
-            mend="it was written by another version or another program: move it away and run the sweep again",
+            hint="it was written by another version or another program: move it away and run the sweep again",
         ) from None

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.columns import number_array, text_array
 from microbench_ray.data.metadata import RESERVED, align_metadata
-from microbench_ray.data.missing import Kept, survey, thin
+from microbench_ray.data.missing import KeptCells, count_missing, thin
 from microbench_ray.data.names import check_ids, check_texts
 from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks, find_units, missing_value, quantise, score_dtype
 
@@ -61,7 +61,7 @@ def build_tables(
     if units is not None:
         scores = _in_fractions(scores, units)
 
-    found = survey(scores, models, items)
+    found = count_missing(scores, models, items)
     kept, notes = thin(found, scores, models, items, max_missing)
     units = find_units((place, kept.pick(block)) for place, block in blocks(scores, kept.models))
     matrix = np.empty((kept.n_models, kept.n_items), score_dtype(units))
@@ -73,7 +73,7 @@ def build_tables(
     absent = missing_value(matrix.dtype) if found.n_missing else None
     if answers is not None:
         if label_array is None:
-            raise DataError("Every answer's confidence is of use only with the labels.", where="answers", mend="give labels too")
+            raise DataError("Every answer's confidence is of use only with the labels.", where="answers", hint="give labels too")
         _check_shape("answers", answers, shape)
         options = _probabilities("answers", answers, kept, matrix, absent, models, items)
         label_array_kept = label_array[kept.items]
@@ -159,7 +159,7 @@ def _in_fractions(scores: Rows, units: int) -> Rows:
 def _probabilities(
     what: str,
     rows: Rows,
-    kept: Kept,
+    kept: KeptCells,
     scores: NDArray[Any],
     absent: int | None,
     models: list[str],
@@ -206,7 +206,7 @@ def _refuse_probability(
             "A response that has a score has no confidence.",
             where=where,
             got="nothing",
-            mend="give every scored response a confidence, or use the benchmark without confidences",
+            hint="give every scored response a confidence, or use the benchmark without confidences",
         )
     raise DataError("A confidence must be a probability in [0, 1].", where=where, got=f"{value:g}")
 

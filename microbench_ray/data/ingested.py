@@ -21,7 +21,7 @@ from microbench_ray.data.table_files import SUFFIXES, read_table
 
 MIN_ANSWERED = 0.5
 """Share of the models below which an item that few answered is left out, unless told otherwise."""
-MOST_ANSWER_BYTES = 2**31
+MAX_ANSWER_BYTES = 2**31
 """Above this, every answer's probability is left out: only one method reads it."""
 
 
@@ -66,7 +66,7 @@ def read_ingested(
             "There are no responses in this folder.",
             where=folder.at(),
             got="no models/*.parquet",
-            mend="microbench ingest source=FORMAT path=LOGS out=FOLDER first",
+            hint="microbench ingest source=FORMAT path=LOGS out=FOLDER first",
         )
     items, notes = gather_items(folder, found)
     places = Places(folder, found, items)
@@ -82,7 +82,7 @@ def read_ingested(
             f"answered (min_answered): {first_few(items.item_ids[k] for k in np.flatnonzero(~enough))}"
         )
     if not len(kept):
-        raise DataError("No item was answered by enough models.", where=folder.at(), got=notes[-1], mend="min_answered=0")
+        raise DataError("No item was answered by enough models.", where=folder.at(), got=notes[-1], hint="min_answered=0")
     if len(kept) < len(answered):
         scores, confidence = ([row[kept] for row in rows] for rows in (scores, confidence))
     answers = _answers(folder, found, places, kept) if complete.answers and None not in items.labels else None
@@ -147,7 +147,7 @@ def _answers(folder: Folder, found: list[tuple[str, About]], places: Places, kep
         lengths = table["answers"].combine_chunks().value_lengths().to_numpy()
         width = int(lengths.max(initial=0))
         if out is None or width > out.shape[2]:
-            if 4 * len(found) * len(kept) * width > MOST_ANSWER_BYTES:
+            if 4 * len(found) * len(kept) * width > MAX_ANSWER_BYTES:
                 return None
             wider = np.zeros((len(found), len(kept), width), np.float32)
             if out is not None:

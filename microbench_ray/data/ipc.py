@@ -45,7 +45,7 @@ def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str
             "A benchmark is saved to a folder of its own.",
             where=str(folder),
             got="a folder with other files" if folder.is_dir() else "a file",
-            mend="give a new folder",
+            hint="give a new folder",
         )
     head = {_KEY: json.dumps({"version": FORMAT_VERSION} | facts).encode()}
     try:
@@ -78,18 +78,18 @@ def open_tables(folder: Path) -> Stored:
                 f"There is no {name}: not a saved benchmark.",
                 where=str(folder),
                 got="no such folder" if found is None else f"files {found[:8]}",
-                mend="give a folder written by Benchmark.save, or a Parquet, Feather or CSV table",
+                hint="give a folder written by Benchmark.save, or a Parquet, Feather or CSV table",
             )
     (models, facts), (items, item_facts) = (_read(folder / name) for name in FILES)
     if facts["digest"] != item_facts["digest"]:
-        raise DataError("The two files are of different benchmarks.", where=str(folder), mend=_REWRITE)
+        raise DataError("The two files are of different benchmarks.", where=str(folder), hint=_REWRITE)
     width = models.schema.field("score").type.list_size
     if width != items.num_rows:
         raise DataError(
             "The two files disagree about the items.",
             where=str(folder),
             got=f"{width} scores, {items.num_rows} items",
-            mend=_REWRITE,
+            hint=_REWRITE,
         )
     models, items = (table.replace_schema_metadata(None) for table in (models, items))
     return Stored(facts["name"], models, items, facts["units"], tuple(facts["notes"]))
@@ -108,13 +108,13 @@ def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
-            "The file is cut short, or no Arrow file.", where=str(path), got=_first_line(error), mend=_REWRITE
+            "The file is cut short, or no Arrow file.", where=str(path), got=_first_line(error), hint=_REWRITE
         ) from None
     head = (table.schema.metadata or {}).get(_KEY)
     facts: dict[str, Any] = json.loads(head) if head else {}
     if facts.get("version") != FORMAT_VERSION:
         got = f"format version {facts['version']}" if facts else "an Arrow file of something else"
-        raise DataError(f"The file is no benchmark of format version {FORMAT_VERSION}.", where=str(path), got=got, mend=_REWRITE)
+        raise DataError(f"The file is no benchmark of format version {FORMAT_VERSION}.", where=str(path), got=got, hint=_REWRITE)
     return table, facts
 
 

@@ -93,7 +93,7 @@ def responses(
         ids, models, columns = wide_columns(Path("responses"), table)
         return Responses(np.stack([np.asarray(column, np.float64) for column in columns]), ids, models)
     if item_ids is None:
-        raise DataError("An array of responses needs the ids of its items.", where="item_ids", mend="item_ids=[…], one per column")
+        raise DataError("An array of responses needs the ids of its items.", where="item_ids", hint="item_ids=[…], one per column")
     matrix = _matrix(given, "responses").astype(np.float64)
     return Responses(matrix, [str(item) for item in item_ids], _names("model", model_ids, len(matrix)))
 
@@ -124,7 +124,7 @@ def _alone(**given: object) -> None:
     for key, value in given.items():
         if value is not None:
             raise DataError(
-                "A table brings its names along.", where=key, got="a table and names", mend=f"{key} is for {NAMES_APART}"
+                "A table brings its names along.", where=key, got="a table and names", hint=f"{key} is for {NAMES_APART}"
             )
 
 
@@ -135,7 +135,7 @@ def _matrix(given: ArrayLike, what: str) -> NDArray[Any]:
         raise DataError(f"The {what} are no matrix.", where=what, got=str(error)) from None
     if matrix.ndim != 2 or matrix.dtype.kind not in "buif":
         got = f"values of type {matrix.dtype}, shape {matrix.shape}"
-        raise DataError(f"The {what} are numbers, (n_models, n_items).", where=what, got=got, mend="NaN where one is missing")
+        raise DataError(f"The {what} are numbers, (n_models, n_items).", where=what, got=got, hint="NaN where one is missing")
     return matrix
 
 

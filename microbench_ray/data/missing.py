@@ -13,7 +13,7 @@ from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks
 
 
 @dataclass(frozen=True)
-class Survey:
+class MissingCounts:
     """How many responses are missing, per model (n_models,) and per item (n_items,)."""
 
     per_model: NDArray[np.int64]
@@ -26,7 +26,7 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptCells:
     """Positions, ascending, of the models and items that stay."""
 
     models: NDArray[np.intp]
@@ -49,7 +49,7 @@ class Kept:
         return block if self.all_items else block[:, self.items]
 
 
-def survey(scores: Rows, models: list[str], items: list[str]) -> Survey:
+def count_missing(scores: Rows, models: list[str], items: list[str]) -> MissingCounts:
     """Check that scores lie in [0, 1] and count the missing ones (NaN).
 
     Raises
@@ -74,12 +74,14 @@ def survey(scores: Rows, models: list[str], items: list[str]) -> Survey:
                 "A score must lie in [0, 1].",
                 where=f"model {models[place.start + row]!r}, item {items[item]!r}",
                 got=f"{block[row, item]:g}, and {int(outside[row].sum()) - 1} more of this model's scores outside",
-                mend="divide the scores by their maximum; leave a cell empty (NaN) where there is no response",
+                hint="divide the scores by their maximum; leave a cell empty (NaN) where there is no response",
             )
-    return Survey(per_model, per_item)
+    return MissingCounts(per_model, per_item)
 
 
-def thin(found: Survey, scores: Rows, models: list[str], items: list[str], max_missing: float) -> tuple[Kept, list[str]]:
+def thin(
+    found: MissingCounts, scores: Rows, models: list[str], items: list[str], max_missing: float
+) -> tuple[KeptCells, list[str]]:
     """Drop items that nobody answered and models with more than a share `max_missing` of missing responses.
 
     Returns
@@ -94,7 +96,7 @@ def thin(found: Survey, scores: Rows, models: list[str], items: list[str], max_m
     """
     every = np.arange(len(models)), np.arange(len(items))
     if not found.n_missing:
-        return Kept(*every, dropped_models=every[0][:0], all_items=True), []
+        return KeptCells(*every, dropped_models=every[0][:0], all_items=True), []
     asked = found.per_item < len(models)
     n_asked = int(asked.sum())
     if not n_asked:
@@ -114,7 +116,7 @@ def thin(found: Survey, scores: Rows, models: list[str], items: list[str], max_m
             raise DataError(
                 "Fewer than 2 models have enough responses.",
                 got=notes[0],
-                mend="raise max_missing, or remove the items that most models did not answer",
+                hint="raise max_missing, or remove the items that most models did not answer",
             )
         asked = np.zeros(len(items), bool)
         for _, block in blocks(scores, np.flatnonzero(stays)):
@@ -123,4 +125,4 @@ def thin(found: Survey, scores: Rows, models: list[str], items: list[str], max_m
         unasked = np.flatnonzero(~asked)
         named = ", ".join(repr(items[i]) for i in unasked[:5]) + (" …" if len(unasked) > 5 else "")
         notes.append(f"{len(unasked)} of {len(items)} items dropped, which no remaining model answered: {named}")
-    return Kept(np.flatnonzero(stays), np.flatnonzero(asked), np.flatnonzero(~stays), bool(asked.all())), notes
+    return KeptCells(np.flatnonzero(stays), np.flatnonzero(asked), np.flatnonzero(~stays), bool(asked.all())), notes

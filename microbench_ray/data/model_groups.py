@@ -64,7 +64,7 @@ def match_models(
             "A target group is given in exactly one way.",
             where="targets",
             got=" and ".join(given) or "none of names, regex, where, best",
-            mend="give one of names, regex, where, best",
+            hint="give one of names, regex, where, best",
         )
     if names is not None:
         return _by_names(benchmark, list(names))
@@ -93,7 +93,7 @@ def best_models(benchmark: Benchmark, share: float) -> NDArray[np.intp]:
         A share outside (0, 1).
     """
     if not 0 < share < 1:
-        raise DataError("The best models are a share between 0 and 1.", where="targets.best", got=f"{share:g}", mend="best: 0.2")
+        raise DataError("The best models are a share between 0 and 1.", where="targets.best", got=f"{share:g}", hint="best: 0.2")
     sums, answered = _totals(benchmark)
     accuracies = [Fraction(int(right), max(1, int(of))) for right, of in zip(sums, answered, strict=True)]
     last = sorted(accuracies, reverse=True)[math.ceil(share * benchmark.n_models - 1e-9) - 1]
@@ -109,10 +109,10 @@ def _by_names(benchmark: Benchmark, names: list[str]) -> NDArray[np.intp]:
             f"{len(unknown)} of the {len(names)} target models are not among the models of {benchmark.name!r}.",
             where="targets.names",
             got=first_few(unknown),
-            mend=f"close to the first: {first_few(close)}" if close else f"models are {first_few(position)}",
+            hint=f"close to the first: {first_few(close)}" if close else f"models are {first_few(position)}",
         )
     if not names:
-        raise DataError("The list of target models is empty.", where="targets.names", mend="name at least one")
+        raise DataError("The list of target models is empty.", where="targets.names", hint="name at least one")
     return np.array(sorted({position[name] for name in names}), dtype=np.intp)
 
 
@@ -122,7 +122,7 @@ def _positions(benchmark: Benchmark, matches: NDArray[np.bool_], where: str, got
             f"No model of {benchmark.name!r} matches.",
             where=where,
             got=got,
-            mend=f"models are {first_few(benchmark.model_ids)}",
+            hint=f"models are {first_few(benchmark.model_ids)}",
         )
     return np.flatnonzero(matches)
 
@@ -141,7 +141,7 @@ def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
             f"There is no metadata column {str(error)!r}.",
             where="targets.where",
             got=repr(expression),
-            mend=f"columns: {', '.join(columns)} (texts need quotes)"
+            hint=f"columns: {', '.join(columns)} (texts need quotes)"
             if known
             else "these models have the column accuracy alone; put a table with model_id and a column per fact beside the scores: "
             "X.models.csv beside X.parquet",
@@ -151,21 +151,21 @@ def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
             "The expression may hold only columns, values and comparisons.",
             where="targets.where",
             got=f"{error} in {expression!r}",
-            mend=f"for example {_EXAMPLE}",
+            hint=f"for example {_EXAMPLE}",
         ) from None
     except (SyntaxError, RecursionError, MemoryError):
         raise DataError(
             "The expression cannot be understood.",
             where="targets.where",
             got=repr(expression),
-            mend=f"for example {_EXAMPLE}",
+            hint=f"for example {_EXAMPLE}",
         ) from None
     except (TypeError, ValueError, ArithmeticError) as error:
         raise DataError(
             "The expression compares what cannot be compared.",
             where="targets.where",
             got=f"{expression!r}: {str(error).splitlines()[0]}",
-            mend=f"compare columns with values of their type, as in {_EXAMPLE}; columns: {_typed(metadata)}",
+            hint=f"compare columns with values of their type, as in {_EXAMPLE}; columns: {_typed(metadata)}",
         ) from None
     return result.fillna(False).to_numpy(dtype=bool)
 

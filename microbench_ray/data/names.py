@@ -49,6 +49,6 @@ def check_ids(values: Sequence[str], kind: str) -> list[str]:
             f"{kind.capitalize()} ids must be unique.",
             where=f"{kind} ids",
             got=f"{len(twice)} given more than once: {first_few(twice)}",
-            mend=f"rename or remove the {kind}s that repeat",
+            hint=f"rename or remove the {kind}s that repeat",
         )
     return ids

@@ -111,7 +111,7 @@ def _read_release(given: Path, name: str | None, max_missing: float) -> Benchmar
         )
     except DataError as error:
         where = f"{release.prefix}_*" if error.where is None else f"{release.prefix}_*: {error.where}"
-        raise DataError(error.what, where=where, got=error.got, mend=error.mend) from None
+        raise DataError(error.what, where=where, got=error.got, hint=error.hint) from None
 
 
 def _part(prefix: Path, suffix: str) -> Path:
@@ -129,7 +129,7 @@ def _find_prefix(given: Path, name: str | None) -> Path:
             "The folder does not hold one benchmark of the paper's layout.",
             where=str(given),
             got=f"{first_few(found)}" if found else f"no file *{_CONFIDENCE}",
-            mend=f"give {given}/NAME, where NAME{_CONFIDENCE} is the file",
+            hint=f"give {given}/NAME, where NAME{_CONFIDENCE} is the file",
         )
     return given / found[0]
 
@@ -141,7 +141,7 @@ def _load(path: Path) -> NDArray[Any]:
             "A file of the paper's layout is missing.",
             where=str(path),
             got="nothing at this path",
-            mend="give the path up to the benchmark's name, as FOLDER/mmlu-pro",
+            hint="give the path up to the benchmark's name, as FOLDER/mmlu-pro",
         )
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -150,7 +150,7 @@ def _load(path: Path) -> NDArray[Any]:
             "The file is cut short, or no .npy file of numbers.",
             where=str(path),
             got=(str(error).splitlines() or [type(error).__name__])[0],
-            mend="copy it again; pickled objects are not read",
+            hint="copy it again; pickled objects are not read",
         ) from None
     return array
 
@@ -168,9 +168,9 @@ def _name_items(path: Path, n_items: int) -> tuple[list[str], list[str]]:
     pairs = isinstance(ranges, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(type(edge) is int for edge in pair) for pair in ranges
     )
-    mend = f"the ranges [start, end) must cover the positions 0 to {n_items} once each"
+    hint = f"the ranges [start, end) must cover the positions 0 to {n_items} once each"
     if not pairs:
-        raise DataError("The subtasks must be a list of [start, end].", where=str(path), mend=mend)
+        raise DataError("The subtasks must be a list of [start, end].", where=str(path), hint=hint)
     subtasks, item_ids = [""] * n_items, [""] * n_items
     expected = 0
     width = len(str(max(len(ranges) - 1, 10)))
@@ -178,13 +178,13 @@ def _name_items(path: Path, n_items: int) -> tuple[list[str], list[str]]:
         if start != expected or end <= start or end > n_items:
             problem = "overlap" if start < expected else "are empty or run past the items"
             problem = "leave out items" if start > expected else problem
-            raise DataError(f"The subtasks {problem}.", where=str(path), got=f"[{start}, {end})", mend=mend)
+            raise DataError(f"The subtasks {problem}.", where=str(path), got=f"[{start}, {end})", hint=hint)
         subtask = f"subtask_{number:0{width}d}"
         subtasks[start:end] = [subtask] * (end - start)
         item_ids[start:end] = [f"{subtask}/{k}" for k in range(end - start)]
         expected = end
     if expected != n_items:
-        raise DataError("The subtasks leave out items.", where=str(path), got=f"none from {expected} to {n_items}", mend=mend)
+        raise DataError("The subtasks leave out items.", where=str(path), got=f"none from {expected} to {n_items}", hint=hint)
     return subtasks, item_ids
 
 

@@ -62,16 +62,16 @@ class Copies:
                 with remote.open(name) as source, (folder / name).open("wb") as sink:
                     shutil.copyfileobj(source, sink, CHUNK)
         except OSError as error:
-            what, mend = explained(error)
-            raise DataError(f"A benchmark cannot be read. {what}", where=remote.at(), got=reason(error), mend=mend) from None
+            what, hint = explained(error)
+            raise DataError(f"A benchmark cannot be read. {what}", where=remote.at(), got=reason(error), hint=hint) from None
         return names
 
     def renamed(self, error: DataError) -> DataError:
         """The error with URLs in place of the copies' paths."""
-        texts = [error.what, error.where, error.got, error.mend]
+        texts = [error.what, error.where, error.got, error.hint]
         for folder, url in self._urls.items():
             texts = [text and text.replace(folder, url) for text in texts]
-        return DataError(texts[0] or "", where=texts[1], got=texts[2], mend=texts[3])
+        return DataError(texts[0] or "", where=texts[1], got=texts[2], hint=texts[3])
 
 
 @contextlib.contextmanager

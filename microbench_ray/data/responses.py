@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError, StoreError
 from microbench_ray.core.schemas import conform
-from microbench_ray.core.storage.folders import Folder, file_name, trouble
+from microbench_ray.core.storage.folders import Folder, file_name, io_error
 
 FORMAT_VERSION = 1
 MODELS = "models"
 _KEY = b"microbench_ray"
 OF_ITEMS = ("item_id", "subtask", "label", "content", "position")
 _READ = "The responses of a model cannot be read."
-_MEND = "move the file away and ingest its logs again"
+_HINT = "move the file away and ingest its logs again"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def each_about(folder: Folder) -> Iterator[tuple[str, About]]:
     try:
         names = [f"{MODELS}/{name}" for name in folder.files(MODELS) if name.endswith(".parquet") and name[0] != "."]
     except OSError as error:
-        raise trouble(folder, MODELS, error, "A folder of responses cannot be read.", "give another path") from None
+        raise io_error(folder, MODELS, error, "A folder of responses cannot be read.", "give another path") from None
     found = [(name, read_about(folder, name)) for name in names]
     yield from sorted(found, key=lambda pair: pair[1].model)
 
@@ -131,7 +131,7 @@ def _about(folder: Folder, name: str, schema: pa.Schema) -> About:
 
 
 def _bad(folder: Folder, name: str, got: str) -> DataError:
-    return DataError(_READ, where=folder.at(name), got=got, mend=_MEND)
+    return DataError(_READ, where=folder.at(name), got=got, hint=_HINT)
 
 
 def _digest(table: pa.Table) -> str:

@@ -129,7 +129,7 @@ def wide_benchmark(name: str, scores: Named, *, confidence: Named | None, metada
     except DataError as error:
         files = " with ".join(str(file) for file, _ in filter(None, (scores, confidence, metadata)))
         where = files if error.where is None else f"{files}: {error.where}"
-        raise DataError(error.what, where=where, got=error.got, mend=error.mend) from None
+        raise DataError(error.what, where=where, got=error.got, hint=error.hint) from None
 
 
 def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
@@ -140,7 +140,7 @@ def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
             "The table has no column item_id.",
             where=str(path),
             got=f"columns {first_few(columns)}",
-            mend="one row per item: rename the column with the items' names to item_id"
+            hint="one row per item: rename the column with the items' names to item_id"
             if len(columns) > 1
             else "separate the columns by commas",
         )
@@ -150,10 +150,10 @@ def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
             "The table has no column with a model's scores.",
             where=str(path),
             got=f"columns {first_few(columns)}",
-            mend="add one column per model, named after it, with scores in [0, 1]",
+            hint="add one column per model, named after it, with scores in [0, 1]",
         )
     if not table.num_rows:
-        raise DataError("The table has no rows.", where=str(path), mend="give one row per item")
+        raise DataError("The table has no rows.", where=str(path), hint="give one row per item")
     return _texts(path, table, "item_id"), models
 
 
@@ -169,7 +169,7 @@ def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
             f"Every item needs {'an item_id' if name == 'item_id' else 'a ' + name}.",
             where=f"{path}: column {name!r}, {row_name(path, empty)}",
             got="nothing",
-            mend=f"fill in the {name}" + ("" if name == "item_id" else ", or leave the column out"),
+            hint=f"fill in the {name}" + ("" if name == "item_id" else ", or leave the column out"),
         )
     if not (textual or pa.types.is_integer(kind)):
         raise DataError(f"The column {name} must hold texts or integers.", where=f"{path}: column {name!r}", got=str(kind))
@@ -194,7 +194,7 @@ def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDA
         f"{'label' if name == 'label' else 'score'} should be.",
         where=f"{path}: column {name!r}, {row_name(path, row)}, item {item_ids[row]!r}",
         got=repr(value),
-        mend="scores are numbers in [0, 1]: leave the cell empty where there is no response, and keep columns that are "
+        hint="scores are numbers in [0, 1]: leave the cell empty where there is no response, and keep columns that are "
         "not models out of the table",
     )
 
@@ -220,7 +220,7 @@ def _twin(twin: Path, table: pa.Table, path: Path, item_ids: list[str], models: 
                 f"The confidences are not of the same {kind} as the scores.",
                 where=f"{twin} beside {path}",
                 got="; ".join(got),
-                mend="give both tables the same rows and columns, or read without confidences (confidence=null)",
+                hint="give both tables the same rows and columns, or read without confidences (confidence=null)",
             )
     columns = [_numbers(twin, table, model, twin_ids) for model in models]
     if twin_ids == item_ids:

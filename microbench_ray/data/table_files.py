@@ -37,7 +37,7 @@ def split_suffix(path: Path) -> tuple[str, str]:
         "The suffix does not tell the format of the table.",
         where=str(path),
         got=f"suffix {path.suffix!r}",
-        mend=f"use one of {', '.join(SUFFIXES)}",
+        hint=f"use one of {', '.join(SUFFIXES)}",
     )
 
 
@@ -66,12 +66,12 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
             "There is no such file.",
             where=str(path),
             got="a folder" if path.is_dir() else "nothing at this path",
-            mend="give the path of a Parquet, Feather or CSV table, or data_dir=FOLDER where the benchmark is named in conf/",
+            hint="give the path of a Parquet, Feather or CSV table, or data_dir=FOLDER where the benchmark is named in conf/",
         )
     suffix = split_suffix(path)[1].lower()
     try:
         if path.stat().st_size == 0:
-            raise DataError("The file is empty.", where=str(path), got="0 bytes", mend="write or copy it again")
+            raise DataError("The file is empty.", where=str(path), got="0 bytes", hint="write or copy it again")
         if suffix == ".parquet":
             # Not read_table, which brings pandas: what is wrong should be said before that is imported.
             file = pq.ParquetFile(path, memory_map=True)
@@ -88,7 +88,7 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
             f"The file is cut short, or not a {formats.get(suffix, 'CSV')} file.",
             where=str(path),
             got=(str(error).splitlines() or [type(error).__name__])[0],
-            mend="write or copy it again",
+            hint="write or copy it again",
         ) from None
     return table.drop_columns([name for name in table.column_names if _PANDAS_INDEX.fullmatch(name)])
 
@@ -115,11 +115,11 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
             "Column names must be unique.",
             where=str(path),
             got=f"{len(twice)} used more than once: {first_few(twice)}",
-            mend="rename or remove the columns that repeat",
+            hint="rename or remove the columns that repeat",
         )
     if "" in names:
         raise DataError(
             "A column has no name.",
             where=f"{path}: column {list(names).index('') + 1}",
-            mend="name it; a table written by pandas needs to_csv(..., index=False)",
+            hint="name it; a table written by pandas needs to_csv(..., index=False)",
         )

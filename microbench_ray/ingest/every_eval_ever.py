@@ -45,7 +45,7 @@ class EveryEvalEverReader:
             where = f"{file}: line {number}"
             if part(line, str, where, "model_id") != log.model:
                 got = f"{shortened(line['model_id'])} after {shortened(log.model)}"
-                raise DataError("A file of samples is of one model.", where=where, got=got, mend="give every model a file")
+                raise DataError("A file of samples is of one model.", where=where, got=got, hint="give every model a file")
             task, name = part(line, str, where, "evaluation_name"), part(line, str, where, "sample_id")
             if not wanted(task, options.tasks):
                 continue
@@ -59,7 +59,7 @@ class EveryEvalEverReader:
                     "The evaluation has several metrics.",
                     where=f"{file}: {shortened(task)}",
                     got=f"results {first_few((taken[task], result))}",
-                    mend="choose one: metric=PATTERN of the results' ids",
+                    hint="choose one: metric=PATTERN of the results' ids",
                 )
             given = part(line, dict, where, "input")
             content = item_digest(
@@ -115,7 +115,7 @@ def _value(evaluation: dict[str, Any], config: dict[str, Any], metric: str | Non
         lower, value = bool(config.get("lower_is_better")), (score - low) / (high - low)
     if lower:
         got = "lower_is_better: true"
-        raise DataError("The metric is an error, not a score.", where=where, got=got, mend="choose another: metric=PATTERN")
+        raise DataError("The metric is an error, not a score.", where=where, got=got, hint="choose another: metric=PATTERN")
     return value
 
 

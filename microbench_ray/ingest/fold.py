@@ -80,7 +80,7 @@ def _check(sample: Sample, log: str) -> None:
                 f"A {what} must lie in [0, 1].",
                 where=f"{log}: item {sample.item_id!r}",
                 got=f"{value:g}",
-                mend="metric=NAME chooses another score, where the log has several" if what == "score" else None,
+                hint="metric=NAME chooses another score, where the log has several" if what == "score" else None,
             )
 
 
@@ -149,5 +149,5 @@ def _conflict(table: pa.Table, row: int, count: int, model: str) -> DataError:
         "Two logs of one model score an item differently.",
         where=f"model {model!r}, item {one['item_id']!r}",
         got=f"{one['score']:g} in {one['log']}, {other['score']:g} in {other['log']}{more}",
-        mend="ingest one of the two, or on_conflict=last: the log whose name sorts last counts",
+        hint="ingest one of the two, or on_conflict=last: the log whose name sorts last counts",
     )

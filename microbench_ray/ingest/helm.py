@@ -123,7 +123,7 @@ def _no_metric(metric: str, responses: Sequence[tuple[str, Mapping[str, Any]]], 
         f"The run does not have {metric}.",
         where=str(file),
         got=f"metrics {first_few(known, 20)}",
-        mend="choose one: metric=NAME, and the tasks that have it: tasks=[…]",
+        hint="choose one: metric=NAME, and the tasks that have it: tasks=[…]",
     )
 
 

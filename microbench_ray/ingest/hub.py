@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from pathlib import Path
@@ -14,6 +15,8 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import Options, wanted
 from microbench_ray.ingest.lm_eval_files import RESULTS, SAMPLES, model_of
+
+logger = logging.getLogger(__name__)
 
 SCHEME = "hf://"
 DETAILS = "-details"
@@ -36,7 +39,7 @@ def is_hub(path: str) -> bool:
     return path.startswith(SCHEME)
 
 
-def fetch(url: str, into: Path, options: Options, say: Callable[[str], None]) -> Path:
+def fetch(url: str, into: Path, options: Options) -> Path:
     """Copy the logs of one repository, or of an organisation's repositories of wanted models, into a folder.
 
     Only files of samples of wanted tasks are fetched, of each task the latest run, with its results. A file that is there as the
@@ -65,7 +68,7 @@ def fetch(url: str, into: Path, options: Options, say: Callable[[str], None]) ->
     """
     place = _ADDRESS.fullmatch(url)
     if place is None or ".." in url:
-        raise DataError("This is no address of logs on the hub.", where=url, mend="hf://datasets/ORG/NAME, or hf://datasets/ORG")
+        raise DataError("This is no address of logs on the hub.", where=url, hint="hf://datasets/ORG/NAME, or hf://datasets/ORG")
     with _explained(url):
         api = _client()
         if place["name"]:
@@ -73,7 +76,7 @@ def fetch(url: str, into: Path, options: Options, say: Callable[[str], None]) ->
         else:
             names = _details(api, place["org"], options, url)
         for name in names:
-            _repository(api, f"{place['org']}/{name}", place["revision"], into / place["org"] / name, options, say)
+            _repository(api, f"{place['org']}/{name}", place["revision"], into / place["org"] / name, options)
     return into / place["org"] / place["name"] if place["name"] else into / place["org"]
 
 
@@ -84,11 +87,11 @@ def _client() -> Any:
         raise DataError(
             "Fetching logs from the hub takes a package that is not installed.",
             got="no huggingface_hub",
-            mend="pip install 'microbench-ray[hub]'",
+            hint="pip install 'microbench-ray[hub]'",
         ) from None
     token = os.environ.get(TOKEN, "").strip()
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise DataError("The token in the environment is none.", where=TOKEN, got="characters that none has", mend="set it again")
+        raise DataError("The token in the environment is none.", where=TOKEN, got="characters that none has", hint="set it again")
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token or False)
 
 
@@ -97,7 +100,7 @@ def _details(api: Any, org: str, options: Options, url: str) -> list[str]:
         raise DataError(
             "An organisation holds too much to fetch all of it.",
             where=url,
-            mend="name models, such as models=['Qwen/*']",
+            hint="name models, such as models=['Qwen/*']",
         )
     names = [each.id.partition("/")[2] for each in api.list_datasets(author=org)]
     models = {name: model_of(Path(name.removesuffix(DETAILS))) for name in names if name.endswith(DETAILS)}
@@ -107,12 +110,12 @@ def _details(api: Any, org: str, options: Options, url: str) -> list[str]:
             "The organisation has no logs of a wanted model.",
             where=url,
             got=f"models {first_few(sorted(models.values()))}" if models else f"no repository whose name ends in {DETAILS}",
-            mend="see models=",
+            hint="see models=",
         )
     return chosen
 
 
-def _repository(api: Any, repo: str, revision: str | None, into: Path, options: Options, say: Callable[[str], None]) -> None:
+def _repository(api: Any, repo: str, revision: str | None, into: Path, options: Options) -> None:
     commit = api.repo_info(repo, repo_type="dataset", revision=revision).sha
     tree = api.list_repo_tree(repo, repo_type="dataset", revision=commit, recursive=True)
     files = _latest([_File(each.path, each.size) for each in tree if hasattr(each, "size")], options)
@@ -120,10 +123,10 @@ def _repository(api: Any, repo: str, revision: str | None, into: Path, options: 
         raise DataError(
             "There are no samples of a wanted task.",
             where=f"{SCHEME}datasets/{repo}",
-            mend="see tasks=, and the address",
+            hint="see tasks=, and the address",
         )
     missing = [file for file in files if not _whole(into, file)]
-    say(f"{repo}: {len(files)} files, {sum(file.size for file in missing) / 1e6:,.1f} MB to fetch")
+    logger.info("%s: %d files, %s MB to download", repo, len(files), f"{sum(file.size for file in missing) / 1e6:,.1f}")
     api.snapshot_download(
         repo,
         repo_type="dataset",
@@ -138,7 +141,7 @@ def _repository(api: Any, repo: str, revision: str | None, into: Path, options: 
             "Not everything was fetched.",
             where=f"{SCHEME}datasets/{repo}",
             got=f"missing {first_few([file.path for file in missing])}",
-            mend="the same command goes on where it ended",
+            hint="the same command goes on where it ended",
         )
 
 
@@ -178,11 +181,11 @@ def _explained(url: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, OSError | ValueError) and type(error).__module__.partition(".")[0] not in _NETWORK:
             raise
-        what, mend = _meaning(error)
+        what, hint = _meaning(error)
         token = os.environ.get(TOKEN, "").strip()
         text = (str(error).strip().splitlines() or [""])[0]
         got = f"{type(error).__name__}: {text.replace(token, '…') if token else text}"
-        raise DataError(what, where=url, got=got[:300], mend=mend) from None
+        raise DataError(what, where=url, got=got[:300], hint=hint) from None
 
 
 def _meaning(error: Exception) -> tuple[str, str]:

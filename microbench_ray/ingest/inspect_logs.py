@@ -76,18 +76,18 @@ def _value(sample: EvalSample, scorer: str, key: str, default: bool, file: Path)
         scorer = next(iter(scores))
     where = f"{file}: sample {shortened(sample.id)}, scorer {shortened(scorer)}"
     if scorer not in scores:
-        mend = "choose one of them: metric=SCORER, or the tasks that have it: tasks=[…]"
-        raise DataError("The sample has no score of that name.", where=where, got=f"scores {first_few(scores)}", mend=mend)
+        hint = "choose one of them: metric=SCORER, or the tasks that have it: tasks=[…]"
+        raise DataError("The sample has no score of that name.", where=where, got=f"scores {first_few(scores)}", hint=hint)
     value: Value = scores[scorer].value
     if isinstance(value, dict):
         key = key or (next(iter(value)) if len(value) == 1 else "")
         if key not in value:
-            mend = f"choose one: metric={scorer}/KEY"
-            raise DataError("The scorer gives several values.", where=where, got=f"keys {first_few(value)}", mend=mend)
+            hint = f"choose one: metric={scorer}/KEY"
+            raise DataError("The scorer gives several values.", where=where, got=f"keys {first_few(value)}", hint=hint)
         return _number(value[key]), f"{scorer}/{key}"
     if isinstance(value, list):
         raise DataError(
-            "The scorer gives a list of values.", where=where, got=f"{len(value)} values", mend="choose another: metric=SCORER"
+            "The scorer gives a list of values.", where=where, got=f"{len(value)} values", hint="choose another: metric=SCORER"
         )
     return _number(value), scorer
 
@@ -127,7 +127,7 @@ def _library() -> Any:
         raise DataError(
             "Logs of Inspect are read by its own library, which is not installed.",
             where="source=inspect",
-            mend="pip install 'microbench-ray[inspect]'",
+            hint="pip install 'microbench-ray[inspect]'",
         ) from None
     return inspect_ai.log
 
@@ -175,7 +175,7 @@ def _no_log(file: Path, what: str, error: Exception) -> DataError:
         "The file is cut short, or no log of Inspect.",
         where=f"{file}: {what}",
         got=" ".join(str(error).split())[:200] or type(error).__name__,
-        mend="write or copy it again, or read it with a newer inspect-ai",
+        hint="write or copy it again, or read it with a newer inspect-ai",
     )
 
 

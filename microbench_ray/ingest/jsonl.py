@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from microbench_ray.core.errors import DataError
 
-MEND = "write or copy it again"
+HINT = "write or copy it again"
 _OTHER = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -62,18 +62,18 @@ def parse(text: bytes, where: str) -> Any:
     try:
         return json.loads(text.decode("utf-8-sig"))
     except RecursionError:
-        raise DataError("JSON is nested too deeply.", where=where, mend="no evaluation tool writes such: is it a log?") from None
+        raise DataError("JSON is nested too deeply.", where=where, hint="no evaluation tool writes such: is it a log?") from None
     except UnicodeDecodeError as error:
         other = next((name for start, name in _OTHER.items() if text.startswith(start)), None)
         got = other or f"byte {text[error.start]:#04x} at {error.start:,}"
-        raise DataError("A log must be in UTF-8.", where=where, got=got, mend=MEND) from None
+        raise DataError("A log must be in UTF-8.", where=where, got=got, hint=HINT) from None
     except ValueError as error:
-        raise DataError("The log is cut short, or no JSON.", where=where, got=str(error), mend=MEND) from None
+        raise DataError("The log is cut short, or no JSON.", where=where, got=str(error), hint=HINT) from None
 
 
 def too_long(what: str, where: str, got: str) -> DataError:
     """The error for more bytes than are read."""
-    return DataError(what, where=where, got=got, mend="if it is what it should be: max_line_bytes=BYTES with a larger number")
+    return DataError(what, where=where, got=got, hint="if it is what it should be: max_line_bytes=BYTES with a larger number")
 
 
 def _texts(lines: Iterator[bytes], most: int, path: Path) -> Iterator[tuple[int, bytes]]:
@@ -103,7 +103,7 @@ def _texts(lines: Iterator[bytes], most: int, path: Path) -> Iterator[tuple[int,
             parts, size, first = [], 0, number + 1
     if not ended:
         raise DataError(
-            "The log is cut short, or no JSON.", where=f"{path}: line {number}", got="a list without its end", mend=MEND
+            "The log is cut short, or no JSON.", where=f"{path}: line {number}", got="a list without its end", hint=HINT
         )
 
 

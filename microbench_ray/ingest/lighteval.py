@@ -55,11 +55,11 @@ class LightevalReader:
         metric = options.metric
         for number, row in enumerate(_rows(file, options.max_line_bytes), 1):
             if not row.metrics:
-                raise DataError("The row has no metrics.", where=f"{file}: row {number}", mend="write or copy it again")
+                raise DataError("The row has no metrics.", where=f"{file}: row {number}", hint="write or copy it again")
             metric = metric or next(iter(row.metrics))
             if metric not in row.metrics:
-                got, mend = f"metrics {first_few(row.metrics)}", "choose one: metric=NAME, and the tasks that have it: tasks=[…]"
-                raise DataError(f"The task has no metric {metric!r}.", where=f"{file}: row {number}", got=got, mend=mend)
+                got, hint = f"metrics {first_few(row.metrics)}", "choose one: metric=NAME, and the tasks that have it: tasks=[…]"
+                raise DataError(f"The task has no metric {metric!r}.", where=f"{file}: row {number}", got=got, hint=hint)
             value = row.metrics[metric]
             if value is None and any(other is not None for other in row.metrics.values()):
                 tally.drop("row of the task's other way of sampling")  # generated and log-likelihood metrics have a row each
@@ -121,7 +121,7 @@ def _rows(file: Path, most: int) -> Iterator[_Row]:
             "The file is cut short, or no Parquet file of lighteval.",
             where=str(file),
             got=(str(error).splitlines() or [type(error).__name__])[0][:200],
-            mend="write or copy it again",
+            hint="write or copy it again",
         ) from None
 
 
@@ -133,7 +133,7 @@ def _columns(names: Sequence[str], file: Path) -> tuple[bool, list[str]]:
     if "metrics" in names and ("example" in names or "full_prompt" in names):
         return False, [name for name in _OLD if name in names]
     got = f"columns {first_few(names)}"
-    raise DataError("The table is none of lighteval's details.", where=str(file), got=got, mend="check source=…")
+    raise DataError("The table is none of lighteval's details.", where=str(file), got=got, hint="check source=…")
 
 
 def _rows_at_once(table: pq.ParquetFile, columns: Sequence[str], file: Path, most: int) -> int:

@@ -71,11 +71,11 @@ def logs(found: Iterable[Described], path: Path, options: Options, tally: Tally)
         raise DataError(
             "There are no samples of lm-evaluation-harness.",
             where=str(path),
-            mend="run lm_eval with --log_samples and --output_path, and give that folder",
+            hint="run lm_eval with --log_samples and --output_path, and give that folder",
         )
     if not chosen:
         got = f"tasks {first_few(sorted(tasks))}; models {first_few(sorted(models))}"
-        raise DataError("No log is of a wanted task and model.", where=str(path), got=got, mend="see tasks= and models=")
+        raise DataError("No log is of a wanted task and model.", where=str(path), got=got, hint="see tasks= and models=")
     return chosen
 
 
@@ -110,7 +110,7 @@ def samples(
         where = f"{path}: line {number}"
         if not isinstance(row, dict):
             raise DataError(
-                "A line is no sample.", where=where, got=type(row).__name__, mend="is it a log of lm-evaluation-harness?"
+                "A line is no sample.", where=where, got=type(row).__name__, hint="is it a log of lm-evaluation-harness?"
             )
         name = row.get("filter")
         if not isinstance(name, str | None):
@@ -119,7 +119,7 @@ def samples(
             filters.add(name)
             filtered = name if filtered is None else filtered
         elif options.filter is not None:
-            raise DataError("This log does not name its filters.", where=where, mend="leave out filter=")
+            raise DataError("This log does not name its filters.", where=where, hint="leave out filter=")
         if name is not None and name != filtered:
             tally.drop("of another filter")
             continue
@@ -141,10 +141,10 @@ def samples(
         )
     if none and filters:
         raise DataError(
-            "No line has this filter.", where=str(path), got=f"filter={filtered}", mend=f"there are: {first_few(sorted(filters))}"
+            "No line has this filter.", where=str(path), got=f"filter={filtered}", hint=f"there are: {first_few(sorted(filters))}"
         )
     if none:
-        raise DataError("The log holds no sample.", where=str(path), mend="remove it, or run the task again")
+        raise DataError("The log holds no sample.", where=str(path), hint="remove it, or run the task again")
 
 
 class _Identities:
@@ -198,7 +198,7 @@ def _metric(row: Mapping[str, Any], asked: str | None, where: str) -> str:
         if asked in names:
             return asked
         raise DataError(
-            "The log has no such metric.", where=where, got=f"metric={asked}", mend=f"there are: {', '.join(names) or 'none'}"
+            "The log has no such metric.", where=where, got=f"metric={asked}", hint=f"there are: {', '.join(names) or 'none'}"
         )
     scores = [name for name in names if isinstance(row.get(name), bool | int | float | str | None)]
     first = [name for name in MAIN if name in scores]
@@ -208,7 +208,7 @@ def _metric(row: Mapping[str, Any], asked: str | None, where: str) -> str:
             "No metric of this log is a score in [0, 1].",
             where=where,
             got=", ".join(names) or "none",
-            mend="leave the task out with tasks=[…]",
+            hint="leave the task out with tasks=[…]",
         )
     return (first or other)[0]
 
@@ -221,7 +221,7 @@ def _score(row: Mapping[str, Any], metric: str, where: str) -> float | None:
             "A score must be in [0, 1].",
             where=f"{where}: {metric}",
             got=_shown(value),
-            mend="take another metric= of the log, or leave the task out with tasks=[…]",
+            hint="take another metric= of the log, or leave the task out with tasks=[…]",
         )
     return None if score is None else min(max(score, 0.0), 1.0)
 

@@ -71,7 +71,7 @@ def described(path: Path, most: int, tally: Tally) -> Iterator[Described]:
                     yield _described(file, known)
                 elif path.is_file():
                     raise DataError(
-                        "This is no file of samples.", where=str(path), mend="give samples_<task>_<time>.jsonl, or a folder of such"
+                        "This is no file of samples.", where=str(path), hint="give samples_<task>_<time>.jsonl, or a folder of such"
                     )
 
 

@@ -66,5 +66,5 @@ def subtask_of(task: str, doc: Mapping[str, Any], where: str) -> str:
         return task
     category = doc.get("category")
     if not isinstance(category, str) or not category.strip():
-        raise DataError("A document of MMLU-Pro has no category.", where=where, got=repr(category)[:100], mend="download it again")
+        raise DataError("A document of MMLU-Pro has no category.", where=where, got=repr(category)[:100], hint="download it again")
     return checked(f"{task}_{'_'.join(category.split())}", "subtask", where)

@@ -31,5 +31,5 @@ READERS: dict[str, Reader] = {
 def reader(source: str) -> Reader:
     """The reader of a format; ConfigError for one that is not known."""
     if source not in READERS:
-        raise ConfigError("Unknown format of logs.", where="source", got=source, mend=f"valid: {', '.join(sorted(READERS))}")
+        raise ConfigError("Unknown format of logs.", where="source", got=source, hint=f"valid: {', '.join(sorted(READERS))}")
     return READERS[source]

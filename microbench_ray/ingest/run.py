@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.progress import WorkProgress
-from microbench_ray.core.storage.folders import Folder, trouble
+from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data.responses import MODELS, About, LogRecord, each_about, model_file, pack, read_responses
 from microbench_ray.ingest.base import Log, Options, Reader, Tally
@@ -25,12 +25,11 @@ from microbench_ray.ingest.registry import reader
 READ_AS = "ingest.json"
 DOWNLOADS = "downloads"
 MEGABYTE = 10**6
-MOST_TAKEN = 10
-Say = Callable[[str], None]
+MAX_TAKEN = 10
 
 
 @dataclass(frozen=True)
-class Ingest:
+class IngestJob:
     """What is read, and into which folder.
 
     Attributes
@@ -99,11 +98,11 @@ class Summary:
                 f"responses: {self.responses:,}, missing: {self.missing:,})"
             )
         taken = [f"taken: {what}" for what in sorted(self.taken)]
-        lines += taken[:MOST_TAKEN] + ([f"… and {len(taken) - MOST_TAKEN} more such choices"] if len(taken) > MOST_TAKEN else [])
+        lines += taken[:MAX_TAKEN] + ([f"… and {len(taken) - MAX_TAKEN} more such choices"] if len(taken) > MAX_TAKEN else [])
         return lines + [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
 
 
-def ingest(job: Ingest, say: Say) -> Summary:
+def run_ingest(job: IngestJob) -> Summary:
     """Read logs into a folder of responses; logs that are there already, unchanged, are not read again.
 
     A model whose logs cannot be taken in is left as it was and named in the summary; the others go on.
@@ -119,9 +118,9 @@ def ingest(job: Ingest, say: Say) -> Summary:
     """
     chosen = reader(job.source)
     store = Store(job.out, folders=(MODELS,))
-    with store.held(job.wait_for_out, say):
+    with store.held(job.wait_for_out):
         check_read_as(store, job)
-        path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options, say) if is_hub(job.path) else Path(job.path)
+        path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options) if is_hub(job.path) else Path(job.path)
         tally = Tally()
         logs = chosen.find(path, job.options, tally)
         store.write(READ_AS, (json.dumps(read_as(job), indent=2) + "\n").encode())
@@ -132,7 +131,7 @@ def ingest(job: Ingest, say: Say) -> Summary:
     return summary
 
 
-def read_models(job: Ingest, chosen: Reader, store: Store, logs: Sequence[Log], summary: Summary) -> None:
+def read_models(job: IngestJob, chosen: Reader, store: Store, logs: Sequence[Log], summary: Summary) -> None:
     """Model by model: what is new of its logs, into its file."""
     known = {about.model: about for _, about in each_about(store.folder)}
     by_model: dict[str, list[tuple[str, Log, LogRecord]]] = defaultdict(list)
@@ -162,7 +161,7 @@ def read_models(job: Ingest, chosen: Reader, store: Store, logs: Sequence[Log], 
 
 
 def take_in(
-    job: Ingest,
+    job: IngestJob,
     chosen: Reader,
     store: Store,
     model: str,
@@ -212,12 +211,12 @@ def stamps(log: Log) -> dict[str, tuple[int, int]]:
     return found
 
 
-def read_as(job: Ingest) -> dict[str, Any]:
+def read_as(job: IngestJob) -> dict[str, Any]:
     """What must be the same for all logs of a folder, or its scores could not be compared."""
     return {"source": job.source, "metric": job.options.metric, "filter": job.options.filter}
 
 
-def check_read_as(store: Store, job: Ingest) -> None:
+def check_read_as(store: Store, job: IngestJob) -> None:
     """Raise ConfigError where a folder was read in another way before: its scores would be of two kinds."""
     before = earlier(store.folder)
     now = read_as(job)
@@ -227,7 +226,7 @@ def check_read_as(store: Store, job: Ingest) -> None:
             "The folder holds responses that were read in another way.",
             where=store.at(),
             got=f"{said} before, {', '.join(f'{key}={now[key]}' for key in now if before.get(key) != now[key])} now",
-            mend="out=DIR with a new folder, or the same keys as before",
+            hint="out=DIR with a new folder, or the same keys as before",
         )
 
 
@@ -240,7 +239,7 @@ def earlier(folder: Folder) -> Mapping[str, Any] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise trouble(folder, READ_AS, error, "A folder of responses cannot be read.", "give another folder") from None
+        raise io_error(folder, READ_AS, error, "A folder of responses cannot be read.", "give another folder") from None
     except (ValueError, TypeError):
-        raise DataError("The file is damaged.", where=folder.at(READ_AS), mend="remove it: it is written anew") from None
+        raise DataError("The file is damaged.", where=folder.at(READ_AS), hint="remove it: it is written anew") from None
     return content

@@ -43,13 +43,13 @@ def checked_score(value: Any, tally: Tally, *, file: Path, item: str, metric: st
         try:
             float(value)
         except (TypeError, ValueError, OverflowError):
-            mend = "choose a metric whose values are numbers: metric=NAME"
-            raise DataError("There is no number where a score should be.", where=where, got=shortened(value), mend=mend) from None
+            hint = "choose a metric whose values are numbers: metric=NAME"
+            raise DataError("There is no number where a score should be.", where=where, got=shortened(value), hint=hint) from None
         tally.drop(NOT_FINITE)
         return None
     if not -_SLACK <= number <= 1 + _SLACK:
-        mend = "choose a metric between 0 and 1: metric=NAME"
-        raise DataError("A score is outside [0, 1].", where=where, got=f"{number:g}", mend=mend)
+        hint = "choose a metric between 0 and 1: metric=NAME"
+        raise DataError("A score is outside [0, 1].", where=where, got=f"{number:g}", hint=hint)
     return min(max(number, 0.0), 1.0)
 
 
@@ -78,7 +78,7 @@ def item_digest(where: str, /, **parts: Any) -> str:
 
 def _plain(value: Any, where: str, levels: int) -> Any:
     if levels == 0:
-        raise DataError("The item is nested too deeply.", where=where, mend="no evaluation tool writes such: is it a log?")
+        raise DataError("The item is nested too deeply.", where=where, hint="no evaluation tool writes such: is it a log?")
     if isinstance(value, Mapping):
         return {str(key): _plain(inner, where, levels - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -106,7 +106,7 @@ def part(document: Any, kind: type[T], where: str, *keys: str) -> T:
                 "The log lacks what its format promises.",
                 where=where,
                 got=f"no {'.'.join(keys[: depth + 1])!r}",
-                mend="write or copy it again, or check source=…",
+                hint="write or copy it again, or check source=…",
             )
         document = document[key]
     if not isinstance(document, kind):
@@ -114,7 +114,7 @@ def part(document: Any, kind: type[T], where: str, *keys: str) -> T:
             "The log is not as its format promises.",
             where=where,
             got=f"{'.'.join(keys) or 'the document'}: {shortened(document)}",
-            mend="write or copy it again, or check source=…",
+            hint="write or copy it again, or check source=…",
         )
     return document
 
@@ -130,8 +130,8 @@ def files_below(path: Path, patterns: Iterable[str]) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        mend = "give the folder of the logs, or one of them: path=…"
-        raise DataError("There is nothing to read.", where=str(path), got="nothing at this path", mend=mend)
+        hint = "give the folder of the logs, or one of them: path=…"
+        raise DataError("There is nothing to read.", where=str(path), got="nothing at this path", hint=hint)
     return sorted({file for pattern in patterns for file in path.rglob(pattern) if file.is_file()})
 
 
@@ -153,5 +153,5 @@ def found(logs: Sequence[Log], path: Path, what: str, options: Options, tally: T
         f"There are no logs of {what} to read.",
         where=str(path),
         got=first_few(reasons) if reasons else None,
-        mend=f"check {' and '.join(asked)}, and the path" if asked else "check source=… and path=…",
+        hint=f"check {' and '.join(asked)}, and the path" if asked else "check source=… and path=…",
     )

@@ -35,8 +35,8 @@ class WideReader:
                 continue
             names = _names(file)
             if "item_id" not in names:
-                got, mend = f"columns {first_few(names)}", "rename the column with the items' names to item_id"
-                raise DataError("The table has no column item_id.", where=str(file), got=got, mend=mend)
+                got, hint = f"columns {first_few(names)}", "rename the column with the items' names to item_id"
+                raise DataError("The table has no column item_id.", where=str(file), got=got, hint=hint)
             twin = _twin(file)
             inside = frozenset() if twin is None else frozenset(_names(twin))
             models = [name for name in names if name not in ITEM_COLUMNS and wanted(name, options.models)]
@@ -104,7 +104,7 @@ def _ids(table: pa.Table, file: Path) -> list[str]:
     row = next((row for row, name in enumerate(ids) if name is None or name == ""), None)
     if row is not None or not ids:
         where = str(file) if row is None else f"{file}: {row_name(file, row)}"
-        raise DataError("Every item needs an item_id.", where=where, got="nothing", mend="fill in the item_id")
+        raise DataError("Every item needs an item_id.", where=where, got="nothing", hint="fill in the item_id")
     return [str(name) for name in ids]
 
 
@@ -121,7 +121,7 @@ def _opened(file: Path) -> pq.ParquetFile:
 
 def _broken(file: Path, error: Exception) -> DataError:
     got = (str(error).splitlines() or [type(error).__name__])[0]
-    return DataError("The file is cut short, or not a Parquet file.", where=str(file), got=got, mend="write or copy it again")
+    return DataError("The file is cut short, or not a Parquet file.", where=str(file), got=got, hint="write or copy it again")
 
 
 def _identity(file: Path) -> tuple[int, int]:

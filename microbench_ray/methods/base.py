@@ -195,4 +195,4 @@ class EstimatorWithoutFit(WithoutFit):
 def check_signal(owner: str, signal: str, known: tuple[Signal, ...] = SIGNALS) -> None:
     """Raise ConfigError unless `signal` is one that `owner` can read."""
     if signal not in known:
-        raise ConfigError(f"{owner}: unknown signal.", got=repr(signal), mend=f"use one of {', '.join(known)}")
+        raise ConfigError(f"{owner}: unknown signal.", got=repr(signal), hint=f"use one of {', '.join(known)}")

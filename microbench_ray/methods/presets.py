@@ -43,7 +43,7 @@ def method_parts(entry: Any, named: Callable[[str], Parts]) -> tuple[str, Parts]
             raise unknown("key of a method", f"methods, {label}", part, ["method", "label", "selector", "estimator"])
         if not isinstance(changes[part], Mapping):
             raise ConfigError(
-                f"{part} is a mapping.", where=f"methods, {label}", got=repr(changes[part]), mend=f"{part}: {{name: …}}"
+                f"{part} is a mapping.", where=f"methods, {label}", got=repr(changes[part]), hint=f"{part}: {{name: …}}"
             )
         replaced = changes[part].get("name", parts[part].get("name")) != parts[part].get("name")
         parts[part] = dict(changes[part]) if replaced else parts[part] | changes[part]

@@ -107,7 +107,7 @@ def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any
     try:
         return registry[name](**parameters)
     except ConfigError as error:
-        raise ConfigError(error.what, where=error.where or where, got=error.got, mend=error.mend) from None
+        raise ConfigError(error.what, where=error.where or where, got=error.got, hint=error.hint) from None
     except (TypeError, ValueError) as error:
         raise ConfigError(f"A parameter of {name} has the wrong type.", where=where, got=str(error)) from None
 

@@ -63,7 +63,7 @@ def pair_counts(
             "Accuracies are fractions in [0, 1].",
             where="pair_counts, truth",
             got=f"values from {np.nanmin(true)} to {np.nanmax(true)}",
-            mend="divide percentages by 100",
+            hint="divide percentages by 100",
         )
     if bool(np.isinf(estimated).any()):
         raise DataError("Estimates are finite, or NaN where there is none.", where="pair_counts, estimates", got="infinity")
@@ -119,6 +119,6 @@ def _whole(scaled: FloatArray, units: int) -> FloatArray:
             "Accuracies are whole numbers of score units over the number of items.",
             where="pair_counts, truth",
             got=f"a score sum of {scaled.flat[int(off.argmax())]:.6f} units of 1/{units}",
-            mend="give each model's own number of answered items as n_items, and the scores' grid as units",
+            hint="give each model's own number of answered items as n_items, and the scores' grid as units",
         )
     return sums

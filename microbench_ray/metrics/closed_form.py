@@ -229,13 +229,13 @@ def expected_agreeing(counts: ExpectedCounts, tie_policy: TiePolicy = "wrong") -
         return counts.n_agree + counts.n_tied / 2, counts.n_pairs
     if tie_policy == "drop":
         return counts.n_agree, counts.n_pairs - counts.n_tied
-    raise ConfigError("This tie policy has no closed form.", where="tie_policy", got=repr(tie_policy), mend="wrong, half or drop")
+    raise ConfigError("This tie policy has no closed form.", where="tie_policy", got=repr(tie_policy), hint="wrong, half or drop")
 
 
 def expected_mdad(counts: ExpectedCounts, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> float:
     """MDAD of the increasing fit to the expected agreement: a bin's lower edge; NaN where the threshold is never reached."""
     if not 0 < threshold <= 1:
-        raise ConfigError("The threshold is a fraction above 0 and at most 1.", where="threshold", got=repr(threshold), mend="0.8")
+        raise ConfigError("The threshold is a fraction above 0 and at most 1.", where="threshold", got=repr(threshold), hint="0.8")
     agree, out_of = expected_agreeing(counts, tie_policy)
     # The least sum of what is missing or in excess below a bin marks the crossing; what rounding takes away is given back.
     sums = np.concatenate([[0.0], np.cumsum(agree - (threshold - 1e-9) * out_of)])
@@ -255,7 +255,7 @@ def smallest_size(pairs: PairMoments, wanted: float, threshold: float = 0.8, tie
     """
     if not 0 < wanted <= 1:
         raise ConfigError(
-            "The wanted difference is a fraction above 0.", where="wanted", got=repr(wanted), mend="0.01 for one point"
+            "The wanted difference is a fraction above 0.", where="wanted", got=repr(wanted), hint="0.01 for one point"
         )
 
     def suffices(size: int) -> bool:

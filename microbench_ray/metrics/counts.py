@@ -66,7 +66,7 @@ class PairCounts:
                     "Pair counts are int64 arrays of one shape, with one last axis of bins.",
                     where=f"PairCounts.{name}",
                     got=f"{array.dtype} of shape {array.shape}, where n_pairs has shape {shape}",
-                    mend="build counts with count_pairs, pair_counts or PairCounts.stack",
+                    hint="build counts with count_pairs, pair_counts or PairCounts.stack",
                 )
 
     def _items(self) -> list[tuple[str, IntArray]]:
@@ -141,7 +141,7 @@ class PairCounts:
                 "Padding cannot drop bins.",
                 where="PairCounts.padded",
                 got=f"n_bins={n_bins}, of {self.n_bins}",
-                mend="use trimmed() to drop empty bins",
+                hint="use trimmed() to drop empty bins",
             )
         extra = [(0, 0)] * (self.n_pairs.ndim - 1) + [(0, n_bins - self.n_bins)]
         return PairCounts(**{k: array if k in _PER_RUN else np.pad(array, extra) for k, array in self._items()})

@@ -40,7 +40,7 @@ def rational(threshold: float) -> Fraction:
             "The threshold is an agreement: a fraction above 0 and at most 1.",
             where="threshold",
             got=repr(threshold),
-            mend="for example 0.8",
+            hint="for example 0.8",
         )
     return Fraction(str(float(threshold))).limit_denominator(10_000)
 
@@ -80,7 +80,7 @@ def prefix_sums(agree: IntArray, pairs: IntArray, threshold: Fraction, added: in
             "There are too many pairs to compare their agreement with this threshold exactly.",
             where="threshold",
             got=f"{threshold} for {int(pairs.sum()) // 2} pairs",
-            mend="use a threshold with fewer decimals",
+            hint="use a threshold with fewer decimals",
         )
     return np.ascontiguousarray(sums[:, ::-1])
 

@@ -10,7 +10,7 @@ import numpy as np
 from microbench_ray.core.errors import DataError
 from microbench_ray.metrics import intervals
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray, PairCounts
-from microbench_ray.metrics.intervals import Interval, IntervalKind
+from microbench_ray.metrics.intervals import Bounds, IntervalKind
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.ties import TiePolicy, doubled
 
@@ -85,7 +85,7 @@ def agreement_curve(
     elif ci == "pairs":
         low, high = intervals.by_pairs(agree, pairs, total.n_tied if tie_policy == "half" else 0 * pairs, level)
         with np.errstate(invalid="ignore"):
-            bounds = Interval(low / pairs, high / pairs)
+            bounds = Bounds(low / pairs, high / pairs)
     else:
         bounds = intervals.by_runs(*doubled(runs, tie_policy), level)
     n_pairs, n_agree, n_tied = total.n_pairs, total.n_agree, total.n_tied
@@ -118,12 +118,12 @@ def as_runs(counts: PairCounts) -> PairCounts:
             "Counts to reduce are (n_bins,), or (n_runs, n_bins) of at least one run.",
             where="agreement_curve, mdad",
             got=f"shape {counts.n_pairs.shape}",
-            mend="PairCounts.stack puts runs along one axis",
+            hint="PairCounts.stack puts runs along one axis",
         )
     return runs.trimmed()
 
 
-def _by_models(total: PairCounts, resampled: PairCounts, tie_policy: TiePolicy, level: float) -> Interval:
+def _by_models(total: PairCounts, resampled: PairCounts, tie_policy: TiePolicy, level: float) -> Bounds:
     agree, pairs = doubled(total, tie_policy)
     resampled_agree, resampled_pairs = doubled(_aligned(resampled, total.n_bins), tie_policy)
     every = int(total.n_pairs.sum()) + int(total.n_true_tied)

@@ -20,7 +20,7 @@ IntervalKind = Literal["runs", "pairs", "models"]
 INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 
 
-class Interval(NamedTuple):
+class Bounds(NamedTuple):
     """Lower and upper bound per bin, NaN in an empty bin."""
 
     low: FloatArray
@@ -30,7 +30,7 @@ class Interval(NamedTuple):
 def check_interval(ci: IntervalKind, level: float, resampled: object) -> None:
     """Raise ConfigError on an unknown kind, a level outside (0, 1), or `models` without resampled counts."""
     if ci not in INTERVAL_KINDS:
-        raise ConfigError("Unknown kind of interval.", where="ci", got=repr(ci), mend=f"one of {', '.join(INTERVAL_KINDS)}")
+        raise ConfigError("Unknown kind of interval.", where="ci", got=repr(ci), hint=f"one of {', '.join(INTERVAL_KINDS)}")
     if not 0 < level < 1:
         raise ConfigError("The level of an interval lies between 0 and 1.", where="level", got=repr(level))
     if ci == "models" and resampled is None:
@@ -38,11 +38,11 @@ def check_interval(ci: IntervalKind, level: float, resampled: object) -> None:
             "An interval over models needs counts resampled over models.",
             where="ci",
             got="'models' without `resampled`",
-            mend="use ci=runs, or pass bootstrap_models(...) as `resampled`",
+            hint="use ci=runs, or pass bootstrap_models(...) as `resampled`",
         )
 
 
-def by_runs(agree: IntArray, pairs: IntArray, level: float) -> Interval:
+def by_runs(agree: IntArray, pairs: IntArray, level: float) -> Bounds:
     """Interval of the agreement with runs as clusters: a score interval with the bin's effective number of pairs.
 
     Pairs of one run share its micro-benchmark and are not independent, so a bin of n pairs is worth
@@ -80,14 +80,14 @@ def by_runs(agree: IntArray, pairs: IntArray, level: float) -> Interval:
     return score_interval(p, np.where(known, n_eff, fallback), quantile)
 
 
-def score_interval(p: FloatArray, n: FloatArray | IntArray, quantile: FloatArray | float) -> Interval:
+def score_interval(p: FloatArray, n: FloatArray | IntArray, quantile: FloatArray | float) -> Bounds:
     """Wilson's (1927) interval of a share p of n observations: the p' with |p − p'| <= quantile·sqrt(p'(1 − p')/n)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         weight = quantile**2 / n
         centre = (p + weight / 2) / (1 + weight)
         half = np.sqrt(weight * (p * (1 - p) + weight / 4)) / (1 + weight)
     # Rounding may put the bound of p = 0 or 1 an ulp inside.
-    return Interval(np.minimum(p, np.maximum(0.0, centre - half)), np.maximum(p, np.minimum(1.0, centre + half)))
+    return Bounds(np.minimum(p, np.maximum(0.0, centre - half)), np.maximum(p, np.minimum(1.0, centre + half)))
 
 
 def by_pairs(agree: IntArray, pairs: IntArray, ties: IntArray, level: float) -> tuple[IntArray, IntArray]:
@@ -121,7 +121,7 @@ def by_pairs(agree: IntArray, pairs: IntArray, ties: IntArray, level: float) -> 
 
 def by_models(
     agree: IntArray, pairs: IntArray, resampled_agree: IntArray, resampled_pairs: IntArray, n_models: int, level: float
-) -> Interval:
+) -> Bounds:
     """Percentiles over resamples of the models.
 
     Resamples that leave a bin empty say nothing of it. Where the percentiles coincide (few pairs, or all agree), Wilson's
@@ -149,7 +149,7 @@ def by_models(
     low, high = (shares[np.maximum(0, order_index(held, tail)), bins] for tail in ((1 - level) / 2, (1 + level) / 2))
     score = score_interval(p, np.minimum(pairs // 2, n_models), float(special.ndtri((1 + level) / 2)))
     flat = ~(high > low)
-    return Interval(np.minimum(p, np.where(flat, score.low, low)), np.maximum(p, np.where(flat, score.high, high)))
+    return Bounds(np.minimum(p, np.where(flat, score.low, low)), np.maximum(p, np.where(flat, score.high, high)))
 
 
 def order_index(n: int | IntArray, tail: float) -> IntArray:

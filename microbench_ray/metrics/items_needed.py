@@ -96,7 +96,7 @@ def _up(number: float) -> int:
 def _check(wanted: float, size: int, n_items: int) -> None:
     if not 0 < wanted <= 1:
         raise ConfigError(
-            "The wanted difference is a fraction above 0.", where="wanted", got=repr(wanted), mend="0.01 for one point"
+            "The wanted difference is a fraction above 0.", where="wanted", got=repr(wanted), hint="0.01 for one point"
         )
     if not 1 <= size <= n_items:
         raise ConfigError("A size lies between 1 and the number of items.", where="size", got=f"{size} of {n_items}")

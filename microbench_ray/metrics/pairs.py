@@ -118,7 +118,7 @@ def true_pairs(sums: npt.ArrayLike, answered: npt.ArrayLike, units: int = 1, *, 
             "A target's score sum lies between 0 and units × the items it answered.",
             where="true_pairs",
             got=f"sums up to {score_sums.max(initial=0)} of units 1/{units}, up to {most} items",
-            mend="give sums of scores in [0, 1] as multiples of 1/units",
+            hint="give sums of scores in [0, 1] as multiples of 1/units",
         )
     present = np.flatnonzero(items)
     if present.size and bool((items[present] == most).all()):
@@ -222,7 +222,7 @@ def _too_fine(units: int, most: int) -> DataError:
         "The scores' grid is too fine to bin pairs exactly in 64-bit integers.",
         where="true_pairs",
         got=f"units={units} with up to {most} answered items",
-        mend="round the scores to a coarser grid, for example to 1/10000",
+        hint="round the scores to a coarser grid, for example to 1/10000",
     )
 
 

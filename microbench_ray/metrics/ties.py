@@ -55,7 +55,7 @@ def doubled(counts: PairCounts, tie_policy: TiePolicy) -> tuple[IntArray, IntArr
         "Unknown tie policy.",
         where="tie_policy",
         got=repr(tie_policy),
-        mend=f"one of {', '.join(TIE_POLICIES)}",
+        hint=f"one of {', '.join(TIE_POLICIES)}",
     )
 
 

@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 FORMAT = "microbench_ray micro-benchmark"
 VERSION = 1
 FILE = "microbench.json"
-MEND = "export the micro-benchmark again, or copy its folder anew"
+HINT = "export the micro-benchmark again, or copy its folder anew"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class Exported:
+class MicroBenchmark:
     """A micro-benchmark built on all models and items of a benchmark.
 
     Attributes
@@ -197,8 +197,8 @@ def tasks_of(items: Sequence[Item]) -> dict[str, list[str]]:
     return found
 
 
-def load(path: str | Path) -> Exported:
-    """Read the folder that `Exported.save` wrote, or its microbench.json.
+def load(path: str | Path) -> MicroBenchmark:
+    """Read the folder that `MicroBenchmark.save` wrote, or its microbench.json.
 
     Raises
     ------
@@ -210,40 +210,40 @@ def load(path: str | Path) -> Exported:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        mend = "micro=DIR with a folder that microbench export wrote"
-        raise DataError("A micro-benchmark cannot be read.", where=str(file), got=str(error), mend=mend) from None
+        hint = "micro=DIR with a folder that microbench export wrote"
+        raise DataError("A micro-benchmark cannot be read.", where=str(file), got=str(error), hint=hint) from None
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError("The file is cut short, or no JSON.", where=str(file), got=str(error), mend=MEND) from None
+        raise DataError("The file is cut short, or no JSON.", where=str(file), got=str(error), hint=HINT) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         got = f"format {content.get('format')!r}" if isinstance(content, dict) else f"a JSON {type(content).__name__}"
-        raise DataError("This is no exported micro-benchmark.", where=str(file), got=got, mend=MEND)
+        raise DataError("This is no exported micro-benchmark.", where=str(file), got=got, hint=HINT)
     if content.get("version") != VERSION:
-        got, mend = (
+        got, hint = (
             f"version {content.get('version')!r}",
             f"this program reads version {VERSION}: export it again with this program",
         )
-        raise DataError("The micro-benchmark has another format version.", where=str(file), got=got, mend=mend)
+        raise DataError("The micro-benchmark has another format version.", where=str(file), got=got, hint=hint)
     return from_content(content, str(file))
 
 
-def from_content(content: Mapping[str, Any], where: str) -> Exported:
+def from_content(content: Mapping[str, Any], where: str) -> MicroBenchmark:
     """From what microbench.json holds; DataError where it was edited or holds no micro-benchmark."""
     try:
         lists = ([item["id"] for item in content[key]] for key in ("items", "reserve"))
         twice = [name for ids in lists for name, count in Counter(ids).items() if count > 1]
         if twice:
-            raise DataError("An item is in the micro-benchmark twice.", where=where, got=repr(twice[0]), mend=MEND)
+            raise DataError("An item is in the micro-benchmark twice.", where=where, got=repr(twice[0]), hint=HINT)
         if content["checksum"] != checksum(content):
-            raise DataError("The file was edited: it is not what was exported.", where=where, got="another checksum", mend=MEND)
+            raise DataError("The file was edited: it is not what was exported.", where=where, got="another checksum", hint=HINT)
         return _made(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         got = f"{type(error).__name__}: {error}"
-        raise DataError("The file is incomplete.", where=where, got=got, mend=MEND) from None
+        raise DataError("The file is incomplete.", where=where, got=got, hint=HINT) from None
 
 
-def content_of(made: Exported) -> dict[str, Any]:
+def content_of(made: MicroBenchmark) -> dict[str, Any]:
     """What microbench.json holds: plain values, the same for the same micro-benchmark."""
     readout, held = (
         made.readout,
@@ -314,7 +314,7 @@ def dumps(content: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _made(content: Mapping[str, Any]) -> Exported:
+def _made(content: Mapping[str, Any]) -> MicroBenchmark:
     items = tuple(Item(**item) for item in content["items"])
     names = tuple(str(model["model"]) for model in content["models"])
     responses = _floats([model["responses"] for model in content["models"]])
@@ -323,7 +323,7 @@ def _made(content: Mapping[str, Any]) -> Exported:
     place = {name: k for k, name in enumerate(names)}
     held = [(k, model["estimate_held_out"]) for k, model in enumerate(content["models"])]
     readout, beyond = content["readout"], content["extrapolation"]
-    return Exported(
+    return MicroBenchmark(
         benchmark=content["benchmark"],
         method=content["method"],
         seed=int(content["seed"]),
@@ -353,7 +353,7 @@ def _held(content: Mapping[str, Any], rows: Sequence[tuple[int, float | None]]) 
     return HeldOut(content["error"]["of"], places, _floats([value for _, value in rows]), content["mdad"], content["agreement"])
 
 
-def _error(made: Exported, held: HeldOut) -> dict[str, Any]:
+def _error(made: MicroBenchmark, held: HeldOut) -> dict[str, Any]:
     off = held.estimates - made.accuracy[held.models]
     off = off[~np.isnan(off)]
     if not off.size:

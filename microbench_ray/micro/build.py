@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.audit.extrapolation import groups
 from microbench_ray.core import seeding
 from microbench_ray.core.errors import ConfigError, DataError, GridError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
+from microbench_ray.data.shifted_groups import shifted_groups
 from microbench_ray.methods import ESTIMATORS, Fixed, Method, Selection
 from microbench_ray.methods.estimators.means import Mean
 from microbench_ray.methods.readout import Linear, Readout
 from microbench_ray.methods.selectors.random import Random
 from microbench_ray.metrics import Mdad, PairCounts, agreement_curve, bootstrap_models, compare, mdad
-from microbench_ray.micro.artifact import Exported, HeldOut, Item
+from microbench_ray.micro.artifact import HeldOut, Item, MicroBenchmark
 from microbench_ray.micro.intervals import calibration
 from microbench_ray.sweeps.evaluate import Draw, Truth, check_selection, responses_to, seen_items, true_accuracies
 from microbench_ray.sweeps.fits import signal_used
@@ -30,7 +30,7 @@ FloatArray = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 FOLDS = 10
-LEAST_MODELS = 4
+MIN_MODELS = 4
 BEST = 0.2
 """Share of the models that is held out together, as the best: what models better than the known ones are judged by."""
 RESAMPLES = 1000
@@ -68,7 +68,7 @@ def build(
     *,
     folds: int = FOLDS,
     origin: Origin | None = None,
-) -> Exported:
+) -> MicroBenchmark:
     """Build a micro-benchmark on all models and all items.
 
     How far off it is of new models is measured on its own: the models are divided into folds, each is estimated by a
@@ -103,12 +103,12 @@ def build(
     if folds < 2:
         raise ConfigError("Models are held out in at least two folds.", where="folds", got=str(folds))
     size = checked_size(benchmark, method, size)
-    if benchmark.n_models < LEAST_MODELS:
-        got, mend = (
+    if benchmark.n_models < MIN_MODELS:
+        got, hint = (
             f"{benchmark.n_models} models",
-            f"a benchmark of at least {LEAST_MODELS}",
+            f"a benchmark of at least {MIN_MODELS}",
         )
-        raise DataError("A micro-benchmark is built from models, and held-out ones.", where=benchmark.name, got=got, mend=mend)
+        raise DataError("A micro-benchmark is built from models, and held-out ones.", where=benchmark.name, got=got, hint=hint)
     origin = origin or Origin()
     every = np.arange(benchmark.n_models)
     with one_thread():
@@ -125,7 +125,7 @@ def build(
     items = tuple(
         item_of(benchmark, origin, chosen[k], float(weights[k]), float(coefficients[k]), float(means[k])) for k in range(size)
     )
-    return Exported(
+    return MicroBenchmark(
         benchmark={
             "name": benchmark.name,
             "digest": benchmark.digest,
@@ -173,7 +173,7 @@ def check_method(method: Method) -> None:
         "This estimator cannot be exported: it is no linear readout of the responses.",
         where=f"methods, {method.label}, estimator",
         got=got,
-        mend=f"one of {names}: method={{method: {method.label}, estimator: {{name: …}}}}",
+        hint=f"one of {names}: method={{method: {method.label}, estimator: {{name: …}}}}",
     )
 
 
@@ -181,13 +181,13 @@ def checked_size(benchmark: Benchmark, method: Method, size: int | None) -> int:
     """The size; that of the list for `fixed`. GridError where there are not so many items."""
     given = len(method.selector.items) if isinstance(method.selector, Fixed) else None
     if size is None and given is None:
-        raise ConfigError("A micro-benchmark has a size.", where="size", got="nothing", mend="size=100")
+        raise ConfigError("A micro-benchmark has a size.", where="size", got="nothing", hint="size=100")
     if given is not None and size not in (None, given):
-        raise GridError("The list has another size.", where="size", got=f"{size}; the list has {given} items", mend=f"size={given}")
+        raise GridError("The list has another size.", where="size", got=f"{size}; the list has {given} items", hint=f"size={given}")
     wanted = given or size or 0
     if not 1 <= wanted <= benchmark.n_items:
         got = f"{wanted} of {benchmark.n_items} items"
-        raise GridError("The benchmark has not so many items.", where="size", got=got, mend=f"size=1 to {benchmark.n_items}")
+        raise GridError("The benchmark has not so many items.", where="size", got=got, hint=f"size=1 to {benchmark.n_items}")
     return wanted
 
 
@@ -216,7 +216,7 @@ class Builder:
                 "An exported micro-benchmark reads one signal.",
                 where=f"methods, {method.label}, estimator.signal",
                 got="both scores and confidences",
-                mend=f"method={{method: {method.label}, estimator: {{signal: correctness}}}}",
+                hint=f"method={{method: {method.label}, estimator: {{signal: correctness}}}}",
             )
         self._items = np.arange(benchmark.n_items)
 
@@ -272,7 +272,7 @@ class Builder:
 
     def extrapolated(self, truth: Truth, folds: int) -> HeldOut | None:
         """The best models, estimated by the others, whose own folds say what estimates stand for; None where either are too few."""
-        (best,) = groups(self.benchmark, best=BEST)
+        (best,) = shifted_groups(self.benchmark, best=BEST)
         if best.left_out:
             return None
         out, others = best.targets, np.setdiff1d(np.arange(self.benchmark.n_models), best.targets)

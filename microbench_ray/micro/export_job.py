@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.data import Benchmark, item_positions
 from microbench_ray.ingest.run import earlier
 from microbench_ray.methods import Method
-from microbench_ray.micro.artifact import Exported
+from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import Origin, Place, build, check_method
 from microbench_ray.micro.files import INSPECT, RESERVE, SAMPLES
 
@@ -31,7 +32,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True)
-class Export:
+class ExportJob:
     """What is exported, and where to. Keys as in conf/export.yaml."""
 
     benchmark: Readable
@@ -45,13 +46,21 @@ class Export:
     """The folder of ingested responses that the benchmark is read from, if it is."""
 
 
-def run_export(export: Export) -> tuple[Exported, list[str], tuple[str, ...]]:
-    """Build the micro-benchmark and write its folder; returns it, the names of its files, and the notes on the benchmark."""
-    check_method(export.method)
-    benchmark = export.benchmark.read()
-    origin = Origin() if export.responses is None else origin_of(export.responses)
-    made = build(benchmark, export.method, export.size, export.seed, folds=export.folds, origin=origin)
-    return made, made.save(export.out, overwrite=export.overwrite), benchmark.notes
+class ExportOutcome(NamedTuple):
+    """What an export wrote: the micro-benchmark, the names of its files, and notes on the benchmark."""
+
+    micro: MicroBenchmark
+    files: Sequence[str]
+    notes: Sequence[str]
+
+
+def run_export(job: ExportJob) -> ExportOutcome:
+    """Build the micro-benchmark and write its folder; errors as for reading, `build` and `MicroBenchmark.save`."""
+    check_method(job.method)
+    benchmark = job.benchmark.read()
+    origin = Origin() if job.responses is None else origin_of(job.responses)
+    micro = build(benchmark, job.method, job.size, job.seed, folds=job.folds, origin=origin)
+    return ExportOutcome(micro=micro, files=micro.save(job.out, overwrite=job.overwrite), notes=benchmark.notes)
 
 
 def origin_of(path: str) -> Origin:
@@ -67,7 +76,7 @@ def origin_of(path: str) -> Origin:
     return Origin(dict(read_as), places)
 
 
-def show(made: Exported, files: list[str], out: Path, console: Console) -> None:
+def show(made: MicroBenchmark, files: Sequence[str], out: Path, console: Console) -> None:
     """Say what was exported, how far off it is, and how to go on."""
     of = made.benchmark
     console.print(

@@ -31,7 +31,7 @@ class Weighted(Protocol):
 
 
 class Described(Protocol):
-    """What these files tell of a micro-benchmark: see `exported.Exported`."""
+    """What these files tell of a micro-benchmark: see `exported.MicroBenchmark`."""
 
     @property
     def benchmark(self) -> Mapping[str, Any]: ...  # noqa: D102
@@ -127,9 +127,9 @@ def replace_folder(path: Path, files: Mapping[str, str], main: str, *, overwrite
         known = {main, LIST, WEIGHTS, SAMPLES, INSPECT, ABOUT, RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT}
         foreign = sorted(set(there) - known)
         if foreign or main not in there or not overwrite:
-            mend = ELSEWHERE + ("" if foreign or main not in there else ", or overwrite=true to replace it")
+            hint = ELSEWHERE + ("" if foreign or main not in there else ", or overwrite=true to replace it")
             got = f"{foreign[0]}, and maybe more" if foreign else "another micro-benchmark" if main in there else ", ".join(there)
-            raise StoreError("The folder holds something else.", where=str(path), got=got, mend=mend)
+            raise StoreError("The folder holds something else.", where=str(path), got=got, hint=hint)
     new, old = (path.parent / f".{path.name}.{secrets.token_hex(4)}.{kind}" for kind in ("tmp", "old"))
     try:
         new.mkdir(parents=True)
@@ -144,7 +144,7 @@ def replace_folder(path: Path, files: Mapping[str, str], main: str, *, overwrite
                 old.rename(path)
             raise
     except OSError as error:
-        raise StoreError("The folder cannot be written.", where=str(path), got=str(error), mend=ELSEWHERE) from None
+        raise StoreError("The folder cannot be written.", where=str(path), got=str(error), hint=ELSEWHERE) from None
     finally:
         for each in (new, old):
             with contextlib.suppress(OSError):
@@ -156,7 +156,7 @@ def _texts(path: Path) -> dict[str, str | None]:
     if not path.exists():
         return {}
     if not path.is_dir():
-        raise StoreError("The folder is a file.", where=str(path), mend=ELSEWHERE)
+        raise StoreError("The folder is a file.", where=str(path), hint=ELSEWHERE)
     found: dict[str, str | None] = {}
     try:
         for each in sorted(path.iterdir()):
@@ -165,5 +165,5 @@ def _texts(path: Path) -> dict[str, str | None]:
             except UnicodeDecodeError:
                 found[each.name] = None
     except OSError as error:
-        raise StoreError("The folder cannot be read.", where=str(path), got=str(error), mend=ELSEWHERE) from None
+        raise StoreError("The folder cannot be read.", where=str(path), got=str(error), hint=ELSEWHERE) from None
     return found

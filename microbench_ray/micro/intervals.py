@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 LEVEL = 0.95
-LEAST_ERRORS = 19
+MIN_ERRORS = 19
 """Held-out models that an interval needs: of 19 errors and one more, one in twenty is the largest."""
-LEAST_SLOPE = 0.1
+MIN_SLOPE = 0.1
 """Where estimates follow the truth less than this, they say nothing of a model that may be unlike the known ones."""
 
 
@@ -25,7 +25,7 @@ class Calibration(NamedTuple):
 
     def truth(self, estimates: FloatArray) -> FloatArray:
         """The accuracies that these estimates stand for, whatever accuracies are common; NaN where estimates tell nothing."""
-        if self.slope < LEAST_SLOPE:
+        if self.slope < MIN_SLOPE:
             return np.full(estimates.shape, np.nan)
         turned: FloatArray = (estimates - self.intercept) / self.slope
         return turned

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.methods.readout import filled_responses
-from microbench_ray.micro.artifact import Exported
+from microbench_ray.micro.artifact import MicroBenchmark
 
 FloatArray = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ TYPICAL = 0.99
 """Share of the known models that a pattern of responses is compared with: one beyond them is unlike them."""
 
 
-class Support:
+class NoveltyCheck:
     """What the known models' responses are like.
 
     Three things are looked at: the estimate, among those of held-out models; the mean response; and how far the pattern of
@@ -32,7 +32,7 @@ class Support:
         The micro-benchmark.
     """
 
-    def __init__(self, exported: Exported) -> None:
+    def __init__(self, exported: MicroBenchmark) -> None:
         self._item_means = np.array([item.mean for item in exported.items])
         answered = ~np.isnan(exported.responses).all(axis=1)
         filled = filled_responses(exported.responses[answered], self._item_means)

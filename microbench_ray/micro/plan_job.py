@@ -10,14 +10,14 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark
 from microbench_ray.micro.sample_size import (
     Answer,
+    Criterion,
     Curve,
-    Rule,
-    gate,
-    items_for,
-    order_of_models,
-    order_of_scores,
+    detectable_difference,
+    items_needed,
     pairs_of,
-    told_apart,
+    posterior_ranking_probability,
+    ranking_probability,
+    regression_gate,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True)
-class Question:
+class PlanJob:
     """What is asked of a benchmark; what is None or empty is not asked. Keys as in conf/plan.yaml."""
 
     benchmark: Readable
@@ -46,37 +46,37 @@ class Question:
     models: tuple[str, ...]
     scores: tuple[float, ...]
     drop: float | None
-    rule: Rule
+    rule: Criterion
     as_json: bool
 
 
-def answers(question: Question) -> Answer:
-    """All answers, as plain values; errors as for the functions of `answers` and for reading."""
-    benchmark = question.benchmark.read()
+def run_plan(job: PlanJob) -> Answer:
+    """All answers, as plain values; errors as for the functions of `sample_size` and for reading."""
+    benchmark = job.benchmark.read()
     pairs = pairs_of(benchmark)
     made: Answer = {
         "benchmark": benchmark.name,
         "n_models": benchmark.n_models,
         "n_items": benchmark.n_items,
-        "threshold": question.rule.threshold,
-        "tie_policy": question.rule.tie_policy,
+        "threshold": job.rule.threshold,
+        "tie_policy": job.rule.tie_policy,
         "notes": list(benchmark.notes),
     }
-    curves = None if question.results is None else swept_curves(question.results, benchmark, question.rule)
-    made["items"] = items_for(pairs, question.differences, question.rule, curves)
-    if question.size is not None:
-        made["told_apart"] = told_apart(pairs, question.size, question.rule)
-        if question.models:
-            made["order_of_models"] = order_of_models(benchmark, question.models, question.size)
-        if question.scores:
-            made["order_of_scores"] = order_of_scores(pairs, question.scores, question.size)
-        if question.drop is not None:
-            rows = gate(benchmark, pairs, question.drop, question.size)
-            made["gate"] = {"drop": question.drop, "size": question.size, "rows": rows}
+    curves = None if job.results is None else swept_curves(job.results, benchmark, job.rule)
+    made["items"] = items_needed(pairs, job.differences, job.rule, curves)
+    if job.size is not None:
+        made["told_apart"] = detectable_difference(pairs, job.size, job.rule)
+        if job.models:
+            made["order_of_models"] = ranking_probability(benchmark, job.models, job.size)
+        if job.scores:
+            made["order_of_scores"] = posterior_ranking_probability(pairs, job.scores, job.size)
+        if job.drop is not None:
+            rows = regression_gate(benchmark, pairs, job.drop, job.size)
+            made["gate"] = {"drop": job.drop, "size": job.size, "rows": rows}
     return made
 
 
-def swept_curves(results: str, benchmark: Benchmark, rule: Rule) -> dict[str, Curve]:
+def swept_curves(results: str, benchmark: Benchmark, rule: Criterion) -> dict[str, Curve]:
     """MDADs on the seen half of a finished sweep, by method (and number of source models, where there are several).
 
     Raises
@@ -101,7 +101,7 @@ def swept_curves(results: str, benchmark: Benchmark, rule: Rule) -> dict[str, Cu
             "The sweep has no MDAD for this question.",
             where=f"results={results}",
             got=f"benchmark {benchmark.name}, threshold {rule.threshold}, tie_policy {rule.tie_policy}",
-            mend=f"microbench reduce out={results} thresholds=[{rule.threshold}] tie_policy={rule.tie_policy}",
+            hint=f"microbench reduce out={results} thresholds=[{rule.threshold}] tie_policy={rule.tie_policy}",
         )
     names = {(row["method"], row["n_source"], row["targets"], row["unseen"]) for row in rows}
     curves = {}

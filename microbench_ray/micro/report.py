@@ -8,13 +8,13 @@ from pathlib import Path
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.storage.folders import LocalFolder
-from microbench_ray.micro.artifact import Exported
-from microbench_ray.micro.score import Interval, Scored
+from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.score import Scored, ScoreInterval
 
-MOST_NEIGHBOURS = 3
+MAX_NEIGHBOURS = 3
 
 
-def text(made: Exported, scored: Sequence[Scored], notes: Sequence[str], *, as_json: bool) -> str:
+def text(made: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], *, as_json: bool) -> str:
     """What `microbench score` prints, the last line ended."""
     if as_json:
         about = {"benchmark": dict(made.benchmark), "method": made.method["label"], "size": made.size}
@@ -43,22 +43,22 @@ def write(path: Path, report: str) -> None:
     try:
         LocalFolder(path.parent).write(path.name, report.encode())
     except OSError as error:
-        raise StoreError("The report cannot be written.", where=str(path), got=str(error), mend="out=FILE elsewhere") from None
+        raise StoreError("The report cannot be written.", where=str(path), got=str(error), hint="out=FILE elsewhere") from None
 
 
-def _row(made: Exported, each: Scored) -> tuple[str, ...]:
+def _row(made: MicroBenchmark, each: Scored) -> tuple[str, ...]:
     items = f"{each.answered}" + (f" of {made.size}" if each.missing else "")
     if each.estimate is None or each.interval is None:
         return each.model, "–", "–", "–", "–", items, "refused"
     near = each.neighbours
-    more = f" and {len(near) - MOST_NEIGHBOURS} more" if len(near) > MOST_NEIGHBOURS else ""
-    middle = max(0, len(near) // 2 - MOST_NEIGHBOURS // 2) if more else 0
-    names = ", ".join(near[middle : middle + MOST_NEIGHBOURS]) + more if near else "no known model"
+    more = f" and {len(near) - MAX_NEIGHBOURS} more" if len(near) > MAX_NEIGHBOURS else ""
+    middle = max(0, len(near) // 2 - MAX_NEIGHBOURS // 2) if more else 0
+    names = ", ".join(near[middle : middle + MAX_NEIGHBOURS]) + more if near else "no known model"
     ranks = f"{each.interval.rank_low}–{each.interval.rank_high}"
     return each.model, f"{each.estimate * 100:.1f}", _points(each.interval), ranks, f"{len(made.models) + 1:,}", items, names
 
 
-def _points(interval: Interval) -> str:
+def _points(interval: ScoreInterval) -> str:
     return f"{interval.low * 100:.1f}–{interval.high * 100:.1f}"
 
 

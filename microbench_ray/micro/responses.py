@@ -17,7 +17,7 @@ from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.ingest.base import Log, Options, Sample, Tally
 from microbench_ray.ingest.fold import TOLERANCE, OnConflict
 from microbench_ray.ingest.registry import reader
-from microbench_ray.micro.artifact import Exported
+from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.score import unmatched
 
 AGAIN = re.compile(r"#\d+$")
@@ -54,7 +54,7 @@ class Found(NamedTuple):
     models
         Their ids, sorted.
     responses
-        (n_models, n_asked) in the order of `Exported.asked`, NaN where missing.
+        (n_models, n_asked) in the order of `MicroBenchmark.asked`, NaN where missing.
     notes
         Sentences on what was left out, and on what was taken where a log leaves a choice.
     failed
@@ -67,7 +67,7 @@ class Found(NamedTuple):
     failed: Mapping[str, DataError]
 
 
-def read(given: Given, exported: Exported) -> Found:
+def read(given: Given, exported: MicroBenchmark) -> Found:
     """Read responses, without writing anything.
 
     Raises
@@ -80,11 +80,11 @@ def read(given: Given, exported: Exported) -> Found:
     source = given.source or exported.source.get("source")
     if source is None:
         raise ConfigError(
-            "The format of the responses is needed.", where="source", got="nothing", mend="source=scores, or lm_eval, …"
+            "The format of the responses is needed.", where="source", got="nothing", hint="source=scores, or lm_eval, …"
         )
     if "://" in given.path:
-        mend = "microbench ingest fetches logs; give the folder that it keeps them in"
-        raise ConfigError("Responses are read from this machine.", where="responses", got=given.path, mend=mend)
+        hint = "microbench ingest fetches logs; give the folder that it keeps them in"
+        raise ConfigError("Responses are read from this machine.", where="responses", got=given.path, hint=hint)
     options, chosen, tally = _as_before(given.options, source, exported.source), reader(source), Tally()
     path = Path(given.path)
     by_model = defaultdict(list)
@@ -110,7 +110,7 @@ def read(given: Given, exported: Exported) -> Found:
             what = "No response to the micro-benchmark's items has a " + (
                 "score." if exported.signal == "correctness" else "confidence."
             )
-            raise DataError(what, where=str(path), mend="metric=NAME chooses another score, where the log has several")
+            raise DataError(what, where=str(path), hint="metric=NAME chooses another score, where the log has several")
         raise unmatched(exported, match.others, str(path))
     notes = [f"taken: {what}" for what in sorted(tally.taken)]
     notes += [f"left out: {count:,} {reason}" for reason, count in sorted(tally.dropped.items())]
@@ -141,7 +141,7 @@ def _merged(logs: Mapping[str, Mapping[str, float]], model: str, on_conflict: On
                     "Two logs of one model score an item differently.",
                     where=f"model {model!r}, item {item!r}",
                     got=f"{found[item]:g} in {said_by[item]}, {value:g} in {name}",
-                    mend="score one of the two, or on_conflict=last: the log whose name sorts last counts",
+                    hint="score one of the two, or on_conflict=last: the log whose name sorts last counts",
                 )
             found[item], said_by[item] = value, name
     return found
@@ -150,7 +150,7 @@ def _merged(logs: Mapping[str, Mapping[str, float]], model: str, on_conflict: On
 class _Items:
     """Finds the micro-benchmark's items among samples; keeps some of the others, for a message."""
 
-    def __init__(self, exported: Exported) -> None:
+    def __init__(self, exported: MicroBenchmark) -> None:
         self._wanted, self._signal = set(exported.asked), exported.signal
         # A log of some documents alone does not number the second of the same content as one of all does.
         self._by_position: dict[tuple[str, str | None], str] = {
@@ -174,7 +174,7 @@ class _Items:
             value = sample.score if self._signal == "correctness" else sample.confidence
             if value is not None and not -TOLERANCE <= value <= 1 + TOLERANCE:
                 where = f"model {model!r}, item {sample.item_id!r}"
-                raise DataError("A response must lie in [0, 1].", where=where, got=f"{value:g}", mend="metric=NAME chooses another")
+                raise DataError("A response must lie in [0, 1].", where=where, got=f"{value:g}", hint="metric=NAME chooses another")
             found.setdefault(item, []).append(math.nan if value is None else min(max(value, 0.0), 1.0))
         means = {item: math.fsum(values) / len(values) for item, values in found.items()}
         return {item: value for item, value in means.items() if not math.isnan(value)}

@@ -42,7 +42,7 @@ class Curve(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
+class Criterion:
     """When a difference counts as told apart: agreement reaches `threshold` under `tie_policy` (wrong, half or drop)."""
 
     threshold: float = 0.8
@@ -54,7 +54,9 @@ def pairs_of(benchmark: Benchmark) -> PairMoments:
     return pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
 
 
-def items_for(pairs: PairMoments, wanted: Iterable[float], rule: Rule, curves: Mapping[str, Curve] | None = None) -> list[Answer]:
+def items_needed(
+    pairs: PairMoments, wanted: Iterable[float], rule: Criterion, curves: Mapping[str, Curve] | None = None
+) -> list[Answer]:
     """How many items tell models `wanted` apart: random sampling by its closed form, other methods by their swept MDADs.
 
     Parameters
@@ -82,7 +84,7 @@ def items_for(pairs: PairMoments, wanted: Iterable[float], rule: Rule, curves: M
     return answers
 
 
-def told_apart(pairs: PairMoments, size: int, rule: Rule) -> Answer:
+def detectable_difference(pairs: PairMoments, size: int, rule: Criterion) -> Answer:
     """What `size` random items tell apart: the MDAD, the share of pairs that differ by it, the agreement over all pairs."""
     counts = expected_counts(pairs, size)
     agree, out_of = expected_agreeing(counts, rule.tie_policy)
@@ -95,7 +97,7 @@ def told_apart(pairs: PairMoments, size: int, rule: Rule) -> Answer:
     return {"size": size, "mdad": None if math.isnan(mdad) else mdad, "share_of_pairs": reached, "mean_agreement": agreement}
 
 
-def order_of_models(benchmark: Benchmark, models: Sequence[str], size: int) -> Answer:
+def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> Answer:
     """How often `size` random items order two models of the benchmark as all items do.
 
     Raises
@@ -110,7 +112,7 @@ def order_of_models(benchmark: Benchmark, models: Sequence[str], size: int) -> A
             "An order is asked of two models of the benchmark.",
             where="models",
             got=", ".join(unknown or models),
-            mend=f"two of its {len(places)} models, such as {', '.join(list(places)[:2])}",
+            hint=f"two of its {len(places)} models, such as {', '.join(list(places)[:2])}",
         )
     scores = benchmark.scores[[places[name] for name in models]]
     pair = pair_moments(scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
@@ -124,7 +126,7 @@ def order_of_models(benchmark: Benchmark, models: Sequence[str], size: int) -> A
     return {"size": size, "better": better, "worse": worse, "difference": difference, "right": right, "tied": tied}
 
 
-def order_of_scores(pairs: PairMoments, scores: Sequence[float], size: int) -> Answer:
+def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], size: int) -> Answer:
     """How sure the order of two micro-scores is: Bayes, any pair of the benchmark in either order being as likely before.
 
     Of all pairs and draws of `size` random items that show this difference of micro-scores, the share that shows it in the right
@@ -136,7 +138,7 @@ def order_of_scores(pairs: PairMoments, scores: Sequence[float], size: int) -> A
         Not two scores in [0, 1].
     """
     if len(scores) != 2 or not all(0 <= score <= 1 for score in scores):
-        raise ConfigError("Two micro-scores are fractions.", where="scores", got=str(list(scores)), mend="scores=[.62,.58]")
+        raise ConfigError("Two micro-scores are fractions.", where="scores", got=str(list(scores)), hint="scores=[.62,.58]")
     seen = abs(scores[0] - scores[1])
     answer: Answer = {"size": size, "scores": list(scores), "difference": seen}
     mean, deviation = normal_moments(pairs, size)
@@ -151,7 +153,7 @@ def order_of_scores(pairs: PairMoments, scores: Sequence[float], size: int) -> A
             "No pair of this benchmark would show such micro-scores.",
             where="scores",
             got=f"{seen:g} apart on {size} items",
-            mend="check scores and size, or give a benchmark of models like these",
+            hint="check scores and size, or give a benchmark of models like these",
         )
     apart = pairs.difference > 0
     true = pairs.difference / (pairs.units * pairs.shared)
@@ -159,7 +161,7 @@ def order_of_scores(pairs: PairMoments, scores: Sequence[float], size: int) -> A
     return answer | {"right": float(as_it_is[apart].sum()) / total, "expected_difference": expected}
 
 
-def gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> list[Answer]:
+def regression_gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> list[Answer]:
     """False alarms and misses of a gate that alarms where a model's micro-score falls by more than a tolerance.
 
     Pairs of the benchmark stand for two versions of a model: those less than half a point apart for versions that are as good
@@ -190,12 +192,12 @@ def gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> li
         No pair so near, or none that differs by `drop`.
     """
     if not 1 / BINS_PER_UNIT <= drop <= 1:
-        raise ConfigError("A drop is a fraction of at least 0.005.", where="drop", got=repr(drop), mend="0.02 for two points")
+        raise ConfigError("A drop is a fraction of at least 0.005.", where="drop", got=repr(drop), hint="0.02 for two points")
     check_size(size, pairs.n_items)
     equal, fallen = pairs.take(pairs.bins == 0), pairs.take(pairs.bins == math.floor(drop * BINS_PER_UNIT + 1e-9))
     if not equal.bins.size or not fallen.bins.size:
         which = "less than half a point apart" if not equal.bins.size else f"{drop:g} apart"
-        raise DataError("Rates of a gate need pairs of such models.", where="drop", got=f"no models {which}", mend="another drop")
+        raise DataError("Rates of a gate need pairs of such models.", where="drop", got=f"no models {which}", hint="another drop")
     same = GateRates(_fallen(equal, size), _fallen(fallen, size), size * pairs.units)
     own = _variances(benchmark)
     fresh = GateRates(_fallen(equal, size, own), _fallen(fallen, size, own), size * pairs.units)
@@ -241,11 +243,14 @@ def _variances(benchmark: Benchmark) -> FloatArray:
     return variance
 
 
-def _balanced(gate: GateRates) -> float:
+def _balanced(regression_gate: GateRates) -> float:
     """The tolerance with the smallest larger rate: false alarms fall and misses rise with it, so halve down to where they cross."""
-    low, high = 0, gate.whole
+    low, high = 0, regression_gate.whole
     while low < high:
         middle = (low + high) // 2
-        false_alarm, miss = gate.rates((middle + 0.5) / gate.whole)
+        false_alarm, miss = regression_gate.rates((middle + 0.5) / regression_gate.whole)
         low, high = (low, middle) if miss >= false_alarm else (middle + 1, high)
-    return min(((k + 0.5) / gate.whole for k in (max(low - 1, 0), low)), key=lambda tolerance: max(gate.rates(tolerance)))
+    return min(
+        ((k + 0.5) / regression_gate.whole for k in (max(low - 1, 0), low)),
+        key=lambda tolerance: max(regression_gate.rates(tolerance)),
+    )

@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.micro.artifact import Exported, HeldOut
-from microbench_ray.micro.intervals import LEAST_ERRORS, absolute_bound, calibration, error_bounds, sample_interval
-from microbench_ray.micro.novelty import Support
+from microbench_ray.micro.artifact import HeldOut, MicroBenchmark
+from microbench_ray.micro.intervals import MIN_ERRORS, absolute_bound, calibration, error_bounds, sample_interval
+from microbench_ray.micro.novelty import NoveltyCheck
 
 FloatArray = NDArray[np.float64]
 
-LEAST_ANSWERED = 0.5
+MIN_ANSWERED = 0.5
 """Share of the items below which a model is not scored."""
 
 
-class Interval(NamedTuple):
+class ScoreInterval(NamedTuple):
     """Accuracies, fractions, and the ranks that they mean among the known models and the new one: 1 is the best."""
 
     low: float
@@ -64,9 +64,9 @@ class Scored:
     answered: int
     missing: int
     estimate: float | None
-    interval: Interval | None
+    interval: ScoreInterval | None
     neighbours: tuple[str, ...]
-    beyond: Interval | None
+    beyond: ScoreInterval | None
     warnings: tuple[str, ...]
     refused: str
     unlike: bool = False
@@ -78,7 +78,7 @@ class Scored:
         return asdict(self) | parts | {"neighbours": list(self.neighbours), "warnings": list(self.warnings)}
 
 
-def score(exported: Exported, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> list[Scored]:
+def score(exported: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> list[Scored]:
     """Score new models.
 
     Parameters
@@ -87,7 +87,7 @@ def score(exported: Exported, responses: ArrayLike, item_ids: Sequence[str], mod
         The micro-benchmark.
     responses
         (n_models, n_given) in [0, 1], NaN where missing: scores, or confidences where the micro-benchmark reads these
-        (`Exported.signal`).
+        (`MicroBenchmark.signal`).
     item_ids
         (n_given,) in any order; items of no interest may be among them, and items may be missing.
     model_ids
@@ -104,7 +104,7 @@ def score(exported: Exported, responses: ArrayLike, item_ids: Sequence[str], mod
         Shapes that do not fit, an id twice, responses outside [0, 1], or not one item of the micro-benchmark.
     """
     answers = arranged(exported, responses, item_ids, model_ids)
-    support = Support(exported)
+    support = NoveltyCheck(exported)
     column = {name: k for k, name in enumerate(item_ids)}
     at = [column.get(item.id, -1) for item in exported.reserve]
     given = np.column_stack([np.asarray(responses, np.float64), np.full(len(model_ids), np.nan)])[:, at]
@@ -112,7 +112,7 @@ def score(exported: Exported, responses: ArrayLike, item_ids: Sequence[str], mod
     return [_by_reserve(exported, _scored(exported, support, str(name), row), row_of_reserve) for name, row, row_of_reserve in rows]
 
 
-def arranged(exported: Exported, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> FloatArray:
+def arranged(exported: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> FloatArray:
     """(n_models, size) the responses in the order of the micro-benchmark's items, NaN where missing; errors as for `score`."""
     given = np.asarray(responses, dtype=np.float64)
     if given.shape != (len(model_ids), len(item_ids)):
@@ -133,20 +133,20 @@ def arranged(exported: Exported, responses: ArrayLike, item_ids: Sequence[str], 
     return answers
 
 
-def unmatched(exported: Exported, item_ids: Sequence[str], where: str) -> DataError:
+def unmatched(exported: MicroBenchmark, item_ids: Sequence[str], where: str) -> DataError:
     """The error for responses of which none is to an item of the micro-benchmark."""
     got = f"{len(item_ids)} items, such as {item_ids[0]!r}" if item_ids else "no items"
-    mend = f"responses to its items, such as {exported.items[0].id!r}: the same tasks and versions, read as the benchmark was"
-    return DataError("No response is to an item of the micro-benchmark.", where=where, got=got, mend=mend)
+    hint = f"responses to its items, such as {exported.items[0].id!r}: the same tasks and versions, read as the benchmark was"
+    return DataError("No response is to an item of the micro-benchmark.", where=where, got=got, hint=hint)
 
 
-def _scored(exported: Exported, support: Support, model: str, answers: FloatArray) -> Scored:
+def _scored(exported: MicroBenchmark, support: NoveltyCheck, model: str, answers: FloatArray) -> Scored:
     missing = np.isnan(answers)
     answered = int((~missing).sum())
     counts = model, answered, exported.size - answered
     estimate = float(exported.readout.estimate(answers[None])[0]) if answered else math.nan
-    if answered < LEAST_ANSWERED * exported.size or math.isnan(estimate):
-        why = f"It answered {answered} of {exported.size} items: at least {LEAST_ANSWERED:.0%} are needed."
+    if answered < MIN_ANSWERED * exported.size or math.isnan(estimate):
+        why = f"It answered {answered} of {exported.size} items: at least {MIN_ANSWERED:.0%} are needed."
         return Scored(*counts, None, None, (), None, (), why)
     warnings = support.warnings(answers, estimate)
     unlike = bool(warnings)
@@ -154,8 +154,8 @@ def _scored(exported: Exported, support: Support, model: str, answers: FloatArra
     errors = errors_of(exported, exported.held_out, moved)
     low, high = around(estimate, *error_bounds(errors))
     beyond = None
-    if errors.size < LEAST_ERRORS:
-        warnings.append(f"{errors.size} known models are too few for a 95 % interval: {LEAST_ERRORS} are needed.")
+    if errors.size < MIN_ERRORS:
+        warnings.append(f"{errors.size} known models are too few for a 95 % interval: {MIN_ERRORS} are needed.")
     elif warnings:
         beyond, sentence = wider(exported, estimate, (low, high), moved)
         warnings.append(sentence)
@@ -170,7 +170,7 @@ def _scored(exported: Exported, support: Support, model: str, answers: FloatArra
     return Scored(*counts, shown, interval, near, beyond, tuple(warnings), "", unlike)
 
 
-def _by_reserve(exported: Exported, scored: Scored, answers: FloatArray) -> Scored:
+def _by_reserve(exported: MicroBenchmark, scored: Scored, answers: FloatArray) -> Scored:
     """The model again, by the mean of the reserve, if it answered these random items and is unlike the known ones, or they say so.
 
     They say so where the two 95 % intervals do not meet.
@@ -178,7 +178,7 @@ def _by_reserve(exported: Exported, scored: Scored, answers: FloatArray) -> Scor
     if scored.estimate is None or scored.interval is None or not answers.size:
         return scored
     there = answers[~np.isnan(answers)]
-    if there.size < LEAST_ANSWERED * answers.size:
+    if there.size < MIN_ANSWERED * answers.size:
         more = (
             f"The {answers.size} items of reserve.txt would give an estimate that needs no known model: score both lists together."
         )
@@ -206,13 +206,15 @@ def _by_reserve(exported: Exported, scored: Scored, answers: FloatArray) -> Scor
     )
 
 
-def neighbours(exported: Exported, interval: Interval) -> tuple[str, ...]:
+def neighbours(exported: MicroBenchmark, interval: ScoreInterval) -> tuple[str, ...]:
     """Known models, from the best on, whose accuracy lies in an interval."""
     order = np.argsort(-exported.accuracy, kind="stable")
     return tuple(exported.models[k] for k in order if interval.low <= exported.accuracy[k] <= interval.high)
 
 
-def wider(exported: Exported, estimate: float, inside: tuple[float, float], moved: FloatArray) -> tuple[Interval | None, str]:
+def wider(
+    exported: MicroBenchmark, estimate: float, inside: tuple[float, float], moved: FloatArray
+) -> tuple[ScoreInterval | None, str]:
     """The interval for a model that may be better than all known ones, and a sentence on it; None where it could not be measured.
 
     Around what the estimate stands for by the line of `bounds.calibration`, as wide as the errors were of the best models by a
@@ -232,7 +234,7 @@ def wider(exported: Exported, estimate: float, inside: tuple[float, float], move
     return ranked(exported, min(inside[0], low), max(inside[1], high)), sentence
 
 
-def masked_shifts(exported: Exported, missing: NDArray[np.bool_]) -> FloatArray:
+def masked_shifts(exported: MicroBenchmark, missing: NDArray[np.bool_]) -> FloatArray:
     """(n_models,) by how much each known model's estimate falls where it, too, does not answer these items."""
     if not missing.any():
         return np.zeros(len(exported.models))
@@ -240,7 +242,7 @@ def masked_shifts(exported: Exported, missing: NDArray[np.bool_]) -> FloatArray:
     return exported.readout.estimate(exported.responses) - exported.readout.estimate(masked)
 
 
-def errors_of(exported: Exported, held: HeldOut, moved: FloatArray) -> FloatArray:
+def errors_of(exported: MicroBenchmark, held: HeldOut, moved: FloatArray) -> FloatArray:
     """By how much the truth lay above the estimate of each model that was held out, and would lie, had it not answered all."""
     errors = exported.accuracy[held.models] - held.estimates + moved[held.models]
     return errors[~np.isnan(errors)]
@@ -251,7 +253,7 @@ def around(estimate: float, low: float, high: float) -> tuple[float, float]:
     return min(1.0, max(0.0, estimate + low)), max(0.0, min(1.0, estimate + high))
 
 
-def ranked(exported: Exported, low: float, high: float) -> Interval:
+def ranked(exported: MicroBenchmark, low: float, high: float) -> ScoreInterval:
     """With the ranks that such accuracies have among the known models' own."""
     known = exported.accuracy[~np.isnan(exported.accuracy)]
-    return Interval(low, high, 1 + int((known > high).sum()), 1 + int((known > low).sum()))
+    return ScoreInterval(low, high, 1 + int((known > high).sum()), 1 + int((known > low).sum()))

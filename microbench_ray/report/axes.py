@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     Style = dict[str, dict[str, Any]]
     """By method, the colour, marker and kind of line."""
 
-LEAST_REACH = 4.0
+MIN_REACH = 4.0
 """In points: no curve is shown to less."""
-LEAST_GAP = 0.09
+MIN_GAP = 0.09
 """Share of the axis between two labels."""
-MOST_BANDS = 4
+MAX_BANDS = 4
 """More methods than these would hide one another's."""
 
 
@@ -27,7 +27,7 @@ def draw_curves(axis: Axes, curves: pd.DataFrame, found: pd.DataFrame, style: St
         look = style[str(method)]
         middle = 50 * (curve["diff_lo"] + curve["diff_hi"])
         axis.plot(middle, curve["agreement"], color=look["color"], ls=look["ls"], lw=1.4)
-        if len(style) <= MOST_BANDS:
+        if len(style) <= MAX_BANDS:
             low, high = curve["ci_lo"].astype(float), curve["ci_hi"].astype(float)
             axis.fill_between(middle, low, high, color=look["color"], alpha=0.15, lw=0)
     axis.axhline(threshold, color="0.35", lw=0.8, ls="--")
@@ -42,7 +42,7 @@ def _reach(curves: pd.DataFrame, crossings: pd.Series) -> float | None:
     if not len(with_pairs):
         return None
     last = 100 * float(with_pairs.index.max())
-    return last if crossings.isna().any() else min(last, max(LEAST_REACH, 200 * float(crossings.max())))
+    return last if crossings.isna().any() else min(last, max(MIN_REACH, 200 * float(crossings.max())))
 
 
 def draw_mdad(axis: Axes, found: pd.DataFrame, x: str, style: Style) -> None:
@@ -77,7 +77,7 @@ def _log_axis(axis: Axes, values: pd.Series) -> None:
 
 def _labels(ticks: list[float]) -> list[str]:
     """A label for every tick that is far enough from the last one that has a label."""
-    least, last, labels = (ticks[-1] / ticks[0]) ** LEAST_GAP, 0.0, []
+    least, last, labels = (ticks[-1] / ticks[0]) ** MIN_GAP, 0.0, []
     for tick in ticks:
         near = last > 0 and tick < last * least
         labels.append("" if near else f"{tick:,g}")

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from microbench_ray.report.axes import Style
 
-MOST_FIGURES = 12
+MAX_FIGURES = 12
 """Of one kind."""
-MOST_CURVES = 3
-MOST_FACETS = 4
+MAX_CURVES = 3
+MAX_FACETS = 4
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6C3BAA", "#7F7F7F", "#000000", "#8C510A")
 MARKERS = "osD^vPX<>*"
 LINES = ("-", "--", ":")
@@ -119,7 +119,7 @@ def _figures(
         yield _joined(*key, "n_source"), _facets(rows, "size", "n_source", style, title)
     for key, rows in _some(found, PANEL, "threshold"):
         yield _joined(*key, "thresholds"), _facets(rows, "threshold", "budget", style, panel_title(key))
-    for key, rows in list(at_first.groupby(PANEL, sort=True))[:MOST_FIGURES]:
+    for key, rows in list(at_first.groupby(PANEL, sort=True))[:MAX_FIGURES]:
         here, there = ((table[PANEL] == list(key)).all(axis=1) for table in (curves, shares))
         yield _joined(*key), _panel(key, curves[here], rows, shares[there], style)
 
@@ -137,7 +137,7 @@ def _whole(found: pd.DataFrame, benchmarks: Collection[str]) -> pd.Series:
 def _some(found: pd.DataFrame, key: list[str], varies: str) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
     """The groups in which a column varies."""
     groups = [(tuple(values), rows) for values, rows in found.groupby(key, sort=True) if len(rows[varies].unique()) > 1]
-    return groups[:MOST_FIGURES]
+    return groups[:MAX_FIGURES]
 
 
 def _styles(methods: pd.Series) -> Style:
@@ -170,7 +170,7 @@ def _panel(panel: tuple[Any, ...], curves: pd.DataFrame, found: pd.DataFrame, sh
     """Agreement against difference at up to three sizes; below, against size, MDAD on both halves and the pairs that it leaves."""
     threshold = found["threshold"].iloc[0]
     style = {method: look for method, look in style.items() if method in set(found["method"])}
-    sizes = _spread(sorted(curves["size"].unique()), MOST_CURVES)
+    sizes = _spread(sorted(curves["size"].unique()), MAX_CURVES)
     splits = [split for split in ("seen", "unseen") if split in set(found["split"])]
     figure = _figure(12.5, 7.6, panel_title(panel))
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.05), squeeze=False)[:, 0]
@@ -199,7 +199,7 @@ def _facets(found: pd.DataFrame, by: str, x: str, style: Style, title: str) -> F
     """MDAD against `x`, a column per value of `by` and a row per half."""
     found, label = _with_budget(found)
     by = "budget" if by == "size" else by
-    values = _spread(sorted(found[by].unique()), MOST_FACETS)
+    values = _spread(sorted(found[by].unique()), MAX_FACETS)
     splits = [split for split in ("seen", "unseen") if split in set(found["split"])]
     width = max(7.0, 3.4 * len(values))
     figure = _figure(width, 0.9 + 3.1 * len(splits), title)
@@ -226,7 +226,7 @@ def _facets(found: pd.DataFrame, by: str, x: str, style: Style, title: str) -> F
 def _dots(found: pd.DataFrame, whole: str, style: Style, title: str) -> Figure:
     """MDAD per subtask, on the seen half: subtasks down, a column per size, sorted by the first method's at the last size."""
     found, label = _with_budget(found[found["split"] == "seen"])
-    sizes = _spread(sorted(found["budget"].unique()), MOST_CURVES)
+    sizes = _spread(sorted(found["budget"].unique()), MAX_CURVES)
     last = found[(found["budget"] == sizes[-1]) & (found["method"] == found["method"].iloc[0])]
     order = list(last.sort_values(MONOTONE[0], na_position="last", ascending=False)["benchmark"])
     place = {name: k for k, name in enumerate([*order, *sorted(set(found["benchmark"]) - set(order))])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,30 +16,31 @@ import pyarrow as pa
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.progress import WorkProgress
-from microbench_ray.core.storage.store import DamagedFiles, Store
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.engine.base import Engine, Failure
 from microbench_ray.sweeps.grid import Grid, Targets
-from microbench_ray.sweeps.inventory import set_aside, survey
+from microbench_ray.sweeps.inventory import scan_shard_files, set_aside
 from microbench_ray.sweeps.manifest import check_manifest, check_schema, describe, now, partitions_of
 from microbench_ray.sweeps.paired import check_baseline
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
+from microbench_ray.sweeps.results import DamagedFiles, SweepStore
 from microbench_ray.sweeps.reuse import Wanted, assign
 from microbench_ray.sweeps.shards import Plan, Shard, check_memory, plan_sweep
 from microbench_ray.sweeps.tables import rows_table
 
+logger = logging.getLogger(__name__)
+
 MIXED = "Machines that differ have computed this sweep: the last bits of its numbers may depend on which did what."
-Say = Callable[[str], None]
-MOST_ROUNDS = 3
+MAX_ROUNDS = 3
 """How often cells whose files turn out to be damaged are computed again before a sweep gives up."""
 Argument = TypeVar("Argument")
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepJob:
     """All that a sweep is made of.
 
     Attributes
@@ -97,7 +99,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepOutcome:
     """What a sweep did.
 
     Attributes
@@ -117,15 +119,13 @@ class Outcome:
     seconds: Mapping[str, float]
 
 
-def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
+def run_sweep(sweep: SweepJob, plan: Plan) -> SweepOutcome:
     """Compute what is not done yet, and reduce all of it.
 
     Parameters
     ----------
     sweep, plan
         What to do.
-    say
-        Is told, in sentences, what happens.
 
     Raises
     ------
@@ -136,29 +136,29 @@ def run_sweep(sweep: Sweep, plan: Plan, say: Say) -> Outcome:
     StoreError
         The output folder cannot be written, or holds a sweep that this one does not go with.
     """
-    store = Store(sweep.out)
+    store = SweepStore(sweep.out)
     with contextlib.suppress(DamagedFiles):  # before anything is written; it is set aside once the folder is ours
         check_manifest(store, sweep.benchmarks, sweep.seed)
     if not {shard.id for shard in plan.shards} <= set(store.shard_files("cells")):
-        check_memory(plan, sweep.engine.room())
-    with store.held(sweep.wait_for_out, say):
+        check_memory(plan, sweep.engine.hosts())
+    with store.held(sweep.wait_for_out):
         try:
             check_manifest(store, sweep.benchmarks, sweep.seed)  # which may be another by now
         except DamagedFiles as error:
-            set_aside(store, error.files, say)
-        return _sweep(sweep, plan, store, say)
+            set_aside(store, error.files)
+        return _sweep(sweep, plan, store)
 
 
-def _sweep(sweep: Sweep, plan: Plan, store: Store, say: Say) -> Outcome:
+def _sweep(sweep: SweepJob, plan: Plan, store: SweepStore) -> SweepOutcome:
     """In a folder that is ours: compute what is missing, and reduce; again where files turn out to be damaged."""
     seconds = {"compute": 0.0, "reduce": 0.0}
     reused = plan.n_cells
-    for left in reversed(range(MOST_ROUNDS)):
-        found = assign(plan.shards, survey(store, say, estimates=sweep.keep_estimates))
+    for left in reversed(range(MAX_ROUNDS)):
+        found = assign(plan.shards, scan_shard_files(store, estimates=sweep.keep_estimates))
         missing = sum(shard.n_cells for shard in found.missing)
         reused = min(reused, plan.n_cells - missing)
-        if left == MOST_ROUNDS - 1 and reused:
-            say(f"{reused:,} of {plan.n_cells:,} cells are done already in {store.at()}")
+        if left == MAX_ROUNDS - 1 and reused:
+            logger.info("%s: %s of %s cells are already done", store.at(), f"{reused:,}", f"{plan.n_cells:,}")
         manifest = describe(
             found.partitions, sweep.benchmarks, seed=sweep.seed, engine=sweep.engine.description, config=sweep.config
         )
@@ -173,7 +173,7 @@ def _sweep(sweep: Sweep, plan: Plan, store: Store, say: Say) -> Outcome:
         except DamagedFiles as error:
             if not left:
                 raise
-            set_aside(store, error.files, say)
+            set_aside(store, error.files)
             continue
         finally:
             seconds["compute"] += computed_at - started
@@ -182,23 +182,23 @@ def _sweep(sweep: Sweep, plan: Plan, store: Store, say: Say) -> Outcome:
     counts = {"computed": plan.n_cells - reused - failed, "reused": reused, "failed": failed}
     about = {"seconds": seconds, "cells": counts, "finished": now()}
     if reused < plan.n_cells:
-        about |= how_it_went(sweep.engine, say)
+        about |= how_it_went(sweep.engine)
     store.write_manifest(manifest | about)
-    return Outcome({**tables, "failures": failure_table(failures)}, **counts, seconds=seconds)
+    return SweepOutcome({**tables, "failures": failure_table(failures)}, **counts, seconds=seconds)
 
 
-def how_it_went(engine: Engine, say: Say) -> dict[str, Any]:
+def how_it_went(engine: Engine) -> dict[str, Any]:
     """What the manifest keeps of the workers: the machines, and the attempts that were lost; both are told where they matter."""
     machines, lost = sorted(engine.machines), dict(engine.lost)
     if len(machines) > 1:
-        say(MIXED + "".join(f"\n  {machine}" for machine in machines))
+        logger.warning("%s", MIXED + "".join(f"\n  {machine}" for machine in machines))
     if lost:
         kinds = ", ".join(f"{count} by {kind}" for kind, count in sorted(lost.items()))
-        say(f"{sum(lost.values())} attempts at shards were lost ({kinds}), and made again where that was allowed")
+        logger.warning("%d attempts at shards were lost (%s) and retried where allowed", sum(lost.values()), kinds)
     return {"machines": machines, "lost_attempts": lost}
 
 
-def compute(sweep: Sweep, store: Store, shards: Sequence[Shard]) -> list[tuple[Shard, Failure]]:
+def compute(sweep: SweepJob, store: SweepStore, shards: Sequence[Shard]) -> list[tuple[Shard, Failure]]:
     """Run shards, the longest first, and store each as it comes; return those that failed. Without shards no engine is started."""
     failures: list[tuple[Shard, Failure]] = []
     if not shards:
@@ -218,7 +218,7 @@ def compute(sweep: Sweep, store: Store, shards: Sequence[Shard]) -> list[tuple[S
     return sorted(failures, key=lambda pair: order[pair[0].id])
 
 
-def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0, say: Say = lambda text: None) -> Mapping[str, pa.Table]:
+def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0) -> Mapping[str, pa.Table]:
     """New tables from the cells of a finished sweep, without computing any.
 
     Parameters
@@ -237,9 +237,9 @@ def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0, say:
     StoreError
         There is no sweep in the folder, or one of another version, or another driver is at work there.
     """
-    store = Store(out)
+    store = SweepStore(out)
     finished_manifest(store)  # before anything is written
-    with store.held(wait_for_out, say):
+    with store.held(wait_for_out):
         manifest = finished_manifest(store)
         failures = store.read_table("failures")
         failed = set(failures["shard"].to_pylist())
@@ -247,12 +247,12 @@ def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0, say:
     return {**tables, "failures": failures}
 
 
-def finished_manifest(store: Store) -> dict[str, Any]:
+def finished_manifest(store: SweepStore) -> dict[str, Any]:
     """The manifest of a finished sweep; StoreError where there is none."""
     manifest = store.manifest()
     if manifest is None:
         raise StoreError(
-            "There is no sweep to reduce.", where=store.at(), got="no manifest.json", mend="microbench sweep out=DIR first"
+            "There is no sweep to reduce.", where=store.at(), got="no manifest.json", hint="microbench sweep out=DIR first"
         )
     check_schema(store, manifest)
     if "finished" not in manifest:
@@ -260,13 +260,13 @@ def finished_manifest(store: Store) -> dict[str, Any]:
             "The sweep in this folder is not finished.",
             where=store.at(),
             got=f"{len(store.shard_files('cells')):,} shards there",
-            mend="run the same microbench sweep again: it goes on from here",
+            hint="run the same microbench sweep again: it goes on from here",
         )
     return manifest
 
 
 def reduce_store(
-    store: Store, partitions: Sequence[Sequence[Wanted]], rules: Rules, seed: int, failed: Collection[str] = ()
+    store: SweepStore, partitions: Sequence[Sequence[Wanted]], rules: Rules, seed: int, failed: Collection[str] = ()
 ) -> dict[str, pa.Table]:
     """Reduce the cells of a sweep, a partition in memory at a time, and write the tables; `failed` shards have no file."""
     with_resamples = store.shard_files("resamples")
@@ -276,7 +276,7 @@ def reduce_store(
         return store.read_wanted("cells", wanted, failed), store.read_wanted("resamples", resampled)
 
     with one_thread():  # the products are too small for more
-        tables = reduce_partitions(ahead(read, partitions), rules, seed)
+        tables = reduce_partitions(prefetch(read, partitions), rules, seed)
     if not failed:  # else its cells may be what failed
         check_baseline(rules.baseline, tables["mdad"]["method"].unique().to_pylist())
     if "paired" not in tables:
@@ -286,7 +286,7 @@ def reduce_store(
     return tables
 
 
-def ahead(read: Callable[[Argument], Value], arguments: Iterable[Argument]) -> Iterator[Value]:
+def prefetch(read: Callable[[Argument], Value], arguments: Iterable[Argument]) -> Iterator[Value]:
     """`map(read, arguments)`, with the next value read while the last one is in use."""
     with ThreadPoolExecutor(1) as reader:
         waiting: deque[Future[Value]] = deque()

@@ -44,7 +44,7 @@ class Grid:
     def __post_init__(self) -> None:
         for key, values in (("sizes", self.sizes), ("fractions", self.fractions), ("n_source", self.n_source)):
             if len(set(values)) < len(values):
-                raise ConfigError(f"A value stands twice in grid.{key}.", got=str(list(values)), mend="give every value once")
+                raise ConfigError(f"A value stands twice in grid.{key}.", got=str(list(values)), hint="give every value once")
         _require("grid.sizes", "whole numbers of at least 1", all(size >= 1 for size in self.sizes), self.sizes)
         _require("grid.fractions", "in (0, 1]", all(0 < fraction <= 1 for fraction in self.fractions), self.fractions)
         _require("grid.sizes", "not empty, unless grid.fractions is given", bool(self.sizes or self.fractions), self.sizes)

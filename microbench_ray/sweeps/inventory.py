@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from microbench_ray.core.schemas import SCHEMAS
-from microbench_ray.core.storage.folders import trouble
-from microbench_ray.core.storage.store import IDENTITY, READ, Store
+from microbench_ray.core.storage.folders import io_error
+from microbench_ray.core.storage.store import READ
+from microbench_ray.sweeps.results import IDENTITY, SweepStore
 from microbench_ray.sweeps.reuse import Identity
 
+logger = logging.getLogger(__name__)
+
 SURVEYORS = 16
-MOST_TOLD = 10
+MAX_TOLD = 10
 
 
-def survey(store: Store, say: Callable[[str], None], *, estimates: bool) -> list[Identity]:
+def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
     """Look at the footers of all shard files.
 
     Parameters
@@ -58,23 +62,23 @@ def survey(store: Store, say: Callable[[str], None], *, estimates: bool) -> list
                 problems[file] = f"without its {lacking[0]}"
             elif not estimates or "estimates" in identity.companions:
                 usable.append(identity)
-    set_aside(store, problems, say)
+    set_aside(store, problems)
     return usable
 
 
-def set_aside(store: Store, files: Mapping[str, str], say: Callable[[str], None]) -> None:
+def set_aside(store: SweepStore, files: Mapping[str, str]) -> None:
     """Move damaged files away and tell of each, by name: what is wrong, and where it is now. Their cells are computed again."""
     for place, (file, problem) in enumerate(files.items()):
         if problem == "no such file":
             continue
         new = store.set_aside(file)
-        if place < MOST_TOLD:
-            say(f"{store.at(file)} is set aside as {new}: {problem}")
-    if len(files) > MOST_TOLD:
-        say(f"… and {len(files) - MOST_TOLD:,} more files")
+        if place < MAX_TOLD:
+            logger.warning("%s is set aside as %s: %s", store.at(file), new, problem)
+    if len(files) > MAX_TOLD:
+        logger.warning("… and %s more files", f"{len(files) - MAX_TOLD:,}")
 
 
-def _look_at(store: Store, name: str, shard_id: str) -> Identity | str:
+def _look_at(store: SweepStore, name: str, shard_id: str) -> Identity | str:
     """A file's identity, or what is wrong with it."""
     file = f"{name}/{shard_id}.parquet"
     try:
@@ -87,7 +91,7 @@ def _look_at(store: Store, name: str, shard_id: str) -> Identity | str:
     try:
         content = store.folder.read(file)
     except OSError as error:
-        raise trouble(store.folder, file, error, READ, "out=DIR with another folder") from None
+        raise io_error(store.folder, file, error, READ, "out=DIR with another folder") from None
     try:
         return _identity(pa.BufferReader(content), name, shard_id)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -13,14 +13,14 @@ from typing import Any
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.host import blas, cpu
 from microbench_ray.core.schemas import SCHEMA_VERSION
-from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
+from microbench_ray.sweeps.results import SweepStore
 from microbench_ray.sweeps.reuse import Wanted
 
 PACKAGES = ("microbench-ray", "numpy", "scipy", "scikit-learn", "pyarrow", "ray")
 
 
-def check_manifest(store: Store, benchmarks: Sequence[Benchmark], seed: int) -> None:
+def check_manifest(store: SweepStore, benchmarks: Sequence[Benchmark], seed: int) -> None:
     """Raise StoreError where the folder holds a sweep of another seed, other data of the same name, or another version."""
     manifest = store.manifest()
     if manifest is None:
@@ -34,7 +34,7 @@ def check_manifest(store: Store, benchmarks: Sequence[Benchmark], seed: int) -> 
             raise _another(store, f"content of benchmark '{benchmark.name}'", before["digest"], benchmark.digest)
 
 
-def check_schema(store: Store, manifest: Mapping[str, Any]) -> None:
+def check_schema(store: SweepStore, manifest: Mapping[str, Any]) -> None:
     """Raise StoreError where a manifest is of another version, or none of ours."""
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise _another(store, "schema version", manifest.get("schema_version"), SCHEMA_VERSION)
@@ -44,7 +44,7 @@ def check_schema(store: Store, manifest: Mapping[str, Any]) -> None:
             "The manifest is not that of a sweep.",
             where=store.at("manifest.json"),
             got=f"no {lacking[0]}",
-            mend="out=DIR with another folder",
+            hint="out=DIR with another folder",
         )
 
 
@@ -84,12 +84,12 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _another(store: Store, what: str, before: object, now: object) -> StoreError:
+def _another(store: SweepStore, what: str, before: object, now: object) -> StoreError:
     return StoreError(
         f"The output folder holds a sweep with another {what}.",
         where=store.at(),
         got=f"{before} there, {now} asked for",
-        mend="out=DIR with another folder, or what that sweep was run with",
+        hint="out=DIR with another folder, or what that sweep was run with",
     )
 
 

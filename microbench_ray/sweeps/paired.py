@@ -46,7 +46,7 @@ class Pairing:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class CellGroup:
     """A group of cells: its key, its runs as bytes, how many they are, and their crossings under the shared resamples."""
 
     group: dict[str, Any]
@@ -55,19 +55,19 @@ class Kept:
     spread: Spread
 
 
-def keep(group: dict[str, Any], cells: pa.Table, counts: PairCounts, pairing: Pairing) -> Kept:
+def keep(group: dict[str, Any], cells: pa.Table, counts: PairCounts, pairing: Pairing) -> CellGroup:
     """What the comparison needs of a group of cells, in the order of its runs: some kilobytes."""
     weights = pairing.weights(group, len(cells))
     found = spread(counts, pairing.thresholds, weights, pairing.tie_policy)
-    return Kept(group, cells.column("run").to_numpy().tobytes(), len(cells), found)
+    return CellGroup(group, cells.column("run").to_numpy().tobytes(), len(cells), found)
 
 
-def paired_rows(kept: Sequence[Kept], pairing: Pairing) -> Iterator[dict[str, Any]]:
+def paired_rows(kept: Sequence[CellGroup], pairing: Pairing) -> Iterator[dict[str, Any]]:
     """A row for each panel, threshold and method beside the baseline.
 
     Methods whose runs are not the baseline's (shards of one of them failed) have no row, nor have fixed lists, which have no runs.
     """
-    panels: dict[tuple[Any, ...], list[Kept]] = {}
+    panels: dict[tuple[Any, ...], list[CellGroup]] = {}
     for each in kept:
         if each.group["n_source"]:
             panels.setdefault(tuple(each.group[name] for name in PANEL), []).append(each)
@@ -86,11 +86,11 @@ def _weights(seed: int, key: tuple[str, int, str, str], n_runs: int, n_resamples
     return weights
 
 
-def _baseline(members: Sequence[Kept], place: int, baseline: str) -> Kept | None:
+def _baseline(members: Sequence[CellGroup], place: int, baseline: str) -> CellGroup | None:
     if baseline != BEST:
         return next((each for each in members if each.group["method"] == baseline), None)
 
-    def rank(each: Kept) -> tuple[int, int, float, str]:
+    def rank(each: CellGroup) -> tuple[int, int, float, str]:
         agree, pairs = int(each.spread.agree.sum()), int(each.spread.pairs.sum())
         crossings = int(each.spread.first[place, 0]), int(each.spread.monotone[place, 0])
         return (*crossings, -agree / max(1, pairs), each.group["method"])
@@ -98,7 +98,7 @@ def _baseline(members: Sequence[Kept], place: int, baseline: str) -> Kept | None
     return min(members, key=rank)
 
 
-def _row(each: Kept, against: Kept, place: int, threshold: float, pairing: Pairing) -> dict[str, Any]:
+def _row(each: CellGroup, against: CellGroup, place: int, threshold: float, pairing: Pairing) -> dict[str, Any]:
     found = paired(each.spread, against.spread, pairing.weights(each.group, each.n_runs), pairing.level)[place]
     values = {"baseline": against.group["method"], "threshold": threshold, "tie_policy": pairing.tie_policy, "ci": "runs"}
     for name in ("mdad", "mdad_monotone", "mean_agreement"):

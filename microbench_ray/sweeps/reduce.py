@@ -18,7 +18,7 @@ from microbench_ray.core import seeding
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.schemas import GROUP_KEY, SCHEMAS
 from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreement_curve, mdads, mean_agreement, share_reliable
-from microbench_ray.sweeps.paired import Kept, Pairing, keep, paired_rows
+from microbench_ray.sweeps.paired import CellGroup, Pairing, keep, paired_rows
 from microbench_ray.sweeps.tables import BINNED, counts_of, null_if_nan
 
 INTERVALS = ("runs", "pairs")
@@ -57,17 +57,17 @@ class Rules:
     def __post_init__(self) -> None:
         if not self.thresholds or not all(0 < threshold <= 1 for threshold in self.thresholds):
             raise ConfigError(
-                "thresholds must be in (0, 1], at least one.", got=str(list(self.thresholds)), mend="thresholds=[0.8]"
+                "thresholds must be in (0, 1], at least one.", got=str(list(self.thresholds)), hint="thresholds=[0.8]"
             )
         if len(set(self.thresholds)) < len(self.thresholds):
             raise ConfigError("A value stands twice in thresholds.", got=str(list(self.thresholds)))
         for key, value, valid in (("tie_policy", self.tie_policy, TIE_POLICIES), ("ci", self.ci, INTERVALS)):
             if value not in valid:
-                raise ConfigError(f"Unknown {key}.", got=str(value), mend=f"valid: {', '.join(valid)}")
+                raise ConfigError(f"Unknown {key}.", got=str(value), hint=f"valid: {', '.join(valid)}")
         if not 0 < self.confidence_level < 1:
-            raise ConfigError("confidence_level must be between 0 and 1.", got=str(self.confidence_level), mend="0.95")
+            raise ConfigError("confidence_level must be between 0 and 1.", got=str(self.confidence_level), hint="0.95")
         if self.n_resamples < 100:
-            raise ConfigError("n_resamples must be at least 100.", got=str(self.n_resamples), mend="n_resamples=1000")
+            raise ConfigError("n_resamples must be at least 100.", got=str(self.n_resamples), hint="n_resamples=1000")
 
     def pairing(self, seed: int) -> Pairing | None:
         """How methods are compared; None where they are not."""
@@ -95,7 +95,7 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
         `agreement`, `mdad` and `summary`, and `paired` where there is a baseline; sorted by key.
     """
     pairing = rules.pairing(seed)
-    kept: list[Kept] = []
+    kept: list[CellGroup] = []
     parts: dict[str, list[pa.Table]] = {name: [SCHEMAS[name].empty_table()] for name in REDUCED}
     for cells, resamples in partitions:
         columns: dict[str, list[dict[str, Any]]] = {name: [] for name in REDUCED}

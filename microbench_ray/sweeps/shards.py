@@ -115,7 +115,7 @@ def shard_id(
 
 
 @dataclass(frozen=True)
-class Room:
+class Host:
     """A machine that computes: its name, the shards computed there at a time, and the bytes that are free."""
 
     machine: str
@@ -246,7 +246,7 @@ def plan_sweep(
     return Plan(tuple(shards), input_bytes, worker_bytes, heaviest)
 
 
-def check_memory(plan: Plan, rooms: Sequence[Room]) -> None:
+def check_memory(plan: Plan, hosts: Sequence[Host]) -> None:
     """Raise GridError where the workers' fits do not fit into the free bytes of a machine.
 
     Parameters
@@ -256,20 +256,20 @@ def check_memory(plan: Plan, rooms: Sequence[Room]) -> None:
     rooms
         The machines that compute.
     """
-    for room in rooms:
-        left = room.free - plan.input_bytes
-        if room.workers * plan.worker_bytes > left:
-            raise _too_large(plan, room, left)
+    for host in hosts:
+        left = host.free - plan.input_bytes
+        if host.workers * plan.worker_bytes > left:
+            raise _too_large(plan, host, left)
 
 
-def _too_large(plan: Plan, room: Room, left: int) -> GridError:
+def _too_large(plan: Plan, host: Host, left: int) -> GridError:
     bounded = any("max_items" in vars(method.selector) for method in plan.heaviest)
-    n_items = isqrt(max(0, left) // (16 * room.workers))  # a quarter for the distances: the responses take room too
+    n_items = isqrt(max(0, left) // (16 * host.workers))  # a quarter for the distances: the responses take room too
     return GridError(
         f"The fit of {', '.join(method.label for method in plan.heaviest)} does not fit into memory.",
-        where=f"{room.machine}, {room.workers} worker{'s' if room.workers > 1 else ''}",
-        got=f"{plan.worker_bytes:,} bytes needed in each, and {plan.input_bytes:,} for the scores; {room.free:,} bytes are free",
-        mend=(
+        where=f"{host.machine}, {host.workers} worker{'s' if host.workers > 1 else ''}",
+        got=f"{plan.worker_bytes:,} bytes needed in each, and {plan.input_bytes:,} for the scores; {host.free:,} bytes are free",
+        hint=(
             "bound the items that are fitted: methods=[{method: …, selector: {max_items: " + f"{n_items}" + "}}]; or fewer "
             if bounded
             else "fewer "
@@ -293,14 +293,14 @@ def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: i
             f"size {too_large[0]} > {n_seen} seen items of '{label}'.",
             where=where if sizes[counts.index(too_large[0])][1] is None else "grid.fractions",
             got=str([count if fraction is None else fraction for count, fraction in sizes]),
-            mend=f"use {where}=[{','.join(map(str, fitting))}]" if fitting else f"use sizes of at most {n_seen}",
+            hint=f"use {where}=[{','.join(map(str, fitting))}]" if fitting else f"use sizes of at most {n_seen}",
         )
     if len(set(counts)) < len(counts):
         raise GridError(
             f"Two of the sizes come to the same number of items of '{label}'.",
             where=f"{where} and grid.fractions",
             got=str(counts),
-            mend="leave one of them out",
+            hint="leave one of them out",
         )
 
 
@@ -310,15 +310,15 @@ def check_models(benchmark: Benchmark, grid: Grid, group: tuple[int, ...] | None
     most = max(grid.n_source)
     if n_target < 2:
         raise GridError(
-            f"A group of {n_target} target models has no pair.", where="targets", mend="choose a group of at least 2 models"
+            f"A group of {n_target} target models has no pair.", where="targets", hint="choose a group of at least 2 models"
         )
     if n_target + most > benchmark.n_models:
-        room = benchmark.n_models - n_target
+        host = benchmark.n_models - n_target
         raise GridError(
             f"{n_target} target and {most} source models > {benchmark.n_models} models of '{benchmark.name}'.",
             where="grid.n_source, grid.n_target",
             got=f"n_source {list(grid.n_source)}, n_target {n_target}",
-            mend=f"use n_source of at most {room}" if room >= 1 else f"use n_target under {benchmark.n_models}, and fewer sources",
+            hint=f"use n_source of at most {host}" if host >= 1 else f"use n_target under {benchmark.n_models}, and fewer sources",
         )
 
 
@@ -341,7 +341,7 @@ def _fixed_shard(
         raise GridError(
             f"fixed: {len(audited)} target models are left to audit '{method.label}' on.",
             where="built_from, targets",
-            mend="leave at least 2 models that the list was not built from",
+            hint="leave at least 2 models that the list was not built from",
         )
     return Shard(
         benchmark=benchmark.name,
@@ -365,7 +365,7 @@ def _fixed_shard(
 def _unique(kind: str, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise GridError(f"Two have the same {kind}.", got=", ".join(twice), mend="give one of them another label or name")
+        raise GridError(f"Two have the same {kind}.", got=", ".join(twice), hint="give one of them another label or name")
 
 
 def _hash(parts: dict[str, object]) -> str:

@@ -189,8 +189,8 @@ def test_methods_are_those_of_the_command(name):
         (lambda w: mb.sweep(w, "random", [5], 10, 15, thresholds=[2.0]), ConfigError, "thresholds"),
         (lambda w: mb.sweep(w, "random", [5], 10, 15, targets="m00"), ConfigError, "list of model ids"),
         (lambda w: mb.sweep(w, "random", [5], 10, 15, 1, n_resamples=100).paired, ConfigError, "baseline"),
-        (lambda w: mb.items_for(w, 0), ConfigError, "wanted"),
-        (lambda w: mb.told_apart(w, 121), ConfigError, "121 of 120"),
+        (lambda w: mb.items_needed(w, 0), ConfigError, "wanted"),
+        (lambda w: mb.detectable_difference(w, 121), ConfigError, "121 of 120"),
         (lambda w: mb.score("nowhere", [[1]], ["i0"]), mb.MicrobenchError, "nowhere"),
         (lambda w: mb.score("nowhere", [[1]]), DataError, "item_ids"),
     ],
@@ -202,13 +202,13 @@ def test_what_cannot_be_is_one_message(world, wrong, error, said):
 
 
 def test_questions_are_answered(world):
-    needed = mb.items_for(world, [0.1, 0.0001])
+    needed = mb.items_needed(world, [0.1, 0.0001])
     assert needed["size"][0] < 120
-    assert mb.told_apart(world, int(needed["size"][0]))["mdad"] <= 0.1
-    assert list(mb.items_for(world, 0.1)["size"]) == list(needed["size"][:1])
-    assert 0.5 < mb.order_of_scores(world, [0.7, 0.5], 20)["right"] <= 1
-    assert mb.order_of_models(world, ["m00", "m01"], 20)["right"] > 0.5
-    assert mb.gate(world, 0.05, 20)["miss"].is_monotonic_increasing
+    assert mb.detectable_difference(world, int(needed["size"][0]))["mdad"] <= 0.1
+    assert list(mb.items_needed(world, 0.1)["size"]) == list(needed["size"][:1])
+    assert 0.5 < mb.posterior_ranking_probability(world, [0.7, 0.5], 20)["right"] <= 1
+    assert mb.ranking_probability(world, ["m00", "m01"], 20)["right"] > 0.5
+    assert mb.regression_gate(world, 0.05, 20)["miss"].is_monotonic_increasing
 
 
 def test_a_micro_benchmark_is_exported_and_scores(world, table, tmp_path):

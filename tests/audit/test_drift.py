@@ -6,8 +6,8 @@ import pytest
 
 from microbench_ray.audit import drift_null as null
 from microbench_ray.audit.drift import drift, intervals
-from microbench_ray.audit.drift_null import Key, Value, cast, evaluate
-from microbench_ray.audit.drift_rules import METRICS, Policy, Rule
+from microbench_ray.audit.drift_null import Key, Value, evaluate, find_cohorts
+from microbench_ray.audit.drift_rules import METRICS, DriftRule, Policy
 from microbench_ray.audit.profile import Profile, profile, profiles
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.schemas import SCHEMAS
@@ -210,7 +210,7 @@ def test_what_is_undefined_has_no_row(right):
 
 
 def test_rules_about_what_there_is_not_are_refused(right):
-    for rule in (Rule("bias_new", subjects=("evn",)), Rule("residual_new", subtasks=("biologie",))):
+    for rule in (DriftRule("bias_new", subjects=("evn",)), DriftRule("residual_new", subtasks=("biologie",))):
         with pytest.raises(ConfigError, match="something that there is not"):
             audited(right[:N], right, policy=Policy((rule,)))
 
@@ -261,37 +261,37 @@ def test_a_factor_widens_and_a_side_opens():
     key = Key("bias_new", "l", "")
     plain, wide, up = (
         intervals({key: value}, Policy((rule,), n_resamples=500), MANY)[0]
-        for rule in (Rule("bias_new"), Rule("bias_new", factor=2), Rule("bias_new", sides="up"))
+        for rule in (DriftRule("bias_new"), DriftRule("bias_new", factor=2), DriftRule("bias_new", sides="up"))
     )
     assert wide == pytest.approx(plain)  # alone, a factor only rescales its own deviations
     assert up.low == -np.inf
     assert up.high < plain.high
     both = {key: value, Key("bias_new", "m", ""): value}
-    rules = (Rule("bias_new", subjects=("l",), factor=2), Rule("bias_new"))
+    rules = (DriftRule("bias_new", subjects=("l",), factor=2), DriftRule("bias_new"))
     wide, plain = intervals(both, Policy(rules, n_resamples=500), MANY)
     assert wide.high - wide.low == pytest.approx(2 * (plain.high - plain.low))
 
 
 def test_the_first_rule_that_fits_counts():
-    policy = Policy((Rule("bias_new", subjects=("a",), nights=3), Rule("bias_new", scope="each", subtasks=("s",))))
+    policy = Policy((DriftRule("bias_new", subjects=("a",), nights=3), DriftRule("bias_new", scope="each", subtasks=("s",))))
     assert policy.rule("bias_new", "a", "").nights == 3
     assert policy.rule("bias_new", "b", "") is None
     assert policy.rule("bias_new", "b", "s").nights == 1
     assert policy.rule("bias_new", "b", "t") is None
     assert policy.rule("mdad_monotone", "b", "") is None
     assert Policy().rule("mdad_monotone", "b", "t") is None
-    assert Policy((Rule("mdad_monotone", scope="both"),)).rule("mdad_monotone", "b", "t") is not None
+    assert Policy((DriftRule("mdad_monotone", scope="both"),)).rule("mdad_monotone", "b", "t") is not None
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Rule("bias"),
-        lambda: Rule("residual_new", scope="together"),
-        lambda: Rule("bias_new", sides="left"),
-        lambda: Rule("bias_new", nights=0),
-        lambda: Rule("bias_new", factor=0),
-        lambda: Rule("bias_new", severity="loud"),
+        lambda: DriftRule("bias"),
+        lambda: DriftRule("residual_new", scope="together"),
+        lambda: DriftRule("bias_new", sides="left"),
+        lambda: DriftRule("bias_new", nights=0),
+        lambda: DriftRule("bias_new", factor=0),
+        lambda: DriftRule("bias_new", severity="loud"),
         lambda: Policy(level=1),
         lambda: Policy(n_resamples=100),
         lambda: Policy(tie_policy="paper"),
@@ -313,7 +313,7 @@ def test_who_is_who():
     board = small.board(small.responses(4))
     one = profile(board, {})
     other = profile(small.board(small.responses(5), ["m003", "new", "m001", "old", "m000"]), {})
-    who = cast(one, other, ["new", "m001"])
+    who = find_cohorts(one, other, ["new", "m001"])
     assert one.model_ids[who.kept].tolist() == other.model_ids[who.same].tolist() == ["m000", "m001", "m003"]
     assert other.model_ids[who.added].tolist() == ["old", "new"]
     assert other.model_ids[who.new].tolist() == ["new"]
@@ -321,7 +321,7 @@ def test_who_is_who():
 
 def test_simulated_nights_are_as_variable_as_the_draws_say(right):
     one, other = compared(right[:N], right)
-    who = cast(one, other, list(other.model_ids[N:]))
+    who = find_cohorts(one, other, list(other.model_ids[N:]))
     values = evaluate(one, other, who, Policy(n_resamples=4000), np.random.default_rng(0))
     bias = one.estimates["even"][:, 0] - one.accuracy[:, 0]
     value = values[Key("bias_new", "even", "")]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from microbench_ray.audit.drift_rules import Policy, Rule
+from microbench_ray.audit.drift_rules import DriftRule, Policy
 from microbench_ray.audit.run import run_accept
 from microbench_ray.core.errors import ConfigError, GridError, StoreError
 from microbench_ray.core.schemas import SCHEMAS
@@ -57,12 +57,12 @@ def test_its_mdad_is_that_of_a_sweep(tmp_path: Path, sweep_of_list: dict[str, fl
 
 @pytest.fixture
 def sweep_of_list(tmp_path: Path) -> dict[str, float]:
-    from microbench_ray.sweeps.driver import Sweep, run_sweep
+    from microbench_ray.sweeps.driver import SweepJob, run_sweep
     from microbench_ray.sweeps.engine.serial import SerialEngine
     from microbench_ray.sweeps.grid import Grid, Targets
     from microbench_ray.sweeps.reduce import Rules
 
-    sweep = Sweep(
+    sweep = SweepJob(
         (nights.board(SCORES[:80]),),
         (nights.fixed(),),
         Grid(),
@@ -228,7 +228,7 @@ def test_a_corrupted_subtask_of_new_models_is_drift(tmp_path: Path) -> None:
 
 
 def test_a_rule_of_n_nights_waits_for_them(tmp_path: Path) -> None:
-    policy = Policy((Rule("accuracy_change", nights=2),), n_resamples=300)
+    policy = Policy((DriftRule("accuracy_change", nights=2),), n_resamples=300)
     scores = SCORES[:80].copy()
     scores[:, :160] = 0.0
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))

@@ -41,20 +41,20 @@ def test_weights_and_additions_count_as_written_out(seed, n_added, data):
     pairs = pairs_of(found, "weighted")
     sums = weighted_sums(pairs, base, added, n_late)
     for row in range(2):
-        cast = np.concatenate([np.repeat(np.arange(9), base[row]), added[row]])
-        n_base = len(cast) - n_added
+        find_cohorts = np.concatenate([np.repeat(np.arange(9), base[row]), added[row]])
+        n_base = len(find_cohorts) - n_added
         want, early = np.zeros((2, N_BINS), int), np.zeros((2, N_BINS), int)
         late = np.zeros(2, int)
-        for i in range(len(cast)):
+        for i in range(len(find_cohorts)):
             for j in range(i):
-                a, b = cast[i], cast[j]
+                a, b = find_cohorts[i], find_cohorts[j]
                 if a == b or pairs.bins[a, b] == NO_PAIR:
                     continue
                 one = np.array([int(pairs.agree[a, b]), 2])
                 want[:, pairs.bins[a, b]] += one
                 if i < n_base:
                     early[:, pairs.bins[a, b]] += one
-                if i >= len(cast) - n_late:
+                if i >= len(find_cohorts) - n_late:
                     late += one
         assert (np.stack([sums.all_agree[row], sums.all_pairs[row]]) == want).all()
         assert (np.stack([sums.agree[row], sums.pairs[row]]) == early).all()

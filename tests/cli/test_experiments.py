@@ -14,7 +14,7 @@ import pytest
 from microbench_ray.cli.compose import CONF, Composer
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import GridError
-from microbench_ray.sweeps.driver import Sweep
+from microbench_ray.sweeps.driver import SweepJob
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 METHODS = {path.stem for path in (CONF / "method").glob("*.yaml")}
@@ -41,14 +41,14 @@ def content(name: str, *overrides: str) -> Any:
     return Composer("sweep", [f"experiment={name}", *overrides]).compose([f"experiment={name}", *overrides])
 
 
-Swept = Callable[..., Sweep]
+Swept = Callable[..., SweepJob]
 
 
 @pytest.fixture
 def sweep(leaderboards: Path) -> Swept:
     """Makes the sweep of an experiment."""
 
-    def make(name: str, *overrides: str) -> Sweep:
+    def make(name: str, *overrides: str) -> SweepJob:
         given = [f"experiment={name}", f"data_dir={leaderboards}", *overrides]
         if "benchmark.path" not in "".join(overrides) and name == "paper_gpqa":
             given.append(f"benchmark.path={leaderboards / 'gpqa.parquet'}")

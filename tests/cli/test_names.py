@@ -15,10 +15,10 @@ from microbench_ray.cli.main import show_results, terminal
 from microbench_ray.cli.settings.benchmark import ScoresConf
 from microbench_ray.cli.settings.sweep import SweepConf
 from microbench_ray.core.errors import DataError
-from microbench_ray.core.storage.folders import MOST_BYTES, file_name
+from microbench_ray.core.storage.folders import MAX_BYTES, file_name
 from microbench_ray.data import Benchmark, read_release
 from microbench_ray.methods import build_method
-from microbench_ray.sweeps.driver import Sweep, run_sweep
+from microbench_ray.sweeps.driver import SweepJob, run_sweep
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules
@@ -38,7 +38,7 @@ def test_a_name_becomes_one_harmless_part_of_a_path(name: str, tmp_path: Path) -
     assert part == Path(part).name
     assert part[0] != "."
     assert "\0" not in part
-    assert len(part.encode()) <= MOST_BYTES
+    assert len(part.encode()) <= MAX_BYTES
     (tmp_path / f"{part}.png").touch()
     assert everything(tmp_path) == [f"{part}.png"]
 
@@ -66,7 +66,7 @@ def test_nothing_is_written_outside_the_folder(name: str, tmp_path: Path, monkey
     method = build_method(name, {"name": "random"}, {"name": "mean"})
     targets = Targets(name, names=tuple(board.model_ids[:6]))
     grid = Grid(sizes=(3, 5), n_source=(5,), runs=2, subtasks="apart")
-    sweep = Sweep((board,), (method,), grid, targets, Rules(n_resamples=100), SerialEngine(), home / "out", keep_estimates=True)
+    sweep = SweepJob((board,), (method,), grid, targets, Rules(n_resamples=100), SerialEngine(), home / "out", keep_estimates=True)
     outcome = run_sweep(sweep, sweep.plan(), lambda text: None)
     assert outcome.failed == 0
     show_results(terminal(), outcome.tables, home / "out", figures=True)

@@ -18,7 +18,7 @@ from microbench_ray.data import synthetic
 from microbench_ray.methods import build_method
 from microbench_ray.sweeps.engine.serial import compute
 from microbench_ray.sweeps.grid import Grid, Targets
-from microbench_ray.sweeps.inventory import survey
+from microbench_ray.sweeps.inventory import scan_shard_files
 from microbench_ray.sweeps.reuse import Identity, Wanted
 from microbench_ray.sweeps.shards import Shard, plan_sweep
 from tests.helpers.small_sweep import with_flipped_bit
@@ -59,7 +59,7 @@ def empty(name: str) -> pa.Table:
 
 def surveyed(store: Store, *, estimates: bool = False) -> tuple[list[Identity], list[str]]:
     said: list[str] = []
-    return survey(store, said.append, estimates=estimates), said
+    return scan_shard_files(store, said.append, estimates=estimates), said
 
 
 def write(store: Store, shard: Shard = SHARD) -> str:

@@ -231,7 +231,7 @@ def test_open_damaged(tmp_path: Path, file: str, damage: str) -> None:
         path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "text": b"item_id,ada\n" * 50}[damage])
     with pytest.raises(DataError, match=file.replace(".", r"\.")) as caught:
         Benchmark.open(tmp_path / "b")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_open_mixed_and_absent(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.audit.drift_rules import Policy
-from microbench_ray.audit.job import Audit
+from microbench_ray.audit.job import AuditJob
 from microbench_ray.audit.run import Outcome, run_audit
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import ESTIMATORS, Fixed, Method
@@ -41,9 +41,9 @@ def fixed(label: str = "tiny", every: int = 5, **more: Any) -> Method:
     return Method(label, Fixed([f"i{k:03}" for k in range(0, ITEMS, every)], **more), ESTIMATORS["weighted_mean"]())
 
 
-def audit(out: Path, night: str, benchmark: Benchmark | Callable[[], Benchmark], **changes: Any) -> Audit:
+def audit(out: Path, night: str, benchmark: Benchmark | Callable[[], Benchmark], **changes: Any) -> AuditJob:
     """An audit of one list, without pages, quick enough for tests."""
-    usual = Audit(
+    usual = AuditJob(
         read=benchmark if callable(benchmark) else lambda: benchmark,
         out=out,
         night=night,

@@ -15,7 +15,7 @@ from tests.helpers import many_models, real_inspect
 SIZE = 3
 
 
-def export_and_score(source: str, logs: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> exported.Exported:
+def export_and_score(source: str, logs: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> exported.MicroBenchmark:
     """Export three random items read by their mean; the logs that they come from, scored again, give the same responses."""
     assert main(["ingest", f"source={source}", f"path={logs}", f"out={folder / 'board'}"]) == 0
     board = ["benchmark=ingested", f"benchmark.path={folder / 'board'}"]

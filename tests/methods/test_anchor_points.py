@@ -9,7 +9,8 @@ from scipy.special import expit, logit
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
-from microbench_ray.methods.selectors.anchor_points import AnchorPoints, standardised
+from microbench_ray.methods.kernels.item_statistics import standardised
+from microbench_ray.methods.selectors.anchor_points import AnchorPoints
 
 GAP = np.nan
 

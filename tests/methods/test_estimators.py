@@ -84,4 +84,4 @@ def test_signals_are_checked(name):
     assert ESTIMATORS[name](signal="confidence").signal == "confidence"
     with pytest.raises(ConfigError, match=f"{name}: unknown signal") as caught:
         ESTIMATORS[name](signal="colour")
-    assert caught.value.mend.startswith("use one of correctness, confidence")
+    assert caught.value.hint.startswith("use one of correctness, confidence")

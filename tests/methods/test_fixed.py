@@ -68,7 +68,7 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path, name, content):
     with pytest.raises(DataError, match="cannot be read") as caught:
         Fixed(path=str(path))
     assert caught.value.where == str(path)
-    assert "item_id" in caught.value.mend
+    assert "item_id" in caught.value.hint
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -109,7 +109,7 @@ def test_items_that_are_not_in_the_benchmark_are_named():
     with pytest.raises(DataError, match="4 of 5 listed items are not in the benchmark") as caught:
         Fixed(items=["a", "w", "x", "y", "z"]).positions(list(IDS))
     assert caught.value.got == "w, x, y …"
-    assert "such as a" in caught.value.mend
+    assert "such as a" in caught.value.hint
 
 
 def test_ids_that_are_numbers_are_texts():

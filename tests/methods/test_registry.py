@@ -36,27 +36,27 @@ def test_an_unknown_name_suggests_the_nearest():
         build_method("m", {"name": "randon"}, MEAN)
     assert caught.value.where == "methods.m.selector"
     assert caught.value.got == "randon"
-    assert caught.value.mend.startswith("did you mean random? valid: anchor_points, ")
+    assert caught.value.hint.startswith("did you mean random? valid: anchor_points, ")
     with pytest.raises(ConfigError) as caught:
         build_method("m", {"name": "random"}, {"name": "man"})
     assert caught.value.where == "methods.m.estimator"
-    assert "did you mean mean?" in caught.value.mend
+    assert "did you mean mean?" in caught.value.hint
 
 
 @pytest.mark.parametrize("selector", [{}, {"name": None}, {"name": "zzzz"}])
 def test_a_missing_name_lists_what_there_is(selector):
     with pytest.raises(ConfigError, match="Unknown name") as caught:
         build_method("m", selector, MEAN)
-    assert caught.value.mend == "valid: " + ", ".join(sorted(SELECTORS))
+    assert caught.value.hint == "valid: " + ", ".join(sorted(SELECTORS))
 
 
 def test_an_unknown_parameter_suggests_the_nearest():
     with pytest.raises(ConfigError, match="Unknown parameter of stratified_confidence") as caught:
         build_method("m", {"name": "stratified_confidence", "starta": 4}, MEAN)
-    assert caught.value.mend == "did you mean strata? valid: signal, strata, variant"
+    assert caught.value.hint == "did you mean strata? valid: signal, strata, variant"
     with pytest.raises(ConfigError) as caught:
         build_method("m", {"name": "random", "strata": 4}, MEAN)
-    assert caught.value.mend == "there are none"
+    assert caught.value.hint == "there are none"
 
 
 @pytest.mark.parametrize(

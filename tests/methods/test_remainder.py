@@ -8,7 +8,8 @@ import pytest
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection
 from microbench_ray.methods.estimators.ridge import Ridge
-from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder, predict_rest
+from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
+from microbench_ray.methods.kernels.ridge import predict_rest
 
 RNG = np.random.default_rng(0)
 NAN = np.nan

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from microbench_ray.methods.base import SeenItems, Selection
-from microbench_ray.methods.estimators.ridge import PENALTIES, Ridge, fit_regression
+from microbench_ray.methods.estimators.ridge import Ridge
+from microbench_ray.methods.kernels.ridge import PENALTIES, fit_regression
 from microbench_ray.methods.readout import filled_responses
 
 NAN = np.nan

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems
-from microbench_ray.methods.selectors.stratified import StratifiedConfidence, item_means, randomised_proportional, select_as_paper
+from microbench_ray.methods.kernels.item_statistics import item_means
+from microbench_ray.methods.selectors.stratified import StratifiedConfidence, randomised_proportional, select_as_paper
 
 
 def seen_items(responses) -> SeenItems:

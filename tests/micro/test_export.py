@@ -30,7 +30,7 @@ def world() -> Benchmark:
 
 
 @pytest.fixture(scope="module")
-def made(world) -> exported.Exported:
+def made(world) -> exported.MicroBenchmark:
     return build(world, method("greedy", "ridge"), 20)
 
 
@@ -266,7 +266,7 @@ def test_a_readout_of_both_signals_says_how_it_can_be_exported(world):
     both = build_method("guided", {"name": "mdad_guided"}, {"name": "ridge_remainder"})
     with pytest.raises(ConfigError, match="reads one signal") as caught:
         build(world, both, 20)
-    assert "signal: correctness" in (caught.value.mend or "")
+    assert "signal: correctness" in (caught.value.hint or "")
     alone = build_method("guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"})
     made = build(world, alone, 20)
     assert made.signal == "correctness"

@@ -13,14 +13,14 @@ from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.metrics.closed_form import normal_moments
 from microbench_ray.micro.sample_size import (
+    Criterion,
     GateRates,
-    Rule,
-    gate,
-    items_for,
-    order_of_models,
-    order_of_scores,
+    detectable_difference,
+    items_needed,
     pairs_of,
-    told_apart,
+    posterior_ranking_probability,
+    ranking_probability,
+    regression_gate,
 )
 
 
@@ -41,13 +41,13 @@ def micro_scores(world: Benchmark, size: int, draws: int, seed: int) -> np.ndarr
 
 def test_what_items_are_needed_for_is_what_they_tell_apart(world):
     pairs = pairs_of(world)
-    for row in items_for(pairs, [0.03, 0.1], Rule()):
-        assert told_apart(pairs, row["size"], Rule())["mdad"] <= row["difference"]
+    for row in items_needed(pairs, [0.03, 0.1], Criterion()):
+        assert detectable_difference(pairs, row["size"], Criterion())["mdad"] <= row["difference"]
 
 
 def test_an_order_of_models_is_that_of_draws(world):
     names = [str(name) for name in world.model_ids[[3, 50]]]
-    got = order_of_models(world, names, 40)
+    got = ranking_probability(world, names, 40)
     drawn = micro_scores(world, 40, 4000, 1)
     better, worse = (list(world.model_ids).index(got[key]) for key in ("better", "worse"))
     assert got["right"] == pytest.approx(np.mean(drawn[:, better] > drawn[:, worse]), abs=0.03)
@@ -55,19 +55,19 @@ def test_an_order_of_models_is_that_of_draws(world):
 
 
 def test_an_order_of_scores_is_bayes_over_pairs_and_draws(world):
-    got = order_of_scores(pairs_of(world), [0.5, 0.6], 50)
+    got = posterior_ranking_probability(pairs_of(world), [0.5, 0.6], 50)
     drawn, whole = micro_scores(world, 50, 1500, 2), world.scores.sum(axis=1, dtype=int)
     right = shown = 0
     for each in drawn:
         one, other = np.nonzero(each[:, None] - each == 5)
         right, shown = right + int(np.sum(whole[one] > whole[other])), shown + one.size
     assert got["right"] == pytest.approx(right / shown, abs=0.02)
-    assert order_of_scores(pairs_of(world), [0.5, 0.5], 50)["right"] is None
+    assert posterior_ranking_probability(pairs_of(world), [0.5, 0.5], 50)["right"] is None
 
 
 def test_rates_of_a_gate_are_those_of_draws(world):
     pairs = pairs_of(world)
-    rows = gate(world, pairs, 0.05, 100)
+    rows = regression_gate(world, pairs, 0.05, 100)
     earlier, later = micro_scores(world, 100, 800, 3), micro_scores(world, 100, 800, 4)
     near, fallen = pairs.take(pairs.bins == 0), pairs.take(pairs.bins == 10)
     for row in rows[::2]:
@@ -86,7 +86,7 @@ def test_no_tolerance_keeps_both_rates_lower_than_the_recommended_one(world, siz
         return max(row["false_alarm"], row["miss"])
 
     pairs = pairs_of(world)
-    rows = gate(world, pairs, drop, size)
+    rows = regression_gate(world, pairs, drop, size)
     (best,) = (row for row in rows if row["recommended"])
     assert all(larger(best) <= larger(row) for row in rows)
     falls = GateRates(*(normal_moments(pairs.take(pairs.bins == k), size) for k in (0, round(drop * 200))), size)
@@ -147,8 +147,8 @@ def test_a_sweep_by_another_rule_is_refused(board, reference, capsys):
 def test_models_that_are_tied_have_no_order():
     scores = np.tile(np.array([1, 0, 1, 0], np.uint8), (3, 1))
     world = Benchmark.from_arrays("tied", scores, list("abcd"), list("xyz"))
-    assert order_of_models(world, ["x", "y"], 2)["better"] is None
+    assert ranking_probability(world, ["x", "y"], 2)["better"] is None
     with pytest.raises(DataError):
-        told_apart(pairs_of(world), 2, Rule())
+        detectable_difference(pairs_of(world), 2, Criterion())
     with pytest.raises(ConfigError):
-        order_of_models(world, ["x", "x"], 2)
+        ranking_probability(world, ["x", "x"], 2)

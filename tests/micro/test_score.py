@@ -17,7 +17,7 @@ from microbench_ray.cli.main import main
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.methods import Method, build_method
-from microbench_ray.micro.artifact import Exported
+from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
 from microbench_ray.micro.intervals import absolute_bound, calibration, error_bounds, sample_interval
 from microbench_ray.micro.score import score
@@ -40,14 +40,14 @@ def sources(whole) -> Benchmark:
 
 
 @pytest.fixture(scope="module")
-def micros(sources) -> dict[str, Exported]:
+def micros(sources) -> dict[str, MicroBenchmark]:
     return {
         estimator: build(sources, method(selector, estimator), 40)
         for selector, estimator in (("random", "mean"), ("random", "ridge"))
     } | {"greedy": build(sources, method("greedy", "ridge"), 40)}
 
 
-def responses(made: Exported, benchmark: Benchmark, models: slice) -> np.ndarray:
+def responses(made: MicroBenchmark, benchmark: Benchmark, models: slice) -> np.ndarray:
     """(n, size) of some models, in the order of the micro-benchmark."""
     at = {name: k for k, name in enumerate(benchmark.item_ids)}
     return (benchmark.scores[models] / benchmark.units)[:, [at[name] for name in made.item_ids]]

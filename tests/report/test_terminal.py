@@ -24,7 +24,7 @@ from microbench_ray.methods import Method, build_method
 from microbench_ray.report.axes import _labels
 from microbench_ray.report.figures import draw_figures
 from microbench_ray.report.terminal import mdad_tables, plan_text, verdict_lines
-from microbench_ray.sweeps.driver import Outcome, Sweep, run_sweep
+from microbench_ray.sweeps.driver import Outcome, SweepJob, run_sweep
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules
@@ -45,15 +45,15 @@ def a_list(label: str = "tiny") -> Method:
     return build_method(label, {"name": "fixed", "items": [f"i{k}" for k in range(30)]}, {"name": "weighted_mean"})
 
 
-def a_sweep(out: Path, *methods: Method, name: str = "board", **changes: object) -> Sweep:
+def a_sweep(out: Path, *methods: Method, name: str = "board", **changes: object) -> SweepJob:
     grid = Grid(sizes=(5, 10, 20), n_source=(10,), n_target=15, runs=5)
     grid = dataclasses.replace(grid, **{key: value for key, value in changes.items() if key not in ("thresholds", "note")})
     rules = Rules(n_resamples=100, thresholds=changes.get("thresholds", (0.8,)))
     config = {"figure_note": changes.get("note")}
-    return Sweep((board(name),), methods or (random(),), grid, Targets(), rules, SerialEngine(), out, config=config)
+    return SweepJob((board(name),), methods or (random(),), grid, Targets(), rules, SerialEngine(), out, config=config)
 
 
-def swept(sweep: Sweep) -> Outcome:
+def swept(sweep: SweepJob) -> Outcome:
     return run_sweep(sweep, sweep.plan(), lambda text: None)
 
 

@@ -10,8 +10,8 @@ import pytest
 from microbench_ray.core.errors import EngineError
 from microbench_ray.sweeps.engine.base import Failure, Result
 from microbench_ray.sweeps.engine.dispatch import (
-    LEAST_WINDOW,
-    MOST_NODES_LOST,
+    MAX_NODES_LOST,
+    MIN_WINDOW,
     START_SECONDS,
     WINDOW_PER_SLOT,
     Limits,
@@ -106,7 +106,7 @@ def test_every_shard_comes_once_and_slots_are_never_idle() -> None:
 def test_the_window_follows_the_pool(slots: int) -> None:
     pool = FakePool(n_slots=lambda now: slots)
     run(pool, shards(300))
-    assert pool.most == max(LEAST_WINDOW, WINDOW_PER_SLOT * slots)
+    assert pool.most == max(MIN_WINDOW, WINDOW_PER_SLOT * slots)
 
 
 def test_a_pool_that_grows_is_used_at_once() -> None:
@@ -143,11 +143,11 @@ def test_a_shard_that_loses_every_worker_is_told_with_its_attempts() -> None:
 
 
 def test_a_lost_node_does_not_count_but_not_for_ever() -> None:
-    pool = FakePool(outcome=lambda run, attempt: NODE if attempt <= MOST_NODES_LOST else {})
+    pool = FakePool(outcome=lambda run, attempt: NODE if attempt <= MAX_NODES_LOST else {})
     assert run(pool, shards(3)) == {0: {}, 1: {}, 2: {}}
     pool = FakePool(outcome=lambda run, attempt: NODE)
     failures = run(pool, shards(3))
-    assert {failure.error for failure in failures.values()} == {f"NodeDiedError: gone ({MOST_NODES_LOST + 1} attempts)"}
+    assert {failure.error for failure in failures.values()} == {f"NodeDiedError: gone ({MAX_NODES_LOST + 1} attempts)"}
 
 
 def test_a_failure_of_the_shard_itself_is_not_made_again() -> None:

@@ -21,7 +21,7 @@ import pytest
 from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
 from microbench_ray.data import Benchmark
-from microbench_ray.sweeps.driver import Outcome, Sweep, run_sweep
+from microbench_ray.sweeps.driver import SweepJob, SweepOutcome, run_sweep
 from microbench_ray.sweeps.engine import serial
 from microbench_ray.sweeps.engine.base import Engine, Result
 from microbench_ray.sweeps.engine.serial import SerialEngine
@@ -45,12 +45,12 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ids
 
 
-def sweep_of(arguments: Sequence[str], engine: Engine | None = None) -> Sweep:
+def sweep_of(arguments: Sequence[str], engine: Engine | None = None) -> SweepJob:
     _, sweep = Composer("sweep", arguments[1:]).sweep()
     return sweep if engine is None else dataclasses.replace(sweep, engine=engine)
 
 
-def run(sweep: Sweep) -> Outcome:
+def run(sweep: SweepJob) -> SweepOutcome:
     return run_sweep(sweep, sweep.plan(), lambda text: None)
 
 

@@ -55,8 +55,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "mend"), WRONG)
-def test_what_cannot_be_is_refused(given: dict[str, Any], mend: str) -> None:
+def test_what_cannot_be_is_refused(given: dict[str, Any], hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_requests(given)
-    assert caught.value.mend == mend
+    assert caught.value.hint == hint
     assert caught.value.where.startswith("engine.resources.")

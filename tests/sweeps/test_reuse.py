@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from microbench_ray.core.errors import StoreError
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.methods import Method, build_method
-from microbench_ray.sweeps.driver import Outcome, Sweep, run_reduce, run_sweep
+from microbench_ray.sweeps.driver import SweepJob, SweepOutcome, run_reduce, run_sweep
 from microbench_ray.sweeps.engine.base import Result
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.grid import Grid, Targets
@@ -53,17 +53,17 @@ class Recorder(SerialEngine):
         yield from super().run(benchmarks, shards)
 
 
-def a_sweep(out: Path, methods: Sequence[str | Method] = ("random", "strata"), **changes: Any) -> tuple[Sweep, Recorder]:
+def a_sweep(out: Path, methods: Sequence[str | Method] = ("random", "strata"), **changes: Any) -> tuple[SweepJob, Recorder]:
     options = {key: changes.pop(key) for key in ("keep_estimates", "sizes_apart", "seed", "targets") if key in changes}
     world = changes.pop("world", WORLD)
     built = tuple(METHODS[each] if isinstance(each, str) else each for each in methods)
     engine = Recorder()
     targets = options.pop("targets", Targets())
     grid = Grid(**(BASE | changes))
-    return Sweep((world,), built, grid, targets, Rules(n_resamples=100), engine, out, **options), engine
+    return SweepJob((world,), built, grid, targets, Rules(n_resamples=100), engine, out, **options), engine
 
 
-def run(sweep: Sweep) -> Outcome:
+def run(sweep: SweepJob) -> SweepOutcome:
     return run_sweep(sweep, sweep.plan(), lambda text: None)
 
 

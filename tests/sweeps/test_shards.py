@@ -13,7 +13,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.methods import Method, build_method
 from microbench_ray.sweeps.fits import by_fit, fits_of
 from microbench_ray.sweeps.grid import Grid, Targets
-from microbench_ray.sweeps.shards import Plan, Room, Shard, check_memory, check_models, check_sizes, count_seen, plan_sweep
+from microbench_ray.sweeps.shards import Host, Plan, Shard, check_memory, check_models, check_sizes, count_seen, plan_sweep
 
 MEAN = {"name": "mean"}
 
@@ -83,7 +83,7 @@ def test_a_size_over_the_seen_items_is_refused_and_the_message_says_which_fit():
     )
     with pytest.raises(GridError) as caught:
         check_sizes("b", [(300, None)], 224)
-    assert caught.value.mend == "use sizes of at most 224"
+    assert caught.value.hint == "use sizes of at most 224"
     assert len(plan(grid=replace(GRID, sizes=(224,)), benchmarks=[gpqa]).shards) == 1
 
 
@@ -97,7 +97,7 @@ def test_sizes_of_its_own_stand_for_the_grids_on_that_benchmark():
     assert sizes == {"large": ((20, None), (100, None), (10, 0.05)), "small": ((5, None), (20, None), (2, 0.05))}
     with pytest.raises(GridError) as caught:
         plan(grid=grid, benchmarks=boards, own_sizes={"small": (5, 21)})
-    assert (caught.value.where, caught.value.mend) == ("benchmark.sizes", "use benchmark.sizes=[5]")
+    assert (caught.value.where, caught.value.hint) == ("benchmark.sizes", "use benchmark.sizes=[5]")
 
 
 def test_a_fraction_over_the_seen_items_is_refused():
@@ -125,10 +125,10 @@ def test_half_of_the_items_are_seen_or_all():
 def test_too_few_models_are_refused():
     with pytest.raises(GridError, match="4 target and 9 source models > 12 models of 'b'") as caught:
         plan(grid=replace(GRID, n_source=(3, 9)))
-    assert caught.value.mend == "use n_source of at most 8"
+    assert caught.value.hint == "use n_source of at most 8"
     with pytest.raises(GridError, match="12 target and 6 source") as caught:
         plan(grid=replace(GRID, n_target=12))
-    assert caught.value.mend == "use n_target under 12, and fewer sources"
+    assert caught.value.hint == "use n_target under 12, and fewer sources"
     with pytest.raises(GridError, match="A group of 1 target models has no pair"):
         plan(targets=Targets("one", names=("m03",)))
     check_models(BENCHMARK, replace(GRID, n_source=(8,)), None)
@@ -336,16 +336,16 @@ def test_a_fit_that_does_not_fit_is_refused_with_the_bytes_and_the_option_that_b
     whole = plan([anchors, "random"])
     # 15 seen items: their distances in float32, and the responses of 6 sources to them.
     assert whole.worker_bytes == 4 * 15 * 15 + 18 * 6 * 15
-    check_memory(whole, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes)])
+    check_memory(whole, [Host("here", 2, whole.input_bytes + 2 * whole.worker_bytes)])
     with pytest.raises(GridError, match="The fit of anchors does not fit into memory") as caught:
-        check_memory(whole, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes - 1)])
+        check_memory(whole, [Host("here", 2, whole.input_bytes + 2 * whole.worker_bytes - 1)])
     assert f"{whole.worker_bytes:,} bytes needed in each" in caught.value.got
-    assert "max_items: 12" in caught.value.mend
+    assert "max_items: 12" in caught.value.hint
     bounded = plan([build_method("few", {"name": "anchor_points", "max_items": 5}, {"name": "weighted_mean"})])
-    check_memory(bounded, [Room("here", 2, whole.input_bytes + 2 * whole.worker_bytes - 1)])
+    check_memory(bounded, [Host("here", 2, whole.input_bytes + 2 * whole.worker_bytes - 1)])
     with pytest.raises(GridError, match="stratified_confidence") as caught:
-        check_memory(plan(["stratified_confidence"]), [Room("here", 1, 0)])
-    assert "max_items" not in caught.value.mend
+        check_memory(plan(["stratified_confidence"]), [Host("here", 1, 0)])
+    assert "max_items" not in caught.value.hint
 
 
 def test_another_group_of_targets_adds_shards_and_changes_none():

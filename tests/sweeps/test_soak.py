@@ -23,9 +23,9 @@ SEED = int(os.environ.get("MICROBENCH_SOAK_SEED", "0"))
 RUNS = 120
 WORKER, NODE, DRIVER = "worker", "node", "driver"
 ODDS = {WORKER: 8, NODE: 1, DRIVER: 1}
-MOST_KILLS = 12
+MAX_KILLS = 12
 """In one sweep; then it may come to its end."""
-MOST_SECONDS = 600
+MAX_SECONDS = 600
 
 
 @pytest.fixture
@@ -67,10 +67,10 @@ def one_sweep(cluster: LoopbackCluster, arguments: list[str], out: Path, seed: i
     rng = random.Random(seed)
     kills: Counter[str] = Counter()
     driver = Driver(arguments, out, cluster)
-    until = time.monotonic() + MOST_SECONDS
+    until = time.monotonic() + MAX_SECONDS
     while True:
-        if kills.total() == MOST_KILLS:
-            assert driver.end(MOST_SECONDS) == 0, driver.log.read_text()
+        if kills.total() == MAX_KILLS:
+            assert driver.end(MAX_SECONDS) == 0, driver.log.read_text()
             return kills
         wait = rng.uniform(0.5, 2.0)
         what = rng.choices(list(ODDS), list(ODDS.values()))[0]

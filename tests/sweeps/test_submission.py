@@ -20,7 +20,7 @@ from microbench_ray.cli.main import main
 from microbench_ray.core.errors import ConfigError, EngineError
 from microbench_ray.sweeps.cluster import submission
 from microbench_ray.sweeps.cluster.job_client import Cluster, within
-from microbench_ray.sweeps.cluster.submission import Submission, chosen, dashboard, exit_code, follow, submit
+from microbench_ray.sweeps.cluster.submission import SubmitJob, chosen, dashboard, exit_code, follow, submit
 from tests.helpers.small_sweep import run_cli
 
 AWKWARD = [
@@ -47,7 +47,7 @@ def echoed(entrypoint: str) -> list[str]:
     return done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
-class Echo(Submission):
+class Echo(SubmitJob):
     """A submission whose program says what it is given."""
 
     @property
@@ -66,7 +66,7 @@ def test_any_arguments_pass_a_shell_whole(arguments: list[str]) -> None:
     assert echoed(Echo(tuple(arguments), {}).entrypoint) == ["microbench", "sweep", *arguments]
 
 
-def submitted(*overrides: str) -> Submission:
+def submitted(*overrides: str) -> SubmitJob:
     return Composer("submit", [OUT, *overrides]).submission()
 
 
@@ -201,7 +201,7 @@ def test_only_the_checkouts_own_parts_are_uploaded(tmp_path: Path) -> None:
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("12345")
-    made = Submission((), {}, working_dir=tmp_path)
+    made = SubmitJob((), {}, working_dir=tmp_path)
     assert made.upload_bytes() == 15
     assert made.command == ("python", "jobs/sweep.py")
     with made.runtime_env() as runtime_env:
@@ -223,7 +223,7 @@ def test_an_upload_over_rays_limit_is_refused_before_it_is_begun(tmp_path: Path)
     with (tmp_path / "conf" / "scores.parquet").open("wb") as file:
         file.truncate(100 * 2**20)
     with pytest.raises(ConfigError) as refused:
-        Submission((), {}, working_dir=tmp_path).upload_bytes()
+        SubmitJob((), {}, working_dir=tmp_path).upload_bytes()
     assert "conf/scores.parquet" in str(refused.value)
 
 
@@ -321,12 +321,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 def handed(server: Server, **changes: Any) -> tuple[int, str]:
     text: list[str] = []
-    code = submit(Submission((), {}, **changes), lambda line: text.append(line + "\n"), text.append, today="20260102")
+    code = submit(SubmitJob((), {}, **changes), lambda line: text.append(line + "\n"), text.append, today="20260102")
     return code, "".join(text)
 
 
 def test_a_job_that_is_done_is_not_run_again(server: Server) -> None:
-    name = Submission((), {}).job_id("20260102")
+    name = SubmitJob((), {}).job_id("20260102")
     server.known[name] = "SUCCEEDED"
     code, text = handed(server)
     assert (code, server.started) == (0, [])
@@ -334,7 +334,7 @@ def test_a_job_that_is_done_is_not_run_again(server: Server) -> None:
 
 
 def test_a_job_that_runs_is_followed(server: Server) -> None:
-    server.known[Submission((), {}).job_id("20260102")] = "RUNNING"
+    server.known[SubmitJob((), {}).job_id("20260102")] = "RUNNING"
     code, text = handed(server)
     assert (code, server.started) == (0, [])
     assert text.endswith("log\n")
@@ -343,7 +343,7 @@ def test_a_job_that_runs_is_followed(server: Server) -> None:
 def test_without_following_the_name_is_told(server: Server) -> None:
     code, text = handed(server, follow=False)
     assert code == 0
-    assert server.started == [Submission((), {}).job_id("20260102")]
+    assert server.started == [SubmitJob((), {}).job_id("20260102")]
     assert server.started[0] in text
     assert "log\n" not in text
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from microbench_ray.audit.baseline import WHATS, What
-from microbench_ray.audit.drift_rules import DEFAULT_RULES, Policy, Rule
+from microbench_ray.audit.baseline import WHATS
+from microbench_ray.audit.drift_rules import DEFAULT_RULES, DriftRule, Policy
 from microbench_ray.audit.findings import DEFAULT_ACTIONS, check_actions
 from microbench_ray.audit.history import check_night
-from microbench_ray.audit.job import Audit, Unlike
+from microbench_ray.audit.job import AcceptJob, AuditJob, Unlike
 from microbench_ray.audit.webhook import Webhook
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.ingest import IngestConf
@@ -55,20 +55,20 @@ class DriftConf:
         return Policy(rules, self.level, self.n_resamples, threshold, ties, self.tolerance)
 
 
-def drift_rule(entry: Any) -> Rule:
+def drift_rule(entry: Any) -> DriftRule:
     """A rule from its mapping, or from the name of its metric."""
     given = {"metric": entry} if isinstance(entry, str) else entry
-    known = set(Rule.__dataclass_fields__)
+    known = set(DriftRule.__dataclass_fields__)
     if not isinstance(given, dict) or set(given) - known or "metric" not in given:
         raise ConfigError(
             "A rule of drift is the name of a metric, or a mapping with it.",
             where="drift.rules",
             got=repr(entry),
-            mend=f"{{metric: bias_added, nights: 2}}; keys: {', '.join(sorted(known))}",
+            hint=f"{{metric: bias_added, nights: 2}}; keys: {', '.join(sorted(known))}",
         )
     lists = {key: tuple(given[key]) for key in ("subjects", "subtasks") if given.get(key) is not None}
     try:
-        return Rule(**(given | lists))
+        return DriftRule(**(given | lists))
     except TypeError as error:
         raise ConfigError("A rule of drift has a value of the wrong type.", where="drift.rules", got=str(error)) from None
 
@@ -88,7 +88,7 @@ class WebhookConf:
 
 @dataclass
 class AuditConf(RulesConf):
-    """conf/audit.yaml: see `microbench_ray.audit.run.Audit`."""
+    """conf/audit.yaml: see `microbench_ray.audit.run.AuditJob`."""
 
     data_dir: str = "leaderboards"
     benchmark: Any = None
@@ -112,7 +112,7 @@ class AuditConf(RulesConf):
     max_missing_share: float = 0.05
     webhook: WebhookConf = field(default_factory=WebhookConf)
 
-    def audit(self, benchmark: Any, methods: Sequence[Method], content: Mapping[str, Any]) -> Audit:
+    def job(self, benchmark: Any, methods: Sequence[Method], content: Mapping[str, Any]) -> AuditJob:
         """The audit that this configuration asks for; no file of the benchmark is read yet.
 
         Parameters
@@ -129,17 +129,17 @@ class AuditConf(RulesConf):
                 "There is nothing to audit.",
                 where="lists, methods",
                 got="neither",
-                mend="lists={tiny: tiny.txt}, or methods=[random]",
+                hint="lists={tiny: tiny.txt}, or methods=[random]",
             )
         if self.seed < 0:
-            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
+            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), hint="seed=0")
         for key, least, most in (("wanted", 0.0, 1.0), ("max_missing_share", -1e-9, 1.0)):
             if not least < getattr(self, key) <= most:
                 raise ConfigError(
-                    f"{key} is a fraction.", where=key, got=f"{getattr(self, key):g}", mend=f"{key}=0.02 for 2 points"
+                    f"{key} is a fraction.", where=key, got=f"{getattr(self, key):g}", hint=f"{key}=0.02 for 2 points"
                 )
         if self.top_k < 1:
-            raise ConfigError("top_k must be at least 1.", where="top_k", got=str(self.top_k), mend="top_k=10")
+            raise ConfigError("top_k must be at least 1.", where="top_k", got=str(self.top_k), hint="top_k=10")
         labels = [method.label for method in methods]
         for label, limit in self.limits.items():
             if label not in labels or not 0 < limit <= 1:
@@ -147,16 +147,16 @@ class AuditConf(RulesConf):
                     "A limit is the largest MDAD of a list or method, a fraction.",
                     where="limits",
                     got=f"{label}: {limit:g}",
-                    mend=f"labels: {', '.join(labels)}",
+                    hint=f"labels: {', '.join(labels)}",
                 )
         ingest = None
         if self.ingest is not None:
             if benchmark.reader != "ingested":
                 raise ConfigError("Logs are read into an ingested benchmark.", where="ingest", got=f"benchmark={benchmark.reader}")
             self.ingest.out = benchmark.path
-            ingest = self.ingest.ingest()
+            ingest = self.ingest.job()
         rules = self.rules()
-        return Audit(
+        return AuditJob(
             read=benchmark.read,
             items=(lambda: item_versions(benchmark.path)) if benchmark.reader == "ingested" else None,
             ingest=ingest,
@@ -191,15 +191,16 @@ class AcceptConf:
     what: list[str] = field(default_factory=lambda: list(WHATS))
     wait_for_out: float = 0.0
 
-    def chosen(self) -> tuple[Path, list[What]]:
-        """The audit's folder, and what is accepted; checked."""
-        mend = "what=[baseline,pool]"
+    def job(self) -> AcceptJob:
+        """Checked."""
+        hint = "what=[baseline,pool]"
         if not self.what:
-            raise ConfigError("Nothing is to be accepted.", where="what", got="[]", mend=mend)
+            raise ConfigError("Nothing is to be accepted.", where="what", got="[]", hint=hint)
         for each in self.what:
             if each not in WHATS:
-                raise ConfigError("What is accepted is the baseline, the pool or both.", where="what", got=each, mend=mend)
-        return folder_of(self.out, self.wait_for_out), [each for each in WHATS if each in self.what]
+                raise ConfigError("What is accepted is the baseline, the pool or both.", where="what", got=each, hint=hint)
+        what = tuple(each for each in WHATS if each in self.what)
+        return AcceptJob(folder_of(self.out, self.wait_for_out), what, self.wait_for_out)
 
 
 def folder_of(out: str, wait_for_out: float) -> Path:
@@ -209,6 +210,6 @@ def folder_of(out: str, wait_for_out: float) -> Path:
             "An audit keeps its baseline and history in a folder of this machine.",
             where="out",
             got=out,
-            mend="out=DIR, on a volume that is kept; the benchmark may be a URL",
+            hint="out=DIR, on a volume that is kept; the benchmark may be a URL",
         )
     return Path(place_of(out, wait_for_out))

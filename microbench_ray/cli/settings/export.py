@@ -11,12 +11,12 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.storage.urls import is_url, local_path
 from microbench_ray.methods import Method
 from microbench_ray.micro.build import FOLDS, check_method
-from microbench_ray.micro.export_job import Export
+from microbench_ray.micro.export_job import ExportJob
 
 
 @dataclass
 class ExportConf:
-    """conf/export.yaml: see `microbench_ray.micro.export_job.Export`."""
+    """conf/export.yaml: see `microbench_ray.micro.export_job.ExportJob`."""
 
     data_dir: str = "leaderboards"
     benchmark: Any = None
@@ -27,17 +27,17 @@ class ExportConf:
     out: str = NEEDED
     overwrite: bool = False
 
-    def export(self, benchmark: Any, methods: Sequence[Method]) -> Export:
+    def job(self, benchmark: Any, methods: Sequence[Method]) -> ExportJob:
         """Checked; `benchmark` is the configuration of a reader."""
         if len(methods) != 1:
-            raise ConfigError("One method is exported.", where="method", got=f"{len(methods)} methods", mend="method=NAME")
+            raise ConfigError("One method is exported.", where="method", got=f"{len(methods)} methods", hint="method=NAME")
         if is_url(self.out):
-            mend = "out=DIR, and copy it from there"
-            raise ConfigError("A micro-benchmark is written on this machine.", where="out", got=self.out, mend=mend)
+            hint = "out=DIR, and copy it from there"
+            raise ConfigError("A micro-benchmark is written on this machine.", where="out", got=self.out, hint=hint)
         if self.seed < 0:
             raise ConfigError("The seed must be at least 0.", where="seed", got=str(self.seed))
         check_method(methods[0])
-        return Export(
+        return ExportJob(
             benchmark=benchmark,
             method=methods[0],
             size=self.size,

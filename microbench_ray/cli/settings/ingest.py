@@ -12,12 +12,12 @@ from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import ON_CONFLICT
 from microbench_ray.ingest.hub import is_hub
 from microbench_ray.ingest.registry import reader
-from microbench_ray.ingest.run import Ingest
+from microbench_ray.ingest.run import IngestJob
 
 
 @dataclass
 class IngestConf:
-    """conf/ingest.yaml: see `microbench_ray.ingest.run.Ingest`."""
+    """conf/ingest.yaml: see `microbench_ray.ingest.run.IngestJob`."""
 
     source: str = NEEDED
     path: str = NEEDED
@@ -30,7 +30,7 @@ class IngestConf:
     max_line_bytes: int = 64 << 20
     wait_for_out: float = 0.0
 
-    def ingest(self) -> Ingest:
+    def job(self) -> IngestJob:
         """Checked."""
         reader(self.source)
         conflict = next((each for each in ON_CONFLICT if each == self.on_conflict), None)
@@ -39,7 +39,7 @@ class IngestConf:
                 "Unknown way to settle a conflict.",
                 where="on_conflict",
                 got=self.on_conflict,
-                mend=f"one of {', '.join(ON_CONFLICT)}",
+                hint=f"one of {', '.join(ON_CONFLICT)}",
             )
         if self.max_line_bytes < 1:
             raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes))
@@ -48,7 +48,7 @@ class IngestConf:
                 "What is fetched from the hub is kept below the folder of responses, which must be on this machine.",
                 where="out",
                 got=self.out,
-                mend="out=DIR",
+                hint="out=DIR",
             )
         options = Options(tuple(self.tasks), tuple(self.models), self.metric, self.filter, self.max_line_bytes)
-        return Ingest(self.source, self.path, place_of(self.out, self.wait_for_out), options, conflict, self.wait_for_out)
+        return IngestJob(self.source, self.path, place_of(self.out, self.wait_for_out), options, conflict, self.wait_for_out)

@@ -7,13 +7,13 @@ from typing import Any
 
 from microbench_ray.cli.settings.benchmark import IngestedConf, ScoresConf
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.micro.plan_job import Question
-from microbench_ray.micro.sample_size import Rule
+from microbench_ray.micro.plan_job import PlanJob
+from microbench_ray.micro.sample_size import Criterion
 
 
 @dataclass
 class PlanConf:
-    """conf/plan.yaml: see `microbench_ray.micro.plan_job.Question`."""
+    """conf/plan.yaml: see `microbench_ray.micro.plan_job.PlanJob`."""
 
     data_dir: str = "leaderboards"
     benchmark: Any = None
@@ -27,28 +27,28 @@ class PlanConf:
     tie_policy: str = "wrong"
     format: str = "text"
 
-    def question(self, benchmark: Any) -> Question:
+    def job(self, benchmark: Any) -> PlanJob:
         """Checked; `benchmark` is the configuration of a reader.
 
         Neither confidences nor what is known of the models is read: nothing here needs them.
         """
         if self.format not in ("text", "json"):
-            raise ConfigError("Unknown format.", where="format", got=self.format, mend="text or json")
+            raise ConfigError("Unknown format.", where="format", got=self.format, hint="text or json")
         policy = next((each for each in ("wrong", "half", "drop") if each == self.tie_policy), None)
         if policy is None:
             raise ConfigError(
-                "This tie policy has no closed form.", where="tie_policy", got=self.tie_policy, mend="wrong, half or drop"
+                "This tie policy has no closed form.", where="tie_policy", got=self.tie_policy, hint="wrong, half or drop"
             )
         if not 0 < self.threshold <= 1:
             raise ConfigError("The threshold is a fraction above 0 and at most 1.", where="threshold", got=repr(self.threshold))
         asked = [key for key in ("models", "scores", "drop") if getattr(self, key) not in ([], None)]
         if asked and self.size is None:
-            raise ConfigError("This question is about a number of items.", where=asked[0], mend="size=100")
+            raise ConfigError("This question is about a number of items.", where=asked[0], hint="size=100")
         if isinstance(benchmark, ScoresConf):
             benchmark = replace(benchmark, confidence=None, metadata=None)
         elif isinstance(benchmark, IngestedConf):
             benchmark = replace(benchmark, metadata=None)
-        return Question(
+        return PlanJob(
             benchmark=benchmark,
             differences=tuple(self.differences),
             results=self.results,
@@ -56,6 +56,6 @@ class PlanConf:
             models=tuple(self.models),
             scores=tuple(self.scores),
             drop=self.drop,
-            rule=Rule(self.threshold, policy),
+            rule=Criterion(self.threshold, policy),
             as_json=self.format == "json",
         )

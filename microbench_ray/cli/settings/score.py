@@ -1,28 +1,16 @@
-"""What conf/score.yaml may hold, and what becomes of it."""
+"""What conf/score.yaml may hold."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
 
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.storage.urls import is_url, local_path
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import ON_CONFLICT
-from microbench_ray.micro.artifact import Exported, load
-from microbench_ray.micro.responses import Found, Given, read
-from microbench_ray.micro.score import Scored, score
-
-
-class Scoring(NamedTuple):
-    """What is scored by what, and how it is told."""
-
-    micro: Path
-    given: Given
-    as_json: bool
-    out: Path | None
+from microbench_ray.micro.responses import Given
+from microbench_ray.micro.score_job import ScoreJob
 
 
 @dataclass
@@ -41,26 +29,19 @@ class ScoreConf:
     format: str = "table"
     out: str | None = None
 
-    def scoring(self) -> Scoring:
+    def job(self) -> ScoreJob:
         """Checked."""
         if self.format not in ("table", "json"):
-            raise ConfigError("Unknown format.", where="format", got=self.format, mend="table or json")
+            raise ConfigError("Unknown format.", where="format", got=self.format, hint="table or json")
         conflict = next((each for each in ON_CONFLICT if each == self.on_conflict), None)
         if conflict is None:
-            mend = f"one of {', '.join(ON_CONFLICT)}"
-            raise ConfigError("Unknown way to settle a conflict.", where="on_conflict", got=self.on_conflict, mend=mend)
+            hint = f"one of {', '.join(ON_CONFLICT)}"
+            raise ConfigError("Unknown way to settle a conflict.", where="on_conflict", got=self.on_conflict, hint=hint)
         if self.max_line_bytes < 1:
             raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes))
         for key, place in (("micro", self.micro), ("out", self.out)):
             if place is not None and is_url(place):
-                raise ConfigError("Scoring is done on this machine.", where=key, got=place, mend=f"{key}=PATH")
+                raise ConfigError("Scoring is done on this machine.", where=key, got=place, hint=f"{key}=PATH")
         options = Options(tuple(self.tasks), tuple(self.models), self.metric, self.filter, self.max_line_bytes)
         given = Given(self.responses, self.source, options, conflict)
-        return Scoring(local_path(self.micro), given, self.format == "json", None if self.out is None else local_path(self.out))
-
-
-def run_scoring(scoring: Scoring) -> tuple[Exported, list[Scored], Found]:
-    """Read the micro-benchmark and the responses, and score them; errors as for `load`, `read` and `score`."""
-    made = load(scoring.micro)
-    found = read(scoring.given, made)
-    return made, score(made, found.responses, made.asked, found.models), found
+        return ScoreJob(local_path(self.micro), given, self.format == "json", None if self.out is None else local_path(self.out))

@@ -9,12 +9,12 @@ from typing import Any
 
 from microbench_ray.cli.settings.sweep import SweepConf, place_of
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.sweeps.cluster.submission import Submission
+from microbench_ray.sweeps.cluster.submission import SubmitJob
 
 
 @dataclass
 class SubmitConf:
-    """The keys `submit.…` of conf/submit.yaml: see `microbench_ray.sweeps.cluster.submission.Submission`."""
+    """The keys `submit.…` of conf/submit.yaml: see `microbench_ray.sweeps.cluster.submission.SubmitJob`."""
 
     address: str | None = None
     follow: bool = True
@@ -23,10 +23,10 @@ class SubmitConf:
     reconnect: float = 60.0
     working_dir: str | None = None
 
-    def submission(self, arguments: Sequence[str], content: Mapping[str, Any]) -> Submission:
+    def submission(self, arguments: Sequence[str], content: Mapping[str, Any]) -> SubmitJob:
         """Checked."""
         folder = None if self.working_dir is None else Path(self.working_dir).resolve()
-        return Submission(tuple(arguments), content, **(vars(self) | {"working_dir": folder}))
+        return SubmitJob(tuple(arguments), content, **(vars(self) | {"working_dir": folder}))
 
 
 @dataclass
@@ -38,7 +38,7 @@ class SubmittedConf(SweepConf):
     def check_places(self, benchmarks: Sequence[Any]) -> None:
         """Raise ConfigError for a path that means something else on the cluster, where a job's folder is thrown away."""
         if self.out is None:
-            raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", mend=f"out={ANYWHERE}")
+            raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", hint=f"out={ANYWHERE}")
         check_place("out", str(place_of(self.out, self.wait_for_out)))
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
@@ -57,5 +57,5 @@ def check_place(key: str, place: str) -> None:
             "A submitted job has a folder of its own, which is thrown away: a relative path leads nowhere.",
             where=key,
             got=place,
-            mend="an absolute path or a URL (such as s3://BUCKET/…) that the whole cluster sees",
+            hint="an absolute path or a URL (such as s3://BUCKET/…) that the whole cluster sees",
         )

@@ -12,7 +12,7 @@ from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.storage.folders import file_name
 from microbench_ray.core.storage.urls import check_url, is_url, local_path
 from microbench_ray.methods import Method
-from microbench_ray.sweeps.driver import Sweep
+from microbench_ray.sweeps.driver import SweepJob
 from microbench_ray.sweeps.engine.base import Engine
 from microbench_ray.sweeps.engine.dispatch import Limits
 from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine, LocalRayEngine
@@ -56,17 +56,17 @@ class TargetsConf:
         given = [key for key in ("names", "regex", "where", "best") if getattr(self, key) is not None]
         if len(given) > 1:
             raise ConfigError(
-                "A group of targets is given in more than one way.", where="targets", got=", ".join(given), mend="give one"
+                "A group of targets is given in more than one way.", where="targets", got=", ".join(given), hint="give one"
             )
         if bool(given) == (self.label == "random"):
             raise ConfigError(
                 "A fixed group of target models needs a label of its own." if given else "A group of targets needs its models.",
                 where="targets",
                 got=f"label: {self.label}, given: {', '.join(given) or 'none of names, regex, where, best'}",
-                mend="targets=group targets.label=NAME, and one of targets.names, targets.regex and targets.where; or targets=best",
+                hint="targets=group targets.label=NAME, and one of targets.names, targets.regex and targets.where; or targets=best",
             )
         if self.best is not None and not 0 < self.best < 1:
-            raise ConfigError("targets.best must be between 0 and 1.", got=f"{self.best:g}", mend="targets.best=0.2")
+            raise ConfigError("targets.best must be between 0 and 1.", got=f"{self.best:g}", hint="targets.best=0.2")
         names = None if self.names is None else tuple(self.names)
         return Targets(self.label, names, self.regex, self.where, self.best)
 
@@ -87,31 +87,31 @@ class EngineConf:
     def engine(self, methods: Sequence[Method] = ()) -> Engine:
         """Not started."""
         if self.max_retries < 0:
-            raise ConfigError("engine.max_retries must be at least 0.", got=str(self.max_retries), mend="engine.max_retries=3")
+            raise ConfigError("engine.max_retries must be at least 0.", got=str(self.max_retries), hint="engine.max_retries=3")
         for key in ("deadline", "timeout", "patience"):
             if not 0 < getattr(self, key) < float("inf"):
-                raise ConfigError(f"engine.{key} must be over 0.", got=f"{getattr(self, key)}", mend="give it in seconds")
+                raise ConfigError(f"engine.{key} must be over 0.", got=f"{getattr(self, key)}", hint="give it in seconds")
         limits = Limits(deadline=self.deadline, max_retries=self.max_retries, patience=self.patience)
         if self.name == "serial":
             return SerialEngine()
         if self.name == "local":
             for key in ("address", "resources"):
                 if getattr(self, key):
-                    raise ConfigError(f"engine.{key} is for engine=cluster.", got=f"{getattr(self, key)}", mend="engine=cluster")
+                    raise ConfigError(f"engine.{key} is for engine=cluster.", got=f"{getattr(self, key)}", hint="engine=cluster")
             return LocalRayEngine(self.workers, limits)
         if self.name == "cluster":
             if self.workers is not None:
                 raise ConfigError(
                     "engine.workers is for engine=local: a cluster has as many as its nodes have room for.",
                     got=str(self.workers),
-                    mend="engine.resources.default.num_cpus=2 halves them",
+                    hint="engine.resources.default.num_cpus=2 halves them",
                 )
             labels = [method.label for method in methods]
             for label in self.resources:
                 if label not in (DEFAULT, *labels):
                     raise unknown("method", "engine.resources", label, [DEFAULT, *labels])
             return ClusterRayEngine(self.address, self.timeout, limits, parse_requests(self.resources))
-        raise ConfigError("Unknown engine.", where="engine.name", got=self.name, mend="valid: cluster, local, serial")
+        raise ConfigError("Unknown engine.", where="engine.name", got=self.name, hint="valid: cluster, local, serial")
 
 
 @dataclass
@@ -170,7 +170,7 @@ class SweepConf(RulesConf):
     report: bool = True
     figure_note: str | None = None
 
-    def sweep(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> Sweep:
+    def job(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> SweepJob:
         """The sweep that this configuration asks for; benchmarks are read last, after all that is quicker to check.
 
         Parameters
@@ -186,7 +186,7 @@ class SweepConf(RulesConf):
         place = None if self.out is None else place_of(self.out, self.wait_for_out)
         read = tuple(benchmark.read() for benchmark in benchmarks)
         out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in read), "+")
-        return Sweep(
+        return SweepJob(
             benchmarks=read,
             methods=tuple(methods),
             grid=grid,
@@ -208,11 +208,11 @@ class SweepConf(RulesConf):
     ) -> tuple[Grid, list[Targets], Rules, Engine, list[tuple[int, ...]]]:
         """What a sweep is made of but its benchmarks, and their own sizes: all that can be checked without reading a file."""
         if self.seed < 0:
-            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), mend="seed=0")
+            raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), hint="seed=0")
         if not benchmarks:
-            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", mend="benchmark=[NAME,NAME]")
+            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", hint="benchmark=[NAME,NAME]")
         if not methods:
-            raise ConfigError("There is no method.", where="methods", got="[]", mend="methods=[random]")
+            raise ConfigError("There is no method.", where="methods", got="[]", hint="methods=[random]")
         check_baseline(self.baseline, [method.label for method in methods])
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
@@ -233,12 +233,12 @@ def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
             replace(grid, sizes=sizes, fractions=())
         except ConfigError as error:
             what = error.what.replace("grid.sizes", "benchmark.sizes").replace(", unless grid.fractions is given", "")
-            raise ConfigError(what, where=benchmark.name or "benchmark", got=error.got, mend=error.mend) from None
+            raise ConfigError(what, where=benchmark.name or "benchmark", got=error.got, hint=error.hint) from None
     return sizes if grid.sizes else ()
 
 
 def place_of(out: str, wait_for_out: float) -> Path | str:
     """The output folder: a path on this machine or a URL, checked."""
     if wait_for_out < 0:
-        raise ConfigError("wait_for_out must be at least 0.", got=f"{wait_for_out:g}", mend="wait_for_out=0")
+        raise ConfigError("wait_for_out must be at least 0.", got=f"{wait_for_out:g}", hint="wait_for_out=0")
     return check_url(out, "out") if is_url(out) else local_path(out)

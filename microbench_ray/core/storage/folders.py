@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]+\.tmp|\.probe\.[0-9a-f]+")
 """Names of files that are being written; no result has such a name."""
-MOST_BYTES = 150
+MAX_BYTES = 150
 """Of a name that comes from data: file systems take 255."""
 
 
@@ -191,12 +191,12 @@ def open_folder(place: str | Path) -> Folder:
     return RemoteFolder(str(place)) if is_url(place) else LocalFolder(local_path(place))
 
 
-def trouble(folder: Folder, name: str, error: OSError, what: str, mend: str) -> StoreError:
+def io_error(folder: Folder, name: str, error: OSError, what: str, hint: str) -> StoreError:
     """The error to raise: of this machine with the given words, of an object store with what is wrong there."""
     if isinstance(folder, RemoteFolder):
-        said, mend = explained(error)
+        said, hint = explained(error)
         what = f"{what} {said}"
-    return StoreError(what, where=folder.at(name), got=reason(error), mend=mend)
+    return StoreError(what, where=folder.at(name), got=reason(error), hint=hint)
 
 
 def file_name(text: str, other: str = "_") -> str:
@@ -210,7 +210,7 @@ def file_name(text: str, other: str = "_") -> str:
         What stands for every other sign.
     """
     kept = "".join(letter if letter.isalnum() or letter in "-_." else other for letter in text).strip(".") or "_"
-    if len(kept.encode()) <= MOST_BYTES:
+    if len(kept.encode()) <= MAX_BYTES:
         return kept
-    short = kept.encode()[: MOST_BYTES - 17].decode(errors="ignore")
+    short = kept.encode()[: MAX_BYTES - 17].decode(errors="ignore")
     return f"{short}-{blake2b(text.encode(errors='replace'), digest_size=8).hexdigest()}"

@@ -6,18 +6,20 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from microbench_ray.core.errors import StoreError
-from microbench_ray.core.storage.folders import Folder, LocalFolder, trouble
+from microbench_ray.core.storage.folders import Folder, LocalFolder, io_error
+
+logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
 LEASE = ".lease.json"
@@ -63,7 +65,7 @@ class Hold(Protocol):
         ...
 
 
-def hold(folder: Folder, wait: float, say: Callable[[str], None], times: Times | None = None) -> Hold:
+def hold(folder: Folder, wait: float, times: Times | None = None) -> Hold:
     """Become the folder's one driver.
 
     Parameters
@@ -72,8 +74,6 @@ def hold(folder: Folder, wait: float, say: Callable[[str], None], times: Times |
         An output folder that is there.
     wait
         Seconds to wait for another driver to end.
-    say
-        Is told when there is something to wait for.
     times
         `TIMES`, but for tests.
 
@@ -87,17 +87,17 @@ def hold(folder: Folder, wait: float, say: Callable[[str], None], times: Times |
     times = times or TIMES
     if isinstance(folder, LocalFolder):
         try:
-            return FileLock(folder, wait, say, times)
+            return FileLock(folder, wait, times)
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-    return Lease(folder, wait, say, times)
+    return Lease(folder, wait, times)
 
 
 class FileLock:
     """A lock of the operating system, which ends with the process however that ends."""
 
-    def __init__(self, folder: LocalFolder, wait: float, say: Callable[[str], None], times: Times) -> None:
+    def __init__(self, folder: LocalFolder, wait: float, times: Times) -> None:
         self._path = folder.path / LOCK
         deadline, told = time.monotonic() + wait, False
         while (descriptor := self._try()) is None:
@@ -106,7 +106,7 @@ class FileLock:
             if time.monotonic() >= deadline:
                 raise _busy(folder, holder)
             if not told:
-                say(f"{folder.at()} is in use by {holder}: waiting for it to end, for {wait:g} s at most")
+                logger.info("%s is in use by %s; waiting up to %g s for it to finish", folder.at(), holder, wait)
                 told = True
             time.sleep(min(times.poll, max(0.0, deadline - time.monotonic())))
         self._descriptor: int | None = descriptor
@@ -146,7 +146,7 @@ class FileLock:
 class Lease:
     """An object with a token of our own, renewed by a thread; clocks of different machines are never compared."""
 
-    def __init__(self, folder: Folder, wait: float, say: Callable[[str], None], times: Times) -> None:
+    def __init__(self, folder: Folder, wait: float, times: Times) -> None:
         self._folder, self._times = folder, times
         self._about = json.loads(_about()) | {"token": secrets.token_hex(16)}
         self._beat = 0
@@ -154,7 +154,7 @@ class Lease:
         self._stop, self._mutex = threading.Event(), threading.Lock()
         deadline = time.monotonic() + wait
         while True:
-            self._until_free(deadline, say)
+            self._until_free(deadline)
             self._write()
             time.sleep(times.settle)
             if self._is_ours(self._read()):
@@ -163,12 +163,17 @@ class Lease:
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
-    def _until_free(self, deadline: float, say: Callable[[str], None]) -> None:
+    def _until_free(self, deadline: float) -> None:
         """Return when there is no lease, or one that nobody renews."""
         seen = self._read()
         if seen is None:
             return
-        say(f"{self._folder.at()} is held by {_who(seen)}: seeing whether that still runs, for {self._times.stale:g} s at most")
+        logger.info(
+            "%s is locked by %s; checking for up to %g s whether that process is still running",
+            self._folder.at(),
+            _who(seen),
+            self._times.stale,
+        )
         since = time.monotonic()
         while time.monotonic() - since < self._times.stale:
             time.sleep(min(self._times.poll, self._times.stale))
@@ -179,7 +184,7 @@ class Lease:
                 if time.monotonic() >= deadline:
                     raise _busy(self._folder, _who(now))
                 seen, since = now, time.monotonic()
-        say(f"{_who(seen)} has not renewed its lease for {self._times.stale:g} s: going on in its place")
+        logger.warning("%s has not renewed its lease for %g s; taking over", _who(seen), self._times.stale)
 
     def check(self) -> None:
         """Raise StoreError where another driver took the lease, or where it could not be renewed for too long to know."""
@@ -188,13 +193,13 @@ class Lease:
                 self._renew()
             except OSError as error:
                 what = "The lease of the output folder cannot be renewed."
-                raise trouble(self._folder, LEASE, error, what, "run the same command again") from None
+                raise io_error(self._folder, LEASE, error, what, "run the same command again") from None
         if self._taken_by is not None:
             raise StoreError(
                 "Another driver has taken over the output folder.",
                 where=self._folder.at(),
                 got=self._taken_by,
-                mend="let that one end: what this one has written is kept; then run the same command again",
+                hint="let that one end: what this one has written is kept; then run the same command again",
             )
 
     def release(self) -> None:
@@ -272,5 +277,5 @@ def _busy(folder: Folder, holder: str) -> StoreError:
         "Another driver is at work in the output folder.",
         where=folder.at(),
         got=holder,
-        mend="let it end and run the same command again; or wait_for_out=SECONDS, or out=DIR with another folder",
+        hint="let it end and run the same command again; or wait_for_out=SECONDS, or out=DIR with another folder",
     )

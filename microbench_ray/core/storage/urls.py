@@ -70,13 +70,13 @@ def check_url(url: str, where: str | None = None) -> str:
         parts = urlsplit(url)
         host, password = parts.hostname, parts.password
     except ValueError as error:
-        raise ConfigError("This is no URL.", where=where, got=str(error), mend="such as s3://bucket/prefix") from None
+        raise ConfigError("This is no URL.", where=where, got=str(error), hint="such as s3://bucket/prefix") from None
     scheme, user = parts.scheme.lower(), parts.username
     shown = f"{parts.scheme}://{'…@' if '@' in parts.netloc else ''}{host or ''}{parts.path}"
     if password is not None or (user is not None and scheme == "s3"):
-        raise ConfigError("A URL may not hold credentials: it is printed and kept.", where=where, got=shown, mend=ELSEWHERE)
+        raise ConfigError("A URL may not hold credentials: it is printed and kept.", where=where, got=shown, hint=ELSEWHERE)
     if parts.netloc == "" and scheme in OPTIONS:
-        raise ConfigError("The URL names no bucket.", where=where, got=shown, mend=f"{scheme}://bucket/prefix")
+        raise ConfigError("The URL names no bucket.", where=where, got=shown, hint=f"{scheme}://bucket/prefix")
     known = OPTIONS.get(scheme, ())
     for key, _ in parse_qsl(parts.query, keep_blank_values=True):
         if key not in known:
@@ -84,10 +84,10 @@ def check_url(url: str, where: str | None = None) -> str:
                 "A URL may not hold this option: it is printed and kept.",
                 where=where,
                 got=f"{key} in the query of {shown}",
-                mend=(f"valid: {', '.join(known)}; " if known else "leave it out; ") + ELSEWHERE,
+                hint=(f"valid: {', '.join(known)}; " if known else "leave it out; ") + ELSEWHERE,
             )
     if any(part == ".." for part in parts.path.split("/")):
-        raise ConfigError("A URL may not go up.", where=where, got=shown, mend="leave .. out")
+        raise ConfigError("A URL may not go up.", where=where, got=shown, hint="leave .. out")
     return url
 
 
@@ -136,7 +136,7 @@ def connect(url: str) -> tuple[Any, str]:
             return filesystem, path.rstrip("/")
     except (ValueError, TypeError, NotImplementedError, AttributeError) as error:  # Arrow's errors are such
         raise ConfigError(
-            "The URL cannot be opened.", where=shown(url), got=_first(error), mend="such as s3://bucket/prefix"
+            "The URL cannot be opened.", where=shown(url), got=_first(error), hint="such as s3://bucket/prefix"
         ) from None
     return _by_fsspec(fs, url, scheme)
 
@@ -167,7 +167,7 @@ def _by_fsspec(fs: Any, url: str, scheme: str) -> tuple[Any, str]:
             f"Nothing that is installed opens {scheme}://.",
             where=shown(url),
             got="no package fsspec",
-            mend="pip install fsspec and what it wants for this scheme; s3://, gs:// and abfss:// need nothing more",
+            hint="pip install fsspec and what it wants for this scheme; s3://, gs:// and abfss:// need nothing more",
         ) from None
     try:
         filesystem, path = fsspec.core.url_to_fs(url)
@@ -176,7 +176,7 @@ def _by_fsspec(fs: Any, url: str, scheme: str) -> tuple[Any, str]:
             f"Nothing that is installed opens {scheme}://.",
             where=shown(url),
             got=_first(error),
-            mend="pip install the package that it names"
+            hint="pip install the package that it names"
             if isinstance(error, ImportError)
             else "s3://, gs://, abfss://, or a local path",
         ) from None
@@ -191,9 +191,9 @@ def shown(url: str) -> str:
 def explained(error: Exception) -> tuple[str, str]:
     """What went wrong with an object store in one sentence, and how to mend it."""
     text = str(error).lower()
-    for words, what, mend in TROUBLES:
+    for words, what, hint in TROUBLES:
         if any(word in text for word in words):
-            return what, mend
+            return what, hint
     return "The object store did not do what was asked.", "try again, or another place"
 
 

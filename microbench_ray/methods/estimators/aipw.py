@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.estimators.means import design_weights
-from microbench_ray.methods.estimators.ridge import PENALTIES
-from microbench_ray.methods.kernels.sources import FIT_KEY, LEAST_SOURCES, SourceAccuracies, source_accuracies
+from microbench_ray.methods.kernels.ridge import PENALTIES
+from microbench_ray.methods.kernels.sources import FIT_KEY, MIN_SOURCES, SourceAccuracies, source_accuracies
 from microbench_ray.methods.readout import FloatArray, Linear, Readout, filled_responses
 
 TRIED = PENALTIES[::3]
@@ -168,7 +168,7 @@ class Aipw(Linear):
             difference = rest - known[:, own] @ weight
             intercept = float(difference.mean()) if difference.size else 0.0
             coefficients, penalty = np.zeros(len(others)), float("inf")
-            if difference.size >= LEAST_SOURCES and len(others):
+            if difference.size >= MIN_SOURCES and len(others):
                 spread = products - read @ read.T - n_left * np.outer(rest, rest)
                 x, y = read - read.mean(axis=0), difference - intercept
                 penalty = best_penalty(x, spread)

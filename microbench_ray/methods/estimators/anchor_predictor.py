@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SIGNALS, SeenItems, Selection, Signal, check_signal
-from microbench_ray.methods.selectors.anchor_points import standardised
-from microbench_ray.methods.selectors.stratified import item_means
+from microbench_ray.methods.kernels.item_statistics import item_means, standardised
 
 CLIP = 1e-4
 """Confidences are held this far from 0 and 1 before their logit is taken."""
@@ -64,7 +63,7 @@ class AnchorPredictor:
         check_signal("anchor_predictor", self.signal, (*SIGNALS, "answers"))
         if self.variant not in VARIANTS:
             raise ConfigError(
-                "anchor_predictor: unknown variant.", got=repr(self.variant), mend=f"use one of {', '.join(VARIANTS)}"
+                "anchor_predictor: unknown variant.", got=repr(self.variant), hint=f"use one of {', '.join(VARIANTS)}"
             )
 
     @property

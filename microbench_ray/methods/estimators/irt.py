@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal
 from microbench_ray.methods.kernels.irt import IrtFit, abilities, fit_irt, probabilities
+from microbench_ray.methods.kernels.irt_fit import FitsIrt, check_dims, irt_bytes, irt_key, irt_seconds
 from microbench_ray.methods.readout import weighted_mean
-from microbench_ray.methods.selectors.tinybenchmarks import FitsIrt, check_dims, irt_bytes, irt_key, irt_seconds
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
+from microbench_ray.methods.kernels.ridge import fit_regression
 from microbench_ray.methods.kernels.sources import (
     FIT_KEY,
-    LEAST_SOURCES,
+    MIN_SOURCES,
     SECONDS_PER_RESPONSE,
     SourceAccuracies,
     mean_coefficients,
@@ -18,31 +18,9 @@ from microbench_ray.methods.kernels.sources import (
     source_accuracies,
     source_bytes,
 )
-from microbench_ray.methods.readout import FloatArray, Linear, Readout
-
-PENALTIES = np.logspace(-4, 3, 29)
-"""Penalties that are tried, in units of the mean eigenvalue of the source models' Gram matrix."""
+from microbench_ray.methods.readout import Linear, Readout
 
 REGRESSION_SIGNALS: tuple[Signal, ...] = ("correctness", "confidence", "both")
-
-
-class Dual(NamedTuple):
-    """A ridge regression by its source models: what a response counts is its covariance with `weights`."""
-
-    weights: FloatArray
-    """(n_source,)"""
-    penalty: float
-    loo_error: float
-    """Root mean squared error of every source model predicted from the others."""
-
-
-class Regression(NamedTuple):
-    """y ≈ intercept + responses @ coefficients."""
-
-    intercept: float
-    coefficients: FloatArray
-    penalty: float
-    loo_error: float
 
 
 class FitsSources:
@@ -99,45 +77,7 @@ class Ridge(FitsSources, Linear):
     def readout(self, selection: Selection, seen: SeenItems, fit: SourceAccuracies) -> Readout:
         """The regression on these items."""
         known = read_items(fit, selection, self.signal)
-        if fit.accuracy.size < LEAST_SOURCES:
+        if fit.accuracy.size < MIN_SOURCES:
             return Readout(0.0, mean_coefficients(selection, both=known.ndim == 3))
         line = fit_regression(known.reshape(len(known), -1), fit.accuracy)
         return Readout(line.intercept, line.coefficients.reshape(known.shape[1:]), known.mean(axis=0))
-
-
-def fit_regression(responses: FloatArray, y: FloatArray) -> Regression:
-    """Ridge regression with an intercept that is not penalised, and the penalty with the smallest leave-one-out error.
-
-    Parameters
-    ----------
-    responses
-        (n, size) without gaps.
-    y
-        (n,) of the same models.
-    """
-    centre, level = responses.mean(axis=0), float(y.mean())
-    x = responses - centre
-    dual = fit_dual(x @ x.T, y - level)
-    coefficients = x.T @ dual.weights
-    return Regression(level - float(centre @ coefficients), coefficients, dual.penalty, dual.loo_error)
-
-
-def fit_dual(gram: FloatArray, y: FloatArray) -> Dual:
-    """The ridge regression of a centred y, (n,), by the Gram matrix of centred responses, (n, n).
-
-    The leave-one-out errors are those with an intercept.
-    """
-    n = len(y)
-    values, vectors = np.linalg.eigh(gram)
-    values = np.maximum(values, 0.0)
-    scale = float(values.mean())
-    if scale <= 0:
-        return Dual(np.zeros(n), float("inf"), float(np.sqrt(np.mean((y * n / (n - 1)) ** 2))))
-    turned = vectors.T @ y
-    shrunk = values / (values + scale * PENALTIES[:, None])
-    residuals = y - (shrunk * turned) @ vectors.T
-    leverage = 1 / n + shrunk @ (vectors**2).T
-    errors = np.sqrt(np.mean((residuals / np.maximum(1 - leverage, 1e-9)) ** 2, axis=1))
-    best = int(np.argmin(errors))
-    penalty = scale * float(PENALTIES[best])
-    return Dual(vectors @ (turned / (values + penalty)), penalty, float(errors[best]))

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
-from microbench_ray.methods.estimators.ridge import FitsSources, fit_dual
-from microbench_ray.methods.kernels.sources import LEAST_SOURCES, SourceAccuracies, mean_coefficients, read_items
-from microbench_ray.methods.readout import FloatArray, Linear, Readout
-
-LEVELS = (0.0, 1.0, 10.0, 100.0)
-"""How much more freely the common coefficient of all responses varies than a single one does, in units of the others' sum."""
-LEAST_VARIANCE = 1e-3
-"""A response that hardly varies among the source models counts as if it had this variance."""
+from microbench_ray.methods.estimators.ridge import FitsSources
+from microbench_ray.methods.kernels.ridge import predict_rest
+from microbench_ray.methods.kernels.sources import MIN_SOURCES, SourceAccuracies, mean_coefficients, read_items
+from microbench_ray.methods.readout import Linear, Readout
 
 
 @dataclass(frozen=True)
@@ -48,28 +42,9 @@ class RidgeRemainder(FitsSources, Linear):
         """The observed share of each score, and its coefficient in the regression."""
         known = read_items(fit, selection, self.signal)
         both = known.ndim == 3
-        if fit.accuracy.size < LEAST_SOURCES:
+        if fit.accuracy.size < MIN_SOURCES:
             return Readout(0.0, mean_coefficients(selection, both=both))
         observed = mean_coefficients(selection, both=both) / fit.responses.shape[1]
         rest = fit.accuracy - (known * observed).reshape(len(known), -1).sum(axis=1)
         intercept, coefficients = predict_rest(known.reshape(len(known), -1), rest)
         return Readout(intercept, observed + coefficients.reshape(observed.shape), known.mean(axis=0))
-
-
-def predict_rest(responses: FloatArray, rest: FloatArray) -> tuple[float, FloatArray]:
-    """The intercept and coefficients, (size,), of the regression of what is left, (n,), on the responses, (n, size)."""
-    centre, level = responses.mean(axis=0), float(rest.mean())
-    x = responses - centre
-    scales = 1 / np.maximum(np.square(x).mean(axis=0), LEAST_VARIANCE)
-    gram, common = (x * scales) @ x.T, x.sum(axis=1)
-    spread = float(common @ common)
-    unit = float(np.trace(gram)) / spread if spread > 0 else 0.0
-    best = None
-    for freedom in LEVELS if unit > 0 else LEVELS[:1]:
-        dual = fit_dual(gram + freedom * unit * np.outer(common, common), rest - level)
-        if best is None or dual.loo_error < best[0].loo_error:
-            best = dual, freedom * unit
-    assert best is not None
-    weights = best[0].weights
-    coefficients = scales * (x.T @ weights) + best[1] * float(common @ weights)
-    return level - float(centre @ coefficients), coefficients

@@ -130,14 +130,14 @@ def _accept_in_order(gram: Matrix, needed: Matrix, most: int) -> NDArray[np.intp
 
 def _check_orthonormal(basis: Matrix) -> None:
     n, k = basis.shape
-    mend = "give orthonormal columns, for example from polynomial_basis or a QR decomposition"
+    hint = "give orthonormal columns, for example from polynomial_basis or a QR decomposition"
     if k > n:
-        raise ConfigError("A projection DPP cannot draw more items than there are.", got=f"{k} columns, {n} rows", mend=mend)
+        raise ConfigError("A projection DPP cannot draw more items than there are.", got=f"{k} columns, {n} rows", hint=hint)
     # A fixed vector with no pattern: columns that are not orthonormal do not give it back.
     probe = np.cos(np.arange(1, k + 1) ** 2)
     error = np.abs(basis.T @ (basis @ probe) - probe).max(initial=0)
     if not error <= 1e-8:
-        raise ConfigError("The columns of a projection DPP's basis must be orthonormal.", got=f"off by {error:.1e}", mend=mend)
+        raise ConfigError("The columns of a projection DPP's basis must be orthonormal.", got=f"off by {error:.1e}", hint=hint)
 
 
 def polynomial_basis(points: Matrix, k: int) -> Matrix:

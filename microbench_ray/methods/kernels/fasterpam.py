@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import DataError
 
 MAX_PASSES = 100
-LEAST_GAIN = 1e-9
+MIN_GAIN = 1e-9
 """A swap must lower the loss by more than this share of it: below, it is rounding, and ties could swap for ever."""
 
 
@@ -88,5 +88,5 @@ def swap_medoids(matrix: NDArray[np.floating], start: NDArray[np.int64], max_pas
     else:
         from microbench_ray.methods.kernels.swaps import swap_until_best  # brings numba, which takes a second
 
-        nearest, loss, n_passes, n_swaps, converged = swap_until_best(matrix, medoids, max_passes, LEAST_GAIN)
+        nearest, loss, n_passes, n_swaps, converged = swap_until_best(matrix, medoids, max_passes, MIN_GAIN)
     return KMedoids(medoids.astype(np.intp), nearest.astype(np.intp), float(loss), int(n_passes), int(n_swaps), bool(converged))

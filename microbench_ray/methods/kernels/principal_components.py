@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems
-from microbench_ray.methods.selectors.stratified import item_means
+from microbench_ray.methods.kernels.item_statistics import item_means
 
 # A component with less than this share of the first one's variance is rounding.
 NO_VARIANCE = 1e-12

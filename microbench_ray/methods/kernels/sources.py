@@ -12,7 +12,7 @@ from microbench_ray.methods.readout import FloatArray, weighted_mean
 
 FIT_KEY = "source_accuracies"
 SECONDS_PER_RESPONSE = 2e-9
-LEAST_SOURCES = 4
+MIN_SOURCES = 4
 """Fewer source models give no regression: the mean takes its place."""
 
 

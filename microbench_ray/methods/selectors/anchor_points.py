@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SIGNALS, SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.kernels.fasterpam import swap_medoids
-from microbench_ray.methods.selectors.stratified import item_means
+from microbench_ray.methods.kernels.item_statistics import standardised
 
 BLOCK_ROWS = 16
 """Rows of the distances that are worked on at a time: they stay in a core's cache, where the whole matrix does not."""
@@ -61,7 +61,7 @@ class AnchorPoints:
         check_signal("anchor_points", self.signal, (*SIGNALS, "answers"))
         if self.max_items is not None and self.max_items < 1:
             raise ConfigError(
-                "anchor_points: max_items must be at least 1.", got=str(self.max_items), mend="max_items=null for all"
+                "anchor_points: max_items must be at least 1.", got=str(self.max_items), hint="max_items=null for all"
             )
 
     @property
@@ -114,26 +114,3 @@ class AnchorPoints:
         """The distances, and the responses that they come from."""
         n = n_items if self.max_items is None else min(n_items, self.max_items)
         return 4 * n * n + 18 * n_source * n + 4 * n_source * (n_items - n)
-
-
-def standardised(responses: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each item's responses less their mean, scaled to length 1: products of columns are correlations.
-
-    Parameters
-    ----------
-    responses
-        (n_models, n_items), NaN where missing: these become 0, the item's mean.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_models, n_items) float32; a column of zeros for an item on which all responses are the same.
-    """
-    centred = responses - item_means(responses).astype(np.float32)
-    centred[np.isnan(centred)] = 0
-    length = np.sqrt(np.square(centred).sum(axis=0, dtype=np.float64))
-    # A millionth is rounding: responses in [0, 1] are float32.
-    constant = length <= 1e-6 * np.sqrt(len(responses))
-    centred /= np.where(constant, 1, length).astype(np.float32)
-    centred[:, constant] = 0
-    return centred

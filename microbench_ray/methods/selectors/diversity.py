@@ -63,7 +63,7 @@ class Diversity(FitsComponents):
         if not 0 <= self.trim < 0.5:
             raise ConfigError("diversity: trim must be a share in [0, 0.5).", got=str(self.trim))
         if self.variant not in ("default", "paper"):
-            raise ConfigError("diversity: unknown variant.", got=repr(self.variant), mend="use one of default, paper")
+            raise ConfigError("diversity: unknown variant.", got=repr(self.variant), hint="use one of default, paper")
 
     def select(self, seen: SeenItems, fit: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items; each weighs 1 / (n_items × its inclusion probability), in the paper's variant nothing."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal
 from microbench_ray.methods.kernels.irt import IrtFit, probabilities
-from microbench_ray.methods.selectors.tinybenchmarks import FitsIrt, check_dims
+from microbench_ray.methods.kernels.irt_fit import FitsIrt, check_dims
 
 
 @dataclass(frozen=True)

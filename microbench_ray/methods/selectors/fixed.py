@@ -43,7 +43,7 @@ class Fixed(SelectorWithoutFit):
             raise ConfigError(
                 "fixed: exactly one of items and path is needed.",
                 got=f"items: {len(self.items)} ids, path: {self.path}",
-                mend="methods=[{method: fixed, selector: {path: my_items.txt}}]",
+                hint="methods=[{method: fixed, selector: {path: my_items.txt}}]",
             )
         items, weights = (tuple(map(str, self.items)), self.weights) if self.path is None else read_list(Path(self.path))
         object.__setattr__(self, "items", items)
@@ -52,7 +52,7 @@ class Fixed(SelectorWithoutFit):
         object.__setattr__(self, "path", None)  # the list is what counts, not where it lay
         repeated = sorted({item for item in items if items.count(item) > 1})[:3] if len(set(items)) < len(items) else []
         if repeated:
-            raise ConfigError("fixed: an item is listed twice.", got=", ".join(repeated), mend="list every item once")
+            raise ConfigError("fixed: an item is listed twice.", got=", ".join(repeated), hint="list every item once")
         if self.weights is not None and (
             len(self.weights) != len(items)
             or not all(np.isfinite(weight) and weight >= 0 for weight in self.weights)
@@ -71,7 +71,7 @@ class Fixed(SelectorWithoutFit):
             raise DataError(
                 f"fixed: {len(absent)} of {len(self.items)} listed items are not in the benchmark.",
                 got=", ".join(absent[:3]) + (" …" if len(absent) > 3 else ""),
-                mend=f"use the benchmark's item ids, such as {next(iter(place), '(none)')}",
+                hint=f"use the benchmark's item ids, such as {next(iter(place), '(none)')}",
             )
         return np.array([place[item] for item in self.items], dtype=np.intp)
 
@@ -88,7 +88,7 @@ def read_list(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
     """The item ids, and weights if there are any, of a `.txt`, `.csv` or `.json` file; DataError where it holds none."""
     items, weights = _parse(path)
     if not items:
-        raise DataError("fixed: the list of items holds no item.", where=str(path), mend="list at least one item id")
+        raise DataError("fixed: the list of items holds no item.", where=str(path), hint="list at least one item id")
     return items, weights
 
 
@@ -112,5 +112,5 @@ def _parse(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
             "fixed: the list of items cannot be read.",
             where=str(path),
             got=f"{type(error).__name__}: {error}",
-            mend="a .txt with an id per line, a .csv with the columns item_id and weight, or a .json list",
+            hint="a .txt with an id per line, a .csv with the columns item_id and weight, or a .json list",
         ) from None

@@ -82,7 +82,7 @@ class Greedy:
 
     def __post_init__(self) -> None:
         if not 0 < self.penalty < math.inf:
-            raise ConfigError("greedy: the penalty must be over 0.", got=repr(self.penalty), mend="penalty: 1.0")
+            raise ConfigError("greedy: the penalty must be over 0.", got=repr(self.penalty), hint="penalty: 1.0")
 
     @property
     def fit_key(self) -> str:

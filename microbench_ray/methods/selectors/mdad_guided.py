@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
-from microbench_ray.methods.estimators.ridge_remainder import predict_rest
 from microbench_ray.methods.kernels.filling import balanced_order
 from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
+from microbench_ray.methods.kernels.ridge import predict_rest
 from microbench_ray.methods.kernels.sources import SECONDS_PER_RESPONSE, SourceAccuracies, source_accuracies
 from microbench_ray.methods.readout import FloatArray
 
@@ -21,7 +21,7 @@ PER_SOURCE = (1, 2, 4, 8)
 """Items chosen by guidance, per source model: what the nested split decides between."""
 JUDGED_SIZES = (25, 50, 100, 250, 500, 1000)
 """Sizes at which it does."""
-LEAST_SOURCES = 8
+MIN_SOURCES = 8
 """Fewer cannot be split: the second of `PER_SOURCE` is taken."""
 
 
@@ -68,11 +68,11 @@ class MdadGuided:
     def __post_init__(self) -> None:
         check_signal("mdad_guided", self.signal, ("correctness", "both"))
         if not 0 < self.difference < 1:
-            raise ConfigError("mdad_guided: the difference is a fraction.", got=repr(self.difference), mend="difference: 0.05")
+            raise ConfigError("mdad_guided: the difference is a fraction.", got=repr(self.difference), hint="difference: 0.05")
         if not 0 <= self.shrink <= 1:
-            raise ConfigError("mdad_guided: shrink must be between 0 and 1.", got=repr(self.shrink), mend="shrink: 0.5")
+            raise ConfigError("mdad_guided: shrink must be between 0 and 1.", got=repr(self.shrink), hint="shrink: 0.5")
         if self.per_source is not None and not 0 <= self.per_source < math.inf:
-            raise ConfigError("mdad_guided: per_source must be at least 0.", got=repr(self.per_source), mend="per_source: 4")
+            raise ConfigError("mdad_guided: per_source must be at least 0.", got=repr(self.per_source), hint="per_source: 4")
 
     @property
     def fit_key(self) -> str:
@@ -85,7 +85,7 @@ class MdadGuided:
         n_source, n_items = known.responses.shape
         per_source = self.per_source
         if per_source is None:
-            per_source = self._judged(known, seen.subtask, rng) if n_source >= LEAST_SOURCES else PER_SOURCE[1]
+            per_source = self._judged(known, seen.subtask, rng) if n_source >= MIN_SOURCES else PER_SOURCE[1]
         n_guided = min(round(per_source * n_source), max(JUDGED_SIZES), n_items)
         guided = self._forward(known, seen.subtask).first(n_guided)
         return Choice(_filled_up(guided, known, seen.subtask, rng), n_guided)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.kernels.clustering import kmeans
+from microbench_ray.methods.kernels.item_statistics import item_means
 from microbench_ray.methods.selectors.random import choose_by_group
 
 Variant = Literal["default", "paper"]
@@ -55,7 +55,7 @@ class StratifiedConfidence:
         if self.strata < 1:
             raise ConfigError("stratified_confidence: strata must be at least 1.", got=str(self.strata))
         if self.variant not in ("default", "paper"):
-            raise ConfigError("stratified_confidence: unknown variant.", got=repr(self.variant), mend="use one of default, paper")
+            raise ConfigError("stratified_confidence: unknown variant.", got=repr(self.variant), hint="use one of default, paper")
 
     @property
     def fit_key(self) -> str:
@@ -84,25 +84,6 @@ class StratifiedConfidence:
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """The responses."""
         return 12 * n_source * n_items
-
-
-def item_means(responses: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mean response of every item over the models that answered it; the mean of these where none did.
-
-    Parameters
-    ----------
-    responses
-        (n_models, n_items), NaN where missing.
-    """
-    means: NDArray[np.float64] = responses.mean(axis=0, dtype=np.float64)
-    gaps = np.isnan(means)
-    if gaps.any():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is dealt with in the next lines
-            means[gaps] = np.nanmean(responses[:, gaps], axis=0, dtype=np.float64)
-        unanswered = np.isnan(means)
-        means[unanswered] = 0.5 if unanswered.all() else means[~unanswered].mean()
-    return means
 
 
 def randomised_proportional(sizes: NDArray[np.int64], total: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from microbench_ray.report.page.made import made_section
 from microbench_ray.report.page.text import Html, join, tag
 from microbench_ray.report.page.verdict import audit_verdict, changes, sweep_verdict
 
-MOST_BYTES = 5_000_000
+MAX_BYTES = 5_000_000
 BUDGETS = (24_000, 12_000, 6_000, 2_000, 500)
 """Rows per chart; the next one is tried where a page is too large."""
 
@@ -51,7 +51,7 @@ def render(
     made = ""
     for budget in BUDGETS:
         made = _render(manifest, tables, verdict, history, leaderboard, budget)
-        if len(made.encode(errors="replace")) < MOST_BYTES:
+        if len(made.encode(errors="replace")) < MAX_BYTES:
             break
     return made
 

@@ -12,7 +12,7 @@ Spec = dict[str, Any]
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SHOWN = "!length(isolated) || indexof(isolated, datum.method) >= 0"
 """A row's method is not hidden by the legend."""
-MOST_BANDS = 4
+MAX_BANDS = 4
 """More methods than these would hide one another's."""
 
 CONFIG: Spec = {
@@ -78,7 +78,7 @@ def agreement(methods: Sequence[str]) -> Spec:
         scale={"nice": False, "zero": True},
     )
     y = quantity("value", "agreement (%)", scale={"zero": False, "nice": True}, axis={"tickCount": 6})
-    bands = f"(length(isolated) || {len(methods)}) <= {MOST_BANDS} && ({SHOWN})"
+    bands = f"(length(isolated) || {len(methods)}) <= {MAX_BANDS} && ({SHOWN})"
     layers: list[Spec] = [
         {
             "transform": [{"filter": bands}],

@@ -21,9 +21,9 @@ PANEL = {
     "items": "Differences on",
     "threshold": "Agreement",
 }
-LEAST_REACH = 0.04
+MIN_REACH = 0.04
 """No curve is shown to less."""
-MOST_SIZES = 4
+MAX_SIZES = 4
 """Of curves, where there are too many."""
 
 
@@ -162,10 +162,10 @@ def _near(curves: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     if not len(curves):
         return curves
     pairs = curves.groupby("diff_lo")["n_pairs"].sum().cumsum()
-    most = max(LEAST_REACH, float(pairs.index[pairs <= 0.999 * pairs.iloc[-1]].max()))
+    most = max(MIN_REACH, float(pairs.index[pairs <= 0.999 * pairs.iloc[-1]].max()))
     key = ["benchmark", "size"] if _sizes_vary(curves) else ["benchmark"]
     last = found.groupby(key)[MONOTONE[0]].agg(lambda values: np.inf if values.isna().any() else values.max())
-    reach = (2.2 * last).clip(lower=LEAST_REACH, upper=most)
+    reach = (2.2 * last).clip(lower=MIN_REACH, upper=most)
     return curves[curves["diff_lo"] <= curves[key].merge(reach.rename("reach"), "left", on=key)["reach"].fillna(most).to_numpy()]
 
 
@@ -180,10 +180,10 @@ def _fit_curves(curves: pd.DataFrame, found: pd.DataFrame, budget: int) -> tuple
     curves = curves[curves["benchmark"].isin(set(found["benchmark"]))]
     for name, label in (("size", "sizes"), ("n_source", "numbers of source models")):
         values = sorted(curves[name].unique())
-        if len(curves) > budget and len(values) > MOST_SIZES:
-            kept = [values[k] for k in np.linspace(0, len(values) - 1, MOST_SIZES).round().astype(int)]
+        if len(curves) > budget and len(values) > MAX_SIZES:
+            kept = [values[k] for k in np.linspace(0, len(values) - 1, MAX_SIZES).round().astype(int)]
             curves = curves[curves[name].isin(kept)]
-            cut.append(f"Agreement curves are of {MOST_SIZES} of {len(values)} {label}: {', '.join(f'{each:,}' for each in kept)}.")
+            cut.append(f"Agreement curves are of {MAX_SIZES} of {len(values)} {label}: {', '.join(f'{each:,}' for each in kept)}.")
     if len(curves) > budget:
         step = int(min(4, np.ceil(len(curves) / budget)))
         curves = curves[(curves["diff_lo"] / 0.005).round().astype(int) % step == 0]

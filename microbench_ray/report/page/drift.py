@@ -12,7 +12,7 @@ from microbench_ray.report.page import audit_charts
 from microbench_ray.report.page.parts import Chart, Column, choice, choices, notes, options_of, section
 from microbench_ray.report.page.text import Html, join
 
-MOST_ROWS_OF_ALARMS = 24
+MAX_ROWS_OF_ALARMS = 24
 
 
 class Unit(NamedTuple):
@@ -157,7 +157,7 @@ def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
     rows = _labelled(rows)
     apart = rows["part"].where(rows["part"] != "all together", "")
     rows = rows.assign(whose=[f"{about}: {part}" if part else about for about, part in zip(rows["about"], apart, strict=True)])
-    often = rows["whose"].value_counts().index[:MOST_ROWS_OF_ALARMS]
+    often = rows["whose"].value_counts().index[:MAX_ROWS_OF_ALARMS]
     rows = rows[rows["whose"].isin(often)].assign(bad=rows["severity"].map({"warn": 0, "fail": 1}))
     grouped = rows.sort_values("bad", ascending=False, kind="stable").groupby(["whose", "night"], sort=True)
     data = grouped.agg(severity=("severity", "first"), count=("bad", "size"), text=("text", "first")).reset_index()

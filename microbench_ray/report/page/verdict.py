@@ -14,9 +14,9 @@ from microbench_ray.report.terminal import MONOTONE
 ICONS = {"ok": "✓", "attention": "!", "violated": "✕"}
 WORDS = {"ok": "All is well", "attention": "Needs attention", "violated": "Policy violated"}
 SEVERITIES = {"fail": "Failures", "warn": "Warnings", "note": "Notes"}
-MOST_AT_ONCE = 4
+MAX_AT_ONCE = 4
 """Findings in the verdict itself; all of them are further down."""
-MOST_FINDINGS = 200
+MAX_FINDINGS = 200
 """Per severity."""
 CHANGES = {
     "models_new": "new models",
@@ -36,10 +36,10 @@ def audit_verdict(verdict: Mapping[str, Any]) -> Html:
     status = verdict["status"]
     bad = [each for each in verdict.get("findings", ()) if each["severity"] in ("fail", "warn")]
     bad.sort(key=lambda each: each["severity"] != "fail")
-    more = len(bad) - MOST_AT_ONCE
+    more = len(bad) - MAX_AT_ONCE
     return join(
         _banner(status, WORDS.get(status, status), verdict["headline"], f"night {verdict['night']}"),
-        tag("ul", *(_finding(each) for each in bad[:MOST_AT_ONCE]), class_="findings") if bad else None,
+        tag("ul", *(_finding(each) for each in bad[:MAX_AT_ONCE]), class_="findings") if bad else None,
         tag("p", tag("a", f"and {more:,} more", href="#changes"), class_="hint") if more > 0 else None,
         *_subjects(verdict.get("subjects", ())),
     )
@@ -136,11 +136,11 @@ def changes(verdict: Mapping[str, Any]) -> Html:
     for severity, label in SEVERITIES.items():
         these = [each for each in verdict.get("findings", ()) if each["severity"] == severity]
         if these:
-            items = tag("ul", *(_finding(each) for each in these[:MOST_FINDINGS]), class_="findings")
-            rest = len(these) - MOST_FINDINGS
+            items = tag("ul", *(_finding(each) for each in these[:MAX_FINDINGS]), class_="findings")
+            rest = len(these) - MAX_FINDINGS
             more = tag("p", f"and {rest:,} more, in verdict.json", class_="hint") if rest > 0 else None
             summary = tag("summary", f"{label} ({len(these):,})")
-            groups.append(tag("details", summary, items, more, open=severity != "note" or len(these) <= MOST_AT_ONCE))
+            groups.append(tag("details", summary, items, more, open=severity != "note" or len(these) <= MAX_AT_ONCE))
     nothing = tag("p", "Nothing was found.", class_="hint") if not groups else None
     return join(tag("dl", *tiles, class_="tiles") if tiles else None, *groups, nothing)
 

@@ -95,7 +95,7 @@ class Cluster:
         deadline = time.monotonic() + STOP_SECONDS
         while not self.info(job).status.is_terminal():
             if time.monotonic() > deadline:
-                raise EngineError("The job does not stop.", where=job, mend=f"ray job stop {self.option} {job}")
+                raise EngineError("The job does not stop.", where=job, hint=f"ray job stop {self.option} {job}")
             time.sleep(0.2)
 
     def _explained(self, error: Exception, seconds: float) -> EngineError:
@@ -104,13 +104,13 @@ class Cluster:
                 "The cluster does not let us in: it wants its token.",
                 where=self.address,
                 got="a wrong token, or none",
-                mend="RAY_AUTH_TOKEN_PATH=FILE (or RAY_AUTH_TOKEN, or ~/.ray/auth_token) with the token of the cluster, which "
+                hint="RAY_AUTH_TOKEN_PATH=FILE (or RAY_AUTH_TOKEN, or ~/.ray/auth_token) with the token of the cluster, which "
                 "its operator has; `ray get-auth-token` prints it on the head",
             )
         if isinstance(error, TimeoutError | OSError):
             got = f"no answer in {seconds:g} s" if isinstance(error, TimeoutError) else first_line(error)
-            mend = "submit.address=http://HOST:8265, the dashboard of a cluster that runs; submit.timeout=SECONDS to wait longer"
-            return EngineError("The cluster cannot be reached.", where=self.address, got=got, mend=mend)
+            hint = "submit.address=http://HOST:8265, the dashboard of a cluster that runs; submit.timeout=SECONDS to wait longer"
+            return EngineError("The cluster cannot be reached.", where=self.address, got=got, hint=hint)
         return EngineError("The cluster refused.", where=self.address, got=first_line(error))
 
 

@@ -1,4 +1,4 @@
-"""`microbench submit`: hands a sweep to a Ray cluster, follows its log, and returns its exit code."""
+"""`microbench run_submit`: hands a sweep to a Ray cluster, follows its log, and returns its exit code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -21,7 +22,8 @@ from urllib.parse import urlsplit
 from microbench_ray.core.errors import ConfigError, EngineError
 from microbench_ray.sweeps.cluster.job_client import Cluster, first_line
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
+
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 UPLOADED = ("jobs", "conf", "microbench_ray")
@@ -34,7 +36,7 @@ DONE, INTERRUPTED = 0, 130
 
 
 @dataclass(frozen=True)
-class Submission:
+class SubmitJob:
     """A sweep to be run by a cluster, and how to hand it over.
 
     Attributes
@@ -96,7 +98,7 @@ class Submission:
                 "The folder to upload is no checkout.",
                 where="submit.working_dir",
                 got=f"no {', '.join(missing)} in {self.working_dir}",
-                mend="submit.working_dir=CHECKOUT, or null to run what the cluster's image has",
+                hint="submit.working_dir=CHECKOUT, or null to run what the cluster's image has",
             )
         sizes = {name: path.stat().st_size for name, path in self._files().items()}
         if sum(sizes.values()) >= UPLOAD_LIMIT:
@@ -105,7 +107,7 @@ class Submission:
                 f"The upload is larger than the {megabytes(UPLOAD_LIMIT)} that Ray takes.",
                 where=str(self.working_dir),
                 got=f"{megabytes(sum(sizes.values()))}; the largest file is {largest}",
-                mend=f"keep data out of {', '.join(UPLOADED)}; the job reads it from a path or URL that the cluster sees",
+                hint=f"keep data out of {', '.join(UPLOADED)}; the job reads it from a path or URL that the cluster sees",
             )
         return sum(sizes.values())
 
@@ -129,15 +131,15 @@ class Submission:
         return {str(path.relative_to(folder)): path for path in found if path.is_file() and "__pycache__" not in path.parts}
 
 
-def submit(submission: Submission, say: Say, write: Callable[[str], object], *, today: str | None = None) -> int:
+def run_submit(submission: SubmitJob, write: Callable[[str], object], *, today: str | None = None) -> int:
     """Run a sweep on a cluster, unless it is running or done there already.
 
     Parameters
     ----------
     submission
         What to run, and how.
-    say, write
-        Are told sentences, and pieces of the job's log.
+    write
+        Receives the job's log, piece by piece.
     today
         The day in the job's name; None for today, in UTC.
 
@@ -157,27 +159,27 @@ def submit(submission: Submission, say: Say, write: Callable[[str], object], *, 
     base = submission.job_id(today or time.strftime("%Y%m%d", time.gmtime()))
     job, status = chosen(base, cluster.jobs())
     if status == "SUCCEEDED":
-        say(f"Job {job} has succeeded today already, and is not run again. Another out=… makes it another job.")
+        logger.info("Job %s has already succeeded today and is not run again; another out=… makes it a new job", job)
         return DONE
     if status is None:
         if submission.working_dir is not None:
-            say(f"Uploading {megabytes(size)} of {submission.working_dir}")
+            logger.info("Uploading %s from %s", megabytes(size), submission.working_dir)
         with submission.runtime_env() as runtime_env:
             cluster.start(job, submission.entrypoint, runtime_env)
-        say(f"Job {job} is submitted to {cluster.address}")
+        logger.info("Submitted job %s to %s", job, cluster.address)
     else:
-        say(f"Job {job} is {status.lower()} there already: it is not submitted again")
+        logger.info("Job %s is already %s there; it is not submitted again", job, status.lower())
     if not submission.follow:
-        say(_how_to(cluster, job))
+        logger.info("%s", _how_to(cluster, job))
         return DONE
     try:
         return exit_code(job, follow(cluster, job, write, submission.reconnect))
     except KeyboardInterrupt:
         if not submission.stop_on_interrupt:
-            say(f"The job goes on. {_how_to(cluster, job)}")
+            logger.info("The job keeps running. %s", _how_to(cluster, job))
             return INTERRUPTED
         cluster.stop(job)
-        say(f"Job {job} is stopped. What is done is kept: the same command goes on from there.")
+        logger.info("Stopped job %s. Finished work is saved; rerun the command to resume.", job)
         return INTERRUPTED
 
 
@@ -209,12 +211,12 @@ def dashboard(configured: str | None, environment: Mapping[str, str]) -> str:
             "The URL of the cluster's dashboard is needed.",
             where=where,
             got="a URL with a user name" if parts.username is not None else address,
-            mend="submit.address=http://HOST:8265",
+            hint="submit.address=http://HOST:8265",
         )
     return url.rstrip("/")
 
 
-class Log:
+class JobLog:
     """A job's log as far as it is written: a connection made anew begins at the log's beginning."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
@@ -240,10 +242,12 @@ def follow(cluster: Cluster, job: str, write: Callable[[str], object], reconnect
 
     A dropped connection is made again; EngineError where the cluster does not answer for `reconnect` seconds.
     """
-    log, answered = Log(write), time.monotonic()
+    log, answered = JobLog(write), time.monotonic()
     while True:
-        with contextlib.suppress(Exception):  # whatever ended the stream: the job's status says what is next
+        try:
             asyncio.run(log.tail(cluster.client.tail_job_logs(job)))
+        except Exception as error:  # whatever ended the stream, the job's status decides what is next
+            logger.debug("The log stream of job %s ended: %s", job, first_line(error))
         try:
             info = cluster.info(job)
             answered = time.monotonic()
@@ -253,12 +257,14 @@ def follow(cluster: Cluster, job: str, write: Callable[[str], object], reconnect
                     "The job is lost sight of.",
                     where=f"{job} on {cluster.address}",
                     got=error.got,
-                    mend="the same command follows it again, or goes on from what is done",
+                    hint="the same command follows it again, or goes on from what is done",
                 ) from None
         else:
             if info.status.is_terminal():
-                with contextlib.suppress(EngineError):
+                try:
                     log.add(0, cluster.ask(lambda: cluster.client.get_job_logs(job)))
+                except EngineError as error:
+                    logger.warning("The end of the log of job %s could not be read: %s", job, error.got)
                 return info
         time.sleep(0.5)
 
@@ -274,7 +280,7 @@ def exit_code(job: str, info: Any) -> int:
         "The job was stopped." if status == "STOPPED" else "The job did not come to its end.",
         where=job,
         got=first_line(info.message) if info.message else status,
-        mend="the same command goes on from what is done",
+        hint="the same command goes on from what is done",
     )
 
 

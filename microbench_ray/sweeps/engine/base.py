@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from microbench_ray.data import Benchmark
-from microbench_ray.sweeps.shards import Room, Shard
+from microbench_ray.sweeps.shards import Host, Shard
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ Result = Mapping[str, pa.Table] | Failure
 
 
 class Engine(Protocol):
-    """Computes shards. Made cheaply; the work of starting is done by `room` and `run`."""
+    """Computes shards. Made cheaply; the work of starting is done by `hosts` and `run`."""
 
     @property
     def description(self) -> str:
@@ -48,7 +48,7 @@ class Engine(Protocol):
         """Attempts that brought nothing, since a worker or a node was lost or too slow, by the kind of error."""
         ...
 
-    def room(self) -> Sequence[Room]:
+    def hosts(self) -> Sequence[Host]:
         """The machines that compute, with the memory that is free there. EngineError where they cannot be reached."""
         ...
 

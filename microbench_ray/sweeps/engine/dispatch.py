@@ -15,12 +15,12 @@ from microbench_ray.sweeps.shards import Shard
 
 WINDOW_PER_SLOT = 4
 """Shards under way per slot: enough that a worker never waits for the driver, and few enough that the driver stays small."""
-LEAST_WINDOW = 8
+MIN_WINDOW = 8
 """Under way even where no slot is there yet: what waits is what makes a cluster grow."""
 START_SECONDS = 120.0
 """A worker's start, and the time in which a lost node is noticed."""
 CHECK_SECONDS = 1.0
-MOST_NODES_LOST = 20
+MAX_NODES_LOST = 20
 """How often a shard may lose its node, which is not its fault, before it counts as failed."""
 
 Handle = TypeVar("Handle", bound=Hashable)
@@ -97,7 +97,7 @@ class Attempts:
     def exhausted(self, max_retries: int) -> bool:
         """Whether there is to be no other."""
         with_node = sum(lost.with_node for lost in self.lost)
-        return len(self.lost) - with_node > max_retries or with_node > MOST_NODES_LOST
+        return len(self.lost) - with_node > max_retries or with_node > MAX_NODES_LOST
 
     def failure(self) -> Failure:
         """What became of each."""
@@ -154,7 +154,7 @@ class _Dispatch(Generic[Handle]):
 
     def fill(self) -> None:
         """Submit what there is room for."""
-        window = max(LEAST_WINDOW, WINDOW_PER_SLOT * self.slots)
+        window = max(MIN_WINDOW, WINDOW_PER_SLOT * self.slots)
         while self.waiting and len(self.under_way) < window:
             attempts = self.waiting.popleft()
             attempts.since, attempts.ahead = self.clock(), len(self.under_way)
@@ -185,7 +185,7 @@ class _Dispatch(Generic[Handle]):
                 raise EngineError(
                     "No worker is there to compute a shard.",
                     got=f"none in {self.limits.patience:g} s",
-                    mend="add nodes, or ask for less (engine.resources); then run the same command again: it goes on from here",
+                    hint="add nodes, or ask for less (engine.resources); then run the same command again: it goes on from here",
                 )
             return []
         self.last_slot = now
@@ -194,7 +194,7 @@ class _Dispatch(Generic[Handle]):
             raise EngineError(
                 "The workers do not answer.",
                 got=f"nothing in {now - self.last_answer:.0f} s from {self.slots} of them; a shard may take {longest:.0f} s",
-                mend="look at the workers' logs in Ray's session folder; engine=serial shows whether a shard can be computed",
+                hint="look at the workers' logs in Ray's session folder; engine=serial shows whether a shard can be computed",
             )
         overdue = [
             (handle, attempts)

@@ -28,7 +28,7 @@ from microbench_ray.sweeps.engine.dispatch import Limits, Lost, dispatch
 from microbench_ray.sweeps.engine.resources import Request, Requests
 from microbench_ray.sweeps.engine.serial import compute
 from microbench_ray.sweeps.engine.watchdog import DeadlineExceeded, deadline
-from microbench_ray.sweeps.shards import Room, Shard
+from microbench_ray.sweeps.shards import Host, Shard
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -154,7 +154,7 @@ class LocalRayEngine:
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
-            raise ConfigError("engine.workers must be at least 1.", got=str(self.workers), mend="leave it null for one per core")
+            raise ConfigError("engine.workers must be at least 1.", got=str(self.workers), hint="leave it null for one per core")
 
     @property
     def n_workers(self) -> int:
@@ -166,9 +166,9 @@ class LocalRayEngine:
         """Names the engine and its workers."""
         return f"local Ray, {self.n_workers} worker{'s' if self.n_workers > 1 else ''}"
 
-    def room(self) -> Sequence[Room]:
+    def hosts(self) -> Sequence[Host]:
         """This machine."""
-        return [Room("this machine", self.n_workers, free_memory())]
+        return [Host("this machine", self.n_workers, free_memory())]
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield shards as they are done."""
@@ -196,7 +196,7 @@ class LocalRayEngine:
             raise EngineError(
                 "Ray did not start on this machine.",
                 got=f"{type(error).__name__}: {error}".splitlines()[0],
-                mend="engine=serial computes without Ray; `ray stop` may help where an old one is in the way",
+                hint="engine=serial computes without Ray; `ray stop` may help where an old one is in the way",
             ) from error
 
 
@@ -228,11 +228,11 @@ class ClusterRayEngine:
         """Names the cluster."""
         return f"Ray cluster at {self.address or os.environ.get('RAY_ADDRESS') or 'no address'}"
 
-    def room(self) -> Sequence[Room]:
+    def hosts(self) -> Sequence[Host]:
         """The cluster's nodes; those that come later are not known yet."""
         request = self.requests.default
         nodes = [(node, request.fits(node["Resources"])) for node in self._nodes()]
-        return [Room(f"node {node['NodeName']}", n, int(node["Resources"].get("memory", 0))) for node, n in nodes if n]
+        return [Host(f"node {node['NodeName']}", n, int(node["Resources"].get("memory", 0))) for node, n in nodes if n]
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield shards as they are done. The cluster is left as it was."""
@@ -253,7 +253,7 @@ class ClusterRayEngine:
                 "There is no cluster to join.",
                 where="engine.address",
                 got="no address, and RAY_ADDRESS is not set",
-                mend="engine.address=HOST:PORT, engine.address=auto for the cluster on this machine, or engine=local",
+                hint="engine.address=HOST:PORT, engine.address=auto for the cluster on this machine, or engine=local",
             )
         ray = import_ray()
         if ray.is_initialized():
@@ -263,7 +263,7 @@ class ClusterRayEngine:
                     "This process has joined another cluster.",
                     where="engine.address",
                     got=f"{joined} joined, {address} asked for",
-                    mend="ray.shutdown() first, or engine.address=auto for the cluster that is joined",
+                    hint="ray.shutdown() first, or engine.address=auto for the cluster that is joined",
                 )
         else:
             check_answers(address, self.timeout)
@@ -273,7 +273,7 @@ class ClusterRayEngine:
                     "The cluster cannot be joined.",
                     where=address,
                     got=f"{type(error).__name__}: {error}".splitlines()[0],
-                    mend="see that it runs this version of Ray and that RAY_AUTH_TOKEN is the cluster's; engine.timeout=SECONDS",
+                    hint="see that it runs this version of Ray and that RAY_AUTH_TOKEN is the cluster's; engine.timeout=SECONDS",
                 ) from error
         return ray
 
@@ -302,7 +302,7 @@ def check_answers(address: str, timeout: float) -> None:
             "The cluster's address is of another form.",
             where="engine.address",
             got=address,
-            mend="engine.address=HOST:PORT; from outside of the cluster: microbench submit",
+            hint="engine.address=HOST:PORT; from outside of the cluster: microbench submit",
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout).close()
@@ -311,7 +311,7 @@ def check_answers(address: str, timeout: float) -> None:
             "Nobody answers at the cluster's address.",
             where=address,
             got=str(error),
-            mend="start the cluster, or engine.address=HOST:PORT (or RAY_ADDRESS) of its head; engine.timeout=SECONDS waits longer",
+            hint="start the cluster, or engine.address=HOST:PORT (or RAY_ADDRESS) of its head; engine.timeout=SECONDS waits longer",
         ) from None
 
 

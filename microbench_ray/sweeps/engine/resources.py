@@ -74,13 +74,13 @@ def _request(label: str, entry: Any, base: Request) -> Request:
     where = f"engine.resources.{label}"
     known = tuple(Request.__dataclass_fields__)
     if not isinstance(entry, Mapping) or not set(entry) <= set(known):
-        raise ConfigError("Resources are a mapping.", where=where, got=repr(entry), mend=f"keys: {', '.join(known)}")
+        raise ConfigError("Resources are a mapping.", where=where, got=repr(entry), hint=f"keys: {', '.join(known)}")
     custom = entry.get("custom", base.custom) or {}
     if not isinstance(custom, Mapping):
-        raise ConfigError("Custom resources are a mapping.", where=f"{where}.custom", got=repr(custom), mend="custom: {big: 1}")
+        raise ConfigError("Custom resources are a mapping.", where=f"{where}.custom", got=repr(custom), hint="custom: {big: 1}")
     values = {"num_cpus": entry.get("num_cpus", base.num_cpus), "memory": entry.get("memory", base.memory) or 0.0, **custom}
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
         if not number or (value == 0 and name != "memory"):
-            raise ConfigError(f"{name} must be a number over 0.", where=where, got=repr(value), mend=f"{name}: 1")
+            raise ConfigError(f"{name} must be a number over 0.", where=where, got=repr(value), hint=f"{name}: 1")
     return Request(float(values["num_cpus"]), float(values["memory"]), {str(k): float(v) for k, v in custom.items()})

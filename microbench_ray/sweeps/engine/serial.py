@@ -10,7 +10,7 @@ from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.engine.base import Failure, Result
 from microbench_ray.sweeps.evaluate import evaluate_shard
-from microbench_ray.sweeps.shards import Room, Shard
+from microbench_ray.sweeps.shards import Host, Shard
 
 
 class SerialEngine:
@@ -24,9 +24,9 @@ class SerialEngine:
         """This one."""
         return {this_machine()}
 
-    def room(self) -> Sequence[Room]:
+    def hosts(self) -> Sequence[Host]:
         """This process."""
-        return [Room("this machine", 1, free_memory())]
+        return [Host("this machine", 1, free_memory())]
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         """Yield the shards in their order."""

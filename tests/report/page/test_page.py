@@ -17,7 +17,7 @@ import pytest
 import vl_convert
 
 from microbench_ray.core.schemas import SCHEMAS
-from microbench_ray.report.page import MOST_BYTES, library, render
+from microbench_ray.report.page import MAX_BYTES, library, render
 from microbench_ray.report.page.library import VEGA_LITE
 from microbench_ray.report.page.text import interval, number, points, script_json, tag
 from tests.helpers.pages import BREAKOUT, HOSTILE, LISTS, Made, audited, history, leaderboard, rows_of, verdict
@@ -265,7 +265,7 @@ def test_a_large_sweep_is_thinned_and_the_page_says_so() -> None:
     tables = large_sweep()
     assert len(tables["agreement"]) > 300_000
     page = render({"benchmarks": {}}, tables)
-    assert len(page.encode()) < MOST_BYTES
+    assert len(page.encode()) < MAX_BYTES
     assert "Agreement curves are of 4 of 7 sizes: 10, 50, 250, 1,000." in page
     assert "Not on this page: agreement curves of " in page
     curves, found = Parsed(page).charts()
@@ -277,7 +277,7 @@ def test_a_large_audit_stays_under_the_limit() -> None:
     nights = [f"{2020 + k // 365}-{k % 365:03d}" for k in range(3000)]
     lists = tuple(f"list {k}" for k in range(8))
     page = render({}, {}, verdict=verdict(), history=history(nights), leaderboard=leaderboard(6000, lists))
-    assert len(page.encode()) < MOST_BYTES
+    assert len(page.encode()) < MAX_BYTES
     assert "of 6,000 models are on this page" in page
     assert "nights are on this page." in page
 
