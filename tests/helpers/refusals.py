@@ -19,7 +19,7 @@ def assert_one_message(code: int, message: str, words: tuple[str, ...]) -> None:
     assert code == 1
     assert "Traceback" not in message
     assert first[0] != " "
-    assert [line[:9] for line in details] == sorted([line[:9] for line in details], key="  where:   got:     mend:  ".index)
+    assert [line[:9] for line in details] == sorted([line[:9] for line in details], key="  where:   got:     hint:  ".index)
     assert details
     for word in words:
         assert word in message
