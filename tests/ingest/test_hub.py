@@ -24,9 +24,8 @@ import sys
 from pathlib import Path
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.hub import fetch
-fetch(sys.argv[1], Path(sys.argv[2]), Options(), print)
+fetch(sys.argv[1], Path(sys.argv[2]), Options())
 """
-SILENT = lambda line: None  # noqa: E731
 
 
 def repository(folder: Path, model: str) -> dict[str, bytes]:
@@ -60,13 +59,13 @@ def names(folder: Path) -> list[str]:
 
 def error(hub: Hub, tmp_path: Path, address: str = ADDRESS, **options) -> DataError:
     with pytest.raises(DataError) as caught:
-        fetch(address, tmp_path / "into", Options(**options), SILENT)
+        fetch(address, tmp_path / "into", Options(**options))
     return caught.value
 
 
-def test_one_repository(hub, tmp_path):
-    said = []
-    folder = fetch(ADDRESS, tmp_path / "into", Options(), said.append)
+def test_one_repository(hub, tmp_path, caplog):
+    caplog.set_level("INFO", logger="microbench_ray")
+    folder = fetch(ADDRESS, tmp_path / "into", Options())
     assert names(folder) == [
         f"results_{LAST}.json",
         f"samples_leaderboard_bbh_navigate_{LAST}.jsonl",
@@ -76,17 +75,17 @@ def test_one_repository(hub, tmp_path):
         ("org/m1", "leaderboard_bbh_navigate", 400),
         ("org/m1", "leaderboard_ifeval", 400),
     ]
-    assert len(said) == 1
-    assert said[0].startswith(f"{ORG}/org__m1-details: 3 files, 0.")
+    [first] = caplog.messages
+    assert first.startswith(f"{ORG}/org__m1-details: 3 files, 0.")
     assert hub.tokens == {None}
     before = len(hub.asked)
-    assert fetch(f"{ADDRESS}@main", tmp_path / "into", Options(), said.append) == folder
+    assert fetch(f"{ADDRESS}@main", tmp_path / "into", Options()) == folder
     assert len(hub.asked) == before == 3
-    assert said[1].endswith(": 3 files, 0.0 MB to fetch")
+    assert ": 3 files, 0.0 MB" in caplog.messages[1]
 
 
 def test_wanted_models_of_an_organisation_and_wanted_tasks(hub, tmp_path):
-    folder = fetch(f"hf://datasets/{ORG}", tmp_path / "into", Options(models=("org/*",), tasks=("*ifeval",)), SILENT)
+    folder = fetch(f"hf://datasets/{ORG}", tmp_path / "into", Options(models=("org/*",), tasks=("*ifeval",)))
     logs = read(OpenLlmReader(), folder)[0]
     assert [(log.model, log.part) for log, _ in logs] == [("org/m1", "leaderboard_ifeval"), ("org/m2", "leaderboard_ifeval")]
     assert len(hub.asked) == 4
@@ -100,7 +99,7 @@ def test_a_connection_that_breaks_goes_on_where_it_ended(hub, tmp_path, monkeypa
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 10_000)  # what comes in smaller pieces is asked for again
     broken = f"org__m1/samples_leaderboard_ifeval_{LAST}.jsonl"
     hub.breaks[broken] = 70_000
-    folder = fetch(ADDRESS, tmp_path / "into", Options(), SILENT)
+    folder = fetch(ADDRESS, tmp_path / "into", Options())
     assert [wanted for path, wanted in hub.asked if path == broken] == [None, "bytes=70000-"]
     assert (folder / broken).read_bytes() == hub.repositories[f"{ORG}/org__m1-details"][broken]
 
@@ -121,7 +120,7 @@ def test_a_process_that_is_killed_is_gone_on_with(hub, tmp_path):
         process.kill()
         process.wait()
     assert not (folder / stalled).exists()
-    assert fetch(ADDRESS, tmp_path / "into", Options(), SILENT) == folder
+    assert fetch(ADDRESS, tmp_path / "into", Options()) == folder
     asked = [path for path, _ in hub.asked]
     assert {path: asked.count(path) for path in [*others, stalled]} == {**dict.fromkeys(others, 1), stalled: 2}
     assert (folder / stalled).read_bytes() == hub.repositories[f"{ORG}/org__m1-details"][stalled]
@@ -165,7 +164,7 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(hub, tmp_path, 
     found = error(hub, tmp_path)
     assert (found.where, "hf_ri" in str(found)) == ("HF_TOKEN", False)
     monkeypatch.setenv("HF_TOKEN", "hf_right\n")
-    assert names(fetch(ADDRESS, tmp_path / "into", Options(), SILENT))
+    assert names(fetch(ADDRESS, tmp_path / "into", Options()))
     assert hub.tokens == {None, "Bearer hf_wrong", "Bearer hf_right"}
 
 
@@ -175,13 +174,13 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(hub, tmp_path, 
 def test_addresses_that_are_none(tmp_path, name):
     assert is_hub(f"hf://{name}")
     with pytest.raises(DataError, match="no address"):
-        fetch(f"hf://{name}", tmp_path, Options(), SILENT)
+        fetch(f"hf://{name}", tmp_path, Options())
 
 
 def test_without_the_package_one_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(DataError, match=r"pip install 'microbench-ray\[hub\]'"):
-        fetch(ADDRESS, tmp_path, Options(), SILENT)
+        fetch(ADDRESS, tmp_path, Options())
 
 
 def test_a_repository_writes_nothing_outside_its_folder(hub, tmp_path):

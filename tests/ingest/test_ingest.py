@@ -19,7 +19,7 @@ from microbench_ray.data.responses import each_about, model_file, read_responses
 from microbench_ray.ingest import registry
 from microbench_ray.ingest.base import Options, Sample
 from microbench_ray.ingest.fold import fold
-from microbench_ray.ingest.run import IngestJob, Summary, ingest
+from microbench_ray.ingest.run import IngestJob, Summary, run_ingest
 from tests.helpers.plain import PlainReader
 
 
@@ -36,7 +36,7 @@ def write(path: Path, *lines: str) -> None:
 
 
 def run(tmp_path: Path, **changes: object) -> Summary:
-    return ingest(IngestJob("plain", str(tmp_path / "logs"), tmp_path / "board", **changes), lambda text: None)  # type: ignore[arg-type]
+    return run_ingest(IngestJob("plain", str(tmp_path / "logs"), tmp_path / "board", **changes))  # type: ignore[arg-type]
 
 
 def scores(benchmark: Benchmark) -> dict[str, dict[str, float | None]]:
@@ -66,7 +66,7 @@ def test_logs_and_the_folder_may_be_named_from_where_one_is(
 ) -> None:
     write(tmp_path / "logs/a.log", "q1 law 1")
     monkeypatch.chdir(tmp_path)
-    assert ingest(IngestJob("plain", "logs", Path("board")), lambda text: None).added == ["a"]
+    assert run_ingest(IngestJob("plain", "logs", Path("board"))).added == ["a"]
     assert run(tmp_path).unchanged == ["a"]
 
 
@@ -257,7 +257,7 @@ def test_killed_at_any_write_and_started_again_it_is_the_same(
     for after in range(100):
         left["writes"] = after
         try:
-            ingest(job, lambda text: None)
+            run_ingest(job)
         except Killed:
             continue
         break
@@ -283,7 +283,7 @@ def test_a_full_disk_is_waited_for_and_nothing_is_half_written(
 
 def test_one_process_at_a_time(tmp_path: Path, plain: PlainReader) -> None:
     write(tmp_path / "logs/a.log", "q1 all 1")
-    with Store(tmp_path / "board", folders=("models",)).held(0, lambda text: None), pytest.raises(StoreError):
+    with Store(tmp_path / "board", folders=("models",)).held(0), pytest.raises(StoreError):
         run(tmp_path)
 
 

@@ -221,7 +221,7 @@ def test_other_scores_are_an_error_with_its_place(tmp_path, score):
 
 def test_a_task_without_scores_is_an_error(tmp_path):
     write(tmp_path, "wikitext", [line(0, acc=None, metrics=["word_perplexity"], word_perplexity=[-30.0, 4])])
-    with pytest.raises(DataError, match=r"got:   word_perplexity\n  mend:  leave the task out"):
+    with pytest.raises(DataError, match=r"got:   word_perplexity\n  hint:  leave the task out"):
         one(READER, tmp_path)
 
 
