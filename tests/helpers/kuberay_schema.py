@@ -1,4 +1,4 @@
-"""A JSON schema of a RayJob and a RayCronJob with the fields that KubeRay documents and we use: an unknown field is an error.
+"""JSON schemas of RayJob and RayCronJob with the documented fields that the manifests use; any other field is an error.
 
 Written from https://ray-project.github.io/kuberay/reference/api/; pod templates are checked against Kubernetes' own schema.
 """
@@ -15,7 +15,7 @@ OBJECT: dict[str, Any] = {"type": "object"}
 
 
 def fields(required: list[str], **properties: Any) -> dict[str, Any]:
-    """An object of these fields and no others."""
+    """Schema of an object with these fields and no others."""
     return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
 
 
@@ -84,16 +84,19 @@ SCHEMAS = {"RayJob": RAYJOB, "RayCronJob": RAYCRONJOB}
 
 
 def strict(schema: Any) -> Any:
-    """A CustomResourceDefinition's schema as JSON schema, unknown fields refused as the API server would drop or warn of them."""
+    """Convert the schema of a CustomResourceDefinition to a JSON schema that rejects unknown fields.
+
+    The API server would drop them, or only warn.
+    """
     if isinstance(schema, list):
         return [strict(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    made = {key: strict(value) for key, value in schema.items() if not key.startswith("x-")}
+    converted = {key: strict(value) for key, value in schema.items() if not key.startswith("x-")}
     if "properties" in schema and isinstance(schema["properties"], dict):
-        made["properties"] = {key: strict(value) for key, value in schema["properties"].items()}
+        converted["properties"] = {key: strict(value) for key, value in schema["properties"].items()}
         if "additionalProperties" not in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
-            made["additionalProperties"] = False
-    return made
+            converted["additionalProperties"] = False
+    return converted

@@ -1,4 +1,4 @@
-"""The manifests of jobs/, read: what the tests of sweeps' and of audits' start from."""
+"""The parsed manifests of jobs/k8s/ and jobs/systemd/, for the tests of the sweep's and the audit's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ K8S, SYSTEMD = ROOT / "jobs" / "k8s", ROOT / "jobs" / "systemd"
 
 
 def documents() -> list[dict[str, Any]]:
-    """Every object of jobs/k8s/."""
+    """All objects of jobs/k8s/."""
     files = sorted(K8S.glob("*.yaml"))
     return [each for path in files if path.stem != "kustomization" for each in yaml.safe_load_all(path.read_text())]
 
@@ -27,6 +27,7 @@ JOBS = {name: each["spec"].get("jobTemplate", each["spec"]) for name, each in RA
 
 
 def ray_templates() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and pod template of every head and worker group."""
     for name, job in JOBS.items():
         yield f"{name}-head", job["rayClusterSpec"]["headGroupSpec"]["template"]
         for group in job["rayClusterSpec"]["workerGroupSpecs"]:
@@ -42,7 +43,7 @@ TEMPLATES = dict(ray_templates()) | {
 
 
 def unit(name: str) -> dict[str, list[tuple[str, str]]]:
-    """The sections of a systemd unit, its continued lines joined."""
+    """Sections of a systemd unit, with continued lines joined."""
     sections: dict[str, list[tuple[str, str]]] = {}
     for line in (SYSTEMD / name).read_text().replace("\\\n", " ").splitlines():
         if line.startswith("["):
@@ -54,6 +55,6 @@ def unit(name: str) -> dict[str, list[tuple[str, str]]]:
 
 
 def unit_command(name: str = "microbench.service") -> list[str]:
-    """What systemd runs: its own escapes undone."""
+    """Words of the command that systemd runs, with its escapes undone."""
     text = dict(unit(name)["Service"])["ExecStart"].replace("%%", "%").replace("$$", "$")
     return shlex.split(text)

@@ -1,4 +1,4 @@
-"""What the source distribution holds."""
+"""Contents of the source distribution."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ LINKED = sorted(set(re.findall(r"\]\(((?:docs|jobs|conf)/[^)#]+)", (ROOT / "READ
 
 
 @pytest.mark.parametrize("name", [*LINKED, "jobs/systemd", "jobs/k8s", "conf", "Dockerfile", "requirements.txt"])
-def test_what_the_readme_leads_to_is_in_the_source_distribution(name: str) -> None:
+def test_files_linked_from_the_readme_are_in_the_source_distribution(name: str) -> None:
     assert (ROOT / name).exists()
     assert any(fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in INCLUDED)
