@@ -1,1 +1,1 @@
-"""A sweep: grid, shards, engine, cells, tables; and how it is handed to a cluster."""
+"""Sweeps: from a grid through shards, an engine and cells to tables, here or on a cluster."""

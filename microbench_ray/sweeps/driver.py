@@ -1,4 +1,4 @@
-"""A sweep from end to end: plan, skip what is done, run, store, reduce. The driver is the only one that writes."""
+"""Run a sweep from end to end: plan, skip finished cells, compute, store, reduce. Only the driver writes to the output folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -26,45 +26,46 @@ from microbench_ray.sweeps.manifest import check_manifest, check_schema, describ
 from microbench_ray.sweeps.paired import check_baseline
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
 from microbench_ray.sweeps.results import DamagedFiles, SweepStore
-from microbench_ray.sweeps.reuse import Wanted, assign
+from microbench_ray.sweeps.reuse import CellSelection, assign
 from microbench_ray.sweeps.shards import Plan, Shard, check_memory, plan_sweep
 from microbench_ray.sweeps.tables import rows_table
 
 logger = logging.getLogger(__name__)
 
-MIXED = "Machines that differ have computed this sweep: the last bits of its numbers may depend on which did what."
 MAX_ROUNDS = 3
-"""How often cells whose files turn out to be damaged are computed again before a sweep gives up."""
+"""How often a sweep computes and reduces, if files turn out to be damaged, before it gives up."""
 Argument = TypeVar("Argument")
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class SweepJob:
-    """All that a sweep is made of.
+    """A sweep to run.
 
     Attributes
     ----------
-    benchmarks, methods, grid, targets, rules
-        What is computed, and how it is reduced.
+    benchmarks, methods, grid, targets
+        What to compute.
+    rules
+        How cells become tables.
     engine
-        What computes it.
+        Where to compute.
     out
-        The output folder: a path, or the URL of one in an object store.
-    also_targets
-        More groups of targets, each swept like the first.
-    own_sizes
-        By benchmark: the sizes that stand for the grid's there.
+        The output folder: a path, or the URL of a folder in an object store.
+    extra_targets
+        Further groups of targets, each swept like the first.
+    benchmark_sizes
+        By benchmark name: sizes that replace those of the grid.
     seed
         The root seed.
     keep_estimates
-        Whether every target's estimate is kept.
+        Whether to keep every target's estimate.
     sizes_apart
-        One size per shard.
+        Whether every shard holds one size.
     config
-        What the user asked for, as plain values: for the manifest.
+        The user's configuration as plain values, for the manifest.
     wait_for_out
-        Seconds to wait for another driver at work in the output folder.
+        Seconds to wait while another driver uses the output folder.
     """
 
     benchmarks: tuple[Benchmark, ...]
@@ -74,8 +75,8 @@ class SweepJob:
     rules: Rules
     engine: Engine
     out: Path | str
-    also_targets: tuple[Targets, ...] = ()
-    own_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    extra_targets: tuple[Targets, ...] = ()
+    benchmark_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     keep_estimates: bool = False
     sizes_apart: bool = False
@@ -83,14 +84,14 @@ class SweepJob:
     wait_for_out: float = 0.0
 
     def plan(self) -> Plan:
-        """Check the grid against the benchmarks, and divide it into shards."""
+        """Check the grid against the benchmarks and divide it into shards."""
         return plan_sweep(
             self.benchmarks,
             self.methods,
             self.grid,
             self.targets,
-            also_targets=self.also_targets,
-            own_sizes=self.own_sizes,
+            extra_targets=self.extra_targets,
+            benchmark_sizes=self.benchmark_sizes,
             seed=self.seed,
             keep_estimates=self.keep_estimates,
             model_resamples=self.rules.n_resamples,
@@ -100,16 +101,16 @@ class SweepJob:
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """What a sweep did.
+    """The result of a sweep.
 
     Attributes
     ----------
     tables
-        `agreement`, `mdad`, `summary` and `failures`.
+        `agreement`, `mdad`, `summary` and `failures`; `paired` if there is a baseline.
     computed, reused, failed
-        Cells computed now, found done, and failed.
+        Numbers of cells computed by this run, reused from earlier runs, and failed.
     seconds
-        Wall time of computing (starting the engine included) and of reducing.
+        Wall time by stage: `compute` (including the start of the engine) and `reduce`.
     """
 
     tables: Mapping[str, pa.Table]
@@ -119,59 +120,67 @@ class SweepOutcome:
     seconds: Mapping[str, float]
 
 
-def run_sweep(sweep: SweepJob, plan: Plan) -> SweepOutcome:
-    """Compute what is not done yet, and reduce all of it.
+class FailedShard(NamedTuple):
+    """A shard and why it failed."""
+
+    shard: Shard
+    failure: Failure
+
+
+def run_sweep(job: SweepJob, plan: Plan) -> SweepOutcome:
+    """Compute the missing cells of a sweep and reduce all of them.
 
     Parameters
     ----------
-    sweep, plan
-        What to do.
+    job, plan
+        The sweep and its plan.
 
     Raises
     ------
     GridError
-        The fits do not fit into the memory of the machines that compute.
+        The machines do not have enough memory for the fits.
     EngineError
         The engine cannot be started or reached.
     StoreError
-        The output folder cannot be written, or holds a sweep that this one does not go with.
+        The output folder cannot be written, is in use, or holds an incompatible sweep.
     """
-    store = SweepStore(sweep.out)
-    with contextlib.suppress(DamagedFiles):  # before anything is written; it is set aside once the folder is ours
-        check_manifest(store, sweep.benchmarks, sweep.seed)
+    store = SweepStore(job.out)
+    try:
+        check_manifest(store, job.benchmarks, job.seed)  # before anything is written
+    except DamagedFiles as error:
+        logger.debug("%s is damaged; it is set aside once the folder is locked: %s", error.where, error.got)
     if not {shard.id for shard in plan.shards} <= set(store.shard_files("cells")):
-        check_memory(plan, sweep.engine.hosts())
-    with store.held(sweep.wait_for_out):
+        check_memory(plan, job.engine.hosts())
+    with store.held(job.wait_for_out):
         try:
-            check_manifest(store, sweep.benchmarks, sweep.seed)  # which may be another by now
+            check_manifest(store, job.benchmarks, job.seed)  # another driver may have written one in the meantime
         except DamagedFiles as error:
             set_aside(store, error.files)
-        return _sweep(sweep, plan, store)
+        return _compute_and_reduce(job, plan, store)
 
 
-def _sweep(sweep: SweepJob, plan: Plan, store: SweepStore) -> SweepOutcome:
-    """In a folder that is ours: compute what is missing, and reduce; again where files turn out to be damaged."""
+def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOutcome:
+    """Compute the missing cells and reduce all; repeat if files turn out to be damaged. The caller holds the folder's lock."""
     seconds = {"compute": 0.0, "reduce": 0.0}
     reused = plan.n_cells
-    for left in reversed(range(MAX_ROUNDS)):
-        found = assign(plan.shards, scan_shard_files(store, estimates=sweep.keep_estimates))
-        missing = sum(shard.n_cells for shard in found.missing)
-        reused = min(reused, plan.n_cells - missing)
-        if left == MAX_ROUNDS - 1 and reused:
+    for rounds_left in reversed(range(MAX_ROUNDS)):
+        assignment = assign(plan.shards, scan_shard_files(store, estimates=job.keep_estimates))
+        n_missing = sum(shard.n_cells for shard in assignment.missing)
+        reused = min(reused, plan.n_cells - n_missing)
+        if rounds_left == MAX_ROUNDS - 1 and reused:
             logger.info("%s: %s of %s cells are already done", store.at(), f"{reused:,}", f"{plan.n_cells:,}")
-        manifest = describe(
-            found.partitions, sweep.benchmarks, seed=sweep.seed, engine=sweep.engine.description, config=sweep.config
-        )
+        manifest = describe(assignment.partitions, job.benchmarks, seed=job.seed, engine=job.engine.description, config=job.config)
         store.write_manifest(manifest)
         started = time.monotonic()
-        failures = compute(sweep, store, found.missing)
-        failed = sum(shard.n_cells for shard, _ in failures)
+        failures = compute(job, store, assignment.missing)
+        failed_ids = {failed.shard.id for failed in failures}
+        n_failed = sum(failed.shard.n_cells for failed in failures)
         store.write_table("failures", failure_table(failures))
         computed_at = time.monotonic()
         try:
-            tables = reduce_store(store, found.partitions, sweep.rules, sweep.seed, {shard.id for shard, _ in failures})
+            tables = reduce_store(store, assignment.partitions, job.rules, job.seed, failed_ids)
         except DamagedFiles as error:
-            if not left:
+            if not rounds_left:
                 raise
             set_aside(store, error.files)
             continue
@@ -179,47 +188,65 @@ def _sweep(sweep: SweepJob, plan: Plan, store: SweepStore) -> SweepOutcome:
             seconds["compute"] += computed_at - started
             seconds["reduce"] += time.monotonic() - computed_at
         break
-    counts = {"computed": plan.n_cells - reused - failed, "reused": reused, "failed": failed}
-    about = {"seconds": seconds, "cells": counts, "finished": now()}
+    n_computed = plan.n_cells - reused - n_failed
+    manifest |= {
+        "seconds": seconds,
+        "cells": {"computed": n_computed, "reused": reused, "failed": n_failed},
+        "finished": now(),
+    }
     if reused < plan.n_cells:
-        about |= how_it_went(sweep.engine)
-    store.write_manifest(manifest | about)
-    return SweepOutcome({**tables, "failures": failure_table(failures)}, **counts, seconds=seconds)
+        manifest |= engine_report(job.engine)
+    store.write_manifest(manifest)
+    return SweepOutcome(
+        tables={**tables, "failures": failure_table(failures)},
+        computed=n_computed,
+        reused=reused,
+        failed=n_failed,
+        seconds=seconds,
+    )
 
 
-def how_it_went(engine: Engine) -> dict[str, Any]:
-    """What the manifest keeps of the workers: the machines, and the attempts that were lost; both are told where they matter."""
+def engine_report(engine: Engine) -> dict[str, Any]:
+    """The manifest's entries about the workers: their machines and the lost attempts. Logs a warning where either matters."""
     machines, lost = sorted(engine.machines), dict(engine.lost)
     if len(machines) > 1:
-        logger.warning("%s", MIXED + "".join(f"\n  {machine}" for machine in machines))
+        logger.warning(
+            "This sweep ran on different types of machines, which may compute different last bits:%s",
+            "".join(f"\n  {machine}" for machine in machines),
+        )
     if lost:
         kinds = ", ".join(f"{count} by {kind}" for kind, count in sorted(lost.items()))
-        logger.warning("%d attempts at shards were lost (%s) and retried where allowed", sum(lost.values()), kinds)
+        logger.warning("%d attempts at shards were lost (%s) and retried up to engine.max_retries times", sum(lost.values()), kinds)
     return {"machines": machines, "lost_attempts": lost}
 
 
-def compute(sweep: SweepJob, store: SweepStore, shards: Sequence[Shard]) -> list[tuple[Shard, Failure]]:
-    """Run shards, the longest first, and store each as it comes; return those that failed. Without shards no engine is started."""
-    failures: list[tuple[Shard, Failure]] = []
+def compute(job: SweepJob, store: SweepStore, shards: Sequence[Shard]) -> list[FailedShard]:
+    """Run shards, longest first, and store each result as it arrives; without shards, do not start the engine.
+
+    Returns
+    -------
+    The failed shards, in the order of `shards`.
+    """
+    failures: list[FailedShard] = []
     if not shards:
         return failures
-    benchmarks = {benchmark.name: benchmark for benchmark in sweep.benchmarks}
+    benchmarks = {benchmark.name: benchmark for benchmark in job.benchmarks}
     with (
         WorkProgress(sum(shard.n_cells for shard in shards)) as progress,
-        contextlib.closing(sweep.engine.run(benchmarks, sorted(shards, key=lambda shard: -shard.seconds))) as results,
+        contextlib.closing(job.engine.run(benchmarks, sorted(shards, key=lambda shard: -shard.seconds))) as results,
     ):
         for shard, result in results:
             if isinstance(result, Failure):
-                failures.append((shard, result))
+                failures.append(FailedShard(shard=shard, failure=result))
             else:
                 store.write_shard(shard, result)
             progress.advance(shard.n_cells, failed=isinstance(result, Failure))
-    order = {shard.id: place for place, shard in enumerate(shards)}
-    return sorted(failures, key=lambda pair: order[pair[0].id])
+    order = {shard.id: position for position, shard in enumerate(shards)}
+    return sorted(failures, key=lambda failed: order[failed.shard.id])
 
 
 def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0) -> Mapping[str, pa.Table]:
-    """New tables from the cells of a finished sweep, without computing any.
+    """Reduce the cells of a finished sweep again, without computing any.
 
     Parameters
     ----------
@@ -228,14 +255,16 @@ def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0) -> M
     rules
         How cells become tables.
     wait_for_out
-        Seconds to wait for another driver at work there.
-    say
-        Is told, in sentences, what happens.
+        Seconds to wait while another driver uses the folder.
+
+    Returns
+    -------
+    The new tables, and `failures` as it was.
 
     Raises
     ------
     StoreError
-        There is no sweep in the folder, or one of another version, or another driver is at work there.
+        The folder holds no finished sweep of this version, or another driver uses it.
     """
     store = SweepStore(out)
     finished_manifest(store)  # before anything is written
@@ -248,58 +277,74 @@ def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0) -> M
 
 
 def finished_manifest(store: SweepStore) -> dict[str, Any]:
-    """The manifest of a finished sweep; StoreError where there is none."""
+    """The manifest of a finished sweep; StoreError if the folder holds none."""
     manifest = store.manifest()
     if manifest is None:
         raise StoreError(
-            "There is no sweep to reduce.", where=store.at(), got="no manifest.json", hint="microbench sweep out=DIR first"
+            "No sweep found in this folder.", where=store.at(), got="no manifest.json", hint="run microbench sweep out=DIR first"
         )
     check_schema(store, manifest)
     if "finished" not in manifest:
         raise StoreError(
             "The sweep in this folder is not finished.",
             where=store.at(),
-            got=f"{len(store.shard_files('cells')):,} shards there",
-            hint="run the same microbench sweep again: it goes on from here",
+            got=f"{len(store.shard_files('cells')):,} finished shards",
+            hint="rerun the same microbench sweep to resume it",
         )
     return manifest
 
 
 def reduce_store(
-    store: SweepStore, partitions: Sequence[Sequence[Wanted]], rules: Rules, seed: int, failed: Collection[str] = ()
+    store: SweepStore, partitions: Sequence[Sequence[CellSelection]], rules: Rules, seed: int, failed: Collection[str] = ()
 ) -> dict[str, pa.Table]:
-    """Reduce the cells of a sweep, a partition in memory at a time, and write the tables; `failed` shards have no file."""
-    with_resamples = store.shard_files("resamples")
+    """Reduce the cells of a sweep and write the tables.
 
-    def read(wanted: Sequence[Wanted]) -> tuple[pa.Table, pa.Table]:
-        resampled = [each for each in wanted if each.file in with_resamples]
-        return store.read_wanted("cells", wanted, failed), store.read_wanted("resamples", resampled)
+    At most two partitions are in memory: one is reduced while the next is read.
 
-    with one_thread():  # the products are too small for more
+    Parameters
+    ----------
+    store
+        The output folder.
+    partitions
+        Which cells to read together.
+    rules
+        How cells become tables.
+    seed
+        The root seed.
+    failed
+        Ids of failed shards, which have no file.
+    """
+    resample_files = store.shard_files("resamples")
+
+    def read(partition: Sequence[CellSelection]) -> tuple[pa.Table, pa.Table]:
+        resampled = [selection for selection in partition if selection.file in resample_files]
+        return store.read_selected("cells", partition, failed), store.read_selected("resamples", resampled)
+
+    with one_thread():  # the products are too small to gain from more
         tables = reduce_partitions(prefetch(read, partitions), rules, seed)
-    if not failed:  # else its cells may be what failed
+    if not failed:  # with failures, the baseline's cells may be missing
         check_baseline(rules.baseline, tables["mdad"]["method"].unique().to_pylist())
     if "paired" not in tables:
-        store.remove("paired.parquet")  # of other rules
+        store.remove("paired.parquet")  # left by a reduction with a baseline
     for name, table in tables.items():
         store.write_table(name, table)
     return tables
 
 
 def prefetch(read: Callable[[Argument], Value], arguments: Iterable[Argument]) -> Iterator[Value]:
-    """`map(read, arguments)`, with the next value read while the last one is in use."""
+    """`map(read, arguments)` that reads the next value in a thread while the caller uses the current one."""
     with ThreadPoolExecutor(1) as reader:
-        waiting: deque[Future[Value]] = deque()
+        pending: deque[Future[Value]] = deque()
         for argument in arguments:
-            waiting.append(reader.submit(read, argument))
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(reader.submit(read, argument))
+            if len(pending) > 1:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
-def failure_table(failures: Sequence[tuple[Shard, Failure]]) -> pa.Table:
-    """A row per shard that failed."""
+def failure_table(failures: Sequence[FailedShard]) -> pa.Table:
+    """The `failures` table: one row per failed shard."""
     return rows_table(
         "failures",
         [

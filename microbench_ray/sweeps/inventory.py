@@ -1,4 +1,4 @@
-"""What lies in an output folder when a sweep starts: whole files of shards are used again, others are set aside and told."""
+"""Scan an output folder when a sweep starts: intact shard files are reused, damaged ones are moved away and reported."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ import pyarrow.parquet as pq
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import READ
-from microbench_ray.sweeps.results import IDENTITY, SweepStore
+from microbench_ray.sweeps.results import IDENTITY, NO_SUCH_FILE, SweepStore
 from microbench_ray.sweeps.reuse import Identity
 
 logger = logging.getLogger(__name__)
 
-SURVEYORS = 16
-MAX_TOLD = 10
+SCAN_THREADS = 16
+MAX_REPORTED = 10
 
 
 def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
-    """Look at the footers of all shard files.
+    """Read the metadata of all shard files and move damaged files to `set_aside/`.
+
+    A file is damaged if it is truncated, has another schema, belongs to another shard, or lacks one of its companion tables.
 
     Parameters
     ----------
     store
-        A folder that is held.
-    say
-        Is told of every file that is set aside: one that is cut short, of another form, under another name than its own, or without
-        the tables that were written beside it.
+        The output folder, locked by the caller.
     estimates
-        Whether every target's estimate is wanted: files that were written without are then left where they are, and not used.
+        Whether the sweep keeps every target's estimate. Files without estimates are then neither used nor moved.
 
     Returns
     -------
-    list of Identity
-        Of the files whose cells may be used.
+    The identities of the files whose cells can be reused.
     """
-    there = {name: store.shard_files(name) for name in ("cells", "estimates", "resamples")}
+    shard_ids = {name: store.shard_files(name) for name in ("cells", "estimates", "resamples")}
     needed = {"resamples", "estimates"} if estimates else {"resamples"}
-    looked_at = sorted((name, shard_id) for name in ("cells", *needed) for shard_id in there[name])
-    with ThreadPoolExecutor(SURVEYORS) as surveyors:
-        found = dict(zip(looked_at, surveyors.map(lambda file: _look_at(store, *file), looked_at), strict=True))
+    files = sorted((name, shard_id) for name in ("cells", *needed) for shard_id in shard_ids[name])
+    with ThreadPoolExecutor(SCAN_THREADS) as scanners:
+        identities = dict(zip(files, scanners.map(lambda file: _scan(store, *file), files), strict=True))
     usable: list[Identity] = []
     problems: dict[str, str] = {}
-    for (name, shard_id), identity in found.items():
+    for (name, shard_id), identity in identities.items():
         file = f"{name}/{shard_id}.parquet"
         if isinstance(identity, str):
             problems[file] = identity
         elif name != "cells":
-            if shard_id not in there["cells"]:
-                problems[file] = "its cells are not there"
+            if shard_id not in shard_ids["cells"]:
+                problems[file] = "its cells are missing"
         else:
-            lacking = [
-                each for each in identity.companions if each in needed and not isinstance(found.get((each, shard_id)), Identity)
+            missing = [
+                companion
+                for companion in identity.companions
+                if companion in needed and not isinstance(identities.get((companion, shard_id)), Identity)
             ]
-            if lacking:
-                problems[file] = f"without its {lacking[0]}"
+            if missing:
+                problems[file] = f"its {missing[0]} are missing or damaged"
             elif not estimates or "estimates" in identity.companions:
                 usable.append(identity)
     set_aside(store, problems)
@@ -67,27 +67,27 @@ def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
 
 
 def set_aside(store: SweepStore, files: Mapping[str, str]) -> None:
-    """Move damaged files away and tell of each, by name: what is wrong, and where it is now. Their cells are computed again."""
-    for place, (file, problem) in enumerate(files.items()):
-        if problem == "no such file":
+    """Move damaged files to `set_aside/` and log each one's problem. Their cells are computed again."""
+    for position, (file, problem) in enumerate(files.items()):
+        if problem == NO_SUCH_FILE:
             continue
         new = store.set_aside(file)
-        if place < MAX_TOLD:
-            logger.warning("%s is set aside as %s: %s", store.at(file), new, problem)
-    if len(files) > MAX_TOLD:
-        logger.warning("… and %s more files", f"{len(files) - MAX_TOLD:,}")
+        if position < MAX_REPORTED:
+            logger.warning("Moved %s to %s: %s", store.at(file), new, problem)
+    if len(files) > MAX_REPORTED:
+        logger.warning("… and %s more files", f"{len(files) - MAX_REPORTED:,}")
 
 
-def _look_at(store: SweepStore, name: str, shard_id: str) -> Identity | str:
-    """A file's identity, or what is wrong with it."""
+def _scan(store: SweepStore, name: str, shard_id: str) -> Identity | str:
+    """A file's identity, or its problem."""
     file = f"{name}/{shard_id}.parquet"
     try:
         with store.folder.open(file) as source:
             return _identity(source, name, shard_id)
     except FileNotFoundError:
-        return "no such file"
-    except (pa.ArrowException, OSError, ValueError):
-        pass  # is it the file, or the way to it?
+        return NO_SUCH_FILE
+    except (pa.ArrowException, OSError, ValueError) as error:  # a damaged file, or a failed connection: the full read tells
+        logger.debug("The footer of %s cannot be read, reading the whole file: %s", store.at(file), error)
     try:
         content = store.folder.read(file)
     except OSError as error:
@@ -101,12 +101,14 @@ def _look_at(store: SweepStore, name: str, shard_id: str) -> Identity | str:
 def _identity(source: pa.NativeFile, name: str, shard_id: str) -> Identity:
     with pq.ParquetFile(source) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
-    head = (schema.metadata or {}).get(IDENTITY)
-    if head is None or not schema.equals(SCHEMAS[name]):
-        raise ValueError(f"no file of {name} of this program" if head is None else f"not of the form of {name}")
-    identity = Identity.read(json.loads(head))
+    metadata = (schema.metadata or {}).get(IDENTITY)
+    if metadata is None:
+        raise ValueError(f"not a file of {name} written by microbench_ray")
+    if not schema.equals(SCHEMAS[name]):
+        raise ValueError(f"not the schema of {name}")
+    identity = Identity.read(json.loads(metadata))
     if identity.id != shard_id:
-        raise ValueError(f"it is the file of shard {identity.id}")
+        raise ValueError(f"it belongs to shard {identity.id}")
     if n_rows == 0 or n_rows % identity.n_cells:
-        raise ValueError(f"{n_rows} rows for {identity.n_cells} cells")
+        raise ValueError(f"{n_rows} rows, not a multiple of its {identity.n_cells} cells")
     return identity

@@ -1,7 +1,8 @@
-"""What an output folder says of itself: what was computed, from what and with what; and whether a sweep goes with it."""
+"""The manifest of an output folder: its contents, their provenance, and whether another sweep is compatible with them."""
 
 from __future__ import annotations
 
+import logging
 import platform
 import subprocess
 import time
@@ -15,43 +16,50 @@ from microbench_ray.core.host import blas, cpu
 from microbench_ray.core.schemas import SCHEMA_VERSION
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.results import SweepStore
-from microbench_ray.sweeps.reuse import Wanted
+from microbench_ray.sweeps.reuse import CellSelection
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = ("microbench-ray", "numpy", "scipy", "scikit-learn", "pyarrow", "ray")
 
 
 def check_manifest(store: SweepStore, benchmarks: Sequence[Benchmark], seed: int) -> None:
-    """Raise StoreError where the folder holds a sweep of another seed, other data of the same name, or another version."""
+    """Raise StoreError if the folder holds a sweep with another seed, another version, or other data of the same name."""
     manifest = store.manifest()
     if manifest is None:
         return
     check_schema(store, manifest)
     if manifest["seed"] != seed:
-        raise _another(store, "root seed", manifest["seed"], seed)
+        raise _incompatible(store, "root seed", manifest["seed"], seed)
     for benchmark in benchmarks:
-        before = manifest["benchmarks"].get(benchmark.name)
-        if before is not None and before["digest"] != benchmark.digest:
-            raise _another(store, f"content of benchmark '{benchmark.name}'", before["digest"], benchmark.digest)
+        stored = manifest["benchmarks"].get(benchmark.name)
+        if stored is not None and stored["digest"] != benchmark.digest:
+            raise _incompatible(store, f"content of benchmark '{benchmark.name}'", stored["digest"], benchmark.digest)
 
 
 def check_schema(store: SweepStore, manifest: Mapping[str, Any]) -> None:
-    """Raise StoreError where a manifest is of another version, or none of ours."""
+    """Raise StoreError if a manifest has another version or is not that of a sweep."""
     if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise _another(store, "schema version", manifest.get("schema_version"), SCHEMA_VERSION)
-    lacking = [key for key in ("seed", "benchmarks", "partitions") if key not in manifest]
-    if lacking:
+        raise _incompatible(store, "schema version", manifest.get("schema_version"), SCHEMA_VERSION)
+    missing = [key for key in ("seed", "benchmarks", "partitions") if key not in manifest]
+    if missing:
         raise StoreError(
             "The manifest is not that of a sweep.",
             where=store.at("manifest.json"),
-            got=f"no {lacking[0]}",
-            hint="out=DIR with another folder",
+            got=f"no key {', '.join(missing)}",
+            hint="use another folder: out=DIR",
         )
 
 
 def describe(
-    partitions: Sequence[Sequence[Wanted]], benchmarks: Sequence[Benchmark], *, seed: int, engine: str, config: Mapping[str, Any]
+    partitions: Sequence[Sequence[CellSelection]],
+    benchmarks: Sequence[Benchmark],
+    *,
+    seed: int,
+    engine: str,
+    config: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The manifest: what is computed, from what, with what, and which cells of which files are its."""
+    """The manifest of a sweep that starts: its configuration, data, software and machine, and the files of its cells."""
     return {
         "schema_version": SCHEMA_VERSION,
         "seed": seed,
@@ -65,7 +73,7 @@ def describe(
             }
             for benchmark in benchmarks
         },
-        "partitions": [[wanted.content() for wanted in partition] for partition in partitions],
+        "partitions": [[selection.content() for selection in partition] for partition in partitions],
         "engine": engine,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git_commit": _git_commit(),
@@ -74,22 +82,22 @@ def describe(
     }
 
 
-def partitions_of(manifest: Mapping[str, Any]) -> list[list[Wanted]]:
-    """Which cells of which files are a manifest's, in lists to be read together."""
-    return [[Wanted.read(content) for content in partition] for partition in manifest["partitions"]]
+def partitions_of(manifest: Mapping[str, Any]) -> list[list[CellSelection]]:
+    """The cell selections of a manifest; each list is read together."""
+    return [[CellSelection.read(content) for content in partition] for partition in manifest["partitions"]]
 
 
 def now() -> str:
-    """The time, in UTC."""
+    """The current time in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _another(store: SweepStore, what: str, before: object, now: object) -> StoreError:
+def _incompatible(store: SweepStore, key: str, stored: object, requested: object) -> StoreError:
     return StoreError(
-        f"The output folder holds a sweep with another {what}.",
+        f"The output folder holds a sweep with another {key}.",
         where=store.at(),
-        got=f"{before} there, {now} asked for",
-        hint="out=DIR with another folder, or what that sweep was run with",
+        got=f"{stored} in the folder, {requested} requested",
+        hint=f"use another folder (out=DIR), or the {key} of that sweep",
     )
 
 
@@ -98,9 +106,10 @@ def _git_commit() -> str | None:
     if not (folder / ".git").exists():
         return None
     try:
-        found = subprocess.run(
+        completed = subprocess.run(
             ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.debug("The git commit of %s is unknown: %s", folder, error)
         return None
-    return found.stdout.strip()
+    return completed.stdout.strip()

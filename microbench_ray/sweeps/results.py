@@ -1,6 +1,6 @@
-"""The results of a sweep in its output folder: files of shards, the manifest, tables.
+"""The output folder of a sweep: shard files, the manifest and tables.
 
-A shard whose cells file exists is done. Only the driver writes.
+A shard is done when its file in `cells` exists. Only the driver writes.
 """
 
 from __future__ import annotations
@@ -17,41 +17,42 @@ from microbench_ray.core.errors import StoreError
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import ANOTHER, READ, Store, parquet_bytes
-from microbench_ray.sweeps.reuse import Identity, Wanted
+from microbench_ray.sweeps.reuse import CellSelection, Identity
 from microbench_ray.sweeps.shards import Shard
 
 MANIFEST = "manifest.json"
 SHARDED = ("cells", "estimates", "resamples")
 IDENTITY = b"microbench_ray"
 """Key of a shard file's identity in its schema's metadata."""
+NO_SUCH_FILE = "no such file"
 
 
 class DamagedFiles(StoreError):
-    """Files of shards that cannot be read: `files` maps their names to what is wrong."""
+    """Shard files or a manifest that cannot be read: `files` maps their names to the problem."""
 
     def __init__(self, folder: Folder, files: Mapping[str, str]) -> None:
         self.files = files
         name, problem = next(iter(files.items()))
-        hint = "run the same microbench sweep again: it sets this file aside and computes its cells again"
+        hint = "rerun the same microbench sweep: it moves the damaged file away and recomputes its cells"
         super().__init__(READ, where=folder.at(name), got=problem, hint=hint)
 
 
 class SweepStore(Store):
-    """Shards, tables and the manifest of one sweep.
+    """The shard files, tables and manifest of one sweep.
 
     Parameters
     ----------
     place
         The folder: a path or a URL. It need not exist before `prepare`.
     patience
-        Seconds for which a write to a full disk is tried again; None for `DISK_PATIENCE`.
+        Seconds for which a write to a full disk is retried; None for `DISK_PATIENCE`.
     """
 
     def __init__(self, place: str | Path, *, patience: float | None = None) -> None:
         super().__init__(place, patience=patience, folders=SHARDED)
 
     def shard_files(self, name: str) -> Collection[str]:
-        """Ids of the shards that have a file in `cells`, `estimates` or `resamples`."""
+        """Ids of the shards with a file in the folder `name`: `cells`, `estimates` or `resamples`."""
         try:
             return {
                 file.removesuffix(".parquet") for file in self.folder.files(name) if file.endswith(".parquet") and file[0] != "."
@@ -60,61 +61,61 @@ class SweepStore(Store):
             raise io_error(self.folder, name, error, "The output folder cannot be read.", ANOTHER) from None
 
     def write_shard(self, shard: Shard, tables: Mapping[str, pa.Table]) -> None:
-        """Write what a shard returned, its cells last: their presence marks it as done."""
-        head = {IDENTITY: json.dumps(Identity.of(shard).content(), sort_keys=True).encode()}
+        """Write a shard's tables, `cells` last, because its presence marks the shard as done."""
+        metadata = {IDENTITY: json.dumps(Identity.of(shard).content(), sort_keys=True).encode()}
         for name in sorted(tables, key=lambda name: name == "cells"):
-            table = conform(tables[name], name).replace_schema_metadata(head)
+            table = conform(tables[name], name).replace_schema_metadata(metadata)
             self.write(f"{name}/{shard.id}.parquet", parquet_bytes(table))
 
-    def read_wanted(self, name: str, wanted: Sequence[Wanted], absent: Collection[str] = ()) -> pa.Table:
-        """The wanted rows of `cells` or `resamples`.
+    def read_selected(self, name: str, selections: Sequence[CellSelection], absent: Collection[str] = ()) -> pa.Table:
+        """Read the selected rows of `cells` or `resamples`.
 
         Parameters
         ----------
         name
             The table.
-        wanted
-            Which files, and what of them.
+        selections
+            The cells to read from each file.
         absent
             Ids of shards that may have no file.
 
         Raises
         ------
         DamagedFiles
-            Some cannot be read, or are not there.
+            Some files are missing or cannot be read.
         """
-        ids = [each for each in dict.fromkeys(each.file for each in wanted) if each not in absent]
-        read: dict[str, pa.Table] = {}
+        ids = [file for file in dict.fromkeys(selection.file for selection in selections) if file not in absent]
+        tables: dict[str, pa.Table] = {}
         damaged: dict[str, str] = {}
         for shard_id, content in zip(ids, self.read_files([f"{name}/{each}.parquet" for each in ids]), strict=True):
             if content is None:
-                damaged[f"{name}/{shard_id}.parquet"] = "no such file"
+                damaged[f"{name}/{shard_id}.parquet"] = NO_SUCH_FILE
                 continue
             try:
                 with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
                     table = file.read(use_threads=False).replace_schema_metadata()
-                read[shard_id] = table if table.schema.equals(SCHEMAS[name], check_metadata=True) else conform(table, name)
+                tables[shard_id] = table if table.schema.equals(SCHEMAS[name], check_metadata=True) else conform(table, name)
             except (pa.ArrowException, OSError, StoreError) as error:
                 damaged[f"{name}/{shard_id}.parquet"] = str(error).splitlines()[0]
         if damaged:
             raise DamagedFiles(self.folder, damaged)
-        parts = [_some(read[each.file], each) for each in wanted if each.file in read]
+        parts = [_filtered(tables[selection.file], selection) for selection in selections if selection.file in tables]
         return pa.concat_tables([SCHEMAS[name].empty_table(), *parts])
 
     def manifest(self) -> dict[str, Any] | None:
-        """What `write_manifest` wrote; None where there is none.
+        """The content of `manifest.json`; None if there is no such file.
 
         Raises
         ------
         DamagedFiles
-            It is no JSON: cut short, or of something else.
+            The file is not JSON.
         StoreError
-            It is JSON of something else.
+            The file is not a JSON object, or cannot be read.
         """
         try:
             text = self.folder.read(MANIFEST)
         except (FileNotFoundError, NotADirectoryError):
-            return None  # `prepare` says what is wrong
+            return None  # `prepare` reports a path that cannot be a folder
         except OSError as error:
             raise io_error(self.folder, MANIFEST, error, "The manifest cannot be read.", ANOTHER) from None
         try:
@@ -122,27 +123,27 @@ class SweepStore(Store):
         except ValueError as error:
             raise DamagedFiles(self.folder, {MANIFEST: str(error)}) from None
         if not isinstance(content, dict):
-            got = f"a JSON {type(content).__name__}, where an object is expected"
+            got = f"a JSON {type(content).__name__} instead of an object"
             raise StoreError("The manifest cannot be read.", where=self.at(MANIFEST), got=got, hint=ANOTHER)
         return content
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
-        """Write the manifest, as JSON."""
+        """Write `manifest.json`."""
         self.write(MANIFEST, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
 
 
-def _some(table: pa.Table, wanted: Wanted) -> pa.Table:
-    """The rows that are wanted of a file's."""
-    if wanted.methods is None or wanted.sizes is None or wanted.runs is None:
+def _filtered(table: pa.Table, selection: CellSelection) -> pa.Table:
+    """The selected rows of one file."""
+    if selection.methods is None or selection.sizes is None or selection.runs is None:
         return table
     import pyarrow.compute as pc
 
-    kept = pc.is_in(table["method"], pa.array(wanted.methods, pa.string()))
+    mask = pc.is_in(table["method"], pa.array(selection.methods, pa.string()))
     if "run" in table.column_names:
-        kept = pc.and_(kept, pc.is_in(table["run"], pa.array(wanted.runs, pa.int32())))
-    of_sizes = None
-    for size, fraction in wanted.sizes:
+        mask = pc.and_(mask, pc.is_in(table["run"], pa.array(selection.runs, pa.int32())))
+    any_size = None
+    for size, fraction in selection.sizes:
         same = pc.is_null(table["fraction"]) if fraction is None else pc.fill_null(pc.equal(table["fraction"], fraction), False)
-        one = pc.and_(pc.equal(table["size"], size), same)
-        of_sizes = one if of_sizes is None else pc.or_(of_sizes, one)
-    return table.filter(pc.and_(kept, of_sizes))
+        this_size = pc.and_(pc.equal(table["size"], size), same)
+        any_size = this_size if any_size is None else pc.or_(any_size, this_size)
+    return table.filter(pc.and_(mask, any_size))

@@ -1,4 +1,4 @@
-"""Which cells of a plan are there already, cell by cell, from whatever grid they were computed for."""
+"""Find the cells of a plan that earlier sweeps already computed, whatever their grids were."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Second = TypeVar("Second", bound=Hashable)
 
 
 class Cell(NamedTuple):
-    """A cell among those of one base: the method is named by its hash, so that changed parameters are another method."""
+    """A cell of one base. The method is identified by its hash, so that changed parameters make a different cell."""
 
     method: str
     size: Size
@@ -24,18 +24,18 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Identity:
-    """What a shard's file says of itself.
+    """The contents of a shard file, as stored in its metadata.
 
     Attributes
     ----------
     id
-        The shard's.
+        The shard's id.
     base
-        Hash of all that the numbers depend on beside methods, sizes and runs.
+        Hash of everything that the results depend on except methods, sizes and runs.
     methods, sizes, runs
-        The cells: all combinations. Methods by hash.
+        The cells are all combinations of these. Methods are hashes.
     companions
-        Names of the tables that were written beside `cells`.
+        Names of the tables written along with `cells`.
     """
 
     id: str
@@ -47,46 +47,60 @@ class Identity:
 
     @property
     def n_cells(self) -> int:
-        """Cells of the file."""
+        """Number of cells in the file."""
         return len(self.methods) * len(self.sizes) * len(self.runs)
 
     def cells(self) -> Iterable[Cell]:
-        """All of them."""
+        """The cells in the file."""
         return (Cell(method, size, run) for method in self.methods for size in self.sizes for run in self.runs)
 
     def content(self) -> dict[str, Any]:
-        """As plain values, for a file."""
+        """Plain values for the file's metadata."""
         return vars(self) | {"schema_version": SCHEMA_VERSION}
 
     @classmethod
     def of(cls, shard: Shard) -> Identity:
-        """The identity of the file that a shard's cells are written to."""
-        companions = ("estimates",) * shard.keep_estimates + ("resamples",) * bool(shard.model_resamples)
-        return cls(shard.id, shard.base, tuple(map(method_hash, shard.methods)), shard.sizes, shard.runs, companions)
+        """The identity of the file that holds a shard's cells."""
+        return cls(
+            id=shard.id,
+            base=shard.base,
+            methods=tuple(map(method_hash, shard.methods)),
+            sizes=shard.sizes,
+            runs=shard.runs,
+            companions=("estimates",) * shard.keep_estimates + ("resamples",) * bool(shard.model_resamples),
+        )
 
     @classmethod
     def read(cls, content: Any) -> Identity:
-        """The inverse of `content`; ValueError where it contradicts itself."""
+        """The inverse of `content`; ValueError if the values are incomplete or inconsistent."""
         try:
             if content["schema_version"] != SCHEMA_VERSION:
-                raise ValueError(f"schema version {content['schema_version']}, where {SCHEMA_VERSION} is expected")
-            found = cls(
-                content["id"],
-                content["base"],
-                tuple(content["methods"]),
-                tuple((size, fraction) for size, fraction in content["sizes"]),
-                tuple(content["runs"]),
-                tuple(content["companions"]),
+                raise ValueError(f"schema version {content['schema_version']} instead of {SCHEMA_VERSION}")
+            identity = cls(
+                id=content["id"],
+                base=content["base"],
+                methods=tuple(content["methods"]),
+                sizes=tuple((size, fraction) for size, fraction in content["sizes"]),
+                runs=tuple(content["runs"]),
+                companions=tuple(content["companions"]),
             )
-            if found.id != shard_id(found.base, found.methods, found.sizes, found.runs, found.companions):
-                raise ValueError("its identity contradicts itself")
         except (KeyError, TypeError) as error:
-            raise ValueError(f"its identity is incomplete: {error}") from None
-        return found
+            raise ValueError(f"incomplete metadata: {error}") from None
+        if identity.id != shard_id(identity.base, identity.methods, identity.sizes, identity.runs, identity.companions):
+            raise ValueError("the id in the metadata does not match the cells listed there")
+        return identity
 
 
-class Wanted(NamedTuple):
-    """Cells of one file that a sweep wants: all combinations; methods by label. None stands for all that the file holds."""
+class Block(NamedTuple):
+    """Cells that are all combinations of methods (hashes), sizes and runs."""
+
+    methods: tuple[str, ...]
+    sizes: tuple[Size, ...]
+    runs: tuple[int, ...]
+
+
+class CellSelection(NamedTuple):
+    """Cells to read from one shard file: all combinations of `methods` (labels), `sizes` and `runs`; None selects all."""
 
     file: str
     methods: tuple[str, ...] | None = None
@@ -94,127 +108,132 @@ class Wanted(NamedTuple):
     runs: tuple[int, ...] | None = None
 
     def content(self) -> dict[str, Any]:
-        """As plain values, for the manifest."""
+        """Plain values for the manifest."""
         return {key: value for key, value in self._asdict().items() if value is not None}
 
     @classmethod
-    def read(cls, content: Mapping[str, Any]) -> Wanted:
+    def read(cls, content: Mapping[str, Any]) -> CellSelection:
         """The inverse of `content`."""
         if "runs" not in content:
-            return cls(content["file"])
-        sizes = tuple((size, fraction) for size, fraction in content["sizes"])
-        return cls(content["file"], tuple(content["methods"]), sizes, tuple(content["runs"]))
+            return cls(file=content["file"])
+        return cls(
+            file=content["file"],
+            methods=tuple(content["methods"]),
+            sizes=tuple((size, fraction) for size, fraction in content["sizes"]),
+            runs=tuple(content["runs"]),
+        )
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What is left to compute, and where every cell of a plan will then be.
+    """The cells left to compute, and the file that each cell of a plan is read from.
 
     Attributes
     ----------
     missing
-        Shards that hold exactly the cells that are not there.
+        Shards that hold exactly the missing cells.
     partitions
-        Lists of what to read together: whole groups of cells, each cell once.
+        Cells to read together: complete groups, each cell once.
     """
 
     missing: tuple[Shard, ...]
-    partitions: tuple[tuple[Wanted, ...], ...]
+    partitions: tuple[tuple[CellSelection, ...], ...]
 
 
-def assign(shards: Sequence[Shard], found: Iterable[Identity]) -> Assignment:
-    """Divide the cells of a plan among the files that are there and those to be written.
+def assign(shards: Sequence[Shard], identities: Iterable[Identity]) -> Assignment:
+    """Assign every cell of a plan to an existing file or to a new shard.
 
     Parameters
     ----------
     shards
-        Those of the plan.
-    found
-        The identities of the files that are there and whole.
+        The shards of the plan.
+    identities
+        The identities of the usable files.
     """
-    files = {identity.id: identity for identity in found}
-    index: dict[str, dict[Cell, str]] = {}
-    for name in sorted(files):
-        of_base = index.setdefault(files[name].base, {})
-        for cell in files[name].cells():
-            of_base.setdefault(cell, name)
+    files = {identity.id: identity for identity in identities}
+    files_by_base: dict[str, dict[Cell, str]] = {}
+    for file in sorted(files):
+        file_of_cell = files_by_base.setdefault(files[file].base, {})
+        for cell in files[file].cells():
+            file_of_cell.setdefault(cell, file)
     missing: list[Shard] = []
-    partitions: dict[str, list[Wanted]] = {}
+    partitions: dict[str, list[CellSelection]] = {}
     for shard in shards:
-        wanted = partitions.setdefault(shard.partition, [])
-        if shard.id in files:  # the usual way of going on: nothing to divide
-            wanted.append(Wanted(shard.id))
+        selections = partitions.setdefault(shard.partition, [])
+        if shard.id in files:  # the usual case of a resumed sweep
+            selections.append(CellSelection(file=shard.id))
             continue
-        there = index.get(shard.base, {})
-        rest = remaining(shard, there.keys())
-        missing += rest
-        wanted += [Wanted(each.id) for each in rest]
-        wanted += _from_files(shard, there, files)
-    return Assignment(tuple(missing), tuple(map(tuple, partitions.values())))
+        file_of_cell = files_by_base.get(shard.base, {})
+        new_shards = remaining(shard, file_of_cell.keys())
+        missing += new_shards
+        selections += [CellSelection(file=each.id) for each in new_shards]
+        selections += _select_existing(shard, file_of_cell, files)
+    return Assignment(missing=tuple(missing), partitions=tuple(map(tuple, partitions.values())))
 
 
 def remaining(shard: Shard, done: Collection[Cell]) -> list[Shard]:
-    """Cut a shard down to few that hold exactly its cells that are not done, each once.
+    """Divide a shard into few shards that hold exactly its missing cells, each once.
 
     Parameters
     ----------
     shard
-        As planned.
+        The shard as planned.
     done
-        Cells of its base.
+        Finished cells of the shard's base.
     """
     methods = {method_hash(method): method for method in shard.methods}
-    left = [cell for cell in Identity.of(shard).cells() if cell not in done]
-    if len(left) == shard.n_cells:
+    missing = [cell for cell in Identity.of(shard).cells() if cell not in done]
+    if len(missing) == shard.n_cells:
         return [shard]
     return [
-        replace(shard, methods=tuple(methods[name] for name in names), sizes=sizes, runs=runs)
-        for names, sizes, runs in rectangles(left)
+        replace(shard, methods=tuple(methods[name] for name in block.methods), sizes=block.sizes, runs=block.runs)
+        for block in blocks_of(missing)
     ]
 
 
-def rectangles(cells: Sequence[Cell]) -> list[tuple[tuple[str, ...], tuple[Size, ...], tuple[int, ...]]]:
-    """Few (methods, sizes, runs) whose combinations are these cells, each once, in the order in which they first occur."""
-    of_run: dict[int, list[tuple[str, Size]]] = {}
+def blocks_of(cells: Sequence[Cell]) -> list[Block]:
+    """Cover cells by few blocks that hold exactly these cells, each once, in the order of their first cell."""
+    pairs_of_run: dict[int, list[tuple[str, Size]]] = {}
     for cell in cells:
-        of_run.setdefault(cell.run, []).append((cell.method, cell.size))
-    found = []
-    for pairs, runs in _alike((run, tuple(pairs)) for run, pairs in of_run.items()):
+        pairs_of_run.setdefault(cell.run, []).append((cell.method, cell.size))
+    blocks = []
+    for pairs, runs in _invert((run, tuple(pairs)) for run, pairs in pairs_of_run.items()):
         by_method = _products(pairs)
-        by_size = [(names, sizes) for sizes, names in _products([(size, name) for name, size in pairs])]
-        found += [(names, sizes, runs) for names, sizes in min(by_method, by_size, key=len)]
-    return found
+        by_size = [(methods, sizes) for sizes, methods in _products([(size, method) for method, size in pairs])]
+        blocks += [Block(methods=methods, sizes=sizes, runs=runs) for methods, sizes in min(by_method, by_size, key=len)]
+    return blocks
 
 
 def _products(pairs: Iterable[tuple[First, Second]]) -> list[tuple[tuple[First, ...], tuple[Second, ...]]]:
-    """Pairs as products: those first members together that go with the same second ones."""
-    seconds: dict[First, list[Second]] = {}
+    """Cover pairs by products, one for all first members that occur with the same second members."""
+    seconds_of: dict[First, list[Second]] = {}
     for first, second in pairs:
-        seconds.setdefault(first, []).append(second)
-    return [(firsts, these) for these, firsts in _alike((first, tuple(these)) for first, these in seconds.items())]
+        seconds_of.setdefault(first, []).append(second)
+    return [(firsts, seconds) for seconds, firsts in _invert((first, tuple(seconds)) for first, seconds in seconds_of.items())]
 
 
-def _alike(pairs: Iterable[tuple[First, Second]]) -> list[tuple[Second, tuple[First, ...]]]:
-    """Keys by equal value."""
-    keys: dict[Second, list[First]] = {}
+def _invert(pairs: Iterable[tuple[First, Second]]) -> list[tuple[Second, tuple[First, ...]]]:
+    """Group (key, value) pairs by value: each value with its keys."""
+    keys_of: dict[Second, list[First]] = {}
     for key, value in pairs:
-        keys.setdefault(value, []).append(key)
-    return [(value, tuple(each)) for value, each in keys.items()]
+        keys_of.setdefault(value, []).append(key)
+    return [(value, tuple(keys)) for value, keys in keys_of.items()]
 
 
-def _from_files(shard: Shard, there: Mapping[Cell, str], files: Mapping[str, Identity]) -> list[Wanted]:
-    """What a shard's cells that are there are to be read from."""
+def _select_existing(shard: Shard, file_of_cell: Mapping[Cell, str], files: Mapping[str, Identity]) -> list[CellSelection]:
+    """Select the finished cells of a shard from the files that hold them."""
     labels = {method_hash(method): method.label for method in shard.methods}
-    of_file: dict[str, list[Cell]] = {}
+    cells_of_file: dict[str, list[Cell]] = {}
     for cell in Identity.of(shard).cells():
-        if cell in there:
-            of_file.setdefault(there[cell], []).append(cell)
-    wanted = []
-    for name, cells in of_file.items():
-        if len(cells) == files[name].n_cells:
-            wanted.append(Wanted(name))
+        if cell in file_of_cell:
+            cells_of_file.setdefault(file_of_cell[cell], []).append(cell)
+    selections = []
+    for file, cells in cells_of_file.items():
+        if len(cells) == files[file].n_cells:
+            selections.append(CellSelection(file=file))
         else:
-            wanted += [
-                Wanted(name, tuple(labels[method] for method in methods), sizes, runs) for methods, sizes, runs in rectangles(cells)
+            selections += [
+                CellSelection(file=file, methods=tuple(labels[name] for name in block.methods), sizes=block.sizes, runs=block.runs)
+                for block in blocks_of(cells)
             ]
-    return wanted
+    return selections

@@ -1,7 +1,7 @@
-"""From a grid to shards: everything is checked here, before any work.
+"""Divide a grid into shards, after checking it against the benchmarks.
 
-A cell is (benchmark, method, size, n_source, run); a shard is what one task computes: all cells that share a fit, for one run or,
-where the fit is light, for a block of runs.
+A cell is (benchmark, method, size, n_source, run). A shard is the work of one task: all cells that share a fit, for one run or, if
+the fit is cheap, for a block of runs.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from microbench_ray.core.schemas import SCHEMA_VERSION
 from microbench_ray.data import Benchmark, match_models
 from microbench_ray.data.split import seen_counts
 from microbench_ray.methods import Fixed, Method
-from microbench_ray.sweeps.fits import by_fit, fits_of
+from microbench_ray.sweeps.fits import group_by_fit, distinct_fits
 from microbench_ray.sweeps.grid import Grid, Targets, Unseen
 
-RUNS_PER_LIGHT_SHARD = 10
-LIGHT_FIT_SECONDS = 0.1
+RUNS_PER_CHEAP_SHARD = 10
+CHEAP_FIT_SECONDS = 0.1
 SECONDS_PER_RUN = 0.002
 SECONDS_PER_CELL = 0.0004
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One task: all it needs, but for the matrices.
+    """The description of one task, without the benchmark's matrices.
 
     Attributes
     ----------
     benchmark, digest
-        Name and content of the benchmark.
+        Name and content hash of the benchmark.
     subtask
-        The one subtask that is looked at; None for all of them together.
+        The subtask to evaluate; None for all subtasks pooled.
     targets, n_target, group
-        Label of the target models, how many there are, and the positions of a fixed group (None: drawn in each run).
+        Label and number of the target models, and the positions of a fixed group (None: drawn in each run).
     unseen, n_source, runs, sizes, methods
-        The cells: `sizes` are (count, fraction or None).
+        The cells; each size is (count, fraction or None).
     seed
         The root seed.
     keep_estimates
-        Whether every target's estimate is returned beside the counts.
+        Whether to return every target's estimate along with the counts.
     model_resamples
-        Bootstrap draws over models, for a shard that has no runs; else 0.
+        Bootstrap draws over models, for a shard without runs; 0 otherwise.
     seconds
-        CPU seconds that it is expected to take; no number depends on it.
+        Expected CPU seconds. No result depends on it.
     """
 
     benchmark: str
@@ -76,30 +76,30 @@ class Shard:
 
     @property
     def n_cells(self) -> int:
-        """Cells computed."""
+        """Number of cells."""
         return len(self.runs) * len(self.sizes) * len(self.methods)
 
     @cached_property
     def id(self) -> str:
-        """Hash of everything that its numbers depend on."""
+        """Hash of everything that the shard's results depend on."""
         companions = ("estimates",) * self.keep_estimates + ("resamples",) * bool(self.model_resamples)
         return shard_id(self.base, tuple(map(method_hash, self.methods)), self.sizes, self.runs, companions)
 
     @cached_property
     def base(self) -> str:
-        """Hash of everything that its numbers depend on beside methods, sizes and runs: cells of equal bases go together."""
-        apart = ("methods", "sizes", "runs", "keep_estimates", "seconds")
-        parts = {key: getattr(self, key) for key in self.__dataclass_fields__ if key not in apart}
+        """Hash of everything that the results depend on except methods, sizes and runs: shards of one base share their cells."""
+        excluded = ("methods", "sizes", "runs", "keep_estimates", "seconds")
+        parts = {key: getattr(self, key) for key in self.__dataclass_fields__ if key not in excluded}
         return _hash(parts | {"schema": SCHEMA_VERSION})
 
     @cached_property
     def partition(self) -> str:
-        """Equal for shards that differ only in runs: together they hold whole groups of cells."""
+        """Hash that is equal for shards that differ only in runs; the shards of one partition hold complete groups of cells."""
         return _hash({"base": self.base, "methods": [method_hash(each) for each in self.methods], "sizes": self.sizes})
 
 
 def method_hash(method: Method) -> str:
-    """Hash of a method with its label and all its parameters."""
+    """Hash of a method's label and all its parameters."""
     return _hash(method.identity())
 
 
@@ -110,13 +110,13 @@ def shard_id(
     runs: Sequence[int],
     companions: Sequence[str],
 ) -> str:
-    """A shard's id from its base, the hashes of its methods, its sizes and runs, and the tables that it returns beside cells."""
+    """A shard's id from its base, the hashes of its methods, its sizes, its runs, and the tables it returns besides `cells`."""
     return _hash({"base": base, "methods": methods, "sizes": sizes, "runs": runs, "companions": companions})
 
 
 @dataclass(frozen=True)
 class Host:
-    """A machine that computes: its name, the shards computed there at a time, and the bytes that are free."""
+    """A machine that computes shards: its name, how many shards it computes at a time, and its free memory in bytes."""
 
     machine: str
     workers: int
@@ -125,16 +125,16 @@ class Host:
 
 @dataclass(frozen=True)
 class Plan:
-    """The shards of a sweep, in the order of their keys, and what they will take.
+    """The shards of a sweep, ordered by their keys, and the resources they need.
 
     Attributes
     ----------
     shards
         The tasks.
     input_bytes
-        Bytes of the benchmarks, which all workers share.
+        Bytes of the benchmarks, shared by all workers on a machine.
     worker_bytes, heaviest
-        Bytes that one worker needs of its own for its largest fits, and the methods that need them.
+        Bytes that each worker needs in addition for its largest fit, and the methods of that fit.
     """
 
     shards: tuple[Shard, ...]
@@ -144,12 +144,12 @@ class Plan:
 
     @property
     def n_cells(self) -> int:
-        """Cells of all shards."""
+        """Number of cells in all shards."""
         return sum(shard.n_cells for shard in self.shards)
 
     @property
     def seconds(self) -> float:
-        """CPU seconds that all shards are expected to take."""
+        """Expected CPU seconds of all shards."""
         return sum(shard.seconds for shard in self.shards)
 
 
@@ -159,8 +159,8 @@ def plan_sweep(
     grid: Grid,
     targets: Targets,
     *,
-    also_targets: Sequence[Targets] = (),
-    own_sizes: Mapping[str, tuple[int, ...]] | None = None,
+    extra_targets: Sequence[Targets] = (),
+    benchmark_sizes: Mapping[str, tuple[int, ...]] | None = None,
     seed: int = 0,
     keep_estimates: bool = False,
     model_resamples: int = 1000,
@@ -171,11 +171,11 @@ def plan_sweep(
     Parameters
     ----------
     benchmarks, methods, grid, targets
-        What to sweep.
-    also_targets
-        More groups of targets, each swept like the first.
-    own_sizes
-        By the name of a benchmark: the sizes that stand for the grid's there.
+        The sweep.
+    extra_targets
+        Further groups of targets, each swept like the first.
+    benchmark_sizes
+        By benchmark name: sizes that replace those of the grid.
     seed
         The root seed.
     keep_estimates
@@ -183,43 +183,46 @@ def plan_sweep(
     model_resamples
         Bootstrap draws over models for `fixed` lists.
     sizes_apart
-        One size per shard: more and smaller tasks; the numbers stay the same.
+        Whether every shard holds one size: more, smaller tasks with the same results.
 
     Raises
     ------
     GridError
-        A size over the seen items, too few models, two methods, benchmarks or groups of targets of one name.
+        A size exceeds the seen items, there are too few models, or two methods, benchmarks or groups of targets share a name.
     """
     _unique("benchmark name", [benchmark.name for benchmark in benchmarks])
     _unique("method label", [method.label for method in methods])
     fixed = [method for method in methods if isinstance(method.selector, Fixed)]
     drawn = [method for method in methods if not isinstance(method.selector, Fixed)]
-    _unique("label of targets", ["all" if fixed and each == Targets() else each.label for each in (targets, *also_targets)])
+    target_groups = (targets, *extra_targets)
+    _unique("label of targets", ["all" if fixed and each == Targets() else each.label for each in target_groups])
     shards: list[Shard] = []
     worker_bytes, heaviest = 0, tuple[Method, ...]()
-    for benchmark, among in ((benchmark, among) for benchmark in benchmarks for among in (targets, *also_targets)):
-        group = among.positions(benchmark)
-        shards.extend(_fixed_shard(benchmark, each, among.label, group, seed, keep_estimates, model_resamples) for each in fixed)
+    for benchmark, target_models in ((benchmark, each) for benchmark in benchmarks for each in target_groups):
+        group = target_models.positions(benchmark)
+        shards.extend(
+            _fixed_shard(benchmark, method, target_models.label, group, seed, keep_estimates, model_resamples) for method in fixed
+        )
         if not drawn:
             continue
         check_models(benchmark, grid, group)
-        for subtask in benchmark.subtask_names if grid.subtasks == "apart" else [None]:
+        for subtask in benchmark.subtask_names if grid.subtasks == "separate" else [None]:
             codes = benchmark.subtask_codes
             if subtask is not None:
                 codes = codes[codes == benchmark.subtask_names.index(subtask)]
             n_seen = count_seen(codes, grid.unseen)
-            own = (own_sizes or {}).get(benchmark.name)
-            sizes = (grid if own is None else replace(grid, sizes=own)).sizes_of(len(codes))
-            where = "grid.sizes" if own is None else "benchmark.sizes"
+            replacement = (benchmark_sizes or {}).get(benchmark.name)
+            sizes = (grid if replacement is None else replace(grid, sizes=replacement)).sizes_of(len(codes))
+            where = "grid.sizes" if replacement is None else "benchmark.sizes"
             check_sizes(benchmark.name if subtask is None else f"{benchmark.name}/{subtask}", sizes, n_seen, where)
             for n_source in grid.n_source:
-                for shared in by_fit(drawn, benchmark):
-                    parts = fits_of(shared, benchmark)
-                    fit_seconds = sum(part.fit_seconds(n_source, n_seen) for part in parts)
-                    needed = sum(part.fit_bytes(n_source, n_seen, max(count for count, _ in sizes)) for part in parts)
-                    if needed > worker_bytes:
-                        worker_bytes, heaviest = needed, shared
-                    block = RUNS_PER_LIGHT_SHARD if fit_seconds <= LIGHT_FIT_SECONDS else 1
+                for fit_methods in group_by_fit(drawn, benchmark):
+                    fits = distinct_fits(fit_methods, benchmark)
+                    fit_seconds = sum(fit.fit_seconds(n_source, n_seen) for fit in fits)
+                    fit_bytes = sum(fit.fit_bytes(n_source, n_seen, max(count for count, _ in sizes)) for fit in fits)
+                    if fit_bytes > worker_bytes:
+                        worker_bytes, heaviest = fit_bytes, fit_methods
+                    block = RUNS_PER_CHEAP_SHARD if fit_seconds <= CHEAP_FIT_SECONDS else 1
                     blocks = [tuple(range(start, min(start + block, grid.runs))) for start in range(0, grid.runs, block)]
                     run_seconds = SECONDS_PER_RUN + fit_seconds
                     shards.extend(
@@ -227,64 +230,62 @@ def plan_sweep(
                             benchmark=benchmark.name,
                             digest=benchmark.digest,
                             subtask=subtask,
-                            targets=among.label,
+                            targets=target_models.label,
                             n_target=grid.n_target if group is None else len(group),
                             group=group,
                             unseen=grid.unseen,
                             n_source=n_source,
                             runs=runs,
-                            sizes=some_sizes,
-                            methods=shared,
+                            sizes=shard_sizes,
+                            methods=fit_methods,
                             seed=seed,
                             keep_estimates=keep_estimates,
-                            seconds=len(runs) * (run_seconds + SECONDS_PER_CELL * len(shared) * len(some_sizes)),
+                            seconds=len(runs) * (run_seconds + SECONDS_PER_CELL * len(fit_methods) * len(shard_sizes)),
                         )
-                        for some_sizes in ([(size,) for size in sizes] if sizes_apart else [sizes])
+                        for shard_sizes in ([(size,) for size in sizes] if sizes_apart else [sizes])
                         for runs in blocks
                     )
     input_bytes = sum(benchmark.nbytes for benchmark in benchmarks)
-    return Plan(tuple(shards), input_bytes, worker_bytes, heaviest)
+    return Plan(shards=tuple(shards), input_bytes=input_bytes, worker_bytes=worker_bytes, heaviest=heaviest)
 
 
 def check_memory(plan: Plan, hosts: Sequence[Host]) -> None:
-    """Raise GridError where the workers' fits do not fit into the free bytes of a machine.
+    """Raise GridError if the workers of a machine need more memory than it has free.
 
     Parameters
     ----------
     plan
-        What is to be done.
-    rooms
-        The machines that compute.
+        The work to do.
+    hosts
+        The machines that do it.
     """
     for host in hosts:
-        left = host.free - plan.input_bytes
-        if host.workers * plan.worker_bytes > left:
-            raise _too_large(plan, host, left)
+        available = host.free - plan.input_bytes
+        if host.workers * plan.worker_bytes > available:
+            raise _out_of_memory(plan, host, available)
 
 
-def _too_large(plan: Plan, host: Host, left: int) -> GridError:
-    bounded = any("max_items" in vars(method.selector) for method in plan.heaviest)
-    n_items = isqrt(max(0, left) // (16 * host.workers))  # a quarter for the distances: the responses take room too
+def _out_of_memory(plan: Plan, host: Host, available: int) -> GridError:
+    has_max_items = any("max_items" in vars(method.selector) for method in plan.heaviest)
+    max_items = isqrt(max(0, available) // (16 * host.workers))  # a quarter for the distances: the responses need memory too
+    hint = "use fewer workers (engine.workers=1) or fewer source models"
+    if has_max_items:
+        hint += ", or fit fewer items: methods=[{method: …, selector: {max_items: " + f"{max_items}" + "}}]"
     return GridError(
         f"The fit of {', '.join(method.label for method in plan.heaviest)} does not fit into memory.",
         where=f"{host.machine}, {host.workers} worker{'s' if host.workers > 1 else ''}",
-        got=f"{plan.worker_bytes:,} bytes needed in each, and {plan.input_bytes:,} for the scores; {host.free:,} bytes are free",
-        hint=(
-            "bound the items that are fitted: methods=[{method: …, selector: {max_items: " + f"{n_items}" + "}}]; or fewer "
-            if bounded
-            else "fewer "
-        )
-        + "workers (engine.workers=1), or fewer source models",
+        got=f"{plan.worker_bytes:,} bytes needed per worker and {plan.input_bytes:,} for the scores; {host.free:,} bytes free",
+        hint=hint,
     )
 
 
 def count_seen(subtask_codes: np.ndarray, unseen: Unseen) -> int:
-    """How many items the method sees."""
+    """Number of items that the method sees."""
     return len(subtask_codes) if unseen == "none" else int(seen_counts(np.bincount(subtask_codes)).sum())
 
 
 def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: int, where: str = "grid.sizes") -> None:
-    """Raise GridError where a size is over the seen items, or two sizes are one."""
+    """Raise GridError if a size exceeds the seen items or two sizes give the same count."""
     counts = [count for count, _ in sizes]
     too_large = [count for count in counts if count > n_seen]
     if too_large:
@@ -297,28 +298,33 @@ def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: i
         )
     if len(set(counts)) < len(counts):
         raise GridError(
-            f"Two of the sizes come to the same number of items of '{label}'.",
+            f"Two sizes give the same number of items of '{label}'.",
             where=f"{where} and grid.fractions",
             got=str(counts),
-            hint="leave one of them out",
+            hint="remove one of them",
         )
 
 
 def check_models(benchmark: Benchmark, grid: Grid, group: tuple[int, ...] | None) -> None:
-    """Raise GridError where there are too few models for the targets and sources asked for."""
+    """Raise GridError if the benchmark has too few models for the requested targets and sources."""
     n_target = grid.n_target if group is None else len(group)
-    most = max(grid.n_source)
+    max_source = max(grid.n_source)
     if n_target < 2:
         raise GridError(
-            f"A group of {n_target} target models has no pair.", where="targets", hint="choose a group of at least 2 models"
+            f"At least 2 target models are needed to form a pair on '{benchmark.name}'.",
+            where="targets",
+            got=f"{n_target} target models",
+            hint="choose a group of at least 2 models",
         )
-    if n_target + most > benchmark.n_models:
-        host = benchmark.n_models - n_target
+    if n_target + max_source > benchmark.n_models:
+        available = benchmark.n_models - n_target
         raise GridError(
-            f"{n_target} target and {most} source models > {benchmark.n_models} models of '{benchmark.name}'.",
+            f"{n_target} target and {max_source} source models > {benchmark.n_models} models of '{benchmark.name}'.",
             where="grid.n_source, grid.n_target",
             got=f"n_source {list(grid.n_source)}, n_target {n_target}",
-            hint=f"use n_source of at most {host}" if host >= 1 else f"use n_target under {benchmark.n_models}, and fewer sources",
+            hint=f"use n_source of at most {available}"
+            if available >= 1
+            else f"use n_target under {benchmark.n_models}, and fewer sources",
         )
 
 
@@ -339,9 +345,10 @@ def _fixed_shard(
     audited = tuple(model for model in pool if model not in built_from)
     if len(audited) < 2:
         raise GridError(
-            f"fixed: {len(audited)} target models are left to audit '{method.label}' on.",
+            f"At least 2 target models are needed to audit '{method.label}'.",
             where="built_from, targets",
-            hint="leave at least 2 models that the list was not built from",
+            got=f"{len(audited)} target models that the list was not built from",
+            hint="include at least 2 target models that the list was not built from",
         )
     return Shard(
         benchmark=benchmark.name,
@@ -363,9 +370,9 @@ def _fixed_shard(
 
 
 def _unique(kind: str, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise GridError(f"Two have the same {kind}.", got=", ".join(twice), hint="give one of them another label or name")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise GridError(f"Duplicate {kind}.", got=", ".join(duplicates), hint="give each a different label or name")
 
 
 def _hash(parts: dict[str, object]) -> str:

@@ -60,7 +60,7 @@ class Child:
 
     def __init__(
         self,
-        function: Callable[..., object],
+        function: Callable[..., int | str | None],
         *arguments: Any,
         stdout: Path,
         stderr: Path | None = None,
@@ -99,7 +99,7 @@ class Child:
 
 
 def run_function(
-    function: Callable[..., object],
+    function: Callable[..., int | str | None],
     *arguments: Any,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
@@ -157,7 +157,7 @@ def _context() -> ForkServerContext:
 
 
 def _run(
-    function: Callable[..., object],
+    function: Callable[..., int | str | None],
     arguments: tuple[Any, ...],
     files: tuple[str, str],
     cwd: Path,

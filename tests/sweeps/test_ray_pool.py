@@ -1,4 +1,4 @@
-"""What the pool asks of Ray, and how it takes what Ray says: on a Ray that only notes it."""
+"""The calls that the pool makes to Ray and its handling of Ray's results, with a fake Ray that records calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microbench_ray.methods import build_method
 from microbench_ray.sweeps.engine import ray_engine
 from microbench_ray.sweeps.engine.base import Failure
 from microbench_ray.sweeps.engine.dispatch import Lost
-from microbench_ray.sweeps.engine.ray_engine import Answer, RayPool, kept
+from microbench_ray.sweeps.engine.ray_engine import RayPool, WorkerResult, cached
 from microbench_ray.sweeps.engine.resources import parse_requests
 from microbench_ray.sweeps.shards import Shard
 from tests.sweeps.test_dispatch import shards
@@ -35,8 +35,8 @@ class WorkerCrashedError(RayError):
     pass
 
 
-class NotedRay:
-    """Notes what is put and asked for; `answers` is what `get` returns or raises."""
+class RecordingRay:
+    """Records what is put and submitted; `get` returns or raises the values of `answers`."""
 
     exceptions = SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError, NodeDiedError=NodeDiedError)
 
@@ -53,9 +53,13 @@ class NotedRay:
     def remote(self, **options: Any) -> Any:
         self.options.append(options)
 
+        def call(*arguments: Any) -> int:
+            self.calls.append(arguments)
+            return len(self.calls)
+
         def decorate(function: Any) -> Any:
             assert function is ray_engine.work
-            return SimpleNamespace(remote=lambda *call: self.calls.append(call) or len(self.calls))
+            return SimpleNamespace(remote=call)
 
         return decorate
 
@@ -75,22 +79,22 @@ def some_shards(n: int, *labels: str) -> list[Shard]:
     return [dataclasses.replace(shard, methods=methods) for shard in shards(n)]
 
 
-def pool_of(ray: NotedRay, resources: dict[str, Any] | None = None, machines: set[str] | None = None) -> RayPool:
+def pool_of(ray: RecordingRay, resources: dict[str, Any] | None = None, machines: set[str] | None = None) -> RayPool:
     benchmarks = {"b": benchmark(), "c": benchmark("c")}
     return RayPool(ray, benchmarks, parse_requests(resources or {}), lambda: 1, set() if machines is None else machines)
 
 
-def test_a_benchmark_is_put_once_and_only_if_it_is_needed() -> None:
-    ray = NotedRay()
+def test_a_benchmark_is_put_once_and_only_if_a_shard_needs_it() -> None:
+    ray = RecordingRay()
     pool = pool_of(ray)
     for shard in some_shards(20, "random"):
         pool.submit(shard, 5.0)
     assert [put.name for put in ray.puts] == ["b"]
-    assert {call[1:] for call in ray.calls} == {("reference 1", 5.0)}, "a reference at the top level, which a node fetches once"
+    assert {call[1:] for call in ray.calls} == {("reference 1", 5.0)}, "a top-level reference, which a node fetches once"
 
 
-def test_ray_retries_nothing_and_reserves_what_is_configured() -> None:
-    ray = NotedRay()
+def test_rays_retries_are_off_and_the_configured_resources_are_reserved() -> None:
+    ray = RecordingRay()
     pool = pool_of(ray, {"default": {"num_cpus": 2}, "large": {"memory": 1e9, "custom": {"big": 1}}})
     for shard in [*some_shards(3, "random"), *some_shards(3, "random", "large")]:
         pool.submit(shard, 5.0)
@@ -100,20 +104,20 @@ def test_ray_retries_nothing_and_reserves_what_is_configured() -> None:
     ]
 
 
-def test_what_ray_says_of_a_task() -> None:
-    ray, machines = NotedRay(), set()
+def test_results_failures_and_lost_attempts_are_told_apart() -> None:
+    ray, machines = RecordingRay(), set[str]()
     pool = pool_of(ray, machines=machines)
     ray.answers = {
-        1: Answer({}, "here"),
-        2: Answer(Failure("ValueError: no", "…"), "there"),
-        3: Answer(Failure("DeadlineExceeded: late", "…"), "here", in_time=False),
+        1: WorkerResult({}, "here"),
+        2: WorkerResult(Failure("ValueError: no", "…"), "there"),
+        3: WorkerResult(Failure("DeadlineExceeded: late", "…"), "here", in_time=False),
         4: RayTaskError("ModuleNotFoundError: nothing of that name"),
         5: WorkerCrashedError("gone\nand more of it"),
         6: NodeDiedError("gone"),
     }
     results = {handle: pool.result(handle) for handle in ray.answers}
     assert results[1] == {}
-    assert results[2] == Failure("ValueError: no", "…"), "an exception of the method is no lost attempt"
+    assert results[2] == Failure("ValueError: no", "…"), "an exception of the method is not a lost attempt"
     assert results[3] == Lost(Failure("DeadlineExceeded: late", "…"))
     assert isinstance(results[4], Failure)
     assert results[5] == Lost(Failure("WorkerCrashedError: gone", "WorkerCrashedError: gone\nand more of it"))
@@ -122,14 +126,14 @@ def test_what_ray_says_of_a_task() -> None:
     assert machines == {"here", "there"}
 
 
-def test_a_worker_keeps_few_benchmarks() -> None:
+def test_a_worker_caches_few_benchmarks() -> None:
     ray_engine._benchmarks.clear()
     (shard,) = some_shards(1, "random")
-    first = kept(shard, benchmark())
-    assert kept(shard, benchmark()) is first, "the one seen before, whose names are worked out"
+    first = cached(shard, benchmark())
+    assert cached(shard, benchmark()) is first, "the cached one, whose names are already decoded"
     for k in range(10):
         other = benchmark(f"b{k}")
-        assert kept(dataclasses.replace(shard, benchmark=f"b{k}", digest=f"{k}"), other) is other
-    assert len(ray_engine._benchmarks) == ray_engine.BENCHMARKS_KEPT
-    assert kept(shard, again := benchmark()) is again
+        assert cached(dataclasses.replace(shard, benchmark=f"b{k}", digest=f"{k}"), other) is other
+    assert len(ray_engine._benchmarks) == ray_engine.MAX_CACHED_BENCHMARKS
+    assert cached(shard, again := benchmark()) is again
     ray_engine._benchmarks.clear()

@@ -1,4 +1,4 @@
-"""What shards reserve on a cluster."""
+"""The resources that shards reserve on a cluster."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import build_method
 from microbench_ray.sweeps.engine.resources import Request, Requests, parse_requests
 from microbench_ray.sweeps.shards import Shard
+from tests.helpers.errors import refuses
 from tests.sweeps.test_dispatch import shards
 
 
@@ -19,19 +20,19 @@ def shard_of(*labels: str) -> Shard:
     return dataclasses.replace(shards(1)[0], methods=methods)
 
 
-def test_nothing_configured_is_one_cpu() -> None:
+def test_the_default_is_one_cpu() -> None:
     assert parse_requests({}) == Requests()
     assert Requests().of(shard_of("a", "b")) == Request(num_cpus=1.0)
 
 
-def test_a_shard_takes_the_largest_of_what_its_methods_need() -> None:
+def test_a_shard_reserves_the_largest_of_its_methods_requests() -> None:
     requests = parse_requests({"default": {"num_cpus": 2}, "a": {"memory": 1e9, "custom": {"big": 1}}, "b": {"num_cpus": 3}})
     assert requests.of(shard_of("other")) == Request(2.0)
     assert requests.of(shard_of("a")) == Request(2.0, 1e9, {"big": 1.0})
     assert requests.of(shard_of("b", "a", "other")) == Request(3.0, 1e9, {"big": 1.0})
 
 
-def test_how_many_shards_fit_on_a_node() -> None:
+def test_the_number_of_shards_that_fit_on_a_node() -> None:
     node = {"CPU": 7.0, "memory": 5e9, "big": 2.0}
     assert Request().fits(node) == 7
     assert Request(2.0).fits(node) == 3
@@ -54,9 +55,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "mend"), WRONG)
-def test_what_cannot_be_is_refused(given: dict[str, Any], hint: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        parse_requests(given)
-    assert caught.value.hint == hint
-    assert caught.value.where.startswith("engine.resources.")
+@pytest.mark.parametrize(("configured", "hint"), WRONG)
+def test_invalid_resources_are_rejected_with_an_example(configured: dict[str, Any], hint: str) -> None:
+    with refuses(ConfigError, "must be", where="engine.resources.", hint=hint):
+        parse_requests(configured)

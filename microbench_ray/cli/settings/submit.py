@@ -1,4 +1,4 @@
-"""What conf/submit.yaml may hold: a sweep, and how it is handed to a cluster."""
+"""The schema of conf/submit.yaml: a sweep, and how to submit it to a cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from microbench_ray.sweeps.cluster.submission import SubmitJob
 
 @dataclass
 class SubmitConf:
-    """The keys `submit.…` of conf/submit.yaml: see `microbench_ray.sweeps.cluster.submission.SubmitJob`."""
+    """The keys `submit.…`, see `microbench_ray.sweeps.cluster.submission.SubmitJob`."""
 
     address: str | None = None
     follow: bool = True
@@ -24,9 +24,9 @@ class SubmitConf:
     working_dir: str | None = None
 
     def submission(self, arguments: Sequence[str], content: Mapping[str, Any]) -> SubmitJob:
-        """Checked."""
+        """The job with these arguments of `microbench sweep`; ConfigError for an invalid value."""
         folder = None if self.working_dir is None else Path(self.working_dir).resolve()
-        return SubmitJob(tuple(arguments), content, **(vars(self) | {"working_dir": folder}))
+        return SubmitJob(arguments=tuple(arguments), content=content, **(vars(self) | {"working_dir": folder}))
 
 
 @dataclass
@@ -36,9 +36,9 @@ class SubmittedConf(SweepConf):
     submit: SubmitConf = field(default_factory=SubmitConf)
 
     def check_places(self, benchmarks: Sequence[Any]) -> None:
-        """Raise ConfigError for a path that means something else on the cluster, where a job's folder is thrown away."""
+        """Raise ConfigError for a missing or relative path: a job runs in a temporary folder on the cluster."""
         if self.out is None:
-            raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", hint=f"out={ANYWHERE}")
+            raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", hint=f"out={SHARED_PLACE}")
         check_place("out", str(place_of(self.out, self.wait_for_out)))
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
@@ -47,15 +47,15 @@ class SubmittedConf(SweepConf):
                     check_place(f"benchmark.{key}", place)
 
 
-ANYWHERE = "/mnt/shared/FOLDER or out=s3://BUCKET/FOLDER, a place that the cluster sees and keeps"
+SHARED_PLACE = "/mnt/shared/FOLDER or out=s3://BUCKET/FOLDER, permanent storage visible to the whole cluster"
 
 
 def check_place(key: str, place: str) -> None:
     """Raise ConfigError for a relative path."""
     if "://" not in place and not Path(place).is_absolute():
         raise ConfigError(
-            "A submitted job has a folder of its own, which is thrown away: a relative path leads nowhere.",
+            "A submitted job needs absolute paths, because it runs in a temporary folder.",
             where=key,
             got=place,
-            hint="an absolute path or a URL (such as s3://BUCKET/…) that the whole cluster sees",
+            hint="use an absolute path or a URL (such as s3://BUCKET/…) visible to the whole cluster",
         )

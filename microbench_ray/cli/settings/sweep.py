@@ -1,11 +1,11 @@
-"""What conf/ may hold, as dataclasses, and the checked objects they stand for."""
+"""The schemas of conf/sweep.yaml, conf/reduce.yaml and their groups, and the checked objects built from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.core.errors import ConfigError, unknown
@@ -25,25 +25,25 @@ from microbench_ray.sweeps.reduce import Rules
 
 @dataclass
 class GridConf:
-    """conf/grid/: see `microbench_ray.sweeps.grid.Grid`."""
+    """conf/grid/, see `microbench_ray.sweeps.grid.Grid`."""
 
     sizes: list[int] = field(default_factory=list)
     fractions: list[float] = field(default_factory=list)
     n_source: list[int] = field(default_factory=list)
     n_target: int = 50
     runs: int = 50
-    subtasks: str = "together"
+    subtasks: str = "pooled"
     unseen: str = "half"
 
     def grid(self) -> Grid:
-        """Checked."""
+        """The grid; ConfigError for an invalid value."""
         lists = {"sizes": tuple(self.sizes), "fractions": tuple(self.fractions), "n_source": tuple(self.n_source)}
         return Grid(**(vars(self) | lists))
 
 
 @dataclass
 class TargetsConf:
-    """conf/targets/: see `microbench_ray.sweeps.grid.Targets`."""
+    """conf/targets/, see `microbench_ray.sweeps.grid.Targets`."""
 
     label: str = "random"
     names: list[str] | None = None
@@ -52,23 +52,28 @@ class TargetsConf:
     best: float | None = None
 
     def targets(self) -> Targets:
-        """Checked."""
-        given = [key for key in ("names", "regex", "where", "best") if getattr(self, key) is not None]
-        if len(given) > 1:
+        """The group of targets; ConfigError for an invalid value."""
+        definitions = [key for key in ("names", "regex", "where", "best") if getattr(self, key) is not None]
+        if len(definitions) > 1:
             raise ConfigError(
-                "A group of targets is given in more than one way.", where="targets", got=", ".join(given), hint="give one"
-            )
-        if bool(given) == (self.label == "random"):
-            raise ConfigError(
-                "A fixed group of target models needs a label of its own." if given else "A group of targets needs its models.",
+                "A group of target models is defined more than once.",
                 where="targets",
-                got=f"label: {self.label}, given: {', '.join(given) or 'none of names, regex, where, best'}",
-                hint="targets=group targets.label=NAME, and one of targets.names, targets.regex and targets.where; or targets=best",
+                got=", ".join(definitions),
+                hint="give only one of names, regex, where and best",
+            )
+        if bool(definitions) == (self.label == "random"):
+            raise ConfigError(
+                "A fixed group of target models needs a label." if definitions else "A group of target models needs a definition.",
+                where="targets",
+                got=f"label: {self.label}, {', '.join(definitions) or 'none of names, regex, where, best'}",
+                hint="targets=group targets.label=NAME and one of targets.names, targets.regex and targets.where; or targets=best",
             )
         if self.best is not None and not 0 < self.best < 1:
-            raise ConfigError("targets.best must be between 0 and 1.", got=f"{self.best:g}", hint="targets.best=0.2")
+            raise ConfigError(
+                "targets.best must be between 0 and 1.", where="targets.best", got=f"{self.best:g}", hint="targets.best=0.2"
+            )
         names = None if self.names is None else tuple(self.names)
-        return Targets(self.label, names, self.regex, self.where, self.best)
+        return Targets(label=self.label, names=names, regex=self.regex, where=self.where, best=self.best)
 
 
 @dataclass
@@ -85,38 +90,62 @@ class EngineConf:
     resources: dict[str, Any] = field(default_factory=dict)
 
     def engine(self, methods: Sequence[Method] = ()) -> Engine:
-        """Not started."""
+        """The engine, not started; ConfigError for an invalid value.
+
+        Parameters
+        ----------
+        methods
+            The configured methods, whose labels may appear in `resources`.
+        """
         if self.max_retries < 0:
-            raise ConfigError("engine.max_retries must be at least 0.", got=str(self.max_retries), hint="engine.max_retries=3")
+            raise ConfigError(
+                "engine.max_retries must be at least 0.",
+                where="engine.max_retries",
+                got=str(self.max_retries),
+                hint="engine.max_retries=3",
+            )
         for key in ("deadline", "timeout", "patience"):
             if not 0 < getattr(self, key) < float("inf"):
-                raise ConfigError(f"engine.{key} must be over 0.", got=f"{getattr(self, key)}", hint="give it in seconds")
+                raise ConfigError(
+                    f"engine.{key} must be greater than 0 and finite.",
+                    where=f"engine.{key}",
+                    got=f"{getattr(self, key)}",
+                    hint="give a number of seconds",
+                )
         limits = Limits(deadline=self.deadline, max_retries=self.max_retries, patience=self.patience)
         if self.name == "serial":
             return SerialEngine()
         if self.name == "local":
             for key in ("address", "resources"):
                 if getattr(self, key):
-                    raise ConfigError(f"engine.{key} is for engine=cluster.", got=f"{getattr(self, key)}", hint="engine=cluster")
-            return LocalRayEngine(self.workers, limits)
+                    raise ConfigError(
+                        f"engine.{key} requires engine=cluster.",
+                        where=f"engine.{key}",
+                        got=f"{getattr(self, key)}",
+                        hint="engine=cluster",
+                    )
+            return LocalRayEngine(workers=self.workers, limits=limits)
         if self.name == "cluster":
             if self.workers is not None:
                 raise ConfigError(
-                    "engine.workers is for engine=local: a cluster has as many as its nodes have room for.",
+                    "engine.workers requires engine=local; on a cluster the nodes' resources limit the workers.",
+                    where="engine.workers",
                     got=str(self.workers),
-                    hint="engine.resources.default.num_cpus=2 halves them",
+                    hint="engine.resources.default.num_cpus=2 halves the workers per node",
                 )
             labels = [method.label for method in methods]
             for label in self.resources:
                 if label not in (DEFAULT, *labels):
                     raise unknown("method", "engine.resources", label, [DEFAULT, *labels])
-            return ClusterRayEngine(self.address, self.timeout, limits, parse_requests(self.resources))
+            return ClusterRayEngine(
+                address=self.address, timeout=self.timeout, limits=limits, requests=parse_requests(self.resources)
+            )
         raise ConfigError("Unknown engine.", where="engine.name", got=self.name, hint="valid: cluster, local, serial")
 
 
 @dataclass
 class RulesConf:
-    """The keys that say how cells become tables: see `microbench_ray.sweeps.reduce.Rules`."""
+    """The keys of the reduction, see `microbench_ray.sweeps.reduce.Rules`."""
 
     thresholds: list[float] = field(default_factory=lambda: [0.8])
     tie_policy: str = "wrong"
@@ -126,7 +155,7 @@ class RulesConf:
     baseline: str | None = None
 
     def rules(self) -> Rules:
-        """Checked."""
+        """The rules; ConfigError for an invalid value."""
         values = {key.name: getattr(self, key.name) for key in fields(RulesConf)}
         return Rules(**(values | {"thresholds": tuple(self.thresholds)}))
 
@@ -141,15 +170,27 @@ class ReduceConf(RulesConf):
     report: bool = True
 
     def place(self) -> Path | str:
-        """The output folder, checked."""
+        """The output folder; ConfigError for an invalid value."""
         return place_of(self.out, self.wait_for_out)
+
+
+class SweepParts(NamedTuple):
+    """The parts of a sweep that need no file: all but the benchmarks. `sizes` are those of each benchmark, maybe empty."""
+
+    grid: Grid
+    sizes: tuple[tuple[int, ...], ...]
+    targets: Targets
+    extra_targets: tuple[Targets, ...]
+    rules: Rules
+    engine: Engine
 
 
 @dataclass
 class SweepConf(RulesConf):
-    """conf/sweep.yaml. `benchmark` is one of `BENCHMARKS`; a method is a name in conf/method/, or a mapping over one.
+    """conf/sweep.yaml.
 
-    `also_targets` holds `TargetsConf` objects once `config` has read the names and mappings that it is given as.
+    `benchmark` is one of `BENCHMARKS`. A method is the name of a file in conf/method/, or a mapping that changes one.
+    `extra_targets` holds names and mappings, which `compose` replaces by `TargetsConf` objects.
     """
 
     data_dir: str = "leaderboards"
@@ -158,7 +199,7 @@ class SweepConf(RulesConf):
     methods: list[Any] = field(default_factory=list)
     grid: GridConf = field(default_factory=GridConf)
     targets: TargetsConf = field(default_factory=TargetsConf)
-    also_targets: list[Any] = field(default_factory=list)
+    extra_targets: list[Any] = field(default_factory=list)
     engine: EngineConf = field(default_factory=EngineConf)
     seed: int = 0
     out: str | None = None
@@ -171,7 +212,7 @@ class SweepConf(RulesConf):
     figure_note: str | None = None
 
     def job(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> SweepJob:
-        """The sweep that this configuration asks for; benchmarks are read last, after all that is quicker to check.
+        """The sweep of this configuration. Benchmarks are read last, after everything that is quicker to check.
 
         Parameters
         ----------
@@ -182,20 +223,20 @@ class SweepConf(RulesConf):
         content
             The whole configuration as plain values, for the manifest.
         """
-        grid, (targets, *also_targets), rules, engine, own_sizes = self.parts(benchmarks, methods)
+        parts = self.parts(benchmarks, methods)
         place = None if self.out is None else place_of(self.out, self.wait_for_out)
-        read = tuple(benchmark.read() for benchmark in benchmarks)
-        out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in read), "+")
+        loaded = tuple(benchmark.read() for benchmark in benchmarks)
+        out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in loaded), "+")
         return SweepJob(
-            benchmarks=read,
+            benchmarks=loaded,
             methods=tuple(methods),
-            grid=grid,
-            targets=targets,
-            rules=rules,
-            engine=engine,
+            grid=parts.grid,
+            targets=parts.targets,
+            rules=parts.rules,
+            engine=parts.engine,
             out=out,
-            also_targets=tuple(also_targets),
-            own_sizes={each.name: sizes for each, sizes in zip(read, own_sizes, strict=True) if sizes},
+            extra_targets=parts.extra_targets,
+            benchmark_sizes={each.name: sizes for each, sizes in zip(loaded, parts.sizes, strict=True) if sizes},
             seed=self.seed,
             keep_estimates=self.keep_estimates,
             sizes_apart=self.sizes_apart,
@@ -203,42 +244,46 @@ class SweepConf(RulesConf):
             wait_for_out=self.wait_for_out,
         )
 
-    def parts(
-        self, benchmarks: Sequence[Any], methods: Sequence[Method]
-    ) -> tuple[Grid, list[Targets], Rules, Engine, list[tuple[int, ...]]]:
-        """What a sweep is made of but its benchmarks, and their own sizes: all that can be checked without reading a file."""
+    def parts(self, benchmarks: Sequence[Any], methods: Sequence[Method]) -> SweepParts:
+        """Everything that can be checked without reading a file; ConfigError for an invalid value."""
         if self.seed < 0:
             raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), hint="seed=0")
         if not benchmarks:
-            raise ConfigError("There is no benchmark.", where="benchmark", got="[]", hint="benchmark=[NAME,NAME]")
+            raise ConfigError("At least one benchmark is needed.", where="benchmark", got="[]", hint="benchmark=[NAME,NAME]")
         if not methods:
-            raise ConfigError("There is no method.", where="methods", got="[]", hint="methods=[random]")
+            raise ConfigError("At least one method is needed.", where="methods", got="[]", hint="methods=[random]")
         check_baseline(self.baseline, [method.label for method in methods])
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
-                given = str(getattr(benchmark, key, None))
-                if is_url(given):
-                    check_url(given, f"benchmark.{key}")
+                place = str(getattr(benchmark, key, None))
+                if is_url(place):
+                    check_url(place, f"benchmark.{key}")
         grid = self.grid.grid()
-        own_sizes = [own_sizes_of(benchmark, grid) for benchmark in benchmarks]
-        groups = [each.targets() for each in (self.targets, *self.also_targets)]
-        return grid, groups, self.rules(), self.engine.engine(methods), own_sizes
+        return SweepParts(
+            grid=grid,
+            sizes=tuple(benchmark_sizes_of(benchmark, grid) for benchmark in benchmarks),
+            targets=self.targets.targets(),
+            extra_targets=tuple(each.targets() for each in self.extra_targets),
+            rules=self.rules(),
+            engine=self.engine.engine(methods),
+        )
 
 
-def own_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
-    """The sizes that stand for `grid.sizes` on this benchmark, checked; none where the grid has fractions alone."""
+def benchmark_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
+    """The sizes that replace `grid.sizes` on this benchmark; empty if there are none or the grid has only fractions."""
     sizes = tuple(benchmark.sizes or ())
     if benchmark.sizes is not None:
         try:
             replace(grid, sizes=sizes, fractions=())
         except ConfigError as error:
-            what = error.what.replace("grid.sizes", "benchmark.sizes").replace(", unless grid.fractions is given", "")
-            raise ConfigError(what, where=benchmark.name or "benchmark", got=error.got, hint=error.hint) from None
+            what = error.what.replace("grid.sizes", "benchmark.sizes").replace(" unless grid.fractions is given", "")
+            where = f"{benchmark.name}, benchmark.sizes" if benchmark.name else "benchmark.sizes"
+            raise ConfigError(what, where=where, got=error.got, hint=error.hint) from None
     return sizes if grid.sizes else ()
 
 
 def place_of(out: str, wait_for_out: float) -> Path | str:
-    """The output folder: a path on this machine or a URL, checked."""
+    """The output folder as a path or a URL; ConfigError for an invalid value."""
     if wait_for_out < 0:
-        raise ConfigError("wait_for_out must be at least 0.", got=f"{wait_for_out:g}", hint="wait_for_out=0")
+        raise ConfigError("wait_for_out must be at least 0.", where="wait_for_out", got=f"{wait_for_out:g}", hint="wait_for_out=0")
     return check_url(out, "out") if is_url(out) else local_path(out)

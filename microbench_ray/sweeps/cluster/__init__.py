@@ -1,1 +1,1 @@
-"""Submitting a sweep to a Ray cluster and following it."""
+"""Submit a sweep to a Ray cluster and follow it."""

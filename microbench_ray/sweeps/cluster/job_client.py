@@ -1,7 +1,8 @@
-"""What is asked of a Ray cluster's job server: every answer in bounded time, every trouble as an EngineError."""
+"""A client of a Ray cluster's job server: every request has a time limit, and every problem is an EngineError."""
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import shlex
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 from microbench_ray.core.errors import EngineError
 from microbench_ray.sweeps.engine.ray_engine import OWN_ENVIRONMENT, import_ray
 
+logger = logging.getLogger(__name__)
+
 Value = TypeVar("Value")
 
 UPLOAD_SECONDS = 120.0
@@ -22,7 +25,7 @@ STOP_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """A job server.
+    """A cluster's job server.
 
     Attributes
     ----------
@@ -31,7 +34,7 @@ class Cluster:
     address
         The URL of the cluster's dashboard.
     timeout
-        Seconds that an answer may take.
+        Seconds that a response may take.
     """
 
     client: Any
@@ -40,25 +43,25 @@ class Cluster:
 
     @classmethod
     def connect(cls, address: str, timeout: float) -> Cluster:
-        """Reach the cluster."""
-        import_ray(OWN_ENVIRONMENT)  # with a token, if there is one; a cluster that asks for none is as well
+        """Connect to the cluster whose dashboard is at `address`."""
+        import_ray(OWN_ENVIRONMENT)  # sends a token if there is one; a cluster without authentication ignores it
         from ray.job_submission import JobSubmissionClient
 
         def client() -> Any:
-            os.environ["RAY_API_SERVER_ADDRESS"] = address  # which Ray prefers to its argument
+            os.environ["RAY_API_SERVER_ADDRESS"] = address  # takes precedence over the argument in Ray
             return JobSubmissionClient(address)
 
-        before = os.environ.get("RAY_API_SERVER_ADDRESS")
+        previous = os.environ.get("RAY_API_SERVER_ADDRESS")
         try:
-            return cls(cls(None, address, timeout).ask(client), address, timeout)
+            return cls(client=cls(None, address, timeout).request(client), address=address, timeout=timeout)
         finally:
-            if before is None:
+            if previous is None:
                 os.environ.pop("RAY_API_SERVER_ADDRESS", None)
             else:
-                os.environ["RAY_API_SERVER_ADDRESS"] = before
+                os.environ["RAY_API_SERVER_ADDRESS"] = previous
 
-    def ask(self, call: Callable[[], Value], seconds: float | None = None) -> Value:
-        """The answer of a call, within `timeout` seconds."""
+    def request(self, call: Callable[[], Value], seconds: float | None = None) -> Value:
+        """The result of a call to the cluster; EngineError if it fails or takes more than `seconds` (default: `timeout`)."""
         limit = self.timeout if seconds is None else seconds
         try:
             return within(limit, call)
@@ -66,67 +69,73 @@ class Cluster:
             raise self._explained(error, limit) from None
 
     def jobs(self) -> dict[str, str]:
-        """The statuses of submitted jobs, by name."""
-        return {job.submission_id: str(job.status) for job in self.ask(self.client.list_jobs) if job.submission_id}
+        """The status of every submitted job, by its id."""
+        return {job.submission_id: str(job.status) for job in self.request(self.client.list_jobs) if job.submission_id}
 
     def start(self, job: str, entrypoint: str, runtime_env: Mapping[str, Any]) -> None:
-        """Submit a job; where another one has just submitted the same, leave it at that."""
+        """Submit a job, unless another process has just submitted it under the same id."""
         try:
-            self.ask(
+            self.request(
                 lambda: self.client.submit_job(entrypoint=entrypoint, submission_id=job, runtime_env=dict(runtime_env)),
                 UPLOAD_SECONDS,
             )
-        except EngineError:
+        except EngineError as error:
             if job not in self.jobs():
                 raise
+            logger.debug("Job %s was already submitted: %s", job, error.got)
 
     @property
     def option(self) -> str:
-        """What `ray job …` is to be told."""
+        """The `--address` option of `ray job` for this cluster."""
         return f"--address {shlex.quote(self.address)}"
 
     def info(self, job: str) -> Any:
         """Ray's details of a job."""
-        return self.ask(lambda: self.client.get_job_info(job))
+        return self.request(lambda: self.client.get_job_info(job))
 
     def stop(self, job: str) -> None:
-        """Stop a job, and wait until it is."""
-        self.ask(lambda: self.client.stop_job(job))
+        """Stop a job and wait until it has stopped."""
+        self.request(lambda: self.client.stop_job(job))
         deadline = time.monotonic() + STOP_SECONDS
         while not self.info(job).status.is_terminal():
             if time.monotonic() > deadline:
-                raise EngineError("The job does not stop.", where=job, hint=f"ray job stop {self.option} {job}")
+                raise EngineError(
+                    "The job could not be stopped.",
+                    where=job,
+                    got=f"still running after {STOP_SECONDS:g} s",
+                    hint=f"ray job stop {self.option} {job}",
+                )
             time.sleep(0.2)
 
     def _explained(self, error: Exception, seconds: float) -> EngineError:
         if type(error).__name__ == "AuthenticationError":
             return EngineError(
-                "The cluster does not let us in: it wants its token.",
+                "Authentication failed: the cluster requires a token.",
                 where=self.address,
-                got="a wrong token, or none",
-                hint="RAY_AUTH_TOKEN_PATH=FILE (or RAY_AUTH_TOKEN, or ~/.ray/auth_token) with the token of the cluster, which "
-                "its operator has; `ray get-auth-token` prints it on the head",
+                got="no token, or a wrong one",
+                hint="set RAY_AUTH_TOKEN_PATH=FILE (or RAY_AUTH_TOKEN, or write ~/.ray/auth_token) to the cluster's token; "
+                "`ray get-auth-token` prints it on the head node",
             )
         if isinstance(error, TimeoutError | OSError):
-            got = f"no answer in {seconds:g} s" if isinstance(error, TimeoutError) else first_line(error)
-            hint = "submit.address=http://HOST:8265, the dashboard of a cluster that runs; submit.timeout=SECONDS to wait longer"
-            return EngineError("The cluster cannot be reached.", where=self.address, got=got, hint=hint)
-        return EngineError("The cluster refused.", where=self.address, got=first_line(error))
+            got = f"no response within {seconds:g} s" if isinstance(error, TimeoutError) else first_line(error)
+            hint = "submit.address=http://HOST:8265, the dashboard of a running cluster; submit.timeout=SECONDS waits longer"
+            return EngineError("Could not reach the cluster.", where=self.address, got=got, hint=hint)
+        return EngineError("The cluster rejected the request.", where=self.address, got=first_line(error))
 
 
 def within(seconds: float, call: Callable[[], Value]) -> Value:
-    """A call's value; TimeoutError where it takes longer: Ray's requests have no limit of their own."""
-    answer: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue(1)
+    """The value of a call; TimeoutError if it takes more than `seconds`. Ray's requests have no time limit."""
+    outcome: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue(1)
 
     def run() -> None:
         try:
-            answer.put((call(), None))
-        except BaseException as error:
-            answer.put((None, error))
+            outcome.put((call(), None))
+        except BaseException as error:  # raised again in the caller's thread
+            outcome.put((None, error))
 
     threading.Thread(target=run, daemon=True).start()
     try:
-        value, error = answer.get(timeout=seconds)
+        value, error = outcome.get(timeout=seconds)
     except queue.Empty:
         raise TimeoutError from None
     if error is not None:
@@ -135,5 +144,5 @@ def within(seconds: float, call: Callable[[], Value]) -> Value:
 
 
 def first_line(error: object) -> str:
-    """The first line of a message; the error's name where it says nothing."""
+    """The first line of an error's message; the name of its class if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,1 +1,1 @@
-"""Engines: where shards are computed. What they compute does not depend on which one it is."""
+"""Engines compute shards. The results do not depend on the engine."""

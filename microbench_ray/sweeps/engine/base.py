@@ -1,4 +1,4 @@
-"""What an engine is: the thing that computes shards, here or elsewhere, in any order."""
+"""The protocol of engines, which compute shards locally or elsewhere, in any order."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from microbench_ray.sweeps.shards import Host, Shard
 
 @dataclass(frozen=True)
 class Failure:
-    """A shard that could not be computed."""
+    """Why a shard could not be computed: the error in one line, and its traceback."""
 
     error: str
     traceback: str
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """What was raised, and where."""
+        """The failure of a shard that raised `error`."""
         text = f"{type(error).__name__}: {error}".strip()
-        return cls(text, "".join(traceback.format_exception(error)))
+        return cls(error=text, traceback="".join(traceback.format_exception(error)))
 
 
 Result = Mapping[str, pa.Table] | Failure
 
 
 class Engine(Protocol):
-    """Computes shards. Made cheaply; the work of starting is done by `hosts` and `run`."""
+    """Computes shards. Creating an engine is cheap; `hosts` and `run` start or reach what computes."""
 
     @property
     def description(self) -> str:
-        """For the manifest and the terminal, such as `local Ray, 2 workers`."""
+        """A short description for the manifest and the terminal, such as `local Ray, 2 workers`."""
         ...
 
     @property
     def machines(self) -> Collection[str]:
-        """What has computed so far: see `microbench_ray.core.host`. More than one may mean more than one set of last bits."""
+        """The kinds of machines that have computed so far, see `microbench_ray.core.host`; they may differ in last bits."""
         ...
 
     @property
     def lost(self) -> Mapping[str, int]:
-        """Attempts that brought nothing, since a worker or a node was lost or too slow, by the kind of error."""
+        """Numbers of attempts without a result, because a worker or node was lost or too slow, by kind of error."""
         ...
 
     def hosts(self) -> Sequence[Host]:
-        """The machines that compute, with the memory that is free there. EngineError where they cannot be reached."""
+        """The machines that compute and their free memory; EngineError if they cannot be reached."""
         ...
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
@@ -58,6 +58,6 @@ class Engine(Protocol):
         Raises
         ------
         EngineError
-            The engine could not be started, or no worker answers.
+            The engine could not be started, or no worker responds.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which shards are under way: a window of them that follows the pool's size, each with a deadline and so many attempts."""
+"""Dispatch shards to a pool: a window of submitted shards that follows the pool's size, with deadlines and retries."""
 
 from __future__ import annotations
 
@@ -14,64 +14,64 @@ from microbench_ray.sweeps.engine.watchdog import GRACE_SECONDS
 from microbench_ray.sweeps.shards import Shard
 
 WINDOW_PER_SLOT = 4
-"""Shards under way per slot: enough that a worker never waits for the driver, and few enough that the driver stays small."""
+"""Submitted shards per slot: enough that workers never wait for the driver, few enough that the driver stays small."""
 MIN_WINDOW = 8
-"""Under way even where no slot is there yet: what waits is what makes a cluster grow."""
+"""Minimum number of submitted shards, even without slots: pending tasks make an autoscaling cluster grow."""
 START_SECONDS = 120.0
-"""A worker's start, and the time in which a lost node is noticed."""
+"""Seconds allowed for the start of a worker and for the detection of a lost node."""
 CHECK_SECONDS = 1.0
 MAX_NODES_LOST = 20
-"""How often a shard may lose its node, which is not its fault, before it counts as failed."""
+"""How often a shard may lose its node, which does not count as a retry, before it fails."""
 
 Handle = TypeVar("Handle", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Lost:
-    """An attempt that brought nothing: its worker or its node is gone, or it took too long."""
+    """An attempt without a result, because its worker or node was lost or it exceeded its deadline."""
 
     failure: Failure
     with_node: bool = False
 
 
 class Pool(Protocol[Handle]):
-    """What computes; a slot computes one shard at a time."""
+    """A pool of slots; each slot computes one shard at a time."""
 
     def slots(self) -> int:
-        """Slots that are there now."""
+        """The current number of slots."""
         ...
 
     def submit(self, shard: Shard, deadline: float) -> Handle:
-        """Start a shard, or queue it."""
+        """Start or queue a shard; return a handle to it."""
         ...
 
     def wait(self, handles: Sequence[Handle], seconds: float) -> Iterable[Handle]:
-        """Those that are done, as soon as there is one; none after so many seconds. Without handles it just waits."""
+        """Wait until a handle is done and return all that are; return none after `seconds`. Without handles, just wait."""
         ...
 
     def result(self, handle: Handle) -> Result | Lost:
-        """Of one that is done."""
+        """The result of a handle that is done."""
         ...
 
     def cancel(self, handle: Handle) -> None:
-        """Stop one, by force."""
+        """Stop a shard by force."""
         ...
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long and how often.
+    """Time limits and retries of shards.
 
     Attributes
     ----------
     deadline
-        Seconds that a shard may take, beside those in `slack`.
+        Seconds that a shard may take, in addition to `slack` times its planned seconds.
     slack
-        Times the seconds that the plan expects of it.
+        Factor on the planned seconds.
     max_retries
-        How often a shard is tried again after its worker was lost or its deadline was over.
+        How often a shard is retried after its worker was lost or it exceeded its deadline.
     patience
-        Seconds without any slot after which there is no point in waiting.
+        Seconds without any slot after which the sweep stops.
     """
 
     deadline: float = 600.0
@@ -80,30 +80,30 @@ class Limits:
     patience: float = 900.0
 
     def of(self, shard: Shard) -> float:
-        """The shard's own deadline, in seconds."""
+        """The deadline of a shard, in seconds."""
         return self.deadline + self.slack * shard.seconds
 
 
 @dataclass
 class Attempts:
-    """A shard's attempts so far, and where the current one stands."""
+    """The attempts at a shard: when the current one was submitted, how many were queued before it, and the lost ones."""
 
     shard: Shard
     deadline: float
-    since: float = 0.0
-    ahead: int = 0
+    submitted_at: float = 0.0
+    queued_before: int = 0
     lost: list[Lost] = field(default_factory=list)
 
     def exhausted(self, max_retries: int) -> bool:
-        """Whether there is to be no other."""
-        with_node = sum(lost.with_node for lost in self.lost)
-        return len(self.lost) - with_node > max_retries or with_node > MAX_NODES_LOST
+        """Whether no attempts are left."""
+        nodes_lost = sum(lost.with_node for lost in self.lost)
+        return len(self.lost) - nodes_lost > max_retries or nodes_lost > MAX_NODES_LOST
 
     def failure(self) -> Failure:
-        """What became of each."""
+        """The last attempt's failure, with the errors of all attempts in its traceback."""
         last = self.lost[-1].failure
         texts = [f"attempt {k}: {lost.failure.error}" for k, lost in enumerate(self.lost, 1)]
-        return Failure(f"{last.error} ({len(texts)} attempts)", "\n".join([*texts, last.traceback]))
+        return Failure(error=f"{last.error} ({len(texts)} attempts)", traceback="\n".join([*texts, last.traceback]))
 
 
 def dispatch(
@@ -113,55 +113,68 @@ def dispatch(
     lost: Counter[str] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[tuple[Shard, Result], None, None]:
-    """Yield every shard once, with its result or the failure of its last attempt; `lost` counts what each lost attempt died of.
+    """Yield every shard once, with its result or the failure of its last attempt.
+
+    Parameters
+    ----------
+    pool
+        Computes the shards.
+    shards
+        The shards, in the order of their submission.
+    limits
+        Time limits and retries.
+    lost
+        Counts the lost attempts by kind of error.
+    clock
+        Returns monotonic seconds.
 
     Raises
     ------
     EngineError
-        There was no slot for `limits.patience`, or no worker answered at all.
+        There was no slot for `limits.patience` seconds, or no worker responded.
     """
-    yield from _Dispatch(pool, limits, Counter() if lost is None else lost, clock).run(shards)
+    yield from _Dispatcher(pool, limits, Counter() if lost is None else lost, clock).run(shards)
 
 
-class _Dispatch(Generic[Handle]):
+class _Dispatcher(Generic[Handle]):
     def __init__(self, pool: Pool[Handle], limits: Limits, lost: Counter[str], clock: Callable[[], float]) -> None:
         self.pool, self.limits, self.lost, self.clock = pool, limits, lost, clock
-        self.under_way: dict[Handle, Attempts] = {}
+        self.submitted: dict[Handle, Attempts] = {}
         self.waiting: deque[Attempts] = deque()
         self.slots = pool.slots()
-        self.last_check = self.last_slot = self.last_answer = clock()
+        self.last_check = self.last_slot = self.last_result = clock()
 
     def run(self, shards: Iterable[Shard]) -> Generator[tuple[Shard, Result], None, None]:
-        self.waiting = deque(Attempts(shard, self.limits.of(shard)) for shard in shards)
+        self.waiting = deque(Attempts(shard=shard, deadline=self.limits.of(shard)) for shard in shards)
         try:
-            while self.waiting or self.under_way:
+            while self.waiting or self.submitted:
                 self.fill()
-                for handle in self.pool.wait(list(self.under_way), CHECK_SECONDS):
-                    attempts = self.under_way.pop(handle)
+                for handle in self.pool.wait(list(self.submitted), CHECK_SECONDS):
+                    attempts = self.submitted.pop(handle)
                     result = self.pool.result(handle)
-                    self.last_answer = self.clock()
+                    self.last_result = self.clock()
                     if not isinstance(result, Lost):
                         yield attempts.shard, result
-                    elif (failure := self.after(attempts, result)) is not None:
+                    elif (failure := self.retry(attempts, result)) is not None:
                         yield attempts.shard, failure
                 if self.clock() - self.last_check >= CHECK_SECONDS:
                     for attempts, lost in self.check():
-                        if (failure := self.after(attempts, lost)) is not None:
+                        if (failure := self.retry(attempts, lost)) is not None:
                             yield attempts.shard, failure
         finally:
-            for handle in self.under_way:
+            for handle in self.submitted:
                 self.pool.cancel(handle)
 
     def fill(self) -> None:
-        """Submit what there is room for."""
+        """Submit waiting shards until the window is full."""
         window = max(MIN_WINDOW, WINDOW_PER_SLOT * self.slots)
-        while self.waiting and len(self.under_way) < window:
+        while self.waiting and len(self.submitted) < window:
             attempts = self.waiting.popleft()
-            attempts.since, attempts.ahead = self.clock(), len(self.under_way)
-            self.under_way[self.pool.submit(attempts.shard, attempts.deadline)] = attempts
+            attempts.submitted_at, attempts.queued_before = self.clock(), len(self.submitted)
+            self.submitted[self.pool.submit(attempts.shard, attempts.deadline)] = attempts
 
-    def after(self, attempts: Attempts, lost: Lost) -> Failure | None:
-        """Count a lost attempt; the failure if it was the last, else the shard waits for its turn again."""
+    def retry(self, attempts: Attempts, lost: Lost) -> Failure | None:
+        """Count a lost attempt and queue the shard again; return its failure instead if no attempts are left."""
         attempts.lost.append(lost)
         self.lost[lost.failure.error.partition(":")[0]] += 1
         if attempts.exhausted(self.limits.max_retries):
@@ -170,41 +183,42 @@ class _Dispatch(Generic[Handle]):
         return None
 
     def check(self) -> list[tuple[Attempts, Lost]]:
-        """Look at the pool's size, and give up attempts from which nothing has come for too long.
+        """Update the pool's size and cancel attempts without a result for too long.
 
-        A worker keeps a shard's deadline itself. This is for those that cannot: stopped, never started, or cut off. When an attempt
-        begins is not known here, but those ahead of it end by their deadlines too.
+        Workers enforce the deadlines themselves. This catches workers that cannot: stopped, never started, or disconnected. The
+        driver does not know when an attempt starts, but the attempts queued before it end by their deadlines too.
         """
         now = self.last_check = self.clock()
         self.slots = self.pool.slots()
         if not self.slots:
-            for attempts in self.under_way.values():  # their time begins when there is somebody to work
-                attempts.since, attempts.ahead = now, 0
-            self.last_answer = now
+            for attempts in self.submitted.values():  # their time starts with the first slot
+                attempts.submitted_at, attempts.queued_before = now, 0
+            self.last_result = now
             if now - self.last_slot > self.limits.patience:
                 raise EngineError(
-                    "No worker is there to compute a shard.",
-                    got=f"none in {self.limits.patience:g} s",
-                    hint="add nodes, or ask for less (engine.resources); then run the same command again: it goes on from here",
+                    "No node of the cluster can compute a shard.",
+                    where="engine.resources",
+                    got=f"no free slot for {self.limits.patience:g} s",
+                    hint="add nodes or request less in engine.resources, then rerun the command to resume",
                 )
             return []
         self.last_slot = now
-        longest = GRACE_SECONDS + max((attempts.deadline for attempts in self.under_way.values()), default=0.0)
-        if now - self.last_answer > 2 * (START_SECONDS + longest) and len(self.under_way) >= self.slots:
+        longest = GRACE_SECONDS + max((attempts.deadline for attempts in self.submitted.values()), default=0.0)
+        if now - self.last_result > 2 * (START_SECONDS + longest) and len(self.submitted) >= self.slots:
             raise EngineError(
-                "The workers do not answer.",
-                got=f"nothing in {now - self.last_answer:.0f} s from {self.slots} of them; a shard may take {longest:.0f} s",
-                hint="look at the workers' logs in Ray's session folder; engine=serial shows whether a shard can be computed",
+                "The workers do not respond.",
+                got=f"no result for {now - self.last_result:.0f} s from {self.slots} slots; a shard may take {longest:.0f} s",
+                hint="see the workers' logs in Ray's session folder; engine=serial shows whether a shard can be computed at all",
             )
         overdue = [
             (handle, attempts)
-            for handle, attempts in self.under_way.items()
-            if now - attempts.since > START_SECONDS + longest * (1 + attempts.ahead // self.slots)
+            for handle, attempts in self.submitted.items()
+            if now - attempts.submitted_at > START_SECONDS + longest * (1 + attempts.queued_before // self.slots)
         ]
-        given_up = []
+        cancelled = []
         for handle, attempts in overdue:
-            del self.under_way[handle]
+            del self.submitted[handle]
             self.pool.cancel(handle)
-            text = f"DeadlineExceeded: no answer in {now - attempts.since:.0f} s; cancelled by force"
-            given_up.append((attempts, Lost(Failure(text, text))))
-        return given_up
+            text = f"DeadlineExceeded: no result after {now - attempts.submitted_at:.0f} s; cancelled by force"
+            cancelled.append((attempts, Lost(failure=Failure(error=text, traceback=text))))
+        return cancelled

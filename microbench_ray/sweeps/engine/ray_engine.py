@@ -1,8 +1,8 @@
-"""Ray: the one file that imports it.
+"""The Ray engines; the only module that imports ray, apart from the job client.
 
-A benchmark is put into the object store once; tasks get references and view the matrices there without a copy, and a node fetches
-them once. Which shards are under way, for how long and how often is said in `dispatch`: Ray itself retries nothing, since it would
-retry for ever what runs out of memory.
+A benchmark is put into the object store once. Tasks receive references and view the matrices there without a copy; every node
+fetches them once. `dispatch` decides which shards are submitted, their deadlines and their retries. Ray's own retries are off,
+because Ray would retry a task that runs out of memory for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,51 +29,54 @@ from microbench_ray.sweeps.engine.serial import compute
 from microbench_ray.sweeps.engine.watchdog import DeadlineExceeded, deadline
 from microbench_ray.sweeps.shards import Host, Shard
 
+logger = logging.getLogger(__name__)
+
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Under `uv run` Ray would copy the folder and start its workers by another `uv run` there; ours are to be as the driver is.
+    # Under `uv run`, Ray would copy the folder and start its workers by `uv run` there; ours must match the driver.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
-"""What Ray is to know; it reads this when it is imported."""
+"""Environment variables for Ray, which reads them on import."""
 OWN_ENVIRONMENT = {"RAY_AUTH_MODE": "token"}
-"""The same, for a Ray that we start; a cluster's is as its operator chose."""
+"""Further variables for a Ray that we start; on a cluster its operator decides."""
 OBJECT_STORE_SLACK = 256 * 2**20
 FETCH_SECONDS = 60.0
-BENCHMARKS_KEPT = 4
+MAX_CACHED_BENCHMARKS = 4
 
 
-class Answer(NamedTuple):
-    """What a worker sends back."""
+class WorkerResult(NamedTuple):
+    """A worker's result: that of the shard, the worker's machine, and whether the deadline was met."""
 
     result: Result
     machine: str
     in_time: bool = True
 
 
-def work(shard: Shard, benchmark: Benchmark, seconds: float) -> Answer:
-    """Compute a shard in a worker, within so many seconds."""
+def work(shard: Shard, benchmark: Benchmark, seconds: float) -> WorkerResult:
+    """Compute a shard in a worker within `seconds`."""
     keep_memory()
     try:
         with deadline(seconds):
-            return Answer(compute(shard, kept(shard, benchmark)), this_machine())
+            result = compute(shard, cached(shard, benchmark))
+            return WorkerResult(result=result, machine=this_machine())
     except DeadlineExceeded as error:
-        return Answer(Failure.of(error), this_machine(), in_time=False)
+        return WorkerResult(result=Failure.of(error), machine=this_machine(), in_time=False)
 
 
 _benchmarks: OrderedDict[str, Benchmark] = OrderedDict()
 
 
-def kept(shard: Shard, benchmark: Benchmark) -> Benchmark:
-    """The same benchmark, as this worker has seen it before: with the names and sums already worked out."""
+def cached(shard: Shard, benchmark: Benchmark) -> Benchmark:
+    """The worker's cached copy of a benchmark, whose names and sums are already decoded; cache it if it is new."""
     benchmark = _benchmarks.setdefault(shard.digest + shard.benchmark, benchmark)
     _benchmarks.move_to_end(shard.digest + shard.benchmark)
-    while len(_benchmarks) > BENCHMARKS_KEPT:
+    while len(_benchmarks) > MAX_CACHED_BENCHMARKS:
         _benchmarks.popitem(last=False)
     return benchmark
 
 
 class RayPool:
-    """Shards as Ray tasks. See `dispatch.Pool`."""
+    """Computes shards as Ray tasks, see `dispatch.Pool`."""
 
     def __init__(
         self, ray: Any, benchmarks: Mapping[str, Benchmark], requests: Requests, slots: Callable[[], int], machines: set[str]
@@ -102,49 +104,53 @@ class RayPool:
         return self._tasks[key]
 
     def wait(self, handles: Sequence[Any], seconds: float) -> list[Any]:
-        """All that are done, once there is one."""
+        """Wait for a task to finish and return all finished ones."""
         if not handles:
             time.sleep(seconds)
             return []
         done: list[Any]
-        done, others = self._ray.wait(list(handles), num_returns=1, timeout=seconds)
-        if done and others:
-            more, _ = self._ray.wait(others, num_returns=len(others), timeout=0)
-            done += more
+        done, pending = self._ray.wait(list(handles), num_returns=1, timeout=seconds)
+        if done and pending:
+            also_done, _ = self._ray.wait(pending, num_returns=len(pending), timeout=0)
+            done += also_done
         return done
 
     def result(self, handle: Any) -> Result | Lost:
-        """What came of a task."""
+        """The result of a finished task."""
         errors = self._ray.exceptions
         try:
-            answer: Answer = self._ray.get(handle, timeout=FETCH_SECONDS)
-        except errors.RayTaskError as error:  # raised before `compute`, such as what a node cannot import
+            returned: WorkerResult = self._ray.get(handle, timeout=FETCH_SECONDS)
+        except errors.RayTaskError as error:  # raised outside `compute`, such as an import error on the node
             return Failure.of(error)
         except errors.RayError as error:
             text = f"{type(error).__name__}: {str(error).strip()}"
-            return Lost(Failure(text.splitlines()[0], text), with_node=isinstance(error, errors.NodeDiedError))
-        self._machines.add(answer.machine)
-        if not answer.in_time:
-            assert isinstance(answer.result, Failure)
-            return Lost(answer.result)
-        return answer.result
+            logger.debug("An attempt at a shard was lost: %s", text)
+            failure = Failure(error=text.splitlines()[0], traceback=text)
+            return Lost(failure=failure, with_node=isinstance(error, errors.NodeDiedError))
+        self._machines.add(returned.machine)
+        if not returned.in_time:
+            assert isinstance(returned.result, Failure)
+            return Lost(failure=returned.result)
+        return returned.result
 
     def cancel(self, handle: Any) -> None:
-        """Stop a task, by force."""
-        with suppress(self._ray.exceptions.RayError, ValueError):
+        """Stop a task by force."""
+        try:
             self._ray.cancel(handle, force=True)
+        except (self._ray.exceptions.RayError, ValueError) as error:
+            logger.debug("A task could not be cancelled: %s", error)
 
 
 @dataclass(frozen=True)
 class LocalRayEngine:
-    """Starts Ray on this machine, for as long as the shards take; one that this process has started already is used as it is.
+    """Starts Ray on this machine for the duration of the work. A Ray already started by this process is used and left running.
 
     Parameters
     ----------
     workers
-        Shards computed at a time; None for one per core.
+        Number of shards computed at a time; None for one per core.
     limits
-        How long a shard may take, and how often it is tried.
+        Time limits and retries.
     """
 
     workers: int | None = None
@@ -154,16 +160,21 @@ class LocalRayEngine:
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
-            raise ConfigError("engine.workers must be at least 1.", got=str(self.workers), hint="leave it null for one per core")
+            raise ConfigError(
+                "engine.workers must be at least 1.",
+                where="engine.workers",
+                got=str(self.workers),
+                hint="engine.workers=null uses one worker per core",
+            )
 
     @property
     def n_workers(self) -> int:
-        """Workers that will be started."""
+        """Number of workers."""
         return self.workers or len(os.sched_getaffinity(0))
 
     @property
     def description(self) -> str:
-        """Names the engine and its workers."""
+        """The engine and its number of workers."""
         return f"local Ray, {self.n_workers} worker{'s' if self.n_workers > 1 else ''}"
 
     def hosts(self) -> Sequence[Host]:
@@ -171,16 +182,16 @@ class LocalRayEngine:
         return [Host("this machine", self.n_workers, free_memory())]
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
-        """Yield shards as they are done."""
+        """Yield shards as they finish."""
         ray = import_ray(OWN_ENVIRONMENT)
-        running = ray.is_initialized()  # in a notebook or a test session
-        if not running:
+        already_running = ray.is_initialized()  # in a notebook or a test session
+        if not already_running:
             self._start(ray, sum(benchmark.nbytes for benchmark in benchmarks.values()))
         try:
             pool = RayPool(ray, benchmarks, Requests(), lambda: self.n_workers, self.machines)
             yield from dispatch(pool, shards, self.limits, self.lost)
         finally:
-            if not running:
+            if not already_running:
                 ray.shutdown()
 
     def _start(self, ray: Any, input_bytes: int) -> None:
@@ -192,28 +203,28 @@ class LocalRayEngine:
                 include_dashboard=False,
                 **QUIET,
             )
-        except Exception as error:  # a node that is slow to start is one without a class of its own
+        except Exception as error:  # Ray has no specific class for a node that starts too slowly
             raise EngineError(
-                "Ray did not start on this machine.",
+                "Ray could not be started on this machine.",
                 got=f"{type(error).__name__}: {error}".splitlines()[0],
-                hint="engine=serial computes without Ray; `ray stop` may help where an old one is in the way",
+                hint="engine=serial computes without Ray; `ray stop` ends a previous Ray that may be in the way",
             ) from error
 
 
 @dataclass(frozen=True)
 class ClusterRayEngine:
-    """Joins a Ray cluster that is there, and asks of it what shards need, nothing else.
+    """Joins a running Ray cluster and leaves it running.
 
     Parameters
     ----------
     address
-        `HOST:PORT` of the head, or `auto` for the cluster on this machine; None for what RAY_ADDRESS says.
+        `HOST:PORT` of the head, or `auto` for the cluster on this machine; None for the value of RAY_ADDRESS.
     timeout
-        Seconds in which the cluster must answer.
+        Seconds in which the cluster must respond.
     limits
-        How long a shard may take, and how often it is tried.
+        Time limits and retries.
     requests
-        What shards reserve.
+        The resources that shards reserve.
     """
 
     address: str | None = None
@@ -225,17 +236,17 @@ class ClusterRayEngine:
 
     @property
     def description(self) -> str:
-        """Names the cluster."""
+        """The engine and the cluster's address."""
         return f"Ray cluster at {self.address or os.environ.get('RAY_ADDRESS') or 'no address'}"
 
     def hosts(self) -> Sequence[Host]:
-        """The cluster's nodes; those that come later are not known yet."""
+        """The current nodes of the cluster that can compute a shard."""
         request = self.requests.default
         nodes = [(node, request.fits(node["Resources"])) for node in self._nodes()]
         return [Host(f"node {node['NodeName']}", n, int(node["Resources"].get("memory", 0))) for node, n in nodes if n]
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
-        """Yield shards as they are done. The cluster is left as it was."""
+        """Yield shards as they finish."""
         ray = self._join()
         pool = RayPool(ray, benchmarks, self.requests, self._slots, self.machines)
         yield from dispatch(pool, shards, self.limits, self.lost)
@@ -250,30 +261,31 @@ class ClusterRayEngine:
         address = self.address or os.environ.get("RAY_ADDRESS")
         if not address:
             raise EngineError(
-                "There is no cluster to join.",
+                "engine=cluster needs the address of a cluster.",
                 where="engine.address",
-                got="no address, and RAY_ADDRESS is not set",
+                got="null, and RAY_ADDRESS is not set",
                 hint="engine.address=HOST:PORT, engine.address=auto for the cluster on this machine, or engine=local",
             )
         ray = import_ray()
         if ray.is_initialized():
-            joined = ray.get_runtime_context().gcs_address
-            if address not in ("auto", joined):
+            current = ray.get_runtime_context().gcs_address
+            if address not in ("auto", current):
                 raise EngineError(
-                    "This process has joined another cluster.",
+                    "This process is already connected to another cluster.",
                     where="engine.address",
-                    got=f"{joined} joined, {address} asked for",
-                    hint="ray.shutdown() first, or engine.address=auto for the cluster that is joined",
+                    got=f"connected to {current}, {address} requested",
+                    hint="call ray.shutdown() first, or use engine.address=auto for the current cluster",
                 )
         else:
-            check_answers(address, self.timeout)
+            check_reachable(address, self.timeout)
             error = within(self.timeout, lambda: ray.init(address=address, **QUIET))
             if error is not None:
                 raise EngineError(
-                    "The cluster cannot be joined.",
+                    "Could not join the cluster.",
                     where=address,
                     got=f"{type(error).__name__}: {error}".splitlines()[0],
-                    hint="see that it runs this version of Ray and that RAY_AUTH_TOKEN is the cluster's; engine.timeout=SECONDS",
+                    hint="check that the cluster runs the same version of Ray and that RAY_AUTH_TOKEN is its token; "
+                    "engine.timeout=SECONDS waits longer",
                 ) from error
         return ray
 
@@ -282,7 +294,7 @@ QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR,
 
 
 def import_ray(environment: Mapping[str, str] | None = None) -> Any:
-    """Ray, imported when it is needed: that is slow."""
+    """Import Ray, which is slow, with these environment variables besides `ENVIRONMENT`; return the module."""
     if "ray" not in sys.modules:
         for name, value in {**ENVIRONMENT, **(environment or {})}.items():
             os.environ.setdefault(name, value)
@@ -292,37 +304,38 @@ def import_ray(environment: Mapping[str, str] | None = None) -> Any:
     return ray
 
 
-def check_answers(address: str, timeout: float) -> None:
-    """Raise EngineError where nobody listens at `HOST:PORT`: Ray itself would try for many minutes."""
+def check_reachable(address: str, timeout: float) -> None:
+    """Raise EngineError if nothing listens at `HOST:PORT`; Ray itself would retry for many minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "://" in address:
         raise EngineError(
-            "The cluster's address is of another form.",
+            "The address of the cluster must be HOST:PORT.",
             where="engine.address",
             got=address,
-            hint="engine.address=HOST:PORT; from outside of the cluster: microbench submit",
+            hint="engine.address=HOST:PORT; from outside the cluster use microbench submit",
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout).close()
     except (OSError, OverflowError) as error:
         raise EngineError(
-            "Nobody answers at the cluster's address.",
+            "Could not connect to the cluster.",
             where=address,
             got=str(error),
-            hint="start the cluster, or engine.address=HOST:PORT (or RAY_ADDRESS) of its head; engine.timeout=SECONDS waits longer",
+            hint="start the cluster, or set engine.address=HOST:PORT (or RAY_ADDRESS) to its head node; "
+            "engine.timeout=SECONDS waits longer",
         ) from None
 
 
 def within(seconds: float, call: Callable[[], object]) -> BaseException | None:
-    """Call, and wait so long: None, or what it raised. A call that goes on is left behind."""
-    raised: list[BaseException] = [TimeoutError(f"no answer in {seconds:g} s")]
+    """Run a call in a thread for at most `seconds` and return what it raised, or None. A call that takes longer is abandoned."""
+    raised: list[BaseException] = [TimeoutError(f"no response within {seconds:g} s")]
 
     def target() -> None:
         try:
             call()
-        except BaseException as error:  # whatever it is, it is told
+        except BaseException as error:  # returned to the caller
             raised[0] = error
         else:
             raised.clear()

@@ -1,4 +1,4 @@
-"""A for-loop: for tests, notebooks and the debugger."""
+"""The serial engine: a for-loop, for tests, notebooks and debugging."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from microbench_ray.sweeps.shards import Host, Shard
 
 
 class SerialEngine:
-    """Computes one shard after the other, in this process. A shard may take as long as it does."""
+    """Computes one shard after another in this process, without a time limit."""
 
     description = "serial, in this process"
     lost: Mapping[str, int] = MappingProxyType({})
 
     @property
     def machines(self) -> Collection[str]:
-        """This one."""
+        """This machine."""
         return {this_machine()}
 
     def hosts(self) -> Sequence[Host]:
@@ -29,13 +29,13 @@ class SerialEngine:
         return [Host("this machine", 1, free_memory())]
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
-        """Yield the shards in their order."""
+        """Yield the shards in the given order."""
         for shard in shards:
             yield shard, compute(shard, benchmarks[shard.benchmark])
 
 
 def compute(shard: Shard, benchmark: Benchmark) -> Result:
-    """The shard's tables, or what went wrong. Numerical libraries are held to one thread: more would change bits."""
+    """The tables of a shard, or its failure. Numerical libraries use one thread, because more would change last bits."""
     try:
         with one_thread():
             return evaluate_shard(shard, benchmark)

@@ -1,4 +1,4 @@
-"""A deadline inside the worker: first an exception where the shard hangs, then, where that cannot get through, the end."""
+"""A deadline inside the worker: an exception where the shard hangs and, if that has no effect, the end of the process."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from types import FrameType
 
 STDERR = 2
 GRACE_SECONDS = 10.0
-"""From the exception to the end: what calls back into Python within this time says where it hung."""
+"""Seconds from the exception to the end of the process. Code that returns to Python in time fails with a traceback."""
 
 
 class DeadlineExceeded(BaseException):
-    """A shard took longer than it may. Not an Exception: a method that catches those must not catch this."""
+    """A shard exceeded its deadline. A BaseException, so that methods that catch Exception do not catch it."""
 
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raise DeadlineExceeded in the body after so many seconds; end the process if it goes on for GRACE_SECONDS more.
+    """Raise DeadlineExceeded in the body after `seconds`; end the process if the body runs for GRACE_SECONDS more.
 
-    A call into compiled code sees no exception before it returns. The end needs neither the interpreter's lock nor its help: every
-    thread's traceback goes to standard error, and the process exits with 1.
+    Compiled code sees an exception only after it returns. Ending the process does not need the interpreter lock: the tracebacks
+    of all threads go to standard error and the exit code is 1.
 
-    Outside of the main thread there is the end alone.
+    Outside the main thread no exception is raised; only the process is ended.
     """
 
     def expired(number: int, frame: FrameType | None) -> None:
-        raise DeadlineExceeded(f"not done after {seconds:g} s")
+        raise DeadlineExceeded(f"not finished after {seconds:g} s")
 
     in_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGALRM, expired) if in_main else None
+    previous_handler = signal.signal(signal.SIGALRM, expired) if in_main else None
     try:
         faulthandler.dump_traceback_later(seconds + GRACE_SECONDS, exit=True, file=STDERR)
         if in_main:
@@ -41,5 +41,5 @@ def deadline(seconds: float) -> Iterator[None]:
     finally:
         if in_main:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+            signal.signal(signal.SIGALRM, previous_handler)
         faulthandler.cancel_dump_traceback_later()
