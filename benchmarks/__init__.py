@@ -1,1 +1,1 @@
-"""Speed and memory: pytest-benchmark suites, and scripts for larger measurements."""
+"""Speed and memory: pytest-benchmark suites, and scripts for larger measurements (`python -m benchmarks.NAME`)."""

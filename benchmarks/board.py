@@ -1,8 +1,8 @@
 """Reading a folder of responses as a benchmark: `python -m benchmarks.board [--models 5000] [--items 20000] [--folder DIR]`.
 
-Writes a file per model as `microbench ingest` does, with confidences, and reads them; prints seconds and memory. `--apart`: no two
-models answered the same items (each lacks one in 50), which is the dearest case. 5,000 x 20,000 need 8 GB of disk. A folder that
-holds files already is read as it is.
+Writes one file per model, with confidences, as `microbench ingest` does; reads them, and prints seconds and memory. With
+`--apart`, no two models answered the same items (each misses one in 50), which is the slowest case. 5,000 × 20,000 need 8 GB of
+disk. An existing folder is read as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from microbench_ray.data.responses import MODELS, About, model_file, pack
 
 
 def write_board(folder: Path, n_models: int, n_items: int, *, apart: bool = False, answers: bool = False) -> None:
-    """Write the files of models who answered the same items, or nearly the same ones."""
+    """Write the files of models that answered the same items, or with `apart` nearly the same ones."""
     rng = np.random.default_rng(0)
     schema = SCHEMAS["responses"]
     contents = [rng.bytes(32).hex() for _ in range(n_items)]
@@ -59,8 +59,8 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=5000)
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--apart", action="store_true")
-    parser.add_argument("--answers", action="store_true", help="every answer's probability, and labels")
-    parser.add_argument("--folder", type=Path, help="kept; a temporary one if not given")
+    parser.add_argument("--answers", action="store_true", help="also write the probability of every answer, and labels")
+    parser.add_argument("--folder", type=Path, help="kept afterwards; default: a temporary folder")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = given.folder or Path(name, "board")

@@ -1,4 +1,4 @@
-"""Prints, after the benchmarks, each budget beside what was measured."""
+"""Prints, after the benchmarks, each measurement beside its budget."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print a table of medians, memory and budgets."""
     session = getattr(config, "_benchmarksession", None)
     if session is None or not session.benchmarks:
         return

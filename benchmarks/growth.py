@@ -1,7 +1,8 @@
-"""How cost grows: CPU seconds of one run by seen items and by source models: `python -m benchmarks.growth DATA_DIR`.
+"""Growth of the cost of one run with seen items and with source models: `python -m benchmarks.growth DATA_DIR`.
 
-On a leaderboard drawn by DATA_DIR/make_leaderboard.py: 2,212 models, 12,032 items, all of them seen. Every figure is the smallest
-of three runs on one core, all seven sizes; the exponent is the slope of log seconds over log items (sources).
+Uses a leaderboard simulated by DATA_DIR/make_leaderboard.py: 2,212 models, 12,032 items, all of them seen. Each figure is the
+minimum CPU time of three runs on one core, with all seven sizes; the exponent is the slope of log seconds over log items (or
+sources).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ METHODS = ("random", "stratified_confidence", "diversity", "anchor_points", "anc
 
 
 def subset(benchmark: Benchmark, n_items: int) -> Benchmark:
-    """Every so manieth item, without metadata."""
+    """`n_items` evenly spaced items of a benchmark, without metadata."""
     chosen = np.linspace(0, benchmark.n_items - 1, n_items).astype(int)
     assert benchmark.confidence is not None
     return Benchmark.from_arrays(
@@ -43,21 +44,21 @@ def subset(benchmark: Benchmark, n_items: int) -> Benchmark:
 
 
 def seconds(benchmark: Benchmark, name: str, n_source: int, rounds: int) -> float:
-    """CPU seconds of one run of a method."""
+    """Minimum CPU seconds of one run of a method; the first run, which also imports and compiles, is not counted."""
     method = Composer("sweep", []).method(name)
     grid = Grid(sizes=SIZES, n_source=(n_source,), n_target=50, runs=rounds + 1, unseen="none")
     shard = plan_sweep([benchmark], [method], grid, Targets()).shards[0]
-    found = []
+    seconds_per_run = []
     with threadpool_limits(1):
         for run in range(rounds + 1):
             started = time.process_time()
             evaluate_shard(replace(shard, runs=(run,)), benchmark)
-            found.append(time.process_time() - started)
-    return min(found[1:])
+            seconds_per_run.append(time.process_time() - started)
+    return min(seconds_per_run[1:])
 
 
 def table(title: str, values: tuple[int, ...], measured: dict[str, list[float]]) -> None:
-    """A table in Markdown."""
+    """Print a Markdown table of seconds, with the exponent of growth."""
     print(f"\n| {title} | " + " | ".join(f"{value:,}" for value in values) + " | exponent |")
     print("|---|" + "---|" * (len(values) + 1))
     for name, row in measured.items():

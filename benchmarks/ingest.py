@@ -1,8 +1,8 @@
-"""Speed and memory of reading logs: `python -m benchmarks.run_ingest [--driver] [--logs 20] [--lines 12000]`.
+"""Speed and memory of reading logs: `python -m benchmarks.ingest [--driver] [--logs 20] [--lines 12000]`.
 
-Writes logs of lm-evaluation-harness as a multiple-choice task with long prompts gives them (4 to 5 kB a line: document, a request
-per choice, likelihoods as texts), reads them one after another, and prints MB per CPU second and memory after each log. Made in a
-temporary folder, one model's log after another from one set of documents.
+Writes logs as lm-evaluation-harness does for a multiple-choice task with long prompts (4 to 5 kB a line: document, one request per
+choice, likelihoods as strings), reads them one after another, and prints MB per CPU second and memory after each log. The logs are
+written to a temporary folder, one model after another, from the same documents.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 
 import psutil
 
-from microbench_ray.run_ingest.base import Options, Tally
-from microbench_ray.run_ingest.lm_eval import LmEvalReader
+from microbench_ray.ingest.base import Options, Tally
+from microbench_ray.ingest.lm_eval import LmEvalReader
 
 TIME = "2026-01-21T03-44-18.458309"
 LETTERS = "ABCD"
 
 
 def write_log(folder: Path, model: str, lines: int, *, hashed: bool = True) -> Path:
-    """A log of a model: `samples_exam_<time>.jsonl` and its results, the same documents for every model."""
+    """Write the log of a model, `samples_exam_<time>.jsonl` and its results; the documents are the same for every model."""
     place = folder / model.replace("/", "__")
     place.mkdir(parents=True)
     (place / f"results_{TIME}.json").write_text(json.dumps({"results": {}, "model_name": model}))
@@ -71,7 +71,7 @@ def _line(k: int, content: random.Random, words: list[str], draw: random.Random,
 
 
 def read_log(folder: Path) -> int:
-    """Read all logs below a folder through the reader; the number of samples."""
+    """Read all logs below a folder with the reader, and return the number of samples."""
     reader, options, tally = LmEvalReader(), Options(), Tally()
     count = sum(1 for log in reader.find(folder, options, tally) for _ in reader.read(log, options, tally))
     assert not tally.dropped, tally
@@ -82,20 +82,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--logs", type=int, default=20)
     parser.add_argument("--lines", type=int, default=12_000)
-    parser.add_argument("--without-hashes", action="store_true", help="as older versions wrote them")
-    parser.add_argument("--driver", action="store_true", help="through the whole ingest, not the reader alone")
+    parser.add_argument("--without-hashes", action="store_true", help="write logs as older versions did")
+    parser.add_argument("--driver", action="store_true", help="run the whole ingest, not only the reader")
     given = parser.parse_args()
     process = psutil.Process()
     print(f"{'log':>4} {'MB':>7} {'kB a line':>9} {'CPU s':>7} {'MB/s':>6} {'USS MB':>7} {'peak MB':>8}")
     with tempfile.TemporaryDirectory() as name:
         if given.driver:
-            from microbench_ray.run_ingest.run import IngestJob, run_ingest
+            from microbench_ray.ingest.run import IngestJob, run_ingest
         for number in range(1, given.logs + 1):
             folder = Path(name, "logs", str(number))
             size = write_log(folder, f"org/model-{number}", given.lines, hashed=not given.without_hashes).stat().st_size
             started = time.process_time()
             if given.driver:
-                summary = run_ingest(IngestJob("lm_eval", str(folder.parent), Path(name, "out")), lambda text: None)
+                summary = run_ingest(IngestJob("lm_eval", str(folder.parent), Path(name, "out")))
                 assert (summary.logs, summary.responses, len(summary.unchanged)) == (1, given.lines, number - 1), summary
             else:
                 assert read_log(folder) == given.lines

@@ -1,8 +1,8 @@
-"""A leaderboard of 5,000 models × 100,000 items: `python -m benchmarks.large FOLDER`, where the table stays for the next time.
+"""Sweep of a leaderboard of 5,000 models × 100,000 items: `python -m benchmarks.large FOLDER`. FOLDER keeps the score table.
 
-The score table is drawn: 0 or 1, one ability per model, a difficulty per item, 20 subtasks, no confidences. It is swept by the
-console script with local Ray, as a user's would be, while the own memory (USS) of the driver and of the workers, and the
-size of the object store, are looked at now and then. Then the sweep is asked for what does not fit, and must refuse at once.
+The score table is simulated: scores of 0 or 1, one ability per model, one difficulty per item, 20 subtasks, no confidences. The
+console script sweeps it with local Ray, while the own memory (USS) of the driver and of the workers and the size of the object
+store are sampled. Then sweeps that do not fit into memory are requested, which must be refused at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LARGE = ("diversity", "tinybenchmarks")
 
 
 def draw(path: Path, n_models: int, n_items: int, seed: int = 0) -> None:
-    """Write a wide score table, a model at a time."""
+    """Write a simulated wide score table, one model at a time."""
     rng = np.random.default_rng(seed)
     difficulty = rng.normal(0, 1.5, n_items).astype(np.float32)
     columns = {
@@ -45,7 +45,7 @@ def draw(path: Path, n_models: int, n_items: int, seed: int = 0) -> None:
 
 
 def own_memory(pid: int) -> tuple[int, int]:
-    """Bytes that a process has for itself (USS), and those of shared memory that it has touched."""
+    """Private bytes of a process (USS), and bytes of shared memory that it has touched."""
     private = shared = 0
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -55,32 +55,37 @@ def own_memory(pid: int) -> tuple[int, int]:
     return private, shared
 
 
-def watched(arguments: Sequence[str]) -> tuple[subprocess.CompletedProcess[str], float, dict[str, int]]:
-    """Run the console script; what it returned, how long it took, and the most memory of each of its parts."""
-    most = {"driver": 0, "worker": 0, "object store": 0, "machine": 0}
+def run_measured(arguments: Sequence[str]) -> tuple[subprocess.CompletedProcess[str], float, dict[str, int]]:
+    """Run the console script.
+
+    Returns
+    -------
+    The completed process, its wall seconds, and the peak memory in bytes of each of its parts.
+    """
+    peak = {"driver": 0, "worker": 0, "object store": 0, "machine": 0}
     before = psutil.virtual_memory().available
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         words = [sys.executable, "-c", "from microbench_ray.cli.main import entry_point; entry_point()", *arguments]
         process = psutil.Popen(words, stdout=out, stderr=err, text=True)
         while process.poll() is None:
-            found = [("driver", process.pid)]
+            processes = [("driver", process.pid)]
             with contextlib.suppress(psutil.Error):
                 for child in process.children(recursive=True):
                     with contextlib.suppress(psutil.Error):
                         if child.name().startswith("ray::"):
-                            found.append(("worker", child.pid))
-            for part, pid in found:
+                            processes.append(("worker", child.pid))
+            for part, pid in processes:
                 own, shared = own_memory(pid)
-                most[part] = max(most[part], own)
-                most["object store"] = max(most["object store"], shared)  # of which a process maps what it has used
-            most["machine"] = max(most["machine"], before - psutil.virtual_memory().available)
+                peak[part] = max(peak[part], own)
+                peak["object store"] = max(peak["object store"], shared)  # a process maps only the part that it has used
+            peak["machine"] = max(peak["machine"], before - psutil.virtual_memory().available)
             with contextlib.suppress(psutil.TimeoutExpired):
                 process.wait(SAMPLE_SECONDS)
         out.seek(0)
         err.seek(0)
         done = subprocess.CompletedProcess(words, process.returncode, out.read(), err.read())
-    return done, time.monotonic() - started, most
+    return done, time.monotonic() - started, peak
 
 
 def main() -> None:
@@ -96,25 +101,25 @@ def main() -> None:
         args.folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         draw(board, args.models, args.items)
-        print(f"drawn in {time.monotonic() - started:.0f} s: {board.stat().st_size / 1e6:,.0f} MB of Parquet", flush=True)
+        print(f"simulated in {time.monotonic() - started:.0f} s: {board.stat().st_size / 1e6:,.0f} MB of Parquet", flush=True)
     common = ["sweep", "benchmark=scores", f"benchmark.path={board}", "figures=false", f"engine.workers={args.workers}"]
     common += [f"grid.runs={args.runs}", "grid.sizes=[100,1000]", "grid.n_target=50"]
     with tempfile.TemporaryDirectory() as out:
         whole = [*common, f"methods=[{METHODS}]", "grid.n_source=[300,1000]", f"out={out}"]
-        for name, more in (("plan_only=true", ["plan_only=true"]), ("sweep", []), ("the same again", [])):
-            done, seconds, most = watched([*whole, *more])
+        for name, more in (("plan_only=true", ["plan_only=true"]), ("sweep", []), ("the same sweep again", [])):
+            done, seconds, peak = run_measured([*whole, *more])
             assert done.returncode == 0, done.stdout + done.stderr
-            figures = ", ".join(f"{part} {size / 1e6:,.0f} MB" for part, size in most.items() if size)
-            print(f"\n{name}: {seconds:.0f} s; at most {figures}", flush=True)
+            figures = ", ".join(f"{part} {size / 1e6:,.0f} MB" for part, size in peak.items() if size)
+            print(f"\n{name}: {seconds:.0f} s; peak memory: {figures}", flush=True)
             if more:
                 print(done.stdout)
     for method in (*TOO_LARGE, *LARGE):
         with tempfile.TemporaryDirectory() as folder:
             more = [f"methods=[{method}]", "grid.n_source=[4950]", f"out={folder}/out"]
-            done, seconds, _ = watched([*common, *more, f"plan_only={method in LARGE}"])
+            done, seconds, _ = run_measured([*common, *more, f"plan_only={method in LARGE}"])
             assert not Path(folder, "out").exists(), done.stdout
-        what = f"{method}, 4,950 source models: exit code {done.returncode} after {seconds:.0f} s"
-        print(f"\n{what}\n{done.stderr or done.stdout}", flush=True)
+        print(f"\n{method}, 4,950 source models: exit code {done.returncode} after {seconds:.0f} s")
+        print(done.stderr or done.stdout, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A method that does nothing, so that what is left is the cost of everything around it. A module, for workers to import."""
+"""A method that does nothing, to measure the cost of everything else. In a module of its own, so that workers can import it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from microbench_ray.methods.registry import ESTIMATORS, SELECTORS
 
 @dataclass(frozen=True)
 class FirstItems:
-    """Chooses the first items. What it says of its fit decides how many runs are in one shard.
+    """Selects the first items. The declared duration of its fit decides how many runs are in one shard.
 
     Parameters
     ----------
     name
-        Of the fit: selectors of one name share a shard.
+        Key of the fit: selectors with the same key share a shard.
     seconds
-        What the plan is told a fit takes.
+        Declared duration of a fit, which the plan uses.
     sleep
-        Seconds for which a fit sleeps: many such shards run at once on a few cores.
+        Seconds that a fit sleeps, so that many shards can run at once on a few cores.
     """
 
     name: str = "nothing"
@@ -53,7 +53,7 @@ class FirstItems:
 
 @dataclass(frozen=True)
 class FirstResponse(EstimatorWithoutFit):
-    """Takes the response to the first selected item for the estimate."""
+    """Uses the response to the first selected item as the estimate."""
 
     signal: Signal = "correctness"
 
@@ -66,5 +66,5 @@ ESTIMATORS["first_response"] = FirstResponse
 
 
 def nothing(label: str, seconds: float, sleep: float = 0.0) -> Method:
-    """A method with a shard of its own per run (where `seconds` are many) or per ten runs."""
+    """A method with one shard per run if `seconds` is large, otherwise one per ten runs."""
     return Method(label, FirstItems(label, seconds, sleep), FirstResponse())

@@ -1,17 +1,17 @@
-"""Are two workers worth two? `python -m benchmarks.scaling DATA_DIR`, on a machine with two cores that are otherwise idle.
+"""Speed-up of two workers over one: `python -m benchmarks.scaling DATA_DIR`, on an otherwise idle machine with two cores.
 
-On a leaderboard of MMLU-Pro's size, drawn by DATA_DIR/make_leaderboard.py, with the six methods of `experiment=figure_2`: 300
-source and 50 target models, seven sizes.
+Uses a leaderboard of MMLU-Pro's size, simulated by DATA_DIR/make_leaderboard.py, and the six methods of `experiment=figure_2`,
+with 300 source and 50 target models and seven sizes.
 
-The first table compares, per method, the CPU seconds of a run that has the machine for itself with those of the same run beside
-another: workers share the memory's bandwidth and the last level of cache, and what that costs is CPU time. Rounds of one and of
-two workers alternate, and medians are shown, so that other work on the machine disturbs both alike. Two workers are worth
-2 × alone / beside, if nothing else is lost.
+The first table compares, per method, the CPU seconds of a run that has the machine to itself with those of the same run beside
+another one. Workers share memory bandwidth and the last-level cache, which costs CPU time. Rounds with one and with two workers
+alternate, and medians are shown, so that other work on the machine affects both alike. If nothing else is lost, the speed-up is 2
+× alone / beside.
 
-The second table is a sweep's throughput with one and with two workers, longest shards first as in a sweep, from a quarter of the
-shards to the last but as many as there are workers: neither the start of Ray and of the second worker nor the end, when some have
-no more work, is in it. Both ends are shown apart. What Ray and the driver take of the CPU is counted from the first finished shard
-on; their start takes some seconds once per sweep.
+The second table is the throughput of a sweep with one and with two workers, longest shards first as in a sweep. It covers the
+steady part: from a quarter of the shards until as many shards are left as there are workers. The start of Ray and of the second
+worker, and the end, when some workers are idle, are shown separately. The CPU share of Ray and the driver is counted from the
+first finished shard on; their start takes some seconds once per sweep.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -44,8 +46,8 @@ SIZES = (10, 25, 50, 100, 250, 500, 1000)
 METHODS = ("random", "random_subtask_equal", "stratified_confidence", "diversity", "anchor_points", "tinybenchmarks")
 
 
-class Used(NamedTuple):
-    """What some runs took: CPU seconds in the program and in the system, page faults."""
+class Usage(NamedTuple):
+    """Resources that some runs used: CPU seconds in user and system mode, and page faults."""
 
     user: float
     system: float
@@ -60,8 +62,11 @@ def grid(runs: int) -> Grid:
     return Grid(sizes=SIZES, n_source=(300,), n_target=50, runs=runs)
 
 
-def work(folder: str, connection, start, keep: bool) -> None:
-    """A worker: computes a method's runs when it is told to, both together, and says what they took."""
+def work(folder: str, connection: Connection, start: Barrier, keep: bool) -> None:
+    """Run a worker process: it receives requests for runs of a method, and returns the resources they used.
+
+    A request is the method, the runs, and whether to wait until the other worker starts too; None ends the process.
+    """
     if keep:
         keep_memory()
     benchmark = Benchmark.open(folder)
@@ -69,20 +74,20 @@ def work(folder: str, connection, start, keep: bool) -> None:
         name: plan_sweep([benchmark], [Composer("sweep", []).method(name)], grid(10_000), Targets()).shards[0] for name in METHODS
     }
     with threadpool_limits(1):
-        while (asked := connection.recv()) is not None:
-            name, runs, together = asked
+        while (request := connection.recv()) is not None:
+            name, runs, together = request
             if together:
                 start.wait()
             before = resource.getrusage(resource.RUSAGE_SELF)
             evaluate_shard(replace(shards[name], runs=runs), benchmark)
             after = resource.getrusage(resource.RUSAGE_SELF)
             connection.send(
-                Used(after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, int(after.ru_minflt - before.ru_minflt))
+                Usage(after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, int(after.ru_minflt - before.ru_minflt))
             )
 
 
 def compare(folder: Path, methods: list[str], rounds: int, *, keep: bool) -> dict[str, float]:
-    """CPU seconds alone and beside another worker; returns the first, per method."""
+    """Print CPU seconds of every method alone and beside another worker, and return those alone."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)
     pipes, workers = [], []
@@ -91,32 +96,32 @@ def compare(folder: Path, methods: list[str], rounds: int, *, keep: bool) -> dic
         workers.append(context.Process(target=work, args=(str(folder), theirs, start, keep), daemon=True))
         pipes.append(ours)
         workers[-1].start()
-    print("\n| CPU seconds of a run | alone | beside another | in the system | page faults | beside / alone | two are worth |")
+    print("\n| CPU seconds of a run | alone | beside another | in the system | page faults | beside / alone | speed-up of two |")
     print("|---|---|---|---|---|---|---|")
-    worth: dict[str, float] = {}
+    alone_seconds: dict[str, float] = {}
     total = {"alone": 0.0, "beside": 0.0}
     for name in methods:
         length, run = 1, 0
-        found: dict[str, list[Used]] = {"alone": [], "beside": []}
-        for turn in range(-1, rounds):  # the first to warm up, and to see how long it takes
+        usages: dict[str, list[Usage]] = {"alone": [], "beside": []}
+        for turn in range(-1, rounds):  # the first round warms up, and shows how long a run takes
             for how, chosen in (("alone", pipes[:1]), ("alone", pipes[1:]), ("beside", pipes)):
                 for pipe in chosen:
                     pipe.send((name, tuple(range(run, run + length)), how == "beside"))
                 run += length
                 took = [pipe.recv() for pipe in chosen]
                 if turn >= 0:
-                    found[how] += took
+                    usages[how] += took
             if turn < 0:
                 length = max(1, round(1.0 / took[0].seconds))
-        seconds = {how: median(each.seconds for each in took) / length for how, took in found.items()}
-        system = median(each.system for each in found["alone"]) / length
-        faults = median(each.faults for each in found["alone"]) / length
+        seconds = {how: median(each.seconds for each in took) / length for how, took in usages.items()}
+        system = median(each.system for each in usages["alone"]) / length
+        faults = median(each.faults for each in usages["alone"]) / length
         ratio = median(
-            (found["beside"][2 * k].seconds + found["beside"][2 * k + 1].seconds)
-            / (found["alone"][2 * k].seconds + found["alone"][2 * k + 1].seconds)
+            (usages["beside"][2 * k].seconds + usages["beside"][2 * k + 1].seconds)
+            / (usages["alone"][2 * k].seconds + usages["alone"][2 * k + 1].seconds)
             for k in range(rounds)
         )
-        worth[name] = seconds["alone"]
+        alone_seconds[name] = seconds["alone"]
         total = {how: total[how] + seconds[how] for how in total}
         print(
             f"| `{name}` | {seconds['alone']:.4f} | {seconds['beside']:.4f} | {system:.4f} | {faults:,.0f} | {ratio:.3f} "
@@ -128,24 +133,26 @@ def compare(folder: Path, methods: list[str], rounds: int, *, keep: bool) -> dic
         worker.join()
     ratio = total["beside"] / total["alone"]
     print(f"| all | {total['alone']:.3f} | {total['beside']:.3f} | | | {ratio:.3f} | {2 / ratio:.2f} |", flush=True)
-    return worth
+    return alone_seconds
 
 
 class Rate(NamedTuple):
-    """How a sweep went: seconds to the first finished shard, work done per second in its steady part, the share of all CPU that
-    Ray and the driver took from the first shard on, the CPU seconds that they took before, and seconds in which not all workers had
-    a shard.
-    """
+    """Throughput of a sweep."""
 
     start: float
+    """Seconds until the first finished shard."""
     per_second: float
+    """Work per second in the steady part."""
     overhead: float
+    """Share of all CPU seconds that Ray and the driver used from the first finished shard on."""
     start_cpu: float
+    """CPU seconds that Ray and the driver used before."""
     tail: float
+    """Seconds at the end in which some workers were idle."""
 
 
-def throughput(folder: Path, workers: int, runs: int, worth: dict[str, float]) -> Rate:
-    """Sweep all six methods on Ray; work is counted in the CPU seconds that a method's run takes alone."""
+def throughput(folder: Path, workers: int, runs: int, alone_seconds: dict[str, float]) -> Rate:
+    """Sweep all six methods on Ray; the unit of work is the CPU seconds that a method's run takes alone."""
     benchmark = Benchmark.open(folder)
     methods = [Composer("sweep", []).method(name) for name in METHODS]
     plan = plan_sweep([benchmark], methods, grid(runs), Targets())
@@ -157,7 +164,7 @@ def throughput(folder: Path, workers: int, runs: int, worth: dict[str, float]) -
     for shard, result in results:
         assert isinstance(result, dict), result
         ends.append(time.monotonic() - began)
-        done.append(len(shard.runs) * sum(worth[method.label] for method in shard.methods))
+        done.append(len(shard.runs) * sum(alone_seconds[method.label] for method in shard.methods))
         if len(ends) in (1, len(plan.shards)):
             spent.append(cpu_by_part() | {"driver": time.process_time() - own})
     first_steady, last = len(ends) // 4, len(ends) - 1 - workers
@@ -170,23 +177,25 @@ def throughput(folder: Path, workers: int, runs: int, worth: dict[str, float]) -
 
 
 def cpu_by_part() -> dict[str, float]:
-    """CPU seconds so far of the workers, and of everything else that Ray started."""
-    found = {"workers": 0.0, "ray": 0.0}
+    """CPU seconds so far of the workers, and of all other processes that Ray started."""
+    seconds = {"workers": 0.0, "ray": 0.0}
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             used = child.cpu_times()
-            found["workers" if child.name().startswith("ray::") else "ray"] += used.user + used.system
-    return found
+            seconds["workers" if child.name().startswith("ray::") else "ray"] += used.user + used.system
+    return seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder that holds make_leaderboard.py, or a benchmark that was saved")
+    parser.add_argument("data", type=Path, help="folder with make_leaderboard.py, or a saved benchmark")
     parser.add_argument("--methods", nargs="+", default=METHODS)
-    parser.add_argument("--rounds", type=int, default=7, help="of the first table")
-    parser.add_argument("--runs", type=int, default=20, help="of every method in a sweep; 0 for no sweep")
-    parser.add_argument("--sweeps", type=int, default=3, help="with one worker and with two, in turn")
-    parser.add_argument("--fresh", action="store_true", help="workers give memory back, as the C library does by default")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of the first table")
+    parser.add_argument("--runs", type=int, default=20, help="runs of every method in a sweep; 0 skips the sweeps")
+    parser.add_argument("--sweeps", type=int, default=3, help="number of sweeps with one worker and with two, in turn")
+    parser.add_argument(
+        "--fresh", action="store_true", help="workers return memory to the system, as the C library does by default"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         saved = args.data
@@ -194,22 +203,22 @@ def main() -> None:
             subprocess.run([sys.executable, args.data / "make_leaderboard.py", "mmlu_pro", folder], check=True)
             saved = Path(folder) / "saved"
             read_scores(Path(folder) / "mmlu_pro.parquet").save(saved)
-        worth = compare(saved, args.methods, args.rounds, keep=not args.fresh)
+        alone_seconds = compare(saved, args.methods, args.rounds, keep=not args.fresh)
         if not args.runs:
             return
-        print("\n| sweep | first shard after | work per second | Ray and driver, of all CPU since | before | the end |")
+        print("\n| sweep | first shard after | work per second | Ray and driver, share of CPU since | before | idle at the end |")
         print("|---|---|---|---|---|---|")
         rates: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(args.sweeps):
-            for workers, found in rates.items():
-                rate = throughput(saved, workers, args.runs, worth)
-                found.append(rate.per_second)
+            for workers, measured in rates.items():
+                rate = throughput(saved, workers, args.runs, alone_seconds)
+                measured.append(rate.per_second)
                 print(
                     f"| {workers} worker{'s' if workers > 1 else ''} | {rate.start:.1f} s | {rate.per_second:.3f} "
                     f"| {100 * rate.overhead:.1f} % | {rate.start_cpu:.1f} s | {rate.tail:.1f} s |",
                     flush=True,
                 )
-        print(f"\nTwo workers do {median(rates[2]) / median(rates[1]):.2f} × the work of one.")
+        print(f"\nThe throughput of two workers is {median(rates[2]) / median(rates[1]):.2f} × that of one.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Budgets of the design, measured: `MICROBENCH_TEST_DATA=… pytest benchmarks --benchmark-only`.
+"""Time and memory of methods, reduce and readers against budgets: `MICROBENCH_TEST_DATA=… pytest benchmarks --benchmark-only`.
 
 CPU seconds of one core for a leaderboard of 447 models × 12,032 items: 300 source and 50 target models, seven sizes.
 """
@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 
 from microbench_ray.cli.compose import Composer
 from microbench_ray.core.schemas import SCHEMA_VERSION, SCHEMAS
-from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.methods import build_method
 from microbench_ray.metrics import compare, mean_abs_error, true_pairs
@@ -27,6 +26,7 @@ from microbench_ray.sweeps.evaluate import draw_run, estimate_run, evaluate_shar
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.inventory import scan_shard_files
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
+from microbench_ray.sweeps.results import SweepStore
 from microbench_ray.sweeps.shards import Shard, plan_sweep
 from microbench_ray.sweeps.tables import rows_table
 
@@ -54,7 +54,7 @@ BUDGETS = {
 }
 WORKER_MB = 700
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
-"""On a shared machine a budget that holds may be overrun for a while: how many times as slow is still let pass."""
+"""Factor by which a budget may be exceeded, because a shared machine is slower for a while."""
 
 cpu_time = pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
 
@@ -76,13 +76,13 @@ def mmlu_pro(drawn) -> Benchmark:
 
 @pytest.fixture(scope="module")
 def saved(mmlu_pro, tmp_path_factory) -> Path:
-    """The benchmark in a folder, to be memory-mapped: shared pages, as in Ray's object store."""
+    """The benchmark saved to a folder, to be memory-mapped: shared pages, as in Ray's object store."""
     folder = tmp_path_factory.mktemp("saved") / "mmlu_pro"
     mmlu_pro.save(folder)
     return folder
 
 
-# Two runs of a method in a process of its own: its memory, and how much of its time goes into counting.
+# Two runs of a method in a new process: its memory, and the share of its time spent counting pairs.
 WORKER = """
 import json, sys, threading, time
 from dataclasses import replace
@@ -135,7 +135,7 @@ def shards(benchmark: Benchmark, name: str) -> list[Shard]:
 
 
 def within(benchmark, budget: float) -> None:
-    """Note the budget beside the measurement, and hold the median to it."""
+    """Record the budget beside the measurement, and require that the median stays below it."""
     benchmark.extra_info["budget_seconds"] = budget
     assert benchmark.stats.stats.median <= SLACK * budget
 
@@ -192,14 +192,14 @@ def test_reading_a_score_table_with_confidences(benchmark, drawn):
 
 
 @cpu_time
-def test_opening_a_benchmark_that_was_saved(benchmark, mmlu_pro, tmp_path):
+def test_opening_a_saved_benchmark(benchmark, mmlu_pro, tmp_path):
     mmlu_pro.save(tmp_path / "saved")
     opened = benchmark.pedantic(Benchmark.open, args=(tmp_path / "saved",), rounds=5)
     assert opened.n_items == 12_032
     within(benchmark, 0.1)
 
 
-# Run by itself, so that its memory is that of reducing alone.
+# Runs in a new process, so that its memory is that of reducing alone.
 REDUCE = """
 import json, sys, threading, time
 from pathlib import Path
@@ -225,7 +225,7 @@ else:
     code = 0 if run_reduce(Path(sys.argv[2]), Rules(baseline="method0" if sys.argv[1] == "paired" else None)) else 1
 seconds, cpu = time.monotonic() - started, time.process_time()
 stop.set()
-# Not ru_maxrss, which begins with the memory of the process that started this one.
+# Not ru_maxrss, which starts at the memory of the parent process.
 rss = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")) * 1024
 print(json.dumps({"code": code or 0, "seconds": seconds, "cpu": cpu, "uss_mb": peak / 1e6, "rss_mb": rss / 1e6}), file=sys.stderr)
 """
@@ -235,7 +235,7 @@ print(json.dumps({"code": code or 0, "seconds": seconds, "cpu": cpu, "uss_mb": p
 def many_cells(mmlu_pro, tmp_path_factory) -> Path:
     """A finished sweep of 70,000 cells in 2,000 files: real cells of one method under 200 keys."""
     out = tmp_path_factory.mktemp("store")
-    store = Store(out)
+    store = SweepStore(out)
     store.prepare()
     with threadpool_limits(1):
         cells = pa.concat_tables([evaluate_shard(shard, mmlu_pro)["cells"] for shard in shards(mmlu_pro, "random")])
@@ -268,10 +268,9 @@ def many_cells(mmlu_pro, tmp_path_factory) -> Path:
 
 
 @pytest.mark.benchmark(min_rounds=1, warmup=False)
-def test_looking_at_two_thousand_files(benchmark, many_cells):
-    said: list[str] = []
-    found = benchmark.pedantic(scan_shard_files, args=(Store(many_cells), said.append), kwargs={"estimates": False}, rounds=3)
-    assert (len(found), said) == (2000, [])
+def test_scanning_two_thousand_files(benchmark, many_cells, caplog):
+    identities = benchmark.pedantic(scan_shard_files, args=(SweepStore(many_cells),), kwargs={"estimates": False}, rounds=3)
+    assert (len(identities), caplog.messages) == (2000, [])
     within(benchmark, 1)
 
 
@@ -290,7 +289,7 @@ def test_reducing_seventy_thousand_cells(benchmark, many_cells, how):
     figures["uss_mb"] = sampled["uss_mb"]
     benchmark.extra_info.update(figures | {"budget_seconds": 15, "budget_mb": 400})
     assert figures["code"] == 0, done.stdout + done.stderr
-    assert Store(many_cells).read_table("mdad").num_rows == 4 * 10 * 5 * 7 * 2
+    assert SweepStore(many_cells).read_table("mdad").num_rows == 4 * 10 * 5 * 7 * 2
     assert figures["seconds"] < SLACK * 15
     assert figures["uss_mb"] < 400
     assert figures["rss_mb"] < 400

@@ -1,4 +1,4 @@
-"""Budgets of making a benchmark of a folder of responses: CPU seconds of one core."""
+"""Budgets of reading a folder of responses as a benchmark: CPU seconds of one core."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from benchmarks import board
 from microbench_ray.data import item_versions, read_ingested
 
 MODELS, ITEMS = 400, 12_000
-BUDGET = {"same-items": 3.0, "items-of-their-own": 10.0}
+BUDGET = {"same-items": 3.0, "different-items": 10.0}
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
 
 
 @pytest.fixture(scope="module", params=sorted(BUDGET))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp(request.param)
-    board.write_board(place, MODELS, ITEMS, apart=request.param == "items-of-their-own")
+    board.write_board(place, MODELS, ITEMS, apart=request.param == "different-items")
     return place
 
 
 @pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
-def test_reading_what_was_ingested(benchmark, folder, request):
+def test_reading_ingested_responses(benchmark, folder, request):
     budget = BUDGET[request.node.callspec.params["folder"]]
     benchmark.extra_info["budget_seconds"] = budget
-    found = benchmark.pedantic(read_ingested, (folder,), rounds=2)
-    assert (found.n_models, found.n_items, found.confidence is not None) == (MODELS, ITEMS, True)
+    board_read = benchmark.pedantic(read_ingested, (folder,), rounds=2)
+    assert (board_read.n_models, board_read.n_items, board_read.confidence is not None) == (MODELS, ITEMS, True)
     assert benchmark.stats.stats.median <= budget * SLACK
 
 

@@ -1,4 +1,4 @@
-"""Budgets of reading logs: MB per CPU second of one core, and memory that does not grow with their number."""
+"""Budgets of reading logs: MB per CPU second of one core, and memory that does not grow with the number of logs."""
 
 from __future__ import annotations
 

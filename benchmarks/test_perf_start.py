@@ -1,4 +1,4 @@
-"""How long it takes until a command does something, measured: wall seconds of a process of its own."""
+"""Start-up time of commands: wall seconds of a new process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAM = "import sys; from microbench_ray.cli.main import main; sys.exit(main(s
     [(["--help"], 0.3), (["sweep", "--cfg"], 2.5), (["sweep", "plan_only=true"], 4.0)],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
-def test_until_a_command_answers(benchmark, tmp_path, arguments, budget):
+def test_start_of_a_command(benchmark, tmp_path, arguments, budget):
     benchmark.extra_info["budget_seconds"] = budget
 
     def run():

@@ -1,1 +1,1 @@
-"""Studies that users can run: how good the numbers are, against published ones, simulation and held-out models."""
+"""Studies that check the numbers against published ones, simulations and held-out models: `python -m studies.NAME`."""

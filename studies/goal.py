@@ -1,16 +1,17 @@
-"""Whether a method is as good as it is meant to be: `python -m studies.goal OUT_DIR [--method LABEL]`.
+"""Check whether a method meets its goal: `python -m studies.goal OUT_DIR [--method LABEL]`.
 
-OUT_DIR is the folder of a finished `microbench sweep experiment=better baseline=LABEL`. With 50, 100 and 300 source models, on
-every benchmark and at every size:
+OUT_DIR is the folder of a finished `microbench sweep experiment=better baseline=LABEL`. The goal, with 50, 100 and 300 source
+models, on every benchmark and at every size:
 
-1. on the seen half no method has a smaller MDAD; with few sources (50) and many items (100 and more), where any choice that is
-   learnt from the sources overfits, stratified sampling has none;
-2. on the unseen half, random items with the method's estimator have none;
-3. on targets better than every source, plain random items have none, on either half.
+1. On the seen half, no other method has a smaller MDAD. With few sources (50) and many items (100 or more), where any selection
+   learnt from the sources overfits, only stratified sampling is compared.
+2. On the unseen half, random items with the method's estimator do not have a smaller MDAD.
+3. On targets better than every source, plain random items do not have a smaller MDAD, on either half.
 
-A smaller MDAD is one beyond the paired 95 % interval: the method's less the other's lies above 0, and so does its interval. MDAD is
-the first crossing at agreement 0.8, as published; the monotone one is printed beside it. Every miss is printed, and what is better
-with few sources and many items is noted. The exit code is 1 where anything is missed, 2 where the tables do not say.
+An MDAD counts as smaller if the method's MDAD minus the other's is above 0, and so is its whole paired 95 % interval. MDAD is the
+first crossing at agreement 0.8, as published; the monotone one is printed beside it. Every miss is printed, as are methods that
+are better with few sources and many items. The exit code is 1 if any part of the goal is missed, and 2 if the tables lack what is
+compared.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ RULES = {
     "few": "with few sources and many items, not worse than stratified sampling on the seen half",
     "unseen": "not worse than random items and its estimator on the unseen half",
     "better": "not worse than random items on targets better than every source",
-    "note": "lowest MDAD on the seen half, with few sources and many items (not asked for)",
+    "note": "lowest MDAD on the seen half, with few sources and many items (not part of the goal)",
 }
 LEVEL = 0.8
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What is compared: labels of methods and of groups of targets, numbers of sources, and what few and many are."""
+    """Labels of the compared methods and groups of targets, numbers of sources, and limits of few sources and many items."""
 
     method: str = "mdad_guided"
     with_estimator: str = "random_ridge_remainder"
@@ -55,9 +56,9 @@ class Goal:
 
 
 class Check(NamedTuple):
-    """The method against another in one place.
+    """Comparison of the method with another one on one benchmark, number of sources, size, half and group of targets.
 
-    MDADs are fractions, infinite where never reached; the difference and its interval are ours less theirs.
+    MDADs are fractions, infinite where never reached. The difference and its interval are the method's MDAD minus the other's.
     """
 
     rule: str
@@ -67,28 +68,30 @@ class Check(NamedTuple):
     split: str
     targets: str
     other: str
-    ours: float
-    theirs: float
+    mdad: float
+    other_mdad: float
     difference: float
     lo: float
     hi: float
-    ours_monotone: float
-    theirs_monotone: float
+    monotone: float
+    other_monotone: float
     compared: bool = True
 
     @property
     def met(self) -> bool:
-        """Not worse: equal, better, or within the paired interval. NaN is a difference of two that are never reached."""
+        """Whether the method is equal, better, or worse only within the paired interval; NaN stands for two MDADs never reached."""
         return self.compared and not (self.difference > 0 and self.lo > 0)
 
 
 def checks(mdad: pd.DataFrame, paired: pd.DataFrame, goal: Goal) -> list[Check]:
-    """All comparisons that the goal asks for, and those that are noted.
+    """Return all comparisons of the goal, and those that are only noted.
 
     Parameters
     ----------
     mdad, paired
-        The tables of a sweep; `paired` with the method as its baseline.
+        Tables of a sweep; `paired` with the method as its baseline.
+    goal
+        The comparisons to make.
 
     Raises
     ------
@@ -105,22 +108,42 @@ def checks(mdad: pd.DataFrame, paired: pd.DataFrame, goal: Goal) -> list[Check]:
     columns = [*KEY, "method", "mdad_difference", "mdad_ci_lo", "mdad_ci_hi"]
     of_baseline = paired[paired["baseline"] == goal.method]
     differences = {tuple(row[:-3]): row[-3:] for row in of_baseline[columns].itertuples(index=False)}
-    made = []
+    found = []
     for *place, method in values:
         if method == goal.method:
             others = (other for *same, other in values if same == place and other != method)
-            for rule, other in _asked(place, others, goal):
+            for rule, other in _rules(place, others, goal):
                 key = (*place, other)
-                # The table has the other's less ours, NaN where undefined.
-                theirs_less, lo, hi = differences.get(key, (math.nan, math.nan, math.nan))
-                ours, theirs = ([_or_never(each) for each in values[*place, label]] for label in (method, other))
-                ends = (-theirs_less, -hi, -lo)
-                made.append(Check(rule, *place, other, ours[0], theirs[0], *ends, ours[1], theirs[1], key in differences))
-    return sorted(made, key=lambda check: (list(RULES).index(check.rule), check[1:7]))
+                # The table has the other method's MDAD minus this one's, NaN where undefined.
+                negated, lo, hi = differences.get(key, (math.nan, math.nan, math.nan))
+                (own, own_monotone), (its, its_monotone) = (
+                    [_or_never(value) for value in values[*place, label]] for label in (method, other)
+                )
+                benchmark, n_source, size, split, targets = place
+                found.append(
+                    Check(
+                        rule=rule,
+                        benchmark=benchmark,
+                        n_source=n_source,
+                        size=size,
+                        split=split,
+                        targets=targets,
+                        other=other,
+                        mdad=own,
+                        other_mdad=its,
+                        difference=-negated,
+                        lo=-hi,
+                        hi=-lo,
+                        monotone=own_monotone,
+                        other_monotone=its_monotone,
+                        compared=key in differences,
+                    )
+                )
+    return sorted(found, key=lambda check: (list(RULES).index(check.rule), check[1:7]))
 
 
-def _asked(place: Sequence[object], others: Iterable[str], goal: Goal) -> Iterator[tuple[str, str]]:
-    """The rules that hold in a place, and the method that each compares with."""
+def _rules(place: Sequence[object], others: Iterable[str], goal: Goal) -> Iterator[tuple[str, str]]:
+    """Yield the rules that apply at a benchmark, number of sources, size, half and group of targets, with the method compared."""
     _, n_source, size, split, targets = place
     for other in others:
         if targets == goal.targets and split == "seen":
@@ -135,11 +158,11 @@ def _asked(place: Sequence[object], others: Iterable[str], goal: Goal) -> Iterat
             yield "better", other
 
 
-def _need(column: str, wanted: Iterable[object], there: pd.Series) -> None:
-    lacking = sorted(str(each) for each in set(wanted) - set(there))
-    if lacking:
-        hint = f"microbench reduce out=DIR baseline={lacking[0]}" if column == "baseline" else "microbench sweep experiment=better"
-        raise ConfigError("The tables do not say whether the goal is met.", where=column, got=f"no {', '.join(lacking)}", hint=hint)
+def _need(column: str, required: Iterable[object], values: pd.Series) -> None:
+    missing = sorted(str(value) for value in set(required) - set(values))
+    if missing:
+        hint = f"microbench reduce out=DIR baseline={missing[0]}" if column == "baseline" else "microbench sweep experiment=better"
+        raise ConfigError("The tables lack values that the goal compares.", where=column, got=f"no {', '.join(missing)}", hint=hint)
 
 
 def _or_never(value: float) -> float:
@@ -147,7 +170,7 @@ def _or_never(value: float) -> float:
 
 
 def text(found: Sequence[Check], goal: Goal) -> str:
-    """Every miss and note with its figures, in points, and a summary line per rule."""
+    """Return every miss and note with its figures, in points, and one summary line per rule."""
     lines = []
     for rule, words in RULES.items():
         of_rule = [check for check in found if check.rule == rule]
@@ -158,17 +181,19 @@ def text(found: Sequence[Check], goal: Goal) -> str:
     for rule, words in RULES.items():
         of_rule = [check for check in found if check.rule == rule]
         lines.append(f"{sum(check.met for check in of_rule):>6,} of {len(of_rule):,} {words}")
-    asked = [check for check in found if check.rule != "note"]
-    missed = sum(not check.met for check in asked)
-    verdict = "the goal is met" if not missed else f"the goal is missed in {missed:,}"
-    lines.append(f"{goal.method}: {len(asked):,} comparisons, {verdict}")
-    if any(check.rule == "better" for check in asked if not check.met):
-        lines.append("What `microbench score` does with better targets, which it tells by itself: studies/fallback.py")
+    required = [check for check in found if check.rule != "note"]
+    n_missed = sum(not check.met for check in required)
+    verdict = "the goal is met" if not n_missed else f"the goal is missed in {n_missed:,}"
+    lines.append(f"{goal.method}: {len(required):,} comparisons, {verdict}")
+    if any(check.rule == "better" for check in required if not check.met):
+        lines.append(
+            "microbench score detects better targets and falls back to random items; for its figures: python -m studies.fallback"
+        )
     return "\n".join(lines)
 
 
 HEAD = (
-    f"{'benchmark':<12}{'sources':>8}{'items':>7} {'half':<7}{'targets':<8} {'other':<32}{'ours':>6}{'other':>7}"
+    f"{'benchmark':<12}{'sources':>8}{'items':>7} {'half':<7}{'targets':<8} {'other':<32}{'MDAD':>6}{'other':>7}"
     f"{'difference and 95 % interval':>31}   monotone"
 )
 
@@ -177,8 +202,8 @@ def _line(check: Check) -> str:
     between = f"{_points(check.difference)} ({_points(check.lo)} to {_points(check.hi)})" if check.compared else "not compared"
     return (
         f"{check.benchmark:<12}{check.n_source:>8}{check.size:>7} {check.split:<7}{check.targets:<8} {check.other:<32}"
-        f"{_points(check.ours):>6}{_points(check.theirs):>7}{between:>31}   "
-        f"{_points(check.ours_monotone)}, {_points(check.theirs_monotone)}"
+        f"{_points(check.mdad):>6}{_points(check.other_mdad):>7}{between:>31}   "
+        f"{_points(check.monotone)}, {_points(check.other_monotone)}"
     )
 
 
@@ -187,7 +212,7 @@ def _points(value: float) -> str:
 
 
 def read(out: Path, name: str) -> pd.DataFrame:
-    """A table of the sweep; StoreError where it is not there."""
+    """Read a table of the sweep; StoreError if it does not exist."""
     path = out / f"{name}.parquet"
     if not path.exists():
         hint = "microbench reduce out=DIR baseline=METHOD" if name == "paired" else "microbench sweep experiment=better out=DIR"
@@ -196,15 +221,15 @@ def read(out: Path, name: str) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print every miss; 1 where there is one."""
+    """Print every miss, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     for name in ("method", "with_estimator", "stratified", "random", "better"):
         flag = "--random-with-estimator" if name == "with_estimator" else f"--{name}"
         parser.add_argument(flag, dest=name, default=getattr(Goal, name))
     parser.add_argument("--sources", type=int, nargs="+", default=list(Goal.sources))
-    parser.add_argument("--few", type=int, default=Goal.few, help="up to so many sources are few")
-    parser.add_argument("--many", type=int, default=Goal.many, help="from so many items on, few sources are too few")
+    parser.add_argument("--few", type=int, default=Goal.few, help="largest number of sources that counts as few")
+    parser.add_argument("--many", type=int, default=Goal.many, help="smallest number of items that is too many for few sources")
     given = vars(parser.parse_args(arguments))
     out = given.pop("out")
     goal = Goal(**(given | {"sources": tuple(given["sources"])}))
