@@ -1,1 +1,1 @@
-"""From the logs of evaluation tools to benchmarks of ours: a reader per format, and what all of them share."""
+"""Readers for the logs of evaluation tools, one module per format, and the job that turns logs into a benchmark."""

@@ -1,7 +1,8 @@
-"""What a reader of logs is, and what it hands over: one sample at a time."""
+"""The interface of a log reader: it finds the logs of models and yields their samples one at a time."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,26 +14,28 @@ from typing import Any, NamedTuple, Protocol
 
 from microbench_ray.core.errors import DataError
 
+logger = logging.getLogger(__name__)
+
 
 class Sample(NamedTuple):
-    """One response of one model, as a log tells it.
+    """One response of one model, as logged.
 
     Attributes
     ----------
     item_id
-        What responses of different models are joined on. Samples of one log with one `item_id` are repetitions (epochs): they
-        become their mean.
+        The key that joins responses of different models. Samples of one log with the same `item_id` are repetitions (epochs) and
+        are averaged.
     subtask
         The item's subtask.
     score
-        In [0, 1]; None where the log has none (unscored, or the sample ended in an error).
+        In [0, 1]; None if the sample is unscored or ended in an error.
     confidence
-        Probability in [0, 1] that was given to the correct answer, where the log tells it.
+        Probability in [0, 1] given to the correct answer; None if the log does not record it.
     answers, label
-        Probabilities of all answers, and the position of the correct one, where the log tells them.
+        Probabilities of all answers, and the index of the correct one; None if the log does not record them.
     content
-        Digest of the item as the model saw it (question, choices, target), the same from any model's log: two of one `item_id`
-        are two versions of an item.
+        Digest of the item as the model saw it (question, choices, target), equal across models. Two digests of one `item_id` are
+        two versions of the item.
     position
         The item's own name or number in the log.
     """
@@ -48,19 +51,19 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Log:
-    """What one model's responses are read from in one go.
+class ModelLog:
+    """The unit of reading: one log of one model.
 
     Attributes
     ----------
     model
-        The model's id, as the log names it.
+        The model's id, as logged.
     files
-        The files it lies in: where one of them changes, the log is read again.
+        The files that hold the log. If one of them changes, the log is read again.
     part
-        What of the files it is, where they hold more: a task, a column.
+        Which part of the files this log is (a task, a column), if they hold more than one.
     facts
-        What the log tells of the model (`params`, `family`, `release_date`, …): texts, numbers, booleans.
+        What the log records about the model (`params`, `family`, `release_date`, …): texts, numbers, booleans.
     """
 
     model: str
@@ -71,20 +74,20 @@ class Log:
 
 @dataclass(frozen=True)
 class Options:
-    """What of the logs is wanted.
+    """Which parts of the logs are read, and how.
 
     Attributes
     ----------
     tasks
-        Patterns (`fnmatch`) of the names of tasks; none stands for all.
+        `fnmatch` patterns of task names; empty selects all tasks.
     models
-        Patterns (`fnmatch`) of model ids; none stands for all.
+        `fnmatch` patterns of model ids; empty selects all models.
     metric
-        Which of a log's scores to take; None for the format's main one.
+        Which of a log's scores to read; None for the default of the format.
     filter
-        Which of lm-evaluation-harness's answer filters to take; None for the first.
+        Which answer filter of lm-evaluation-harness to read; None for the first.
     max_line_bytes
-        The longest line, document or member of an archive that is read.
+        Maximum size of a line, a document or an archive member.
     """
 
     tasks: tuple[str, ...] = ()
@@ -96,54 +99,72 @@ class Options:
 
 @dataclass
 class Tally:
-    """What was left out on the way, counted by reason, what was taken where a log leaves a choice, and by path, what could not be
-    read: a reader adds, the summary tells."""
+    """Counts that a reader collects for the summary.
+
+    Attributes
+    ----------
+    dropped
+        Samples and logs left out, by reason. A reason is a plural: `samples without a score`.
+    choices
+        Logs by the choice made where a log offers several, such as `leaderboard_gpqa: metric acc_norm`.
+    failed
+        Errors by the path of the file or folder that could not be read.
+    """
 
     dropped: Counter[str] = field(default_factory=Counter)
-    taken: Counter[str] = field(default_factory=Counter)
+    choices: Counter[str] = field(default_factory=Counter)
     failed: dict[str, DataError] = field(default_factory=dict)
 
     @contextmanager
-    def going_on(self, path: Path) -> Iterator[None]:
-        """Keep the DataError that a file or folder raises while logs are looked for, so that the others are read all the same."""
+    def collect_error(self, path: Path) -> Iterator[None]:
+        """Record a DataError raised inside the block under `path` instead of raising it, so that the other logs are still read."""
         try:
             yield
         except DataError as error:
+            logger.debug("%s could not be read: %s", path, error)
             self.failed[str(path)] = error
 
     def drop(self, reason: str, count: int = 1) -> None:
-        """Count samples (or logs) that were left out, by a reason such as `without a score`."""
+        """Count samples or logs that are left out."""
         self.dropped[reason] += count
 
-    def take(self, what: str) -> None:
-        """Count logs by what was taken of them, such as `leaderboard_gpqa: metric acc_norm`."""
-        self.taken[what] += 1
+    def choose(self, choice: str) -> None:
+        """Count a log by the choice made for it."""
+        self.choices[choice] += 1
 
 
 class Reader(Protocol):
-    """One format. It imports what is not among the project's own dependencies only when used, and raises DataError for all that is
-    wrong with a file, naming it. Its memory is bounded by one sample, not by one file, wherever the format allows."""
+    """A reader of one log format.
 
-    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
-        """The logs below `path` (or the one at it) that `options` want, without reading samples; DataError where there is none.
+    A reader imports optional packages only when it needs them, and raises a DataError that names the file for any malformed input.
+    Where the format allows, its memory is bounded by the size of one sample, not of one file.
+    """
 
-        What is wrong with one of the files goes to `tally.going_on`.
+    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
+        """Return the logs at or below `path` that `options` selects, without reading samples.
+
+        Errors of single files are collected by `tally.collect_error`.
+
+        Raises
+        ------
+        DataError
+            No log was found.
         """
         ...
 
-    def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:
-        """Its samples, in the order of the log."""
+    def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
+        """Yield the samples of a log in their logged order."""
         ...
 
 
-def wanted(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name matches one of the patterns, or there are none."""
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name matches one of the patterns; True if there are no patterns."""
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def fraction(value: Any) -> float | None:
-    """A score as a log has it (number, boolean, text of a number) as a number; None where it is none, NaN or infinite."""
-    if type(value) is float:  # nearly always
+def finite_number(value: Any) -> float | None:
+    """Convert a logged value (a number, a boolean or a numeric text) to a float; None if it is not a finite number."""
+    if type(value) is float:  # the common case
         return value if isfinite(value) else None
     if isinstance(value, bool):
         return float(value)

@@ -1,4 +1,4 @@
-"""From samples to a model's responses: repetitions become means, and logs of one model are laid beside each other."""
+"""Build a model's table of responses: average the repetitions within a log, and merge the logs of one model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOLERANCE = 1e-9
 
 @dataclass(slots=True)
 class _Item:
-    """What the repetitions of one item add up to."""
+    """Running sums over the scored repetitions of one item."""
 
     first: Sample
     score: float = 0.0
@@ -30,32 +30,34 @@ class _Item:
     answers: tuple[float, ...] | None = None
 
     def add(self, sample: Sample) -> None:
-        """A repetition that has a score."""
+        """Add a repetition that has a score."""
         assert sample.score is not None
         if not self.scored:
             self.confidence, self.answers = sample.confidence, sample.answers
         else:
-            both = self.confidence is not None and sample.confidence is not None
-            self.confidence = self.confidence + sample.confidence if both else None  # type: ignore[operator]
-            mine, its = self.answers or (), sample.answers or ()
-            self.answers = (
-                tuple(one + other for one, other in zip(mine, its, strict=True)) if mine and len(mine) == len(its) else None
-            )
+            if self.confidence is not None and sample.confidence is not None:
+                self.confidence += sample.confidence
+            else:
+                self.confidence = None
+            sums, new = self.answers or (), sample.answers or ()
+            same_length = sums and len(sums) == len(new)
+            self.answers = tuple(a + b for a, b in zip(sums, new, strict=True)) if same_length else None
         self.score += sample.score
         self.scored += 1
 
 
 def fold(samples: Iterable[Sample], log: str) -> pa.Table:
-    """The responses of one log, one row per item, in the schema `responses`.
+    """Average the repetitions of one log into a table of schema `responses`, one row per item.
 
-    The score is the mean over the repetitions that have one; confidences and answers are means too, where each of these has them.
+    The score is the mean over the scored repetitions. Confidences and answers are means over the same repetitions, and missing if
+    one of them lacks the value.
 
     Parameters
     ----------
     samples
-        In the order of the log.
+        The samples in the order of the log.
     log
-        Its name.
+        The log's name.
 
     Raises
     ------
@@ -74,13 +76,13 @@ def fold(samples: Iterable[Sample], log: str) -> pa.Table:
 
 
 def _check(sample: Sample, log: str) -> None:
-    for what, value in (("score", sample.score), ("confidence", sample.confidence)):
+    for name, value in (("score", sample.score), ("confidence", sample.confidence)):
         if value is not None and not -TOLERANCE <= value <= 1 + TOLERANCE:
             raise DataError(
-                f"A {what} must lie in [0, 1].",
+                f"A {name} is outside [0, 1].",
                 where=f"{log}: item {sample.item_id!r}",
                 got=f"{value:g}",
-                hint="metric=NAME chooses another score, where the log has several" if what == "score" else None,
+                hint="choose another metric with metric=NAME if the log has several" if name == "score" else None,
             )
 
 
@@ -107,23 +109,24 @@ def _table(items: dict[str, _Item], log: str) -> pa.Table:
 
 
 def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict) -> pa.Table:
-    """The responses of one model from all of its logs.
+    """Merge the logs of one model.
 
-    An item that several logs hold is taken from the first that scored it, in the order of the logs' names; they must agree.
+    If several logs hold an item, the response comes from the first log, by name, that scored it; the scores must agree.
 
     Parameters
     ----------
     tables
-        Of the schema `responses`, each item once in each.
+        Tables of schema `responses`, each with one row per item.
     model
-        For messages.
+        The model's id, for messages.
     on_conflict
-        `error`, or `last`: where scores differ, the log whose name sorts last counts, as names hold times.
+        What to do if scores differ: `error` raises, `last` keeps the log whose name sorts last, which is the latest if names hold
+        times.
 
     Raises
     ------
     DataError
-        Two logs score one item differently.
+        Two logs score one item differently and `on_conflict` is `error`.
     """
     table = pa.concat_tables(tables).combine_chunks()
     order = table.append_column("unscored", pc.is_null(table["score"])).append_column("row", pa.array(np.arange(len(table))))
@@ -136,18 +139,18 @@ def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict) -> pa
     first[1:] = ids[1:] != ids[:-1]
     if on_conflict == "error":
         differs = ~first
-        differs[1:] &= np.abs(scores[1:] - scores[:-1]) > TOLERANCE  # unscored ones are NaN, and differ from nothing
+        differs[1:] &= np.abs(scores[1:] - scores[:-1]) > TOLERANCE  # comparisons with NaN (unscored) are False
         if differs.any():
             raise _conflict(table, int(np.argmax(differs)), int(np.count_nonzero(differs)), model)
     return table.filter(pa.array(first))
 
 
 def _conflict(table: pa.Table, row: int, count: int, model: str) -> DataError:
-    one, other = (table.slice(each, 1).to_pylist()[0] for each in (row - 1, row))
+    first, second = table.slice(row - 1, 2).to_pylist()
     more = f", and {count - 1} more items" if count > 1 else ""
     return DataError(
         "Two logs of one model score an item differently.",
-        where=f"model {model!r}, item {one['item_id']!r}",
-        got=f"{one['score']:g} in {one['log']}, {other['score']:g} in {other['log']}{more}",
-        hint="ingest one of the two, or on_conflict=last: the log whose name sorts last counts",
+        where=f"model {model!r}, item {first['item_id']!r}",
+        got=f"{first['score']:g} in {first['log']}, {second['score']:g} in {second['log']}{more}",
+        hint="remove one of the logs, or keep the one whose name sorts last with on_conflict=last",
     )

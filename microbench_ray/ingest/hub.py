@@ -1,4 +1,4 @@
-"""Logs from the Hugging Face hub into a folder: what is there already is not fetched again."""
+"""Download of logs from the Hugging Face Hub; files already downloaded are skipped."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import Options, wanted
-from microbench_ray.ingest.lm_eval_files import RESULTS, SAMPLES, model_of
+from microbench_ray.ingest.base import Options, matches
+from microbench_ray.ingest.lm_eval_files import RESULTS_NAME, SAMPLES_NAME, model_from_folder
 
 logger = logging.getLogger(__name__)
 
 SCHEME = "hf://"
 DETAILS = "-details"
-"""How the name of a repository of one model's logs ends, in an organisation that holds one for each model."""
+"""Suffix of a repository with one model's logs, in an organisation with one repository per model."""
 TOKEN = "HF_TOKEN"
-"""The environment variable that holds the token; it comes from nowhere else."""
+"""The environment variable that holds the token; the only source of it."""
 WORKERS = 4
-"""Files that are fetched at a time."""
+"""Concurrent downloads."""
+BAD_ADDRESS = "The path is not a Hub address."
+RESUME = "rerun the command to resume the download"
 _ADDRESS = re.compile(r"hf://datasets/(?P<org>[\w.-]+)(?:/(?P<name>[\w.-]+)(?:@(?P<revision>[\w./-]+))?)?/?")
-_NETWORK = ("httpx", "httpx2", "requests", "huggingface_hub")
+_CLIENT_PACKAGES = ("httpx", "httpx2", "requests", "huggingface_hub")
 
 
 class _File(NamedTuple):
@@ -35,49 +37,45 @@ class _File(NamedTuple):
 
 
 def is_hub(path: str) -> bool:
-    """Whether a path is an address on the hub."""
+    """Whether a path is a Hub address."""
     return path.startswith(SCHEME)
 
 
 def fetch(url: str, into: Path, options: Options) -> Path:
-    """Copy the logs of one repository, or of an organisation's repositories of wanted models, into a folder.
+    """Download the logs of one repository, or of an organisation's repositories of selected models, into a folder.
 
-    Only files of samples of wanted tasks are fetched, of each task the latest run, with its results. A file that is there as the
-    hub has it is not fetched again: what was interrupted goes on by calling again, with the file that it was interrupted in.
+    Only the sample files of selected tasks are downloaded, the latest run of each task, with its results. Complete files are
+    skipped, so an interrupted download resumes at the file at which it was interrupted.
 
     Parameters
     ----------
     url
-        `hf://datasets/<org>/<name>`, where `@<revision>` may follow, or `hf://datasets/<org>`.
+        `hf://datasets/<org>/<name>`, optionally followed by `@<revision>`, or `hf://datasets/<org>`.
     into
-        The folder, which is kept from call to call; below it lie `<org>/<name>` with the files as the repository has them.
+        The download folder; the files of a repository are stored in `<org>/<name>` below it.
     options
-        The wanted tasks and models; models are asked for where the address is an organisation's.
-    say
-        Told a line for each repository.
+        The selected tasks and models; patterns of models are required for an organisation.
 
     Returns
     -------
     Path
-        The folder that a reader of logs finds them in.
+        The folder to pass to a reader.
 
     Raises
     ------
     DataError
-        The address is none; nothing wanted is there; the package is missing; the hub does not answer, or refuses.
+        The address is invalid, nothing matches, huggingface_hub is not installed, or the Hub is unreachable or refuses access.
     """
-    place = _ADDRESS.fullmatch(url)
-    if place is None or ".." in url:
-        raise DataError("This is no address of logs on the hub.", where=url, hint="hf://datasets/ORG/NAME, or hf://datasets/ORG")
-    with _explained(url):
+    address = _ADDRESS.fullmatch(url)
+    if address is None or ".." in url:
+        raise DataError(BAD_ADDRESS, where=url, hint="use hf://datasets/ORG/NAME or hf://datasets/ORG")
+    org, repository = address["org"], address["name"]
+    with _translate_errors(url):
         api = _client()
-        if place["name"]:
-            names = [place["name"]]
-        else:
-            names = _details(api, place["org"], options, url)
+        names = [repository] if repository else _select_repositories(api, org, options, url)
         for name in names:
-            _repository(api, f"{place['org']}/{name}", place["revision"], into / place["org"] / name, options)
-    return into / place["org"] / place["name"] if place["name"] else into / place["org"]
+            _download_repository(api, f"{org}/{name}", address["revision"], into / org / name, options)
+    return into / org / repository if repository else into / org
 
 
 def _client() -> Any:
@@ -85,47 +83,49 @@ def _client() -> Any:
         from huggingface_hub import HfApi
     except ImportError:
         raise DataError(
-            "Fetching logs from the hub takes a package that is not installed.",
-            got="no huggingface_hub",
+            "Downloading from the Hub requires the huggingface_hub package, which is not installed.",
+            where="path",
             hint="pip install 'microbench-ray[hub]'",
         ) from None
     token = os.environ.get(TOKEN, "").strip()
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise DataError("The token in the environment is none.", where=TOKEN, got="characters that none has", hint="set it again")
+        hint = f"set {TOKEN} again, or unset it"
+        raise DataError(f"{TOKEN} is not a valid token.", where=TOKEN, got="spaces or unprintable characters", hint=hint)
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token or False)
 
 
-def _details(api: Any, org: str, options: Options, url: str) -> list[str]:
+def _select_repositories(api: Any, org: str, options: Options, url: str) -> list[str]:
+    """Names of the repositories of an organisation that hold logs of selected models."""
     if not options.models:
         raise DataError(
-            "An organisation holds too much to fetch all of it.",
+            "An organisation is too large to download whole.",
             where=url,
-            hint="name models, such as models=['Qwen/*']",
+            hint="select models, such as models=['Qwen/*']",
         )
     names = [each.id.partition("/")[2] for each in api.list_datasets(author=org)]
-    models = {name: model_of(Path(name.removesuffix(DETAILS))) for name in names if name.endswith(DETAILS)}
-    chosen = sorted(name for name, model in models.items() if wanted(model, options.models))
-    if not chosen:
+    models = {name: model_from_folder(Path(name.removesuffix(DETAILS))) for name in names if name.endswith(DETAILS)}
+    selected = sorted(name for name, model in models.items() if matches(model, options.models))
+    if not selected:
         raise DataError(
-            "The organisation has no logs of a wanted model.",
+            "The organisation has no logs of a selected model.",
             where=url,
             got=f"models {first_few(sorted(models.values()))}" if models else f"no repository whose name ends in {DETAILS}",
-            hint="see models=",
+            hint="change models=",
         )
-    return chosen
+    return selected
 
 
-def _repository(api: Any, repo: str, revision: str | None, into: Path, options: Options) -> None:
+def _download_repository(api: Any, repo: str, revision: str | None, into: Path, options: Options) -> None:
     commit = api.repo_info(repo, repo_type="dataset", revision=revision).sha
     tree = api.list_repo_tree(repo, repo_type="dataset", revision=commit, recursive=True)
-    files = _latest([_File(each.path, each.size) for each in tree if hasattr(each, "size")], options)
+    files = _latest_runs([_File(path=entry.path, size=entry.size) for entry in tree if hasattr(entry, "size")], options)
     if not files:
         raise DataError(
-            "There are no samples of a wanted task.",
+            "The repository has no samples of a selected task.",
             where=f"{SCHEME}datasets/{repo}",
-            hint="see tasks=, and the address",
+            hint="change tasks=, or check the address",
         )
-    missing = [file for file in files if not _whole(into, file)]
+    missing = [file for file in files if not _is_complete(into, file)]
     logger.info("%s: %d files, %s MB to download", repo, len(files), f"{sum(file.size for file in missing) / 1e6:,.1f}")
     api.snapshot_download(
         repo,
@@ -135,80 +135,79 @@ def _repository(api: Any, repo: str, revision: str | None, into: Path, options: 
         allow_patterns=[file.path.replace("[", "[[]") for file in files],
         max_workers=WORKERS,
     )
-    missing = [file for file in files if not _whole(into, file)]
+    missing = [file for file in files if not _is_complete(into, file)]
     if missing:
         raise DataError(
-            "Not everything was fetched.",
+            "The download is incomplete.",
             where=f"{SCHEME}datasets/{repo}",
             got=f"missing {first_few([file.path for file in missing])}",
-            hint="the same command goes on where it ended",
+            hint=RESUME,
         )
 
 
-def _latest(files: list[_File], options: Options) -> list[_File]:
-    """Of each folder and task the samples of the latest run, and the results of these runs (all, where none is of their times)."""
+def _latest_runs(files: list[_File], options: Options) -> list[_File]:
+    """Select the samples of the latest run of each folder and task, and the results of these runs; all results of a folder if none
+    has the time of a run."""
     latest: dict[tuple[str, str], tuple[str, _File]] = {}
     results: dict[str, dict[str, _File]] = {}
     for file in files:
         folder, _, name = file.path.rpartition("/")
         if file.path.startswith("/") or ".." in file.path.split("/"):
             continue
-        if (found := SAMPLES.fullmatch(name)) and wanted(found["task"], options.tasks):
-            run = (found["time"] or "", file)
-            latest[folder, found["task"]] = max(latest.get((folder, found["task"]), run), run)
-        elif found := RESULTS.fullmatch(name):
-            results.setdefault(folder, {})[found["time"] or ""] = file
-    chosen = [file for _, file in latest.values()]
+        if (match := SAMPLES_NAME.fullmatch(name)) and matches(match["task"], options.tasks):
+            run = (match["time"] or "", file)
+            latest[folder, match["task"]] = max(latest.get((folder, match["task"]), run), run)
+        elif match := RESULTS_NAME.fullmatch(name):
+            results.setdefault(folder, {})[match["time"] or ""] = file
+    selected = [file for _, file in latest.values()]
     for folder in sorted({folder for folder, _ in latest}):
-        times = {time for (place, _), (time, _) in latest.items() if place == folder}
-        there = results.get(folder, {})
-        chosen += [there[time] for time in sorted(times & there.keys() or there.keys())]
-    return sorted(chosen)
+        times = {time for (run_folder, _), (time, _) in latest.items() if run_folder == folder}
+        by_time = results.get(folder, {})
+        selected += [by_time[time] for time in sorted(times & by_time.keys() or by_time.keys())]
+    return sorted(selected)
 
 
-def _whole(into: Path, file: _File) -> bool:
+def _is_complete(into: Path, file: _File) -> bool:
     path = into / file.path
     return path.is_file() and path.stat().st_size == file.size
 
 
 @contextmanager
-def _explained(url: str) -> Iterator[None]:
-    """Turns what the client raises into one DataError; the token is in none."""
+def _translate_errors(url: str) -> Iterator[None]:
+    """Convert errors of the Hub client to a DataError that does not contain the token."""
     try:
         yield
     except DataError:
         raise
     except Exception as error:
-        if not isinstance(error, OSError | ValueError) and type(error).__module__.partition(".")[0] not in _NETWORK:
+        if not isinstance(error, OSError | ValueError) and type(error).__module__.partition(".")[0] not in _CLIENT_PACKAGES:
             raise
-        what, hint = _meaning(error)
+        what, hint = _explain(error)
         token = os.environ.get(TOKEN, "").strip()
         text = (str(error).strip().splitlines() or [""])[0]
         got = f"{type(error).__name__}: {text.replace(token, '…') if token else text}"
         raise DataError(what, where=url, got=got[:300], hint=hint) from None
 
 
-def _meaning(error: Exception) -> tuple[str, str]:
+def _explain(error: Exception) -> tuple[str, str]:
+    """What went wrong, and the hint."""
     from huggingface_hub import errors
 
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError):
-        return "The repository is gated.", f"accept its terms on its page, and set {TOKEN} in the environment"
+        return "The repository is gated.", f"accept its terms on its page and set {TOKEN}"
     if isinstance(error, errors.RevisionNotFoundError):
-        return "The repository has no such revision.", "see what follows @ in the address"
+        return "The repository has no such revision.", "check the part of the address after @"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return (
-            "There is no such repository, or it is private.",
-            f"see the address; for a private one set {TOKEN}",
-        )
+        return "The repository does not exist or is private.", f"check the address; for a private repository set {TOKEN}"
     if status in (401, 403) and not os.environ.get(TOKEN, "").strip():
-        return "The hub gives this only to one who shows a token.", f"set {TOKEN} in the environment"
+        return "The Hub requires a token for this repository.", f"set {TOKEN}"
     if status in (401, 403):
-        return "The hub refuses this token.", f"set {TOKEN} in the environment again, or unset it: public logs need none"
+        return "The Hub rejected the token.", f"set {TOKEN} again, or unset it: public logs need no token"
     if status == 429:
-        return "The hub was asked too often.", f"wait some minutes; with {TOKEN} in the environment more is allowed"
+        return "The Hub's rate limit was reached.", f"wait a few minutes; setting {TOKEN} raises the limit"
     if isinstance(error, errors.HFValidationError):
-        return "This is no address of logs on the hub.", "hf://datasets/ORG/NAME"
+        return BAD_ADDRESS, "use hf://datasets/ORG/NAME"
     if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EACCES, EPERM, EROFS):
-        return "What was fetched cannot be written.", "see that the folder can be written and the disk is not full"
-    return "The hub cannot be reached, or broke off.", "see the network; the same command goes on where it ended"
+        return "The download cannot be written.", "check the folder's permissions and the free disk space"
+    return "The Hub is unreachable or the connection was lost.", f"check the network; {RESUME}"

@@ -1,4 +1,4 @@
-"""Logs of Inspect AI, `.eval` and `.json`, through the classes of its own library."""
+"""Inspect AI logs, `.eval` and `.json`, validated by the classes of the inspect-ai library."""
 
 from __future__ import annotations
 
@@ -10,45 +10,47 @@ from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import Log, Options, Sample, Tally, wanted
-from microbench_ray.ingest.jsonl import json_file, parse, too_long
-from microbench_ray.ingest.values import ENDED_IN_ERROR, checked_score, files_below, found, item_digest, part, shortened
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.jsonl import json_file, parse, too_large
+from microbench_ray.ingest.values import ENDED_IN_ERROR, files_below, item_digest, parse_score, require_logs, shorten, value_at
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
     from inspect_ai.scorer import Value
 
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
-_UNREAD = ("messages", "events", "events_data", "store", "attachments", "output", "timelines")  # long, and no part of a score
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, 93}  # 93: Zstandard, which the library teaches zipfile
-_STEP = 4096  # zipfile decompresses as many compressed bytes at once, in Zstandard to at most 128 MiB
+_SKIPPED_FIELDS = ("messages", "events", "events_data", "store", "attachments", "output", "timelines")  # long, and not needed
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, 93}  # 93: Zstandard, which inspect-ai adds to zipfile
+_CHUNK = 4096  # compressed bytes that zipfile decompresses at once: at most 128 MiB of output in Zstandard
 
 
 class InspectReader:
-    """A log is one model's run of one task: the task is the subtask, epochs are repetitions. The metric is the name of a scorer, or
-    `scorer/key` where its values are dictionaries; by default the first scorer."""
+    """Reads one log per file: one model's run of one task. The task is the subtask; epochs are repetitions.
 
-    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
-        """The finished logs; others, and JSON files that are none, are dropped with a reason. Reads the header of each."""
+    The metric is the name of a scorer, or `scorer/key` if its values are dictionaries. The default is the first scorer.
+    """
+
+    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
+        """Return the successful logs, reading the header of each; other logs and unrelated JSON files are dropped with a reason."""
         logs = []
         for file in files_below(path, ("*.eval", "*.json")):
-            with tally.going_on(file):
+            with tally.collect_error(file):
                 if file != path and file.suffix == ".json" and not _is_log(file):
-                    tally.drop("JSON file that is no log of Inspect")  # as listings, which Inspect keeps beside its logs
+                    tally.drop("JSON files of another kind")  # such as the listings that Inspect keeps beside its logs
                     continue
                 header = _header(file, options.max_line_bytes)
-                if not (wanted(header.eval.task, options.tasks) and wanted(header.eval.model, options.models)):
+                if not (matches(header.eval.task, options.tasks) and matches(header.eval.model, options.models)):
                     continue
                 if header.status != "success":
-                    tally.drop(f"log with status {header.status}")
+                    tally.drop(f"logs with status {header.status}")
                 elif header.invalidated:
-                    tally.drop("log that was invalidated")
+                    tally.drop("invalidated logs")
                 else:
-                    logs.append(Log(header.eval.model, (file,), header.eval.task))
-        return found(logs, path, "Inspect", options, tally)
+                    logs.append(ModelLog(model=header.eval.model, files=(file,), part=header.eval.task))
+        return require_logs(logs, path, "Inspect", options, tally)
 
-    def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:
-        """One sample at a time from `.eval`; `.json` is one document, of at most `max_line_bytes`."""
+    def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
+        """Yield the samples, reading `.eval` one sample at a time; `.json` is one document of at most `max_line_bytes`."""
         (file,) = log.files
         header = _header(file, options.max_line_bytes)
         scorer, _, key = (options.metric or _main_scorer(header)).partition("/")
@@ -60,34 +62,34 @@ class InspectReader:
                 score = None
             else:
                 value, metric = _value(sample, scorer, key, options.metric is None, file)
-                score = checked_score(value, tally, file=file, item=item, metric=metric)
+                score = parse_score(value, tally, file=file, item=item, metric=metric)
             content = item_digest(f"{file}: {item}", input=_texts(sample), choices=sample.choices, target=sample.target)
-            yield Sample(item, log.part, score, content=content, position=str(sample.id))
+            yield Sample(item_id=item, subtask=log.part, score=score, content=content, position=str(sample.id))
         if not count:
-            tally.drop("log without samples")
+            tally.drop("logs without samples")
 
 
 def _value(sample: EvalSample, scorer: str, key: str, default: bool, file: Path) -> tuple[Any, str]:
-    """The sample's score as a number (or what is none), and its metric's full name."""
+    """Return the sample's score, not yet checked, and the full name of its metric."""
     scores = sample.scores or {}
     if not scores:
         return None, scorer
     if not scorer or (default and scorer not in scores):
         scorer = next(iter(scores))
-    where = f"{file}: sample {shortened(sample.id)}, scorer {shortened(scorer)}"
+    where = f"{file}: sample {shorten(sample.id)}, scorer {shorten(scorer)}"
     if scorer not in scores:
-        hint = "choose one of them: metric=SCORER, or the tasks that have it: tasks=[…]"
-        raise DataError("The sample has no score of that name.", where=where, got=f"scores {first_few(scores)}", hint=hint)
+        hint = "choose one with metric=SCORER, and the tasks that have it with tasks=[…]"
+        raise DataError("The sample has no score by this scorer.", where=where, got=f"scores {first_few(scores)}", hint=hint)
     value: Value = scores[scorer].value
     if isinstance(value, dict):
         key = key or (next(iter(value)) if len(value) == 1 else "")
         if key not in value:
-            hint = f"choose one: metric={scorer}/KEY"
-            raise DataError("The scorer gives several values.", where=where, got=f"keys {first_few(value)}", hint=hint)
+            hint = f"choose one with metric={scorer}/KEY"
+            raise DataError("The scorer returns several values.", where=where, got=f"keys {first_few(value)}", hint=hint)
         return _number(value[key]), f"{scorer}/{key}"
     if isinstance(value, list):
         raise DataError(
-            "The scorer gives a list of values.", where=where, got=f"{len(value)} values", hint="choose another: metric=SCORER"
+            "The scorer returns a list.", where=where, got=f"{len(value)} values", hint="choose another with metric=SCORER"
         )
     return _number(value), scorer
 
@@ -104,19 +106,19 @@ def _main_scorer(header: EvalLog) -> str:
 
 
 def _texts(sample: EvalSample) -> Any:
-    """The input without what differs from run to run, as the ids of messages."""
+    """The input without the parts that differ between runs, such as the ids of messages."""
     if isinstance(sample.input, str):
         return sample.input
     return [[message.role, message.text] for message in sample.input]
 
 
 def _is_log(file: Path) -> bool:
-    """Whether a JSON file begins as a log of Inspect does: its status comes before anything long."""
+    """Whether a JSON file starts like an Inspect log, whose status comes before any long field."""
     try:
         with file.open("rb") as opened:
             start = opened.read(400)
     except OSError as error:
-        raise _no_log(file, "file", error) from None
+        raise _invalid_log(file, "file", error) from None
     return b'"status"' in start and b'"eval"' in start
 
 
@@ -125,70 +127,70 @@ def _library() -> Any:
         import inspect_ai.log
     except ImportError:
         raise DataError(
-            "Logs of Inspect are read by its own library, which is not installed.",
+            "Reading Inspect logs requires the inspect-ai package, which is not installed.",
             where="source=inspect",
             hint="pip install 'microbench-ray[inspect]'",
         ) from None
     return inspect_ai.log
 
 
-def _header(file: Path, most: int) -> EvalLog:
-    """All of a log but its samples. Not by the library's own streaming, whose memory grows with the square of the nesting."""
+def _header(file: Path, max_bytes: int) -> EvalLog:
+    """Read a log without its samples. The library's own streaming is not used: its memory grows with the square of the nesting."""
     library = _library()
     if file.suffix == ".eval":
-        with _Archive(file, most) as archive:
+        with _Archive(file, max_bytes) as archive:
             if "header.json" in archive.names:
-                document = part(archive.read("header.json"), dict, f"{file}: header.json")
-            else:  # still running, or killed
-                document = part(archive.read("_journal/start.json"), dict, f"{file}: _journal/start.json")
+                document = value_at(archive.read("header.json"), dict, f"{file}: header.json")
+            else:  # still running, or interrupted
+                document = value_at(archive.read("_journal/start.json"), dict, f"{file}: _journal/start.json")
                 document["status"] = "started"
     else:
-        document = part(json_file(file, most), dict, str(file))
-        part(document, dict, str(file), "eval")
+        document = value_at(json_file(file, max_bytes), dict, str(file))
+        value_at(document, dict, str(file), "eval")
     header: EvalLog = _validated(library.EvalLog, {**document, "samples": None, "reductions": None}, file, "header")
     return header
 
 
-def _samples(file: Path, most: int) -> Iterator[EvalSample]:
-    kind = _library().EvalSample
+def _samples(file: Path, max_bytes: int) -> Iterator[EvalSample]:
+    sample_class = _library().EvalSample
     if file.suffix == ".eval":
-        with _Archive(file, most) as archive:
+        with _Archive(file, max_bytes) as archive:
             for name in archive.samples():
-                yield _validated(kind, part(archive.read(name), dict, f"{file}: {name}"), file, name)
+                yield _validated(sample_class, value_at(archive.read(name), dict, f"{file}: {name}"), file, name)
         return
-    document = part(json_file(file, most), dict, str(file))
-    samples = part(document, list, str(file), "samples") if document.get("samples") is not None else []
+    document = value_at(json_file(file, max_bytes), dict, str(file))
+    samples = value_at(document, list, str(file), "samples") if document.get("samples") is not None else []
     for number, sample in enumerate(samples, 1):
-        yield _validated(kind, part(sample, dict, f"{file}: sample {number}"), file, f"sample {number}")
+        yield _validated(sample_class, value_at(sample, dict, f"{file}: sample {number}"), file, f"sample {number}")
 
 
-def _validated(kind: Any, document: dict[str, Any], file: Path, what: str) -> Any:
-    """A document as the library's own class, which also reads what older versions wrote."""
+def _validated(model_class: Any, document: dict[str, Any], file: Path, place: str) -> Any:
+    """Validate a document as a class of the library, which also accepts the forms of older versions."""
     try:
-        return kind.model_validate({name: value for name, value in document.items() if name not in _UNREAD})
-    except Exception as error:  # validators of the library may raise anything
-        raise _no_log(file, what, error) from None
+        return model_class.model_validate({name: value for name, value in document.items() if name not in _SKIPPED_FIELDS})
+    except Exception as error:  # validators of the library may raise any exception
+        raise _invalid_log(file, place, error) from None
 
 
-def _no_log(file: Path, what: str, error: Exception) -> DataError:
+def _invalid_log(file: Path, place: str, error: Exception) -> DataError:
     return DataError(
-        "The file is cut short, or no log of Inspect.",
-        where=f"{file}: {what}",
+        "The file is truncated or not an Inspect log.",
+        where=f"{file}: {place}",
         got=" ".join(str(error).split())[:200] or type(error).__name__,
-        hint="write or copy it again, or read it with a newer inspect-ai",
+        hint="write or copy the log again, or install a newer inspect-ai",
     )
 
 
 class _Archive:
-    """A `.eval` file: members are read into memory one at a time, by name, never more of one than `most` bytes."""
+    """A `.eval` file. Members are read by name, one at a time, and limited to `max_bytes` bytes each."""
 
-    def __init__(self, file: Path, most: int) -> None:
-        self.file, self.most = file, most
+    def __init__(self, file: Path, max_bytes: int) -> None:
+        self.file, self.max_bytes = file, max_bytes
         try:
             self.zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise _no_log(file, "archive", error) from None
-        self.names = dict.fromkeys(self.zip.namelist())  # a member that was written again counts once, its last form
+            raise _invalid_log(file, "archive", error) from None
+        self.names = dict.fromkeys(self.zip.namelist())  # a member written twice counts once, with its last content
 
     def __enter__(self) -> _Archive:
         return self
@@ -197,7 +199,7 @@ class _Archive:
         self.zip.close()
 
     def samples(self) -> list[str]:
-        """The members that are samples, in the order of the archive; one in pieces (`samples/…/sample.json`) by its first."""
+        """Names of the sample members in archive order; a sample stored in pieces is represented by `samples/…/sample.json`."""
         return [
             name
             for name in self.names
@@ -205,21 +207,21 @@ class _Archive:
         ]
 
     def read(self, name: str) -> Any:
-        """A member as JSON; its size is checked as the archive tells it, and again while it is decompressed."""
+        """Parse a member as JSON. Its size is checked twice: as recorded in the archive, and during decompression."""
         where = f"{self.file}: {name}"
         try:
             info = self.zip.getinfo(name)
-            if info.file_size > self.most:
-                raise too_long("A member of the archive is too large.", where, f"{info.file_size:,} bytes")
+            if info.file_size > self.max_bytes:
+                raise too_large("An archive member is too large.", where, f"{info.file_size:,} bytes")
             if info.compress_type not in _METHODS:
                 raise NotImplementedError(f"compression method {info.compress_type}")
             pieces, size = [], 0
             with self.zip.open(info) as member:
-                while piece := member.read(_STEP):
+                while piece := member.read(_CHUNK):
                     size += len(piece)
-                    if size > self.most:
-                        raise too_long("A member of the archive is too large.", where, f"more than {self.most:,} bytes")
+                    if size > self.max_bytes:
+                        raise too_large("An archive member is too large.", where, f"more than {self.max_bytes:,} bytes")
                     pieces.append(piece)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, NotImplementedError) as error:
-            raise _no_log(self.file, name, error) from None
+            raise _invalid_log(self.file, name, error) from None
         return parse(b"".join(pieces), where)

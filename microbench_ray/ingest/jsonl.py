@@ -1,4 +1,4 @@
-"""JSON from strangers: bounded in bytes and depth, UTF-8 or told, NaN as it comes."""
+"""Parsing of untrusted JSON and JSON Lines: bounded in size and depth, UTF-8 only, NaN and Infinity allowed."""
 
 from __future__ import annotations
 
@@ -10,74 +10,76 @@ from typing import Any, BinaryIO
 
 from microbench_ray.core.errors import DataError
 
-HINT = "write or copy it again"
-_OTHER = {
+WRITE_AGAIN = "write or copy the log again"
+TRUNCATED = "The log is truncated or not valid JSON."
+UNREADABLE = "A log cannot be read."
+_BOMS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-"""Beginnings of texts that are not in UTF-8; the longer first, since one is the beginning of another."""
+"""Encodings other than UTF-8 by their byte order marks. The longer marks come first, since those of UTF-16 are prefixes of them."""
 
 
-def json_lines(path: Path, most: int) -> Iterator[tuple[int, Any]]:
-    """The documents of a JSON Lines file with their line numbers (from 1), one at a time; blank lines are skipped.
+def json_lines(path: Path, max_bytes: int) -> Iterator[tuple[int, Any]]:
+    """Yield the documents of a JSON Lines file with their line numbers (from 1), skipping blank lines.
 
-    A file that is one list of objects as `json.dumps(…, indent=2)` writes it is read as its elements, one at a time too, each with
-    the number of its first line: some tools have called such a file `.jsonl`.
+    Some tools have written a `.jsonl` file as one list of objects, in the layout of `json.dumps(…, indent=2)`. Its elements are
+    yielded one at a time too, each with the number of its first line.
 
     Parameters
     ----------
     path
         The file.
     most
-        The longest line (element of a list) in bytes.
+        Maximum size of a line, or of a list element, in bytes.
 
     Raises
     ------
     DataError
-        The file cannot be read, a line is too long, is no JSON, is nested too deeply, or is not in UTF-8.
+        The file cannot be read, or a line is too long, not valid JSON, too deeply nested, or not in UTF-8.
     """
     try:
         with path.open("rb") as file:
-            for number, line in _texts(_lines(file, most, path), most, path):
+            for number, line in _split_documents(_lines(file, max_bytes, path), max_bytes, path):
                 yield number, parse(line, f"{path}: line {number}")
     except OSError as error:
-        raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
+        raise DataError(UNREADABLE, where=str(path), got=str(error)) from None
 
 
-def json_file(path: Path, most: int) -> Any:
-    """A file that is one JSON document of at most `most` bytes; errors as for `json_lines`."""
+def json_file(path: Path, max_bytes: int) -> Any:
+    """Parse a file that is one JSON document of at most `max_bytes` bytes; raises as `json_lines` does."""
     try:
         size = path.stat().st_size
-        if size > most:
-            raise too_long("The file is too large to be read as one document.", str(path), f"{size:,} bytes")
+        if size > max_bytes:
+            raise too_large("The file is too large.", str(path), f"{size:,} bytes")
         return parse(path.read_bytes(), str(path))
     except OSError as error:
-        raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
+        raise DataError(UNREADABLE, where=str(path), got=str(error)) from None
 
 
 def parse(text: bytes, where: str) -> Any:
-    """One JSON document; NaN and Infinity are floats."""
+    """Parse one JSON document, NaN and Infinity as floats; `where` is its place for the DataError."""
     try:
         return json.loads(text.decode("utf-8-sig"))
     except RecursionError:
-        raise DataError("JSON is nested too deeply.", where=where, hint="no evaluation tool writes such: is it a log?") from None
+        raise DataError("JSON is nested too deeply.", where=where, hint="check that the file is a log") from None
     except UnicodeDecodeError as error:
-        other = next((name for start, name in _OTHER.items() if text.startswith(start)), None)
-        got = other or f"byte {text[error.start]:#04x} at {error.start:,}"
-        raise DataError("A log must be in UTF-8.", where=where, got=got, hint=HINT) from None
+        encoding = next((name for mark, name in _BOMS.items() if text.startswith(mark)), None)
+        got = encoding or f"byte {text[error.start]:#04x} at {error.start:,}"
+        raise DataError("A log must be in UTF-8.", where=where, got=got, hint="convert it to UTF-8, or write it again") from None
     except ValueError as error:
-        raise DataError("The log is cut short, or no JSON.", where=where, got=str(error), hint=HINT) from None
+        raise DataError(TRUNCATED, where=where, got=str(error), hint=WRITE_AGAIN) from None
 
 
-def too_long(what: str, where: str, got: str) -> DataError:
-    """The error for more bytes than are read."""
-    return DataError(what, where=where, got=got, hint="if it is what it should be: max_line_bytes=BYTES with a larger number")
+def too_large(what: str, where: str, got: str) -> DataError:
+    """Build the error for input that exceeds `max_line_bytes`."""
+    return DataError(what, where=where, got=got, hint="raise the limit with max_line_bytes=BYTES if this size is expected")
 
 
-def _texts(lines: Iterator[bytes], most: int, path: Path) -> Iterator[tuple[int, bytes]]:
-    """The texts of single documents."""
+def _split_documents(lines: Iterator[bytes], max_bytes: int, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the bytes of single documents with the number of their first line."""
     number, ended = 0, True
     for number, line in enumerate(lines, 1):
         if number == 1 and line.removeprefix(codecs.BOM_UTF8).strip() == b"[":
@@ -96,21 +98,19 @@ def _texts(lines: Iterator[bytes], most: int, path: Path) -> Iterator[tuple[int,
             break
         parts.append(line)
         size += len(line)
-        if size > most:
-            raise too_long("An element of a list is too long.", f"{path}: line {first}", f"more than {most:,} bytes")
-        if end in (b"  }", b"  },", b"  {}", b"  {},"):  # no text of JSON holds a line break: this can be nothing else
+        if size > max_bytes:
+            raise too_large("A list element is too long.", f"{path}: line {first}", f"more than {max_bytes:,} bytes")
+        if end in (b"  }", b"  },", b"  {}", b"  {},"):  # JSON strings hold no line breaks: this ends an element
             yield first, b"".join(parts).rstrip().removesuffix(b",")
             parts, size, first = [], 0, number + 1
     if not ended:
-        raise DataError(
-            "The log is cut short, or no JSON.", where=f"{path}: line {number}", got="a list without its end", hint=HINT
-        )
+        raise DataError(TRUNCATED, where=f"{path}: line {number}", got="a list without its closing bracket", hint=WRITE_AGAIN)
 
 
-def _lines(file: BinaryIO, most: int, path: Path) -> Iterator[bytes]:
+def _lines(file: BinaryIO, max_bytes: int, path: Path) -> Iterator[bytes]:
     number = 0
-    while line := file.readline(most + 1):
+    while line := file.readline(max_bytes + 1):
         number += 1
-        if len(line) > most:
-            raise too_long("A line is too long.", f"{path}: line {number}", f"more than {most:,} bytes")
+        if len(line) > max_bytes:
+            raise too_large("A line is too long.", f"{path}: line {number}", f"more than {max_bytes:,} bytes")
         yield line

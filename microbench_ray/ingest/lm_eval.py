@@ -1,4 +1,4 @@
-"""lm-evaluation-harness `--log_samples`: `samples_<task>_<time>.jsonl` beside `results_<time>.json`."""
+"""lm-evaluation-harness logs of `--log_samples`: `samples_<task>_<time>.jsonl` beside `results_<time>.json`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import Log, Options, Sample, Tally, fraction, wanted
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
 from microbench_ray.ingest.jsonl import json_lines
-from microbench_ray.ingest.likelihoods import confidence
-from microbench_ray.ingest.lm_eval_files import Described, checked, described
+from microbench_ray.ingest.likelihoods import read_confidence
+from microbench_ray.ingest.lm_eval_files import ModelSamples, check_name, find_samples
+from microbench_ray.ingest.values import CHECK_SOURCE, ROUNDING
 
-MAIN = ("acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "pass@1", "pass_at_1")
-"""Metrics by which is taken where none is asked for; a task with none of them is read by the first that is a score."""
+MAIN_METRICS = ("acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "pass@1", "pass_at_1")
+"""Default metrics in order of preference; a task with none of them is scored by its first metric in [0, 1]."""
 FIELDS = frozenset(
     (
         "doc_id",
@@ -33,145 +34,162 @@ FIELDS = frozenset(
         "target_hash",
     )
 )
-"""What a line holds beside its metrics."""
-JOINED = 16
-"""How many hexadecimal digits of a document's hash name an item: of a million items two share them with a chance of 3e-8."""
-ROUNDING = 1e-9
-"""How far from [0, 1] a score may lie that is a mean of floats."""
+"""Fields of a line other than metrics."""
+HASH_DIGITS = 16
+"""Hexadecimal digits of a document's hash in an item id: the probability that two of a million items collide is 3e-8."""
 
 
 @dataclass(frozen=True)
 class LmEvalReader:
-    """Folders that `lm_eval --log_samples --output_path` writes, at any depth; a log is one file of samples.
+    """Reads one log per sample file, in the folders that `lm_eval --log_samples --output_path` writes, at any depth.
 
-    Items are joined on the document's hash; where a task holds the same document twice, the second has its own id. Older files
-    without hashes are joined on the hash that the harness would have written, and without documents on the position.
+    Items are joined on the document's hash; if a task holds the same document twice, the second is a separate item. Older files
+    without hashes are joined on the hash that the harness would have written, or on the position if they lack documents too.
     """
 
-    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
-        """One log for each file of samples; several of one task and model are several logs."""
-        return logs(described(path, options.max_line_bytes, tally), path, options, tally)
+    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
+        """Return one log per sample file; several runs of one task and model are several logs."""
+        return select_logs(find_samples(path, options.max_line_bytes, tally), path, options, tally)
 
-    def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:
-        """Its samples, the subtask being the task."""
-        return samples(log, options, tally, options.metric, lambda doc, where: log.part)
-
-
-def logs(found: Iterable[Described], path: Path, options: Options, tally: Tally) -> list[Log]:
-    """Those that are wanted; DataError, telling what there is, where none is."""
-    chosen, tasks, models = [], set(), set()
-    for file, model, facts in found:
-        tasks.add(file.task)
-        models.add(model)
-        if wanted(file.task, options.tasks) and wanted(model, options.models):
-            chosen.append(Log(model, (file.path,), file.task, facts))
-    if not chosen and tally.failed:
-        raise next(iter(tally.failed.values()))
-    if not tasks:
-        raise DataError(
-            "There are no samples of lm-evaluation-harness.",
-            where=str(path),
-            hint="run lm_eval with --log_samples and --output_path, and give that folder",
-        )
-    if not chosen:
-        got = f"tasks {first_few(sorted(tasks))}; models {first_few(sorted(models))}"
-        raise DataError("No log is of a wanted task and model.", where=str(path), got=got, hint="see tasks= and models=")
-    return chosen
+    def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
+        """Yield the samples; the subtask is the task."""
+        return read_samples(log, options, tally, options.metric, lambda doc, where: log.part)
 
 
-def samples(
-    log: Log, options: Options, tally: Tally, metric: str | None, subtask: Callable[[Mapping[str, Any], str], str]
-) -> Iterator[Sample]:
-    """The samples of a file.
-
-    Parameters
-    ----------
-    log
-        Its first file holds them; its part is the task.
-    options
-        What is wanted.
-    tally
-        Counts the lines that are left out.
-    metric
-        The metric to take; None for the task's main one.
-    subtask
-        From a document (empty where the file has none), and its place for errors, to the subtask.
+def select_logs(files: Iterable[ModelSamples], path: Path, options: Options, tally: Tally) -> list[ModelLog]:
+    """Return the logs that `options` selects.
 
     Raises
     ------
     DataError
-        A line is no sample, has no such metric, or a score outside [0, 1]; or no line has the filter.
+        There are none. The message lists the tasks and models found.
+    """
+    selected, tasks, models = [], set(), set()
+    for file, model, facts in files:
+        tasks.add(file.task)
+        models.add(model)
+        if matches(file.task, options.tasks) and matches(model, options.models):
+            selected.append(ModelLog(model=model, files=(file.path,), part=file.task, facts=facts))
+    if not selected and tally.failed:
+        raise next(iter(tally.failed.values()))
+    if not tasks:
+        raise DataError(
+            "No lm-evaluation-harness samples were found.",
+            where=str(path),
+            hint="run lm_eval with --log_samples and --output_path, and give that folder with path=…",
+        )
+    if not selected:
+        got = f"tasks {first_few(sorted(tasks))}; models {first_few(sorted(models))}"
+        raise DataError("No log matches tasks= and models=.", where=str(path), got=got, hint="change tasks= or models=")
+    return selected
+
+
+def read_samples(
+    log: ModelLog, options: Options, tally: Tally, metric: str | None, subtask: Callable[[Mapping[str, Any], str], str]
+) -> Iterator[Sample]:
+    """Yield the samples of a file.
+
+    Parameters
+    ----------
+    log
+        The log; its first file holds the samples, its part is the task.
+    options
+        The options of the job; `filter` selects the answer filter.
+    tally
+        Counts the lines that are left out.
+    metric
+        The metric to read; None for the task's main metric.
+    subtask
+        Maps a document (empty if the file has none) and its place, for errors, to the subtask.
+
+    Raises
+    ------
+    DataError
+        A line is not a sample, lacks the metric, or has a score outside [0, 1]; or no line has the filter.
     """
     path, task = log.files[0], log.part
-    chosen, filtered, none = metric, options.filter, True
+    selected_metric: str | None = None
+    selected_filter = options.filter
     filters: set[str] = set()
-    identify = _Identities(task)
+    item_ids = _ItemIds(task)
     for number, row in json_lines(path, options.max_line_bytes):
         where = f"{path}: line {number}"
         if not isinstance(row, dict):
-            raise DataError(
-                "A line is no sample.", where=where, got=type(row).__name__, hint="is it a log of lm-evaluation-harness?"
-            )
+            raise DataError("The line is not a sample.", where=where, got=_display(row), hint=CHECK_SOURCE)
         name = row.get("filter")
         if not isinstance(name, str | None):
-            raise DataError("The name of a filter is none.", where=where, got=_shown(name))
+            raise DataError("The filter is not a string.", where=where, got=_display(name), hint=CHECK_SOURCE)
         if name is not None:
             filters.add(name)
-            filtered = name if filtered is None else filtered
+            selected_filter = name if selected_filter is None else selected_filter
         elif options.filter is not None:
-            raise DataError("This log does not name its filters.", where=where, hint="leave out filter=")
-        if name is not None and name != filtered:
-            tally.drop("of another filter")
+            raise DataError("The log does not name its filters.", where=where, got="no field 'filter'", hint="leave out filter=")
+        if name is not None and name != selected_filter:
+            tally.drop("samples of another filter")
             continue
-        item_id, content, again = identify(row, where)
-        if again and name is None:  # before it named filters, the harness wrote a line for each
-            tally.drop("of another filter (unnamed)")
+        item = item_ids.assign(row, where)
+        if item.repeated and name is None:  # older versions wrote one line per filter without naming it
+            tally.drop("samples of another, unnamed filter")
             continue
-        if none:
-            chosen, none = _metric(row, metric, where), False
-            tally.take(f"{task}: metric {chosen}" + (f", filter {filtered}" if filtered not in (None, "none") else ""))
+        if selected_metric is None:
+            selected_metric = _select_metric(row, metric, where)
+            suffix = f", filter {selected_filter}" if selected_filter not in (None, "none") else ""
+            tally.choose(f"{task}: metric {selected_metric}{suffix}")
+        confidence = read_confidence(row, tally)
         doc = row.get("doc")
         yield Sample(
-            item_id,
-            subtask(doc if isinstance(doc, dict) else {}, where),
-            _score(row, chosen or "", where),
-            *confidence(row, tally),
-            content,
-            str(row["doc_id"]) if "doc_id" in row else None,
+            item_id=item.item_id,
+            subtask=subtask(doc if isinstance(doc, dict) else {}, where),
+            score=_score(row, selected_metric, where),
+            confidence=confidence.confidence,
+            answers=confidence.answers,
+            label=confidence.label,
+            content=item.content,
+            position=str(row["doc_id"]) if "doc_id" in row else None,
         )
-    if none and filters:
-        raise DataError(
-            "No line has this filter.", where=str(path), got=f"filter={filtered}", hint=f"there are: {first_few(sorted(filters))}"
-        )
-    if none:
-        raise DataError("The log holds no sample.", where=str(path), hint="remove it, or run the task again")
+    if selected_metric is None and filters:
+        got, hint = f"filter={selected_filter}", f"choose one of {first_few(sorted(filters))}"
+        raise DataError("No line has this filter.", where=str(path), got=got, hint=hint)
+    if selected_metric is None:
+        raise DataError("The log holds no samples.", where=str(path), hint="remove it, or run the task again")
 
 
-class _Identities:
-    """Names the items of one log: the second document with a hash is another item, the same document again is not."""
+class _ItemId(NamedTuple):
+    """The id of a line's item, the hash of its document, and whether the document has occurred before in the log."""
+
+    item_id: str
+    content: str | None
+    repeated: bool
+
+
+class _ItemIds:
+    """Assigns item ids within one log. Equal documents at different positions (`doc_id`) are different items."""
 
     def __init__(self, task: str) -> None:
         self.task = task
         self.documents: dict[str, dict[int | str | None, int]] = {}
 
-    def __call__(self, row: Mapping[str, Any], where: str) -> tuple[str, str | None, bool]:
-        """The item's id, the hash of its document, and whether it was met before."""
+    def assign(self, row: Mapping[str, Any], where: str) -> _ItemId:
+        """Return the item id of a line; `where` is its place for the DataError."""
         position = row.get("doc_id")
         if not isinstance(position, int | str | None):
-            raise DataError("A document's number is none.", where=where, got=f"doc_id {_shown(position)}")
+            raise DataError("The doc_id is not a number or a string.", where=where, got=_display(position), hint=CHECK_SOURCE)
         if isinstance(position, str):
-            checked(position, "document", where)
+            check_name(position, "document", where)
         content = _content(row, where)
         if content is None:
             if position is None:
-                raise DataError("A line names no document.", where=where, got="neither doc_hash nor doc nor doc_id")
+                raise DataError(
+                    "The line identifies no document.", where=where, got="none of doc_hash, doc, doc_id", hint=CHECK_SOURCE
+                )
             key = str(position)
         else:
-            key = content[:JOINED]
-        met = self.documents.setdefault(key, {})
-        again = position in met
-        place = met.setdefault(position, len(met))
-        return f"{self.task}/{key}" + (f"#{place + 1}" if place else ""), content, again
+            key = content[:HASH_DIGITS]
+        positions = self.documents.setdefault(key, {})
+        repeated = position in positions
+        order = positions.setdefault(position, len(positions))
+        suffix = f"#{order + 1}" if order else ""
+        return _ItemId(item_id=f"{self.task}/{key}{suffix}", content=content, repeated=repeated)
 
 
 def _content(row: Mapping[str, Any], where: str) -> str | None:
@@ -180,52 +198,51 @@ def _content(row: Mapping[str, Any], where: str) -> str | None:
         try:
             text = json.dumps(row["doc"], indent=2, ensure_ascii=False)
         except RecursionError:
-            raise DataError("JSON is nested too deeply.", where=where) from None
+            raise DataError("JSON is nested too deeply.", where=where, hint="check that the file is a log") from None
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     if content is not None and not (isinstance(content, str) and content.isalnum() and content.isascii() and len(content) <= 128):
-        raise DataError("A document's hash is none.", where=where, got=_shown(content))
+        raise DataError("The doc_hash is not a hash.", where=where, got=_display(content), hint=CHECK_SOURCE)
     return content
 
 
-def _metric(row: Mapping[str, Any], asked: str | None, where: str) -> str:
-    """Which metric is taken, judged by a log's first line."""
-    named = row.get("metrics")
-    if isinstance(named, list):
-        names = [name for name in named if isinstance(name, str)]
+def _select_metric(row: Mapping[str, Any], metric: str | None, where: str) -> str:
+    """Select the metric of a log by its first line: `metric`, or else the main metric."""
+    listed = row.get("metrics")
+    if isinstance(listed, list):
+        names = [name for name in listed if isinstance(name, str)]
     else:
         names = [name for name in row if name not in FIELDS]
-    if asked is not None:
-        if asked in names:
-            return asked
+    if metric is not None:
+        if metric in names:
+            return metric
+        hint = f"choose one of {', '.join(names)}" if names else "leave out metric=; the log has no metrics"
+        raise DataError("The log has no such metric.", where=where, got=f"metric={metric}", hint=hint)
+    scalars = [name for name in names if isinstance(row.get(name), bool | int | float | str | None)]
+    main = [name for name in MAIN_METRICS if name in scalars]
+    other = [name for name in scalars if (score := finite_number(row.get(name))) is not None and 0 <= score <= 1]
+    if not main and not other:
         raise DataError(
-            "The log has no such metric.", where=where, got=f"metric={asked}", hint=f"there are: {', '.join(names) or 'none'}"
-        )
-    scores = [name for name in names if isinstance(row.get(name), bool | int | float | str | None)]
-    first = [name for name in MAIN if name in scores]
-    other = [name for name in scores if (score := fraction(row.get(name))) is not None and 0 <= score <= 1]
-    if not first and not other:
-        raise DataError(
-            "No metric of this log is a score in [0, 1].",
+            "No metric of the log is a score in [0, 1].",
             where=where,
-            got=", ".join(names) or "none",
-            hint="leave the task out with tasks=[…]",
+            got=f"metrics {', '.join(names)}" if names else "no metrics",
+            hint="exclude the task with tasks=[…]",
         )
-    return (first or other)[0]
+    return (main or other)[0]
 
 
 def _score(row: Mapping[str, Any], metric: str, where: str) -> float | None:
     value = row.get(metric)
-    score = fraction(value)
+    score = finite_number(value)
     if isinstance(value, list | dict) or (score is not None and not -ROUNDING <= score <= 1 + ROUNDING):
         raise DataError(
-            "A score must be in [0, 1].",
+            "A score is not a number in [0, 1].",
             where=f"{where}: {metric}",
-            got=_shown(value),
-            hint="take another metric= of the log, or leave the task out with tasks=[…]",
+            got=_display(value),
+            hint="choose another metric with metric=NAME, or exclude the task with tasks=[…]",
         )
     return None if score is None else min(max(score, 0.0), 1.0)
 
 
-def _shown(value: Any) -> str:
-    """A value of a line for a message; what is nested only by its kind."""
+def _display(value: Any) -> str:
+    """A logged value for a message; lists and objects are shown by their type only."""
     return f"a {type(value).__name__}" if isinstance(value, list | dict) else repr(value)[:100]

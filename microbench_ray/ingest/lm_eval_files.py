@@ -1,4 +1,4 @@
-"""What lm-evaluation-harness writes into a folder: which samples belong to which model, task and time."""
+"""Discovery of lm-evaluation-harness files: which samples belong to which model, task and time."""
 
 from __future__ import annotations
 
@@ -10,120 +10,130 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.ingest.base import Tally, fraction
+from microbench_ray.ingest.base import Tally, finite_number
 from microbench_ray.ingest.jsonl import json_file
 
 STAMP = r"\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?"
-SAMPLES = re.compile(rf"samples_(?P<task>.+?)(?:_(?P<time>{STAMP}))?\.jsonl", re.DOTALL)
-RESULTS = re.compile(rf"(?:.*_(?P<time>{STAMP})|results)\.json", re.DOTALL)
+SAMPLES_NAME = re.compile(rf"samples_(?P<task>.+?)(?:_(?P<time>{STAMP}))?\.jsonl", re.DOTALL)
+RESULTS_NAME = re.compile(rf"(?:.*_(?P<time>{STAMP})|results)\.json", re.DOTALL)
 _MODEL_ARGUMENTS = ("peft", "delta", "pretrained", "model", "path", "engine")
-"""Where a model's name is among its arguments; the harness looks in this order too, since an adapter comes with its base."""
+"""Arguments that may hold the model's name, in the harness's own order: an adapter (`peft`) precedes its base model."""
 
 
 class SampleFile(NamedTuple):
-    """A file of samples, by what its name tells; `time` is empty where it tells none."""
+    """A sample file with the task and time in its name; `time` is empty if the name has none."""
 
     path: Path
     task: str
     time: str
 
 
-class Run(NamedTuple):
-    """What a file of results tells: the model's name, facts on it, and the tasks."""
+class RunResults(NamedTuple):
+    """Contents of a results file: the model's name, facts about the model, and the tasks."""
 
     model: str | None
     facts: Mapping[str, str | float | bool]
     tasks: frozenset[str]
 
 
-class Described(NamedTuple):
-    """A file of samples, the model that it is of, and facts on it."""
+class ModelSamples(NamedTuple):
+    """A sample file with its model and facts about the model."""
 
     file: SampleFile
     model: str
     facts: Mapping[str, str | float | bool]
 
 
-def runs(folder: Path, most: int) -> dict[str, Run]:
-    """What the files of results in a folder tell, by time (empty for `results.json`)."""
-    found = {}
+def read_results(folder: Path, max_bytes: int) -> dict[str, RunResults]:
+    """Read the results files in a folder, by time (empty for `results.json`)."""
+    runs = {}
     for path in sorted(folder.iterdir()):
-        if (name := RESULTS.fullmatch(path.name)) and path.is_file():
-            content = json_file(path, most)
+        if (name := RESULTS_NAME.fullmatch(path.name)) and path.is_file():
+            content = json_file(path, max_bytes)
             if isinstance(content, dict) and ("results" in content or "config" in content):
-                found[_plain(name["time"])] = Run(_model_name(content), _facts(content), _tasks(content))
-    return found
+                runs[_normalise_time(name["time"])] = RunResults(
+                    model=_model_name(content), facts=_facts(content), tasks=_tasks(content)
+                )
+    return runs
 
 
-def described(path: Path, most: int, tally: Tally) -> Iterator[Described]:
-    """The files of samples in a folder and below it (or the one at `path`), each with its model; sorted, without hidden folders.
+def find_samples(path: Path, max_bytes: int, tally: Tally) -> Iterator[ModelSamples]:
+    """Yield the sample files at or below `path` with their models, sorted, skipping hidden folders.
 
-    The model is the one that the results of the same time name; where there are none, the one that all of the folder's results
-    agree on; where they do not, or name none, the folder's name is the model's.
+    The model is named by the results of the same time, or else by all results in the folder if they agree, or else by the
+    folder's name.
     """
     for folder, names in _folders(path):
-        if not any(SAMPLES.fullmatch(name) for name in names) and not (path.is_file() or "results.json" in names):
+        if not any(SAMPLES_NAME.fullmatch(name) for name in names) and not (path.is_file() or "results.json" in names):
             continue
-        with tally.going_on(folder):
-            known = runs(folder, most)
+        with tally.collect_error(folder):
+            runs = read_results(folder, max_bytes)
             for name in names:
-                if (file := _samples(folder / name, known)) is not None:
-                    yield _described(file, known)
+                if (file := _parse_name(folder / name, runs)) is not None:
+                    yield _with_model(file, runs)
                 elif path.is_file():
-                    raise DataError(
-                        "This is no file of samples.", where=str(path), hint="give samples_<task>_<time>.jsonl, or a folder of such"
-                    )
+                    hint = "give a file samples_<task>_<time>.jsonl, or a folder of them"
+                    raise DataError("The file name is not that of a sample file.", where=str(path), hint=hint)
 
 
 def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders with their files, or the folder of one file with that alone."""
+    """Yield the folders at or below `path` with their file names; for a file, its folder with that name only."""
     if path.is_file():
         yield path.parent, [path.name]
         return
     if not path.is_dir():
-        raise DataError("There is no such folder.", where=str(path))
+        raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")
     for folder, folders, names in os.walk(path, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield Path(folder), sorted(names)
 
 
-def _samples(path: Path, known: Mapping[str, Run]) -> SampleFile | None:
-    """What the file's name tells; versions before 0.4.3 wrote `<arguments>_<task>.jsonl` beside `results.json`."""
-    if found := SAMPLES.fullmatch(path.name):
-        return SampleFile(path, found["task"], _plain(found["time"]))
-    tasks = known[""].tasks if "" in known and path.suffix == ".jsonl" else ()
-    fitting = [task for task in tasks if path.stem.endswith(f"_{task}")]
-    return SampleFile(path, max(fitting, key=len), "") if fitting else None
+def _parse_name(path: Path, runs: Mapping[str, RunResults]) -> SampleFile | None:
+    """Parse the name of a sample file; None for another file. Versions before 0.4.3 wrote `<arguments>_<task>.jsonl` beside
+    `results.json`."""
+    if match := SAMPLES_NAME.fullmatch(path.name):
+        return SampleFile(path=path, task=match["task"], time=_normalise_time(match["time"]))
+    tasks = runs[""].tasks if "" in runs and path.suffix == ".jsonl" else ()
+    candidates = [task for task in tasks if path.stem.endswith(f"_{task}")]
+    return SampleFile(path=path, task=max(candidates, key=len), time="") if candidates else None
 
 
-def _described(file: SampleFile, known: Mapping[str, Run]) -> Described:
-    run = known.get(file.time)
-    if run is None and len({each.model for each in known.values()}) == 1:
-        run = known[max(known)]
+def _with_model(file: SampleFile, runs: Mapping[str, RunResults]) -> ModelSamples:
+    run = runs.get(file.time)
+    if run is None and len({each.model for each in runs.values()}) == 1:
+        run = runs[max(runs)]
     where = str(file.path)
-    model = (run.model if run is not None else None) or model_of(file.path.parent)
-    checked(file.task, "task", where)
-    return Described(file, checked(model, "model", where), run.facts if run is not None else {})
+    model = (run.model if run is not None else None) or model_from_folder(file.path.parent)
+    check_name(file.task, "task", where)
+    facts = run.facts if run is not None else {}
+    return ModelSamples(file=file, model=check_name(model, "model", where), facts=facts)
 
 
-def model_of(folder: Path) -> str:
-    """The model that a folder's name stands for: its first `__` is the `/` of `org/name`, since a name may hold more of them; where
-    it begins with `__`, all are, since it was a path."""
+def model_from_folder(folder: Path) -> str:
+    """The model id encoded in a folder's name: the first `__` stands for the `/` of `org/name`. In a name that starts with `__`,
+    which was a path, every `__` stands for a `/`."""
     name = folder.absolute().name
     return name.replace("__", "/", -1 if name.startswith("__") else 1)
 
 
-def checked(name: str, of: str, where: str) -> str:
-    """A name that can be stored: not empty, and in UTF-8. It may be anything else: no path is made of it."""
+def check_name(name: str, kind: str, where: str) -> str:
+    """Return a name that can be stored: not empty, and valid UTF-8. Any other text is allowed, since no path is built from it.
+
+    Raises
+    ------
+    DataError
+        The name is empty or cannot be encoded.
+    """
     try:
-        if name.encode():
-            return name
+        valid = bool(name.encode())
     except UnicodeEncodeError:
-        pass
-    raise DataError(f"The name of the {of} is empty or broken.", where=where, got=ascii(name))
+        valid = False
+    if valid:
+        return name
+    raise DataError(f"The {kind} name is empty or not valid Unicode.", where=where, got=ascii(name))
 
 
-def _plain(time: str | None) -> str:
+def _normalise_time(time: str | None) -> str:
     return (time or "").replace(":", "-")
 
 
@@ -139,11 +149,11 @@ def _model_name(content: Mapping[str, Any]) -> str | None:
 
 
 def _facts(content: Mapping[str, Any]) -> dict[str, str | float | bool]:
-    """What is told of `params` (count), `precision`, `revision`, `chat_template` (whether one was used), `evaluated` (day)."""
+    """Facts about the model: `params` (count), `precision`, `revision`, `chat_template` (whether used), `evaluated` (day)."""
     config = content.get("config")
     config = config if isinstance(config, dict) else {}
     facts: dict[str, str | float | bool] = {}
-    params = fraction(config.get("model_num_parameters"))
+    params = finite_number(config.get("model_num_parameters"))
     if params is not None and params > 0:
         facts["params"] = params
     for name, value in (("precision", config.get("model_dtype")), ("revision", config.get("model_sha"))):
@@ -151,7 +161,7 @@ def _facts(content: Mapping[str, Any]) -> dict[str, str | float | bool]:
             facts[name] = value.removeprefix("torch.")
     if "chat_template" in content:
         facts["chat_template"] = bool(content["chat_template"])
-    date = fraction(content.get("date"))
+    date = finite_number(content.get("date"))
     if date is not None and 0 < date < 1e11:
         facts["evaluated"] = datetime.fromtimestamp(date, UTC).date().isoformat()
     return facts
@@ -163,4 +173,4 @@ def _tasks(content: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _unreadable(error: OSError) -> None:
-    raise DataError("A folder cannot be read.", where=str(error.filename), got=str(error.strerror))
+    raise DataError("A folder cannot be read.", where=str(error.filename), got=str(error.strerror), hint="check its permissions")

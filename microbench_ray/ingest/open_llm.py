@@ -1,4 +1,4 @@
-"""Open LLM Leaderboard v2: details that lm-evaluation-harness wrote, in one dataset repository per model."""
+"""Open LLM Leaderboard v2: logs of lm-evaluation-harness, in one dataset repository per model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.ingest.base import Log, Options, Sample, Tally
-from microbench_ray.ingest.lm_eval import logs, samples
-from microbench_ray.ingest.lm_eval_files import Described, checked, described
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally
+from microbench_ray.ingest.lm_eval import read_samples, select_logs
+from microbench_ray.ingest.lm_eval_files import ModelSamples, check_name, find_samples
 
 PREFIX = "leaderboard_"
 METRICS = {
@@ -21,50 +21,52 @@ METRICS = {
     "math": "exact_match",
     "ifeval": "prompt_level_strict_acc",
 }
-"""The leaderboard's own metric, by the word of the task's name after the prefix."""
+"""The leaderboard's metric, by the first word of the task's name after the prefix."""
 BY_CATEGORY = "leaderboard_mmlu_pro"
-"""The one task that is not divided by subject into tasks: its documents hold the subject."""
+"""The only task with several subjects: its documents hold the subject."""
 
 
 @dataclass(frozen=True)
 class OpenLlmReader:
-    """Folders in the layout of the repositories `<org>__<model>-details`: `<org>__<model>/samples_leaderboard_<task>_<time>.jsonl`.
+    """Reads the layout of the repositories `<org>__<model>-details`: `<org>__<model>/samples_leaderboard_<task>_<time>.jsonl`.
 
-    Of a task that was run several times the latest is taken, as the leaderboard does (`latest` in its own configurations).
+    If a task was run several times, only the latest run is read, like the leaderboard's own `latest` configuration.
     """
 
-    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
-        """One log for each model and task."""
-        latest: dict[tuple[str, str], Described] = {}
-        for each in described(path, options.max_line_bytes, tally):
-            key = (each.model, each.file.task)
-            if not each.file.task.startswith(PREFIX):
-                tally.drop("logs of tasks that are not the leaderboard's")
+    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
+        """Return one log per model and task."""
+        latest: dict[tuple[str, str], ModelSamples] = {}
+        for run in find_samples(path, options.max_line_bytes, tally):
+            key = (run.model, run.file.task)
+            if not run.file.task.startswith(PREFIX):
+                tally.drop("logs of tasks outside the leaderboard")
             elif key not in latest:
-                latest[key] = each
+                latest[key] = run
             else:
                 tally.drop("logs of earlier runs")
-                latest[key] = max(latest[key], each, key=lambda run: run.file.time)
-        return logs(latest.values(), path, options, tally)
+                latest[key] = max(latest[key], run, key=lambda each: each.file.time)
+        return select_logs(latest.values(), path, options, tally)
 
-    def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:
-        """Its samples, by the metric of the leaderboard, unless another is asked for."""
-        return samples(
+    def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
+        """Yield the samples, scored by the leaderboard's metric unless `options` names another."""
+        return read_samples(
             log, options, tally, options.metric or metric_of(log.part), lambda doc, where: subtask_of(log.part, doc, where)
         )
 
 
 def metric_of(task: str) -> str | None:
-    """The leaderboard's metric of a task; None where it has no such task (the reader's own choice is taken then)."""
+    """The leaderboard's metric for a task; None for a task outside the leaderboard, which is read by its main metric."""
     name = task.removeprefix(PREFIX)
     return next((metric for word, metric in METRICS.items() if name == word or name.startswith(f"{word}_")), None)
 
 
 def subtask_of(task: str, doc: Mapping[str, Any], where: str) -> str:
-    """The task, and for MMLU-Pro the subject too: `leaderboard_mmlu_pro_computer_science`."""
+    """The task, followed by the subject for MMLU-Pro: `leaderboard_mmlu_pro_computer_science`."""
     if task != BY_CATEGORY:
         return task
     category = doc.get("category")
     if not isinstance(category, str) or not category.strip():
-        raise DataError("A document of MMLU-Pro has no category.", where=where, got=repr(category)[:100], hint="download it again")
-    return checked(f"{task}_{'_'.join(category.split())}", "subtask", where)
+        raise DataError(
+            "An MMLU-Pro document has no category.", where=where, got=repr(category)[:100], hint="download the log again"
+        )
+    return check_name(f"{task}_{'_'.join(category.split())}", "subtask", where)

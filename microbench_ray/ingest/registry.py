@@ -1,8 +1,8 @@
-"""The formats that are read, by the name that `source` gives."""
+"""The supported log formats, by the value of `source`."""
 
 from __future__ import annotations
 
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.errors import unknown
 from microbench_ray.ingest.base import Reader
 from microbench_ray.ingest.every_eval_ever import EveryEvalEverReader
 from microbench_ray.ingest.helm import HelmReader
@@ -25,11 +25,16 @@ READERS: dict[str, Reader] = {
     "scores": WideReader(),
     "release": ReleaseReader(),
 }
-"""Sample by sample, they are read alike: see `base.Reader`."""
 
 
-def reader(source: str) -> Reader:
-    """The reader of a format; ConfigError for one that is not known."""
+def get_reader(source: str) -> Reader:
+    """Return the reader of a format.
+
+    Raises
+    ------
+    ConfigError
+        The format is unknown.
+    """
     if source not in READERS:
-        raise ConfigError("Unknown format of logs.", where="source", got=source, hint=f"valid: {', '.join(sorted(READERS))}")
+        raise unknown("log format", "source", source, READERS)
     return READERS[source]

@@ -1,13 +1,14 @@
-"""The driver of reading logs: find them, skip those that are known, fold the others, write a file per model."""
+"""The job `ingest`: find logs, skip those already ingested, and write one file of responses per model."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,20 +18,23 @@ from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data.responses import MODELS, About, LogRecord, each_about, model_file, pack, read_responses
-from microbench_ray.ingest.base import Log, Options, Reader, Tally
+from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
-from microbench_ray.ingest.registry import reader
+from microbench_ray.ingest.registry import get_reader
 
-READ_AS = "ingest.json"
+logger = logging.getLogger(__name__)
+
+SETTINGS_FILE = "ingest.json"
 DOWNLOADS = "downloads"
 MEGABYTE = 10**6
-MAX_TAKEN = 10
+MAX_CHOICES = 10
+"""Lines of the summary on metrics and filters."""
 
 
 @dataclass(frozen=True)
 class IngestJob:
-    """What is read, and into which folder.
+    """Which logs to read, and the folder to write.
 
     Attributes
     ----------
@@ -39,13 +43,13 @@ class IngestJob:
     path
         A log, a folder of logs, or `hf://datasets/…`.
     out
-        The folder of responses: a path or a URL. What is there stays.
+        The folder of responses, a path or a URL. Existing responses are kept.
     options
-        What of the logs is wanted.
+        Which parts of the logs to read.
     on_conflict
-        What happens where two logs of one model score an item differently: see `fold.merge`.
+        What to do if two logs of one model score an item differently: see `fold.merge`.
     wait_for_out
-        Seconds to wait for another process at work in `out`.
+        Seconds to wait for another process that holds `out`.
     """
 
     source: str
@@ -57,23 +61,23 @@ class IngestJob:
 
 
 @dataclass
-class Summary:
-    """What was read.
+class IngestSummary:
+    """What `run_ingest` read.
 
     Attributes
     ----------
     added, updated, unchanged
-        Models: new in the folder, with new or changed logs, and neither.
+        Models that are new in the folder, that have new or changed logs, and all others.
     logs
-        Logs that were read.
+        Number of logs read.
     items, subtasks
-        Those that the logs which were read hold.
+        Items and subtasks of the models with logs read.
     responses, missing
-        Responses with a score, and without one.
-    dropped, taken
-        What was left out, counted by reason; and what was taken where a log leaves a choice, counted by logs.
+        Responses of these models with and without a score.
+    dropped, choices
+        As in `base.Tally`.
     failed
-        By model: why its logs could not be taken in, its file being as it was; or by path: why it could not be read.
+        Errors by model, whose file is left unchanged, or by the path that could not be read.
     """
 
     added: list[str] = field(default_factory=list)
@@ -85,11 +89,11 @@ class Summary:
     responses: int = 0
     missing: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    taken: Counter[str] = field(default_factory=Counter)
+    choices: Counter[str] = field(default_factory=Counter)
     failed: dict[str, DataError] = field(default_factory=dict)
 
-    def sentences(self) -> list[str]:
-        """For the terminal."""
+    def lines(self) -> list[str]:
+        """The summary as lines for the terminal."""
         models = f"models: {len(self.added):,} added, {len(self.updated):,} updated, {len(self.unchanged):,} unchanged"
         lines = [models + (f", {len(self.failed):,} failed" if self.failed else "")]
         if self.logs:
@@ -97,149 +101,194 @@ class Summary:
                 f"logs read: {self.logs:,} (items: {len(self.items):,}, subtasks: {len(self.subtasks):,}, "
                 f"responses: {self.responses:,}, missing: {self.missing:,})"
             )
-        taken = [f"taken: {what}" for what in sorted(self.taken)]
-        lines += taken[:MAX_TAKEN] + ([f"… and {len(taken) - MAX_TAKEN} more such choices"] if len(taken) > MAX_TAKEN else [])
+        choices = [f"used: {choice}" for choice in sorted(self.choices)]
+        lines += choices[:MAX_CHOICES]
+        if len(choices) > MAX_CHOICES:
+            lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
         return lines + [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
 
 
-def run_ingest(job: IngestJob) -> Summary:
-    """Read logs into a folder of responses; logs that are there already, unchanged, are not read again.
+class FoundLog(NamedTuple):
+    """A log with its name and the size and time of its files."""
 
-    A model whose logs cannot be taken in is left as it was and named in the summary; the others go on.
+    name: str
+    log: ModelLog
+    record: LogRecord
+
+
+def run_ingest(job: IngestJob) -> IngestSummary:
+    """Read logs into a folder of responses, skipping unchanged logs that are already ingested.
+
+    If the logs of a model are malformed or conflict, the model keeps its existing file and is listed in the summary, and the other
+    models are ingested.
 
     Raises
     ------
     DataError
-        No log was found, or not one model could be taken in.
+        No log was found, or no model could be ingested.
     ConfigError
-        The folder was read in another way before.
+        The folder was written with another `source`, `metric` or `filter`.
     StoreError
-        The folder cannot be written, or another process is at work there.
+        The folder cannot be written, or another process holds it.
     """
-    chosen = reader(job.source)
+    reader = get_reader(job.source)
     store = Store(job.out, folders=(MODELS,))
     with store.held(job.wait_for_out):
-        check_read_as(store, job)
+        check_settings(store, job)
         path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options) if is_hub(job.path) else Path(job.path)
         tally = Tally()
-        logs = chosen.find(path, job.options, tally)
-        store.write(READ_AS, (json.dumps(read_as(job), indent=2) + "\n").encode())
-        summary = Summary(dropped=tally.dropped, taken=tally.taken, failed=tally.failed)
-        read_models(job, chosen, store, logs, summary)
+        logs = reader.find(path, job.options, tally)
+        store.write(SETTINGS_FILE, (json.dumps(settings_of(job), indent=2) + "\n").encode())
+        summary = IngestSummary(dropped=tally.dropped, choices=tally.choices, failed=tally.failed)
+        ingest_models(job, reader, store, logs, summary)
     if summary.failed and not (summary.added or summary.updated or summary.unchanged):
         raise next(iter(summary.failed.values()))
     return summary
 
 
-def read_models(job: IngestJob, chosen: Reader, store: Store, logs: Sequence[Log], summary: Summary) -> None:
-    """Model by model: what is new of its logs, into its file."""
+def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[ModelLog], summary: IngestSummary) -> None:
+    """Ingest the new and changed logs of every model, one model at a time."""
     known = {about.model: about for _, about in each_about(store.folder)}
-    by_model: dict[str, list[tuple[str, Log, LogRecord]]] = defaultdict(list)
+    by_model: dict[str, list[FoundLog]] = defaultdict(list)
     for log in logs:
-        by_model[log.model].append((log_name(log), log, LogRecord(stamps(log))))
-    todo: dict[str, list[tuple[str, Log, LogRecord]]] = {}
+        by_model[log.model].append(FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log))))
+    pending: dict[str, list[FoundLog]] = {}
     for model, found in sorted(by_model.items()):
-        before = known[model].logs if model in known else {}
-        fresh = [each for each in found if each[0] not in before or before[each[0]].files != each[2].files]
-        if fresh:
-            todo[model] = sorted(fresh, key=lambda each: each[0])
+        ingested = known[model].logs if model in known else {}
+        changed = [each for each in found if each.name not in ingested or ingested[each.name].files != each.record.files]
+        if changed:
+            pending[model] = sorted(changed, key=lambda each: each.name)
         else:
             summary.unchanged.append(model)
-    parts = Counter(path for found in todo.values() for _, _, record in found for path in record.files)
+    logs_per_file = Counter(path for found in pending.values() for each in found for path in each.record.files)
 
-    def size(record: LogRecord) -> float:
-        return sum(bytes_ / parts[path] for path, (bytes_, _) in record.files.items()) / MEGABYTE
+    def megabytes(found: Sequence[FoundLog]) -> float:
+        """Size of logs; a file that holds several logs is shared equally between them."""
+        files = (file for each in found for file in each.record.files.items())
+        return sum(n_bytes / logs_per_file[path] for path, (n_bytes, _) in files) / MEGABYTE
 
-    total = sum(size(record) for found in todo.values() for _, _, record in found)
-    with WorkProgress(total, unit="MB") as progress:
-        for model, found in todo.items():
+    with WorkProgress(sum(map(megabytes, pending.values())), unit="MB") as progress:
+        for model, found in pending.items():
             try:
-                take_in(job, chosen, store, model, found, known.get(model), summary)
+                ingest_model(job, reader, store, model, found, known.get(model), summary)
             except DataError as error:
+                logger.debug("model %r could not be ingested: %s", model, error)
                 summary.failed[model] = error
-            progress.advance(sum(size(record) for _, _, record in found), failed=model in summary.failed)
+            progress.advance(megabytes(found), failed=model in summary.failed)
 
 
-def take_in(
+def ingest_model(
     job: IngestJob,
-    chosen: Reader,
+    reader: Reader,
     store: Store,
     model: str,
-    fresh: Sequence[tuple[str, Log, LogRecord]],
-    before: About | None,
-    summary: Summary,
+    changed: Sequence[FoundLog],
+    about: About | None,
+    summary: IngestSummary,
 ) -> None:
-    """Read a model's new and changed logs, lay them beside those that were read before, and write its file."""
+    """Read a model's new and changed logs, merge them with its other responses, and write its file.
+
+    Parameters
+    ----------
+    job, reader, store
+        As in `run_ingest`.
+    model
+        The model's id.
+    changed
+        The new and changed logs.
+    about
+        The footer of the model's existing file; None if the model is new.
+    summary
+        Updated only after the file is written, except for `choices`.
+    """
     file = model_file(model)
     tables = []
-    if before is not None:
-        old = read_responses(store.folder, file)
-        tables.append(old.filter(pc.invert(pc.is_in(old["log"], pa.array([name for name, _, _ in fresh], pa.string())))))
-    facts: dict[str, Any] = dict(before.facts) if before else {}
-    records: dict[str, LogRecord] = dict(before.logs) if before else {}
-    for name, log, record in fresh:
-        tally = Tally(taken=summary.taken)
-        tables.append(fold(chosen.read(log, job.options, tally), name))
+    if about is not None:
+        existing = read_responses(store.folder, file)
+        replaced = pa.array([each.name for each in changed], pa.string())
+        tables.append(existing.filter(pc.invert(pc.is_in(existing["log"], replaced))))
+    facts: dict[str, Any] = dict(about.facts) if about else {}
+    records: dict[str, LogRecord] = dict(about.logs) if about else {}
+    for name, log, record in changed:
+        tally = Tally(choices=summary.choices)
+        tables.append(fold(reader.read(log, job.options, tally), name))
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped))
     table = merge(tables, model, job.on_conflict)
     store.write(file, pack(table, About(model, facts, records)))
-    (summary.updated if before else summary.added).append(model)
-    summary.logs += len(fresh)
-    for name, _, _ in fresh:
-        summary.dropped.update(records[name].dropped)
+    (summary.updated if about else summary.added).append(model)
+    summary.logs += len(changed)
+    for each in changed:
+        summary.dropped.update(records[each.name].dropped)
     summary.items.update(table["item_id"].to_pylist())
     summary.subtasks.update(table["subtask"].unique().to_pylist())
     summary.missing += table["score"].null_count
     summary.responses += len(table) - table["score"].null_count
 
 
-def log_name(log: Log) -> str:
-    """Where a log is, and which part of its file it is."""
+def log_name(log: ModelLog) -> str:
+    """The name of a log: its absolute path, followed by `#` and its part if it has one."""
     return log.files[0].resolve().as_posix() + (f"#{log.part}" if log.part else "")
 
 
-def stamps(log: Log) -> dict[str, tuple[int, int]]:
-    """By path: bytes and modification time of a log's files."""
-    found = {}
+def file_stamps(log: ModelLog) -> dict[str, tuple[int, int]]:
+    """Size in bytes and modification time in nanoseconds of a log's files, by path."""
+    stamps = {}
     for path in log.files:
         try:
             status = path.stat()
         except OSError as error:
             raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
-        found[path.resolve().as_posix()] = (status.st_size, status.st_mtime_ns)
-    return found
+        stamps[path.resolve().as_posix()] = (status.st_size, status.st_mtime_ns)
+    return stamps
 
 
-def read_as(job: IngestJob) -> dict[str, Any]:
-    """What must be the same for all logs of a folder, or its scores could not be compared."""
+def settings_of(job: IngestJob) -> dict[str, Any]:
+    """The settings that all logs of a folder must share for their scores to be comparable."""
     return {"source": job.source, "metric": job.options.metric, "filter": job.options.filter}
 
 
-def check_read_as(store: Store, job: IngestJob) -> None:
-    """Raise ConfigError where a folder was read in another way before: its scores would be of two kinds."""
-    before = earlier(store.folder)
-    now = read_as(job)
-    if before is not None and before != now:
-        said = ", ".join(f"{key}={before.get(key)}" for key in now if before.get(key) != now[key])
+def check_settings(store: Store, job: IngestJob) -> None:
+    """Check that the folder is new or was written with the settings of the job.
+
+    Raises
+    ------
+    ConfigError
+        The settings differ.
+    """
+    previous = read_settings(store.folder)
+    current = settings_of(job)
+    if previous is not None and previous != current:
+        differing = [key for key in current if previous.get(key) != current[key]]
         raise ConfigError(
-            "The folder holds responses that were read in another way.",
+            "The folder holds responses ingested with other settings.",
             where=store.at(),
-            got=f"{said} before, {', '.join(f'{key}={now[key]}' for key in now if before.get(key) != now[key])} now",
-            hint="out=DIR with a new folder, or the same keys as before",
+            got=f"{_key_values(previous, differing)} before, {_key_values(current, differing)} now",
+            hint="use a new folder with out=DIR, or the same settings as before",
         )
 
 
-def earlier(folder: Folder) -> Mapping[str, Any] | None:
-    """How a folder was read, or None for a new one."""
+def _key_values(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key}={settings.get(key)}" for key in keys)
+
+
+def read_settings(folder: Folder) -> Mapping[str, Any] | None:
+    """Read the settings that a folder was written with; None for a new folder.
+
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    """
     try:
-        content: Mapping[str, Any] = json.loads(folder.read(READ_AS))
+        content: Mapping[str, Any] = json.loads(folder.read(SETTINGS_FILE))
         if not isinstance(content, dict):
-            raise TypeError("no object")
+            raise TypeError("not an object")
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise io_error(folder, READ_AS, error, "A folder of responses cannot be read.", "give another folder") from None
-    except (ValueError, TypeError):
-        raise DataError("The file is damaged.", where=folder.at(READ_AS), hint="remove it: it is written anew") from None
+        raise io_error(folder, SETTINGS_FILE, error, "A folder of responses cannot be read.", "give another folder") from None
+    except (ValueError, TypeError) as error:
+        hint = "remove the file; it is written again"
+        raise DataError("The settings file is damaged.", where=folder.at(SETTINGS_FILE), got=str(error), hint=hint) from None
     return content

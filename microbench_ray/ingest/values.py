@@ -1,4 +1,4 @@
-"""What readers of logs share: scores, digests, the files below a path, and documents that may be anything."""
+"""Helpers shared by the log readers: scores, digests, file discovery and access to untrusted JSON."""
 
 from __future__ import annotations
 
@@ -11,53 +11,58 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.digest import content_digest
-from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import Log, Options, Tally, fraction
+from microbench_ray.ingest.base import ModelLog, Options, Tally, finite_number
 
 T = TypeVar("T")
 
-WITHOUT_SCORE = "sample without a score"
-NOT_FINITE = "score is NaN or infinite"
-ENDED_IN_ERROR = "sample ended in an error"
+CHECK_SOURCE = "check that source= names the format of this log"
+WRITE_AGAIN = f"write or copy the log again, or {CHECK_SOURCE}"
+TYPE_NAMES: dict[type, str] = {dict: "an object", list: "a list", str: "a string"}
 
-_DEEPEST = 50
-_SLACK = 1e-9  # of scores that are means of floats, which may be just above 1
+WITHOUT_SCORE = "samples without a score"
+NOT_FINITE = "samples with a score of NaN or infinity"
+ENDED_IN_ERROR = "samples that ended in an error"
+
+MAX_DEPTH = 50
+"""Levels of nesting in the content of an item."""
+ROUNDING = 1e-9
+"""How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
 
 
-def checked_score(value: Any, tally: Tally, *, file: Path, item: str, metric: str) -> float | None:
-    """A score as a log has it, in [0, 1]; None, counted, where there is none or it is no finite number.
+def parse_score(value: Any, tally: Tally, *, file: Path, item: str, metric: str) -> float | None:
+    """Convert a logged score to a float in [0, 1]; None for a missing or non-finite score, which is counted in `tally`.
 
     Raises
     ------
     DataError
-        For what is no number, and for numbers outside [0, 1].
+        The value is not a number, or lies outside [0, 1].
     """
     if value is None:
         tally.drop(WITHOUT_SCORE)
         return None
-    number = fraction(value)
+    number = finite_number(value)
     if number is not None and 0 <= number <= 1:
         return number
-    where = f"{file}: item {shortened(item)}, metric {metric!r}"
+    where = f"{file}: item {shorten(item)}, metric {metric!r}"
     if number is None:
         try:
             float(value)
         except (TypeError, ValueError, OverflowError):
-            hint = "choose a metric whose values are numbers: metric=NAME"
-            raise DataError("There is no number where a score should be.", where=where, got=shortened(value), hint=hint) from None
+            hint = "choose a numeric metric with metric=NAME"
+            raise DataError("A score is not a number.", where=where, got=shorten(value), hint=hint) from None
         tally.drop(NOT_FINITE)
         return None
-    if not -_SLACK <= number <= 1 + _SLACK:
-        hint = "choose a metric between 0 and 1: metric=NAME"
+    if not -ROUNDING <= number <= 1 + ROUNDING:
+        hint = "choose a metric in [0, 1] with metric=NAME"
         raise DataError("A score is outside [0, 1].", where=where, got=f"{number:g}", hint=hint)
     return min(max(number, 0.0), 1.0)
 
 
 def choice_probabilities(logprobs: Any) -> tuple[float, ...] | None:
-    """Probabilities of the answers from their log-likelihoods (texts or numbers), adding up to 1; None where they tell none."""
+    """Softmax of the answers' log-likelihoods (numbers or numeric texts); None unless there are at least two, all finite."""
     if not isinstance(logprobs, list | tuple) or len(logprobs) < 2:
         return None
-    numbers = [fraction(value) for value in logprobs]
+    numbers = [finite_number(value) for value in logprobs]
     if any(number is None for number in numbers):
         return None
     array: NDArray[np.float64] = np.array(numbers, dtype=np.float64)
@@ -66,19 +71,26 @@ def choice_probabilities(logprobs: Any) -> tuple[float, ...] | None:
 
 
 def item_digest(where: str, /, **parts: Any) -> str:
-    """Digest of what a model saw of an item: texts, numbers and lists of them, by name.
+    """Digest of an item as a model saw it.
+
+    Parameters
+    ----------
+    where
+        The item's place, for the error message.
+    parts
+        Texts, numbers, and lists and mappings of them, by name.
 
     Raises
     ------
     DataError
-        If they are nested more than `_DEEPEST` levels; `where` tells of which item.
+        A part is nested more than `MAX_DEPTH` levels deep.
     """
-    return content_digest({name: _plain(value, where, _DEEPEST) for name, value in parts.items()}, {})
+    return content_digest({name: _plain(value, where, MAX_DEPTH) for name, value in parts.items()}, {})
 
 
 def _plain(value: Any, where: str, levels: int) -> Any:
     if levels == 0:
-        raise DataError("The item is nested too deeply.", where=where, hint="no evaluation tool writes such: is it a log?")
+        raise DataError("The item is nested too deeply.", where=where, got=f"more than {MAX_DEPTH} levels", hint=CHECK_SOURCE)
     if isinstance(value, Mapping):
         return {str(key): _plain(inner, where, levels - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -86,72 +98,71 @@ def _plain(value: Any, where: str, levels: int) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
-def shortened(value: Any, most: int = 120) -> str:
-    """A value of a log as a message shows it: escaped, and never longer than a line."""
+def shorten(value: Any, max_length: int = 120) -> str:
+    """A logged value for a message: escaped, and cut to one line."""
     text = repr(value if isinstance(value, str | int | float | bool | None) else type(value).__name__)
-    return text if len(text) <= most else f"{text[:most]}…"
+    return text if len(text) <= max_length else f"{text[:max_length]}…"
 
 
-def part(document: Any, kind: type[T], where: str, *keys: str) -> T:
-    """What a document holds at `document[key][key]…`.
+def value_at(document: Any, kind: type[T], where: str, *keys: str) -> T:
+    """Return `document[key][key]…`.
 
     Raises
     ------
     DataError
-        If it is not there, or of another type.
+        A key is missing, or the value is not of type `kind`.
     """
     for depth, key in enumerate(keys):
         if not isinstance(document, dict) or key not in document:
             raise DataError(
-                "The log lacks what its format promises.",
+                "The log lacks a required field.",
                 where=where,
                 got=f"no {'.'.join(keys[: depth + 1])!r}",
-                hint="write or copy it again, or check source=…",
+                hint=WRITE_AGAIN,
             )
         document = document[key]
     if not isinstance(document, kind):
         raise DataError(
-            "The log is not as its format promises.",
+            "The log has a value of the wrong type.",
             where=where,
-            got=f"{'.'.join(keys) or 'the document'}: {shortened(document)}",
-            hint="write or copy it again, or check source=…",
+            got=f"{'.'.join(keys) or 'the document'}: {shorten(document)}; expected {TYPE_NAMES.get(kind, kind.__name__)}",
+            hint=WRITE_AGAIN,
         )
     return document
 
 
 def files_below(path: Path, patterns: Iterable[str]) -> list[Path]:
-    """The file at `path`, or the files below it whose names match one of the patterns, sorted.
+    """The file at `path`, or the sorted files below it whose names match one of the patterns.
 
     Raises
     ------
     DataError
-        If there is nothing at `path`.
+        `path` does not exist.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
-        hint = "give the folder of the logs, or one of them: path=…"
-        raise DataError("There is nothing to read.", where=str(path), got="nothing at this path", hint=hint)
+        raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")
     return sorted({file for pattern in patterns for file in path.rglob(pattern) if file.is_file()})
 
 
-def found(logs: Sequence[Log], path: Path, what: str, options: Options, tally: Tally) -> Sequence[Log]:
-    """The logs, where there are some.
+def require_logs(logs: Sequence[ModelLog], path: Path, tool: str, options: Options, tally: Tally) -> Sequence[ModelLog]:
+    """Return the logs.
 
     Raises
     ------
     DataError
-        Where there are none, telling why as far as it is known.
+        There are none. The message gives the reasons that `tally` holds.
     """
     if logs:
         return logs
     if tally.failed:
         raise next(iter(tally.failed.values()))
-    reasons = [f"{count} × {reason}" for reason, count in tally.dropped.items()]
-    asked = [f"{name}={list(given)}" for name, given in (("tasks", options.tasks), ("models", options.models)) if given]
+    reasons = [f"{reason}: {count:,}" for reason, count in tally.dropped.items()]
+    filters = [f"{name}={list(patterns)}" for name, patterns in (("tasks", options.tasks), ("models", options.models)) if patterns]
     raise DataError(
-        f"There are no logs of {what} to read.",
+        f"No {tool} logs were found.",
         where=str(path),
-        got=first_few(reasons) if reasons else None,
-        hint=f"check {' and '.join(asked)}, and the path" if asked else "check source=… and path=…",
+        got=f"left out: {'; '.join(reasons)}" if reasons else None,
+        hint=f"check {' and '.join(filters)}, and path=" if filters else "check source= and path=",
     )

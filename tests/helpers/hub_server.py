@@ -1,4 +1,4 @@
-"""A server on loopback that speaks as much of the Hugging Face hub's API as fetching a dataset repository takes."""
+"""A local server that implements the part of the Hugging Face Hub API needed to download a dataset repository."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "c" * 40
 PAGE = 2
-"""Entries in an answer that lists; the rest is on the next page, as on the hub."""
+"""Entries per page of a listing."""
 
 
 @dataclass
 class Hub:
-    """What the server holds, how it misbehaves, and what it was asked.
+    """The repositories that the server holds, its faults, and a record of the requests.
 
     Attributes
     ----------
     repositories
-        Content of files by path, by `org/name`.
+        File contents by path, by `org/name`.
     refusals
-        Status, and the hub's own code for the error, by `org/name`.
+        HTTP status and the Hub's error code, by `org/name`.
     token
-        What requests must carry, where it is not None.
+        The token that requests must carry; None requires no token.
     breaks
-        Bytes of a file after which the connection is closed, once, by path.
+        By path: the number of bytes after which the connection is closed, once.
     stalls
-        Bytes of a file after which the server falls silent, once, by path; `stalled` tells that it has.
-    asked
-        Every request for a file's content: path, and the range that was asked for.
+        By path: the number of bytes after which the server stops sending, once.
+    stalled, released
+        Set when the server has stopped sending; set to let it close the connection.
+    requests
+        Path and range of every request for a file's content.
     tokens
-        Every `Authorization` that came.
+        Every `Authorization` header received.
     """
 
     repositories: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
@@ -45,18 +47,18 @@ class Hub:
     stalls: dict[str, int] = field(default_factory=dict)
     stalled: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
     tokens: set[str | None] = field(default_factory=set)
     url: str = ""
 
 
 @contextmanager
 def serving(hub: Hub) -> Iterator[Hub]:
-    """Serve it at `hub.url` meanwhile."""
+    """Serve the repositories at `hub.url` inside the block."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield hub
@@ -102,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             return self._json({"id": repo, "sha": COMMIT, "siblings": []})
         if rest[0] == "tree":
-            entries = [{"type": "directory", "path": "folder", "oid": "0" * 40}]
+            entries: list[dict[str, object]] = [{"type": "directory", "path": "folder", "oid": "0" * 40}]
             entries += [
                 {"type": "file", "path": name, "size": len(content), "oid": _tag(content)} for name, content in files.items()
             ]
@@ -110,29 +112,30 @@ class _Handler(BaseHTTPRequestHandler):
         return self._file("/".join(rest[2:]), files["/".join(rest[2:])])
 
     def _file(self, path: str, content: bytes) -> None:
-        wanted = self.headers.get("Range")
-        start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
+        byte_range = self.headers.get("Range")
+        start = int(byte_range.removeprefix("bytes=").split("-")[0]) if byte_range else 0
         body = content[start:]
-        self.send_response(206 if wanted else 200)
+        self.send_response(206 if byte_range else 200)
         self.send_header("Content-Length", str(len(body)))
-        if wanted:
+        if byte_range:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.send_header("ETag", f'"{_tag(content)}"')
         self.send_header("X-Repo-Commit", COMMIT)
         self.end_headers()
         if self.command == "HEAD":
             return
-        self.hub.asked.append((path, wanted))
-        for until, misdeed in ((self.hub.breaks.pop(path, None), None), (self.hub.stalls.pop(path, None), self.hub.stalled)):
-            if until is not None:
-                self.wfile.write(body[:until])
-                self.wfile.flush()
-                if misdeed is not None:
-                    misdeed.set()
-                    self.hub.released.wait(60)
-                self.close_connection = True
-                return
-        self.wfile.write(body)
+        self.hub.requests.append((path, byte_range))
+        break_at, stall_at = self.hub.breaks.pop(path, None), self.hub.stalls.pop(path, None)
+        cut = stall_at if break_at is None else break_at
+        if cut is None:
+            self.wfile.write(body)
+            return
+        self.wfile.write(body[:cut])
+        self.wfile.flush()
+        if stall_at is not None:
+            self.hub.stalled.set()
+            self.hub.released.wait(60)
+        self.close_connection = True
 
     def _page(self, entries: list[dict[str, object]], query: Mapping[str, list[str]]) -> None:
         start = int(query.get("cursor", ["0"])[0])

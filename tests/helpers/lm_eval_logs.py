@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from microbench_ray.ingest.base import Log, Options, Sample, Tally
+from microbench_ray.ingest.base import ModelLog, Options, Reader, Sample, Tally
 
 TIME = "2026-01-21T03-44-18.458309"
 
@@ -18,9 +18,9 @@ def digest(doc: Any) -> str:
 
 
 def line(doc_id: int, doc: Any = None, **fields: Any) -> dict[str, Any]:
-    """A line of today's form; a field that is given as None is left out."""
+    """A line in the current form; a field given as None is left out."""
     doc = {"question": f"q{doc_id}"} if doc is None else doc
-    whole = {
+    row = {
         "doc_id": doc_id,
         "doc": doc,
         "target": "text",
@@ -34,10 +34,10 @@ def line(doc_id: int, doc: Any = None, **fields: Any) -> dict[str, Any]:
         "target_hash": "1" * 64,
         "acc": 1.0,
     }
-    return {name: value for name, value in (whole | fields).items() if value is not None}
+    return {name: value for name, value in (row | fields).items() if value is not None}
 
 
-def choice(doc_id: int, likelihoods: Sequence[float], texts: Sequence[str], target: str, **fields: Any) -> dict[str, Any]:
+def choice(doc_id: int, likelihoods: Sequence[float], texts: Sequence[str], target: str | None, **fields: Any) -> dict[str, Any]:
     """A line of a multiple-choice task."""
     pairs = [[str(value), "False"] for value in likelihoods]
     arguments = {f"gen_args_{k}": {"arg_0": "q", "arg_1": f" {text}"} for k, text in enumerate(texts)}
@@ -46,27 +46,29 @@ def choice(doc_id: int, likelihoods: Sequence[float], texts: Sequence[str], targ
     )
 
 
-def write(folder: Path, task: str, lines: Iterable[Mapping[str, Any]], time: str = TIME) -> Path:
+def write(folder: Path, task: str, lines: Iterable[Any], time: str = TIME) -> Path:
+    """Write a sample file; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"samples_{task}_{time}.jsonl"
-    path.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines), encoding="utf-8")
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
     return path
 
 
 def write_results(folder: Path, model: str | None, time: str = TIME, **content: Any) -> Path:
+    """Write a results file, which names the model unless it is None; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"results_{time}.json"
     path.write_text(json.dumps({"results": {}, **({"model_name": model} if model else {}), **content}), encoding="utf-8")
     return path
 
 
-def read(reader: Any, path: Path, options: Options | None = None) -> tuple[list[tuple[Log, list[Sample]]], Tally]:
-    """All logs below a folder with their samples."""
+def read(reader: Reader, path: Path, options: Options | None = None) -> tuple[list[tuple[ModelLog, list[Sample]]], Tally]:
+    """Read all logs at or below `path`: each log with its samples, and the tally."""
     options, tally = options or Options(), Tally()
     return [(log, list(reader.read(log, options, tally))) for log in reader.find(path, options, tally)], tally
 
 
-def one(reader: Any, path: Path, options: Options | None = None) -> list[Sample]:
-    """The samples of the only log."""
+def read_one(reader: Reader, path: Path, options: Options | None = None) -> list[Sample]:
+    """The samples of the only log at or below `path`."""
     [(_, samples)], _ = read(reader, path, options)
     return samples

@@ -1,8 +1,8 @@
-"""Logs of many models in the format of each evaluation tool, whose scores are known.
+"""Logs of many models with known scores, in the format of each evaluation tool.
 
-Inspect and HELM are made out of real logs: the model's name is changed and scores are set. For the others the layouts are written
-by hand after the tools' sources and schemas, which are public: evaleval/every_eval_ever (MIT), huggingface/lighteval (MIT), and
-open-compass/opencompass (Apache-2.0). No data of theirs is here.
+Inspect, HELM and lm-evaluation-harness logs are derived from real logs by changing the model's name and the scores. The other
+layouts follow the public sources and schemas of the tools: evaleval/every_eval_ever (MIT), huggingface/lighteval (MIT), and
+open-compass/opencompass (Apache-2.0). No data from these projects is included.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ Truth = dict[str, list[float]]
 N_MODELS, N_ITEMS = 10, 40
 
 
-def right(model: int, item: int, n_models: int) -> bool:
-    """Whether a model answers an item correctly: at random, the later models better, the same on every machine."""
-    drawn = int.from_bytes(blake2b(f"{model}/{item}".encode(), digest_size=4).digest(), "big") / 2**32
-    return drawn < 0.25 + 0.6 * model / (n_models - 1)
+def answers_correctly(model: int, item: int, n_models: int) -> bool:
+    """A pseudo-random outcome, the same on every machine; later models are better."""
+    uniform = int.from_bytes(blake2b(f"{model}/{item}".encode(), digest_size=4).digest(), "big") / 2**32
+    return uniform < 0.25 + 0.6 * model / (n_models - 1)
 
 
-def names(n_models: int) -> list[str]:
+def model_names(n_models: int) -> list[str]:
     return [f"maker-{model % 3}/model-{model:02d}" for model in range(n_models)]
 
 
 def truth(n_models: int, n_items: int) -> Truth:
-    rows = ([float(right(model, item, n_models)) for item in range(n_items)] for model in range(n_models))
-    return dict(zip(names(n_models), rows, strict=True))
+    rows = ([float(answers_correctly(model, item, n_models)) for item in range(n_items)] for model in range(n_models))
+    return dict(zip(model_names(n_models), rows, strict=True))
 
 
 def inspect(folder: Path, test_data: Path, n_models: int = N_MODELS) -> Truth:
-    """`.eval` files of the ten samples of a real one."""
+    """`.eval` files with the ten samples of a real log."""
     (source,) = (test_data / "formats/inspect_ai").glob("*_popularity_*.eval")
     with zipfile.ZipFile(source) as archive:
         members = {name: json.loads(archive.read(name)) for name in archive.namelist()}
@@ -60,7 +60,7 @@ def inspect(folder: Path, test_data: Path, n_models: int = N_MODELS) -> Truth:
 
 
 def helm(folder: Path, test_data: Path, n_models: int = N_MODELS) -> Truth:
-    """Run folders of the ten instances of a real HellaSwag run."""
+    """Run folders with the ten instances of a real HellaSwag run."""
     (source,) = (test_data / "formats/helm").glob("commonsense-dataset=hellaswag*")
     spec = json.loads((source / "run_spec.json").read_text())
     stats = json.loads((source / "per_instance_stats.json").read_text())
@@ -81,7 +81,7 @@ def helm(folder: Path, test_data: Path, n_models: int = N_MODELS) -> Truth:
 
 
 def every_eval_ever(folder: Path, test_data: Path | None = None, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
-    """`data/<collection>/<developer>/<model>/<uuid>_samples.jsonl` beside their aggregates, of two evaluations."""
+    """`data/<collection>/<developer>/<model>/<uuid>_samples.jsonl` with their aggregates, of two evaluations."""
     scores = truth(n_models, n_items)
     for number, (model, values) in enumerate(scores.items()):
         place, name = folder / "data/sums" / model, str(uuid.UUID(int=number, version=4))
@@ -144,13 +144,13 @@ LETTERS = ["A", "B", "C", "D"]
 
 
 def _logprobs(value: float, gold: int) -> list[float]:
-    """Of four answers: the most likely one is the correct one, or the next one."""
+    """Log-likelihoods of four answers; the most probable one is the correct one, or the next one if `value` is 0."""
     best = gold if value else (gold + 1) % 4
     return [-0.5 if answer == best else -2.5 for answer in range(4)]
 
 
 def lighteval(folder: Path, test_data: Path | None = None, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
-    """Details of a multiple-choice task, `doc`, `metric` and `model_response` per row, as versions since mid-2025 write them."""
+    """Details of a multiple-choice task in the columns of versions since mid-2025: `doc`, `metric` and `model_response`."""
     scores, time = truth(n_models, n_items), "2026-05-05T17-54-23.203304"
     for model, values in scores.items():
         rows = [
@@ -170,7 +170,7 @@ def lighteval(folder: Path, test_data: Path | None = None, n_models: int = N_MOD
 def lighteval_old(
     folder: Path, test_data: Path | None = None, n_models: int = N_MODELS, n_items: int = N_ITEMS, texts: bool = False
 ) -> Truth:
-    """The same in the columns of versions before mid-2025; `texts`: as before February 2025, values as texts of Python."""
+    """The same in the columns of versions before mid-2025; with `texts` as before February 2025, values as Python literals."""
     scores, time = truth(n_models, n_items), "2024-11-05T17-54-23.203304"
     for model, values in scores.items():
         rows = [
@@ -195,7 +195,7 @@ def lighteval_old(
 
 
 def opencompass(folder: Path, test_data: Path | None = None, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
-    """`outputs/<time>/results/<model>/<dataset>.json` with details, and the predictions beside them."""
+    """`<time>/results/<model>/<dataset>.json` with details, and the predictions beside them."""
     scores = truth(n_models, n_items)
     for model, values in scores.items():
         abbreviation = model.replace("/", "_")
@@ -216,21 +216,21 @@ def opencompass(folder: Path, test_data: Path | None = None, n_models: int = N_M
 
 
 def scores(folder: Path, test_data: Path | None = None, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
-    """A wide table of two subtasks, and its confidences."""
+    """A wide table with two subtasks, and its confidences."""
     values = truth(n_models, n_items)
     folder.mkdir(parents=True, exist_ok=True)
-    about = {
+    item_columns = {
         "item_id": [f"sum_{item:04d}" for item in range(n_items)],
         "subtask": ["even" if item % 2 == 0 else "odd" for item in range(n_items)],
     }
-    pq.write_table(pa.table({**about, **values}), folder / "sums.parquet")
+    pq.write_table(pa.table({**item_columns, **values}), folder / "sums.parquet")
     confidences = {model: [0.2 + 0.5 * value for value in row] for model, row in values.items()}
-    pq.write_table(pa.table({**about, **confidences}), folder / "sums.confidence.parquet")
+    pq.write_table(pa.table({**item_columns, **confidences}), folder / "sums.confidence.parquet")
     return values
 
 
 def release(folder: Path, test_data: Path | None = None, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
-    """The paper's layout: four answers, the correct one the likeliest where the model is right."""
+    """The paper's layout with four answers; the most probable answer is the correct one if the model is right."""
     values = truth(n_models, n_items)
     folder.mkdir(parents=True, exist_ok=True)
     labels = np.arange(n_items) % 4
@@ -247,7 +247,7 @@ def release(folder: Path, test_data: Path | None = None, n_models: int = N_MODEL
 
 
 def lm_eval(folder: Path, test_data: Path, n_models: int = N_MODELS) -> Truth:
-    """Results and samples of the ten documents of a real run."""
+    """Results and samples of ten documents of a real run."""
     (results_file,) = (test_data / "formats/lm_eval").glob("results_*.json")
     (samples_file,) = (test_data / "formats/lm_eval").glob("samples_*.jsonl")
     results = json.loads(results_file.read_text(encoding="utf-8"))
@@ -256,15 +256,15 @@ def lm_eval(folder: Path, test_data: Path, n_models: int = N_MODELS) -> Truth:
     for model, row in values.items():
         place = folder / model.replace("/", "__")
         place.mkdir(parents=True)
-        told = results | {"model_name": model, "config": results["config"] | {"model_args": f"pretrained={model}"}}
-        (place / results_file.name).write_text(json.dumps(told), encoding="utf-8")
+        model_results = results | {"model_name": model, "config": results["config"] | {"model_args": f"pretrained={model}"}}
+        (place / results_file.name).write_text(json.dumps(model_results), encoding="utf-8")
         scored = [line | {"exact_match": score} for line, score in zip(lines, row, strict=True)]
         (place / samples_file.name).write_text("".join(f"{json.dumps(line)}\n" for line in scored), encoding="utf-8")
     return values
 
 
 def open_llm_leaderboard(folder: Path, test_data: Path | None = None, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
-    """A folder of a model each in the hub's layout, with the one task of GPQA's."""
+    """One folder per model in the Hub's layout, with one GPQA task."""
     values = truth(n_models, n_items)
     for model, row in values.items():
         name = model.replace("/", "__")
@@ -288,7 +288,7 @@ def open_llm_leaderboard(folder: Path, test_data: Path | None = None, n_models: 
     return values
 
 
-MAKERS: dict[str, Callable[[Path, Path], Truth]] = {
+WRITERS: dict[str, Callable[[Path, Path], Truth]] = {
     "lm_eval": lm_eval,
     "open_llm_leaderboard": open_llm_leaderboard,
     "inspect": inspect,
@@ -299,4 +299,4 @@ MAKERS: dict[str, Callable[[Path, Path], Truth]] = {
     "scores": scores,
     "release": release,
 }
-"""By the name of the source: what writes logs into a folder (from the folder of real data, where it needs that)."""
+"""Functions that write logs into a folder, by `source`; the second argument is the folder of real data."""

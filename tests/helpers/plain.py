@@ -1,4 +1,4 @@
-"""The simplest format there could be, to test what all readers share: MODEL.log with `item subtask score [content]` per line."""
+"""A minimal log format for testing what all readers share: files MODEL.log with lines `item subtask score [content]`."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.ingest.base import Log, Options, Sample, Tally, fraction, wanted
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
 
 
 class PlainReader:
-    """Counts what it reads."""
+    """Records in `read_logs` which files it has read. A line `broken` is a DataError."""
 
     def __init__(self) -> None:
         self.read_logs: list[str] = []
 
-    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[Log]:
-        logs = [Log(file.stem.split("@")[0], (file,), facts={"family": file.stem[0]}) for file in sorted(path.glob("*.log"))]
+    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
+        logs = [
+            ModelLog(model=file.stem.split("@")[0], files=(file,), facts={"family": file.stem[0]})
+            for file in sorted(path.glob("*.log"))
+        ]
         if not logs:
-            raise DataError("There is no log.", where=str(path))
-        return [log for log in logs if wanted(log.model, options.models)]
+            raise DataError("No logs were found.", where=str(path))
+        return [log for log in logs if matches(log.model, options.models)]
 
-    def read(self, log: Log, options: Options, tally: Tally) -> Iterator[Sample]:
+    def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         self.read_logs.append(log.files[0].name)
         for number, line in enumerate(log.files[0].read_text().splitlines(), 1):
             if line == "broken":
                 raise DataError("The log is broken.", where=f"{log.files[0]}: line {number}")
             item, subtask, score, *content = line.split()
-            value = fraction(score)
-            yield Sample(item, subtask, value, content=content[0] if content else None, position=str(number))
+            yield Sample(
+                item_id=item,
+                subtask=subtask,
+                score=finite_number(score),
+                content=content[0] if content else None,
+                position=str(number),
+            )

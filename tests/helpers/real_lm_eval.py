@@ -1,6 +1,6 @@
-"""Logs that the real lm-evaluation-harness writes: its dummy model (random likelihoods, always the text `lol`) on tiny local tasks.
+"""Logs written by the real lm-evaluation-harness: its dummy model (random likelihoods, always the text `lol`) on tiny local tasks.
 
-`python tests/ingest/real_lm_eval.py FOLDER [MODELS]` writes such a folder to try commands on.
+`python -m tests.helpers.real_lm_eval FOLDER [MODELS]` writes such logs for trying out commands.
 """
 
 from __future__ import annotations
@@ -24,29 +24,33 @@ for arguments in json.loads(sys.argv[1]):
     sys.argv = ["lm_eval", *arguments]
     cli_evaluate()
 """
-"""The command itself, once for each model, in one process and without its own thousands of tasks: those take most of its time."""
+"""Runs the command once per model in one process, without the harness's own tasks, whose discovery takes most of the time."""
 TASKS = ("tiny_add", "tiny_order", "tiny_echo")
+MODELS = ("org/first", "org/second__b", "/home/me/third", *(f"org/m{k}" for k in range(3, 12)))
+"""The models whose logs the tests share: names of all kinds that the harness turns into folders."""
+ITEMS = 40
 
 
-def write_logs(folder: Path, models: Sequence[str], items: int = 40) -> Path:
-    """Evaluate every model on three tasks, as `lm_eval run --log_samples` does, without a network.
+def write_logs(folder: Path, models: Sequence[str], items: int = ITEMS) -> Path:
+    """Evaluate every model on three tasks with `lm_eval run --log_samples`, offline.
 
-    `tiny_add` is multiple choice with `acc` and `acc_norm`, and holds one document twice; `tiny_order` is multiple choice whose
-    target is a text, with `acc_norm` alone; `tiny_echo` generates, has the filters `strict` and `loose`, and repeats every request.
+    `tiny_add` is multiple choice with `acc` and `acc_norm`, and holds one document twice. `tiny_order` is multiple choice with a
+    text as target, and has `acc_norm` alone. `tiny_echo` is generative, has the filters `strict` and `loose`, and repeats every
+    request.
 
     Parameters
     ----------
     folder
-        Where everything lies, the caches too.
+        An empty folder for the tasks, the logs and the caches.
     models
-        Names, each of which seeds its own random likelihoods by its place.
+        Model names. A model's index is the seed of its random likelihoods.
     items
-        Documents of each multiple-choice task; `tiny_echo` has a quarter as many.
+        Number of documents per multiple-choice task; `tiny_echo` has a quarter as many.
 
     Returns
     -------
     Path
-        The folder of logs, one folder per model.
+        The folder of logs, `folder/logs`, with one folder per model.
     """
     tasks, out = folder / "tasks", folder / "logs"
     tasks.mkdir(parents=True)
@@ -59,37 +63,40 @@ def write_logs(folder: Path, models: Sequence[str], items: int = 40) -> Path:
     return out
 
 
-def write_samples(folder: Path, model: str, seed: int, samples: Path) -> Path:
-    """Evaluate one more model on some documents alone, as `lm_eval run --samples` does, in a folder of `write_logs`.
+def write_samples(tasks_folder: Path, folder: Path, model: str, seed: int, samples: Path) -> Path:
+    """Evaluate a model on selected documents only, with `lm_eval run --samples`.
 
     Parameters
     ----------
+    tasks_folder
+        The tasks that `write_logs` wrote; only read.
     folder
-        As for `write_logs`.
+        A folder for the logs and the caches.
     model, seed
-        Its name, and the seed of its likelihoods.
+        The model's name, and the seed of its likelihoods.
     samples
-        A file with an object from task to numbers of documents.
+        A JSON file that maps tasks to document numbers.
 
     Returns
     -------
     Path
-        The folder of its logs.
+        The folder of logs.
     """
-    out = folder / "more"
+    out = folder / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
     tasks = sorted(json.loads(samples.read_text(encoding="utf-8")))
-    _evaluate(folder, [[*_arguments(model, seed, folder / "tasks", out, tasks), "--samples", str(samples)]])
+    _evaluate(folder, [[*_arguments(model, seed, tasks_folder, out, tasks), "--samples", str(samples)]])
     return out
 
 
 def _evaluate(folder: Path, runs: Sequence[Sequence[str]]) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", EVALUATE, json.dumps(runs)], env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise RuntimeError(done.stderr[-3000:])
+    if finished.returncode:
+        raise RuntimeError(finished.stderr[-3000:])
 
 
 def _arguments(model: str, seed: int, tasks: Path, out: Path, names: Sequence[str]) -> list[str]:
@@ -134,7 +141,7 @@ def _tasks(items: int) -> dict[str, tuple[dict[str, object], list[dict[str, obje
 
 
 def _sum(k: int) -> dict[str, object]:
-    """A sum with four answers, the right one at any place; texts with more than ASCII."""
+    """A sum with four answers, the correct one at a varying index; the texts are not pure ASCII."""
     answers = [f"c’est {k + 3 + step}" for step in (0, 1, -1, 10)]
     label = (k * 5) % 4
     answers[0], answers[label] = answers[label], answers[0]

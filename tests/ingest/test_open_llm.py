@@ -1,29 +1,32 @@
-"""The Open LLM Leaderboard's details: its metrics, its latest runs, and subjects that are inside documents."""
+"""Logs of the Open LLM Leaderboard: metrics, latest runs, and the subjects of MMLU-Pro."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.open_llm import BY_CATEGORY, OpenLlmReader, metric_of
+from tests.helpers.errors import refuses
 from tests.helpers.lm_eval_logs import choice, line, read, write, write_results
 
 READER = OpenLlmReader()
 FIRST, LAST = "2024-07-16T16-44-01.100001", "2024-11-30T01-02-03"
 
 
-def normed(texts, target, score):
+def normed(texts: Sequence[str], target: str, score: float) -> dict[str, Any]:
     return choice(0, [-1, -2], texts, target, metrics=["acc_norm"], acc=None, acc_norm=score)
 
 
-def leaderboard(folder, model="org/m"):
-    """A folder of a model in the hub's layout, with every kind of task."""
+def leaderboard(folder: Path, model: str = "org/m") -> Path:
+    """Write a model's folder in the Hub's layout, with every kind of task."""
     place = folder / f"{model.replace('/', '__')}-details" / model.replace("/", "__")
     write(place, "leaderboard_bbh_boolean_expressions", [normed(["False", "True"], "True", 0.0)], LAST)
     write(place, "leaderboard_gpqa_main", [normed(["(A)", "(B)"], "(B)", 1.0)], LAST)
@@ -39,7 +42,7 @@ def leaderboard(folder, model="org/m"):
     return place
 
 
-def test_every_task_by_its_metric_and_mmlu_pro_by_subject(tmp_path):
+def test_metrics_and_subtasks_of_all_tasks(tmp_path: Path) -> None:
     leaderboard(tmp_path)
     logs, tally = read(READER, tmp_path)
     assert {log.model for log, _ in logs} == {"org/m"}
@@ -54,7 +57,7 @@ def test_every_task_by_its_metric_and_mmlu_pro_by_subject(tmp_path):
     }
     assert all((sample.confidence is None) == (log.part.split("_")[1] in ("math", "ifeval")) for log, [sample, *_] in logs)
     assert tally.dropped == {}
-    assert tally.taken["leaderboard_ifeval: metric prompt_level_strict_acc"] == 1
+    assert tally.choices["leaderboard_ifeval: metric prompt_level_strict_acc"] == 1
 
 
 @pytest.mark.parametrize(
@@ -69,17 +72,17 @@ def test_every_task_by_its_metric_and_mmlu_pro_by_subject(tmp_path):
         ("leaderboard_mathematics", None),
     ],
 )
-def test_metrics(task, metric):
+def test_metrics(task: str, metric: str | None) -> None:
     assert metric_of(task) == metric
 
 
-def test_another_metric_where_it_is_asked_for(tmp_path):
+def test_the_metric_option(tmp_path: Path) -> None:
     leaderboard(tmp_path)
     [(_, [sample])], _ = read(READER, tmp_path, Options(tasks=("*ifeval",), metric="prompt_level_loose_acc"))
     assert sample.score == 1.0
 
 
-def test_of_several_runs_the_latest(tmp_path):
+def test_the_latest_of_several_runs_is_read(tmp_path: Path) -> None:
     place = leaderboard(tmp_path)
     write(place, "leaderboard_ifeval", [{"of no": "interest"}], FIRST)
     write(place, "hellaswag", [line(0)], LAST)
@@ -87,27 +90,27 @@ def test_of_several_runs_the_latest(tmp_path):
     assert [log.files[0].name for log, _ in logs if log.part == "leaderboard_ifeval"] == [
         f"samples_leaderboard_ifeval_{LAST}.jsonl"
     ]
-    assert tally.dropped == {"logs of earlier runs": 1, "logs of tasks that are not the leaderboard's": 1}
+    assert tally.dropped == {"logs of earlier runs": 1, "logs of tasks outside the leaderboard": 1}
 
 
-def test_a_folder_without_the_leaderboards_tasks_is_an_error(tmp_path):
+def test_a_folder_without_the_leaderboards_tasks_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "hellaswag", [line(0)])
-    with pytest.raises(DataError, match="no samples"):
+    with refuses(DataError, "no lm-evaluation-harness samples", where=str(tmp_path)):
         READER.find(tmp_path, Options(), Tally())
 
 
 @pytest.mark.parametrize("category", [None, "", " ", 5, "\ud800"])
-def test_a_document_of_mmlu_pro_without_a_subject_is_an_error(tmp_path, category):
+def test_an_mmlu_pro_document_without_a_subject_is_an_error(tmp_path: Path, category: Any) -> None:
     path = write(tmp_path, "leaderboard_mmlu_pro", [])
     path.write_text('{"doc_id": 0, "doc_hash": "aa", "acc": 1.0, "doc": {"category": ' + json.dumps(category) + "}}\n")
-    with pytest.raises(DataError, match="line 1"):
+    with refuses(DataError, "subtask name" if category == "\ud800" else "category", where=f"{path}: line 1"):
         read(READER, tmp_path)
 
 
-def test_metrics_are_those_of_the_harness_own_definitions():
-    """Every task of the leaderboard that the installed harness defines has the metric that is taken of it."""
+def test_metrics_exist_in_the_definitions_of_the_harness() -> None:
+    """Every leaderboard task that the installed harness defines has the metric that is read."""
     spec = importlib.util.find_spec("lm_eval")
-    if spec is None:
+    if spec is None or spec.origin is None:
         pytest.skip("lm-eval is not installed")
     tasks = set()
     for folder in Path(spec.origin).parent.joinpath("tasks", "leaderboard").iterdir():
@@ -115,8 +118,8 @@ def test_metrics_are_those_of_the_harness_own_definitions():
             texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.suffix != ".py" and path.is_file()]
             metrics = {metric for text in texts for metric in re.findall(r"^ *- metric: (\w+)", text, re.MULTILINE)}
             groups = {metric for text in texts if text.startswith("group:") for metric in re.findall(r"- metric: (\w+)", text)}
-            found = {name for text in texts for name in re.findall(r"^task: (leaderboard_\w+)", text, re.MULTILINE)}
-            assert {metric_of(name) for name in found} <= (groups or metrics)
-            tasks |= found
+            names = {name for text in texts for name in re.findall(r"^task: (leaderboard_\w+)", text, re.MULTILINE)}
+            assert {metric_of(name) for name in names} <= (groups or metrics)
+            tasks |= names
     assert len(tasks) >= 38
     assert BY_CATEGORY in tasks

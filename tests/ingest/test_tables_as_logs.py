@@ -14,8 +14,10 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data import read_release, read_scores
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.release import ReleaseReader
+from microbench_ray.ingest.values import NOT_FINITE, WITHOUT_SCORE
 from microbench_ray.ingest.wide import WideReader
 from tests.helpers import many_models
+from tests.helpers.errors import refuses
 from tests.helpers.reading import read_all, values
 
 WIDE, RELEASE = WideReader(), ReleaseReader()
@@ -60,7 +62,7 @@ def test_all_formats(tmp_path: Path, suffix: str) -> None:
         ("003", "all", 0.5),
     ]
     assert [(sample.score, sample.confidence, sample.label) for sample in samples["two"]] == [(0, 0, 2), (1, 1, 0), (1, 1, 1)]
-    assert tally.dropped == {"sample without a score": 1}
+    assert tally.dropped == {WITHOUT_SCORE: 1}
 
 
 def test_patterns(tmp_path: Path) -> None:
@@ -68,9 +70,8 @@ def test_patterns(tmp_path: Path) -> None:
     samples, _ = read_all(WIDE, tmp_path, Options(models=("maker-1/*",), tasks=("odd",)))
     assert {model.partition("/")[0] for model in samples} == {"maker-1"}
     assert {sample.subtask for found in samples.values() for sample in found} == {"odd"}
-    with pytest.raises(DataError, match="no logs") as error:
+    with refuses(DataError, "wide table", where=str(tmp_path), hint="models=['none']"):
         WIDE.find(tmp_path, Options(models=("none",)), Tally())
-    assert "models=['none']" in str(error.value)
 
 
 def test_a_changed_table_is_read_again(tmp_path: Path) -> None:
@@ -81,30 +82,28 @@ def test_a_changed_table_is_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 @pytest.mark.parametrize(
-    ("columns", "what"),
+    ("columns", "word"),
     [
-        ({"name": ["a"], "one": [1.0]}, "no column item_id"),
+        ({"name": ["a"], "one": [1.0]}, "no item_id column"),
         ({"item_id": ["a"], "one": [1.5]}, "outside"),
-        ({"item_id": ["a"], "one": ["blue"]}, "no number"),
-        ({"item_id": ["a", None], "one": [1.0, 0.0]}, "needs an item_id"),
-        ({"item_id": ["a"], "subtask": [""], "one": [1.0]}, "needs a subtask"),
-        ({"item_id": ["a"]}, "no logs"),
+        ({"item_id": ["a"], "one": ["blue"]}, "not a number"),
+        ({"item_id": ["a", None], "one": [1.0, 0.0]}, "no item_id"),
+        ({"item_id": ["a"], "subtask": [""], "one": [1.0]}, "no subtask"),
+        ({"item_id": ["a"]}, "no wide table logs"),
     ],
 )
-def test_bad_tables(tmp_path: Path, suffix: str, columns: dict[str, Any], what: str) -> None:
+def test_bad_tables(tmp_path: Path, suffix: str, columns: dict[str, Any], word: str) -> None:
     file = write(pa.table(columns), tmp_path / f"board{suffix}")
-    with pytest.raises(DataError, match=what) as error:
+    with refuses(DataError, word, where=str(file)):
         read_all(WIDE, file)
-    assert str(file) in str(error.value)
 
 
 def test_broken_tables(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         file = tmp_path / f"board{suffix}"
         file.write_bytes(b"\x00\xff no table")
-        with pytest.raises(DataError) as error:
+        with refuses(DataError, "file", where=str(file)):
             read_all(WIDE, file)
-        assert str(file) in str(error.value)
 
 
 @pytest.mark.parametrize("folder", [False, True])
@@ -120,28 +119,27 @@ def test_release(tmp_path: Path, folder: bool) -> None:
         assert [sample.label for sample in found] == [item % 4 for item in range(many_models.N_ITEMS)]
         assert [sample.confidence for sample in found] == [0.7 if value else 0.1 for value in truth[model]]
         assert benchmark.answers is not None
-        assert np.allclose([sample.answers for sample in found], benchmark.answers[row])
+        assert np.allclose([sample.answers or () for sample in found], benchmark.answers[row])
     half, _ = read_all(RELEASE, path, Options(tasks=("*_01",), models=("*-04",)))
     assert len(half["maker-1/model-04"]) == many_models.N_ITEMS // 2
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "what"),
+    ("name", "value", "word"),
     [
         ("models-by-correctness", 7.0, "outside"),
-        ("models-by-confidence", 7.0, "must be probabilities"),
-        ("labels", 9, "one of the answers"),
+        ("models-by-confidence", 7.0, "probability"),
+        ("labels", 9, "label"),
     ],
 )
-def test_bad_releases(tmp_path: Path, name: str, value: float, what: str) -> None:
+def test_bad_releases(tmp_path: Path, name: str, value: float, word: str) -> None:
     many_models.release(tmp_path)
     file = tmp_path / f"sums_{name}_combined.npy"
     array = np.load(file)
     array.flat[0] = value
     np.save(file, array)
-    with pytest.raises(DataError, match=what) as error:
+    with refuses(DataError, word, where=str(file), got=f"{value:g}"):
         read_all(RELEASE, tmp_path)
-    assert str(file) in str(error.value)
 
 
 def test_nan_in_a_release_is_missing(tmp_path: Path) -> None:
@@ -152,11 +150,11 @@ def test_nan_in_a_release_is_missing(tmp_path: Path) -> None:
         np.save(tmp_path / f"sums_models-by-{name}_combined.npy", array)
     samples, tally = read_all(RELEASE, tmp_path)
     assert samples["maker-0/model-00"][0].score is None
-    assert tally.dropped == {"score is NaN or infinite": 1}
+    assert tally.dropped == {NOT_FINITE: 1}
 
 
 def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
     many_models.release(tmp_path)
     np.save(tmp_path / "sums_labels_combined.npy", np.array([sys], dtype=object)[:0], allow_pickle=True)
-    with pytest.raises(DataError, match="cut short, or no"):
+    with refuses(DataError, ".npy", where="sums_labels_combined.npy"):
         RELEASE.find(tmp_path, Options(), Tally())

@@ -1,4 +1,4 @@
-"""What conf/ingest.yaml may hold."""
+"""The schema of conf/ingest.yaml."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.sweep import place_of
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.storage.urls import is_url
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import ON_CONFLICT
 from microbench_ray.ingest.hub import is_hub
-from microbench_ray.ingest.registry import reader
+from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.run import IngestJob
 
 
@@ -31,24 +31,39 @@ class IngestConf:
     wait_for_out: float = 0.0
 
     def job(self) -> IngestJob:
-        """Checked."""
-        reader(self.source)
-        conflict = next((each for each in ON_CONFLICT if each == self.on_conflict), None)
-        if conflict is None:
-            raise ConfigError(
-                "Unknown way to settle a conflict.",
-                where="on_conflict",
-                got=self.on_conflict,
-                hint=f"one of {', '.join(ON_CONFLICT)}",
-            )
+        """Build the job.
+
+        Raises
+        ------
+        ConfigError
+            A value is invalid.
+        """
+        get_reader(self.source)
+        on_conflict = next((value for value in ON_CONFLICT if value == self.on_conflict), None)
+        if on_conflict is None:
+            raise unknown("value of on_conflict", "on_conflict", self.on_conflict, ON_CONFLICT)
         if self.max_line_bytes < 1:
-            raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes))
+            hint = f"the default is {64 << 20}"
+            raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes), hint=hint)
         if is_hub(self.path) and is_url(self.out):
             raise ConfigError(
-                "What is fetched from the hub is kept below the folder of responses, which must be on this machine.",
+                "Downloads from the Hub are stored in the folder of responses, which must be a local folder.",
                 where="out",
                 got=self.out,
-                hint="out=DIR",
+                hint="use a local folder with out=DIR",
             )
-        options = Options(tuple(self.tasks), tuple(self.models), self.metric, self.filter, self.max_line_bytes)
-        return IngestJob(self.source, self.path, place_of(self.out, self.wait_for_out), options, conflict, self.wait_for_out)
+        options = Options(
+            tasks=tuple(self.tasks),
+            models=tuple(self.models),
+            metric=self.metric,
+            filter=self.filter,
+            max_line_bytes=self.max_line_bytes,
+        )
+        return IngestJob(
+            source=self.source,
+            path=self.path,
+            out=place_of(self.out, self.wait_for_out),
+            options=options,
+            on_conflict=on_conflict,
+            wait_for_out=self.wait_for_out,
+        )
