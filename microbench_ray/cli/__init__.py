@@ -1,1 +1,1 @@
-"""The command line: composing and checking the configuration, and running a job."""
+"""The command line: composes and checks the configuration, and runs the jobs."""

@@ -1,9 +1,10 @@
-"""From `key=value` on the command line to a checked configuration: composing conf/, and one message for what is wrong."""
+"""Composes conf/ and the command line into a checked configuration, or reports what is wrong in one message."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from microbench_ray.cli.config_errors import explained, needed
+from microbench_ray.cli.config_errors import explained, missing_value
+from microbench_ray.cli.renamed_keys import RenamedKeys
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.methods.presets import CONF, checked_parts, method_parts
@@ -29,9 +31,21 @@ if TYPE_CHECKING:
     from microbench_ray.sweeps.cluster.submission import SubmitJob
     from microbench_ray.sweeps.driver import SweepJob
 
-JOBS = ("sweep", "reduce", "submit", "ingest", "audit", "accept", "plan", "export", "score")
+SCHEMAS = {
+    "sweep": "sweep.SweepConf",
+    "reduce": "sweep.ReduceConf",
+    "submit": "submit.SubmittedConf",
+    "plan": "plan.PlanConf",
+    "ingest": "ingest.IngestConf",
+    "export": "export.ExportConf",
+    "score": "score.ScoreConf",
+    "audit": "audit.AuditConf",
+    "accept": "audit.AcceptConf",
+}
+"""By job, the module in `cli.settings` and the dataclass of its configuration."""
+JOBS = tuple(SCHEMAS)
 
-TEXTS = (
+TEXT_KEYS = (
     "targets.where",
     "targets.regex",
     "benchmark.path",
@@ -47,9 +61,9 @@ TEXTS = (
     "submit.address",
     "submit.working_dir",
 )
-"""Keys of expressions and paths, which may hold any sign."""
-OPEN = ("engine.resources", "lists", "limits")
-"""Mappings whose keys are labels of methods, which are checked with their values."""
+"""Keys of expressions and paths: their values may contain any character."""
+MAPPING_KEYS = ("engine.resources", "lists", "max_mdad")
+"""Mappings with keys that users choose, such as labels of methods."""
 
 
 class Composer:
@@ -58,40 +72,48 @@ class Composer:
     Parameters
     ----------
     job
-        A key of `JOBS`.
-    overrides
+        One of `JOBS`.
+    arguments
         `key=value` in Hydra's grammar. `benchmark=[a,b]` stands for several configured benchmarks.
     config_dir
         The user's folder beside conf/, with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml and so on.
     log_level
-        Handed on to a submitted job.
+        Passed on to a submitted job.
+
+    Raises
+    ------
+    ConfigError
+        A folder that does not exist, a key with ~, or a key that is given under its old and its new name.
     """
 
-    def __init__(self, job: str, overrides: Sequence[str], config_dir: Path | None = None, *, log_level: str = "info") -> None:
+    def __init__(self, job: str, arguments: Sequence[str], config_dir: Path | None = None, *, log_level: str = "info") -> None:
         if config_dir is not None and not config_dir.is_dir():
             raise ConfigError("There is no such folder.", where="--config-dir", got=str(config_dir))
-        for each in overrides:
-            if each.startswith("~"):
-                raise ConfigError("A key cannot be left out.", got=each, hint="give it another value: key=value")
-        self.job, self.given, self.config_dir, self.log_level = job, tuple(overrides), config_dir, log_level
-        self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(each)) for each in overrides]
-        if job == "export":  # method=NAME, which to Hydra is a choice from a group
+        for argument in arguments:
+            if argument.startswith("~"):
+                raise ConfigError("A key cannot be removed.", got=argument, hint="give it another value: key=value")
+        self.job, self.config_dir, self.log_level = job, config_dir, log_level
+        self.renamed_keys = RenamedKeys(job, lambda: schema_of(job)())
+        self.arguments = tuple(self.renamed_keys.in_arguments(arguments))
+        self.overrides = [re.sub(r"^benchmark=\s*\[", "benchmarks=[", quoted(argument)) for argument in self.arguments]
+        if job == "export":  # to Hydra, method=NAME is a choice from a group
             self.overrides = [re.sub(r"^method=(.*)$", r"methods=[\1]", each, flags=re.DOTALL) for each in self.overrides]
         keys = [each.split("=", 1)[0] for each in self.overrides]
         if job in ("sweep", "submit") and "benchmark" in keys and "benchmarks" not in keys:
-            self.overrides.append("benchmarks=null")  # one benchmark stands for the list of an experiment
+            self.overrides.append("benchmarks=null")  # one benchmark replaces the list of an experiment
         self.folders = [CONF] if config_dir is None else [CONF, config_dir.resolve()]
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The job's configuration as Hydra composes it; ConfigError for whatever Hydra says."""
+        """The job's configuration as Hydra composes it; ConfigError for an error of Hydra, OmegaConf or YAML."""
         search = [f"hydra.searchpath=['file://{folder}']" for folder in self.folders[1:]]
         try:
             with initialize_config_dir(str(CONF), version_base="1.3"):
-                return compose(self.job, overrides=[*search, *overrides])
+                composed = compose(self.job, overrides=[*search, *overrides])
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise explained(error, schema_of(self.job)) from None
         except (ValueError, TypeError) as error:  # such as grid=null
-            raise ConfigError("A choice from conf/ is a name.", got=str(error), hint="key=NAME, such as grid=default") from None
+            raise ConfigError("A part of conf/ is chosen by name.", got=str(error), hint="key=NAME, such as grid=default") from None
+        return self.renamed_keys.in_files(composed)
 
     def text(self) -> str:
         """The composed configuration as YAML."""
@@ -103,62 +125,62 @@ class Composer:
         return conf
 
     def ingest(self) -> IngestJob:
-        """What `microbench ingest` is to read."""
-        made: IngestJob = checked(schema_of("ingest"), self.compose(self.overrides)).job()
-        return made
+        """The job of `microbench ingest`."""
+        job: IngestJob = checked(schema_of("ingest"), self.compose(self.overrides)).job()
+        return job
 
     def plan(self) -> PlanJob:
-        """What `microbench plan` is asked."""
+        """The job of `microbench plan`."""
         composed = self.compose(self.overrides)
-        asked: PlanJob = checked(schema_of("plan"), composed).job(benchmark_conf(composed.benchmark))
-        return asked
+        job: PlanJob = checked(schema_of("plan"), composed).job(benchmark_conf(composed.benchmark))
+        return job
 
     def export(self) -> ExportJob:
-        """What `microbench export` is to build."""
+        """The job of `microbench export`."""
         composed = self.compose(self.overrides)
         conf = checked(schema_of("export"), composed)
-        made: ExportJob = conf.job(benchmark_conf(composed.benchmark), [self.method(entry) for entry in conf.methods])
-        return made
+        job: ExportJob = conf.job(benchmark_conf(composed.benchmark), [self.method(entry) for entry in conf.methods])
+        return job
 
     def score(self) -> ScoreJob:
-        """What `microbench score` is to score."""
-        made: ScoreJob = checked(schema_of("score"), self.compose(self.overrides)).job()
-        return made
+        """The job of `microbench score`."""
+        job: ScoreJob = checked(schema_of("score"), self.compose(self.overrides)).job()
+        return job
 
     def audit(self) -> AuditJob:
-        """The audit that is asked for."""
+        """The job of `microbench audit`."""
         composed = self.compose(self.overrides)
         conf = checked(schema_of("audit"), composed)
         lists = [{"method": "fixed", "label": label, "selector": {"path": path}} for label, path in conf.lists.items()]
         methods = [self.method(entry) for entry in (*lists, *conf.methods)]
-        made: AuditJob = conf.job(benchmark_conf(composed.benchmark), methods, plain(composed))
-        return made
+        job: AuditJob = conf.job(benchmark_conf(composed.benchmark), methods, plain(composed))
+        return job
 
     def accept(self) -> AcceptJob:
-        """What `microbench accept` changes."""
+        """The job of `microbench accept`."""
         job: AcceptJob = checked(schema_of("accept"), self.compose(self.overrides)).job()
         return job
 
     def sweep(self) -> tuple[SweepConf, SweepJob]:
-        """The configuration of `microbench sweep`, and the sweep that it asks for."""
+        """The configuration and the job of `microbench sweep`."""
         composed = self.compose(self.overrides)
         conf: SweepConf = checked(schema_of("sweep"), composed)
-        conf.also_targets = [self.target_group(entry) for entry in conf.also_targets]
+        conf.extra_targets = [self.target_group(entry) for entry in conf.extra_targets]
         methods = [self.method(entry) for entry in conf.methods]
         return conf, conf.job(self.benchmarks(conf, composed), methods, plain(composed))
 
     def submit(self) -> SubmitJob:
-        """The sweep that `microbench submit` hands to a cluster, checked as far as that goes without the files, which lie there."""
+        """The job of `microbench submit`. Files are not read: their paths are those of the cluster."""
         from microbench_ray.cli.settings.submit import SubmittedConf, check_place
 
         composed = self.compose(self.overrides)
         conf: SubmittedConf = checked(SubmittedConf, composed)
-        conf.also_targets = [self.target_group(entry) for entry in conf.also_targets]
+        conf.extra_targets = [self.target_group(entry) for entry in conf.extra_targets]
         methods = [self.method(entry, files=False) for entry in conf.methods]
         benchmarks = self.benchmarks(conf, composed)
         conf.parts(benchmarks, methods)
         conf.check_places(benchmarks)
-        arguments = [each for each in self.given if not re.match(r"[+~]*submit(\.|=)", each)]
+        arguments = [each for each in self.arguments if not re.match(r"[+~]*submit(\.|=)", each)]
         if not any(each.startswith("engine=") for each in arguments):
             arguments.insert(0, "engine=cluster")
         if self.log_level != "info":
@@ -171,30 +193,28 @@ class Composer:
         return conf.submit.submission(arguments, {"config": content, "parts": parts})
 
     def benchmarks(self, conf: SweepConf, composed: DictConfig) -> list[Any]:
-        """The configurations of the benchmarks, as objects of their readers' classes."""
+        """The configurations of the benchmarks, as objects of the classes in `BENCHMARKS`."""
         if conf.benchmarks is None:
             return [benchmark_conf(composed.benchmark)]
         return [benchmark_conf(self.compose(self._with_benchmark(name)).benchmark) for name in conf.benchmarks]
 
     def target_group(self, entry: Any) -> TargetsConf:
-        """A group of targets from its name in conf/targets/, or from a mapping with the keys of such a file."""
+        """A group of targets, from a name in conf/targets/ or a mapping with the keys of such a file."""
         from microbench_ray.cli.settings.sweep import TargetsConf
 
         if not isinstance(entry, str | dict):
-            raise ConfigError("A group of targets is a name or a mapping.", where="also_targets", got=repr(entry))
+            raise ConfigError("A group of targets must be a name or a mapping.", where="extra_targets", got=repr(entry))
         content = self.compose([f"targets={entry}"]).targets if isinstance(entry, str) else DictConfig(entry)
-        conf: TargetsConf = checked(TargetsConf, content, prefix="also_targets.")
+        conf: TargetsConf = checked(TargetsConf, content, prefix="extra_targets.")
         return conf
 
     def method(self, entry: Any, *, files: bool = True) -> Method:
-        """A method from its name in conf/method/, or from a mapping over one.
+        """A method, from a name in conf/method/ or a mapping that changes one (`method_parts`).
 
-        A mapping has `method` (the name that it starts from), `label`, and whatever of `selector` and `estimator` differs; one
-        with a `name` of its own replaces the selector or the estimator whole. Without `files`, a selector's list of items that lies
-        in a file is not read: its path stands for it.
+        Without `files`, a selector's list of items is not read from its file: the method holds the path instead.
         """
         label, parts = method_parts(entry, lambda name: self._named("method", name))
-        from microbench_ray.methods import build_method  # slow to import, and not every job has methods
+        from microbench_ray.methods import build_method  # slow to import
 
         path = parts["selector"].get("path")
         if path is not None and not files:
@@ -216,79 +236,55 @@ class Composer:
         return checked_parts(content, files[name])
 
     def _with_benchmark(self, name: str) -> list[str]:
+        """The overrides with one benchmark instead of several."""
         kept = []
-        for each in self.overrides:
-            key = each.split("=", 1)[0].lstrip("+~")
+        for override in self.overrides:
+            key = override.split("=", 1)[0].lstrip("+")
             if key.startswith("benchmark."):
                 raise ConfigError(
-                    "A key of one benchmark does not go with a list of benchmarks.",
-                    where=each,
-                    hint="give each a benchmark/NAME.yaml in a folder of your own, and --config-dir FOLDER",
+                    "A key of one benchmark cannot be used with a list of benchmarks.",
+                    where=override,
+                    hint="write a benchmark/NAME.yaml for each in a folder, and add --config-dir FOLDER",
                 )
             if key not in ("benchmark", "benchmarks"):
-                kept.append(each)
+                kept.append(override)
         return [*kept, f"benchmark={name}"]
 
 
 def schema_of(job: str) -> Any:
-    """The dataclass of a job's configuration. Each job imports its own alone: a sweep need not wait for readers and audits."""
-    if job in ("sweep", "reduce"):
-        from microbench_ray.cli.settings.sweep import ReduceConf, SweepConf
-
-        return SweepConf if job == "sweep" else ReduceConf
-    if job == "submit":
-        from microbench_ray.cli.settings.submit import SubmittedConf
-
-        return SubmittedConf
-    if job == "ingest":
-        from microbench_ray.cli.settings.ingest import IngestConf
-
-        return IngestConf
-    if job == "plan":
-        from microbench_ray.cli.settings.plan import PlanConf
-
-        return PlanConf
-    if job == "export":
-        from microbench_ray.cli.settings.export import ExportConf
-
-        return ExportConf
-    if job == "score":
-        from microbench_ray.cli.settings.score import ScoreConf
-
-        return ScoreConf
-    from microbench_ray.cli.settings.audit import AcceptConf, AuditConf
-
-    return AuditConf if job == "audit" else AcceptConf
+    """The dataclass of a job's configuration, imported on first use: a sweep does not wait for the import of audits."""
+    module, name = SCHEMAS[job].split(".")
+    return getattr(import_module(f"microbench_ray.cli.settings.{module}"), name)
 
 
-def quoted(override: str) -> str:
-    """A `key=value` whose value is a text, quoted as Hydra's grammar wants it, so that a shell's quotes are enough.
+def quoted(argument: str) -> str:
+    """A `key=value` in Hydra's grammar.
 
-    A key of one's own, where there may be such, is added without a sign of Hydra's.
+    Values of `TEXT_KEYS` are quoted, so that the shell's quotes are enough. `MAPPING_KEYS` accept new keys without a `+`.
     """
-    key, _, value = override.partition("=")
-    if any(key == each or key.startswith(f"{each}.") for each in OPEN):
-        return f"++{override}"
-    if key not in TEXTS or value in ("", "null") or value[0] in "'\"":
-        return override
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+    key, _, value = argument.partition("=")
+    if any(key == each or key.startswith(f"{each}.") for each in MAPPING_KEYS):
+        return f"++{argument}"
+    if key not in TEXT_KEYS or value in ("", "null") or value[0] in "'\"":
+        return argument
+    escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + ("\\'" if match[2] else ""), value)
     return f"{key}='{escaped}'"
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:
-    """A configuration as plain values, its references resolved."""
+    """A configuration as plain values, interpolations resolved."""
     content = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
 
 
 def benchmark_conf(composed: Any) -> Any:
-    """The configuration of a benchmark, as an object of its reader's class."""
+    """The configuration of a benchmark, as an object of its class in `BENCHMARKS`."""
     reader = composed.get("reader") if isinstance(composed, DictConfig) else None
     if reader not in BENCHMARKS:
         raise unknown("reader", "benchmark.reader", reader, BENCHMARKS)
     try:
-        alone = DictConfig(OmegaConf.to_container(composed, resolve=True))  # data_dir is not inside it
+        alone = DictConfig(OmegaConf.to_container(composed, resolve=True))  # resolved here: data_dir is outside it
     except OmegaConfBaseException as error:
         raise explained(error, BENCHMARKS[reader], "benchmark.") from None
     return checked(BENCHMARKS[reader], alone, prefix="benchmark.")
@@ -302,6 +298,6 @@ def checked(schema: Any, composed: DictConfig, prefix: str = "") -> Any:
     except OmegaConfBaseException as error:
         raise explained(error, schema, prefix) from None
     for key, value in vars(conf).items():
-        if value == "":  # an unset variable of the shell, for one
-            raise needed(prefix + key)
+        if value == "":  # such as out=$UNSET
+            raise missing_value(prefix + key)
     return conf

@@ -6,56 +6,68 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from microbench_ray.core import log
-from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
+from microbench_ray.core.errors import ConfigError, MicrobenchError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from rich.console import Console
+
+    from microbench_ray.cli.compose import Composer
 
 logger = logging.getLogger(__name__)
 
-MAX_TABLES = 12
 SHORT_LEVELS = {"-v": "debug", "-q": "warning"}
 DONE, BAD_INPUT, SOME_FAILED, VIOLATED, INTERRUPTED = 0, 1, 2, 3, 130
 
 USAGE = """\
-microbench JOB [key=value …]
+Usage: microbench JOB [key=value …] [options]
 
-  microbench sweep             agreement and MDAD of micro-benchmarking methods, from score tables
-  microbench reduce out=DIR    new tables from a finished sweep: other thresholds, tie policy or intervals
-  microbench ingest            from the logs of evaluation tools to a benchmark: source=FORMAT path=LOGS out=DIR
-  microbench audit             a leaderboard's night: what is new, what drifts, which ranks cannot be believed, a verdict
-  microbench accept            tonight becomes what the audit compares with
-  microbench plan              how many items, what they tell apart, how sure an order is, where a gate should alarm
-  microbench export            a micro-benchmark of your own, built on all models: a folder that stands alone
-  microbench score             new models' responses to it: accuracy, rank, and how sure they are
-  microbench submit out=URL    the sweep on a Ray cluster: submit.address=http://HOST:8265; follows it, returns its exit code
+How reliably does a micro-benchmark rank models?
+  sweep      measure the agreement and MDAD of methods on a benchmark, from score tables or ingested logs
+  reduce     rebuild the tables of a finished sweep with other thresholds, intervals or tie policy
+  submit     run a sweep on a Ray cluster, print its log and return its exit code
+  plan       answer without a sweep: items needed, detectable difference, probability of a ranking, regression gate
 
-  -v, -q             more messages, or warnings alone; log_level=debug|info|warning|error
+Benchmarks and micro-benchmarks
+  ingest     read the logs of an evaluation tool into a benchmark
+  export     build a micro-benchmark from all models and write it to a folder
+  score      score new models on a micro-benchmark: accuracy and rank, with intervals
+
+A leaderboard, every night
+  audit      look for drift, changed data and unreliable ranks, and write a verdict
+  accept     make the latest audit the baseline
+
+Options
+  -v, -q             show debug messages; show only warnings and errors
+  log_level=LEVEL    debug, info, warning or error (default: info)
   --cfg              print the configuration and exit
-  --config-dir DIR   your own folder with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
+  --config-dir DIR   a folder of your own with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
   --version, --help
 
+Examples
   microbench sweep benchmark=scores benchmark.path=FILE methods=[random,stratified_confidence] \\
       grid.sizes=[10,25,50] grid.n_source=[300] grid.n_target=50 grid.runs=50 seed=0 engine=local out=DIR
   microbench sweep plan_only=true
   microbench reduce out=DIR thresholds=[.7,.8,.9] tie_policy=half ci=pairs
-  microbench ingest source=lm_eval path=LOGS out=BOARD
-  microbench audit benchmark.path=BOARD lists={tiny: tiny.txt} out=DIR
+  microbench submit submit.address=http://HOST:8265 benchmark=scores benchmark.path=URL out=URL
   microbench plan benchmark=scores benchmark.path=FILE differences=[.02] size=100
+  microbench ingest source=lm_eval path=LOGS out=BOARD
   microbench export benchmark=ingested benchmark.path=BOARD method=greedy size=100 out=MICRO
   microbench score micro=MICRO responses=LOGS source=lm_eval
+  microbench audit benchmark.path=BOARD lists={tiny: tiny.txt} out=DIR
+  microbench accept out=DIR
 
-Exit codes: 0 done, 1 bad input or configuration, 2 finished, but some shards or logs failed, 3 an audit's policy is violated."""
+Results go to standard output, messages to standard error.
+Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something failed (a shard, a log, a webhook);
+3 the policy of an audit is violated; 130 interrupted."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a job and return the exit code. Bad input is reported in one message on standard error."""
+    """Run a job and return its exit code. An error in the input is reported in one message on standard error."""
     try:
         return _main(list(arguments))
     except MicrobenchError as error:
@@ -67,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def entry_point(*job: str) -> None:
-    """The console script, and those of jobs/. SIGTERM is treated as Ctrl-C: schedulers know no other way to end a process."""
+    """The console script, and the scripts in jobs/. SIGTERM, which schedulers send, is treated as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main([*job, *sys.argv[1:]]))
 
@@ -81,42 +93,65 @@ def _main(arguments: list[str]) -> int:
 
         sys.stdout.write(version("microbench-ray") + "\n")
         return DONE
-    level = log_level(arguments)
+    level = take_log_level(arguments)
     log.configure(level)
     from microbench_ray.cli.compose import JOBS, Composer  # slower to import than --help should take
 
+    if not arguments or arguments[0] not in JOBS:
+        got = arguments[0] if arguments else "no job"
+        raise ConfigError("Unknown job.", got=got, hint=f"valid: {', '.join(JOBS)}; see microbench --help")
     job, *rest = arguments
-    if job not in JOBS:
-        raise ConfigError("Unknown job.", got=job, hint=f"valid: {', '.join(JOBS)}; see microbench --help")
-    if show := "--cfg" in rest:
-        place = rest.index("--cfg")
-        del rest[place : place + (2 if rest[place + 1 : place + 2] == ["job"] else 1)]  # Hydra's spelling is --cfg job
-    config_dir = _option(rest, "--config-dir")
-    for each in rest:
-        if each.startswith("-"):
-            raise ConfigError("Unknown option.", got=each, hint="see microbench --help")
+    show_config = take_flag(rest, "--cfg", "job")  # Hydra writes --cfg job
+    config_dir = take_option(rest, "--config-dir")
+    for argument in rest:
+        if argument.startswith("-"):
+            raise ConfigError("Unknown option.", got=argument, hint="see microbench --help")
     composer = Composer(job, rest, None if config_dir is None else Path(config_dir), log_level=level)
-    if show:
+    if show_config:
         sys.stdout.write(composer.text())
         return DONE
     return RUN[job](composer)
 
 
-def log_level(arguments: list[str]) -> str:
-    """Take `-v`, `-q` and `log_level=LEVEL` out of the arguments; the last one counts."""
-    level, kept = "info", []
-    for each in arguments:
-        if each in SHORT_LEVELS:
-            level = SHORT_LEVELS[each]
-        elif each.startswith("log_level="):
-            level = each.split("=", 1)[1]
+def take_log_level(arguments: list[str]) -> str:
+    """Remove `-v`, `-q` and `log_level=LEVEL` from the arguments and return the level. The last one counts."""
+    level, others = "info", []
+    for argument in arguments:
+        if argument in SHORT_LEVELS:
+            level = SHORT_LEVELS[argument]
+        elif argument.startswith("log_level="):
+            level = argument.split("=", 1)[1]
         else:
-            kept.append(each)
-    arguments[:] = kept
+            others.append(argument)
+    arguments[:] = others
     return level
 
 
-def _sweep(composer: Any) -> int:
+def take_flag(arguments: list[str], name: str, word: str) -> bool:
+    """Remove `name`, or `name word`, from the arguments; whether it was among them."""
+    if name not in arguments:
+        return False
+    place = arguments.index(name)
+    del arguments[place]
+    if arguments[place : place + 1] == [word]:
+        del arguments[place]
+    return True
+
+
+def take_option(arguments: list[str], name: str) -> str | None:
+    """Remove `name VALUE` or `name=VALUE` from the arguments and return the value; None where it is missing."""
+    for place, argument in enumerate(arguments):
+        if argument == name:
+            if place + 1 == len(arguments):
+                raise ConfigError("The option needs a value.", where=name, hint=f"{name} VALUE")
+            del arguments[place]
+            return arguments.pop(place)
+        if argument.startswith(name + "="):
+            return arguments.pop(place).split("=", 1)[1]
+    return None
+
+
+def _sweep(composer: Composer) -> int:
     from microbench_ray.core.storage.folders import open_folder
     from microbench_ray.report.terminal import plan_text
     from microbench_ray.sweeps.driver import run_sweep
@@ -126,18 +161,20 @@ def _sweep(composer: Any) -> int:
         for note in benchmark.notes:
             logger.info("%s: %s", benchmark.name, note)
     plan = job.plan()
-    for name, sizes in job.own_sizes.items():
-        logger.info("%s: its own sizes (%s) instead of the grid's", name, ", ".join(map(str, sizes)))
-    what = plan_text(plan, job.engine.description, job.out)
+    for name, sizes in job.benchmark_sizes.items():
+        logger.info("%s: sizes %s, from its own configuration", name, ", ".join(map(str, sizes)))
+    summary = plan_text(plan, job.engine.description, job.out)
     if conf.plan_only:
-        terminal().print(what)
+        terminal().print(summary)
         return DONE
-    logger.info("%s", what)
+    logger.info("%s", summary)
     if conf.report:
         from microbench_ray.report.page.library import prepare
 
         prepare()
     outcome = run_sweep(job, plan)
+    from microbench_ray.report.results import show_results  # after the start of the engine, which it would delay
+
     show_results(terminal(), outcome.tables, job.out, figures=conf.figures, report=conf.report)
     logger.info(
         "%s cells computed in %.1f s, %s reused; tables reduced in %.1f s",
@@ -147,15 +184,19 @@ def _sweep(composer: Any) -> int:
         outcome.seconds["reduce"],
     )
     if outcome.failed:
-        first = outcome.tables["failures"].column("error")[0].as_py()
+        first_error = outcome.tables["failures"].column("error")[0].as_py()
         logger.error(
-            "%s cells failed; the first: %s\n  see %s", f"{outcome.failed:,}", first, open_folder(job.out).at("failures.parquet")
+            "%s cells failed; the first error: %s\n  see %s",
+            f"{outcome.failed:,}",
+            first_error,
+            open_folder(job.out).at("failures.parquet"),
         )
         return SOME_FAILED
     return DONE
 
 
-def _reduce(composer: Any) -> int:
+def _reduce(composer: Composer) -> int:
+    from microbench_ray.report.results import show_results
     from microbench_ray.sweeps.driver import run_reduce
 
     conf = composer.reduce()
@@ -169,20 +210,20 @@ def _reduce(composer: Any) -> int:
     return SOME_FAILED if len(tables["failures"]) else DONE
 
 
-def _ingest(composer: Any) -> int:
+def _ingest(composer: Composer) -> int:
     from microbench_ray.ingest.run import run_ingest
 
     console, job = terminal(), composer.ingest()
     summary = run_ingest(job)
-    for sentence in summary.sentences():
+    for sentence in summary.lines():
         console.print(sentence)
-    console.print(f"Next: microbench sweep benchmark=ingested benchmark.path={job.out}")
+    logger.info("Next: microbench sweep benchmark=ingested benchmark.path=%s", job.out)
     for error in summary.failed.values():
         logger.error("%s", error)
     return SOME_FAILED if summary.failed else DONE
 
 
-def _audit(composer: Any) -> int:
+def _audit(composer: Composer) -> int:
     from microbench_ray.audit.run import run_audit
     from microbench_ray.report.terminal import verdict_lines
 
@@ -201,14 +242,14 @@ def _audit(composer: Any) -> int:
     return SOME_FAILED if outcome.failed or outcome.untold else DONE
 
 
-def _accept(composer: Any) -> int:
+def _accept(composer: Composer) -> int:
     from microbench_ray.audit.run import run_accept
 
     run_accept(composer.accept())
     return DONE
 
 
-def _plan(composer: Any) -> int:
+def _plan(composer: Composer) -> int:
     from microbench_ray.micro.plan_job import run_plan, show
 
     job = composer.plan()
@@ -220,7 +261,7 @@ def _plan(composer: Any) -> int:
     return DONE
 
 
-def _export(composer: Any) -> int:
+def _export(composer: Composer) -> int:
     from microbench_ray.micro.export_job import run_export, show
 
     job = composer.export()
@@ -231,7 +272,7 @@ def _export(composer: Any) -> int:
     return DONE
 
 
-def _score(composer: Any) -> int:
+def _score(composer: Composer) -> int:
     from microbench_ray.micro.report import text, write
     from microbench_ray.micro.score_job import run_score
 
@@ -246,7 +287,7 @@ def _score(composer: Any) -> int:
     return SOME_FAILED if outcome.failed or any(each.refused for each in outcome.scored) else DONE
 
 
-def _submit(composer: Any) -> int:
+def _submit(composer: Composer) -> int:
     from microbench_ray.sweeps.cluster.submission import run_submit
 
     def write(text: str) -> None:
@@ -270,65 +311,10 @@ RUN = {
 
 
 def terminal() -> Console:
-    """Standard output; at least 120 columns where it is a file, for tables."""
+    """The console on standard output, at least 120 columns wide where that is a file."""
     from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, 120)
     return console
-
-
-def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool, report: bool = False) -> None:
-    """Print the MDADs, draw the figures and the page, and say where everything is; the rest is in the folder's manifest."""
-    from microbench_ray.report.figures import draw_figures
-    from microbench_ray.report.terminal import mdad_tables
-    from microbench_ray.sweeps.results import SweepStore
-
-    store = SweepStore(out)
-    manifest = store.manifest() or {}
-    note, names = manifest.get("config", {}).get("figure_note"), manifest.get("benchmarks", ())
-
-    shown = list(mdad_tables(tables["mdad"]))
-    for title, table in shown[:MAX_TABLES]:
-        console.print(title)
-        console.print(table, soft_wrap=False)
-    if len(shown) > MAX_TABLES:
-        console.print(f"… and {len(shown) - MAX_TABLES} more such tables: {store.at('mdad.parquet')}")
-    drawn: list[str] = []
-    if figures:
-        try:
-            drawn = draw_figures(tables, lambda name, png: store.write(f"figures/{name}", png), benchmarks=names, note=note)
-        except StoreError as error:
-            hint = f"{error.hint}; or figures=false: the tables are there already, and microbench reduce draws again"
-            raise StoreError("A figure cannot be written.", where=error.where, got=error.got, hint=hint) from None
-    if report:
-        from microbench_ray.report.page import render
-
-        page = render(manifest, tables)
-        try:
-            store.write("report.html", page.encode())
-        except StoreError as error:
-            hint = f"{error.hint}; or report=false: the tables are there already, and microbench reduce writes the page again"
-            raise StoreError("The page cannot be written.", where=error.where, got=error.got, hint=hint) from None
-    if note:
-        console.print(f"Note: {note}")
-    more = ", paired.parquet" if "paired" in tables else ""
-    console.print(f"Tables: {store.at('agreement.parquet')}, mdad.parquet, summary.parquet{more}")
-    for name in drawn:
-        console.print(f"Figure: {store.at(f'figures/{name}')}")
-    if report:
-        console.print(f"Page: {store.at('report.html')}")
-
-
-def _option(arguments: list[str], name: str) -> str | None:
-    """Take `name VALUE` or `name=VALUE` out of the arguments."""
-    for place, each in enumerate(arguments):
-        if each == name:
-            if place + 1 == len(arguments):
-                raise ConfigError(f"{name} needs a value.")
-            del arguments[place]
-            return arguments.pop(place)
-        if each.startswith(name + "="):
-            return arguments.pop(place).split("=", 1)[1]
-    return None

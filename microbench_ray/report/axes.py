@@ -1,4 +1,4 @@
-"""What is drawn on one pair of axes, in points and percent."""
+"""Draws curves and marks on one pair of axes, in points and percent."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     Style = dict[str, dict[str, Any]]
-    """By method, the colour, marker and kind of line."""
+    """By method, its colour, marker and line style."""
 
 MIN_REACH = 4.0
-"""In points: no curve is shown to less."""
+"""Points: the difference axis is at least this long."""
 MIN_GAP = 0.09
-"""Share of the axis between two labels."""
+"""Smallest distance of two tick labels, as a share of the axis."""
 MAX_BANDS = 4
-"""More methods than these would hide one another's."""
+"""Bands are drawn for at most so many methods; more would hide each other."""
 
 
-def draw_curves(axis: Axes, curves: pd.DataFrame, found: pd.DataFrame, style: Style, threshold: float) -> None:
-    """Agreement against difference, with bands where there is room for them."""
+def draw_curves(axis: Axes, curves: pd.DataFrame, mdad: pd.DataFrame, style: Style, threshold: float) -> None:
+    """Draw agreement against difference, with bands for few methods."""
     for method, curve in curves.groupby("method", sort=False):
-        look = style[str(method)]
+        line = style[str(method)]
         middle = 50 * (curve["diff_lo"] + curve["diff_hi"])
-        axis.plot(middle, curve["agreement"], color=look["color"], ls=look["ls"], lw=1.4)
+        axis.plot(middle, curve["agreement"], color=line["color"], ls=line["ls"], lw=1.4)
         if len(style) <= MAX_BANDS:
             low, high = curve["ci_lo"].astype(float), curve["ci_hi"].astype(float)
-            axis.fill_between(middle, low, high, color=look["color"], alpha=0.15, lw=0)
+            axis.fill_between(middle, low, high, color=line["color"], alpha=0.15, lw=0)
     axis.axhline(threshold, color="0.35", lw=0.8, ls="--")
-    axis.set(xlabel="difference on these items (points)", ylim=(0.35, 1.01), xlim=(0, _reach(curves, found[MONOTONE[0]])))
+    axis.set(xlabel="difference of two models (points)", ylim=(0.35, 1.01), xlim=(0, _reach(curves, mdad[MONOTONE[0]])))
     axis.grid(alpha=0.25)
 
 
 def _reach(curves: pd.DataFrame, crossings: pd.Series) -> float | None:
-    """How far to the right curves are shown, in points: to twice the last crossing, where there are pairs."""
+    """The end of the difference axis in points: twice the last crossing, where there are pairs; None without pairs."""
     pairs = curves.groupby("diff_lo")["n_pairs"].max()
     with_pairs = pairs[pairs.cumsum() <= 0.995 * pairs.sum()]
     if not len(with_pairs):
@@ -45,21 +45,21 @@ def _reach(curves: pd.DataFrame, crossings: pd.Series) -> float | None:
     return last if crossings.isna().any() else min(last, max(MIN_REACH, 200 * float(crossings.max())))
 
 
-def draw_mdad(axis: Axes, found: pd.DataFrame, x: str, style: Style) -> None:
-    """MDAD with intervals against a column, on a logarithmic axis; methods side by side, so that intervals can be told apart."""
-    for k, (method, rows) in enumerate(found.groupby("method", sort=False)):
-        look = style[str(method)]
+def draw_mdad(axis: Axes, mdad: pd.DataFrame, x: str, style: Style) -> None:
+    """Draw MDAD with intervals against a column, on a logarithmic axis; methods are shifted so that intervals do not overlap."""
+    for k, (method, rows) in enumerate(mdad.groupby("method", sort=False)):
+        line = style[str(method)]
         rows = rows.sort_values(x)
         at = rows[x] * (1.0 + 0.012 * (k - (len(style) - 1) / 2))
         value, low, high = (100 * rows[column].astype(float) for column in MONOTONE)
-        axis.plot(at, value, **look, ms=4.5, lw=1.2, label=str(method))
-        axis.vlines(at, low.fillna(value), high.fillna(value), color=look["color"], lw=1)
-        mark_unbounded(axis, at, value + 1, value.notna() & high.isna(), r"$\uparrow$", look["color"])
-    _log_axis(axis, found[x])
+        axis.plot(at, value, **line, ms=4.5, lw=1.2, label=str(method))
+        axis.vlines(at, low.fillna(value), high.fillna(value), color=line["color"], lw=1)
+        mark_unbounded(axis, at, value + 1, value.notna() & high.isna(), r"$\uparrow$", line["color"])
+    _log_axis(axis, mdad[x])
 
 
-def draw_untrusted(axis: Axes, shares: pd.DataFrame, style: Style) -> None:
-    """The share of pairs whose difference is under the MDAD, against size."""
+def draw_unreliable(axis: Axes, shares: pd.DataFrame, style: Style) -> None:
+    """Draw the share of pairs that are closer than the MDAD, against size."""
     for method, rows in shares.groupby("method", sort=False):
         rows = rows.sort_values("size")
         axis.plot(rows["size"], 100 * (1 - rows["share_reliable"].astype(float)), **style[str(method)], ms=4.5, lw=1.2)
@@ -76,15 +76,15 @@ def _log_axis(axis: Axes, values: pd.Series) -> None:
 
 
 def _labels(ticks: list[float]) -> list[str]:
-    """A label for every tick that is far enough from the last one that has a label."""
-    least, last, labels = (ticks[-1] / ticks[0]) ** MIN_GAP, 0.0, []
+    """Labels of the ticks; empty where a tick is too close to the previous label."""
+    min_ratio, labelled, labels = (ticks[-1] / ticks[0]) ** MIN_GAP, 0.0, []
     for tick in ticks:
-        near = last > 0 and tick < last * least
-        labels.append("" if near else f"{tick:,g}")
-        last = last if near else tick
+        too_close = labelled > 0 and tick < labelled * min_ratio
+        labels.append("" if too_close else f"{tick:,g}")
+        labelled = labelled if too_close else tick
     return labels
 
 
 def mark_unbounded(axis: Axes, x: pd.Series, y: pd.Series, where: pd.Series, marker: str, colour: str) -> None:
-    """Mark the intervals that are unbounded."""
+    """Mark unbounded intervals."""
     axis.plot(x[where], y[where], ls="", marker=marker, color=colour, ms=8)

@@ -1,4 +1,4 @@
-"""What a person reads: the plan and the table of MDADs in the terminal."""
+"""Text for the terminal: the plan of a sweep, tables of MDADs, the verdict of an audit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.sweeps.shards import Plan
 
 PANEL = ["benchmark", "targets", "n_target", "unseen", "n_source"]
-"""What is shown together: rows that differ in method, size, split and threshold."""
+"""The key of a panel: its rows differ only in method, size, split and threshold."""
 MONOTONE = ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
-"""The MDAD that is shown, and its interval."""
+"""Columns of the MDAD that is shown and of its interval."""
 
 
 def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
-    """What a sweep will take, in a line."""
+    """The cost of a sweep, in one line."""
     shards = f"{len(plan.shards):,} shard" + ("" if len(plan.shards) == 1 else "s")
     return (
         f"{plan.n_cells:,} cells in {shards}, about {plan.seconds:,.1f} CPU seconds; "
@@ -31,7 +31,7 @@ def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
 
 
 def mdad_tables(mdad: pa.Table) -> Iterator[tuple[str, Table]]:
-    """A title and a table per panel, split and threshold: methods down, sizes across, in points with intervals."""
+    """A title and a table per panel, split and threshold: a row per method, a column per size, in points with intervals."""
     for (*panel, split, threshold), rows in mdad.to_pandas().groupby([*PANEL, "split", "threshold"], sort=True):
         title = f"{panel_title(panel)}\nMDAD at agreement {threshold:g}, {items_text(split, panel)}, in points, with intervals"
         table = Table(box=box.SIMPLE_HEAD)
@@ -69,14 +69,14 @@ def _bytes(count: int) -> str:
 
 
 def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
-    """A verdict for the terminal: the headline, each audited list and method, and the findings, the gravest first."""
+    """Lines for a verdict: the headline, each audited list and method, and the findings, most severe first."""
     yield f"{verdict['status'].upper()}: {verdict['headline']}"
     for each in verdict["subjects"]:
         lo, hi = each["ci_lo"], each["ci_hi"]
         interval = "" if lo is None and hi is None else f" ({_number(lo, '…')}–{_number(hi, '∞')})"
         needed = each["items_needed"]
-        more = "" if needed is None else f"; {needed:,} items would tell {_points(each['wanted'])} apart"
-        yield f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])}{interval}{more}"
+        needed_text = "" if needed is None else f"; {needed:,} items needed to detect {_points(each['wanted'])}"
+        yield f"  {each['label']}, {each['size']} items: MDAD {_points(each['mdad'])}{interval}{needed_text}"
     order = {"fail": 0, "warn": 1, "note": 2}
     for finding in sorted(verdict["findings"], key=lambda finding: order[finding["severity"]]):
         yield f"  {finding['severity']}: {finding['text']}"
@@ -86,5 +86,5 @@ def _points(value: float | None) -> str:
     return "never reached" if value is None else f"{_number(value, '')} points"
 
 
-def _number(value: float | None, none: str) -> str:
-    return none if value is None else f"{100 * value:.1f}"
+def _number(value: float | None, missing: str) -> str:
+    return missing if value is None else f"{100 * value:.1f}"

@@ -84,7 +84,7 @@ def test_better_compares_every_method_on_both_kinds_of_targets(sweep: Swept) -> 
     assert groups == {(benchmark, targets) for benchmark in ("gpqa", "mmlu_pro", "bbh") for targets in ("random", "best")}
     few = sweep("few_sources")
     assert few.grid.n_source == (10, 25)
-    assert (few.also_targets, few.rules.baseline) == (sweep("better").also_targets, "best")
+    assert (few.extra_targets, few.rules.baseline) == (sweep("better").extra_targets, "best")
     assert {each.label for each in few.methods} < METHODS
 
 

@@ -1,1 +1,1 @@
-"""One module per job: what its file in conf/ may hold, as dataclasses."""
+"""Schemas of the configuration: dataclasses, in one module per job."""

@@ -1,4 +1,4 @@
-"""What conf/benchmark/ may hold: a dataclass per reader of benchmarks."""
+"""Schemas of conf/benchmark/: one dataclass per reader of benchmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
 
 NEEDED = "???"
-"""Hydra's mark of a key that has no default."""
+"""Hydra's mark for a required key."""
 
 
 @dataclass
@@ -25,10 +25,10 @@ class SyntheticConf:
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
-        """Draw the world."""
+        """Draw the benchmark."""
         if self.n_models < 2 or not 1 <= self.n_subtasks <= self.n_items or self.world_seed < 0:
             raise ConfigError(
-                "A world needs at least 2 models, 1 subtask, no more subtasks than items, and a seed of at least 0.",
+                "A synthetic benchmark needs at least 2 models, from 1 to n_items subtasks, and a seed of at least 0.",
                 where="benchmark",
                 got=", ".join(f"{key}={value}" for key, value in asdict(self).items()),
             )
@@ -94,4 +94,4 @@ BENCHMARKS: dict[str, Any] = {
     "release": ReleaseConf,
     "synthetic": SyntheticConf,
 }
-"""By reader. `sizes` are a benchmark's own, which stand for `grid.sizes`: a list suits small benchmarks beside large ones."""
+"""By reader. The `sizes` of a benchmark replace `grid.sizes` for it, so that small and large benchmarks can be swept together."""

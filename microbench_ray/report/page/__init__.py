@@ -1,4 +1,4 @@
-"""One self-contained page for a sweep or an audit: what a person looks at in the morning."""
+"""report.html: one self-contained page about a sweep or an audit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.report.page.library import bundle
-from microbench_ray.report.page.made import made_section
+from microbench_ray.report.page.provenance import provenance_section
 from microbench_ray.report.page.text import Html, join, tag
 from microbench_ray.report.page.verdict import audit_verdict, changes, sweep_verdict
 
 MAX_BYTES = 5_000_000
 BUDGETS = (24_000, 12_000, 6_000, 2_000, 500)
-"""Rows per chart; the next one is tried where a page is too large."""
+"""Rows per chart, tried in turn until the page is small enough."""
 
 
 def render(
@@ -30,30 +30,30 @@ def render(
     history: pa.Table | None = None,
     leaderboard: pa.Table | None = None,
 ) -> str:
-    """The page as HTML that needs no other file and no network.
+    """The page as HTML that needs neither other files nor a network.
 
     Parameters
     ----------
     manifest
-        Of the folder: configuration, seed, digests, versions.
+        As in manifest.json: configuration, seed, digests, versions.
     tables
-        Of the schemas `mdad`, `agreement` and `failures`; those that are not there are empty.
+        `mdad`, `agreement` and `failures`, of the schemas of these names; a missing one counts as empty.
     verdict
-        Of an audit, as in verdict.json; None is a sweep.
+        The verdict of an audit, as in verdict.json; None for a sweep.
     history, leaderboard
-        Of an audit, of the schemas of these names.
+        Tables of an audit, of the schemas of these names.
 
     Returns
     -------
     str
-        Under 5 MB: where the tables are too large, less of them is on the page, which then says so.
+        Under 5 MB. Of larger tables the page shows a part, with a note.
     """
-    made = ""
+    page = ""
     for budget in BUDGETS:
-        made = _render(manifest, tables, verdict, history, leaderboard, budget)
-        if len(made.encode(errors="replace")) < MAX_BYTES:
+        page = _render(manifest, tables, verdict, history, leaderboard, budget)
+        if len(page.encode(errors="replace")) < MAX_BYTES:
             break
-    return made
+    return page
 
 
 def _render(
@@ -64,25 +64,27 @@ def _render(
     leaderboard: pa.Table | None,
     budget: int,
 ) -> str:
-    # Here, because these bring pandas, which `library.prepare` at the start of a sweep should not wait for.
+    # Imported here: they import pandas, which would delay `library.prepare` at the start of a sweep.
     from microbench_ray.report.page.curves import curves_section
     from microbench_ray.report.page.drift import drift_section
     from microbench_ray.report.page.leaderboard import leaderboard_section
     from microbench_ray.report.page.parts import section
 
-    found = {name: tables.get(name, SCHEMAS[name].empty_table()) for name in ("mdad", "agreement", "failures")}
+    shown_tables = {name: tables.get(name, SCHEMAS[name].empty_table()) for name in ("mdad", "agreement", "failures")}
     config = manifest.get("config", {})
     name = verdict["benchmark"] if verdict else ", ".join(manifest.get("benchmarks", {})) or "sweep"
     kind = "Audit" if verdict else "Sweep"
     sections = {
         "Verdict": section(
-            "verdict", "Verdict", audit_verdict(verdict) if verdict else sweep_verdict(found["mdad"], found["failures"])
+            "verdict",
+            "Verdict",
+            audit_verdict(verdict) if verdict else sweep_verdict(shown_tables["mdad"], shown_tables["failures"]),
         ),
-        "Curves": curves_section(found, budget),
+        "Curves": curves_section(shown_tables, budget),
         "Leaderboard": leaderboard_section(leaderboard, budget, config.get("top_k")),
         "Drift": drift_section(history, budget),
-        "Changes": section("changes", "What changed", changes(verdict)) if verdict else None,
-        "How made": section("made", "How it was made", made_section(manifest, verdict)),
+        "Changes": section("changes", "Changes and findings", changes(verdict)) if verdict else None,
+        "Provenance": section("provenance", "Provenance", provenance_section(manifest, verdict)),
     }
     shown = {label: part for label, part in sections.items() if part is not None}
     links = [tag("a", label, href=f"#{_id_of(part)}") for label, part in shown.items()]
@@ -105,7 +107,7 @@ def _render(
         tag("script", _file("script.js")),
     )
     scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (bundle(), _file("script.js")))
-    # Whatever escaping might miss: no other script runs, and nothing is asked of any network.
+    # A second defence behind escaping: no other script runs, and no request is made.
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {scripts}; base-uri 'none'; form-action 'none'"
     )
@@ -128,7 +130,7 @@ def _id_of(part: Html) -> str:
 
 @cache
 def _file(name: str) -> Html:
-    """A file of this package, as it is."""
+    """The content of a file of this package, unescaped."""
     return Html(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""The charts that only audits have, as Vega-Lite specifications without data: ranks, drift, alarms."""
+"""The charts of audits as Vega-Lite specifications without data: ranks, drift, alarms."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from microbench_ray.report.page.charts import Spec, layered, nearest, quantity
 
 
 def ranks(*, named: bool) -> Spec:
-    """The ranks that a list leaves open, models downwards: with their names, or as one narrow line each."""
-    title = "rank on the whole benchmark"
+    """Rank intervals, one model per line: with names, or as thin lines without."""
+    title = "rank on the full benchmark"
     x = quantity("rank_hi", title, scale={"nice": False, "zero": False, "padding": 8}, axis={"orient": "top"})
     if named:
         y: Spec = {
@@ -76,7 +76,7 @@ def ranks(*, named: bool) -> Spec:
 
 
 def drift() -> Spec:
-    """A metric over nights: its run-to-run bounds as a band, its interval, the baseline, and the alarms."""
+    """A metric over nights: run-to-run bounds as a band, intervals, baseline, and alarms."""
     axis = {
         "labelAngle": 0,
         "labelOverlap": "greedy",
@@ -159,7 +159,7 @@ def drift() -> Spec:
 
 
 def alarms(nights: Sequence[str]) -> Spec:
-    """The nights on which something was found, by what it is about."""
+    """Nights with findings, by subject."""
     severity = {"domain": ["note", "warn", "fail"], "range": ["var(--band)", "var(--attention)", "var(--violated)"]}
     x = {
         "field": "night",

@@ -1,4 +1,4 @@
-"""The charts as Vega-Lite specifications: plain dictionaries without data, which script.js gives them."""
+"""The charts as Vega-Lite specifications: plain dictionaries, to which script.js adds the data."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Spec = dict[str, Any]
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SHOWN = "!length(isolated) || indexof(isolated, datum.method) >= 0"
-"""A row's method is not hidden by the legend."""
+"""Vega expression: the method of a row is not dimmed by the legend."""
 MAX_BANDS = 4
-"""More methods than these would hide one another's."""
+"""Bands are drawn for at most so many methods; more would hide each other."""
 
 CONFIG: Spec = {
     "background": None,
@@ -36,7 +36,7 @@ CONFIG: Spec = {
 
 
 def layered(layers: Sequence[Spec], *, height: Any, params: Mapping[str, Any], encoding: Spec, data: str = "rows") -> Spec:
-    """A chart as wide as its place. `height` is a number, or `{"step": …, "of": COLUMN}`: so much for every value of the column."""
+    """A chart as wide as its container. `height` is in pixels, or `{"step": PIXELS, "of": COLUMN}` per value of a column."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
@@ -51,7 +51,7 @@ def layered(layers: Sequence[Spec], *, height: Any, params: Mapping[str, Any], e
 
 
 def nearest(transform: Sequence[Spec], mark: Spec, encoding: Spec, *, by: Sequence[str] = ("x", "y")) -> Spec:
-    """Marks of which the one nearest to the pointer is shown, with its tooltip."""
+    """Marks of which only the one nearest to the pointer is shown, with its tooltip."""
     select = {"type": "point", "on": "pointerover", "nearest": True, "encodings": list(by), "clear": "pointerout", "toggle": False}
     return {
         "params": [{"name": "hover", "select": select}],
@@ -67,13 +67,13 @@ def quantity(field: str, title: str | None, **more: Any) -> Spec:
 
 
 def agreement(methods: Sequence[str]) -> Spec:
-    """Agreement against the true difference: a line per method, bands of few, a rule at the threshold."""
+    """Agreement against the true difference: a line per method, bands for few methods, a rule at the threshold."""
     scales = method_scales(methods)
     colour = {"field": "method", "type": "nominal", "scale": scales["color"], "legend": None}
     dash = {"field": "method", "type": "nominal", "scale": scales["dash"], "legend": None}
     x = quantity(
         "difference",
-        "difference on the whole set of items (points)",
+        "difference of two models (points)",
         axis={"grid": False, "tickCount": 7},
         scale={"nice": False, "zero": True},
     )
@@ -104,7 +104,7 @@ def agreement(methods: Sequence[str]) -> Spec:
 
 
 def mdad(methods: Sequence[str], x_title: str) -> Spec:
-    """MDAD against size: intervals, an arrow where one is unbounded, a cross at the top where agreement is never reached."""
+    """MDAD against size: intervals, an arrow where one is unbounded, a cross where the threshold is never reached."""
     scales = method_scales(methods)
     colour = {"field": "method", "type": "nominal", "scale": scales["color"], "legend": None}
     shape = {"field": "method", "type": "nominal", "scale": scales["shape"], "legend": None}

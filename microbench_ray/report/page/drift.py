@@ -1,4 +1,4 @@
-"""Metrics over nights, and the nights on which something was found."""
+"""The section on drift: metrics over nights, and nights with findings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from microbench_ray.report.page import audit_charts
 from microbench_ray.report.page.parts import Chart, Column, choice, choices, notes, options_of, section
 from microbench_ray.report.page.text import Html, join
 
-MAX_ROWS_OF_ALARMS = 24
+MAX_ALARM_ROWS = 24
+"""Rows of the chart of alarms; the most frequent ones are shown."""
 
 
 class Unit(NamedTuple):
-    """How a metric is shown: multiplied, rounded, and with a unit after it."""
+    """How a metric is shown: its title, a factor, decimals and a unit."""
 
     title: str
     scale: float
@@ -24,6 +25,7 @@ class Unit(NamedTuple):
     unit: str
 
 
+ALL_SUBTASKS = "all subtasks"
 POINTS, PERCENT = (100.0, 2, " points"), (100.0, 1, " %")
 METRICS = {
     "mdad": Unit("MDAD", *POINTS),
@@ -33,67 +35,67 @@ METRICS = {
     "mean_accuracy": Unit("mean accuracy", *PERCENT),
     "mean_agreement": Unit("agreement of all pairs", *PERCENT),
     "agreement": Unit("agreement", *PERCENT),
-    "share_reliable": Unit("pairs that can be trusted", *PERCENT),
-    "pairs_unordered": Unit("neighbours that cannot be ordered", *PERCENT),
+    "share_reliable": Unit("reliable pairs", *PERCENT),
+    "pairs_unordered": Unit("adjacent models that cannot be ranked", *PERCENT),
     "missing": Unit("missing responses", *PERCENT),
     "kendall_tau": Unit("Kendall's tau", 1.0, 3, ""),
-    "agreement_new": Unit("agreement of pairs with tonight's models", *PERCENT),
-    "agreement_added": Unit("agreement of pairs with models added since the baseline", *PERCENT),
-    "bias_new": Unit("estimate − accuracy of tonight's models", *POINTS),
-    "bias_added": Unit("estimate − accuracy of models added since the baseline", *POINTS),
-    "residual_new": Unit("tonight's models on the subtask, beyond what is expected", *POINTS),
-    "residual_worst": Unit("the furthest of tonight's models from what is expected", *POINTS),
-    "residual_added": Unit("models added since the baseline on the subtask, beyond what is expected", *POINTS),
-    "accuracy_change": Unit("accuracy of the same models, against the baseline", *POINTS),
+    "agreement_new": Unit("agreement, pairs with tonight's new models", *PERCENT),
+    "agreement_added": Unit("agreement, pairs with models added since the baseline", *PERCENT),
+    "bias_new": Unit("estimate − accuracy, tonight's new models", *POINTS),
+    "bias_added": Unit("estimate − accuracy, models added since the baseline", *POINTS),
+    "residual_new": Unit("subtask residual, tonight's new models", *POINTS),
+    "residual_worst": Unit("largest subtask residual of tonight's new models", *POINTS),
+    "residual_added": Unit("subtask residual, models added since the baseline", *POINTS),
+    "accuracy_change": Unit("change of accuracy since the baseline, same models", *POINTS),
 }
-"""Every other metric is shown as it is, under its own name."""
+"""Other metrics are shown unscaled, under their own names."""
 
 
 def drift_section(history: pa.Table | None, budget: int) -> Html | None:
-    """The chart of metrics and that of alarms; None where nothing is known of any night. At most about `budget` rows."""
+    """The charts of metrics and of alarms; None without a history. At most about `budget` rows are shown."""
     if history is None or not len(history):
         return None
     rows = history.to_pandas()
     nights = sorted(rows["night"].unique())
     metrics = rows[rows["kind"] == "metric"]
     metrics, left_out = _fit(metrics, budget)
-    charted = [_metrics(metrics)] if len(metrics) else []
-    found = rows[rows["severity"].isin(["warn", "fail"])]
-    alarms = _alarms(found, nights) if len(found) else None
-    if not charted and alarms is None:
+    metric_chart = _metrics(metrics) if len(metrics) else None
+    findings = rows[rows["severity"].isin(["warn", "fail"])]
+    alarm_chart = _alarms(findings, nights) if len(findings) else None
+    if metric_chart is None and alarm_chart is None:
         return None
-    title = "Drift over nights" if len(nights) > 1 else f"The first night: {nights[0]}"
-    return section("drift", title, *charted, alarms, notes(left_out))
+    title = "Drift over nights" if len(nights) > 1 else f"First night: {nights[0]}"
+    return section("drift", title, metric_chart, alarm_chart, notes(left_out))
 
 
 def subject_label(subject: str, size: float | None) -> str:
-    """`tiny, 100 items`."""
+    """The subject of a row for readers, such as `tiny, 100 items`."""
     if not subject:
-        return "the benchmark itself"
+        return "benchmark"
     return subject if size is None or pd.isna(size) else f"{subject}, {int(size):,} items"
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(
         about=[subject_label(subject, size) for subject, size in zip(rows["subject"], rows["size"], strict=True)],
-        part=rows["subtask"].replace("", "all together"),
+        part=rows["subtask"].replace("", ALL_SUBTASKS),
         severity=rows["severity"].replace("", "none"),
     )
 
 
 def _fit(rows: pd.DataFrame, budget: int) -> tuple[pd.DataFrame, list[str]]:
-    """What is of all subtasks together first, then the subtasks with alarms; of what is too much, the last nights."""
+    """The rows that fit, and notes: of too many, those of all subtasks and of subtasks with alarms, then the last nights alone."""
     if len(rows) <= budget:
         return rows, []
-    whole = rows[rows["subtask"] == ""]
-    bad = set(rows.loc[rows["severity"].isin(["warn", "fail"]), "subtask"]) - {""}
-    kept = pd.concat([whole, rows[rows["subtask"].isin(bad)]])
-    left_out = ["Subtasks that never gave an alarm are not on this page; they are in the history."]
+    all_subtasks = rows[rows["subtask"] == ""]
+    alarmed = set(rows.loc[rows["severity"].isin(["warn", "fail"]), "subtask"]) - {""}
+    kept = pd.concat([all_subtasks, rows[rows["subtask"].isin(alarmed)]])
+    left_out = ["Subtasks without any alarm are not on this page; history/ has them."]
     if len(kept) > budget:
         per_night = max(1, len(kept) // kept["night"].nunique())
         last = sorted(kept["night"].unique())[-max(1, budget // per_night) :]
         kept = kept[kept["night"].isin(last)].iloc[-budget:]
-        left_out.append(f"The last {len(last):,} nights are on this page.")
+        left_out.append(f"This page shows the last {len(last):,} nights.")
     return kept, left_out
 
 
@@ -130,35 +132,35 @@ def _metrics(rows: pd.DataFrame) -> Html:
         Column("value", "interval", "interval", 2),
         Column("bound_lo", "run-to-run bounds", "interval", 2, lo="bound_lo", hi="bound_hi"),
         Column("reference", "baseline", "number", 2, "@unit"),
-        Column("nights", "nights outside", "number", 0),
+        Column("nights", "nights out of bounds", "number", 0),
         Column("severity", "severity"),
-        Column("text", "what was found"),
+        Column("text", "finding"),
     ]
     about = (
-        "Line and bars: the value and its interval. Band: where it lies from run to run; dashes: the accepted baseline. "
-        "▲ a warning, ◆ a failure."
+        "Line and bars: value and interval. Band: run-to-run bounds. Dashes: accepted baseline. "
+        "▲ warning, ◆ failure, × never reached."
     )
-    described = "A metric over nights with its bounds. Its values are in the table below it."
-    # What is shown first: what was wrong last night, else what is of all subtasks together.
+    described = "A metric over nights with its bounds; values in the table below."
+    # Shown first: a metric with an alarm last night, else one of all subtasks.
     last = data["severity"].where(data["night"] == data["night"].max()).map({"fail": 0, "warn": 1}).fillna(2)
-    order = data.assign(last=last, apart=data["part"] != "all together", own=data["about"] == subject_label("", None))
-    first = order.sort_values(["last", "apart", "own"], kind="stable")
+    order = data.assign(last=last, one_subtask=data["part"] != ALL_SUBTASKS, of_benchmark=data["about"] == subject_label("", None))
+    first = order.sort_values(["last", "one_subtask", "of_benchmark"], kind="stable")
     chart = Chart("drift", "From night to night", about, {"": audit_charts.drift()}, data, columns, described)
-    made = choices(
+    selectors = choices(
         choice("about", "Subject", options_of(first, "about")),
         choice("metric", "Metric", options_of(first, "metric")),
         choice("part", "Subtask", options_of(first, "part")),
     )
-    return join(made, chart.html())
+    return join(selectors, chart.html())
 
 
 def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
-    """Nights across, and downwards what was found fault with; the worst of a night and subject is shown."""
+    """A chart of nights by subject; each cell shows the worst finding."""
     rows = _labelled(rows)
-    apart = rows["part"].where(rows["part"] != "all together", "")
-    rows = rows.assign(whose=[f"{about}: {part}" if part else about for about, part in zip(rows["about"], apart, strict=True)])
-    often = rows["whose"].value_counts().index[:MAX_ROWS_OF_ALARMS]
-    rows = rows[rows["whose"].isin(often)].assign(bad=rows["severity"].map({"warn": 0, "fail": 1}))
+    subtask = rows["part"].where(rows["part"] != ALL_SUBTASKS, "")
+    rows = rows.assign(whose=[f"{about}: {part}" if part else about for about, part in zip(rows["about"], subtask, strict=True)])
+    frequent = rows["whose"].value_counts().index[:MAX_ALARM_ROWS]
+    rows = rows[rows["whose"].isin(frequent)].assign(bad=rows["severity"].map({"warn": 0, "fail": 1}))
     grouped = rows.sort_values("bad", ascending=False, kind="stable").groupby(["whose", "night"], sort=True)
     data = grouped.agg(severity=("severity", "first"), count=("bad", "size"), text=("text", "first")).reset_index()
     data["sign"] = data["severity"].map({"warn": "!", "fail": "✕"})
@@ -167,9 +169,9 @@ def _alarms(rows: pd.DataFrame, nights: list[str]) -> Html:
         Column("whose", "subject"),
         Column("severity", "severity"),
         Column("count", "findings", "number", 0),
-        Column("text", "the worst"),
+        Column("text", "worst finding"),
     ]
-    about = "Every night on which something was found: ! a warning, ✕ a failure."
-    described = "Nights on which something was found, by subject. The same is in the table below it."
+    about = "Nights with findings: ! warning, ✕ failure."
+    described = "Nights with findings, by subject; values in the table below."
     chart = Chart("alarms", "Alarms", about, {"": audit_charts.alarms(nights)}, data, columns, described)
     return chart.html()

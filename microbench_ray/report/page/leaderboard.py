@@ -1,4 +1,4 @@
-"""The leaderboard: which ranks a list leaves open, and which models it cannot order."""
+"""The section on the leaderboard: intervals of ranks, and ties that a list cannot resolve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from microbench_ray.report.page.parts import Chart, Column, choice, choices, not
 from microbench_ray.report.page.text import Html, tag
 
 NAMED = (25, 100)
-"""Models that are shown with their names: the first ones."""
+"""Options for the number of models; up to the last one, models are shown with their names."""
 
 COLUMNS = (
     Column("rank", "rank", "number", 0),
@@ -18,8 +18,8 @@ COLUMNS = (
     Column("accuracy", "accuracy", "number", 1, " %"),
     Column("estimate", "estimate", "number", 1, " %"),
     Column("estimate_rank", "estimated rank", "number", 0),
-    Column("rank_lo", "open ranks", "interval", 0, lo="rank_lo", hi="rank_hi"),
-    Column("p_top", "in the top", "number", 0, " %"),
+    Column("rank_lo", "rank interval", "interval", 0, lo="rank_lo", hi="rank_hi"),
+    Column("p_top", "probability of the top", "number", 0, " %"),
     Column("tie_group", "tie group", "number", 0),
     Column("n_answered", "answered", "number", 0),
     Column("new", "new"),
@@ -27,27 +27,27 @@ COLUMNS = (
 
 
 def leaderboard_section(board: pa.Table | None, budget: int, top_k: int | None = None) -> Html | None:
-    """Intervals of ranks, and the table; None where there is no leaderboard. At most about `budget` rows are shown.
+    """The chart of rank intervals and the table of models; None without a leaderboard.
 
     Parameters
     ----------
     board
-        Of the schema `leaderboard`.
+        A table of the schema `leaderboard`.
     budget
-        Rows, over all subjects: of more, every subject's first ones are shown.
+        Rows over all subjects; of a larger table, the first ones of each subject are shown.
     top_k
-        What `p_top` is the probability of.
+        `p_top` is the probability of a rank up to this.
     """
     if board is None or not len(board):
         return None
     rows = board.to_pandas().sort_values(["subject", "tie_group", "rank", "model"], kind="stable")
     subjects = list(dict.fromkeys(board["subject"].to_pylist()))
-    most = max(10, budget // len(subjects))
+    max_rows = max(10, budget // len(subjects))
     rows["order"] = rows.groupby("subject").cumcount() + 1
     total = int(rows["order"].max())
-    rows = rows[rows["order"] <= most]
+    rows = rows[rows["order"] <= max_rows]
     left_out = (
-        [f"The first {most:,} of {total:,} models are on this page; all are in the table leaderboard."] if total > most else []
+        [f"This page shows the first {max_rows:,} of {total:,} models; leaderboard.parquet has all."] if total > max_rows else []
     )
     data = pd.DataFrame(
         {
@@ -60,32 +60,33 @@ def leaderboard_section(board: pa.Table | None, budget: int, top_k: int | None =
             "new": rows["is_new"].map({True: "new", False: ""}),
         }
     )
-    views = [(str(count), f"the first {count}") for count in NAMED if count < total] + [("all", "all of them")]
+    views = [(str(count), f"first {count}") for count in NAMED if count < total] + [("all", "all")]
     specs = {view: audit_charts.ranks(named=view != "all" or total <= NAMED[-1]) for view, _ in views}
     columns = [
-        column if column.field != "p_top" or top_k is None else _named(column, f"in the top {top_k:,}") for column in COLUMNS
+        column if column.field != "p_top" or top_k is None else _retitled(column, f"probability of the top {top_k:,}")
+        for column in COLUMNS
     ]
     about = (
-        "The line spans the ranks that the chosen items leave open, ◆ is the rank by them, ● the true one. "
-        "Models on one shade are a tie group: these items cannot order them."
+        "Line: interval of the rank given the selected items. ◆ estimated rank, ● true rank. "
+        "Neighbouring models with the same shading form a tie group: these items cannot rank them."
     )
-    described = "Intervals of ranks per model. The same values are in the table of models below it."
-    chart = Chart("ranks", "Ranks that are left open", about, specs, data, columns, described, with_table=False)
-    picked = choices(
+    described = "Rank intervals by model; values in the table of models below."
+    chart = Chart("ranks", "Rank intervals", about, specs, data, columns, described, with_table=False)
+    selectors = choices(
         choice(
             "subject", "Micro-benchmark", options_of(rows.sort_values("subject", key=lambda s: s.map(subjects.index)), "subject")
         ),
         choice("view", "Models", views),
     )
-    return section("leaderboard", "Leaderboard", picked, chart.html(), _table(), notes(left_out))
+    return section("leaderboard", "Leaderboard", selectors, chart.html(), _table(), notes(left_out))
 
 
-def _named(column: Column, title: str) -> Column:
+def _retitled(column: Column, title: str) -> Column:
     return Column(**(vars(column) | {"title": title}))
 
 
 def _table() -> Html:
-    """The sortable table, which script.js fills."""
+    """The sortable table of models, which script.js fills."""
     search = tag(
         "label",
         tag("span", "Find a model"),

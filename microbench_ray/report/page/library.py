@@ -1,7 +1,8 @@
-"""The library that draws the charts, as one script: Vega, Vega-Lite and Vega-Embed."""
+"""The JavaScript library for the charts as one script: Vega, Vega-Lite and Vega-Embed."""
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,33 +10,36 @@ from functools import cache
 
 from microbench_ray.report.page.text import Html
 
+logger = logging.getLogger(__name__)
+
 VEGA_LITE = "6.4"
 BUNDLE = {"snippet": "window.vegaEmbed=vegaEmbed;", "vl_version": VEGA_LITE}
 PROGRAM = f"import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(**{BUNDLE!r}).encode())"
-_AHEAD: list[Future[str]] = []
+_PREPARED: list[Future[str]] = []
 
 
 def prepare() -> None:
-    """Bundle it in a process of its own: that takes more than a second, which a sweep has anyway, and holds Python's lock."""
-    if not _AHEAD:
-        waiting = ThreadPoolExecutor(1)
-        _AHEAD.append(waiting.submit(_elsewhere))
-        waiting.shutdown(wait=False)
+    """Start bundling in a separate process: it takes over a second and holds the GIL, while a sweep runs."""
+    if not _PREPARED:
+        executor = ThreadPoolExecutor(1)
+        _PREPARED.append(executor.submit(_bundle_in_process))
+        executor.shutdown(wait=False)
 
 
-def _elsewhere() -> str:
-    """What the process wrote; nothing where it could not be run."""
+def _bundle_in_process() -> str:
+    """The script as a separate process writes it; empty where that fails."""
     try:
-        done = subprocess.run([sys.executable, "-c", PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, check=True)
-    except (OSError, subprocess.SubprocessError):
+        completed = subprocess.run([sys.executable, "-c", PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.debug("Bundling the chart library in a separate process failed, bundling it in this one: %s", error)
         return ""
-    return done.stdout.decode()
+    return completed.stdout.decode()
 
 
 @cache
 def bundle() -> Html:
-    """The script, the same each time."""
-    text = _AHEAD[0].result() if _AHEAD else ""
+    """The script, with equal bytes each time; bundled now unless `prepare` was called."""
+    text = _PREPARED[0].result() if _PREPARED else ""
     if not text:
         import vl_convert
 

@@ -1,4 +1,4 @@
-"""What every section of charts is made of: rows as columns, choices, a legend, and the figure that script.js draws into."""
+"""Parts of all sections with charts: columns of data, selectors, a legend, and the figure into which script.js draws."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SHAPES = (
     "M-.95,-.33H-.33V-.95H.33V-.33H.95V.33H.33V.95H-.33V.33H-.95Z",
     "M0,-1.1L.3,-.35L1.1,-.3L.5,.2L.7,1L0,.55L-.7,1L-.5,.2L-1.1,-.3L-.3,-.35Z",
 )
-"""Marks that can be told apart without colour, as paths about the origin; the legend and the charts draw the same ones."""
+"""Marks that differ without colour, as paths around the origin, for the legend and the charts."""
 DASHES = ([1, 0], [6, 3], [2, 2])
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the values of a chart, in its tooltip and in its table.
+    """A column of a chart's tooltip and table.
 
-    `kind` is text, number, or interval: the value with `lo` and `hi`, which may be null. `unit` is a text after the number, or
-    `@NAME`: it stands in a column.
+    `kind` is `text`, `number` or `interval`; an interval has its ends in the columns `lo` and `hi`, which may be null. `unit`
+    follows the number; `@NAME` reads it from the column NAME.
     """
 
     field: str
@@ -44,7 +44,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure: `specs` are Vega-Lite specifications without data, by the value of the choice `view` (or only one, `""`)."""
+    """A figure. `specs` are Vega-Lite specifications without data, by the value of the selector `view` (`""` for a single one)."""
 
     name: str
     title: str
@@ -56,7 +56,7 @@ class Chart:
     with_table: bool = True
 
     def html(self) -> Html:
-        """The figure, its description, its values, and the JSON of them all."""
+        """The figure with its caption, its table of values, and its specifications and data as JSON."""
         content = {
             "name": self.name,
             "specs": self.specs,
@@ -70,7 +70,7 @@ class Chart:
             "figure",
             tag("figcaption", tag("h3", self.title), tag("p", self.about)),
             tag("div", class_="plot", role="img", aria_label=self.described),
-            tag("p", "Nothing here: choose something else above.", class_="empty", hidden=True),
+            tag("p", "No data for this selection.", class_="empty", hidden=True),
             values if self.with_table else None,
             tag("script", script_json(content), type="application/json"),
             class_="chart",
@@ -80,66 +80,66 @@ class Chart:
 
 
 def encoded(rows: pd.DataFrame) -> dict[str, Any]:
-    """Columns as lists; texts as positions in the list of those that occur, numbers to five digits."""
-    made: dict[str, Any] = {}
+    """Columns as lists: texts as positions in a list of distinct texts, numbers rounded to five digits."""
+    columns: dict[str, Any] = {}
     for name, column in rows.items():
         if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
             codes, texts = pd.factorize(column.astype(str))
-            made[str(name)] = {"texts": list(texts), "at": codes.tolist()}
+            columns[str(name)] = {"texts": list(texts), "at": codes.tolist()}
         elif column.dtype == bool:
-            made[str(name)] = column.astype(int).tolist()
+            columns[str(name)] = column.astype(int).tolist()
         else:
-            made[str(name)] = [None if pd.isna(value) else _short(value) for value in column.tolist()]
-    return made
+            columns[str(name)] = [None if pd.isna(value) else _short(value) for value in column.tolist()]
+    return columns
 
 
 def _short(value: float) -> float | int:
-    near = float(f"{value:.5g}") if isinstance(value, float) else value
-    return int(near) if near == int(near) else near
+    rounded = float(f"{value:.5g}") if isinstance(value, float) else value
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def choice(column: str, label: str, options: Sequence[tuple[str, str]], chosen: str | None = None) -> Html:
-    """A select with `(value, text)` options; one that leaves no choice is there, but not shown."""
+    """A selector with `(value, text)` options, hidden where there is only one."""
     first = chosen if chosen is not None else options[0][0]
     items = (tag("option", text, value=value, selected=value == first) for value, text in options)
     select = tag("select", *items, data_column=column, data_default=first)
     return tag("label", tag("span", label), select, class_="choice", hidden=len(options) < 2)
 
 
-def choices(*made: Html | None) -> Html:
-    """Selects in a row."""
-    return tag("div", *made, class_="choices", role="group", aria_label="Choose what is shown")
+def choices(*selectors: Html | None) -> Html:
+    """Selectors in a row."""
+    return tag("div", *selectors, class_="choices", role="group", aria_label="Chart options")
 
 
 def options_of(rows: pd.DataFrame, column: str, text: str | None = None) -> list[tuple[str, str]]:
-    """A column's values in their order of appearance, shown by those of another column."""
-    found = rows.drop_duplicates(column)
-    return [(plain(value), str(shown)) for value, shown in zip(found[column], found[text or column], strict=True)]
+    """The values of a column in order of appearance, each with its text (from another column, if named)."""
+    options = rows.drop_duplicates(column)
+    return [(plain(value), str(label)) for value, label in zip(options[column], options[text or column], strict=True)]
 
 
 def plain(value: object) -> str:
-    """As JavaScript writes it: 100, not 100.0."""
+    """A value as JavaScript writes it: 100, not 100.0."""
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def colour(k: int) -> str:
-    """The colour of the k-th method: a variable of style.css, so that themes need no new drawing."""
+    """The colour of the k-th method, as a variable of style.css that depends on the theme."""
     return f"var(--series-{k % N_COLOURS + 1})"
 
 
 def method_scales(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour, shape and dash of every method, as Vega-Lite scales."""
+    """Colours, shapes and dashes of the methods, as Vega-Lite scales."""
     domain = list(methods)
-    looks = {
+    ranges = {
         "color": [colour(k) for k in range(len(domain))],
         "shape": [SHAPES[k % len(SHAPES)] for k in range(len(domain))],
         "dash": [DASHES[k // N_COLOURS % len(DASHES)] for k in range(len(domain))],
     }
-    return {name: {"domain": domain, "range": values} for name, values in looks.items()}
+    return {name: {"domain": domain, "range": values} for name, values in ranges.items()}
 
 
 def legend(methods: Sequence[str], label: str = "Methods") -> Html:
-    """Buttons that isolate methods, with the marks that the charts draw."""
+    """Buttons that isolate methods, each with its mark."""
     buttons = []
     for k, method in enumerate(methods):
         mark = Html(f'<svg viewBox="-1.4 -1.4 2.8 2.8" aria-hidden="true"><path d="{SHAPES[k % len(SHAPES)]}"/></svg>')
@@ -154,17 +154,17 @@ def legend(methods: Sequence[str], label: str = "Methods") -> Html:
                 style=f"color:{colour(k)}",
             )
         )
-    everything = tag("button", "Show all", type="button", class_="everything", hidden=True)
-    hint = tag("span", "click one to see it alone", class_="hint") if len(methods) > 1 else None
-    return tag("div", *buttons, everything, hint, class_="legend", role="group", aria_label=label)
+    show_all = tag("button", "Show all", type="button", class_="everything", hidden=True)
+    hint = tag("span", "click a method to isolate it", class_="hint") if len(methods) > 1 else None
+    return tag("div", *buttons, show_all, hint, class_="legend", role="group", aria_label=label)
 
 
 def section(name: str, title: str, *content: object) -> Html:
-    """A part of the page with a heading."""
+    """A section of the page with a heading."""
     heading = tag("h2", title, id=f"{name}-title")
     return tag("section", heading, join(*content), id=name, aria_labelledby=f"{name}-title")
 
 
 def notes(texts: Sequence[str]) -> Html | None:
-    """What was left out, or must be known."""
+    """Notes on what is not shown; None without any."""
     return tag("div", *(tag("p", text) for text in texts), class_="note") if texts else None

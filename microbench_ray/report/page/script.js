@@ -1,22 +1,22 @@
 "use strict";
-// Draws the charts, fills the tables, and follows the choices. Texts from data become text nodes, never HTML.
+// Draws the charts, fills the tables and applies the selectors. Texts from data become text nodes, never HTML.
 (() => {
   const FIRST_ROWS = 100;
-  const MOST_ROWS = 2000;
+  const MAX_ROWS = 2000;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const element = (name, text, attributes = {}) => {
-    const made = document.createElement(name);
-    if (text !== undefined) made.textContent = text;
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return made;
+    const node = document.createElement(name);
+    if (text !== undefined) node.textContent = text;
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return node;
   };
 
-  // Rows as objects; a text is a position in the list of those that occur.
+  // Rows as objects. Texts are encoded as positions in a list of distinct texts.
   function decoded(columns) {
     const names = Object.keys(columns);
     const lists = names.map((name) => {
       const { texts, at } = columns[name];
-      return texts ? at.map((place) => texts[place]) : columns[name];
+      return texts ? at.map((position) => texts[position]) : columns[name];
     });
     const rows = lists.length ? lists[0].map((_, k) => ({ row: k })) : [];
     names.forEach((name, n) => rows.forEach((row, k) => (row[name] = lists[n][k])));
@@ -26,7 +26,7 @@
   const number = (value, digits) =>
     value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 
-  function shown(row, column, withUnit) {
+  function formatted(row, column, withUnit) {
     const value = row[column.field];
     const unit = column.unit.startsWith("@") ? row[column.unit.slice(1)] : withUnit ? column.unit : "";
     if (column.kind === "text") return value === null || value === "none" ? "" : String(value);
@@ -39,12 +39,12 @@
 
   const heading = (column) => column.title + (column.unit && !column.unit.startsWith("@") ? ` (${column.unit.trim()})` : "");
 
-  // --- the tooltip: one for all charts
+  // --- one tooltip for all charts
   const tip = document.getElementById("tip");
-  function tell(event, row, columns) {
+  function showTip(event, row, columns) {
     const list = element("dl");
     for (const column of columns) {
-      const text = shown(row, column, true);
+      const text = formatted(row, column, true);
       if (text === "" || text === "–") continue;
       list.append(element("dt", column.title), element("dd", text));
     }
@@ -55,7 +55,7 @@
     tip.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
     tip.style.top = `${Math.max(8, Math.min(event.clientY + 16, innerHeight - height - 8))}px`;
   }
-  const hush = () => (tip.hidden = true);
+  const hideTip = () => (tip.hidden = true);
 
   // --- charts
   class Chart {
@@ -74,42 +74,42 @@
       return this.rows.length > 0 && column in this.rows[0];
     }
 
-    // What is drawn goes by choices in turn: one drawing at a time, the last one wins.
+    // One drawing at a time; the last selection wins.
     show(choices, isolated) {
       const view = choices.view in this.specs ? choices.view : Object.keys(this.specs)[0];
-      const first = Number(view) || Infinity;
-      const kept = Object.entries(choices).filter(([name]) => this.has(name));
-      this.here = this.rows.filter((row) => kept.every(([name, value]) => String(row[name]) === value));
-      this.now = first < Infinity ? this.here.filter((row) => row.order <= first) : this.here;
+      const maxOrder = Number(view) || Infinity;
+      const filters = Object.entries(choices).filter(([name]) => this.has(name));
+      this.selected = this.rows.filter((row) => filters.every(([name, value]) => String(row[name]) === value));
+      this.visible = maxOrder < Infinity ? this.selected.filter((row) => row.order <= maxOrder) : this.selected;
       this.isolated = isolated;
-      this.figure.querySelector(".empty").hidden = this.now.length > 0;
-      this.plot.hidden = this.now.length === 0;
+      this.figure.querySelector(".empty").hidden = this.visible.length > 0;
+      this.plot.hidden = this.visible.length === 0;
       this.fill();
-      this.listeners.forEach((listen) => listen(this.here));
+      this.listeners.forEach((listen) => listen(this.selected));
       this.busy = this.busy.then(() => this.draw(view, choices)).catch((error) => console.error(error));
       return this.busy;
     }
 
     async draw(view, choices) {
-      if (!this.now.length) return;
+      if (!this.visible.length) return;
       const signals = {
         isolated: this.isolated,
         threshold: Number(choices.threshold),
-        ticks: [...new Set(this.now.map((row) => row.tick))],
+        ticks: [...new Set(this.visible.map((row) => row.tick))],
       };
       const { params, height } = this.specs[view];
-      const high = height.step ? height.step * new Set(this.now.map((row) => row[height.of])).size : height;
+      const pixels = height.step ? height.step * new Set(this.visible.map((row) => row[height.of])).size : height;
       if (this.drawn === view) {
-        const drawing = this.embedded.view;
-        for (const { name } of params) drawing.signal(name, signals[name]);
-        await drawing.height(high).data("rows", this.now).runAsync();
+        const vegaView = this.embedded.view;
+        for (const { name } of params) vegaView.signal(name, signals[name]);
+        await vegaView.height(pixels).data("rows", this.visible).runAsync();
         return;
       }
       if (this.embedded) this.embedded.finalize();
       const spec = {
         ...this.specs[view],
-        height: high,
-        data: { name: "rows", values: this.now },
+        height: pixels,
+        data: { name: "rows", values: this.visible },
         params: params.map(({ name }) => ({ name, value: signals[name] })),
       };
       this.embedded = await window.vegaEmbed(this.plot, spec, {
@@ -118,19 +118,19 @@
         ast: true,
         actions: false,
         logLevel: 1,
-        tooltip: (_, event, item, row) => (row && "row" in row ? tell(event, row, this.columns) : hush()),
+        tooltip: (_, event, item, row) => (row && "row" in row ? showTip(event, row, this.columns) : hideTip()),
       });
       this.drawn = view;
       this.embedded.view.addEventListener("click", (_, item) => {
-        const of = item && item.datum && (item.datum.method || (item.datum.datum && item.datum.datum.method));
-        if (of && this.isolate) this.isolate(of);
+        const method = item && item.datum && (item.datum.method || (item.datum.datum && item.datum.datum.method));
+        if (method && this.isolate) this.isolate(method);
       });
     }
 
     fill() {
       if (!this.details || !this.details.open) return;
-      const visible = this.now.filter((row) => !this.isolated.length || this.isolated.includes(row.method));
-      this.details.querySelector(".values").replaceChildren(tableOf(this.columns, visible.slice(0, MOST_ROWS)));
+      const rows = this.visible.filter((row) => !this.isolated.length || this.isolated.includes(row.method));
+      this.details.querySelector(".values").replaceChildren(tableOf(this.columns, rows.slice(0, MAX_ROWS)));
     }
   }
 
@@ -141,7 +141,7 @@
     const body = element("tbody");
     for (const row of rows) {
       const line = element("tr");
-      for (const column of columns) line.append(element("td", shown(row, column, false), { class: column.kind }));
+      for (const column of columns) line.append(element("td", formatted(row, column, false), { class: column.kind }));
       body.append(line);
     }
     const top = element("thead");
@@ -150,15 +150,15 @@
     return table;
   }
 
-  // --- the table of models: sorted by a click on a head, filtered by a word
+  // --- the table of models: sorted by a click on a heading, filtered by a word
   class Sortable {
     constructor(place, chart) {
-      Object.assign(this, { place, columns: chart.columns, rows: [], by: 0, down: false, most: FIRST_ROWS });
+      Object.assign(this, { place, columns: chart.columns, rows: [], by: 0, down: false, maxRows: FIRST_ROWS });
       this.search = place.querySelector("input");
       this.more = place.querySelector(".more");
       this.search.addEventListener("input", () => this.draw());
       this.more.addEventListener("click", () => {
-        this.most = Infinity;
+        this.maxRows = Infinity;
         this.draw();
       });
       chart.listeners.push((rows) => {
@@ -183,49 +183,49 @@
 
     draw() {
       const word = this.search.value.trim().toLowerCase();
-      const found = this.rows.filter((row) => !word || row.model.toLowerCase().includes(word));
+      const matching = this.rows.filter((row) => !word || row.model.toLowerCase().includes(word));
       const { field, kind } = this.columns[this.by];
       const sign = this.down ? -1 : 1;
-      const worth = (row) => (row[field] === null ? Infinity * sign : row[field]);
-      found.sort((a, b) => (kind === "text" ? sign * a[field].localeCompare(b[field]) : sign * (worth(a) - worth(b)) || 0));
+      const sortValue = (row) => (row[field] === null ? Infinity * sign : row[field]);
+      matching.sort((a, b) => (kind === "text" ? sign * a[field].localeCompare(b[field]) : sign * (sortValue(a) - sortValue(b)) || 0));
       const heads = this.columns.map((column, k) => this.head(column, k));
-      this.place.querySelector(".scroll").replaceChildren(tableOf(this.columns, found.slice(0, this.most), heads));
-      this.place.querySelector(".count").textContent = `${found.length.toLocaleString("en-US")} models`;
-      this.more.hidden = found.length <= this.most;
+      this.place.querySelector(".scroll").replaceChildren(tableOf(this.columns, matching.slice(0, this.maxRows), heads));
+      this.place.querySelector(".count").textContent = `${matching.length.toLocaleString("en-US")} models`;
+      this.more.hidden = matching.length <= this.maxRows;
     }
   }
 
-  // --- sections: choices, a legend, charts
-  function follow(section) {
+  // --- sections: selectors, a legend, charts
+  function connect(section) {
     let isolated = [];
     const selects = all("select[data-column]", section);
     const buttons = all("button[data-method]", section);
-    const everything = section.querySelector(".everything");
+    const showAll = section.querySelector(".everything");
     const isolate = (method) => {
       isolated = method === null ? [] : isolated.includes(method) ? isolated.filter((each) => each !== method) : [...isolated, method];
       for (const button of buttons) {
         button.setAttribute("aria-pressed", String(isolated.includes(button.dataset.method)));
         button.classList.toggle("dimmed", isolated.length > 0 && !isolated.includes(button.dataset.method));
       }
-      if (everything) everything.hidden = isolated.length === 0;
+      if (showAll) showAll.hidden = isolated.length === 0;
       update();
     };
     const charts = all("figure[data-chart]", section).map((figure) => new Chart(figure, buttons.length ? isolate : null));
 
-    // A later choice offers what there is under the earlier ones; where its value is not there, the default or the first.
+    // Each selector offers the values that remain after the earlier ones. An unavailable value falls back to the default or the first.
     function chosen() {
       const choices = {};
       for (const select of selects) {
         const name = select.dataset.column;
-        const there = new Set();
+        const available = new Set();
         for (const chart of charts.filter((each) => each.has(name))) {
-          const before = Object.entries(choices).filter(([key]) => chart.has(key));
-          for (const row of chart.rows) if (before.every(([key, value]) => String(row[key]) === value)) there.add(String(row[name]));
+          const earlier = Object.entries(choices).filter(([key]) => chart.has(key));
+          for (const row of chart.rows) if (earlier.every(([key, value]) => String(row[key]) === value)) available.add(String(row[name]));
         }
-        if (there.size) {
-          for (const option of select.options) option.disabled = option.hidden = !there.has(option.value);
-          if (!there.has(select.value)) {
-            select.value = there.has(select.dataset.default) ? select.dataset.default : [...select.options].find((each) => !each.disabled).value;
+        if (available.size) {
+          for (const option of select.options) option.disabled = option.hidden = !available.has(option.value);
+          if (!available.has(select.value)) {
+            select.value = available.has(select.dataset.default) ? select.dataset.default : [...select.options].find((each) => !each.disabled).value;
           }
         }
         choices[name] = select.value;
@@ -239,8 +239,8 @@
     }
     selects.forEach((select) => select.addEventListener("change", update));
     buttons.forEach((button) => button.addEventListener("click", () => isolate(button.dataset.method)));
-    if (everything) {
-      everything.addEventListener("click", () => {
+    if (showAll) {
+      showAll.addEventListener("click", () => {
         isolate(null);
         buttons[0].focus();
       });
@@ -268,7 +268,7 @@
   }
 
   themes();
-  addEventListener("scroll", hush, { passive: true });
-  addEventListener("keydown", (event) => event.key === "Escape" && hush());
-  Promise.all(all("main > section").map(follow)).then(() => (document.documentElement.dataset.drawn = "true"));
+  addEventListener("scroll", hideTip, { passive: true });
+  addEventListener("keydown", (event) => event.key === "Escape" && hideTip());
+  Promise.all(all("main > section").map(connect)).then(() => (document.documentElement.dataset.drawn = "true"));
 })();

@@ -1,4 +1,4 @@
-"""HTML, numbers and JSON as text: the one place where what comes from data is escaped."""
+"""HTML, numbers and JSON as text. All escaping of data happens here."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ VOID = ("meta", "link", "input", "br", "hr")
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
 
 def tag(name: str, *children: object, **attributes: object) -> Html:
-    """An element. Children and attributes are escaped, children that are `Html` are not.
+    """An element. Attributes are escaped, and so are children that are not `Html`.
 
     Parameters
     ----------
     name
-        Of the element.
+        Name of the element.
     children
-        Texts or `Html`; None is left out.
+        Texts or `Html`; None is skipped.
     attributes
-        `class_` is `class`, `data_column` is `data-column`; None and False are left out, True stands without a value.
+        `class_` is `class`, `data_column` is `data-column`; None and False are skipped, True gives an attribute without a value.
     """
     parts = [name]
     for key, value in attributes.items():
@@ -40,12 +40,12 @@ def tag(name: str, *children: object, **attributes: object) -> Html:
 
 
 def join(*children: object) -> Html:
-    """Children one after another, escaped where they are not `Html`."""
+    """Children in sequence, escaped where they are not `Html`."""
     return Html("".join(child if isinstance(child, Html) else html.escape(str(child)) for child in children if child is not None))
 
 
 def script_json(content: object) -> Html:
-    """JSON that may stand inside a script element, whatever strings are in it: none ends the element or begins a comment."""
+    """JSON that is safe inside a script element: no string in it can end the element or open a comment."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -53,24 +53,24 @@ def script_json(content: object) -> Html:
 
 
 def is_missing(value: object) -> bool:
-    """None, or a NaN: what is undefined."""
+    """Whether a value is None or NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def number(value: float | None, digits: int = 1, *, scale: float = 1.0, missing: str = "–") -> str:
-    """A number with thousands apart and a minus sign of its own."""
+    """A number with thousands separators and a typographic minus sign."""
     if value is None or is_missing(value):
         return missing
     return f"{scale * value:,.{digits}f}".replace("-", "−")
 
 
 def points(value: float | None, *, missing: str = "never reached") -> str:
-    """A difference of accuracies in points."""
+    """A difference of accuracies (a fraction) in points."""
     return number(value, scale=100, missing=missing)
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """An interval in points: no upper end beside a lower one is unbounded, no lower end is no interval."""
+    """An interval in points; a missing upper end is ∞, and without a lower end there is no interval."""
     if is_missing(low):
         return ""
     return f"{points(low)}–{points(high, missing='∞')}"
@@ -82,18 +82,18 @@ def share(value: float | None, digits: int = 0) -> str:
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """`3 models`, `1 model`."""
+    """A count with its noun: `3 models`, `1 model`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def facts(rows: Mapping[str, Any]) -> Html:
-    """A list of names and values; what is None is left out."""
+    """A list of names and values; None is skipped."""
     pairs = (tag("div", tag("dt", name), tag("dd", value)) for name, value in rows.items() if value is not None)
     return tag("dl", *pairs, class_="facts")
 
 
 def table(head: list[str], rows: list[list[object]], *, caption: str, texts: tuple[int, ...] = ()) -> Html:
-    """A table whose first column names its rows; of the others those in `texts` are texts, the rest numbers."""
+    """A table with row headings in the first column; columns in `texts` are texts, the others numbers."""
 
     def kind(column: int) -> str | None:
         return "text" if column in texts else None

@@ -1,4 +1,4 @@
-"""The verdict, and what changed: of an audit, what was found; of a sweep, what its tables say in a sentence."""
+"""The verdict at the top of the page, and the changes and findings of an audit."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from microbench_ray.report.page.text import Html, counted, facts, interval, is_m
 from microbench_ray.report.terminal import MONOTONE
 
 ICONS = {"ok": "✓", "attention": "!", "violated": "✕"}
-WORDS = {"ok": "All is well", "attention": "Needs attention", "violated": "Policy violated"}
+WORDS = {"ok": "No problems found", "attention": "Needs attention", "violated": "Policy violated"}
 SEVERITIES = {"fail": "Failures", "warn": "Warnings", "note": "Notes"}
 MAX_AT_ONCE = 4
-"""Findings in the verdict itself; all of them are further down."""
+"""Findings shown in the verdict; the section on changes has all."""
 MAX_FINDINGS = 200
-"""Per severity."""
+"""Findings shown per severity."""
 CHANGES = {
     "models_new": "new models",
-    "models_vanished": "models gone",
-    "models_rescored": "models rescored",
+    "models_vanished": "models removed",
+    "models_rescored": "models with changed scores",
     "items_new": "new items",
-    "items_vanished": "items gone",
+    "items_vanished": "items removed",
     "items_changed": "items changed",
-    "missing": "responses missing",
-    "items_dead": "items that all models get right, or wrong",
-    "items_negative": "items that weaker models get right more often",
+    "missing": "missing responses",
+    "items_dead": "items with the same score for all models",
+    "items_negative": "items that weaker models answer correctly more often",
 }
 
 
 def audit_verdict(verdict: Mapping[str, Any]) -> Html:
-    """What is said first of an audit."""
+    """The status of an audit, its worst findings, and the audited lists and methods."""
     status = verdict["status"]
     bad = [each for each in verdict.get("findings", ()) if each["severity"] in ("fail", "warn")]
     bad.sort(key=lambda each: each["severity"] != "fail")
@@ -46,25 +46,25 @@ def audit_verdict(verdict: Mapping[str, Any]) -> Html:
 
 
 def _subjects(subjects: Sequence[Mapping[str, Any]]) -> list[Html]:
-    """A card for what has one size; a row per size of what has several."""
+    """A card for each subject with one size; a table with a row per size for the others."""
     sizes = Counter(each["label"] for each in subjects)
     cards = [_subject(each) for each in subjects if sizes[each["label"]] == 1]
     swept = [each for each in subjects if sizes[each["label"]] > 1]
-    found = [tag("div", *cards, class_="cards")] if cards else []
+    parts = [tag("div", *cards, class_="cards")] if cards else []
     if swept:
         groups = list(dict.fromkeys(each["group"] for subject in swept for each in subject.get("extrapolation") or ()))
         head = ["method", "items", "MDAD", "interval", *groups, "items needed"]
         rows: list[list[object]] = []
         for subject in swept:
-            apart = {each["group"]: points(each["mdad"]) for each in subject.get("extrapolation") or ()}
+            of_groups = {each["group"]: points(each["mdad"]) for each in subject.get("extrapolation") or ()}
             needed = subject.get("items_needed")
             ends = interval(subject.get("ci_lo"), subject.get("ci_hi"))
-            shown = [f"{subject['size']:,}", points(subject["mdad"]), ends, *(apart.get(group, "") for group in groups)]
-            rows.append([tag("bdi", subject["label"]), *shown, "not known" if needed is None else f"{needed:,}"])
-        wanted = swept[0].get("wanted")
-        more = "" if wanted is None else f"; items needed to tell {points(wanted)} points apart"
-        found.append(table(head, rows, caption=f"Methods: MDAD in points, on all models and on those unlike the others{more}"))
-    return found
+            shown = [f"{subject['size']:,}", points(subject["mdad"]), ends, *(of_groups.get(group, "") for group in groups)]
+            rows.append([tag("bdi", subject["label"]), *shown, "unknown" if needed is None else f"{needed:,}"])
+        target = swept[0].get("wanted")
+        needed_for = "" if target is None else f"; items needed to detect {points(target)} points"
+        parts.append(table(head, rows, caption=f"Methods: MDAD in points, on all models and on groups unlike the rest{needed_for}"))
+    return parts
 
 
 def _banner(status: str, word: str, headline: str, small: str | None = None) -> Html:
@@ -74,32 +74,35 @@ def _banner(status: str, word: str, headline: str, small: str | None = None) -> 
 
 
 def _subject(subject: Mapping[str, Any]) -> Html:
-    """One audited list or method, as a card."""
-    wanted, value = subject.get("wanted"), subject.get("mdad")
-    missed = wanted is not None and (value is None or value > wanted)
+    """The card of an audited list or method."""
+    target, value = subject.get("wanted"), subject.get("mdad")
+    missed = target is not None and (value is None or value > target)
     unreached = value is None
     big = tag("p", tag("strong", "never reached" if unreached else points(value)), None if unreached else " points", class_="big")
     ranges = interval(subject.get("ci_lo"), subject.get("ci_hi"))
     needed = subject.get("items_needed")
     rows = {
         "interval": ranges or None,
-        "wanted": None if wanted is None else f"at most {points(wanted)} points",
-        "items needed for that": None if wanted is None else "not known" if needed is None else f"about {needed:,}",
+        "target": None if target is None else f"at most {points(target)} points",
+        "items needed for the target": None if target is None else "unknown" if needed is None else f"about {needed:,}",
         "tie groups": None if subject.get("n_tie_groups") is None else f"{subject['n_tie_groups']:,}",
-        "neighbours it cannot order": None if is_missing(subject.get("pairs_unordered")) else share(subject["pairs_unordered"]),
+        "adjacent models it cannot rank": None if is_missing(subject.get("pairs_unordered")) else share(subject["pairs_unordered"]),
     }
     size = subject.get("size")
     title = tag("h3", tag("bdi", subject["label"]), tag("small", f"{size:,} items") if size is not None else None)
     state = None
-    if wanted is not None:
+    if target is not None:
         state = tag(
-            "span", "misses what is wanted" if missed else "as wanted", class_="state", data_status="attention" if missed else "ok"
+            "span",
+            "misses the target" if missed else "meets the target",
+            class_="state",
+            data_status="attention" if missed else "ok",
         )
     return tag("article", title, tag("p", "MDAD", class_="label"), big, state, facts(rows), _extrapolation(subject), class_="card")
 
 
 def _extrapolation(subject: Mapping[str, Any]) -> Html | None:
-    """The MDAD where models are unlike those of the list."""
+    """The MDAD on groups of models unlike the rest."""
     groups: Sequence[Mapping[str, Any]] = subject.get("extrapolation") or ()
     if not groups:
         return None
@@ -107,7 +110,7 @@ def _extrapolation(subject: Mapping[str, Any]) -> Html | None:
     for each in groups:
         ends = interval(each.get("ci_lo"), each.get("ci_hi"))
         rows[f"{each['group']} ({each['n_models']:,})"] = points(each["mdad"]) + (f" ({ends})" if ends else "")
-    return join(tag("p", "MDAD on other models, in points", class_="label"), facts(rows))
+    return join(tag("p", "MDAD on groups of models, in points", class_="label"), facts(rows))
 
 
 def _finding(finding: Mapping[str, Any]) -> Html:
@@ -124,7 +127,7 @@ def _finding(finding: Mapping[str, Any]) -> Html:
 
 
 def changes(verdict: Mapping[str, Any]) -> Html:
-    """What changed since the baseline, and all findings by severity."""
+    """Counts of changes since the baseline, and all findings by severity."""
     counts = verdict.get("changes") or {}
     tiles = []
     for key, label in CHANGES.items():
@@ -134,53 +137,54 @@ def changes(verdict: Mapping[str, Any]) -> Html:
             tiles.append(tag("div", tag("dd", shown), tag("dt", label), data_none=not value))
     groups = []
     for severity, label in SEVERITIES.items():
-        these = [each for each in verdict.get("findings", ()) if each["severity"] == severity]
-        if these:
-            items = tag("ul", *(_finding(each) for each in these[:MAX_FINDINGS]), class_="findings")
-            rest = len(these) - MAX_FINDINGS
+        findings = [each for each in verdict.get("findings", ()) if each["severity"] == severity]
+        if findings:
+            items = tag("ul", *(_finding(each) for each in findings[:MAX_FINDINGS]), class_="findings")
+            rest = len(findings) - MAX_FINDINGS
             more = tag("p", f"and {rest:,} more, in verdict.json", class_="hint") if rest > 0 else None
-            summary = tag("summary", f"{label} ({len(these):,})")
-            groups.append(tag("details", summary, items, more, open=severity != "note" or len(these) <= MAX_AT_ONCE))
-    nothing = tag("p", "Nothing was found.", class_="hint") if not groups else None
+            summary = tag("summary", f"{label} ({len(findings):,})")
+            groups.append(tag("details", summary, items, more, open=severity != "note" or len(findings) <= MAX_AT_ONCE))
+    nothing = tag("p", "No findings.", class_="hint") if not groups else None
     return join(tag("dl", *tiles, class_="tiles") if tiles else None, *groups, nothing)
 
 
 def sweep_verdict(mdad: pa.Table, failures: pa.Table) -> Html:
-    """What is said first of a sweep: the best method at a usual size, and what every size can tell apart."""
+    """The result of a sweep: the best method at about 100 items in a sentence, and at each size in a table."""
     failed = len(failures)
     status = "attention" if failed else "ok"
-    word = f"{counted(failed, 'shard')} failed" if failed else "All cells done"
+    word = f"{counted(failed, 'shard')} failed" if failed else "All cells completed"
     problem = _failures(failures) if failed else None
     if not len(mdad):
-        return join(_banner(status, word, "There is no result."), problem)
+        return join(_banner(status, word, "There are no results."), problem)
     rows = mdad.to_pandas()
     first = rows.sort_values(["split", "n_source"], ascending=[True, False], kind="stable").iloc[0]
-    same = ["targets", "n_target", "unseen", "split"]
-    here = rows[(rows[same] == first[same]).all(axis=1) & (rows["benchmark"] == rows["benchmark"].iloc[0])]
-    here = here[(here["threshold"] == rows["threshold"].iloc[0]) & here["n_source"].isin([0, here["n_source"].max()])]
+    setting = ["targets", "n_target", "unseen", "split"]
+    panel = rows[(rows[setting] == first[setting]).all(axis=1) & (rows["benchmark"] == rows["benchmark"].iloc[0])]
+    panel = panel[(panel["threshold"] == rows["threshold"].iloc[0]) & panel["n_source"].isin([0, panel["n_source"].max()])]
     best = {
-        int(size): group.sort_values(MONOTONE[0], na_position="last", kind="stable").iloc[0] for size, group in here.groupby("size")
+        int(size): group.sort_values(MONOTONE[0], na_position="last", kind="stable").iloc[0]
+        for size, group in panel.groupby("size")
     }
     usual = min(best, key=lambda size: (abs(size - 100), size))
-    level = f"{100 * here['threshold'].iloc[0]:g} %"
+    level = f"{100 * panel['threshold'].iloc[0]:g} %"
     content: list[list[object]] = [
         [f"{size:,}", tag("bdi", row["method"]), points(row[MONOTONE[0]]), interval(*(row[name] for name in MONOTONE[1:]))]
         for size, row in best.items()
     ]
-    where = f"{here['benchmark'].iloc[0]}: the best method at every size, differences in points"
-    shown = table(["items", "method", "MDAD", "interval"], content, caption=where, texts=(1,))
-    return join(_banner(status, word, _headline(usual, best[usual], level)), problem, shown)
+    caption = f"{panel['benchmark'].iloc[0]}: best method at each size, MDAD in points"
+    by_size = table(["items", "method", "MDAD", "interval"], content, caption=caption, texts=(1,))
+    return join(_banner(status, word, _headline(usual, best[usual], level)), problem, by_size)
 
 
 def _headline(size: int, row: Any, level: str) -> str:
     if is_missing(row[MONOTONE[0]]):
-        return f"With {size:,} items no difference between two models is seen in {level} of cases, by any method."
-    apart = f"With {size:,} items two models must lie about {points(row[MONOTONE[0]])} points apart"
-    return f"{apart} to be ordered right in {level} of cases, by the best method here: {row['method']}."
+        return f"With {size:,} items, no method ranks two models correctly in {level} of cases, however large their difference."
+    difference = f"With {size:,} items, two models must differ by about {points(row[MONOTONE[0]])} points"
+    return f"{difference} to be ranked correctly in {level} of cases by the best method, {row['method']}."
 
 
 def _failures(failures: pa.Table) -> Html:
-    """The shards that failed, each with its error."""
+    """A table of failed shards with their errors."""
     rows: list[list[object]] = [
         [row["benchmark"], row["methods"], row["sizes"], row["runs"], row["error"]] for row in failures.slice(0, 50).to_pylist()
     ]

@@ -1,4 +1,4 @@
-"""How it was made: configuration, data, versions, seed, timings."""
+"""The section on provenance: configuration, data, versions, seed, timings."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import yaml
 
 from microbench_ray.report.page.text import Html, facts, join, table, tag
 
-LONGEST = 60_000
-"""Letters of the configuration that are shown."""
+MAX_CONFIG = 60_000
+"""Characters of the configuration that are shown."""
 
 
-def made_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> Html:
-    """What the manifest says, for whoever wants to have it again."""
+def provenance_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> Html:
+    """What is needed to reproduce the results, from the manifest and the verdict."""
     config = yaml.safe_dump(_plain(manifest.get("config", {})), sort_keys=False, allow_unicode=True, width=100)
-    if len(config) > LONGEST:
-        config = config[:LONGEST] + "\n… the rest is in manifest.json"
+    if len(config) > MAX_CONFIG:
+        config = config[:MAX_CONFIG] + "\n… continued in manifest.json"
     benchmarks: Mapping[str, Mapping[str, Any]] = manifest.get("benchmarks", {})
-    of_data: list[list[object]] = [
+    data_rows: list[list[object]] = [
         [name, f"{about['n_models']:,}", f"{about['n_items']:,}", tag("code", about["digest"])]
         for name, about in benchmarks.items()
     ]
@@ -43,7 +43,7 @@ def made_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] | None)
     versions = manifest.get("versions", {})
     return join(
         facts(rows),
-        table(["benchmark", "models", "items", "digest"], of_data, caption="Data") if of_data else None,
+        table(["benchmark", "models", "items", "digest"], data_rows, caption="Data") if data_rows else None,
         tag("ul", *(tag("li", note) for note in notes)) if notes else None,
         tag("p", "Versions: ", ", ".join(f"{name} {version}" for name, version in versions.items()), class_="hint")
         if versions
@@ -61,7 +61,7 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Of what YAML knows: anything else as its text."""
+    """A value of YAML's types; other objects become strings."""
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,0 +1,86 @@
+"""Shows the results of a sweep: MDAD tables in the terminal, figures, and report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from microbench_ray.core.errors import StoreError
+from microbench_ray.report.figures import draw_figures
+from microbench_ray.report.terminal import mdad_tables
+from microbench_ray.sweeps.results import SweepStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import Console
+
+MAX_TABLES = 12
+"""Tables printed; the others are in mdad.parquet."""
+
+
+def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool, report: bool = False) -> None:
+    """Print the MDAD tables, write the figures and the page, and print the paths.
+
+    Parameters
+    ----------
+    console
+        Where to print.
+    tables
+        The reduced tables of a sweep.
+    out
+        Its folder, a path or a URL.
+    figures, report
+        Whether to write `figures/` and `report.html`.
+
+    Raises
+    ------
+    StoreError
+        A figure or the page cannot be written.
+    """
+    store = SweepStore(out)
+    manifest = store.manifest() or {}
+    note = manifest.get("config", {}).get("figure_note")
+
+    titled_tables = list(mdad_tables(tables["mdad"]))
+    for title, table in titled_tables[:MAX_TABLES]:
+        console.print(title)
+        console.print(table, soft_wrap=False)
+    if len(titled_tables) > MAX_TABLES:
+        console.print(f"… and {len(titled_tables) - MAX_TABLES} more tables in {store.at('mdad.parquet')}")
+    figure_names = _write_figures(store, manifest, tables, note) if figures else []
+    if report:
+        _write_page(store, manifest, tables)
+    if note:
+        console.print(f"Note: {note}")
+    paired = ", paired.parquet" if "paired" in tables else ""
+    console.print(f"Tables: {store.at('agreement.parquet')}, mdad.parquet, summary.parquet{paired}")
+    for name in figure_names:
+        console.print(f"Figure: {store.at(f'figures/{name}')}")
+    if report:
+        console.print(f"Page: {store.at('report.html')}")
+
+
+def _write_figures(store: SweepStore, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], note: str | None) -> list[str]:
+    """Draw the figures and return their names."""
+    try:
+        return draw_figures(
+            tables,
+            lambda name, content: store.write(f"figures/{name}", content),
+            benchmarks=manifest.get("benchmarks", ()),
+            note=note,
+        )
+    except StoreError as error:
+        hint = f"{error.hint}; or figures=false: the tables are complete, and microbench reduce draws the figures later"
+        raise StoreError("A figure cannot be written.", where=error.where, got=error.got, hint=hint) from None
+
+
+def _write_page(store: SweepStore, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> None:
+    from microbench_ray.report.page import render
+
+    page = render(manifest, tables)
+    try:
+        store.write("report.html", page.encode())
+    except StoreError as error:
+        hint = f"{error.hint}; or report=false: the tables are complete, and microbench reduce writes the page later"
+        raise StoreError("The page cannot be written.", where=error.where, got=error.got, hint=hint) from None

@@ -1,0 +1,99 @@
+"""Commands with an immediate answer, and sweeps in a notebook, do not import libraries that are slow to import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"ray", "pandas", "scipy", "sklearn", "numba", "matplotlib", "rich", "vl_convert"}
+
+COMMANDS = """
+import contextlib, io, json, os, sys
+from microbench_ray.cli.main import main
+for command in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as stdout:
+        code = main(command)
+    print(json.dumps([code, stdout.getvalue(), sorted(sys.modules)]))
+"""
+
+NOTEBOOK = """
+import sys
+from pathlib import Path
+from tests.helpers.small_sweep import columns
+import numpy as np
+from microbench_ray.data import Benchmark
+from microbench_ray.sweeps.driver import SweepJob, run_sweep
+from microbench_ray.sweeps.engine.serial import SerialEngine
+from microbench_ray.methods import build_method
+from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine
+from microbench_ray.sweeps.engine.resources import Request
+from microbench_ray.sweeps.grid import Grid, Targets
+from microbench_ray.sweeps.reduce import Rules
+scores = columns()
+ids, subtasks = scores.pop("item_id"), scores.pop("subtask")
+benchmark = Benchmark.from_arrays("b", np.stack(list(scores.values())), ids, list(scores), subtasks=subtasks)
+random = build_method("random", {"name": "random"}, {"name": "mean"})
+grid = Grid(sizes=(5,), n_source=(10,), n_target=10, runs=2)
+job = SweepJob((benchmark,), (random,), grid, Targets(), Rules(), SerialEngine(), Path(sys.argv[1]))
+outcome = run_sweep(job, job.plan())
+assert len(outcome.tables["mdad"]) == 2
+assert not {"ray", "hydra", "omegaconf"} & set(sys.modules)
+"""
+
+
+def run_program(program: str, argument: str, cwd: Path) -> str:
+    """Run a program in a fresh interpreter and return what it prints."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    completed = subprocess.run(
+        [sys.executable, "-c", program, argument],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env=environment,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
+def test_jobs_import_only_what_they_need(board: Path, tmp_path: Path) -> None:
+    """In one interpreter: no command may import what it does not need, nor what an earlier one already imported."""
+    (tmp_path / "b.csv").write_text("item_id,a,b\nq1,1,0\nq2,0,1\n")
+    plan = ["plan", "benchmark=scores", f"benchmark.path={board}", "format=json"]
+    page = "microbench_ray.report.page"
+    commands: list[tuple[list[str], set[str]]] = [
+        (["--help"], HEAVY | {"numpy", "pyarrow", "hydra", "omegaconf"}),
+        (["--version"], HEAVY | {"numpy", "pyarrow", "hydra", "omegaconf"}),
+        ([*plan, "differences=[.1]"], HEAVY),
+        ([*plan, "size=20", "scores=[.7,.5]", "drop=.05", "models=[m00,m01]"], HEAVY),
+        (["accept", "out=x", "--cfg"], {"ray", "numba", "pandas", page}),
+        (["sweep", "plan_only=true"], {"ray", "numba", "microbench_ray.audit", "microbench_ray.ingest", page}),
+        (["ingest", "source=scores", "path=b.csv", "out=b"], {"ray", "numba", "microbench_ray.audit", page}),
+    ]
+    lines = run_program(COMMANDS, json.dumps([command for command, _ in commands]), tmp_path).splitlines()
+    for line, (command, unwanted) in zip(lines, commands, strict=True):
+        code, stdout, modules = json.loads(line)
+        assert code == 0, command
+        assert not unwanted & set(modules), command
+        if command[0] == "plan":
+            assert json.loads(stdout)["n_models"] == 40
+
+
+def test_a_sweep_in_a_notebook_needs_neither_hydra_nor_ray(tmp_path: Path) -> None:
+    run_program(NOTEBOOK, str(tmp_path / "out"), tmp_path)
+
+
+def test_public_names_are_imported_on_first_use() -> None:
+    import microbench_ray
+
+    assert set(microbench_ray.__all__) <= set(dir(microbench_ray))
+    assert all(getattr(microbench_ray, name).__name__ == name for name in microbench_ray.__all__)
+    with pytest.raises(AttributeError, match="mdat"):
+        _ = microbench_ray.mdat
