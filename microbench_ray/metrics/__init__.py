@@ -6,7 +6,14 @@ from microbench_ray.metrics.curve import AgreementCurve, agreement_curve
 from microbench_ray.metrics.intervals import INTERVAL_KINDS, IntervalKind
 from microbench_ray.metrics.mdad import Mdad, mdad, mdads, share_reliable
 from microbench_ray.metrics.model_bootstrap import bootstrap_models
-from microbench_ray.metrics.paired import Difference, Paired, Spread, paired, resampled_runs, spread
+from microbench_ray.metrics.paired import (
+    BootstrapCrossings,
+    Difference,
+    PairedDifferences,
+    bootstrap_crossings,
+    paired_differences,
+    paired_run_weights,
+)
 from microbench_ray.metrics.pairs import (
     TIE_TOLERANCE,
     Comparison,
@@ -26,17 +33,18 @@ __all__ = [
     "TIE_POLICIES",
     "TIE_TOLERANCE",
     "AgreementCurve",
+    "BootstrapCrossings",
     "Comparison",
     "Difference",
     "IntervalKind",
     "Mdad",
     "PairCounts",
-    "Paired",
-    "Spread",
+    "PairedDifferences",
     "TiePolicy",
     "TruePairs",
     "agreeing",
     "agreement_curve",
+    "bootstrap_crossings",
     "bootstrap_models",
     "compare",
     "count_pairs",
@@ -46,9 +54,8 @@ __all__ = [
     "mean_abs_error",
     "mean_agreement",
     "pair_counts",
-    "paired",
-    "resampled_runs",
+    "paired_differences",
+    "paired_run_weights",
     "share_reliable",
-    "spread",
     "true_pairs",
 ]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.metrics.counts import IntArray, PairCounts
-from microbench_ray.metrics.pairs import FloatArray, TruePairs, count_pairs, true_pairs
+from microbench_ray.metrics.pairs import FloatArray, count_pairs, true_pairs
 
 _FLOAT_UNITS = 10**12
 _FLOAT_GUARD = 1000  # 1e-9 of a bin, in units of 1/(200 * _FLOAT_UNITS)
@@ -29,7 +29,7 @@ def pair_counts(
         Items behind each accuracy: one number, or an array that broadcasts to the shape of `truth` (models may have
         answered different items). Accuracies are then turned back into counts and pairs are binned exactly. Without
         it, accuracies are rounded to 1e-12 and a difference within 1e-9 of a bin's width below an edge counts as on
-        it: right for fewer than about 10,000 items, but known counts are better.
+        it: correct for fewer than about 10,000 items, but known counts are better.
     units
         Grid of the scores: 1 for right or wrong, 2 for scores in {0, .5, 1}. Only with `n_items`.
 
@@ -41,7 +41,7 @@ def pair_counts(
     Raises
     ------
     DataError
-        Shapes that differ, accuracies outside [0, 1], infinite estimates, or accuracies that are no multiples of
+        Shapes that differ, accuracies outside [0, 1], infinite estimates, or accuracies that are not multiples of
         1/(units * n_items).
 
     Examples
@@ -54,23 +54,28 @@ def pair_counts(
     estimated = np.asarray(estimates, np.float64)
     if true.shape != estimated.shape or true.ndim not in (1, 2) or true.shape[0] == 0:
         raise DataError(
-            "Truth and estimates are (n_target,) or (n_runs, n_target) arrays of one shape.",
+            "Truth and estimates must be (n_target,) or (n_runs, n_target) arrays of the same shape.",
             where="pair_counts",
             got=f"shapes {true.shape} and {estimated.shape}",
         )
     if bool(((true < 0) | (true > 1)).any()):
         raise DataError(
-            "Accuracies are fractions in [0, 1].",
+            "Accuracies must be fractions in [0, 1].",
             where="pair_counts, truth",
             got=f"values from {np.nanmin(true)} to {np.nanmax(true)}",
             hint="divide percentages by 100",
         )
     if bool(np.isinf(estimated).any()):
-        raise DataError("Estimates are finite, or NaN where there is none.", where="pair_counts, estimates", got="infinity")
+        raise DataError("Estimates must be finite, or NaN where missing.", where="pair_counts, estimates", got="infinity")
     undefined = np.isnan(true)
     if n_items is None:
         if units != 1:
-            raise DataError("The scores' grid needs the number of items.", where="pair_counts", got=f"units={units}")
+            raise DataError(
+                "A grid of scores (units) is only used together with n_items.",
+                where="pair_counts",
+                got=f"units={units} without n_items",
+                hint="give the number of items behind each accuracy as n_items",
+            )
         answered = np.where(undefined, 0, 1)
         sums, units, guard = np.rint(np.where(undefined, 0.0, true) * _FLOAT_UNITS), _FLOAT_UNITS, _FLOAT_GUARD
     else:
@@ -78,8 +83,8 @@ def pair_counts(
         sums, guard = _whole(np.where(undefined, 0.0, true) * units * answered, units), 0
     columns = true.shape[-1]
     rows = [
-        count_pairs(_pairs(k, n, units, guard), e)
-        for k, n, e in zip(
+        count_pairs(true_pairs(run_sums, run_answered, units, guard=guard), run_estimates)
+        for run_sums, run_answered, run_estimates in zip(
             sums.astype(np.int64).reshape(-1, columns),
             answered.astype(np.int64).reshape(-1, columns),
             estimated.reshape(-1, columns),
@@ -89,11 +94,7 @@ def pair_counts(
     return rows[0] if true.ndim == 1 else PairCounts.stack(rows)
 
 
-def _pairs(sums: IntArray, answered: IntArray, units: int, guard: int) -> TruePairs:
-    return true_pairs(sums, answered, units, guard=guard)
-
-
-def _items(n_items: npt.ArrayLike, truth: FloatArray) -> npt.NDArray[np.int64]:
+def _items(n_items: npt.ArrayLike, truth: FloatArray) -> IntArray:
     """`n_items` in the shape of `truth`."""
     items = np.asarray(n_items)
     try:
@@ -103,7 +104,7 @@ def _items(n_items: npt.ArrayLike, truth: FloatArray) -> npt.NDArray[np.int64]:
     defined = ~np.isnan(truth)
     if items.shape != truth.shape or items.dtype.kind not in "iu" or bool((items[defined] < 1).any()):
         raise DataError(
-            "The number of items is a positive whole number, or an array of them that fits the truth.",
+            "n_items must be a positive whole number, or an array of them that broadcasts to the shape of the truth.",
             where="pair_counts, n_items",
             got=f"{n_items!r} for truth of shape {truth.shape}",
         )
@@ -111,14 +112,14 @@ def _items(n_items: npt.ArrayLike, truth: FloatArray) -> npt.NDArray[np.int64]:
 
 
 def _whole(scaled: FloatArray, units: int) -> FloatArray:
-    """Score sums as whole numbers; the tolerance grows with rounding errors of large sums."""
+    """Score sums rounded to whole numbers; DataError unless they are near, with a tolerance for rounding errors of large sums."""
     sums = np.rint(scaled)
     off = np.abs(scaled - sums) - 8 * np.finfo(np.float64).eps * scaled
     if bool((off > 1e-6).any()):
         raise DataError(
-            "Accuracies are whole numbers of score units over the number of items.",
+            "Accuracies must be whole numbers of score units divided by the number of items.",
             where="pair_counts, truth",
-            got=f"a score sum of {scaled.flat[int(off.argmax())]:.6f} units of 1/{units}",
+            got=f"a sum of {scaled.flat[int(off.argmax())]:.6f} units of 1/{units}",
             hint="give each model's own number of answered items as n_items, and the scores' grid as units",
         )
     return sums

@@ -1,9 +1,9 @@
-"""Uniform random sampling without sampling: how often n random items order two models as all N items do.
+"""Closed forms of uniform random sampling: how often n random items order two models as all N items do.
 
-For scores of 0 and 1 all that matters of a pair is on how many items only the one was right (b) and only the other (c): the
-sample holds B and C of them, multivariate hypergeometric, and orders the pair as B - C. In general B - C is the sum of the
-differences of n of N items, with mean n D/N and variance n (N-n)/(N-1) (Q/N - (D/N)²), D and Q the sums of differences and of
-their squares.
+For scores of 0 and 1, a pair of models is described by the number of items that only the first answered correctly (b) and the
+number that only the second did (c). A sample holds B and C of them, multivariate hypergeometric, and orders the pair by the sign of
+B - C. In general B - C is the sum of the differences on n of N items, with mean n D/N and variance
+n (N-n)/(N-1) (Q/N - (D/N)²), where D and Q are the sums of the differences and of their squares.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ import numpy.typing as npt
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, IntArray
+from microbench_ray.metrics.items_needed import check_size, check_target_difference
 from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pairs import FloatArray, IndexArray
 from microbench_ray.metrics.ties import TiePolicy
 
 EXACT_SIZE = 10
-"""Up to so many items the hypergeometric sum is cheap (66 terms) and the normal approximation at its worst."""
+"""Up to this size the hypergeometric sum is cheap (66 terms) and the normal approximation at its worst."""
 ITEMS_PER_BLOCK = 2048
 PAIRS_PER_BLOCK = 1 << 14
 
 
-class Ordered(NamedTuple):
-    """What a sample says of each pair."""
+class OrderProbabilities(NamedTuple):
+    """Probabilities of how a sample orders each pair."""
 
     right: FloatArray
-    """(n_pairs,) probability that it orders the pair as the whole does."""
+    """(n_pairs,) probability that it orders the pair as the whole benchmark does."""
     tied: FloatArray
     """(n_pairs,) probability that it ties the pair."""
 
@@ -43,14 +44,14 @@ class ExpectedCounts(NamedTuple):
     n_pairs: FloatArray
     """(201,) pairs that differ on the whole benchmark."""
     n_agree: FloatArray
-    """(201,) of those, ordered right."""
+    """(201,) of those, ordered correctly."""
     n_tied: FloatArray
     """(201,) of those, tied in the sample."""
 
 
 @dataclass(frozen=True, eq=False)
 class PairMoments:
-    """All pairs of models, the better one first; what closed forms need of them.
+    """The moments of all pairs of models, the better model first, from which closed forms are computed.
 
     Parameters
     ----------
@@ -59,7 +60,8 @@ class PairMoments:
     difference
         (n_pairs,) D, at least 0: sum of score differences over the items that both answered, in units of 1/units.
     squares
-        (n_pairs,) Q: sum of their squares, in units of 1/units²; for 0/1 scores the items that only one of the two got right.
+        (n_pairs,) Q: sum of their squares, in units of 1/units²; for 0/1 scores the items that only one of the two answered
+        correctly.
     shared
         (n_pairs,) items that both answered, at least 1.
     units, n_items
@@ -76,34 +78,36 @@ class PairMoments:
 
     @cached_property
     def bins(self) -> IntArray:
-        """(n_pairs,) bin of the true difference, worked out in integers; pairs that are tied on the whole are in bin 0."""
+        """(n_pairs,) bin of the true difference, computed in integers; pairs tied on the whole benchmark are in bin 0."""
         return self.difference * BINS_PER_UNIT // (self.units * self.shared)
 
-    def take(self, chosen: npt.NDArray[Any]) -> PairMoments:
-        """Some of the pairs."""
+    def take(self, index: npt.NDArray[Any]) -> PairMoments:
+        """Return the pairs at `index`: positions, or a boolean mask."""
         fields = ("higher", "lower", "difference", "squares", "shared")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in fields})
+        return replace(self, **{name: getattr(self, name)[index] for name in fields})
 
 
 def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: int = 1) -> PairMoments:
-    """Differences of all pairs by matrix products, over the items that both models answered.
+    """Compute the moments of all pairs by matrix products, over the items that both models answered.
 
     Parameters
     ----------
     scores
         (n_models, n_items) whole numbers in units of 1/units.
     missing
-        The number that marks a missing response; None where there is none.
+        The number that marks a missing response; None where no response is missing.
     units
         Grid of the scores.
 
     Raises
     ------
     DataError
-        Fewer than two models, no items, or no pair that shares an item.
+        Fewer than two models, no items, or no two models that answered the same item.
     """
     if scores.ndim != 2 or scores.shape[0] < 2 or scores.shape[1] < 1:
-        raise DataError("Pairs need at least two models and an item.", where="pair_moments", got=f"shape {scores.shape}")
+        raise DataError(
+            "At least two models and one item are needed to form pairs.", where="pair_moments", got=f"shape {scores.shape}"
+        )
     n_models, n_items = scores.shape
     # Products of one block are whole numbers that float32 holds exactly up to 2**24.
     kind: Any = np.float32 if units**2 * ITEMS_PER_BLOCK <= 1 << 24 else np.float64
@@ -117,11 +121,11 @@ def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: in
             squares += np.square(values).sum(axis=1)[:, None]
             shared += block.shape[1]
         else:
-            there = (block != missing).astype(kind)
+            present = (block != missing).astype(kind)
             values = np.where(block == missing, 0, block).astype(kind)
-            sums += values @ there.T
-            squares += np.square(values) @ there.T
-            shared += there @ there.T
+            sums += values @ present.T
+            squares += np.square(values) @ present.T
+            shared += present @ present.T
         products += values @ values.T
     first, second = np.nonzero(np.triu(shared > 0, 1))
     if not first.size:
@@ -130,7 +134,15 @@ def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: in
     total = np.maximum(0.0, squares + squares.T - 2 * products)[first, second]
     swap = difference < 0
     higher, lower = np.where(swap, second, first), np.where(swap, first, second)
-    return PairMoments(higher, lower, np.abs(difference), total, shared[first, second].astype(np.int64), units, n_items)
+    return PairMoments(
+        higher=higher,
+        lower=lower,
+        difference=np.abs(difference),
+        squares=total,
+        shared=shared[first, second].astype(np.int64),
+        units=units,
+        n_items=n_items,
+    )
 
 
 def normal_moments(pairs: PairMoments, size: int) -> tuple[FloatArray, FloatArray]:
@@ -147,24 +159,24 @@ def normal_moments(pairs: PairMoments, size: int) -> tuple[FloatArray, FloatArra
     return drawn * mean, np.sqrt(np.maximum(0.0, variance))
 
 
-def above(mean: FloatArray, deviation: FloatArray, least: float) -> FloatArray:
-    """(n_pairs,) probability that a whole number is at least `least`, as the normal above `least` - 1/2 (continuity correction).
+def probability_at_least(mean: FloatArray, deviation: FloatArray, threshold: float) -> FloatArray:
+    """(n_pairs,) probability that a whole number is at least `threshold`: the normal's above `threshold` - 1/2.
 
-    Without deviation the number is its mean.
+    The half is the continuity correction. Where the deviation is 0, the number equals its mean.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = normal_share((mean - least + 0.5) / deviation)
-    return np.where(deviation > 0, share, np.asarray(mean > least - 1, np.float64))
+        share = normal_share((mean - threshold + 0.5) / deviation)
+    return np.where(deviation > 0, share, np.asarray(mean > threshold - 1, np.float64))
 
 
-def order_by_normal(pairs: PairMoments, size: int) -> Ordered:
-    """Probabilities by the normal approximation with a half-unit continuity correction; any scores."""
+def order_by_normal(pairs: PairMoments, size: int) -> OrderProbabilities:
+    """Probabilities by the normal approximation with a half-unit continuity correction; for any scores."""
     mean, deviation = normal_moments(pairs, size)
-    right, wrong = above(mean, deviation, 1.0), above(-mean, deviation, 1.0)
-    return Ordered(right, np.maximum(0.0, 1 - right - wrong))
+    right, wrong = probability_at_least(mean, deviation, 1.0), probability_at_least(-mean, deviation, 1.0)
+    return OrderProbabilities(right=right, tied=np.maximum(0.0, 1 - right - wrong))
 
 
-def order_exactly(pairs: PairMoments, size: int) -> Ordered:
+def order_exactly(pairs: PairMoments, size: int) -> OrderProbabilities:
     """Probabilities by the multivariate hypergeometric sum, for scores of 0 and 1; (n+1)(n+2)/2 terms per pair.
 
     Where some responses are missing, the sample is n M/N of the M items that both answered, rounded to a whole number, at least 1.
@@ -172,18 +184,20 @@ def order_exactly(pairs: PairMoments, size: int) -> Ordered:
     Raises
     ------
     ConfigError
-        Graded scores, or a size that is not 1 to n_items.
+        Graded scores, or a size outside 1 to n_items.
     """
     check_size(size, pairs.n_items)
     if pairs.units != 1:
-        raise ConfigError("Exact probabilities are for scores of 0 and 1.", where="order_exactly", got=f"units={pairs.units}")
+        raise ConfigError(
+            "Exact probabilities are only defined for scores of 0 and 1.", where="order_exactly", got=f"units={pairs.units}"
+        )
     log_factorial = np.array([math.lgamma(n + 1) for n in range(int(pairs.shared.max()) + 2)])
 
     def choose(n: IntArray, k: Any) -> FloatArray:
-        """Log of n over k; -inf where k is more than n."""
-        left = n - k
-        ways = log_factorial[n] - log_factorial[k] - log_factorial[np.maximum(left, 0)]
-        return np.where(left < 0, -np.inf, ways)
+        """Log of the binomial coefficient n over k; -inf where k exceeds n."""
+        rest = n - k
+        log_ways = log_factorial[n] - log_factorial[k] - log_factorial[np.maximum(rest, 0)]
+        return np.where(rest < 0, -np.inf, log_ways)
 
     right, tied = np.zeros(pairs.shared.size), np.zeros(pairs.shared.size)
     for start in range(0, right.size, PAIRS_PER_BLOCK):
@@ -193,73 +207,85 @@ def order_exactly(pairs: PairMoments, size: int) -> Ordered:
         only_one = (np.rint(pairs.squares[part]).astype(np.int64) + pairs.difference[part]) // 2
         only_other = only_one - pairs.difference[part]
         same = shared - only_one - only_other
-        whole = choose(shared, drawn)
+        log_samples = choose(shared, drawn)
         for b in range(int(drawn.max()) + 1):
-            if not (some := only_one >= b).any():
+            if not (enough := only_one >= b).any():
                 break
-            first = choose(only_one, np.where(some, b, 0))
+            first = choose(only_one, np.where(enough, b, 0))
             for c in range(min(b, int(drawn.max()) - b) + 1):
                 rest = drawn - b - c
-                fits = some & (rest >= 0) & (only_other >= c)
+                fits = enough & (rest >= 0) & (only_other >= c)
                 if not fits.any():
                     break
-                log = first + choose(only_other, np.where(fits, c, 0)) + choose(same, np.maximum(rest, 0)) - whole
+                log = first + choose(only_other, np.where(fits, c, 0)) + choose(same, np.maximum(rest, 0)) - log_samples
                 (right if b > c else tied)[part] += np.where(fits, np.exp(log), 0.0)
-    return Ordered(np.minimum(right, 1.0), np.minimum(tied, 1.0))
+    return OrderProbabilities(right=np.minimum(right, 1.0), tied=np.minimum(tied, 1.0))
 
 
-def order_probabilities(pairs: PairMoments, size: int) -> Ordered:
-    """Exact up to `EXACT_SIZE` items of 0/1 scores, else by the normal. Pairs that are tied on the whole have no right order."""
+def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
+    """Probabilities, exact up to `EXACT_SIZE` items of 0/1 scores, else by the normal approximation.
+
+    Pairs tied on the whole benchmark have no right order.
+    """
     return order_exactly(pairs, size) if pairs.units == 1 and size <= EXACT_SIZE else order_by_normal(pairs, size)
 
 
 def expected_counts(pairs: PairMoments, size: int) -> ExpectedCounts:
-    """Expected pair counts by bin of true difference, for uniform random sampling of `size` items, all seen, and their mean."""
-    apart = pairs.difference > 0
-    ordered, bins = order_probabilities(pairs, size), pairs.bins[apart]
-    weights = None, ordered.right[apart], ordered.tied[apart]
-    return ExpectedCounts(*(np.bincount(bins, each, minlength=N_BINS).astype(np.float64) for each in weights))
+    """Expected pair counts by bin of true difference, for the mean over `size` uniformly random items, with all items seen."""
+    differ = pairs.difference > 0
+    order, bins = order_probabilities(pairs, size), pairs.bins[differ]
+
+    def per_bin(weights: FloatArray | None) -> FloatArray:
+        return np.bincount(bins, weights, minlength=N_BINS).astype(np.float64)
+
+    return ExpectedCounts(n_pairs=per_bin(None), n_agree=per_bin(order.right[differ]), n_tied=per_bin(order.tied[differ]))
 
 
 def expected_agreeing(counts: ExpectedCounts, tie_policy: TiePolicy = "wrong") -> tuple[FloatArray, FloatArray]:
-    """(201,) agreeing pairs and the pairs that they are out of; ConfigError for a policy other than wrong, half and drop."""
+    """(201,) agreeing pairs and the number of pairs they are out of; ConfigError for a policy other than wrong, half and drop."""
     if tie_policy == "wrong":
         return counts.n_agree, counts.n_pairs
     if tie_policy == "half":
         return counts.n_agree + counts.n_tied / 2, counts.n_pairs
     if tie_policy == "drop":
         return counts.n_agree, counts.n_pairs - counts.n_tied
-    raise ConfigError("This tie policy has no closed form.", where="tie_policy", got=repr(tie_policy), hint="wrong, half or drop")
+    raise ConfigError(
+        "This tie policy has no closed form.", where="tie_policy", got=repr(tie_policy), hint="use wrong, half or drop"
+    )
 
 
 def expected_mdad(counts: ExpectedCounts, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> float:
     """MDAD of the increasing fit to the expected agreement: a bin's lower edge; NaN where the threshold is never reached."""
     if not 0 < threshold <= 1:
-        raise ConfigError("The threshold is a fraction above 0 and at most 1.", where="threshold", got=repr(threshold), hint="0.8")
+        raise ConfigError(
+            "The threshold must be an agreement above 0 and at most 1.",
+            where="threshold",
+            got=repr(threshold),
+            hint="for example 0.8",
+        )
     agree, out_of = expected_agreeing(counts, tie_policy)
-    # The least sum of what is missing or in excess below a bin marks the crossing; what rounding takes away is given back.
+    # As in `mdad.prefix_sums`, the last minimum of the sums of excesses marks the crossing; 1e-9 allows for rounding.
     sums = np.concatenate([[0.0], np.cumsum(agree - (threshold - 1e-9) * out_of)])
     bin_ = sums.size - 1 - int(np.argmin(sums[::-1]))
     return bin_ / BINS_PER_UNIT if bin_ < N_BINS else float("nan")
 
 
-def smallest_size(pairs: PairMoments, wanted: float, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> int | None:
-    """The smallest number of random items whose MDAD is at most `wanted`, by bisection over sizes.
+def smallest_size(
+    pairs: PairMoments, target_difference: float, threshold: float = 0.8, tie_policy: TiePolicy = "wrong"
+) -> int | None:
+    """The smallest number of random items whose MDAD is at most `target_difference`, by bisection over sizes.
 
-    None where even all items do not reach it: no pair of the benchmark differs by so little or less.
+    None where even all items do not reach it: no pair of the benchmark differs by that little.
 
     Raises
     ------
     ConfigError
-        A wanted difference outside (0, 1], or as for `expected_mdad`.
+        A target difference outside (0, 1], or as for `expected_mdad`.
     """
-    if not 0 < wanted <= 1:
-        raise ConfigError(
-            "The wanted difference is a fraction above 0.", where="wanted", got=repr(wanted), hint="0.01 for one point"
-        )
+    check_target_difference(target_difference)
 
     def suffices(size: int) -> bool:
-        return expected_mdad(expected_counts(pairs, size), threshold, tie_policy) <= wanted + 1e-12
+        return expected_mdad(expected_counts(pairs, size), threshold, tie_policy) <= target_difference + 1e-12
 
     low, high = 0, pairs.n_items
     if not suffices(high):
@@ -268,9 +294,3 @@ def smallest_size(pairs: PairMoments, wanted: float, threshold: float = 0.8, tie
         middle = (low + high) // 2
         low, high = (low, middle) if suffices(middle) else (middle, high)
     return high
-
-
-def check_size(size: int, n_items: int) -> None:
-    """ConfigError for a size that is not 1 to n_items."""
-    if not 1 <= size <= n_items:
-        raise ConfigError("A size lies between 1 and the number of items.", where="size", got=f"{size} of {n_items}")

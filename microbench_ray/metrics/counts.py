@@ -1,6 +1,6 @@
 """Pair counts: the integers that a cell stores and from which every agreement and MDAD is reduced.
 
-Counts add exactly and in any order; tie rules, thresholds and intervals are applied to their sums (`curve`, `mdad`).
+Counts add exactly and in any order; tie rules, thresholds and intervals are applied to their sums (`ties`, `curve`, `mdad`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BINS_PER_UNIT = 200
 """Bins per unit of accuracy difference: a bin is half a point (0.005) wide."""
 
 N_BINS = BINS_PER_UNIT + 1
-"""Differences 0 to 1 in half-point bins; a difference of exactly 1 has the last bin, 200, to itself."""
+"""Half-point bins for differences 0 to 1; the last bin, 200, holds only a difference of exactly 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +36,11 @@ class PairCounts:
     n_agree
         (..., n_bins) of those, pairs whose estimates differ by more than 1e-12, in the true order.
     n_tied
-        (..., n_bins) of those, pairs whose estimates lie within 1e-12, or of which an estimate is undefined.
+        (..., n_bins) of those, pairs whose estimates lie within 1e-12 of each other, or of which an estimate is undefined.
     n_tied_agree
         (..., n_bins) of the tied, pairs whose estimates are not exactly equal and lie in the true order.
     n_true_tied
-        (...) pairs tied on the full benchmark, which have no order to preserve and are in no bin.
+        (...) pairs tied on the full benchmark, which have no order to preserve and are not in any bin.
     n_true_tied_up
         (...) of those, pairs i < j in the stored order of targets with estimate i > estimate j, compared exactly.
 
@@ -63,7 +63,7 @@ class PairCounts:
             expected = shape[:-1] if name in _PER_RUN else shape
             if array.dtype != np.int64 or array.shape != expected or not shape:
                 raise DataError(
-                    "Pair counts are int64 arrays of one shape, with one last axis of bins.",
+                    "Pair counts must be int64 arrays of one shape, whose last axis is the bins.",
                     where=f"PairCounts.{name}",
                     got=f"{array.dtype} of shape {array.shape}, where n_pairs has shape {shape}",
                     hint="build counts with count_pairs, pair_counts or PairCounts.stack",
@@ -88,13 +88,13 @@ class PairCounts:
         """
         if not counts:
             raise DataError("There are no pair counts to stack.", where="PairCounts.stack", got="an empty sequence")
-        n_bins = max(one.n_bins for one in counts)
-        wide = [one.padded(n_bins) for one in counts]
-        return cls(**{name: np.stack([getattr(one, name) for one in wide]) for name in _FIELDS})
+        n_bins = max(run.n_bins for run in counts)
+        padded = [run.padded(n_bins) for run in counts]
+        return cls(**{name: np.stack([getattr(run, name) for run in padded]) for name in _FIELDS})
 
     @property
     def n_bins(self) -> int:
-        """Bins held, from bin 0 on."""
+        """Number of bins held, from bin 0 on."""
         return int(self.n_pairs.shape[-1])
 
     def __getitem__(self, index: Any) -> PairCounts:
@@ -117,7 +117,7 @@ class PairCounts:
         return PairCounts(**{name: np.asarray(array.sum(axis=leading)) for name, array in self._items()})
 
     def trimmed(self) -> PairCounts:
-        """Without the bins after the last one that holds a pair in any run; at least bin 0 is kept."""
+        """Drop the bins after the last one that holds a pair in any run; at least bin 0 is kept."""
         occupied = np.flatnonzero(self.n_pairs.reshape(-1, self.n_bins).any(axis=0))
         n_bins = int(occupied[-1]) + 1 if occupied.size else 1
         if n_bins == self.n_bins:
@@ -127,12 +127,12 @@ class PairCounts:
         return PairCounts(**{k: array if k in _PER_RUN else array[..., :n_bins] for k, array in self._items()})
 
     def padded(self, n_bins: int = N_BINS) -> PairCounts:
-        """With empty bins after the last, `n_bins` in all.
+        """Append empty bins, up to `n_bins` in all.
 
         Raises
         ------
         DataError
-            Fewer bins than are held.
+            `n_bins` is smaller than the number of bins held.
         """
         if n_bins == self.n_bins:
             return self

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microbench_ray.core.errors import DataError
 from microbench_ray.metrics import intervals
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray, PairCounts
 from microbench_ray.metrics.intervals import Bounds, IntervalKind
 from microbench_ray.metrics.pairs import FloatArray
-from microbench_ray.metrics.ties import TiePolicy, doubled
+from microbench_ray.metrics.ties import TiePolicy, as_runs, doubled
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +28,7 @@ class AgreementCurve:
     agreement
         (n_bins,) share agreeing under the tie policy, NaN in an empty bin.
     ci_lo, ci_hi
-        (n_bins,) its interval, NaN in an empty bin.
+        (n_bins,) bounds of its interval, NaN in an empty bin.
     """
 
     diff_lo: FloatArray
@@ -59,10 +58,10 @@ def agreement_curve(
     tie_policy
         How tied estimates count, see `TiePolicy`.
     ci
-        `runs`: runs are clusters (`intervals.by_runs`), for pairs of one run are not independent. `pairs`: as the paper
+        `runs`: runs are clusters (`intervals.by_runs`), as pairs of one run are not independent. `pairs`: as the paper
         does, too narrow (`intervals.by_pairs`). `models`: for a fixed list of items (`intervals.by_models`).
     level
-        Of the interval.
+        Confidence level of the interval.
     resampled
         Counts with resamples of the models as leading axis (`bootstrap_models`), for `ci="models"`.
 
@@ -104,34 +103,10 @@ def agreement_curve(
     )
 
 
-def as_runs(counts: PairCounts) -> PairCounts:
-    """`counts` of shape (n_runs, n_bins) without the empty last bins; one run where there is no leading axis.
-
-    Raises
-    ------
-    DataError
-        More than one leading axis, or no runs.
-    """
-    runs = counts[None] if counts.n_pairs.ndim == 1 else counts
-    if runs.n_pairs.ndim != 2 or runs.n_pairs.shape[0] == 0:
-        raise DataError(
-            "Counts to reduce are (n_bins,), or (n_runs, n_bins) of at least one run.",
-            where="agreement_curve, mdad",
-            got=f"shape {counts.n_pairs.shape}",
-            hint="PairCounts.stack puts runs along one axis",
-        )
-    return runs.trimmed()
-
-
 def _by_models(total: PairCounts, resampled: PairCounts, tie_policy: TiePolicy, level: float) -> Bounds:
     agree, pairs = doubled(total, tie_policy)
-    resampled_agree, resampled_pairs = doubled(_aligned(resampled, total.n_bins), tie_policy)
-    every = int(total.n_pairs.sum()) + int(total.n_true_tied)
-    n_models = (1 + math.isqrt(1 + 8 * every)) // 2  # of n(n − 1)/2 pairs
+    # Resampled models form no pair that the models themselves do not form, so the last occupied bin is never a later one.
+    resampled_agree, resampled_pairs = doubled(as_runs(resampled).padded(total.n_bins), tie_policy)
+    n_all_pairs = int(total.n_pairs.sum()) + int(total.n_true_tied)
+    n_models = (1 + math.isqrt(1 + 8 * n_all_pairs)) // 2  # n models form n(n − 1)/2 pairs
     return intervals.by_models(agree, pairs, resampled_agree, resampled_pairs, n_models, level)
-
-
-def _aligned(counts: PairCounts, n_bins: int) -> PairCounts:
-    """Over `n_bins` bins: resampled models make no pair that the models themselves do not make."""
-    runs = as_runs(counts)
-    return runs.padded(n_bins)

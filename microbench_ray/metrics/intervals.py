@@ -1,6 +1,6 @@
-"""Confidence intervals of the agreement in each bin, from counts: by runs, by pairs, and by models.
+"""Confidence intervals of the agreement in each bin, from counts: by runs, by pairs, and by models; and their resamples.
 
-All functions take doubled counts (see `ties.doubled`), so that half an agreement is a whole number.
+All functions on counts take doubled counts (see `ties.doubled`), so that half an agreement is a whole number.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Bounds(NamedTuple):
 def check_interval(ci: IntervalKind, level: float, resampled: object) -> None:
     """Raise ConfigError on an unknown kind, a level outside (0, 1), or `models` without resampled counts."""
     if ci not in INTERVAL_KINDS:
-        raise ConfigError("Unknown kind of interval.", where="ci", got=repr(ci), hint=f"one of {', '.join(INTERVAL_KINDS)}")
+        raise ConfigError("Unknown kind of interval.", where="ci", got=repr(ci), hint=f"use one of {', '.join(INTERVAL_KINDS)}")
     if not 0 < level < 1:
-        raise ConfigError("The level of an interval lies between 0 and 1.", where="level", got=repr(level))
+        raise ConfigError("The confidence level must be between 0 and 1.", where="level", got=repr(level))
     if ci == "models" and resampled is None:
         raise ConfigError(
-            "An interval over models needs counts resampled over models.",
+            "An interval over models needs counts of resampled models.",
             where="ci",
             got="'models' without `resampled`",
             hint="use ci=runs, or pass bootstrap_models(...) as `resampled`",
@@ -51,9 +51,10 @@ def by_runs(agree: IntArray, pairs: IntArray, level: float) -> Bounds:
     n and Student's t with (runs in the bin − 1) degrees of freedom for the normal quantile, as Korn and Graubard (1998)
     do for Clopper and Pearson's. It lies within [0, 1], holds p and never has zero width.
 
-    Where a bin does not tell v (all its pairs agree, or none does, or there is no spread between runs), it borrows the design
-    effect n / n_eff of the bins that do, averaged by their pairs; n_eff is at least the number of runs with a pair there, as if
-    each run's pairs were one. Where no bin tells it, n_eff is that number; with a single run, its pairs.
+    Where v cannot be estimated in a bin (all its pairs agree, or none does, or there is no spread between runs), the bin borrows
+    the design effect n / n_eff of the bins where it can, averaged with their pairs as weights; n_eff is then at least the number of
+    runs with a pair in the bin, as if each run's pairs were one. Where no bin has an estimate, n_eff is that number; with a single
+    run, its number of pairs.
 
     Parameters
     ----------
@@ -98,16 +99,15 @@ def by_pairs(agree: IntArray, pairs: IntArray, ties: IntArray, level: float) -> 
     agree, pairs
         (n_bins,) doubled counts, pooled over runs.
     ties
-        (n_bins,) pairs that count half; where there is none, the resampled number is Binomial(n, k/n). Otherwise it is a
-        sum of n draws from {0, ½, 1} and its distribution comes from its characteristic function, exactly but for
-        rounding.
+        (n_bins,) pairs that count half. Without any, the resampled number is Binomial(n, k/n). Otherwise it is a sum of n
+        draws from {0, ½, 1}, and its distribution is computed from its characteristic function, exact up to rounding.
     level
         For example 0.95.
 
     Returns
     -------
     tuple of arrays
-        (n_bins,) doubled numbers agreeing: lower and upper bound. Divided by `pairs` they are shares. The width is zero
+        (n_bins,) doubled numbers agreeing: lower and upper bounds. Divided by `pairs` they are shares. The width is zero
         where all pairs agree or none does, as in any bootstrap over pairs.
     """
     n = pairs // 2
@@ -124,8 +124,8 @@ def by_models(
 ) -> Bounds:
     """Percentiles over resamples of the models.
 
-    Resamples that leave a bin empty say nothing of it. Where the percentiles coincide (few pairs, or all agree), Wilson's
-    interval with the smaller of the bin's pairs and the models for n takes their place: never of zero width.
+    Resamples in which a bin is empty are left out for that bin. Where the percentiles coincide (few pairs, or all agree), Wilson's
+    interval replaces them, with the smaller of the numbers of the bin's pairs and of models as n: its width is never zero.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def by_models(
     resampled_agree, resampled_pairs
         (n_resamples, n_bins) doubled counts of the resamples.
     n_models
-        Models that were audited.
+        Number of audited models.
     level
         For example 0.95.
     """
@@ -155,9 +155,34 @@ def by_models(
 def order_index(n: int | IntArray, tail: float) -> IntArray:
     """Position of the `tail` quantile among n ascending values: an order statistic (inverse of the empirical CDF).
 
-    Never an interpolation: between a finite MDAD and +∞ there is none.
+    It is never interpolated: between a finite MDAD and +∞ no value lies in between.
     """
     return np.maximum(0, np.ceil(np.asarray(n) * tail - 1e-9).astype(np.int64) - 1)
+
+
+def run_weights(n_runs: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:
+    """(n_resamples, n_runs) how often each resample draws each run; every row sums to n_runs."""
+    drawn = rng.integers(0, n_runs, (n_resamples, n_runs))
+    drawn += np.arange(0, n_resamples * n_runs, n_runs)[:, None]
+    return np.bincount(drawn.ravel(), minlength=n_resamples * n_runs).reshape(n_resamples, n_runs).astype(np.float64)
+
+
+def resample_pairs(agree: IntArray, pairs: IntArray, ties: IntArray, n_resamples: int, rng: np.random.Generator) -> IntArray:
+    """(n_resamples, n_bins) doubled numbers agreeing when each bin's pairs are resampled as if independent.
+
+    Parameters
+    ----------
+    agree, pairs, ties
+        As for `by_pairs`.
+    """
+    n = pairs // 2
+    ones = (agree - ties) // 2
+    shape = (n_resamples, n.size)
+    drawn = rng.binomial(n, ones / np.maximum(n, 1), shape)
+    if not ties.any():
+        return 2 * drawn
+    rest = n - ones
+    return 2 * drawn + rng.binomial(n - drawn, np.where(rest > 0, ties / np.maximum(rest, 1), 0.0))
 
 
 def _binomial_quantile(tail: float, n: IntArray, k: IntArray) -> IntArray:
@@ -167,7 +192,7 @@ def _binomial_quantile(tail: float, n: IntArray, k: IntArray) -> IntArray:
     inside = (k > 0) & (k < n)
     trials, p = np.where(inside, n, 2), np.where(inside, k / np.maximum(n, 1), 0.5)
     x = np.ceil(special.bdtrik(tail, trials, p))
-    # The continuous inverse may round to the wrong side of a whole number.
+    # Rounding may put the continuous inverse on the wrong side of a whole number.
     below = np.maximum(x - 1, 0)
     x = np.where(special.bdtr(below, trials, p) >= tail, below, x)
     return np.where(inside, x, k).astype(np.int64)
@@ -177,8 +202,8 @@ def _trinomial_quantiles(tails: tuple[float, float], n: int, ones: int, halves: 
     """Quantiles of the sum of n draws from {0, 1, 2}, of which `ones` in n are 2 and `halves` in n are 1."""
     if ones in (0, n) and halves in (0, n):
         return 2 * ones + halves, 2 * ones + halves
-    # The sum's deviation is at most sqrt(n): this many hold all but 1e-13 of it, so that its distribution modulo `period`
-    # is its distribution.
+    # The sum's standard deviation is at most sqrt(n). This many values hold all but 1e-13 of its probability, so the distribution
+    # modulo `period` equals the distribution.
     period = 32 + 16 * math.isqrt(n)
     wave = np.exp(-2j * np.pi / period * np.arange(period // 2 + 1))
     characteristic = (n - ones - halves + halves * wave + ones * wave**2) / n

@@ -1,8 +1,8 @@
-"""How many items a wanted difference would need.
+"""How many items are needed to detect a target difference.
 
 The mean of n of N items drawn without replacement has a variance that goes as 1/n − 1/N (Cochran 1977, "Sampling Techniques",
 section 2), and a difference that can be detected goes as its root. So from an MDAD m at n items,
-1/n' = 1/N + (1/n − 1/N) (wanted / m)².
+1/n' = 1/N + (1/n − 1/N) (target_difference / m)².
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Iterable
 from microbench_ray.core.errors import ConfigError
 
 
-def items_needed(wanted: float, mdad: float | None, size: int, n_items: int) -> int | None:
-    """Items of a list like this one that would detect a wanted difference.
+def items_needed(target_difference: float, mdad: float | None, size: int, n_items: int) -> int | None:
+    """Number of items with which a list of this kind would detect a target difference.
 
     Parameters
     ----------
-    wanted
-        The difference, a fraction above 0.
+    target_difference
+        A fraction above 0.
     mdad
-        What the list detects; None or NaN where it detects nothing. MDADs lie on edges of bins of 0.005: a small one is known
+        The MDAD of the list; None or NaN where it detects nothing. MDADs lie on edges of bins of 0.005: a small one is known
         with an error of up to a bin.
     size
         Items in the list, 1 to `n_items`.
@@ -31,39 +31,40 @@ def items_needed(wanted: float, mdad: float | None, size: int, n_items: int) -> 
     Returns
     -------
     int or None
-        At most `n_items`; None where nothing is detected, or where the list detects already the smallest difference that there is
-        (an MDAD of 0) and nothing follows for others.
+        At most `n_items`. None where nothing is detected, or where the list already detects the smallest difference (an MDAD
+        of 0), from which nothing follows for other sizes.
 
     Raises
     ------
     ConfigError
-        A wanted difference outside (0, 1], or a size outside the benchmark.
+        A target difference outside (0, 1], or a size outside the benchmark.
     """
-    _check(wanted, size, n_items)
+    check_target_difference(target_difference)
+    check_size(size, n_items)
     if mdad is None or math.isnan(mdad) or mdad <= 0:
         return None
-    needed = 1 / (1 / n_items + (1 / size - 1 / n_items) * (wanted / mdad) ** 2)
-    return min(n_items, _up(needed))
+    needed = 1 / (1 / n_items + (1 / size - 1 / n_items) * (target_difference / mdad) ** 2)
+    return min(n_items, _round_up(needed))
 
 
-def items_needed_by_curve(wanted: float, curve: Iterable[tuple[int, float | None]], n_items: int) -> int | None:
-    """Items of a method that would detect a wanted difference, from its MDADs at several sizes.
+def items_needed_by_curve(target_difference: float, curve: Iterable[tuple[int, float | None]], n_items: int) -> int | None:
+    """Number of items with which a method would detect a target difference, from its MDADs at several sizes.
 
     Parameters
     ----------
-    wanted
-        The difference, a fraction above 0.
+    target_difference
+        A fraction above 0.
     curve
-        (size, mdad_monotone) in any order; None or NaN where it is never reached.
+        (size, mdad_monotone) in any order; None or NaN where the threshold is never reached.
     n_items
-        Items that are chosen from: those of the seen half, where there is one.
+        Items that are chosen from: those of the seen half, where the items are split.
 
     Returns
     -------
     int or None
-        The first size on the way up whose MDAD is at most `wanted`, interpolated with the one before (the MDAD's square is linear
-        in 1/size); the smallest size itself where that suffices; from the largest by the law of `items_needed` where none does.
-        None where that says nothing either.
+        The smallest size whose MDAD is at most `target_difference`, interpolated with the size before (the square of the MDAD is
+        linear in 1/size); the smallest size of the curve where that one suffices. Where no size does, extrapolated from the largest
+        by the law of `items_needed`, which may give None.
 
     Raises
     ------
@@ -72,31 +73,40 @@ def items_needed_by_curve(wanted: float, curve: Iterable[tuple[int, float | None
     """
     points = sorted((size, math.inf if mdad is None or math.isnan(mdad) else mdad) for size, mdad in curve)
     if not points:
-        raise ConfigError("A curve of MDADs has at least one size.", where="items_needed_by_curve", got="none")
+        raise ConfigError("A curve of MDADs needs at least one size.", where="items_needed_by_curve", got="no sizes")
+    check_target_difference(target_difference)
     for size, _ in points:
-        _check(wanted, size, n_items)
-    before: tuple[int, float] | None = None
+        check_size(size, n_items)
+    previous: tuple[int, float] | None = None
     for size, mdad in points:
-        if mdad <= wanted:
-            if before is None or math.isinf(before[1]):
+        if mdad <= target_difference:
+            if previous is None or math.isinf(previous[1]):
                 return size
-            smaller, worse = before
-            way = (worse**2 - wanted**2) / (worse**2 - mdad**2)
-            return min(size, _up(1 / (1 / smaller + way * (1 / size - 1 / smaller))))
-        before = size, mdad
+            smaller_size, larger_mdad = previous
+            position = (larger_mdad**2 - target_difference**2) / (larger_mdad**2 - mdad**2)
+            return min(size, _round_up(1 / (1 / smaller_size + position * (1 / size - 1 / smaller_size))))
+        previous = size, mdad
     size, mdad = points[-1]
-    return items_needed(wanted, None if math.isinf(mdad) else mdad, size, n_items)
+    return items_needed(target_difference, None if math.isinf(mdad) else mdad, size, n_items)
 
 
-def _up(number: float) -> int:
-    """The next whole number, but for rounding errors."""
-    return math.ceil(number * (1 - 1e-12))
-
-
-def _check(wanted: float, size: int, n_items: int) -> None:
-    if not 0 < wanted <= 1:
+def check_target_difference(target_difference: float) -> None:
+    """Raise ConfigError for a target difference outside (0, 1]."""
+    if not 0 < target_difference <= 1:
         raise ConfigError(
-            "The wanted difference is a fraction above 0.", where="wanted", got=repr(wanted), hint="0.01 for one point"
+            "The target difference must be a fraction above 0 and at most 1.",
+            where="target_difference",
+            got=repr(target_difference),
+            hint="for example 0.01 for one point",
         )
+
+
+def check_size(size: int, n_items: int) -> None:
+    """Raise ConfigError for a size outside 1 to n_items."""
     if not 1 <= size <= n_items:
-        raise ConfigError("A size lies between 1 and the number of items.", where="size", got=f"{size} of {n_items}")
+        raise ConfigError("The size must be between 1 and the number of items.", where="size", got=f"{size} of {n_items} items")
+
+
+def _round_up(number: float) -> int:
+    """The next whole number, allowing for rounding errors."""
+    return math.ceil(number * (1 - 1e-12))

@@ -1,7 +1,10 @@
 """The Minimum Detectable Ability Difference and its interval: the public `mdad` and `share_reliable`.
 
-A resample of runs adds their prefix sums (see `crossing`), so that 1,000 resamples are one product of integer matrices,
-exact in float64 and hence the same for any order of summation.
+With the threshold as a fraction u/v, a bin's *excess* v·agree − u·pairs is a whole number, not negative exactly where the
+bin's agreement reaches the threshold. The increasing (isotonic) fit weighted by pairs is the slope of the greatest convex
+minorant of cumulated pairs and agreement, so it reaches the threshold from the first minimum of the prefix sums of
+excesses on. Prefix sums add over runs: 1,000 resamples of runs are one product of integer matrices, exact in float64 and
+hence the same for any order of summation.
 """
 
 from __future__ import annotations
@@ -9,17 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics import intervals
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray, PairCounts
-from microbench_ray.metrics.crossing import crossings, prefix_sums, rational, row_order
-from microbench_ray.metrics.curve import as_runs
 from microbench_ray.metrics.intervals import IntervalKind
 from microbench_ray.metrics.pairs import FloatArray
-from microbench_ray.metrics.ties import TiePolicy, doubled
+from microbench_ray.metrics.ties import TiePolicy, as_runs, doubled
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class Mdad:
     Parameters
     ----------
     threshold
-        The agreement asked for.
+        The agreement required.
     mdad, ci_lo, ci_hi
         Lower edge of the first bin whose agreement reaches the threshold (the paper's definition), and its interval. A
-        NaN `ci_hi` is unbounded: that share of resamples never reaches the threshold; so is a NaN `ci_lo`.
+        NaN `ci_hi` means unbounded: too many resamples never reach the threshold; likewise a NaN `ci_lo`.
     mdad_monotone, mdad_monotone_ci_lo, mdad_monotone_ci_hi
-        The same of the increasing fit to the agreement, weighted by pairs, which one sparse lucky bin cannot fool.
+        The same for the increasing fit to the agreement, weighted by pairs, which one sparse lucky bin cannot fool.
     reached_share
         Share of resamples whose increasing fit reaches the threshold.
     n_runs
@@ -70,20 +73,20 @@ def mdad(
     counts
         Of shape (n_runs, n_bins), or (n_bins,) for one run.
     threshold
-        Agreement to reach, in (0, 1]; taken as the fraction it is written as, so that 4 pairs of 5 reach 0.8.
+        Agreement to reach, in (0, 1]; read as the decimal fraction it is written as, so that 4 pairs of 5 reach 0.8.
     tie_policy
         How tied estimates count, see `TiePolicy`.
     ci
-        `runs`: percentiles over resamples of whole runs; one run alone cannot be resampled, and `pairs` takes its place.
+        `runs`: percentiles over resamples of whole runs; a single run cannot be resampled, and `pairs` is used instead.
         `pairs`: as the paper does, first bins where the bounds of `intervals.by_pairs` reach the threshold, and for the
         monotone fit percentiles over resampled bins; too narrow, as pairs of one run are not independent. `models`:
         percentiles over `resampled`.
     level
-        Of the intervals.
+        Confidence level of the intervals.
     n_resamples
-        Resamples for the intervals.
+        Number of resamples for the intervals.
     seed
-        Of the resamples: a number, or a generator that is drawn from.
+        Seed of the resamples, or the generator that draws them.
     resampled
         Counts with resamples of the models as leading axis (`bootstrap_models`), for `ci="models"`.
 
@@ -117,57 +120,153 @@ def mdads(
     seed: int | np.random.Generator = 0,
     resampled: PairCounts | None = None,
 ) -> list[Mdad]:
-    """`mdad` at several thresholds from the same resamples; each is what `mdad` returns for it alone.
+    """`mdad` at several thresholds from the same resamples; each equals what `mdad` returns for that threshold.
 
     Parameters and errors as for `mdad`.
     """
     intervals.check_interval(ci, level, resampled)
     if n_resamples < 1:
         raise ConfigError("An interval needs at least one resample.", where="n_resamples", got=str(n_resamples))
-    ratios = [rational(threshold) for threshold in thresholds]
+    fractions = [threshold_fraction(threshold) for threshold in thresholds]
     runs = as_runs(counts)
-    n_runs = runs.n_pairs.shape[0]
-    rng = np.random.default_rng(seed)
     agree, pairs = doubled(runs, tie_policy)
+    n_runs, n_bins = pairs.shape
     pooled_agree, pooled_pairs = agree.sum(axis=0), pairs.sum(axis=0)
-    ties = runs.n_tied.sum(axis=0) if tie_policy == "half" else np.zeros_like(pooled_pairs)
+    rng = np.random.default_rng(seed)
     bounds: tuple[IntArray, IntArray] | None = None
     weights: FloatArray | None = None
     if ci == "models" and resampled is not None:
-        again = doubled(as_runs(resampled), tie_policy)
+        replicates = doubled(as_runs(resampled), tie_policy)
     elif ci == "pairs" or n_runs == 1:
+        ties = runs.n_tied.sum(axis=0) if tie_policy == "half" else np.zeros_like(pooled_pairs)
         bounds = intervals.by_pairs(pooled_agree, pooled_pairs, ties, level)
-        drawn = _resample_pairs(pooled_agree, pooled_pairs, ties, n_resamples, rng)
-        again = drawn, np.broadcast_to(pooled_pairs, drawn.shape)
+        resampled_agree = intervals.resample_pairs(pooled_agree, pooled_pairs, ties, n_resamples, rng)
+        replicates = resampled_agree, np.broadcast_to(pooled_pairs, resampled_agree.shape)
     else:
-        again, weights = (agree, pairs), run_weights(n_runs, n_resamples, rng)
-    n_bins = pooled_pairs.size
+        replicates, weights = (agree, pairs), intervals.run_weights(n_runs, n_resamples, rng)
     results = []
-    for threshold, ratio in zip(thresholds, ratios, strict=True):
-        point = crossings(prefix_sums(pooled_agree[None], pooled_pairs[None], ratio))
-        sums = prefix_sums(*again, ratio, n_runs if weights is not None else 1)
+    for threshold, fraction in zip(thresholds, fractions, strict=True):
+        point = crossings(prefix_sums(pooled_agree[None], pooled_pairs[None], fraction))
+        sums = prefix_sums(*replicates, fraction, n_runs if weights is not None else 1)
         if weights is not None:
-            # Rows in an order of their own: the interval does not depend on the order of the runs.
+            # Rows are sorted by their values: the interval does not depend on the order of the runs.
             sums = weights @ sums[row_order(sums)]
-        spread = crossings(sums)
+        bootstrap, n_summed_bins = crossings(sums), sums.shape[1] - 1
         if bounds is None:
-            first = _percentiles(spread.first, sums.shape[1] - 1, level)
+            ci_lo, ci_hi = _percentiles(bootstrap.first, n_summed_bins, level)
         else:
-            low, high = (crossings(prefix_sums(b[None], pooled_pairs[None], ratio)).first[0] for b in bounds)
-            first = _edge(high, n_bins), _edge(low, n_bins)
-        monotone = _percentiles(spread.monotone, sums.shape[1] - 1, level)
+            low, high = (crossings(prefix_sums(bound[None], pooled_pairs[None], fraction)).first[0] for bound in bounds)
+            ci_lo, ci_hi = _lower_edge(high, n_bins), _lower_edge(low, n_bins)
+        monotone_ci_lo, monotone_ci_hi = _percentiles(bootstrap.monotone, n_summed_bins, level)
         results.append(
             Mdad(
-                threshold,
-                _edge(point.first[0], n_bins),
-                *first,
-                _edge(point.monotone[0], n_bins),
-                *monotone,
-                float(np.mean(spread.monotone < sums.shape[1] - 1)),
-                n_runs,
+                threshold=threshold,
+                mdad=_lower_edge(point.first[0], n_bins),
+                ci_lo=ci_lo,
+                ci_hi=ci_hi,
+                mdad_monotone=_lower_edge(point.monotone[0], n_bins),
+                mdad_monotone_ci_lo=monotone_ci_lo,
+                mdad_monotone_ci_hi=monotone_ci_hi,
+                reached_share=float(np.mean(bootstrap.monotone < n_summed_bins)),
+                n_runs=n_runs,
             )
         )
     return results
+
+
+def threshold_fraction(threshold: float) -> Fraction:
+    """The threshold as the decimal fraction it is written as: 0.8 is 4/5, though no float is; to four decimals.
+
+    Raises
+    ------
+    ConfigError
+        A threshold outside (0, 1].
+    """
+    if not 0 < threshold <= 1:
+        raise ConfigError(
+            "The threshold must be an agreement above 0 and at most 1.",
+            where="threshold",
+            got=repr(threshold),
+            hint="for example 0.8",
+        )
+    return Fraction(str(float(threshold))).limit_denominator(10_000)
+
+
+def prefix_sums(agree: IntArray, pairs: IntArray, threshold: Fraction, n_added: int = 1) -> FloatArray:
+    """Prefix sums over bins of each row's excess, from all bins down to none.
+
+    Each excess is scaled, and raised by one where the bin holds pairs. So a bin just at the threshold raises the sum and an
+    empty one does not, while no other comparison changes, for sums of up to `n_added` rows.
+
+    Parameters
+    ----------
+    agree, pairs
+        (n_rows, n_bins) doubled counts.
+    threshold
+        As a fraction.
+    n_added
+        How many rows will be added up, counted with multiplicity.
+
+    Returns
+    -------
+    array
+        (n_rows, n_bins + 1) whole numbers, exact in float64 also when `n_added` rows are added; the last column is 0.
+
+    Raises
+    ------
+    ConfigError
+        So many pairs that such sums are not exact.
+    """
+    n_rows, n_bins = pairs.shape
+    scale = n_added * n_bins + 1
+    excess = threshold.denominator * agree - threshold.numerator * pairs
+    sums = np.zeros((n_rows, n_bins + 1))
+    np.cumsum(excess * float(scale) + (pairs > 0), axis=1, out=sums[:, 1:])
+    if n_added * float(np.abs(sums).max(initial=0.0)) >= 2.0**53:
+        raise ConfigError(
+            "There are too many pairs to compare their agreement with this threshold exactly.",
+            where="threshold",
+            got=f"{threshold} for {int(pairs.sum()) // 2} pairs",
+            hint="use a threshold with fewer decimals",
+        )
+    return np.ascontiguousarray(sums[:, ::-1])
+
+
+class Crossings(NamedTuple):
+    """First bins that reach the threshold, one per row; the number of bins where none does."""
+
+    first: IntArray
+    """(n_rows,) first bin that holds a pair and whose agreement reaches the threshold."""
+    monotone: IntArray
+    """(n_rows,) first bin that holds a pair and at which the increasing fit reaches it."""
+
+
+def crossings(sums: FloatArray) -> Crossings:
+    """Read both crossings off (n_rows, n_bins + 1) `prefix_sums`, or sums of them."""
+    n_bins = sums.shape[1] - 1
+    rises = (sums[:, :-1] > sums[:, 1:])[:, ::-1]
+    first = rises.argmax(axis=1)
+    never = ~rises[np.arange(first.size), first]
+    # The first minimum in reverse order is the last in bin order: the sum rises after it, so its bin holds pairs.
+    return Crossings(first=np.where(never, n_bins, first), monotone=n_bins - sums.argmin(axis=1))
+
+
+def row_order(sums: FloatArray) -> IntArray:
+    """An order of the rows that depends on their values alone."""
+    return sums.view(np.dtype((np.void, sums.itemsize * sums.shape[1]))).ravel().argsort()
+
+
+def _percentiles(bins: IntArray, n_bins: int, level: float) -> tuple[float, float]:
+    """Percentile interval of crossings, by order statistics; bin `n_bins` stands for +∞."""
+    ordered = np.sort(bins)
+    tails = (1 - level) / 2, (1 + level) / 2
+    low, high = (_lower_edge(ordered[int(intervals.order_index(bins.size, tail))], n_bins) for tail in tails)
+    return low, high
+
+
+def _lower_edge(bin_: int | np.int64, n_bins: int) -> float:
+    """Lower edge of a bin as a fraction; NaN for the position after the last bin."""
+    return int(bin_) / BINS_PER_UNIT if bin_ < n_bins else math.nan
 
 
 def share_reliable(counts: PairCounts, mdad_value: float) -> float:
@@ -178,43 +277,11 @@ def share_reliable(counts: PairCounts, mdad_value: float) -> float:
     counts
         Of any leading shape; all are pooled.
     mdad_value
-        A bin's lower edge, as `mdad` returns it: the monotone one for verdicts. 0 is returned where it is NaN; NaN where
-        there is no pair.
+        A bin's lower edge, as `mdad` returns it: the monotone one for verdicts. The result is 0 where it is NaN, and NaN
+        where there are no pairs.
     """
     n_pairs = counts.n_pairs.reshape(-1, counts.n_bins).sum(axis=0)
     total = int(n_pairs.sum())
     if total == 0:
         return math.nan
     return 0.0 if math.isnan(mdad_value) else int(n_pairs[round(mdad_value * BINS_PER_UNIT) :].sum()) / total
-
-
-def run_weights(n_runs: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:
-    """(n_resamples, n_runs) how often each resample draws each run; rows add up to n_runs."""
-    drawn = rng.integers(0, n_runs, (n_resamples, n_runs))
-    drawn += np.arange(0, n_resamples * n_runs, n_runs)[:, None]
-    return np.bincount(drawn.ravel(), minlength=n_resamples * n_runs).reshape(n_resamples, n_runs).astype(np.float64)
-
-
-def _resample_pairs(agree: IntArray, pairs: IntArray, ties: IntArray, n_resamples: int, rng: np.random.Generator) -> IntArray:
-    """(n_resamples, n_bins) doubled numbers agreeing when each bin's pairs are resampled as if independent."""
-    n = pairs // 2
-    ones = (agree - ties) // 2
-    shape = (n_resamples, n.size)
-    drawn = rng.binomial(n, ones / np.maximum(n, 1), shape)
-    if not ties.any():
-        return 2 * drawn
-    rest = n - ones
-    return 2 * drawn + rng.binomial(n - drawn, np.where(rest > 0, ties / np.maximum(rest, 1), 0.0))
-
-
-def _percentiles(bins: IntArray, n_bins: int, level: float) -> tuple[float, float]:
-    """Percentile interval of crossings, by order statistics; bin `n_bins` stands for +∞."""
-    ordered = np.sort(bins)
-    tails = (1 - level) / 2, (1 + level) / 2
-    low, high = (_edge(ordered[int(intervals.order_index(bins.size, tail))], n_bins) for tail in tails)
-    return low, high
-
-
-def _edge(bin_: int | np.int64, n_bins: int) -> float:
-    """Lower edge of a bin as a fraction; NaN for the one after the last."""
-    return int(bin_) / BINS_PER_UNIT if bin_ < n_bins else math.nan

@@ -1,6 +1,8 @@
-"""The bootstrap over models, for a fixed list of items: it has one run, so only the models can be resampled."""
+"""The bootstrap over models, for a fixed list of items: with a single run, only the models can be resampled."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +22,19 @@ def bootstrap_models(
 ) -> PairCounts:
     """Pair counts of resamples of the models, drawn with replacement.
 
-    A pair of different models drawn w_i and w_j times counts w_i·w_j times; a model drawn twice makes no pair with
+    A pair of different models drawn w_i and w_j times counts w_i·w_j times; a model drawn twice forms no pair with
     itself, which would be tied by construction.
 
     Parameters
     ----------
     sums, answered, units
-        The truth, as for `true_pairs`; models that answered nothing are not drawn.
+        The truth, as for `true_pairs`; models that answered no item are not drawn.
     estimates
         (n_target,) estimated accuracies, finite or NaN, as for `compare`.
     n_resamples
-        Resamples.
+        Number of resamples.
     rng
-        What draws them.
+        Draws the resamples.
 
     Returns
     -------
@@ -54,21 +56,28 @@ def bootstrap_models(
     counts = np.zeros((n_resamples, 4, N_BINS))
     true_tied = np.zeros((n_resamples, 2))
     for block in pairs.blocks():
-        higher, lower, starts, kinds, bins = _by_kind(block, values)
+        by_kind = _by_kind(block, values)
         up = values[block.tied_first] > values[block.tied_second]
         for resample, weight in enumerate(weights):
-            if starts.size:
-                products = weight.take(higher)
-                products *= weight.take(lower)
+            if by_kind.starts.size:
+                products = weight.take(by_kind.higher)
+                products *= weight.take(by_kind.lower)
                 # Whole numbers below 2**53: exact in any order.
-                counts[resample, kinds, bins] += np.add.reduceat(products, starts)
+                counts[resample, by_kind.kinds, by_kind.bins] += np.add.reduceat(products, by_kind.starts)
             if up.size:
                 products = weight[block.tied_first] * weight[block.tied_second]
                 true_tied[resample] += products.sum(), products[up].sum()
     disagree, agree, tied, tied_agree = counts.astype(np.int64).transpose(1, 0, 2)
-    every_tied = tied + tied_agree
-    up_counts = true_tied.astype(np.int64)
-    return PairCounts(disagree + agree + every_tied, agree, every_tied, tied_agree, up_counts[:, 0], up_counts[:, 1])
+    n_tied = tied + tied_agree
+    n_true_tied, n_true_tied_up = true_tied.astype(np.int64).T
+    return PairCounts(
+        n_pairs=disagree + agree + n_tied,
+        n_agree=agree,
+        n_tied=n_tied,
+        n_tied_agree=tied_agree,
+        n_true_tied=n_true_tied,
+        n_true_tied_up=n_true_tied_up,
+    )
 
 
 def _weights(drawn_from: IndexArray, n_target: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:
@@ -81,14 +90,35 @@ def _weights(drawn_from: IndexArray, n_target: int, n_resamples: int, rng: np.ra
     return weights
 
 
-def _by_kind(block: PairBlock, values: FloatArray) -> tuple[IndexArray, IndexArray, IndexArray, IntArray, IntArray]:
-    """The block's pairs, reordered by kind (disagree, agree, tied, tied but in the true order) and bin.
+class _PairsByKind(NamedTuple):
+    """Pairs sorted by kind (0 disagree, 1 agree, 2 tied, 3 tied but in the true order) and bin.
 
-    Returns the higher and lower targets, where each occupied (kind, bin) starts, and their kinds and bins.
+    Attributes
+    ----------
+    higher, lower
+        (n_pairs,) positions of the targets.
+    starts, kinds, bins
+        (n_occupied,) where each (kind, bin) that holds a pair starts, its kind and its bin.
     """
+
+    higher: IndexArray
+    lower: IndexArray
+    starts: IndexArray
+    kinds: IntArray
+    bins: IntArray
+
+
+def _by_kind(block: PairBlock, values: FloatArray) -> _PairsByKind:
+    """Sort the block's pairs by kind and bin."""
     difference = values[block.higher] - values[block.lower]
     kind = np.where(np.abs(difference) > TIE_TOLERANCE, 0, 2) + (difference > 0)
     key = kind * N_BINS + np.repeat(block.bins, block.sizes)
     order = np.argsort(key, kind="stable")
     occupied, starts = np.unique(key[order], return_index=True)
-    return block.higher[order], block.lower[order], starts, occupied // N_BINS, occupied % N_BINS
+    return _PairsByKind(
+        higher=block.higher[order],
+        lower=block.lower[order],
+        starts=starts,
+        kinds=occupied // N_BINS,
+        bins=occupied % N_BINS,
+    )

@@ -1,7 +1,7 @@
 """From the truth and the estimates of target models to pair counts and Kendall's tau: the counting kernel.
 
-What the truth says of each pair (its order and its bin) is worked out once per run and half, in integers, and reused
-for every method and size.
+Each pair's true order and bin are computed once per run and half of the items, in integers, and reused for every method
+and size.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ IndexArray = npt.NDArray[np.intp]
 
 
 class PairBlock(NamedTuple):
-    """Some of the pairs, ordered by bin; `higher` and `lower` are positions among the targets."""
+    """A block of pairs, sorted by bin; `higher` and `lower` are positions among the targets."""
 
     higher: IndexArray
-    """(n_pairs,) the better target on the full benchmark, of each pair that differs there."""
+    """(n_pairs,) the target that is better on the full benchmark, of each pair that is not tied there."""
     lower: IndexArray
-    """(n_pairs,) the worse one."""
+    """(n_pairs,) the worse target."""
     bins: IndexArray
     """(n_occupied,) bins that hold a pair, ascending."""
     starts: IndexArray
     """(n_occupied,) where each of these bins begins."""
     sizes: IntArray
-    """(n_occupied,) pairs in each."""
+    """(n_occupied,) pairs in each of these bins."""
     tied_first: IndexArray
     """(n_true_tied,) the pairs tied on the full benchmark: the target stored first."""
     tied_second: IndexArray
-    """(n_true_tied,) the one stored second."""
+    """(n_true_tied,) the target stored second."""
 
 
 class Comparison(NamedTuple):
-    """What one cell says on one half of the items."""
+    """The estimates of one cell compared with the truth on one half of the items."""
 
     counts: PairCounts
     kendall_tau: float
@@ -67,7 +67,7 @@ class TruePairs:
     cached: PairBlock | None
 
     def blocks(self) -> Iterator[PairBlock]:
-        """All pairs, in blocks of at most about `PAIRS_PER_BLOCK`; one block, worked out before, for few targets."""
+        """All pairs, in blocks of at most about `PAIRS_PER_BLOCK`; a single cached block for few targets."""
         if self.cached is not None:
             yield self.cached
             return
@@ -84,13 +84,13 @@ def true_pairs(sums: npt.ArrayLike, answered: npt.ArrayLike, units: int = 1, *, 
         (n_target,) sum of each target's scores over the items it answered, in units of 1/units: its accuracy is
         sums / (units * answered). For 0/1 scores the number of right answers.
     answered
-        (n_target,) items that each target answered. A target that answered none has no accuracy: its pairs are left
-        out of every count.
+        (n_target,) number of items that each target answered. A target with 0 has no accuracy: its pairs are left out of
+        every count.
     units
         Grid of the scores: 1 for right or wrong, 2 for scores in {0, .5, 1}.
     guard
-        A pair so near above or below a bin's edge, or a tie, in units of 1/(200 * units * answered * answered), counts
-        as on it. For sums that were rounded from floats; 0 (exact) for counted ones.
+        A pair this near below a bin's edge, or this near a tie, in units of 1/(200 * units * answered * answered), counts as
+        on it. For sums that were rounded from floats; 0 (exact) for counted ones.
 
     Returns
     -------
@@ -106,36 +106,44 @@ def true_pairs(sums: npt.ArrayLike, answered: npt.ArrayLike, units: int = 1, *, 
     score_sums, items = np.asarray(sums, np.int64), np.asarray(answered, np.int64)
     if score_sums.ndim != 1 or score_sums.shape != items.shape:
         raise DataError(
-            "Score sums and answered items are one number per target.",
+            "There must be one score sum and one number of answered items per target.",
             where="true_pairs",
             got=f"shapes {score_sums.shape} and {items.shape}",
         )
-    most = int(items.max(initial=0))
-    if BINS_PER_UNIT * units * most + guard >= 2**63:
-        raise _too_fine(units, most)
+    max_items = int(items.max(initial=0))
+    if BINS_PER_UNIT * units * max_items + guard >= 2**63:
+        raise _too_fine(units, max_items)
     if int(items.min(initial=0)) < 0 or units < 1 or bool(((score_sums < 0) | (score_sums > units * items)).any()):
         raise DataError(
-            "A target's score sum lies between 0 and units × the items it answered.",
+            "A target's score sum must be between 0 and units × the items it answered.",
             where="true_pairs",
-            got=f"sums up to {score_sums.max(initial=0)} of units 1/{units}, up to {most} items",
+            got=f"sums up to {score_sums.max(initial=0)} in units of 1/{units}, with up to {max_items} items",
             hint="give sums of scores in [0, 1] as multiples of 1/units",
         )
-    present = np.flatnonzero(items)
-    if present.size and bool((items[present] == most).all()):
+    compared = np.flatnonzero(items)
+    if compared.size and bool((items[compared] == max_items).all()):
         # One denominator for all: ka*n - kb*n over units*n*n is ka - kb over units*n.
-        units, items = units * most, np.minimum(items, 1)
-        most = 1
-    if BINS_PER_UNIT * units * most**2 + guard >= 2**63:
-        raise _too_fine(units, most)
+        units, items = units * max_items, np.minimum(items, 1)
+        max_items = 1
+    if BINS_PER_UNIT * units * max_items**2 + guard >= 2**63:
+        raise _too_fine(units, max_items)
     n_pairs, n_true_tied, cached = np.zeros(N_BINS, np.int64), 0, None
-    single = present.size * (present.size - 1) // 2 <= PAIRS_PER_BLOCK
-    for first, second in _index_blocks(present):
+    single_block = compared.size * (compared.size - 1) // 2 <= PAIRS_PER_BLOCK
+    for first, second in _index_blocks(compared):
         block = _block(score_sums, items, units, guard, first, second)
         n_pairs[block.bins] += block.sizes
         n_true_tied += block.tied_first.size
-        cached = block if single else None
+        cached = block if single_block else None
     n_pairs.flags.writeable = False  # shared by the counts of every method and size
-    return TruePairs(score_sums, items, units, guard, n_pairs, n_true_tied, cached)
+    return TruePairs(
+        sums=score_sums,
+        answered=items,
+        units=units,
+        guard=guard,
+        n_pairs=n_pairs,
+        n_true_tied=n_true_tied,
+        cached=cached,
+    )
 
 
 def compare(pairs: TruePairs, estimates: npt.ArrayLike, *, tie_tolerance: float = TIE_TOLERANCE) -> Comparison:
@@ -146,37 +154,48 @@ def compare(pairs: TruePairs, estimates: npt.ArrayLike, *, tie_tolerance: float 
     pairs
         The truth on one half of the items.
     estimates
-        (n_target,) estimated accuracies, finite or NaN. A NaN (the target answered none of the selected items) orders
-        nothing: its pairs count as tied.
+        (n_target,) estimated accuracies, finite or NaN. Pairs with a NaN (the target answered none of the selected items)
+        count as tied.
     tie_tolerance
         Estimates this close are tied; 0 for exact ties.
 
     Raises
     ------
     DataError
-        Another number of estimates than of targets.
+        The numbers of estimates and of targets differ.
     """
     values = np.asarray(estimates, np.float64)
     if values.shape != pairs.sums.shape:
-        raise DataError("There is one estimate per target.", where="compare", got=f"{values.shape} for {pairs.sums.shape} targets")
-    counts = np.zeros((3, N_BINS), np.int64)
+        raise DataError(
+            "There must be one estimate per target.",
+            where="compare",
+            got=f"estimates of shape {values.shape} for targets of shape {pairs.sums.shape}",
+        )
+    n_agree, n_tied, n_tied_agree = np.zeros((3, N_BINS), np.int64)
     true_tied_up = tied_in_both = 0
     for block in pairs.blocks():
         if block.bins.size:
             difference = values.take(block.higher) - values.take(block.lower)
             apart = np.add.reduceat(np.abs(difference) > tie_tolerance, block.starts, dtype=np.int64)
-            counts[0, block.bins] += np.add.reduceat(difference > tie_tolerance, block.starts, dtype=np.int64)
-            counts[1, block.bins] += block.sizes - apart
+            n_agree[block.bins] += np.add.reduceat(difference > tie_tolerance, block.starts, dtype=np.int64)
+            n_tied[block.bins] += block.sizes - apart
             near = (difference > 0) & (difference <= tie_tolerance)
             if near.any():
-                counts[2, block.bins] += np.add.reduceat(near, block.starts, dtype=np.int64)
+                n_tied_agree[block.bins] += np.add.reduceat(near, block.starts, dtype=np.int64)
         if block.tied_first.size:
             difference = values.take(block.tied_first) - values.take(block.tied_second)
             true_tied_up += int(np.count_nonzero(difference > 0))
             tied_in_both += difference.size - int(np.count_nonzero(np.abs(difference) > tie_tolerance))
-    result = PairCounts(pairs.n_pairs, counts[0], counts[1], counts[2], np.asarray(pairs.n_true_tied), np.asarray(true_tied_up))
-    agree, tied, ordered = int(counts[0].sum()), int(counts[1].sum()), int(pairs.n_pairs.sum())
-    return Comparison(result, _tau_b(agree, tied, ordered, pairs.n_true_tied, tied_in_both))
+    counts = PairCounts(
+        n_pairs=pairs.n_pairs,
+        n_agree=n_agree,
+        n_tied=n_tied,
+        n_tied_agree=n_tied_agree,
+        n_true_tied=np.asarray(pairs.n_true_tied),
+        n_true_tied_up=np.asarray(true_tied_up),
+    )
+    agree, tied, ordered = int(n_agree.sum()), int(n_tied.sum()), int(pairs.n_pairs.sum())
+    return Comparison(counts=counts, kendall_tau=_tau_b(agree, tied, ordered, pairs.n_true_tied, tied_in_both))
 
 
 def count_pairs(pairs: TruePairs, estimates: npt.ArrayLike) -> PairCounts:
@@ -198,7 +217,7 @@ def mean_abs_error(truth: npt.ArrayLike, estimates: npt.ArrayLike) -> float:
     Parameters
     ----------
     truth, estimates
-        (n_target,) accuracies as fractions; NaN where undefined. The result is NaN where no target has both.
+        (n_target,) accuracies as fractions; NaN where undefined. The result is NaN if no target has both.
     """
     errors = np.abs(np.asarray(truth, np.float64) - np.asarray(estimates, np.float64))
     mean = float(errors.mean()) if errors.size else math.nan
@@ -217,11 +236,11 @@ def _tau_b(agree: int, tied: int, ordered: int, true_tied: int, tied_in_both: in
     return max(-1.0, min(1.0, tau))
 
 
-def _too_fine(units: int, most: int) -> DataError:
+def _too_fine(units: int, max_items: int) -> DataError:
     return DataError(
-        "The scores' grid is too fine to bin pairs exactly in 64-bit integers.",
+        "The grid of the scores is too fine to bin pairs exactly in 64-bit integers.",
         where="true_pairs",
-        got=f"units={units} with up to {most} answered items",
+        got=f"units={units} with up to {max_items} answered items",
         hint="round the scores to a coarser grid, for example to 1/10000",
     )
 
@@ -242,17 +261,17 @@ def _block(sums: IntArray, answered: IntArray, units: int, guard: int, first: In
     cross = sums[first] * nb - sums[second] * na
     scaled = np.abs(cross) * BINS_PER_UNIT
     tied = scaled <= guard
-    # 201 bins fit a byte, and bytes are sorted in linear time.
+    # 201 bins fit into a byte, and bytes are sorted in linear time.
     bins = np.where(tied, 255, (scaled + guard) // (units * na * nb)).astype(np.uint8)
     order = np.argsort(bins, kind="stable")[: bins.size - int(np.count_nonzero(tied))]
     sizes = np.bincount(bins, minlength=256)[:N_BINS]
     occupied = np.flatnonzero(sizes)
     sizes = sizes[occupied].astype(np.int64)
     upward = cross[order] > 0
-    one, other = first[order], second[order]
+    first_by_bin, second_by_bin = first[order], second[order]
     return PairBlock(
-        higher=np.where(upward, one, other),
-        lower=np.where(upward, other, one),
+        higher=np.where(upward, first_by_bin, second_by_bin),
+        lower=np.where(upward, second_by_bin, first_by_bin),
         bins=occupied,
         starts=np.cumsum(sizes) - sizes,
         sizes=sizes,

@@ -1,4 +1,4 @@
-"""The tie rule: what counts as agreeing, and out of how many pairs. The one place where it is applied."""
+"""The tie rule: which pairs count as agreeing, and out of how many. It is applied here and nowhere else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.metrics.counts import IntArray, PairCounts
 from microbench_ray.metrics.pairs import FloatArray
 
@@ -37,6 +37,25 @@ def agreeing(counts: PairCounts, tie_policy: TiePolicy = "wrong") -> tuple[Float
     return agree / 2, pairs / 2
 
 
+def as_runs(counts: PairCounts) -> PairCounts:
+    """`counts` in the shape (n_runs, n_bins), without the empty last bins; one run where there is no leading axis.
+
+    Raises
+    ------
+    DataError
+        More than one leading axis, or no runs.
+    """
+    runs = counts[None] if counts.n_pairs.ndim == 1 else counts
+    if runs.n_pairs.ndim != 2 or runs.n_pairs.shape[0] == 0:
+        raise DataError(
+            "Counts must have the shape (n_bins,), or (n_runs, n_bins) with at least one run.",
+            where="agreement_curve, mdad",
+            got=f"shape {counts.n_pairs.shape}",
+            hint="PairCounts.stack puts runs along one axis",
+        )
+    return runs.trimmed()
+
+
 def doubled(counts: PairCounts, tie_policy: TiePolicy) -> tuple[IntArray, IntArray]:
     """Twice what `agreeing` returns, as (..., n_bins) int64: half an agreement is a whole number here."""
     if tie_policy == "wrong":
@@ -60,7 +79,7 @@ def doubled(counts: PairCounts, tie_policy: TiePolicy) -> tuple[IntArray, IntArr
 
 
 def mean_agreement(counts: PairCounts, tie_policy: TiePolicy = "wrong") -> float:
-    """Share of agreeing pairs over all bins, runs and pairs; NaN where there is no pair."""
+    """Share of agreeing pairs, pooled over bins and runs; NaN where there are no pairs."""
     agree, pairs = doubled(counts, tie_policy)
     total = int(pairs.sum())
     return int(agree.sum()) / total if total else float(np.nan)

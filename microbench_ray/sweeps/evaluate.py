@@ -1,7 +1,7 @@
-"""One shard: split, fit once, then per size select, estimate and count. Any number of any table is traced from here.
+"""Evaluate one shard: split, fit once, then for every size select, estimate and count. All numbers of the tables start here.
 
-The same calls give the same bits on any worker: nothing here depends on the engine, the shard's neighbours or the machine's
-cores, and the caller holds numerical libraries to one thread.
+The same calls give the same bits on any worker: nothing here depends on the engine, on other shards or on the number of cores,
+and the caller restricts numerical libraries to one thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Positions = NDArray[np.intp]
 
 
 class Draw(NamedTuple):
-    """What a run draws: positions among the benchmark's models and items."""
+    """The draw of a run: positions among the benchmark's models and items; `unseen` is None if all items are seen."""
 
     targets: Positions
     sources: Positions
@@ -37,7 +37,19 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Truth:
-    """The target models' true accuracies on one half of the items."""
+    """The target models' true accuracies on one half of the items.
+
+    Attributes
+    ----------
+    split
+        `seen` or `unseen`.
+    sums, answered
+        (n_target,) sums of scores, in the benchmark's units, and numbers of items answered.
+    accuracy
+        (n_target,) fractions; NaN for a target that answered none of the items.
+    pairs
+        The true order of all pairs.
+    """
 
     split: str
     sums: NDArray[np.int64]
@@ -54,12 +66,12 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
     shard
         What to compute.
     benchmark
-        The matrices, which are only read.
+        The matrices; they are not modified.
 
     Returns
     -------
     dict of pyarrow.Table
-        `cells`, with a row per cell and split; with `keep_estimates` also `estimates`; for a fixed list also `resamples`.
+        `cells`, with one row per cell and split; with `keep_estimates` also `estimates`; for a fixed list also `resamples`.
     """
     rows: list[dict[str, Any]] = []
     counts: list[PairCounts] = []
@@ -74,8 +86,14 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
             for truth in truths:
                 comparison = compare(truth.pairs, estimates)
                 counts.append(comparison.counts)
-                error = mean_abs_error(truth.accuracy, estimates)
-                rows.append(cell | {"split": truth.split, "mean_abs_error": error, "kendall_tau": comparison.kendall_tau})
+                rows.append(
+                    cell
+                    | {
+                        "split": truth.split,
+                        "mean_abs_error": mean_abs_error(truth.accuracy, estimates),
+                        "kendall_tau": comparison.kendall_tau,
+                    }
+                )
             if shard.keep_estimates:
                 estimated += target_rows(cell, benchmark, draw.targets, truths, estimates)
             if shard.model_resamples:
@@ -89,21 +107,20 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
 
 
 def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
-    """Every cell's key and its estimates, (n_target,), of one run."""
-    fitted = RunFits(shard, benchmark, draw, run)
+    """Yield the key and the estimates, (n_target,), of every cell of one run."""
+    fits = RunFits(shard, benchmark, draw, run)
     for method in shard.methods:
         selector, estimator = method.selector, method.estimator
         estimator_signal = signal_used(benchmark, estimator.signal)
-        seen, fit = fitted.by(selector, selector.signal)
-        known, model = fitted.by(estimator, estimator.source_signal)
+        selector_seen, selector_fit = fits.fit(selector, selector.signal)
+        estimator_seen, estimator_fit = fits.fit(estimator, estimator.source_signal)
         for size, fraction in shard.sizes:
-            named = None if selector.nested else size
-            rng = seeding.select_stream(shard.seed, shard.label, method.label, shard.n_source, run, named)
-            selection = selector.select(seen, fit, size, rng)
-            check_selection(method, selection, size, seen.n_items)
-            chosen = draw.seen[selection.items]
-            responses = responses_to(benchmark, draw.targets, chosen, estimator_signal)
-            estimates = estimator.estimate(responses, selection, known, model)
+            stream_size = None if selector.nested else size  # nested choices share one stream
+            rng = seeding.select_stream(shard.seed, shard.label, method.label, shard.n_source, run, stream_size)
+            selection = selector.select(selector_seen, selector_fit, size, rng)
+            check_selection(method, selection, size, selector_seen.n_items)
+            responses = responses_to(benchmark, draw.targets, draw.seen[selection.items], estimator_signal)
+            estimates = estimator.estimate(responses, selection, estimator_seen, estimator_fit)
             yield (
                 {
                     "benchmark": shard.label,
@@ -122,16 +139,16 @@ def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> It
 
 
 class RunFits:
-    """The fits of one run: each is computed when it is first asked for, and once for all parts of methods that share it."""
+    """The fits of one run: each is computed when first needed, and once for all selectors and estimators that share it."""
 
     def __init__(self, shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> None:
         self._shard, self._benchmark, self._draw, self._run = shard, benchmark, draw, run
         self._seen: dict[Signal | None, SeenItems] = {}
         self._fits: dict[tuple[str, Signal | None], Any] = {}
 
-    def by(self, part: Selector | Estimator, wanted: Signal | None) -> tuple[SeenItems, Any]:
-        """What a selector or an estimator may see, and its fit."""
-        signal = signal_used(self._benchmark, wanted)
+    def fit(self, part: Selector | Estimator, preferred: Signal | None) -> tuple[SeenItems, Any]:
+        """The seen items as a selector or an estimator may know them, and its fit to them."""
+        signal = signal_used(self._benchmark, preferred)
         if signal not in self._seen:
             self._seen[signal] = seen_items(self._benchmark, self._draw, signal)
         key = part.fit_key, signal
@@ -143,7 +160,7 @@ class RunFits:
 
 
 def draw_run(shard: Shard, benchmark: Benchmark, run: int) -> Draw:
-    """Draw the target models, the source models and the halves of the items, each from a stream of its own."""
+    """Draw the target models, the source models and the halves of the items, each from a separate stream."""
     key = (shard.seed, shard.label, run)
     if shard.group is None:
         targets = seeding.target_stream(*key).permutation(benchmark.n_models)[: shard.n_target]
@@ -158,13 +175,13 @@ def draw_run(shard: Shard, benchmark: Benchmark, run: int) -> Draw:
         items = np.flatnonzero(codes == benchmark.subtask_names.index(shard.subtask))
         codes = np.zeros(len(items), dtype=np.int32)
     if shard.unseen == "none":
-        return Draw(targets, sources, items, None)
+        return Draw(targets=targets, sources=sources, seen=items, unseen=None)
     seen, unseen = draw_halves(codes, seeding.split_stream(*key))
-    return Draw(targets, sources, items[seen], items[unseen])
+    return Draw(targets=targets, sources=sources, seen=items[seen], unseen=items[unseen])
 
 
 def true_accuracies(benchmark: Benchmark, split: str, targets: Positions, items: Positions) -> Truth:
-    """The targets' accuracies on some items, over those that each answered; NaN for one that answered none."""
+    """The targets' accuracies on `items`, each over the items that the target answered; NaN for a target that answered none."""
     scores = benchmark.scores[targets][:, items]
     if benchmark.has_missing:
         missing = scores == benchmark.missing
@@ -175,14 +192,16 @@ def true_accuracies(benchmark: Benchmark, split: str, targets: Positions, items:
     sums = scores.sum(axis=1, dtype=np.int64)
     accuracy = np.full(len(targets), np.nan)
     np.divide(sums, answered * benchmark.units, out=accuracy, where=answered > 0)
-    return Truth(split, sums, answered, accuracy, true_pairs(sums, answered, benchmark.units))
+    return Truth(split=split, sums=sums, answered=answered, accuracy=accuracy, pairs=true_pairs(sums, answered, benchmark.units))
 
 
 def seen_items(benchmark: Benchmark, draw: Draw, signal: Signal | None) -> SeenItems:
-    """What a selector may see: the source models' responses to the seen items, and these items' names and subtasks."""
+    """The source models' responses to the seen items, and the names, subtasks and labels of these items."""
     responses = None if signal is None else responses_to(benchmark, draw.sources, draw.seen, signal, np.float32)
     labels = None if benchmark.labels is None else benchmark.labels[draw.seen]
-    return SeenItems(benchmark.item_ids[draw.seen], benchmark.subtask_codes[draw.seen], responses, labels)
+    return SeenItems(
+        item_ids=benchmark.item_ids[draw.seen], subtask=benchmark.subtask_codes[draw.seen], responses=responses, labels=labels
+    )
 
 
 def responses_to(
@@ -190,11 +209,10 @@ def responses_to(
 ) -> NDArray[Any]:
     """(n_models, n_items) responses in [0, 1], NaN where missing: scores, or confidences in the correct answer.
 
-    Confidences in all answers are (n_models, n_items, n_answers); both scores and confidences (n_models, n_items, 2).
+    The shape is (n_models, n_items, n_answers) for confidences in all answers, (n_models, n_items, 2) for scores and confidences.
     """
     if signal == "both":
-        one, other = (responses_to(benchmark, models, items, each, dtype) for each in SIGNALS)
-        return np.stack([one, other], axis=2)
+        return np.stack([responses_to(benchmark, models, items, each, dtype) for each in SIGNALS], axis=2)
     if signal != "correctness":
         matrix = benchmark.answers if signal == "answers" else benchmark.confidence
         assert matrix is not None
@@ -207,17 +225,18 @@ def responses_to(
 
 
 def _block(matrix: NDArray[Any], models: Positions, items: Positions) -> NDArray[Any]:
-    """Some rows and columns of a matrix; whole rows are copied first where many columns are wanted, which is faster."""
+    """The given rows and columns of a matrix; for many columns, whole rows are copied first, which is faster."""
     return matrix[models][:, items] if 8 * len(items) > matrix.shape[1] else matrix[models[:, None], items]
 
 
 def check_selection(method: Method, selection: Selection, size: int, n_items: int) -> None:
-    """Raise ValueError where a selector did not choose `size` different seen items: a fault of the method."""
+    """Raise ValueError unless the selector chose `size` distinct seen items: anything else is a bug in the method."""
     items = selection.items
-    if len(items) != size or len(np.unique(items)) != size or items.min() < 0 or items.max() >= n_items:
+    n_distinct = len(np.unique(items))
+    if len(items) != size or n_distinct != size or items.min() < 0 or items.max() >= n_items:
         raise ValueError(
-            f"method '{method.label}' was to choose {size} different items of {n_items}, "
-            f"and chose {len(items)}, of which {len(np.unique(items))} are different"
+            f"the selector of method '{method.label}' must choose {size} distinct positions below {n_items}; "
+            f"it chose {len(items)}, {n_distinct} of them distinct: {items[:5].tolist()}"
         )
 
 
@@ -228,16 +247,16 @@ def target_rows(
     unseen = truths[1].accuracy if len(truths) > 1 else np.full(len(targets), np.nan)
     columns = zip(benchmark.model_ids[targets], truths[0].accuracy, unseen, estimates, strict=True)
     return [
-        cell | {"target": name, "accuracy_seen": seen, "accuracy_unseen": other, "estimate": estimate}
-        for name, seen, other, estimate in columns
+        cell | {"target": name, "accuracy_seen": accuracy_seen, "accuracy_unseen": accuracy_unseen, "estimate": estimate}
+        for name, accuracy_seen, accuracy_unseen, estimate in columns
     ]
 
 
 def resample_models(
     shard: Shard, benchmark: Benchmark, cell: dict[str, Any], truth: Truth, estimates: NDArray[np.float64]
 ) -> pa.Table:
-    """The counts of each bootstrap draw of the models, for a list that has no runs to resample."""
+    """The counts of each bootstrap resample of the models, for a fixed list, which has no runs to resample."""
     rng = seeding.model_bootstrap_stream(shard.seed, shard.label, cell["method"], cell["size"])
     counts = bootstrap_models(truth.sums, truth.answered, benchmark.units, estimates, shard.model_resamples, rng)
-    rows = [cell | {"split": truth.split, "resample": draw} for draw in range(shard.model_resamples)]
-    return rows_table("resamples", rows, [counts[draw] for draw in range(shard.model_resamples)])
+    rows = [cell | {"split": truth.split, "resample": resample} for resample in range(shard.model_resamples)]
+    return rows_table("resamples", rows, [counts[resample] for resample in range(shard.model_resamples)])

@@ -1,4 +1,4 @@
-"""What methods fit, from which signal, and which of them share a fit."""
+"""The fits that methods need, the signal that each reads, and the methods that share one."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import overload
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import Estimator, Method, Selector, Signal
 
-
-@overload
-def signal_used(benchmark: Benchmark, wanted: Signal) -> Signal: ...
-@overload
-def signal_used(benchmark: Benchmark, wanted: None) -> None: ...
-@overload
-def signal_used(benchmark: Benchmark, wanted: Signal | None) -> Signal | None: ...
-def signal_used(benchmark: Benchmark, wanted: Signal | None) -> Signal | None:
-    """The wanted signal, or the next simpler one that the benchmark has."""
-    if wanted == "answers" and benchmark.answers is None:
-        wanted = "confidence"
-    return "correctness" if wanted in ("confidence", "both") and benchmark.confidence is None else wanted
+FitName = tuple[str, str]
+"""The key of a fit and the signal that it reads."""
 
 
-def fit_names(method: Method, benchmark: Benchmark) -> dict[tuple[str, str], Selector | Estimator]:
-    """The fits that a method needs, by key and signal, with the part that would compute each."""
+@overload
+def signal_used(benchmark: Benchmark, preferred: Signal) -> Signal: ...
+@overload
+def signal_used(benchmark: Benchmark, preferred: None) -> None: ...
+@overload
+def signal_used(benchmark: Benchmark, preferred: Signal | None) -> Signal | None: ...
+def signal_used(benchmark: Benchmark, preferred: Signal | None) -> Signal | None:
+    """The preferred signal, or the next simpler one that the benchmark has."""
+    if preferred == "answers" and benchmark.answers is None:
+        preferred = "confidence"
+    return "correctness" if preferred in ("confidence", "both") and benchmark.confidence is None else preferred
+
+
+def parts_by_fit(method: Method, benchmark: Benchmark) -> dict[FitName, Selector | Estimator]:
+    """The fits that a method needs, each with the part of the method that computes it."""
     parts: list[tuple[Selector | Estimator, Signal | None]] = [
         (method.selector, method.selector.signal),
         (method.estimator, method.estimator.source_signal),
@@ -31,22 +34,22 @@ def fit_names(method: Method, benchmark: Benchmark) -> dict[tuple[str, str], Sel
     return {(part.fit_key, str(signal_used(benchmark, signal))): part for part, signal in parts if part.fit_key}
 
 
-def fits_of(methods: Iterable[Method], benchmark: Benchmark) -> list[Selector | Estimator]:
-    """One part of a method for every different fit of the methods."""
-    found: dict[tuple[str, str], Selector | Estimator] = {}
+def distinct_fits(methods: Iterable[Method], benchmark: Benchmark) -> list[Selector | Estimator]:
+    """One part of a method for each distinct fit of the methods."""
+    parts: dict[FitName, Selector | Estimator] = {}
     for method in methods:
-        found = fit_names(method, benchmark) | found
-    return list(found.values())
+        parts = parts_by_fit(method, benchmark) | parts
+    return list(parts.values())
 
 
-def by_fit(methods: Iterable[Method], benchmark: Benchmark) -> list[tuple[Method, ...]]:
-    """Group methods that share a fit, directly or by others; those without any are one group. Keeps their order."""
+def group_by_fit(methods: Iterable[Method], benchmark: Benchmark) -> list[tuple[Method, ...]]:
+    """Group methods that share a fit, directly or through others; methods without fits form one group. Keeps their order."""
     order = list(methods)
-    groups: list[tuple[set[tuple[str, str]], list[int]]] = []
-    for place, method in enumerate(order):
-        names, members = set(fit_names(method, benchmark)) or {("", "")}, [place]
-        for group in [group for group in groups if group[0] & names]:
+    groups: list[tuple[set[FitName], list[int]]] = []
+    for position, method in enumerate(order):
+        fits, members = set(parts_by_fit(method, benchmark)) or {("", "")}, [position]
+        for group in [group for group in groups if group[0] & fits]:
             groups.remove(group)
-            names, members = names | group[0], members + group[1]
-        groups.append((names, members))
-    return [tuple(order[place] for place in places) for places in sorted(sorted(members) for _, members in groups)]
+            fits, members = fits | group[0], members + group[1]
+        groups.append((fits, members))
+    return [tuple(order[position] for position in positions) for positions in sorted(sorted(members) for _, members in groups)]

@@ -1,4 +1,4 @@
-"""Methods against a baseline on the same runs: rows of the table `paired`, from what is kept of each group of cells."""
+"""Methods compared with a baseline on the same runs: the rows of the table `paired`."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ import pyarrow as pa
 from microbench_ray.core import seeding
 from microbench_ray.core.errors import unknown
 from microbench_ray.core.schemas import GROUP_KEY
-from microbench_ray.metrics import Difference, PairCounts, Spread, TiePolicy, paired, resampled_runs, spread
+from microbench_ray.metrics import (
+    BootstrapCrossings,
+    PairCounts,
+    TiePolicy,
+    bootstrap_crossings,
+    paired_differences,
+    paired_run_weights,
+)
 from microbench_ray.metrics.pairs import FloatArray
 
 BEST = "best"
-"""As a baseline: of each panel, size and threshold the method of the lowest MDAD."""
+"""As a baseline: in each panel, size and threshold, the method with the lowest MDAD."""
 PANEL = [name for name in (*GROUP_KEY, "split") if name != "method"]
-"""Rows that differ in method alone have these in common, and the draws of their runs."""
+"""Columns that rows have in common if they differ only in the method; such rows also share the draws of their runs."""
 
 
 def check_baseline(baseline: str | None, labels: Iterable[str]) -> None:
-    """Raise ConfigError for a baseline that is none of the methods' labels."""
+    """Raise ConfigError if the baseline is not the label of a method, nor `best`."""
     known = {*labels, BEST}
     if baseline is not None and baseline not in known:
         raise unknown("baseline", "baseline", baseline, known)
 
 
 @dataclass(frozen=True)
-class Pairing:
-    """What is compared, and how; attributes as those of `reduce.Rules`, `baseline` the label of a method or `best`."""
+class PairedRules:
+    """How methods are compared: attributes as those of `reduce.Rules`, with `baseline` the label of a method, or `best`."""
 
     baseline: str
     thresholds: tuple[float, ...]
@@ -47,61 +54,91 @@ class Pairing:
 
 @dataclass(frozen=True, eq=False)
 class CellGroup:
-    """A group of cells: its key, its runs as bytes, how many they are, and their crossings under the shared resamples."""
+    """A group of cells as it enters a comparison; some kilobytes.
 
-    group: dict[str, Any]
+    Attributes
+    ----------
+    key
+        The group's columns of the table's key.
+    runs
+        The numbers of its runs, in order, as bytes.
+    n_runs
+        How many runs it has.
+    crossings
+        Its crossings under the resamples that its panel shares.
+    """
+
+    key: dict[str, Any]
     runs: bytes
     n_runs: int
-    spread: Spread
+    crossings: BootstrapCrossings
 
 
-def keep(group: dict[str, Any], cells: pa.Table, counts: PairCounts, pairing: Pairing) -> CellGroup:
-    """What the comparison needs of a group of cells, in the order of its runs: some kilobytes."""
-    weights = pairing.weights(group, len(cells))
-    found = spread(counts, pairing.thresholds, weights, pairing.tie_policy)
-    return CellGroup(group, cells.column("run").to_numpy().tobytes(), len(cells), found)
+def cell_group(key: dict[str, Any], cells: pa.Table, counts: PairCounts, rules: PairedRules) -> CellGroup:
+    """Reduce a group of cells, in the order of its runs, to what a comparison needs."""
+    n_runs = len(cells)
+    return CellGroup(
+        key=key,
+        runs=cells.column("run").to_numpy().tobytes(),
+        n_runs=n_runs,
+        crossings=bootstrap_crossings(counts, rules.thresholds, rules.weights(key, n_runs), rules.tie_policy),
+    )
 
 
-def paired_rows(kept: Sequence[CellGroup], pairing: Pairing) -> Iterator[dict[str, Any]]:
-    """A row for each panel, threshold and method beside the baseline.
+def paired_rows(groups: Sequence[CellGroup], rules: PairedRules) -> Iterator[dict[str, Any]]:
+    """A row for each panel, threshold and method other than the baseline.
 
-    Methods whose runs are not the baseline's (shards of one of them failed) have no row, nor have fixed lists, which have no runs.
+    A method has no row if its runs differ from those of the baseline (because shards of one of them failed). Nor have fixed lists,
+    which have no runs.
     """
     panels: dict[tuple[Any, ...], list[CellGroup]] = {}
-    for each in kept:
-        if each.group["n_source"]:
-            panels.setdefault(tuple(each.group[name] for name in PANEL), []).append(each)
+    for group in groups:
+        if group.key["n_source"]:
+            panels.setdefault(tuple(group.key[name] for name in PANEL), []).append(group)
     for members in panels.values():
-        for place, threshold in enumerate(pairing.thresholds):
-            against = _baseline(members, place, pairing.baseline)
-            for each in members:
-                if against is not None and each is not against and each.runs == against.runs:
-                    yield _row(each, against, place, threshold, pairing)
+        for position, threshold in enumerate(rules.thresholds):
+            baseline = _baseline(members, position, rules.baseline)
+            for group in members:
+                if baseline is not None and group is not baseline and group.runs == baseline.runs:
+                    yield _row(group, baseline, position, threshold, rules)
 
 
-@lru_cache(maxsize=8)
-def _weights(seed: int, key: tuple[str, int, str, str], n_runs: int, n_resamples: int) -> FloatArray:
-    weights = resampled_runs(n_runs, n_resamples, seeding.paired_stream(seed, *key))
-    weights.flags.writeable = False
-    return weights
+def _baseline(members: Sequence[CellGroup], position: int, label: str) -> CellGroup | None:
+    """The baseline of a panel at the threshold of that position; None if the panel does not have the method."""
+    if label != BEST:
+        return next((group for group in members if group.key["method"] == label), None)
 
-
-def _baseline(members: Sequence[CellGroup], place: int, baseline: str) -> CellGroup | None:
-    if baseline != BEST:
-        return next((each for each in members if each.group["method"] == baseline), None)
-
-    def rank(each: CellGroup) -> tuple[int, int, float, str]:
-        agree, pairs = int(each.spread.agree.sum()), int(each.spread.pairs.sum())
-        crossings = int(each.spread.first[place, 0]), int(each.spread.monotone[place, 0])
-        return (*crossings, -agree / max(1, pairs), each.group["method"])
+    def rank(group: CellGroup) -> tuple[int, int, float, str]:
+        agree, pairs = int(group.crossings.agree.sum()), int(group.crossings.pairs.sum())
+        first, monotone = int(group.crossings.first[position, 0]), int(group.crossings.monotone[position, 0])
+        return first, monotone, -agree / max(1, pairs), group.key["method"]
 
     return min(members, key=rank)
 
 
-def _row(each: CellGroup, against: CellGroup, place: int, threshold: float, pairing: Pairing) -> dict[str, Any]:
-    found = paired(each.spread, against.spread, pairing.weights(each.group, each.n_runs), pairing.level)[place]
-    values = {"baseline": against.group["method"], "threshold": threshold, "tie_policy": pairing.tie_policy, "ci": "runs"}
-    for name in ("mdad", "mdad_monotone", "mean_agreement"):
-        difference: Difference = getattr(found, name)
-        values |= {f"{name}_difference": difference.value, f"{name}_ci_lo": difference.ci_lo, f"{name}_ci_hi": difference.ci_hi}
-    return each.group | values | {"n_runs": each.n_runs}
+def _row(group: CellGroup, baseline: CellGroup, position: int, threshold: float, rules: PairedRules) -> dict[str, Any]:
+    weights = rules.weights(group.key, group.n_runs)
+    differences = paired_differences(group.crossings, baseline.crossings, weights, rules.level)[position]
+    return group.key | {
+        "baseline": baseline.key["method"],
+        "threshold": threshold,
+        "tie_policy": rules.tie_policy,
+        "ci": "runs",
+        "mdad_difference": differences.mdad.value,
+        "mdad_ci_lo": differences.mdad.ci_lo,
+        "mdad_ci_hi": differences.mdad.ci_hi,
+        "mdad_monotone_difference": differences.mdad_monotone.value,
+        "mdad_monotone_ci_lo": differences.mdad_monotone.ci_lo,
+        "mdad_monotone_ci_hi": differences.mdad_monotone.ci_hi,
+        "mean_agreement_difference": differences.mean_agreement.value,
+        "mean_agreement_ci_lo": differences.mean_agreement.ci_lo,
+        "mean_agreement_ci_hi": differences.mean_agreement.ci_hi,
+        "n_runs": group.n_runs,
+    }
+
+
+@lru_cache(maxsize=8)
+def _weights(seed: int, key: tuple[str, int, str, str], n_runs: int, n_resamples: int) -> FloatArray:
+    weights = paired_run_weights(n_runs, n_resamples, seeding.paired_stream(seed, *key))
+    weights.flags.writeable = False
+    return weights

@@ -1,4 +1,4 @@
-"""From cells to agreement, MDAD, summary and paired differences.
+"""Reduce cells to agreement, MDAD, summary and paired differences.
 
 Tie policy, thresholds and intervals are applied here, and nowhere before.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +18,13 @@ from microbench_ray.core import seeding
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.schemas import GROUP_KEY, SCHEMAS
 from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreement_curve, mdads, mean_agreement, share_reliable
-from microbench_ray.sweeps.paired import CellGroup, Pairing, keep, paired_rows
+from microbench_ray.sweeps.paired import CellGroup, PairedRules, cell_group, paired_rows
 from microbench_ray.sweeps.tables import BINNED, counts_of, null_if_nan
 
 INTERVALS = ("runs", "pairs")
 KEY = [*GROUP_KEY, "split"]
 REDUCED = ("agreement", "mdad", "summary")
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,18 @@ class Rules:
     Attributes
     ----------
     thresholds
-        Agreements that an MDAD must reach; the summary's share of reliable pairs is at the first.
+        Agreements that define an MDAD each; the summary's share of reliable pairs uses the first.
     tie_policy
-        What tied estimates count: `wrong`, `half`, `drop` (left out), or `paper` (the paper's rules).
+        How tied estimates count: `wrong`, `half`, `drop` (left out), or `paper` (the paper's rules).
     ci
-        What intervals resample: `runs` or, as the paper does, `pairs`. A fixed list, which has no runs, resamples models.
+        What intervals resample: `runs` or, as the paper does, `pairs`. For a fixed list, which has no runs, `runs` means models.
     confidence_level
-        Of the intervals.
+        Confidence level of the intervals.
     n_resamples
-        Bootstrap draws.
+        Number of bootstrap resamples.
     baseline
-        Label of the method that all others are compared with on the same runs, for the table `paired`; `best` is the one of the
-        lowest MDAD; None for no such table.
+        Label of the method that all others are compared with on the same runs, for the table `paired`; `best` is the method with
+        the lowest MDAD; None for no such table.
     """
 
     thresholds: tuple[float, ...] = (0.8,)
@@ -57,23 +58,30 @@ class Rules:
     def __post_init__(self) -> None:
         if not self.thresholds or not all(0 < threshold <= 1 for threshold in self.thresholds):
             raise ConfigError(
-                "thresholds must be in (0, 1], at least one.", got=str(list(self.thresholds)), hint="thresholds=[0.8]"
+                "thresholds must be one or more agreements in (0, 1].", got=str(list(self.thresholds)), hint="thresholds=[0.8]"
             )
         if len(set(self.thresholds)) < len(self.thresholds):
-            raise ConfigError("A value stands twice in thresholds.", got=str(list(self.thresholds)))
+            raise ConfigError("thresholds holds a value twice.", got=str(list(self.thresholds)), hint="list every threshold once")
         for key, value, valid in (("tie_policy", self.tie_policy, TIE_POLICIES), ("ci", self.ci, INTERVALS)):
             if value not in valid:
-                raise ConfigError(f"Unknown {key}.", got=str(value), hint=f"valid: {', '.join(valid)}")
+                raise ConfigError(f"Unknown {key}.", got=str(value), hint=f"use one of {', '.join(valid)}")
         if not 0 < self.confidence_level < 1:
             raise ConfigError("confidence_level must be between 0 and 1.", got=str(self.confidence_level), hint="0.95")
         if self.n_resamples < 100:
             raise ConfigError("n_resamples must be at least 100.", got=str(self.n_resamples), hint="n_resamples=1000")
 
-    def pairing(self, seed: int) -> Pairing | None:
-        """How methods are compared; None where they are not."""
+    def paired_rules(self, seed: int) -> PairedRules | None:
+        """How methods are compared; None without a baseline."""
         if self.baseline is None:
             return None
-        return Pairing(self.baseline, self.thresholds, self.tie_policy, self.confidence_level, self.n_resamples, seed)
+        return PairedRules(
+            baseline=self.baseline,
+            thresholds=self.thresholds,
+            tie_policy=self.tie_policy,
+            level=self.confidence_level,
+            n_resamples=self.n_resamples,
+            seed=seed,
+        )
 
 
 def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Rules, seed: int) -> dict[str, pa.Table]:
@@ -82,8 +90,8 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
     Parameters
     ----------
     partitions
-        Tables of `cells` and of `resamples`, each of which holds whole groups (all runs of a cell). Read one by one, so that
-        memory is bounded by the largest.
+        Tables of `cells` and of `resamples`, each of which holds whole groups (all runs of a cell). They are read one by one, so
+        that memory is bounded by the largest.
     rules
         Tie policy, thresholds and intervals.
     seed
@@ -92,75 +100,127 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
     Returns
     -------
     dict of pyarrow.Table
-        `agreement`, `mdad` and `summary`, and `paired` where there is a baseline; sorted by key.
+        `agreement`, `mdad` and `summary`, and `paired` if there is a baseline; sorted by key.
     """
-    pairing = rules.pairing(seed)
-    kept: list[CellGroup] = []
+    paired_rules = rules.paired_rules(seed)
+    compared: list[CellGroup] = []
     parts: dict[str, list[pa.Table]] = {name: [SCHEMAS[name].empty_table()] for name in REDUCED}
     for cells, resamples in partitions:
-        columns: dict[str, list[dict[str, Any]]] = {name: [] for name in REDUCED}
-        for group, counts, resampled in groups(cells, resamples):
-            for name, row in reduce_group(group, counts, resampled, rules, seed).items():
-                columns[name] += row
-            if pairing is not None:
-                key = {name: group.column(name)[0].as_py() for name in KEY}
-                kept.append(keep(key, group, counts, pairing))
-        for name, rows in columns.items():
-            if rows:
-                parts[name].append(_table(name, rows))
-    if pairing is not None:
-        parts["paired"] = [_table("paired", list(paired_rows(kept, pairing)))]
+        rows: dict[str, list[Row]] = {name: [] for name in REDUCED}
+        for group in groups(cells, resamples):
+            for name, of_group in reduce_group(*group, rules, seed).items():
+                rows[name] += of_group
+            if paired_rules is not None:
+                compared.append(cell_group(group_key(group.cells), group.cells, group.counts, paired_rules))
+        for name in REDUCED:
+            if rows[name]:
+                parts[name].append(_agreement_table(rows[name]) if name == "agreement" else _table(name, rows[name]))
+    if paired_rules is not None:
+        parts["paired"] = [_table("paired", list(paired_rows(compared, paired_rules)))]
     tables = {}
     for name in list(parts):
-        some = parts.pop(name)  # so that each table is there twice at most
+        tables_of_name = parts.pop(name)  # removed, so that at most two copies of a table are in memory
         order = [field for field in SCHEMAS[name].names if field in {*KEY, "threshold", "diff_lo"}]
-        tables[name] = pa.concat_tables(some).combine_chunks().sort_by([(field, "ascending") for field in order])
+        tables[name] = pa.concat_tables(tables_of_name).combine_chunks().sort_by([(field, "ascending") for field in order])
     return tables
-
-
-def groups(cells: pa.Table, resamples: pa.Table) -> Iterator[tuple[pa.Table, PairCounts, PairCounts | None]]:
-    """Cells of one group and split, in the order of runs, with their counts; and the counts per draw of the models, if any."""
-    of_draws = {key: resampled for key, _, resampled in _grouped(resamples, "resample")} if len(resamples) else {}
-    for key, rows, counts in _grouped(cells, "run"):
-        yield rows, counts, of_draws.get(key)
 
 
 def reduce_group(
     cells: pa.Table, counts: PairCounts, resampled: PairCounts | None, rules: Rules, seed: int
-) -> dict[str, list[dict[str, Any]]]:
-    """The rows of every table for one group and split: columns are scalars, or arrays over bins for `agreement`."""
-    group = {name: cells.column(name)[0].as_py() for name in KEY}
+) -> dict[str, list[Row]]:
+    """Compute the rows of every table for one group and split.
+
+    Parameters
+    ----------
+    cells, counts, resampled
+        As in `Group`.
+    rules, seed
+        As for `reduce_partitions`.
+
+    Returns
+    -------
+    dict of lists
+        By table. Values are scalars; those of the single row for `agreement` may be arrays over bins.
+    """
     ci = "models" if resampled is not None and rules.ci == "runs" else rules.ci
-    policy = {"tie_policy": rules.tie_policy, "ci": ci}
-    shared: dict[str, Any] = {"tie_policy": rules.tie_policy, "ci": ci, "level": rules.confidence_level, "resampled": resampled}
-    curve = agreement_curve(counts, **shared)
-    key = [group["benchmark"], group["method"], group["n_source"], group["size"], group["targets"], group["unseen"]]
-    rng = seeding.interval_stream(seed, *key)
-    found = mdads(counts, rules.thresholds, n_resamples=rules.n_resamples, seed=rng, **shared)
+    common: Row = group_key(cells) | {"tie_policy": rules.tie_policy, "ci": ci}
+    settings: dict[str, Any] = {"tie_policy": rules.tie_policy, "ci": ci, "level": rules.confidence_level, "resampled": resampled}
+    curve = agreement_curve(counts, **settings)
+    stream_key = [common[name] for name in ("benchmark", "method", "n_source", "size", "targets", "unseen")]
+    rng = seeding.interval_stream(seed, *stream_key)
+    by_threshold = mdads(counts, rules.thresholds, n_resamples=rules.n_resamples, seed=rng, **settings)
     errors, taus = (_defined(cells, name) for name in ("mean_abs_error", "kendall_tau"))
-    return {
-        "agreement": [group | policy | vars(curve)],
-        "mdad": [group | policy | vars(each) for each in found],
-        "summary": [
-            group
-            | policy
-            | {
-                "threshold": rules.thresholds[0],
-                "mean_agreement": mean_agreement(counts, rules.tie_policy),
-                "mean_abs_error": _mean(errors),
-                "mean_abs_error_sd": _sd(errors),
-                "kendall_tau": _mean(taus),
-                "kendall_tau_sd": _sd(taus),
-                "share_reliable": share_reliable(counts, found[0].mdad_monotone),
-                "n_runs": len(cells),
-                "signal": cells.column("signal")[0].as_py(),
-            }
-        ],
+    agreement_row = common | {
+        "diff_lo": curve.diff_lo,
+        "diff_hi": curve.diff_hi,
+        "n_pairs": curve.n_pairs,
+        "n_agree": curve.n_agree,
+        "n_tied": curve.n_tied,
+        "agreement": curve.agreement,
+        "ci_lo": curve.ci_lo,
+        "ci_hi": curve.ci_hi,
     }
+    mdad_rows = [
+        common
+        | {
+            "threshold": mdad.threshold,
+            "mdad": mdad.mdad,
+            "ci_lo": mdad.ci_lo,
+            "ci_hi": mdad.ci_hi,
+            "mdad_monotone": mdad.mdad_monotone,
+            "mdad_monotone_ci_lo": mdad.mdad_monotone_ci_lo,
+            "mdad_monotone_ci_hi": mdad.mdad_monotone_ci_hi,
+            "reached_share": mdad.reached_share,
+            "n_runs": mdad.n_runs,
+        }
+        for mdad in by_threshold
+    ]
+    summary_row = common | {
+        "threshold": rules.thresholds[0],
+        "mean_agreement": mean_agreement(counts, rules.tie_policy),
+        "mean_abs_error": _mean(errors),
+        "mean_abs_error_sd": _sd(errors),
+        "kendall_tau": _mean(taus),
+        "kendall_tau_sd": _sd(taus),
+        "share_reliable": share_reliable(counts, by_threshold[0].mdad_monotone),
+        "n_runs": len(cells),
+        "signal": cells.column("signal")[0].as_py(),
+    }
+    return {"agreement": [agreement_row], "mdad": mdad_rows, "summary": [summary_row]}
+
+
+class Group(NamedTuple):
+    """The cells of one group and split.
+
+    Attributes
+    ----------
+    cells
+        One row per run, in the order of runs, without the counts per bin.
+    counts
+        The counts of these rows.
+    resampled
+        For a fixed list, the counts of the resamples of the models.
+    """
+
+    cells: pa.Table
+    counts: PairCounts
+    resampled: PairCounts | None
+
+
+def groups(cells: pa.Table, resamples: pa.Table) -> Iterator[Group]:
+    """Divide cells, and the resamples of fixed lists, into groups."""
+    resampled = {key: counts for key, _, counts in _grouped(resamples, "resample")} if len(resamples) else {}
+    for key, rows, counts in _grouped(cells, "run"):
+        yield Group(cells=rows, counts=counts, resampled=resampled.get(key))
+
+
+def group_key(cells: pa.Table) -> Row:
+    """The key that all rows of a group share."""
+    return {name: cells.column(name)[0].as_py() for name in KEY}
 
 
 def _grouped(table: pa.Table, order: str) -> Iterator[tuple[tuple[Any, ...], pa.Table, PairCounts]]:
-    """Key, rows without counts, and counts of every group, sorted by `order` within."""
+    """Yield the key, the rows without counts, and the counts of every group; within a group, rows are sorted by `order`."""
     codes = np.zeros(len(table), dtype=np.int64)
     for name in KEY:
         column = table.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
@@ -171,28 +231,32 @@ def _grouped(table: pa.Table, order: str) -> Iterator[tuple[tuple[Any, ...], pa.
     table = table.drop_columns(list(BINNED)).take(sequence)
     for start, stop in pairwise(edges):
         rows = table.slice(start, stop - start)
-        yield tuple(rows.column(name)[0].as_py() for name in KEY), rows, counts[start:stop]
+        yield tuple(group_key(rows).values()), rows, counts[start:stop]
 
 
-def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows whose values may be arrays of one length: each row then becomes as many."""
+def _table(name: str, rows: list[Row]) -> pa.Table:
+    """A table with one row per mapping."""
     schema = SCHEMAS[name]
-    if name != "agreement":
-        return pa.table([pa.array([null_if_nan(row[f.name]) for row in rows], f.type) for f in schema], schema=schema)
-    lengths = [len(row["diff_lo"]) for row in rows]
+    columns = [pa.array([null_if_nan(row[field.name]) for row in rows], field.type) for field in schema]
+    return pa.table(columns, schema=schema)
+
+
+def _agreement_table(rows: list[Row]) -> pa.Table:
+    """The table `agreement`: every mapping becomes one row per bin; scalars are repeated."""
+    schema = SCHEMAS["agreement"]
+    row_of_bin = pa.array(np.repeat(np.arange(len(rows)), [len(row["diff_lo"]) for row in rows]))
     columns = []
     for field in schema:
         if isinstance(rows[0][field.name], np.ndarray):
             column = pa.array(np.concatenate([row[field.name] for row in rows]), field.type, from_pandas=True)
         else:
-            column = pa.array([row[field.name] for row in rows], field.type).take(
-                pa.array(np.repeat(np.arange(len(rows)), lengths))
-            )
+            column = pa.array([row[field.name] for row in rows], field.type).take(row_of_bin)
         columns.append(column)
     return pa.table(columns, schema=schema)
 
 
 def _defined(cells: pa.Table, name: str) -> NDArray[np.float64]:
+    """The values of a column that are not null."""
     values: NDArray[np.float64] = cells.column(name).drop_null().to_numpy()
     return values
 

@@ -17,12 +17,12 @@ SCALAR = ("n_true_tied", "n_true_tied_up")
 
 
 def count_columns(counts: PairCounts) -> dict[str, pa.Array]:
-    """One list per row and binned count, cut after the row's last bin that is not zero.
+    """Columns of counts: a list per row for each binned count, cut after the row's last non-zero bin.
 
     Parameters
     ----------
     counts
-        With one leading axis: the rows.
+        With one leading axis, the rows.
     """
     columns: dict[str, pa.Array] = {name: pa.array(getattr(counts, name)) for name in SCALAR}
     for name in BINNED:
@@ -35,15 +35,15 @@ def count_columns(counts: PairCounts) -> dict[str, pa.Array]:
 
 
 def counts_of(table: pa.Table) -> PairCounts:
-    """The counts of a table's rows, in its order: the inverse of `count_columns`."""
+    """The counts of a table's rows, in row order: the inverse of `count_columns`."""
     lists = {name: table.column(name).combine_chunks() for name in BINNED}
     n_bins = max([1, *(int(np.max(column.value_lengths().to_numpy(zero_copy_only=False), initial=0)) for column in lists.values())])
-    scalars = [table.column(name).to_numpy().astype(np.int64, copy=False) for name in SCALAR]
-    return PairCounts(*(_dense(column, n_bins) for column in lists.values()), *scalars)
+    scalars = {name: table.column(name).to_numpy().astype(np.int64, copy=False) for name in SCALAR}
+    return PairCounts(**{name: _dense(column, n_bins) for name, column in lists.items()}, **scalars)
 
 
 def rows_table(name: str, rows: Sequence[Mapping[str, Any]], counts: Sequence[PairCounts] | None = None) -> pa.Table:
-    """A table of `SCHEMAS[name]` from one mapping per row and, where it has them, one PairCounts per row."""
+    """A table of the schema `SCHEMAS[name]`, from one mapping per row and, if it holds counts, one PairCounts per row."""
     schema = SCHEMAS[name]
     columns: dict[str, pa.Array] = {}
     if counts is not None:
@@ -55,11 +55,12 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], counts: Sequence[Pa
 
 
 def null_if_nan(value: Any) -> Any:
-    """None for a NaN: in a table what is undefined is null."""
+    """None for a NaN: undefined values are null in a table."""
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _dense(column: pa.ListArray, n_bins: int) -> NDArray[np.int64]:
+    """(n_rows, n_bins) the lists of a column, padded with zeros."""
     lengths = column.value_lengths().to_numpy(zero_copy_only=False)
     dense = np.zeros((len(column), n_bins), np.int64)
     dense[np.arange(n_bins) < lengths[:, None]] = column.flatten().to_numpy()

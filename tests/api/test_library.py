@@ -189,7 +189,7 @@ def test_methods_are_those_of_the_command(name):
         (lambda w: mb.sweep(w, "random", [5], 10, 15, thresholds=[2.0]), ConfigError, "thresholds"),
         (lambda w: mb.sweep(w, "random", [5], 10, 15, targets="m00"), ConfigError, "list of model ids"),
         (lambda w: mb.sweep(w, "random", [5], 10, 15, 1, n_resamples=100).paired, ConfigError, "baseline"),
-        (lambda w: mb.items_needed(w, 0), ConfigError, "wanted"),
+        (lambda w: mb.items_needed(w, 0), ConfigError, "target difference"),
         (lambda w: mb.detectable_difference(w, 121), ConfigError, "121 of 120"),
         (lambda w: mb.score("nowhere", [[1]], ["i0"]), mb.MicrobenchError, "nowhere"),
         (lambda w: mb.score("nowhere", [[1]]), DataError, "item_ids"),

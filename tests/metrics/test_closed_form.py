@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import synthetic
 from microbench_ray.metrics import closed_form as cf
+from tests.helpers.errors import refuses
 
 tables = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
@@ -24,7 +25,7 @@ def enumerated(one: np.ndarray, other: np.ndarray, size: int) -> tuple[float, fl
 
 @settings(max_examples=30, deadline=None)
 @given(tables, st.integers(1, 8), st.data())
-def test_exact_is_enumeration(rng, n_items, data):
+def test_exact_probabilities_are_those_of_enumeration(rng: np.random.Generator, n_items: int, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, n_items))
     scores = rng.integers(0, 2, (4, n_items)).astype(np.uint8)
     pairs = cf.pair_moments(scores)
@@ -35,7 +36,7 @@ def test_exact_is_enumeration(rng, n_items, data):
 
 @settings(max_examples=30, deadline=None)
 @given(tables, st.integers(2, 60), st.integers(1, 3), st.booleans())
-def test_moments_are_those_of_the_shared_items(rng, n_items, units, some_missing):
+def test_moments_are_those_of_the_shared_items(rng: np.random.Generator, n_items: int, units: int, some_missing: bool) -> None:
     scores = rng.integers(0, units + 1, (5, n_items)).astype(np.uint8)
     if some_missing:
         scores[rng.random(scores.shape) < 0.2] = 255
@@ -44,14 +45,15 @@ def test_moments_are_those_of_the_shared_items(rng, n_items, units, some_missing
     assert pairs.higher.size == 10
     for k, (i, j) in enumerate(zip(pairs.higher, pairs.lower, strict=True)):
         both = (scores[i] != 255) & (scores[j] != 255)
-        apart = scores[i][both].astype(int) - scores[j][both]
-        assert (pairs.shared[k], pairs.difference[k], pairs.squares[k]) == (both.sum(), apart.sum(), (apart**2).sum())
-        assert pairs.bins[k] == apart.sum() * 200 // (units * both.sum())
+        difference = scores[i][both].astype(int) - scores[j][both]
+        moments = both.sum(), difference.sum(), (difference**2).sum()
+        assert (pairs.shared[k], pairs.difference[k], pairs.squares[k]) == moments
+        assert pairs.bins[k] == difference.sum() * 200 // (units * both.sum())
 
 
 @settings(max_examples=30, deadline=None)
 @given(tables, st.integers(2, 40), st.integers(1, 2))
-def test_all_items_order_as_the_whole_and_more_items_not_worse(rng, n_items, units):
+def test_all_items_order_as_the_whole_and_more_items_are_never_worse(rng: np.random.Generator, n_items: int, units: int) -> None:
     pairs = cf.pair_moments(rng.integers(0, units + 1, (8, n_items)).astype(np.uint8), units=units)
     whole = cf.order_by_normal(pairs, n_items)
     assert np.array_equal(whole.right, (pairs.difference > 0).astype(float))
@@ -64,7 +66,9 @@ def test_all_items_order_as_the_whole_and_more_items_not_worse(rng, n_items, uni
 
 @settings(max_examples=30, deadline=None)
 @given(tables, st.integers(2, 40), st.data())
-def test_neither_the_order_of_models_nor_which_answer_is_right_matters(rng, n_items, data):
+def test_neither_the_order_of_models_nor_which_answer_is_right_matters(
+    rng: np.random.Generator, n_items: int, data: st.DataObject
+) -> None:
     size = data.draw(st.integers(1, n_items))
     scores = rng.integers(0, 2, (6, n_items)).astype(np.uint8)
     here = cf.expected_counts(cf.pair_moments(scores), size)
@@ -73,28 +77,28 @@ def test_neither_the_order_of_models_nor_which_answer_is_right_matters(rng, n_it
             assert one == pytest.approx(two, abs=1e-9)
 
 
-def test_tie_policies_and_thresholds():
+def test_tie_policies_and_thresholds() -> None:
     counts = cf.expected_counts(cf.pair_moments(synthetic(n_models=40, n_items=300).scores), 20)
     wrong, half, drop = (
         np.nansum(a) / np.nansum(n) for a, n in (cf.expected_agreeing(counts, p) for p in ("wrong", "half", "drop"))
     )
     assert wrong < half < drop
     assert cf.expected_mdad(counts, 0.6) <= cf.expected_mdad(counts, 0.8) <= cf.expected_mdad(counts, 0.9)
-    with pytest.raises(ConfigError):
+    with refuses(ConfigError, "closed form", where="tie_policy", got="paper", hint="half"):
         cf.expected_agreeing(counts, "paper")
-    with pytest.raises(ConfigError):
+    with refuses(ConfigError, "agreement", where="threshold", got="1.5"):
         cf.expected_mdad(counts, 1.5)
-    with pytest.raises(DataError):
+    with refuses(DataError, "two models", where="pair_moments", got="(1, 4)"):
         cf.pair_moments(np.zeros((1, 4), np.uint8))
 
 
-def test_the_smallest_size_reaches_what_one_less_does_not():
+def test_the_smallest_size_reaches_the_target_and_one_item_fewer_does_not() -> None:
     pairs = cf.pair_moments(synthetic(n_models=60, n_items=500).scores)
     size = cf.smallest_size(pairs, 0.05)
     assert size is not None
     assert cf.expected_mdad(cf.expected_counts(pairs, size)) <= 0.05
     assert not cf.expected_mdad(cf.expected_counts(pairs, size - 1)) <= 0.05
-    with pytest.raises(ConfigError):
+    with refuses(ConfigError, "difference", where="target_difference", got="0"):
         cf.smallest_size(pairs, 0)
-    with pytest.raises(ConfigError):
+    with refuses(ConfigError, "number of items", where="size", got="501 of 500"):
         cf.expected_counts(pairs, 501)

@@ -1,9 +1,10 @@
-"""What the paper's own code computed on gpqa (`golden_gpqa/`), reproduced under its rules but for its two float floors."""
+"""The results of the paper's own code on gpqa (`golden_gpqa/`), reproduced under its rules except for its two float floors."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from microbench_ray.metrics import (
 
 N_ITEMS = 224
 SPLITS = ("seen", "unseen")
-# The paper's code floors its bins twice and so never looks at these.
+# The paper's code floors its bins twice and therefore skips these.
 SKIPPED = (0.145, 0.29, 0.58)
 Key = tuple[str, int, str]
 
@@ -36,10 +37,11 @@ class Scores(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def golden(test_data) -> dict[Key, Scores]:
+def golden(test_data: Path) -> dict[Key, Scores]:
     raw = pd.read_parquet(test_data / "golden_gpqa" / "raw_scores.parquet")
-    scores = {}
-    for (method, size), group in raw.sort_values(["run", "target"]).groupby(["method", "size"]):
+    scores: dict[Key, Scores] = {}
+    for key, group in raw.sort_values(["run", "target"]).groupby(["method", "size"]):
+        method, size = cast("tuple[str, int]", key)
         wide = {name: group[name].to_numpy().reshape(50, 50) for name in ("accuracy_seen", "accuracy_unseen", "estimate")}
         for split in SPLITS:
             truth, estimates = wide[f"accuracy_{split}"], wide["estimate"]
@@ -48,7 +50,7 @@ def golden(test_data) -> dict[Key, Scores]:
     return scores
 
 
-def test_curves_but_for_pairs_that_floats_misplace(golden, test_data):
+def test_curves_except_for_pairs_that_floats_misplace(golden: Any, test_data: Path) -> None:
     curves = pd.read_parquet(test_data / "golden_gpqa" / "curves.parquet")
     first, second = np.triu_indices(50, 1)
     misplaced = 0
@@ -79,7 +81,7 @@ def test_curves_but_for_pairs_that_floats_misplace(golden, test_data):
     assert misplaced == 5495
 
 
-def test_errors_and_taus_of_every_run(golden, test_data):
+def test_errors_and_taus_of_every_run(golden: Any, test_data: Path) -> None:
     per_run = pd.read_parquet(test_data / "golden_gpqa" / "per_run.parquet").set_index(["method", "size", "run"]).sort_index()
     for (method, size, split), scores in golden.items():
         expected = per_run.loc[method, size]
@@ -93,7 +95,7 @@ def test_errors_and_taus_of_every_run(golden, test_data):
         np.testing.assert_allclose(taus, expected[f"tau_{split}"], rtol=0, atol=1e-12)
 
 
-def test_every_mdad_but_where_the_papers_code_skips_a_bin(golden, test_data):
+def test_every_mdad_except_where_the_papers_code_skips_a_bin(golden: Any, test_data: Path) -> None:
     summary = pd.read_csv(test_data / "golden_gpqa" / "summary.csv").set_index(["method", "size", "split"])
     differ = {}
     for key, scores in golden.items():
@@ -107,7 +109,7 @@ def test_every_mdad_but_where_the_papers_code_skips_a_bin(golden, test_data):
     assert all(ours in SKIPPED for ours, _ in differ.values())
 
 
-def test_intervals_by_pairs_are_the_papers_but_for_its_resampling_noise(golden, test_data):
+def test_intervals_by_pairs_are_the_papers_up_to_its_resampling_noise(golden: Any, test_data: Path) -> None:
     summary = pd.read_csv(test_data / "golden_gpqa" / "summary.csv").set_index(["method", "size", "split"])
     equal = []
     for key, scores in golden.items():

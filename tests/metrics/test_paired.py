@@ -1,21 +1,30 @@
-"""Paired differences: against the definition, with thresholds that are never reached, and narrower than unpaired ones."""
+"""Paired differences against their definition, at thresholds that are never reached, and narrower than unpaired ones."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microbench_ray.metrics import PairCounts, TiePolicy, mdad, mean_agreement, paired, resampled_runs, spread
+from microbench_ray.metrics import (
+    PairCounts,
+    TiePolicy,
+    bootstrap_crossings,
+    mdad,
+    mean_agreement,
+    paired_differences,
+    paired_run_weights,
+)
 
 N_RESAMPLES = 60
 
 
 def drawn(rng: np.random.Generator, chances: np.ndarray, n_pairs: np.ndarray) -> PairCounts:
-    """Counts of (n_runs, n_bins) with so many pairs, each agreeing with the chance of its run and bin."""
+    """Counts of (n_runs, n_bins) with `n_pairs` pairs, each agreeing with the chance of its run and bin."""
     agree = rng.binomial(n_pairs, np.clip(chances, 0, 1))
     tied = rng.binomial(n_pairs - agree, 0.3)
     nothing = np.zeros_like(agree)
@@ -24,14 +33,14 @@ def drawn(rng: np.random.Generator, chances: np.ndarray, n_pairs: np.ndarray) ->
 
 
 def by_definition(counts: PairCounts, runs: np.ndarray, threshold: float, policy: TiePolicy) -> tuple[float, float, float]:
-    """MDAD, monotone MDAD and mean agreement of some runs, repeated ones counted again."""
+    """MDAD, monotone MDAD and mean agreement of some runs, with repeated runs counted repeatedly."""
     found = mdad(counts[runs], threshold, tie_policy=policy, n_resamples=1)
     reached = [math.inf if math.isnan(value) else value for value in (found.mdad, found.mdad_monotone)]
     return reached[0], reached[1], mean_agreement(counts[runs], policy)
 
 
 def bounds(values: np.ndarray, level: float) -> tuple[float, float]:
-    """Order statistics; what is undefined may be anything."""
+    """Order statistics, with undefined values at the outer end of either bound."""
     low, high = (np.sort(np.where(np.isnan(values), stand_in, values)) for stand_in in (-np.inf, np.inf))
     n = values.size
     return low[max(0, math.ceil(n * (1 - level) / 2 - 1e-9) - 1)], high[max(0, math.ceil(n * (1 + level) / 2 - 1e-9) - 1)]
@@ -45,25 +54,21 @@ def bounds(values: np.ndarray, level: float) -> tuple[float, float]:
     policy=st.sampled_from(["wrong", "half", "drop", "paper"]),
     threshold=st.sampled_from([0.6, 0.8, 1.0]),
 )
-def test_differences_are_those_of_the_definition(seed, n_runs, n_bins, policy, threshold) -> None:
+def test_differences_are_those_of_the_definition(seed: int, n_runs: int, n_bins: int, policy: TiePolicy, threshold: float) -> None:
     rng = np.random.default_rng(seed)
     n_pairs = rng.integers(0, 6, (n_runs, n_bins))
     rising = np.linspace(0.4, 1, n_bins)
     one, other = (drawn(rng, rising + rng.normal(0, 0.2, (n_runs, 1)), n_pairs) for _ in range(2))
-    weights = resampled_runs(n_runs, N_RESAMPLES, np.random.default_rng(seed))
+    weights = paired_run_weights(n_runs, N_RESAMPLES, np.random.default_rng(seed))
     assert (weights[0] == 1).all()
     assert (weights.sum(axis=1) == n_runs).all()
-    (found,) = paired(*(spread(each, [threshold], weights, policy) for each in (one, other)), weights, level=0.9)
+    ours, theirs = (bootstrap_crossings(each, [threshold], weights, policy) for each in (one, other))
+    (found,) = paired_differences(ours, theirs, weights, level=0.9)
     with np.errstate(invalid="ignore"):
         expected = np.array(
             [
-                np.subtract(
-                    *(
-                        by_definition(each, np.repeat(np.arange(n_runs), row.astype(int)), threshold, policy)
-                        for each in (one, other)
-                    )
-                )
-                for row in weights
+                np.subtract(by_definition(one, runs, threshold, policy), by_definition(other, runs, threshold, policy))
+                for runs in (np.repeat(np.arange(n_runs), row.astype(int)) for row in weights)
             ]
         )
     for difference, values in zip(found, expected.T, strict=True):
@@ -88,31 +93,35 @@ def constant(n_agree: int) -> PairCounts:
         (5, 5, math.nan, -math.inf, math.inf),
     ],
 )
-def test_what_is_never_reached_is_infinitely_worse_than_what_is(method, baseline, value, low, high) -> None:
-    weights = resampled_runs(4, 100, np.random.default_rng(0))
-    (found,) = paired(spread(constant(method), [0.8], weights), spread(constant(baseline), [0.8], weights), weights)
+def test_a_threshold_never_reached_is_an_infinite_difference(method: int, baseline: int, value: Any, low: Any, high: Any) -> None:
+    weights = paired_run_weights(4, 100, np.random.default_rng(0))
+    (found,) = paired_differences(
+        bootstrap_crossings(constant(method), [0.8], weights), bootstrap_crossings(constant(baseline), [0.8], weights), weights
+    )
     for difference in (found.mdad, found.mdad_monotone):
         assert difference == pytest.approx((value, low, high), nan_ok=True)
     assert found.mean_agreement == pytest.approx(3 * ((method - baseline) / 10,))
 
 
 def test_a_single_run_has_differences_without_an_interval() -> None:
-    weights = resampled_runs(1, 100, np.random.default_rng(0))
-    (found,) = paired(spread(constant(9)[:1], [0.8], weights), spread(constant(8)[:1], [0.8], weights), weights)
+    weights = paired_run_weights(1, 100, np.random.default_rng(0))
+    (found,) = paired_differences(
+        bootstrap_crossings(constant(9)[:1], [0.8], weights), bootstrap_crossings(constant(8)[:1], [0.8], weights), weights
+    )
     for difference, value in zip(found, (0, 0, 0.1), strict=True):
         assert difference == pytest.approx((value, math.nan, math.nan), nan_ok=True)
 
 
 def test_sharing_runs_narrows_the_interval() -> None:
-    """Methods that are right more often in the same runs: their difference varies less than that of independent resamples."""
+    """Two methods that agree more in the same runs: their difference varies less than that of independent resamples."""
     rng = np.random.default_rng(5)
     shared = rng.normal(0, 0.08, (40, 1))
     n_pairs = np.full((40, 30), 40)
     rising = np.linspace(0.55, 1, 30)
     one, other = (drawn(rng, rising + shared + shift, n_pairs) for shift in (0.0, 0.02))
-    together, apart = (resampled_runs(40, 1000, np.random.default_rng(seed)) for seed in (1, 2))
-    ours = paired(spread(one, [0.8], together), spread(other, [0.8], together), together)[0]
-    a, b = spread(one, [0.8], together), spread(other, [0.8], apart)
+    together, apart = (paired_run_weights(40, 1000, np.random.default_rng(seed)) for seed in (1, 2))
+    ours = paired_differences(bootstrap_crossings(one, [0.8], together), bootstrap_crossings(other, [0.8], together), together)[0]
+    a, b = bootstrap_crossings(one, [0.8], together), bootstrap_crossings(other, [0.8], apart)
     shares = [(w @ each.agree) / (w @ each.pairs) for each, w in ((a, together), (b, apart))]
     independent = np.quantile((shares[0] - shares[1])[1:], [0.025, 0.975])
     assert ours.mean_agreement.ci_hi - ours.mean_agreement.ci_lo < 0.5 * (independent[1] - independent[0])

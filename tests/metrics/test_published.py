@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.methods import build_method
-from microbench_ray.metrics import mean_agreement
+from microbench_ray.metrics import TiePolicy, mean_agreement
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
@@ -32,7 +34,9 @@ BIN = 0.005
 UNIFORM = "Random (uniform)"
 
 
-def sweep(benchmark: Benchmark, methods: list[str], sizes: list[int], tie_policy: str = "paper", seed: int = 0) -> pd.DataFrame:
+def sweep(
+    benchmark: Benchmark, methods: list[str], sizes: list[int], tie_policy: TiePolicy = "paper", seed: int = 0
+) -> pd.DataFrame:
     """MDAD and summary on the seen half, with the standard deviation of agreement over runs, by method and size."""
     built = [build_method(name, {"name": name}, {"name": "mean"}) for name in methods]
     grid = Grid(sizes=tuple(sizes), n_source=(300,), n_target=50, runs=RUNS)
@@ -58,7 +62,7 @@ def published(test_data: Path, benchmark: str) -> pd.DataFrame:
 
 
 def mdads_beside(found: pd.DataFrame, expected: pd.DataFrame, bins: dict[int, int]) -> pd.DataFrame:
-    """Found and published MDADs; `holds` where they are within so many bins, or the found one in the published interval."""
+    """Computed and published MDADs: `holds` if they are within that many bins, `inside` if the published interval holds it."""
     table = pd.DataFrame(
         [
             {
@@ -77,26 +81,26 @@ def mdads_beside(found: pd.DataFrame, expected: pd.DataFrame, bins: dict[int, in
 
 
 @pytest.fixture(scope="module")
-def gpqa(test_data) -> pd.DataFrame:
-    # GPQA has one subtask here, so that an equal share of every subtask is the same method; it has streams of its own.
+def gpqa(test_data: Path) -> pd.DataFrame:
+    # GPQA has one subtask here, so an equal share of every subtask is the same method with other random streams.
     return sweep(read_scores(test_data / "gpqa.parquet"), ["random", "random_subtask_equal"], [10, 25, 50, 100, 200])
 
 
-def test_gpqa_has_the_published_mdad(gpqa, test_data):
+def test_gpqa_has_the_published_mdad(gpqa: Any, test_data: Path) -> None:
     table = mdads_beside(gpqa, published(test_data, "gpqa"), dict.fromkeys([10, 25, 50, 100, 200], 1))
-    # 10 items say little: the published interval is .18 to .33, and first crossings are biased low.
+    # 10 items are not compared: the published interval is .18 to .33, and first crossings are biased low.
     table = table[table["size"] >= 25]
     assert len(table) == 8
     assert (table["holds"] | table["inside"]).all(), "\n" + table.to_string()
 
 
-def test_gpqa_has_the_published_agreement_error_and_tau(gpqa, test_data):
+def test_gpqa_has_the_published_agreement_error_and_tau(gpqa: Any, test_data: Path) -> None:
     expected = published(test_data, "gpqa")
     rows = []
     for (method, size), row in ((key, gpqa.loc[key]) for key in gpqa.index if key[1] >= 25):
         for name in ("mean_agreement", "mean_abs_error", "kendall_tau"):
-            # The standard error of a difference of two means over 50 runs each. What agreement's is over runs has not been
-            # published: theirs is taken to be ours.
+            # The standard error of a difference of two means over 50 runs each. The standard deviation of agreement over runs
+            # is not published; ours is used for both.
             theirs = row[f"{name}_sd"] if name == "mean_agreement" else expected[f"{name}_sd"][size]
             error = math.hypot(row[f"{name}_sd"], theirs) / math.sqrt(RUNS)
             errors = (row[name] - expected[name][size]) / error
@@ -105,13 +109,15 @@ def test_gpqa_has_the_published_agreement_error_and_tau(gpqa, test_data):
     table = pd.DataFrame(rows)
     assert len(table) == 2 * 4 * 3
     assert (table["standard_errors"].abs() <= 3).all(), "\n" + table.to_string()
-    # None is far out because all are off to one side.
+    # Nor do many small deviations add up.
     assert np.sqrt((table["standard_errors"] ** 2).mean()) < 2, "\n" + table.to_string()
 
 
 @pytest.mark.parametrize(("drawn", "nearest"), [("mmlu_pro", "mmlu"), ("bbh", "bbh")])
 @pytest.mark.parametrize("tie_policy", ["paper", "wrong"])
-def test_drawn_leaderboards_have_the_published_mdad(test_data, leaderboards, drawn, nearest, tie_policy):
+def test_drawn_leaderboards_have_the_published_mdad(
+    test_data: Path, leaderboards: Callable[[str], Benchmark], drawn: str, nearest: str, tie_policy: TiePolicy
+) -> None:
     sizes = [50, 100, 250, 500, 1000]
     found = sweep(leaderboards(drawn), ["random"], sizes, tie_policy)
     table = mdads_beside(found, published(test_data, nearest), {size: 2 if size == 50 else 1 for size in sizes})
@@ -120,7 +126,7 @@ def test_drawn_leaderboards_have_the_published_mdad(test_data, leaderboards, dra
 
 
 @pytest.fixture(scope="module")
-def leaderboards(test_data, tmp_path_factory):
+def leaderboards(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Draws a leaderboard of the real size, once."""
     folder, read = tmp_path_factory.mktemp("drawn"), {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,14 @@ from studies import interval_coverage as study
 
 
 @pytest.fixture(scope="module")
-def scores():
+def scores() -> Any:
     folder = os.environ.get("MICROBENCH_TEST_DATA")
     if not folder:
         pytest.skip("MICROBENCH_TEST_DATA is not set")
     return study.read_scores(Path(folder))
 
 
-def test_the_study_counts_as_the_kernel_does(scores):
+def test_the_study_counts_as_the_kernel_does(scores: Any) -> None:
     pool = study.simulate(scores, 3, seed=9)
     rng = np.random.default_rng(9)
     for run in range(3):
@@ -35,7 +36,7 @@ def test_the_study_counts_as_the_kernel_does(scores):
 
 
 @pytest.mark.slow
-def test_intervals_by_runs_cover_in_93_to_97_percent_and_those_by_pairs_fall_short(scores):
+def test_intervals_by_runs_cover_in_93_to_97_percent_and_those_by_pairs_fall_short(scores: Any) -> None:
     # 1,000 disjoint draws of 50 runs; their 50,000 runs are the truth.
     pool = study.simulate(scores, 50_000, seed=0)
     every = study.bin_coverage(pool, 1000, 50)

@@ -1,4 +1,4 @@
-"""Scores and confidences read together: what a selector and an estimator are given, and what where there are no confidences."""
+"""Scores and confidences read together: the responses that methods are given, with and without confidences in the benchmark."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def guided(signal: str) -> Method:
     return build_method(f"by {signal}", {"name": "mdad_guided", "signal": signal}, {"name": "ridge_remainder", "signal": signal})
 
 
-def test_responses_of_both_signals_lie_side_by_side() -> None:
+def test_responses_of_both_signals_are_stacked_along_the_last_axis() -> None:
     benchmark = board(confidence=True)
     models, items = np.array([5, 2]), np.array([7, 0, 3])
     both = responses_to(benchmark, models, items, "both")
@@ -45,7 +45,7 @@ def test_without_confidences_scores_are_read_alone(confidence: bool, used: str) 
     assert {row["signal"] for row in rows} == {f"{used}/{used}"}
 
 
-def test_without_confidences_asking_for_both_changes_no_number() -> None:
+def test_without_confidences_the_signal_both_gives_the_numbers_of_correctness() -> None:
     benchmark = board(confidence=False)
     grid = Grid(sizes=(5, 20), n_source=(30,), n_target=20, runs=2)
     both, alone = (
@@ -59,7 +59,7 @@ def test_without_confidences_asking_for_both_changes_no_number() -> None:
     assert both == alone
 
 
-def test_confidences_that_tell_more_make_better_estimates() -> None:
+def test_informative_confidences_improve_estimates() -> None:
     benchmark = board(confidence=True, n_models=150, n_items=400)
     grid = Grid(sizes=(5,), n_source=(100,), n_target=50, runs=5)
     errors = {}

@@ -1,4 +1,4 @@
-"""The table of paired differences as sweeps and reductions write it: the same whatever computed it, and only when asked for."""
+"""The table of paired differences that sweeps and reductions write: the same for any engine, and only with a baseline."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Backwards(SerialEngine):
 def swept(arguments: list[str], engine: Engine) -> bytes:
     _, sweep = Composer("sweep", arguments[1:]).sweep()
     sweep = dataclasses.replace(sweep, engine=engine)
-    run_sweep(sweep, sweep.plan(), lambda text: None)
+    run_sweep(sweep, sweep.plan())
     return (Path(sweep.out) / "paired.parquet").read_bytes()
 
 
@@ -76,16 +76,16 @@ def test_reduce_compares_anew_and_leaves_no_table_of_other_rules(
     assert not (out / "paired.parquet").exists()
     quick = ["n_resamples=100", "figures=false", "report=false"]
     assert main(["reduce", f"out={out}", "baseline=stratified_confidence", *quick]) == 0
-    assert "summary.parquet, paired.parquet" in capsys.readouterr().out
+    assert "paired.parquet" in capsys.readouterr().out
     assert main(command(board, fresh, "baseline=stratified_confidence")) == 0
     assert (out / "paired.parquet").read_bytes() == (fresh / "paired.parquet").read_bytes()
     assert_same_tables(out, fresh)
     capsys.readouterr()
     before = (out / "mdad.parquet").stat().st_mtime_ns
     assert main(["reduce", f"out={out}", "baseline=randon", *quick]) == 1
-    said = capsys.readouterr().err
-    assert "Unknown baseline" in said
-    assert "did you mean random?" in said
+    message = capsys.readouterr().err
+    for fact in ("baseline", "randon", "did you mean random?"):
+        assert fact in message
     assert (out / "mdad.parquet").stat().st_mtime_ns == before
     assert main(["reduce", f"out={out}", *quick]) == 0
     assert not (out / "paired.parquet").exists()
@@ -95,13 +95,15 @@ def test_a_baseline_that_is_not_swept_is_refused_before_any_work(
     board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(board, tmp_path / "out", "baseline=anchor_points")) == 1
-    assert "valid: best, random, stratified_confidence" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    for fact in ("baseline", "anchor_points", "best", "random", "stratified_confidence"):
+        assert fact in message
     assert not (tmp_path / "out").exists()
 
 
 def test_two_groups_of_targets_are_two_sweeps_in_one_folder(board: Path, tmp_path: Path) -> None:
     both, alone, best = (tmp_path / name for name in ("both", "alone", "best"))
-    assert main(command(board, both, "also_targets=[best]", "baseline=random")) == 0
+    assert main(command(board, both, "extra_targets=[best]", "baseline=random")) == 0
     assert main(command(board, alone, "baseline=random")) == 0
     assert main(command(board, best, "targets=best", "baseline=random")) == 0
     for name in ("mdad", "summary", "agreement", "paired"):
@@ -127,7 +129,7 @@ def test_graded_scores_with_gaps_are_compared_on_both_groups(test_data: Path, tm
         "sweep",
         "benchmark=scores",
         f"benchmark.path={test_data / 'alpaca_eval1.parquet'}",
-        "also_targets=[best]",
+        "extra_targets=[best]",
         "methods=[random,random_subtask_equal,anchor_points]",
         "grid.sizes=[10,100]",
         "grid.n_source=[20]",

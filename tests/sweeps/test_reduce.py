@@ -1,4 +1,4 @@
-"""From cells to tables: values by hand, rules, and tables that do not depend on how cells are divided."""
+"""Reducing cells to tables: values by hand, rules, and tables that do not depend on how cells are divided."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules, groups, reduce_partitions
 from microbench_ray.sweeps.shards import plan_sweep
 from microbench_ray.sweeps.tables import rows_table
+from tests.helpers.errors import refuses
 
 NONE = SCHEMAS["resamples"].empty_table()
 CELL: dict[str, Any] = {
@@ -39,13 +40,13 @@ CELL: dict[str, Any] = {
 
 
 def counts(pairs: dict[int, tuple[int, ...]], true_tied: int = 0, true_tied_up: int = 0) -> PairCounts:
-    """From bin to (pairs, agreeing, tied, tied but in order)."""
-    made = PairCounts.zeros()
+    """Counts from a mapping of bins to (pairs, agreeing, tied, tied but in order)."""
+    result = PairCounts.zeros()
     for bin_, numbers in pairs.items():
         for name, number in zip(("n_pairs", "n_agree", "n_tied", "n_tied_agree"), numbers, strict=False):
-            getattr(made, name)[bin_] = number
-    made.n_true_tied[...], made.n_true_tied_up[...] = true_tied, true_tied_up
-    return made
+            getattr(result, name)[bin_] = number
+    result.n_true_tied[...], result.n_true_tied_up[...] = true_tied, true_tied_up
+    return result
 
 
 def cells(*rows: tuple[dict[str, Any], PairCounts]) -> pa.Table:
@@ -68,7 +69,7 @@ def one(table: pa.Table) -> dict[str, Any]:
     return row
 
 
-def test_agreement_by_hand():
+def test_agreement_by_hand() -> None:
     rows = reduce(TWO_RUNS)["agreement"].to_pylist()
     # Up to the last bin that holds a pair; the empty one has no agreement and no interval.
     assert [row["diff_lo"] for row in rows] == [0, 0.005, 0.01, 0.015, 0.02]
@@ -91,18 +92,18 @@ def test_agreement_by_hand():
         ("wrong", 6 / 10, 19 / 24),
         ("half", 7 / 10, 20 / 24),
         ("drop", 6 / 8, 19 / 22),
-        # One tied pair lies in the true order, and 3 of 5 pairs that are tied in truth are up: bin 0 has 10 of 15.
+        # One tied pair is in the true order, and 3 of 5 pairs tied on the full benchmark are up: bin 0 has 10 of 15.
         ("paper", 10 / 15, 23 / 29),
     ],
 )
-def test_ties_count_as_the_policy_says(tie_policy, first, mean):
+def test_ties_count_as_the_policy_defines(tie_policy: str, first: Any, mean: Any) -> None:
     tables = reduce(TWO_RUNS, tie_policy=tie_policy)
     assert tables["agreement"]["agreement"][0].as_py() == pytest.approx(first, abs=1e-15)
     assert one(tables["summary"])["mean_agreement"] == pytest.approx(mean, abs=1e-15)
     assert {table["tie_policy"][0].as_py() for table in tables.values()} == {tie_policy}
 
 
-def test_mdad_by_hand():
+def test_mdad_by_hand() -> None:
     row = one(reduce(TWO_RUNS)["mdad"])
     # Bin 2 is the first with agreement of at least .8; the increasing fit is .6, .9, 1 there too.
     assert (row["threshold"], row["mdad"], row["mdad_monotone"], row["n_runs"]) == (0.8, 0.01, 0.01, 2)
@@ -111,13 +112,13 @@ def test_mdad_by_hand():
     assert [(row["threshold"], row["mdad"], row["mdad_monotone"]) for row in rows] == [(0.6, 0.0, 0.0), (0.95, 0.02, 0.02)]
 
 
-def test_one_lucky_bin_fools_the_first_crossing_and_not_the_monotone_one():
+def test_one_lucky_bin_fools_the_first_crossing_and_not_the_monotone_one() -> None:
     # Bin 1 has 1 of 1, bin 2 has 10 of 20, bin 3 19 of 20: the fit pools bins 1 and 2 at 11/21.
     row = one(reduce(cells(({}, counts({0: (20, 10), 1: (1, 1), 2: (20, 10), 3: (20, 19)}))))["mdad"])
     assert (row["mdad"], row["mdad_monotone"]) == (0.005, 0.015)
 
 
-def test_a_threshold_that_is_never_reached_is_null():
+def test_a_threshold_that_is_never_reached_is_null() -> None:
     tables = reduce(cells(*(({"run": run}, counts({0: (10, 5), 7: (10, 7)})) for run in range(5))))
     row = one(tables["mdad"])
     names = ("mdad", "ci_lo", "ci_hi", "mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
@@ -126,7 +127,7 @@ def test_a_threshold_that_is_never_reached_is_null():
     assert one(tables["summary"])["share_reliable"] == 0
 
 
-def test_summary_by_hand():
+def test_summary_by_hand() -> None:
     row = one(reduce(TWO_RUNS, thresholds=(0.8, 0.95))["summary"])
     assert row["mean_agreement"] == pytest.approx(19 / 24)
     assert row["mean_abs_error"] == pytest.approx(0.2)
@@ -143,7 +144,7 @@ def test_summary_by_hand():
     )
 
 
-def test_no_pairs_at_all():
+def test_no_pairs_at_all() -> None:
     tables = reduce(cells(({"kendall_tau": None}, counts({}, 6, 0))))
     row = one(tables["summary"])
     assert [row[name] for name in ("mean_agreement", "kendall_tau", "kendall_tau_sd", "share_reliable")] == [None] * 4
@@ -153,21 +154,21 @@ def test_no_pairs_at_all():
     ]
 
 
-def test_no_cells_at_all():
+def test_no_cells_at_all() -> None:
     for some in ([], [(SCHEMAS["cells"].empty_table(), NONE)]):
         for name, table in reduce_partitions(some, Rules(), 0).items():
             assert table.equals(SCHEMAS[name].empty_table())
 
 
 def resampled(numbers: dict[str, Any], n: int = 200) -> pa.Table:
-    """Draws of the models that agree now and then."""
+    """Resamples of the models, with random numbers of agreeing pairs."""
     rng = np.random.default_rng(0)
-    drawn = [counts({0: (10, int(rng.binomial(10, 0.6))), 2: (10, int(rng.binomial(10, 0.9)))}) for _ in range(n)]
-    rows = [CELL | numbers | {"resample": draw} for draw in range(n)]
-    return rows_table("resamples", rows, drawn)
+    counts_of_resamples = [counts({0: (10, int(rng.binomial(10, 0.6))), 2: (10, int(rng.binomial(10, 0.9)))}) for _ in range(n)]
+    rows = [CELL | numbers | {"resample": resample} for resample in range(n)]
+    return rows_table("resamples", rows, counts_of_resamples)
 
 
-def test_a_fixed_list_resamples_models():
+def test_a_fixed_list_resamples_models() -> None:
     audit = {"method": "tiny", "n_source": 0, "targets": "all", "unseen": "none"}
     table = pa.concat_tables([cells((audit, counts({0: (10, 6), 2: (10, 9)}))), TWO_RUNS])
     draws = resampled(audit)
@@ -180,14 +181,14 @@ def test_a_fixed_list_resamples_models():
     # 2.5 and 97.5 % of 200 draws of Binomial(10, .6) / 10, from the 5th and the 195th.
     shares = sorted(row["n_agree"][0] / 10 for row in draws.to_pylist())
     assert (low, high) == (shares[4], shares[194])
-    # Of the cells alone, as far as the others are concerned.
+    # The other methods are reduced from their cells alone.
     assert reduce(TWO_RUNS)["agreement"].equals(tables["agreement"].filter(pc.equal(tables["agreement"]["method"], "random")))
-    # As the paper does, if asked for.
+    # By pairs as the paper does, if ci=pairs.
     by_pairs = reduce(table, draws, ci="pairs")
     assert {row["ci"] for row in by_pairs["mdad"].to_pylist()} == {"pairs"}
 
 
-def test_the_order_of_cells_and_their_division_do_not_matter():
+def test_the_order_of_cells_and_their_division_do_not_matter() -> None:
     world = synthetic("w", 60, 300, 5)
     methods = [
         build_method(name, {"name": name}, {"name": "mean"}) for name in ("random", "random_subtask_equal", "stratified_confidence")
@@ -208,7 +209,7 @@ def test_the_order_of_cells_and_their_division_do_not_matter():
     assert len(parts) == 5
     rules = Rules(thresholds=(0.7, 0.8), n_resamples=200, baseline="random")
     tables = reduce_partitions(parts, rules, 0)
-    # The fixed list has no runs, and is compared with nothing.
+    # The fixed list has no runs and is not compared.
     assert [len(tables[name]) for name in ("mdad", "summary", "paired")] == [
         2 * (3 * 2 * 3 * 2 + 1),
         3 * 2 * 3 * 2 + 1,
@@ -228,7 +229,7 @@ def test_the_order_of_cells_and_their_division_do_not_matter():
             assert again[name].equals(table)
 
 
-def test_rows_are_sorted_by_their_key():
+def test_rows_are_sorted_by_their_key() -> None:
     table = cells(
         *(
             (
@@ -250,20 +251,23 @@ def test_rows_are_sorted_by_their_key():
         assert len(set(keys)) == len(keys) == 32 * {"agreement": 4, "mdad": 2, "summary": 1}[name]
 
 
-def test_a_count_and_a_fraction_of_the_same_size_are_groups_apart():
+def test_a_count_and_a_fraction_of_the_same_size_are_separate_groups() -> None:
     table = cells(({}, counts({0: (5, 3)})), ({"fraction": 0.5}, counts({0: (5, 4)})))
     assert sorted(row["agreement"] for row in reduce(table)["agreement"].to_pylist()) == [0.6, 0.8]
 
 
-def test_groups_hold_their_runs_in_order():
+def test_groups_hold_their_runs_in_order() -> None:
     rows = [({"run": run, "size": size}, counts({run: (1, 1)})) for run, size in [(2, 10), (0, 20), (0, 10), (1, 10), (1, 20)]]
-    found = [(group["size"][0].as_py(), group["run"].to_pylist(), each.n_pairs) for group, each, _ in groups(cells(*rows), NONE)]
-    assert [(size, runs) for size, runs, _ in found] == [(10, [0, 1, 2]), (20, [0, 1])]
-    for _, runs, pairs in found:
+    by_group = [
+        (group.cells["size"][0].as_py(), group.cells["run"].to_pylist(), group.counts.n_pairs)
+        for group in groups(cells(*rows), NONE)
+    ]
+    assert [(size, runs) for size, runs, _ in by_group] == [(10, [0, 1, 2]), (20, [0, 1])]
+    for _, runs, pairs in by_group:
         assert [int(np.argmax(row)) for row in pairs] == runs
 
 
-def test_the_seed_moves_intervals_and_no_estimate():
+def test_the_seed_changes_intervals_and_no_estimate() -> None:
     rng = np.random.default_rng(1)
     table = cells(
         *(({"run": run}, counts({bin_: (20, int(rng.binomial(20, 0.6 + 0.01 * bin_))) for bin_ in range(40)})) for run in range(10))
@@ -276,22 +280,22 @@ def test_the_seed_moves_intervals_and_no_estimate():
 
 
 @pytest.mark.parametrize(
-    ("rules", "message"),
+    ("rules", "key", "got"),
     [
-        ({"thresholds": ()}, r"thresholds must be in \(0, 1\]"),
-        ({"thresholds": (0.0,)}, r"thresholds must be in \(0, 1\]"),
-        ({"thresholds": (0.8, 1.1)}, r"thresholds must be in \(0, 1\]"),
-        ({"thresholds": (float("nan"),)}, r"thresholds must be in \(0, 1\]"),
-        ({"thresholds": (0.8, 0.8)}, "A value stands twice in thresholds"),
-        ({"tie_policy": "right"}, "Unknown tie_policy"),
-        ({"ci": "models"}, "Unknown ci"),
-        ({"confidence_level": 1.0}, "confidence_level must be between 0 and 1"),
-        ({"confidence_level": 95}, "confidence_level must be between 0 and 1"),
-        ({"n_resamples": 10}, "n_resamples must be at least 100"),
+        ({"thresholds": ()}, "thresholds", "[]"),
+        ({"thresholds": (0.0,)}, "thresholds", "[0.0]"),
+        ({"thresholds": (0.8, 1.1)}, "thresholds", "[0.8, 1.1]"),
+        ({"thresholds": (float("nan"),)}, "thresholds", "[nan]"),
+        ({"thresholds": (0.8, 0.8)}, "twice", "[0.8, 0.8]"),
+        ({"tie_policy": "right"}, "tie_policy", "right"),
+        ({"ci": "models"}, "ci", "models"),
+        ({"confidence_level": 1.0}, "confidence_level", "1.0"),
+        ({"confidence_level": 95}, "confidence_level", "95"),
+        ({"n_resamples": 10}, "n_resamples", "10"),
     ],
 )
-def test_rules_that_cannot_be_are_refused(rules, message):
-    with pytest.raises(ConfigError, match=message):
+def test_invalid_rules_are_refused(rules: dict[str, Any], key: str, got: str) -> None:
+    with refuses(ConfigError, key, got=got):
         Rules(**rules)
 
 
@@ -299,7 +303,7 @@ def paired_rows(table: pa.Table) -> dict[tuple[Any, ...], dict[str, Any]]:
     return {(row["method"], row["size"], row["split"]): row for row in table.to_pylist()}
 
 
-# Bin 2 has .8 of its pairs right in `a`, `b` needs bin 4, `c` never gets there.
+# In bin 2, .8 of the pairs agree for `a`; `b` reaches .8 in bin 4, and `c` never does.
 THREE_METHODS = cells(
     *(
         ({"method": method, "run": run}, counts({2: (10, in_two), 4: (10, in_four)}))
@@ -309,14 +313,14 @@ THREE_METHODS = cells(
 )
 
 
-def test_paired_differences_by_hand():
+def test_paired_differences_by_hand() -> None:
     table = reduce(THREE_METHODS, baseline="b")["paired"]
     assert table.schema.equals(SCHEMAS["paired"], check_metadata=True)
     rows = paired_rows(table)
     assert sorted(key[0] for key in rows) == ["a", "c"]
     a, c = rows["a", 10, "seen"], rows["c", 10, "seen"]
     for prefix in ("mdad", "mdad_monotone"):
-        # Runs are alike: no resample differs.
+        # All runs are alike, and so are all resamples.
         assert [a[f"{prefix}_{end}"] for end in ("difference", "ci_lo", "ci_hi")] == pytest.approx([-0.01] * 3)
         assert [c[f"{prefix}_{end}"] for end in ("difference", "ci_lo", "ci_hi")] == [float("inf")] * 3
     assert a["mean_agreement_difference"] == pytest.approx((17 - 16) / 20)
@@ -324,9 +328,9 @@ def test_paired_differences_by_hand():
     assert {(row["baseline"], row["n_runs"], row["ci"], row["threshold"]) for row in rows.values()} == {("b", 3, "runs", 0.8)}
 
 
-def test_the_best_is_the_baseline_of_its_size_and_threshold():
+def test_the_best_is_the_baseline_of_its_size_and_threshold() -> None:
     table = reduce(THREE_METHODS, baseline="best", thresholds=(0.8, 0.95))["paired"]
-    # At .95 no method is there: mean agreement decides, and differences of MDADs are undefined.
+    # No method reaches .95: mean agreement decides, and differences of MDADs are undefined.
     assert [(row["method"], row["baseline"], row["threshold"]) for row in table.to_pylist()] == [
         ("b", "a", 0.8),
         ("b", "a", 0.95),
@@ -338,15 +342,15 @@ def test_the_best_is_the_baseline_of_its_size_and_threshold():
     assert (never["mdad_ci_lo"], never["mdad_ci_hi"]) == (float("-inf"), float("inf"))
 
 
-def test_methods_are_compared_over_the_same_runs_alone():
-    lacking = THREE_METHODS.filter(pc.or_(pc.not_equal(THREE_METHODS["method"], "a"), pc.less(THREE_METHODS["run"], 2)))
-    assert [row["method"] for row in reduce(lacking, baseline="b")["paired"].to_pylist()] == ["c"]
+def test_methods_are_compared_over_the_same_runs_alone() -> None:
+    without_a_run = THREE_METHODS.filter(pc.or_(pc.not_equal(THREE_METHODS["method"], "a"), pc.less(THREE_METHODS["run"], 2)))
+    assert [row["method"] for row in reduce(without_a_run, baseline="b")["paired"].to_pylist()] == ["c"]
     one_run = THREE_METHODS.filter(pc.equal(THREE_METHODS["run"], 0))
     row = reduce(one_run, baseline="b")["paired"].to_pylist()[0]
     assert (row["mdad_difference"], row["mdad_ci_lo"], row["mdad_ci_hi"], row["n_runs"]) == (-0.01, None, None, 1)
 
 
-def test_no_baseline_no_table():
+def test_without_a_baseline_there_is_no_paired_table() -> None:
     assert set(reduce(THREE_METHODS)) == {"agreement", "mdad", "summary"}
     assert len(reduce(THREE_METHODS, baseline="of another name")["paired"]) == 0
     assert reduce_partitions([], Rules(baseline="best"), 0)["paired"].equals(SCHEMAS["paired"].empty_table())

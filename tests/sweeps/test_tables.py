@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,29 +19,29 @@ numbers = st.one_of(st.just(0), st.integers(0, 2**31 - 1))
 
 
 @st.composite
-def counts(draw) -> PairCounts:
+def counts(draw: st.DrawFn) -> PairCounts:
     shape = draw(st.integers(0, 5)), draw(st.integers(1, 30))
-    binned = [draw(hnp.arrays(np.int64, shape, elements=numbers, fill=st.just(0))) for _ in BINNED]
-    return PairCounts(*binned, *(draw(hnp.arrays(np.int64, shape[:1], elements=numbers)) for _ in SCALAR))
+    binned = {name: draw(hnp.arrays(np.int64, shape, elements=numbers, fill=st.just(0))) for name in BINNED}
+    return PairCounts(**binned, **{name: draw(hnp.arrays(np.int64, shape[:1], elements=numbers)) for name in SCALAR})
 
 
 @given(counts())
 @settings(deadline=None, max_examples=200)
-def test_counts_come_back_as_they_were(given_counts):
+def test_counts_come_back_as_they_were(given_counts: Any) -> None:
     back = counts_of(pa.table(count_columns(given_counts)))
     assert back.padded(201).equals(given_counts.padded(201))
 
 
 @given(counts(), st.data())
 @settings(deadline=None)
-def test_rows_that_are_taken_filtered_or_chunked_hold_their_counts(given_counts, data):
+def test_taken_or_chunked_rows_keep_their_counts(given_counts: Any, data: st.DataObject) -> None:
     table = pa.table(count_columns(given_counts))
     rows = data.draw(st.lists(st.integers(0, max(0, len(table) - 1)), max_size=8)) if len(table) else []
     for taken in (table.take(pa.array(rows, pa.int64())), pa.concat_tables([table.slice(row, 1) for row in rows] or [table[:0]])):
         assert counts_of(taken).padded(201).equals(given_counts[np.array(rows, np.intp)].padded(201))
 
 
-def test_lists_end_with_their_last_pair():
+def test_lists_end_with_their_last_pair() -> None:
     one = PairCounts.zeros((3,), 201)
     one.n_pairs[0, [0, 4]] = 2, 1
     one.n_agree[0, 0] = 1
@@ -51,8 +53,8 @@ def test_lists_end_with_their_last_pair():
     assert columns["n_true_tied"].to_pylist() == [0, 0, 0]
 
 
-def test_rows_are_tables_of_their_schema_and_what_is_undefined_is_null():
-    row = dict.fromkeys(("benchmark", "method", "targets", "unseen", "split", "signal"), "x")
+def test_tables_have_their_schema_and_undefined_values_are_null() -> None:
+    row: dict[str, Any] = dict.fromkeys(("benchmark", "method", "targets", "unseen", "split", "signal"), "x")
     row |= {"n_source": 3, "size": 2, "n_target": 4, "run": 0, "fraction": None}
     table = rows_table("cells", [row | {"mean_abs_error": 0.5, "kendall_tau": float("nan")}], [PairCounts.zeros()])
     assert table.schema.equals(SCHEMAS["cells"], check_metadata=True)
@@ -62,7 +64,7 @@ def test_rows_are_tables_of_their_schema_and_what_is_undefined_is_null():
     assert rows_table("failures", []).schema.equals(SCHEMAS["failures"])
 
 
-def test_a_row_without_a_column_of_its_schema_is_no_row():
+def test_a_row_that_lacks_a_column_of_the_schema_is_an_error() -> None:
     with pytest.raises(KeyError, match="targets"):
         rows_table("failures", [{"shard": "x", "benchmark": "b", "methods": "m", "n_source": 1, "sizes": "1"}])
 
@@ -70,5 +72,5 @@ def test_a_row_without_a_column_of_its_schema_is_no_row():
 @pytest.mark.parametrize(
     ("value", "expected"), [(float("nan"), None), (np.float64("nan"), None), (0.0, 0.0), ("nan", "nan"), (None, None), (3, 3)]
 )
-def test_only_an_undefined_number_is_null(value, expected):
+def test_only_an_undefined_number_is_null(value: Any, expected: Any) -> None:
     assert null_if_nan(value) == expected
