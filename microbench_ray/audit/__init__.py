@@ -1,1 +1,1 @@
-"""What an audit says of a leaderboard: pure functions of benchmarks, estimates and tables of earlier nights."""
+"""The nightly audit of a leaderboard: sweeps, comparison with a baseline, verdict and history."""

@@ -1,8 +1,9 @@
-"""What tonight is compared with: a benchmark, frozen when it was accepted, and the pool of models that methods are swept on."""
+"""The accepted benchmarks of an audit: the baseline that a night is compared with, and the pool that methods are swept on."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Collection, Sequence
@@ -15,99 +16,120 @@ from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
 
-FILE = "baseline.json"
+logger = logging.getLogger(__name__)
+
+BASELINE_FILE = "baseline.json"
 FROZEN = "frozen"
 DIGEST = re.compile("[0-9a-f]{32}")
-What = Literal["baseline", "pool"]
-WHATS: tuple[What, ...] = get_args(What)
+Part = Literal["baseline", "pool"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """A benchmark that was accepted: the night, and the digest of its content."""
+class AcceptedBenchmark:
+    """An accepted benchmark: its night, and the digest of its content."""
 
     night: str
     digest: str
 
 
 @dataclass(frozen=True)
-class Accepts:
-    """What has been accepted.
+class References:
+    """The accepted benchmarks of an audit.
 
     Attributes
     ----------
     baseline
-        What drift is measured from.
+        The benchmark that drift is measured against.
     pool
-        The models that methods are swept on: sources and targets.
+        The benchmark whose models are the sources and targets of the methods.
     """
 
-    baseline: Accepted
-    pool: Accepted
+    baseline: AcceptedBenchmark
+    pool: AcceptedBenchmark
 
 
-def accepted(store: Store) -> Accepts | None:
-    """What has been accepted in an audit's folder; None where nothing has."""
+def read_references(store: Store) -> References | None:
+    """Read what has been accepted in an audit's folder; None if nothing has.
+
+    Raises
+    ------
+    StoreError
+        The file is damaged or cannot be read.
+    """
     try:
-        content = json.loads(store.folder.read(FILE))
-        return Accepts(*(Accepted(**content[key]) for key in WHATS))
+        content = json.loads(store.folder.read(BASELINE_FILE))
+        return References(
+            baseline=AcceptedBenchmark(**content["baseline"]),
+            pool=AcceptedBenchmark(**content["pool"]),
+        )
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise io_error(store.folder, FILE, error, "The baseline cannot be read.", "see that the folder can be read") from None
+        hint = "check the permissions of the folder"
+        raise io_error(store.folder, BASELINE_FILE, error, "The baseline cannot be read.", hint) from None
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(
-            "The baseline is damaged.", where=store.at(FILE), got=str(error), hint="put the file back from a copy"
+            "The baseline file is damaged.",
+            where=store.at(BASELINE_FILE),
+            got=f"{type(error).__name__}: {error}",
+            hint="restore the file from a copy",
         ) from None
 
 
-def accept(store: Store, benchmark: Benchmark, night: str, what: Sequence[What]) -> Accepts:
-    """Freeze a benchmark as the baseline, as the pool, or as both; the first time always as both."""
-    now = Accepted(night, benchmark.digest)
+def accept(store: Store, benchmark: Benchmark, night: str, parts: Sequence[Part]) -> References:
+    """Freeze a benchmark and accept it as the baseline, the pool, or both; as both if nothing was accepted before."""
+    accepted = AcceptedBenchmark(night=night, digest=benchmark.digest)
     freeze(store, benchmark)
-    before = accepted(store)
-    made = Accepts(now, now) if before is None else replace(before, **dict.fromkeys(what, now))
-    if made != before:
-        store.write(FILE, (json.dumps(asdict(made), indent=2) + "\n").encode())
-    return made
+    before = read_references(store)
+    if before is None:
+        references = References(baseline=accepted, pool=accepted)
+    else:
+        references = replace(before, **dict.fromkeys(parts, accepted))
+    if references != before:
+        store.write(BASELINE_FILE, (json.dumps(asdict(references), indent=2) + "\n").encode())
+    return references
 
 
 def freeze(store: Store, benchmark: Benchmark) -> None:
-    """Keep a benchmark as it is, under its digest."""
+    """Save a benchmark in the audit's folder, under its digest."""
     folder = frozen_folder(store, benchmark.digest)
     if not folder.exists():
         benchmark.save(folder)
 
 
-def forget(folder: Path, kept: Collection[str]) -> None:
-    """Remove the folders below, named after digests of benchmarks, of those that are compared with no more."""
+def remove_unused(folder: Path, used: Collection[str]) -> None:
+    """Remove the subfolders that are named after digests of benchmarks other than the used ones."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.is_dir() and DIGEST.fullmatch(path.name) and path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir() and DIGEST.fullmatch(path.name) and path.name not in used:
+            try:
+                shutil.rmtree(path)
+            except OSError as error:
+                logger.warning("Cannot remove the unused folder %s: %s", path, error)
 
 
-def frozen(store: Store, which: Accepted) -> Benchmark:
-    """The benchmark as it was when it was accepted; StoreError where it is no longer that."""
-    folder = frozen_folder(store, which.digest)
+def open_frozen(store: Store, digest: str) -> Benchmark:
+    """Open a frozen benchmark; StoreError if its content no longer has this digest."""
+    folder = frozen_folder(store, digest)
     try:
         benchmark = Benchmark.open(folder)
-        digest = benchmark.digest
+        actual = benchmark.digest
     except DataError as error:
         raise _altered(folder, error.got or error.what) from None
-    if digest != which.digest:
-        raise _altered(folder, f"digest {digest}, {which.digest} was accepted")
+    if actual != digest:
+        raise _altered(folder, f"digest {actual} instead of {digest}")
     return benchmark
 
 
 def frozen_folder(store: Store, digest: str) -> Path:
-    """Where a benchmark is frozen."""
+    """The folder of a frozen benchmark."""
     return Path(store.at(FROZEN)) / digest
 
 
 def _altered(folder: Path, got: str) -> StoreError:
     return StoreError(
-        "The frozen benchmark is not what was accepted.",
+        "The frozen benchmark has been altered.",
         where=str(folder),
         got=got,
-        hint="put the folder back from a copy; or begin anew with out=DIR of its own",
+        hint="restore the folder from a copy, or start a new audit with another out=DIR",
     )

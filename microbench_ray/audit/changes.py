@@ -1,4 +1,4 @@
-"""What changed between two nights: models and items that are new, gone, or not what they were."""
+"""Changes between two nights: models and items that are new, removed, or different."""
 
 from __future__ import annotations
 
@@ -24,62 +24,62 @@ CHANGES = pa.schema(
         pa.field("n_changed", pa.int64()),
     ]
 )
-"""Of `changes`: value and reference are a model's accuracy now and before (fractions), null for items."""
+"""Schema of `compare_snapshots`: value and reference are a model's accuracy now and before (fractions), null for items."""
 
 
 class Snapshot(NamedTuple):
-    """A leaderboard, small enough to be kept every night."""
+    """A summary of a leaderboard, small enough to keep for every night."""
 
     models: pa.Table
-    """`snapshot_models`: the digest is of the responses that are there, by item id."""
+    """Schema `snapshot_models`: a digest of each model's non-missing responses, by item id."""
     items: pa.Table
-    """`snapshot_items`: a row per version of an item."""
+    """Schema `snapshot_items`: a row per version of an item."""
 
 
-def snapshot(benchmark: Benchmark, items: pa.Table | None = None) -> Snapshot:
-    """What is to be kept of a night so that the next one can be compared with it.
+def take_snapshot(benchmark: Benchmark, items: pa.Table | None = None) -> Snapshot:
+    """Summarise a night for the comparison with the next one.
 
     Parameters
     ----------
     benchmark
         The leaderboard.
     items
-        What its logs tell of items, of the schema `snapshot_items`, a row per version (`data.item_versions`); None where the
-        benchmark is all there is.
+        The items in its logs, a row per version, of the schema `snapshot_items` (`data.item_versions`); None to take them from
+        the benchmark.
     """
     keys = item_keys(benchmark)
     scores, missing = benchmark.scores, benchmark.missing
     digests, answered, sums = [], [], []
     for row in scores:
-        there = row != missing if benchmark.has_missing else np.ones(row.size, bool)
-        values = np.where(there, row, 0)
-        digests.append(_response_digest(keys, values, there, benchmark.units))
-        answered.append(int(np.count_nonzero(there)))
+        known = row != missing if benchmark.has_missing else np.ones(row.size, bool)
+        values = np.where(known, row, 0)
+        digests.append(_response_digest(keys, values, known, benchmark.units))
+        answered.append(int(np.count_nonzero(known)))
         sums.append(int(values.sum(dtype=np.int64)))
     accuracy = [total / (benchmark.units * n) if n else None for total, n in zip(sums, answered, strict=True)]
     models = [pa.array(benchmark.model_ids, pa.string()), digests, accuracy, answered]
     if items is None:
         subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]
-        nothing = [None] * benchmark.n_items
-        items = _table([pa.array(benchmark.item_ids, pa.string()), subtasks, nothing, nothing], SCHEMAS["snapshot_items"])
-    return Snapshot(_table(models, SCHEMAS["snapshot_models"]), items)
+        unknown = [None] * benchmark.n_items
+        items = _table([pa.array(benchmark.item_ids, pa.string()), subtasks, unknown, unknown], SCHEMAS["snapshot_items"])
+    return Snapshot(models=_table(models, SCHEMAS["snapshot_models"]), items=items)
 
 
 def item_keys(benchmark: Benchmark) -> NDArray[np.uint64]:
-    """(n_items, 2) 128 bits of a hash of each item id."""
+    """(n_items, 2) a 128-bit hash of each item id."""
     words = b"".join(blake2b(str(item).encode(), digest_size=16).digest() for item in benchmark.item_ids)
     return np.frombuffer(words, np.dtype("<u8")).reshape(-1, 2)
 
 
-def _response_digest(keys: NDArray[np.uint64], values: NDArray[Any], there: NDArray[np.bool_], units: int) -> str:
-    """A digest of a set of (item, score): whatever the order of items, the grid of the scores, and items not answered.
+def _response_digest(keys: NDArray[np.uint64], values: NDArray[Any], known: NDArray[np.bool_], units: int) -> str:
+    """Digest of a set of (item, score), independent of the order of items, the grid of the scores, and unanswered items.
 
-    Sums modulo 2**64 of the items' hashes, per score: a sum does not depend on the order, and an item more that others answered
-    changes nothing. Scores are written as fractions in lowest terms.
+    For each score, the hashes of its items are summed modulo 2**64, so their order does not matter. Scores are written as
+    fractions in lowest terms.
     """
     totals: dict[str, Any] = {}
-    for value in np.unique(values[there]):
-        chosen = keys[there & (values == value)]
+    for value in np.unique(values[known]):
+        chosen = keys[known & (values == value)]
         divisor = int(np.gcd(int(value), units))
         totals[f"{int(value) // divisor}/{units // divisor}"] = [
             len(chosen),
@@ -88,98 +88,103 @@ def _response_digest(keys: NDArray[np.uint64], values: NDArray[Any], there: NDAr
     return content_digest(totals, {})
 
 
-def changes(before: Snapshot, after: Snapshot, responses: tuple[Benchmark, Benchmark] | None = None) -> pa.Table:
-    """What happened between two nights.
+def compare_snapshots(before: Snapshot, after: Snapshot, responses: tuple[Benchmark, Benchmark] | None = None) -> pa.Table:
+    """List the changes between two nights.
 
     Parameters
     ----------
     before, after
         The snapshots.
     responses
-        Both leaderboards, where they are at hand: then it is counted how many responses of a rescored model changed, on the items
-        that both have, and a model that only answered items that one of them has not is not rescored.
+        Both leaderboards, if available. The changed responses of each rescored model are then counted over the items that both
+        leaderboards have, and a model without such a change is not rescored.
 
     Returns
     -------
     pyarrow.Table
-        Of the schema `CHANGES`, sorted by kind and name. Kinds: `model_new`, `model_vanished`, `model_rescored` (its digest is
-        another: responses changed, or it answered other items), `item_new`, `item_vanished`, `item_changed` (the same id with
-        another content, or in another subtask; or a new id at a position of a subtask that an item had before: the name is that of
-        the new one, and the old one is not said to have vanished).
+        Schema `CHANGES`, sorted by kind and name. Kinds:
+
+        - `model_new`, `model_vanished`;
+        - `model_rescored`: the digest of its responses changed;
+        - `item_new`, `item_vanished`;
+        - `item_changed`: the same id with other content or in another subtask, or a new id at the position of an earlier item of
+          the same subtask. The name is then the new id, and the earlier item does not count as vanished.
 
     Raises
     ------
     DataError
-        A snapshot is not of the schemas above.
+        A snapshot does not have the schemas above.
     """
-    for one in (before, after):
-        _check(one)
-    rows = _of_models(before, after, responses) + _of_items(before, after)
+    for each in (before, after):
+        _check(each)
+    rows = _model_changes(before, after, responses) + _item_changes(before, after)
     rows.sort(key=lambda row: (row["kind"], row["name"]))
     return pa.Table.from_pylist(rows, schema=CHANGES)
 
 
-def _of_models(before: Snapshot, after: Snapshot, responses: tuple[Benchmark, Benchmark] | None) -> list[dict[str, Any]]:
-    old, new = ({row["model_id"]: row for row in one.models.to_pylist()} for one in (before, after))
+def _model_changes(before: Snapshot, after: Snapshot, responses: tuple[Benchmark, Benchmark] | None) -> list[dict[str, Any]]:
+    old, new = ({row["model_id"]: row for row in each.models.to_pylist()} for each in (before, after))
     rows = [_row("model_new", name, value=row["accuracy"]) for name, row in new.items() if name not in old]
     rows += [_row("model_vanished", name, reference=row["accuracy"]) for name, row in old.items() if name not in new]
     rescored = [name for name, row in new.items() if name in old and old[name]["digest"] != row["digest"]]
-    counted = _n_changed(rescored, responses) if responses is not None and rescored else {}
+    n_changed = _count_changed_responses(rescored, responses) if responses is not None and rescored else {}
     return rows + [
-        _row("model_rescored", name, value=new[name]["accuracy"], reference=old[name]["accuracy"], n_changed=counted.get(name))
+        _row("model_rescored", name, value=new[name]["accuracy"], reference=old[name]["accuracy"], n_changed=n_changed.get(name))
         for name in rescored
-        if counted.get(name) != 0
+        if n_changed.get(name) != 0
     ]
 
 
-def _n_changed(names: list[str], responses: tuple[Benchmark, Benchmark]) -> dict[str, int]:
-    """How many responses of each model changed on the items that both benchmarks have; coming and going count too."""
+def _count_changed_responses(names: list[str], responses: tuple[Benchmark, Benchmark]) -> dict[str, int]:
+    """Changed responses of each model on the items of both benchmarks; one that appeared or went missing counts as changed."""
     before, after = responses
-    there = {item: place for place, item in enumerate(after.item_ids)}
-    common = np.array([place for place, item in enumerate(before.item_ids) if item in there], dtype=np.intp)
-    now = np.array([there[item] for item in before.item_ids[common]], dtype=np.intp)
-    places = [{model: k for k, model in enumerate(one.model_ids)} for one in responses]
-    counted = {}
+    position = {item: k for k, item in enumerate(after.item_ids)}
+    common_before = np.array([k for k, item in enumerate(before.item_ids) if item in position], dtype=np.intp)
+    common_after = np.array([position[item] for item in before.item_ids[common_before]], dtype=np.intp)
+    rows_before, rows_after = ({model: k for k, model in enumerate(each.model_ids)} for each in responses)
+    n_changed = {}
     for name in names:
-        if all(name in place for place in places):
-            one, other = before.scores[places[0][name]][common], after.scores[places[1][name]][now]
-            gone, absent = one == before.missing, other == after.missing
-            differs = one.astype(np.int64) * after.units != other.astype(np.int64) * before.units
-            counted[name] = int(np.count_nonzero((gone != absent) | (differs & ~gone & ~absent)))
-    return counted
+        if name in rows_before and name in rows_after:
+            old = before.scores[rows_before[name]][common_before]
+            new = after.scores[rows_after[name]][common_after]
+            old_missing, new_missing = old == before.missing, new == after.missing
+            differs = old.astype(np.int64) * after.units != new.astype(np.int64) * before.units
+            changed = (old_missing != new_missing) | (differs & ~old_missing & ~new_missing)
+            n_changed[name] = int(np.count_nonzero(changed))
+    return n_changed
 
 
-def _of_items(before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
-    old, new = (_versions(one.items) for one in (before, after))
-    at: dict[tuple[str, str], str] = {}
+def _item_changes(before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
+    old, new = (_versions(each.items) for each in (before, after))
+    item_at: dict[tuple[str, str], str] = {}
     for name, versions in old.items():
-        at |= {(version["subtask"], version["position"]): name for version in versions if version["position"] is not None}
+        item_at |= {(version["subtask"], version["position"]): name for version in versions if version["position"] is not None}
     rows, replaced = [], set()
     for name, versions in new.items():
         subtask = versions[0]["subtask"]
         if name not in old:
-            earlier = [at[key] for each in versions if (key := (each["subtask"], each["position"])) in at]
+            earlier = [item_at[key] for each in versions if (key := (each["subtask"], each["position"])) in item_at]
             replaced.update(earlier)
             rows.append(_row("item_changed" if earlier else "item_new", name, subtask))
-        elif _is_other(old[name], versions):
+        elif _differs(old[name], versions):
             rows.append(_row("item_changed", name, subtask))
-    gone = [name for name in old if name not in new and name not in replaced]
-    return rows + [_row("item_vanished", name, old[name][0]["subtask"]) for name in gone]
+    vanished = [name for name in old if name not in new and name not in replaced]
+    return rows + [_row("item_vanished", name, old[name][0]["subtask"]) for name in vanished]
 
 
 def _versions(items: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    """By item id, what the logs tell of it: several rows where models saw different versions."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Rows by item id: several if models saw different versions of the item."""
+    versions: dict[str, list[dict[str, Any]]] = {}
     for row in items.to_pylist():
-        found.setdefault(row["item_id"], []).append(row)
-    return found
+        versions.setdefault(row["item_id"], []).append(row)
+    return versions
 
 
-def _is_other(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> bool:
-    """Whether an item has a content or a subtask that it had not. A log that does not tell a content tells no change of it."""
-    contents = {row["content"] for row in old} - {None}
-    fresh = {row["content"] for row in new} - {None} - contents
-    return bool((contents and fresh) or {row["subtask"] for row in new} - {row["subtask"] for row in old})
+def _differs(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> bool:
+    """Whether an item has content or a subtask that it did not have before. Unknown content is not a change."""
+    old_contents = {row["content"] for row in old} - {None}
+    new_contents = {row["content"] for row in new} - {None} - old_contents
+    return bool((old_contents and new_contents) or {row["subtask"] for row in new} - {row["subtask"] for row in old})
 
 
 def _row(
@@ -198,12 +203,12 @@ def _table(columns: list[Any], schema: pa.Schema) -> pa.Table:
     return pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
 
 
-def _check(one: Snapshot) -> None:
-    for table, schema in ((one.models, SCHEMAS["snapshot_models"]), (one.items, SCHEMAS["snapshot_items"])):
+def _check(snapshot: Snapshot) -> None:
+    for table, schema in ((snapshot.models, SCHEMAS["snapshot_models"]), (snapshot.items, SCHEMAS["snapshot_items"])):
         if table.schema.names != schema.names or table.schema.types != schema.types:
             raise DataError(
-                "A snapshot of a night is not of the form that is compared.",
-                where="changes",
+                "A snapshot has the wrong columns.",
+                where="compare_snapshots",
                 got=f"columns {', '.join(table.schema.names)}",
-                hint="make it with microbench_ray.audit.changes.snapshot",
+                hint="make it with microbench_ray.audit.changes.take_snapshot",
             )

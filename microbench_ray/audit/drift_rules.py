@@ -1,4 +1,7 @@
-"""What counts as drift: rules, each about one metric, held together so that a whole night alarms falsely as seldom as promised."""
+"""The drift policy: the metrics that can be watched, and the rules that say which are watched and when they raise an alarm.
+
+The intervals of all rules of a night hold simultaneously at one level, so a night without drift rarely raises an alarm.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from microbench_ray.audit.pair_sums import DriftTies
 from microbench_ray.core.errors import ConfigError
 
 Family = Literal["new", "added", "same"]
-"""Which models a metric looks at: tonight's new ones, all that were added since the baseline, or those there at both times."""
+"""The models of a metric: tonight's new ones, all added since the baseline, or those of the baseline that are still present."""
 
 Sides = Literal["two", "up", "down"]
 Scope = Literal["together", "each", "both"]
@@ -18,70 +21,75 @@ Scope = Literal["together", "each", "both"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of a night.
+    """A metric of a night.
 
     Attributes
     ----------
     family
-        Whose.
+        The models that it is about.
     of_list
-        Whether there is one per audited list; otherwise it is about the benchmark alone.
+        Whether each audited list has one; otherwise it is about the benchmark.
     scopes
-        Whether there is one of all subtasks together, of each, or both.
-    about
-        What it is, in a sentence after the list and the subtask.
+        Whether it exists for all subtasks together, for each subtask, or both.
+    description
+        What it measures, for findings.
     """
 
     family: Family
     of_list: bool
     scopes: Scope
-    about: str
+    description: str
 
 
 METRICS: dict[str, Metric] = {
-    "bias_new": Metric("new", True, "both", "mean of estimate − accuracy of tonight's new models"),
-    "bias_added": Metric("added", True, "both", "mean of estimate − accuracy of the models added since the baseline"),
-    "residual_new": Metric("new", False, "each", "tonight's new models, against what their other subtasks say"),
-    "residual_worst": Metric("new", False, "each", "the new model that is furthest from what its other subtasks say"),
+    "bias_new": Metric("new", True, "both", "mean of estimate − accuracy over tonight's new models"),
+    "bias_added": Metric("added", True, "both", "mean of estimate − accuracy over the models added since the baseline"),
+    "residual_new": Metric("new", False, "each", "accuracy of tonight's new models relative to what their other subtasks predict"),
+    "residual_worst": Metric("new", False, "each", "largest deviation of a new model from what its other subtasks predict"),
     "residual_added": Metric(
         "added",
         False,
         "each",
-        "models added since the baseline, against what their other subtasks say",
+        "accuracy of the models added since the baseline relative to what their other subtasks predict",
     ),
-    "agreement_new": Metric("new", True, "both", "share of pairs with one of tonight's new models that are ordered right"),
-    "agreement_added": Metric("added", True, "both", "share of pairs with a model added since the baseline that are ordered right"),
-    "agreement": Metric("added", True, "both", "share of all pairs that are ordered right"),
-    "mdad_monotone": Metric("added", True, "both", "MDAD over all models"),
-    "accuracy_change": Metric("same", False, "both", "accuracy of the models that the baseline has too, against then"),
+    "agreement_new": Metric("new", True, "both", "agreement on pairs with one of tonight's new models"),
+    "agreement_added": Metric("added", True, "both", "agreement on pairs with a model added since the baseline"),
+    "agreement": Metric("added", True, "both", "agreement on all pairs"),
+    "mdad_monotone": Metric("added", True, "both", "MDAD on all models"),
+    "accuracy_change": Metric("same", False, "both", "change in the accuracy of the baseline's models"),
 }
 
 
 @dataclass(frozen=True)
 class DriftRule:
-    """One metric to be watched.
+    """Watch one metric.
 
     Parameters
     ----------
     metric
         One of `METRICS`.
     subjects
-        Labels of lists; None for all. Without meaning for a metric that is about no list.
+        Labels of lists; None for all. Ignored for a metric of the benchmark.
     scope
-        All subtasks together, each apart, or both; None for all that the metric has, but for metrics of pairs, where every
-        subtask costs as much as all together, only together.
+        `together` for all subtasks as one, `each` for every subtask, or `both`. None for every scope of the metric, except that
+        metrics of pairs are then watched for all subtasks together only, as each subtask costs as much as all of them.
     subtasks
-        Which, where they are taken apart; None for every one.
+        Names of subtasks, for rules about each; None for all.
     sides
-        Whether a value too high, too low, or both is outside.
+        Whether values that are too high (`up`), too low (`down`), or both (`two`) are outside.
     nights
-        On how many nights running it must be outside, on the same side, for an alarm. A night on which the metric has no value is
-        passed over.
+        Number of nights in a row, outside on the same side, that raise an alarm. Nights on which the metric is undefined are
+        skipped.
     factor
-        Widens the interval (or narrows it, below 1) against those of the other rules of its family: all together keep the policy's
-        level, which is what widens them all.
+        Widens (above 1) or narrows (below 1) the interval relative to the other rules of its family. The level holds for all
+        rules together whatever the factors.
     severity
-        What an alarm is: `fail` violates the policy, `warn` is only told.
+        Severity of an alarm: `fail` violates the policy, `warn` does not.
+
+    Raises
+    ------
+    ConfigError
+        A value that is not allowed.
     """
 
     metric: str
@@ -96,22 +104,22 @@ class DriftRule:
     def __post_init__(self) -> None:
         known = METRICS.get(self.metric)
         if known is None:
-            raise _wrong("Unknown metric of a drift rule.", "metric", self.metric, f"one of {', '.join(METRICS)}")
+            raise _error("Unknown metric of a drift rule.", "metric", self.metric, f"valid: {', '.join(METRICS)}")
         if self.scope not in (None, "together", "each", "both") or (
             self.scope is not None and known.scopes != "both" and self.scope != known.scopes
         ):
-            raise _wrong(f"{self.metric} has no such scope.", "scope", self.scope, f"{known.scopes}, or leave it out")
+            raise _error(f"Unsupported scope for {self.metric}.", "scope", self.scope, f"scope: {known.scopes}, or leave it out")
         if self.sides not in ("two", "up", "down"):
-            raise _wrong("A rule is about two sides, or up, or down.", "sides", self.sides, "two, up or down")
+            raise _error("Unknown sides of a drift rule.", "sides", self.sides, "valid: two, up, down")
         if self.severity not in ("warn", "fail"):
-            raise _wrong("Unknown severity of a drift rule.", "severity", self.severity, "warn or fail")
+            raise _error("Unknown severity of a drift rule.", "severity", self.severity, "valid: warn, fail")
         if self.nights < 1:
-            raise _wrong("A rule needs at least one night.", "nights", self.nights, "1 for an alarm at once")
+            raise _error("nights must be at least 1.", "nights", self.nights, "1 raises an alarm on the first night")
         if not 0 < self.factor < float("inf"):
-            raise _wrong("The factor of a rule is a positive number.", "factor", self.factor, "1 for the interval as it is")
+            raise _error("factor must be a positive number.", "factor", self.factor, "1 keeps the interval as it is")
 
-    def wants(self, together: bool) -> bool:
-        """Whether it is about all subtasks together, or about each."""
+    def covers(self, together: bool) -> bool:
+        """Whether the rule watches all subtasks together, or else each subtask."""
         scope = self.scope or ("together" if is_of_pairs(self.metric) else METRICS[self.metric].scopes)
         return scope == "both" or scope == ("together" if together else "each")
 
@@ -131,23 +139,28 @@ DEFAULT_RULES = (
 
 
 @dataclass(frozen=True)
-class Policy:
-    """The rules of a night.
+class DriftPolicy:
+    """The drift rules of an audit and their common settings.
 
     Parameters
     ----------
     rules
-        The first that fits a metric, list and subtask counts.
+        The first rule that matches a metric, list and subtask applies.
     level
-        Probability that a night without drift shows nothing outside, over all rules, lists and subtasks together.
+        Probability that a night without drift has no value outside its interval, over all rules, lists and subtasks together.
     n_resamples
-        Simulated nights that the intervals are read off.
+        Number of simulated nights behind the intervals.
     threshold
-        Agreement that an MDAD is about.
+        Agreement that defines the MDAD.
     tie_policy
         How tied estimates count.
     tolerance
-        Change of accuracy of the same models that is not worth a word (`accuracy_change`), a fraction.
+        Largest change in the accuracy of the same models that is inside (`accuracy_change`), a fraction.
+
+    Raises
+    ------
+    ConfigError
+        A value that is not allowed.
     """
 
     rules: Sequence[DriftRule] = DEFAULT_RULES
@@ -160,30 +173,30 @@ class Policy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         if not 0 < self.level < 1:
-            raise _wrong("The level of the policy is a probability.", "level", self.level, "for example 0.99")
+            raise _error("level must be between 0 and 1.", "level", self.level, "for example 0.99")
         if self.n_resamples * (1 - self.level) < 2:
-            least = int(2 / (1 - self.level)) + 1
-            raise _wrong("So few resamples do not tell such a level.", "n_resamples", self.n_resamples, f"at least {least}")
+            needed = int(2 / (1 - self.level)) + 1
+            raise _error("Too few resamples for this level.", "n_resamples", self.n_resamples, f"at least {needed}")
         if self.tie_policy not in ("wrong", "half", "drop"):
-            raise _wrong("Drift knows no such tie policy.", "tie_policy", self.tie_policy, "wrong, half or drop")
+            raise _error("Unknown tie policy for drift.", "tie_policy", self.tie_policy, "valid: wrong, half, drop")
         if not 0 <= self.tolerance < 1:
-            raise _wrong("The tolerance is a fraction.", "tolerance", self.tolerance, "0.0025 for a quarter of a point")
+            raise _error("tolerance must be a fraction, below 1.", "tolerance", self.tolerance, "0.0025 for a quarter of a point")
 
     def check(self, subjects: Sequence[str], subtasks: Sequence[str]) -> None:
-        """Raise ConfigError where a rule names a list or a subtask that there is not."""
+        """Raise ConfigError if a rule names an unknown list or subtask."""
         for rule in self.rules:
             for key, named, known in (("subjects", rule.subjects, subjects), ("subtasks", rule.subtasks, subtasks)):
                 unknown = [name for name in named or () if name not in known]
                 if unknown:
-                    what = f"The rule about {rule.metric} is about something that there is not."
-                    raise _wrong(what, key, ", ".join(unknown), f"one of {', '.join(known) or '(none)'}")
+                    what = f"The drift rule for {rule.metric} names unknown {key}."
+                    raise _error(what, key, ", ".join(unknown), f"valid: {', '.join(known) or '(none)'}")
 
     def rule(self, metric: str, subject: str, subtask: str) -> DriftRule | None:
-        """The first rule about a metric of a list (empty: of the benchmark) and a subtask (empty: all together)."""
+        """The first rule for a metric, list and subtask; an empty list is the benchmark, an empty subtask all together."""
         for rule in self.rules:
             if (
                 rule.metric == metric
-                and rule.wants(subtask == "")
+                and rule.covers(together=subtask == "")
                 and (rule.subjects is None or subject in ("", *rule.subjects))
                 and (rule.subtasks is None or subtask in ("", *rule.subtasks))
             ):
@@ -192,9 +205,9 @@ class Policy:
 
 
 def is_of_pairs(metric: str) -> bool:
-    """Whether it is about pairs of models, and hence costs far more than a mean."""
+    """Whether a metric is about pairs of models, which costs far more than a mean over models."""
     return metric == "mdad_monotone" or metric.startswith("agreement")
 
 
-def _wrong(what: str, key: str, got: object, hint: str) -> ConfigError:
+def _error(what: str, key: str, got: object, hint: str) -> ConfigError:
     return ConfigError(what, where=f"drift rules, {key}", got=str(got), hint=hint)

@@ -1,4 +1,4 @@
-"""A list's MDAD among a group of models: better, newer, or of another family than the others."""
+"""The MDAD of a list on one group of models, such as the best, the newest, or one family."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microbench_ray.metrics import Mdad, TiePolicy, bootstrap_models, compare, m
 Positions = NDArray[np.intp]
 
 
-def mdad_among(
+def group_mdad(
     profile: Profile,
     label: str,
     targets: Positions,
@@ -21,24 +21,24 @@ def mdad_among(
     tie_policy: TiePolicy = "wrong",
     n_resamples: int = 1000,
 ) -> Mdad:
-    """A list's MDAD among some models alone, with the interval of the bootstrap over these models.
+    """Compute a list's MDAD over the pairs of some models, with a bootstrap interval over these models.
 
     Parameters
     ----------
     profile
         The leaderboard.
     label
-        The list. Models without an estimate by it are no targets.
+        The list. Models without an estimate from it are left out.
     targets
-        Positions in the profile.
+        Positions of the models in the profile.
     rng
-        Of the bootstrap.
+        Generator for the bootstrap.
     threshold, tie_policy, n_resamples
         As for `metrics.mdad`.
     """
     estimates = profile.estimates[label][targets, 0]
-    some = targets[~np.isnan(estimates)]
-    estimates, sums, answered = profile.estimates[label][some, 0], profile.sums[some, 0], profile.answered[some, 0]
+    known = targets[~np.isnan(estimates)]
+    estimates, sums, answered = profile.estimates[label][known, 0], profile.sums[known, 0], profile.answered[known, 0]
     resampled = bootstrap_models(sums, answered, profile.units, estimates, n_resamples, rng)
     counts = compare(true_pairs(sums, answered, profile.units), estimates).counts
     return mdad(counts, threshold, tie_policy=tie_policy, ci="models", resampled=resampled)

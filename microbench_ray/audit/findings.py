@@ -1,13 +1,11 @@
-"""What an audit found, as rows of the history, and what each kind of finding does to the verdict."""
+"""Rows of the history, and the severity that the policy gives to each kind of finding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from microbench_ray.core.errors import ConfigError
-
-Row = dict[str, Any]
 
 DEFAULT_ACTIONS: Mapping[str, str] = {
     "drift": "fail",
@@ -25,48 +23,64 @@ DEFAULT_ACTIONS: Mapping[str, str] = {
     "item_dead": "note",
     "item_negative": "note",
 }
-"""By kind of finding: what it does. `drift` holds for all rules of drift, each of which has a severity of its own."""
+"""By kind of finding: its action. The action of `drift` caps the severities of the drift rules."""
 
 ACTIONS = ("fail", "warn", "note", "ignore")
 SEVERITIES = ("fail", "warn", "note", "")
-"""From the gravest on."""
+"""From worst to none."""
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """A row of the history without its night: a metric, or a finding with a text. Columns as in `schemas.py`, `history`."""
+
+    kind: str
+    text: str = ""
+    severity: str = ""
+    subject: str = ""
+    size: int | None = None
+    subtask: str = ""
+    metric: str = ""
+    name: str = ""
+    value: float | None = None
+    ci_lo: float | None = None
+    ci_hi: float | None = None
+    reference: float | None = None
+    bound_lo: float | None = None
+    bound_hi: float | None = None
+    nights: int | None = None
 
 
 def check_actions(actions: Mapping[str, str]) -> Mapping[str, str]:
-    """The actions themselves; ConfigError for an unknown kind or action."""
+    """Return the actions; ConfigError for an unknown kind or action."""
     for kind, action in actions.items():
         if kind not in DEFAULT_ACTIONS:
             raise ConfigError(
-                "Unknown kind of finding.", where="policy", got=kind, hint=f"kinds: {', '.join(sorted(DEFAULT_ACTIONS))}"
+                "Unknown kind of finding.", where="policy", got=kind, hint=f"valid: {', '.join(sorted(DEFAULT_ACTIONS))}"
             )
         if action not in ACTIONS:
-            raise ConfigError("Unknown action.", where=f"policy.{kind}", got=action, hint=f"one of {', '.join(ACTIONS)}")
+            raise ConfigError("Unknown action.", where=f"policy.{kind}", got=action, hint=f"valid: {', '.join(ACTIONS)}")
     return actions
 
 
-def finding(kind: str, text: str, **about: Any) -> Row:
-    """A row of the history about something that happened; its severity comes later."""
-    return {"kind": kind, "text": text, **about}
+def assign_severities(rows: Iterable[HistoryRow], actions: Mapping[str, str]) -> list[HistoryRow]:
+    """Give each row the severity of its kind's action; rows of kinds without an action are unchanged.
 
-
-def judged(rows: Iterable[Mapping[str, Any]], actions: Mapping[str, str]) -> list[Row]:
-    """Rows with their severities: a rule of drift keeps its own, at most that of `drift`; others have that of their kind.
-
-    Rows of kinds without an action stay as they are.
+    A row about drift keeps the severity of its rule, capped at that of the action for `drift`.
     """
-    found = []
+    assigned = []
     for row in rows:
-        kind = "drift" if row["kind"] == "metric" else row["kind"]
-        action = actions.get(kind)
-        if action is None or (kind == "drift" and not row["severity"]):
-            found.append(dict(row))
+        is_drift = row.kind in ("metric", "drift")
+        action = actions.get("drift" if is_drift else row.kind)
+        if action is None or (is_drift and not row.severity):
+            assigned.append(row)
             continue
-        own = SEVERITIES.index(row["severity"]) if kind == "drift" else 0
-        most = SEVERITIES.index("" if action == "ignore" else action)
-        found.append(dict(row) | {"severity": SEVERITIES[max(own, most)]})
-    return found
+        cap = "" if action == "ignore" else action
+        severity = max(row.severity, cap, key=SEVERITIES.index) if is_drift else cap
+        assigned.append(replace(row, severity=severity))
+    return assigned
 
 
-def gravest(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The gravest severity among the rows; empty where there is none."""
-    return SEVERITIES[min((SEVERITIES.index(row.get("severity") or "") for row in rows), default=len(SEVERITIES) - 1)]
+def worst_severity(severities: Sequence[str]) -> str:
+    """The worst of some severities; empty if there are none."""
+    return min(severities, key=SEVERITIES.index, default="")

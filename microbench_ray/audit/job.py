@@ -1,4 +1,4 @@
-"""What a night's audit is asked to do."""
+"""The jobs of `microbench audit` and `microbench accept`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from microbench_ray.audit.baseline import What
-from microbench_ray.audit.drift_rules import Policy
+from microbench_ray.audit.baseline import Part
+from microbench_ray.audit.drift_rules import DriftPolicy
 from microbench_ray.audit.findings import DEFAULT_ACTIONS
 from microbench_ray.audit.webhook import Webhook
 from microbench_ray.data import Benchmark
@@ -23,8 +23,18 @@ from microbench_ray.sweeps.reduce import Rules
 
 
 @dataclass(frozen=True)
-class Unlike:
-    """Which targets are unlike the others: the best share of the models, those released since a day, the largest families."""
+class Extrapolation:
+    """Which groups of targets unlike the other models are audited separately: see `data.shifted_groups`.
+
+    Attributes
+    ----------
+    best
+        Share of the models, the most accurate ones; None for no such group.
+    newer
+        A date: the models released on it or later; None for no such group.
+    families
+        Number of the largest families, each a group.
+    """
 
     best: float | None = 0.2
     newer: str | None = None
@@ -33,7 +43,7 @@ class Unlike:
 
 @dataclass(frozen=True)
 class AcceptJob:
-    """Which parts of the last night become what later nights are compared with.
+    """Accept the benchmark of the last night.
 
     Attributes
     ----------
@@ -42,56 +52,60 @@ class AcceptJob:
     what
         `baseline`, `pool` or both.
     wait_for_out
-        Seconds to wait for another audit at work there.
+        Seconds to wait while another audit holds the folder.
     """
 
     out: Path
-    what: tuple[What, ...]
+    what: tuple[Part, ...]
     wait_for_out: float = 0.0
 
 
 @dataclass(frozen=True)
 class AuditJob:
-    """All that a night's audit is made of.
+    """Audit one night of a leaderboard.
 
     Attributes
     ----------
     read
         Reads tonight's benchmark.
-    items
-        Reads the items that tonight's logs know, in all their versions; None where the benchmark is all there is.
-    ingest
-        What to read first; None for nothing.
-    lists, methods
-        Published micro-benchmarks (`fixed`), audited on all models; and methods, swept over `grid` on the pool.
-    grid, rules, engine, seed
-        As for a sweep; `engine` makes one if it is needed.
     out
         The audit's folder.
     night
         Label of the night.
-    wanted
-        The difference to be told apart, a fraction.
+    lists
+        Published micro-benchmarks (`fixed`), audited on all models of tonight's benchmark.
+    methods
+        Methods that are swept over `grid` on the pool.
+    grid, rules, seed
+        As for a sweep.
+    engine
+        Makes the engine; called only if a sweep is long enough to need one.
+    items
+        Reads the items in tonight's logs, in all their versions; None if only the benchmark is known.
+    ingest
+        Logs to ingest first; None for none.
+    target_difference
+        The difference of accuracies to be detected, a fraction.
     top_k
-        Of the probability of being among the best.
-    limits
-        The largest MDAD that is allowed, by label.
-    unlike
-        Targets on which the MDAD is told apart.
+        Rank that the probability of being among the best refers to.
+    max_mdad
+        The largest allowed MDAD by label, a fraction.
+    extrapolation
+        Groups of targets unlike the other models.
     drift
-        What counts as drift.
+        The rules of drift.
     actions
-        What findings do, by kind.
+        By kind of finding: fail, warn, note or ignore.
     max_missing_share
-        Share of missing responses that is no finding yet.
+        Largest share of missing responses that is not a finding.
     webhook
-        Whom to tell.
+        Where to send the verdict; None for nowhere.
     report, figures
-        Whether to make the page, and the static figures.
+        Whether to write the page and the static figures.
     wait_for_out
-        Seconds to wait for another audit at work there.
+        Seconds to wait while another audit holds the folder.
     config
-        What the user asked for, as plain values.
+        The configuration as plain values, for the page.
     """
 
     read: Callable[[], Benchmark]
@@ -105,11 +119,11 @@ class AuditJob:
     items: Callable[[], pa.Table] | None = None
     ingest: IngestJob | None = None
     seed: int = 0
-    wanted: float = 0.02
+    target_difference: float = 0.02
     top_k: int = 10
-    limits: Mapping[str, float] = field(default_factory=dict)
-    unlike: Unlike = field(default_factory=Unlike)
-    drift: Policy = field(default_factory=Policy)
+    max_mdad: Mapping[str, float] = field(default_factory=dict)
+    extrapolation: Extrapolation = field(default_factory=Extrapolation)
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
     actions: Mapping[str, str] = field(default_factory=lambda: DEFAULT_ACTIONS)
     max_missing_share: float = 0.05
     webhook: Webhook | None = None
@@ -119,6 +133,6 @@ class AuditJob:
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def methods_of_all(self) -> tuple[Method, ...]:
-        """Lists and methods."""
+    def lists_and_methods(self) -> tuple[Method, ...]:
+        """Everything that is audited."""
         return (*self.lists, *self.methods)

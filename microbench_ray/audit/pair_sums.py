@@ -1,6 +1,6 @@
-"""Pair counts of leaderboards whose models count a whole number of times, from which MDADs are simulated.
+"""Pair counts of simulated leaderboards, in which every model occurs a whole number of times.
 
-The same counts as `metrics.bootstrap_models`, one list at a time and ten times as fast, with models added one after the other.
+The counts of `metrics.bootstrap_models` for one list at a time, ten times as fast, and with models added one after the other.
 """
 
 from __future__ import annotations
@@ -14,36 +14,38 @@ from microbench_ray.audit.profile import Profile
 from microbench_ray.metrics import N_BINS, TIE_TOLERANCE, true_pairs
 
 NO_PAIR = 255
-"""In `Pairs.bins`: tied on the full benchmark, left out by the tie policy, or a model with itself."""
+"""In `PairMatrices.bins`: tied on the full benchmark, dropped by the tie policy, or a model with itself."""
 
 DriftTies = Literal["wrong", "half", "drop"]
 IntArray = NDArray[np.int64]
 
 
-class Pairs(NamedTuple):
-    """Every pair of models of a profile, as two symmetric matrices."""
+class PairMatrices(NamedTuple):
+    """All pairs of models of a profile, as two symmetric matrices."""
 
     bins: NDArray[np.uint8]
-    """(n_models, n_models) bin of the true difference, or `NO_PAIR`."""
+    """(n_models, n_models) bin of the true difference of accuracies, or `NO_PAIR`."""
     agree: NDArray[np.uint8]
-    """(n_models, n_models) 2 where the estimates order the pair as the truth does, 1 for half an agreement, else 0."""
+    """(n_models, n_models) 2 if the estimates order the pair as the true accuracies do, 1 for a tie that counts half, else 0."""
 
 
-class Sums(NamedTuple):
-    """Doubled counts (see `metrics.ties.doubled`) of one or more leaderboards, per bin."""
+class PairSums(NamedTuple):
+    """Doubled pair counts (see `metrics.ties.doubled`) of n leaderboards, per bin."""
 
-    agree: IntArray
-    """(n, n_bins) before any model was added."""
-    pairs: IntArray
+    base_agree: IntArray
+    """(n, n_bins) agreeing pairs before any model is added."""
+    base_pairs: IntArray
+    """(n, n_bins) all pairs before any model is added."""
     all_agree: IntArray
-    """(n, n_bins) with every added model."""
+    """(n, n_bins) agreeing pairs with every added model."""
     all_pairs: IntArray
+    """(n, n_bins) all pairs with every added model."""
     late: IntArray
-    """(n, 2) agreeing and all pairs of the models added last with any other."""
+    """(n, 2) agreeing pairs and all pairs, over all bins, that have one of the models added last."""
 
 
-def pairs_of(profile: Profile, label: str, column: int = 0, ties: DriftTies = "wrong") -> Pairs:
-    """The pairs of models by a list's estimates.
+def pair_matrices(profile: Profile, label: str, column: int = 0, ties: DriftTies = "wrong") -> PairMatrices:
+    """Bin and order every pair of models by a list's estimates.
 
     Parameters
     ----------
@@ -58,8 +60,8 @@ def pairs_of(profile: Profile, label: str, column: int = 0, ties: DriftTies = "w
 
     Returns
     -------
-    Pairs
-        A model without an estimate, or without an accuracy, makes no pair.
+    PairMatrices
+        Models without an estimate or an accuracy form no pair.
     """
     values = profile.estimates[label][:, column]
     n = profile.n_models
@@ -76,24 +78,25 @@ def pairs_of(profile: Profile, label: str, column: int = 0, ties: DriftTies = "w
         for one, other in ((block.higher, block.lower), (block.lower, block.higher)):
             bins[one, other] = bin_
             agree[one, other] = right
-    return Pairs(bins, agree)
+    return PairMatrices(bins=bins, agree=agree)
 
 
-def weighted_sums(pairs: Pairs, base: IntArray, added: IntArray, n_late: int) -> Sums:
-    """Count the pairs of leaderboards drawn from one.
+def weighted_sums(pairs: PairMatrices, base: IntArray, added: IntArray, n_late: int) -> PairSums:
+    """Count the pairs of leaderboards drawn from one leaderboard.
 
     Parameters
     ----------
     pairs
-        Of the models that are drawn from.
+        Pairs of the models that are drawn from.
     base
-        (n, n_models) how often each model is in each leaderboard to begin with. A pair counts as often as its models are drawn
-        together; a model makes no pair with itself.
+        (n, n_models) how often each model occurs in each leaderboard before any is added. A pair counts as often as the product
+        for its two models; a model forms no pair with itself.
     added
-        (n, n_added) positions of the models that are added, which may repeat.
+        (n, n_added) positions of the models that are added, with repetition.
     n_late
-        Of those, how many come last.
+        Number of models at the end of `added` that `PairSums.late` is about.
     """
-    from microbench_ray.audit.pair_kernel import weighted_sums_kernel  # brings numba, which takes a second
+    from microbench_ray.audit.pair_kernel import weighted_sums_kernel  # importing numba takes a second
 
-    return Sums(*weighted_sums_kernel(pairs.bins, pairs.agree, base, added, n_late, N_BINS))
+    base_agree, base_pairs, all_agree, all_pairs, late = weighted_sums_kernel(pairs.bins, pairs.agree, base, added, n_late, N_BINS)
+    return PairSums(base_agree=base_agree, base_pairs=base_pairs, all_agree=all_agree, all_pairs=all_pairs, late=late)

@@ -1,4 +1,4 @@
-"""What drift is measured on: every model's accuracy, and its estimate by every audited list, together and per subtask."""
+"""Profiles of a leaderboard: the accuracy of each model and its estimate by each audited list, overall and per subtask."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Profile:
     sums, answered
         (n_models, 1 + n_subtasks) sum of the scores in these units, and items answered.
     estimates
-        By the label of a list, (n_models, 1 + n_subtasks) weighted means over its items, NaN where the list has none that the
-        model answered, and for the models that the list was built from.
+        By label of a list, (n_models, 1 + n_subtasks) weighted means over its items; NaN if the model answered none of them, and
+        for the models that the list was built from.
     sizes
-        By the label of a list, its number of items.
+        By label of a list, its number of items.
     """
 
     benchmark: str
@@ -58,7 +58,7 @@ class Profile:
 
     @cached_property
     def accuracy(self) -> FloatArray:
-        """(n_models, 1 + n_subtasks) accuracies, NaN where nothing was answered."""
+        """(n_models, 1 + n_subtasks) accuracies, NaN without a response."""
         accuracy = np.full(self.sums.shape, np.nan)
         np.divide(self.sums, self.answered * self.units, out=accuracy, where=self.answered > 0)
         return accuracy
@@ -75,38 +75,38 @@ class Profile:
 
 
 def profiles(baseline: Benchmark, tonight: Benchmark, lists: Mapping[str, Fixed]) -> tuple[Profile, Profile]:
-    """Both nights on the items that both have, in the subtasks of the baseline: like is compared with like.
+    """Profile two nights on the items that both have, in the subtasks of the baseline.
 
     Parameters
     ----------
     baseline, tonight
         The two leaderboards.
     lists
-        Audited lists by label; of a list only the items that both nights have count.
+        Audited lists by label, of which only the items of both nights are used.
 
     Raises
     ------
     DataError
-        No item is in both, or no item of a list is.
+        The nights have no item in common, or none of a list.
     """
-    there = {item: place for place, item in enumerate(tonight.item_ids)}
-    before = np.array([place for place, item in enumerate(baseline.item_ids) if item in there], dtype=np.intp)
-    if not before.size:
+    position = {item: k for k, item in enumerate(tonight.item_ids)}
+    baseline_items = np.array([k for k, item in enumerate(baseline.item_ids) if item in position], dtype=np.intp)
+    if not baseline_items.size:
         raise DataError(
-            "Tonight's benchmark and the baseline have no item in common.",
+            "Tonight's benchmark and the baseline have no items in common.",
             where=f"'{tonight.name}'",
-            got=f"items such as {tonight.item_ids[0]} tonight, {baseline.item_ids[0]} in the baseline",
+            got=f"items such as {tonight.item_ids[0]} tonight and {baseline.item_ids[0]} in the baseline",
             hint="compare with a baseline of the same benchmark",
         )
-    ids = baseline.item_ids[before]
-    now = np.array([there[item] for item in ids], dtype=np.intp)
-    codes, names = baseline.subtask_codes[before], baseline.subtask_names
-    one = _profile(baseline, before, codes, names, ids, lists)
-    return one, _profile(tonight, now, codes, names, ids, lists)
+    ids = baseline.item_ids[baseline_items]
+    tonight_items = np.array([position[item] for item in ids], dtype=np.intp)
+    codes, names = baseline.subtask_codes[baseline_items], baseline.subtask_names
+    before = _profile(baseline, baseline_items, codes, names, ids, lists)
+    return before, _profile(tonight, tonight_items, codes, names, ids, lists)
 
 
 def profile(benchmark: Benchmark, lists: Mapping[str, Fixed]) -> Profile:
-    """One leaderboard on all of its items; errors as for `profiles`."""
+    """Profile a leaderboard on all of its items; errors as for `profiles`."""
     items = np.arange(benchmark.n_items)
     return _profile(benchmark, items, benchmark.subtask_codes, benchmark.subtask_names, benchmark.item_ids, lists)
 
@@ -126,23 +126,29 @@ def _profile(
     for column, group in enumerate(groups, start=1):
         scores = _columns(benchmark.scores, group)
         if benchmark.has_missing:
-            there = scores != benchmark.missing
-            answered[:, column] = np.count_nonzero(there, axis=1)
-            sums[:, column] = np.where(there, scores, 0).sum(axis=1, dtype=np.int64)
+            known = scores != benchmark.missing
+            answered[:, column] = np.count_nonzero(known, axis=1)
+            sums[:, column] = np.where(known, scores, 0).sum(axis=1, dtype=np.int64)
         else:
             answered[:, column] = group.size
             sums[:, column] = scores.sum(axis=1, dtype=np.int64)
     sums[:, 0], answered[:, 0] = sums[:, 1:].sum(axis=1), answered[:, 1:].sum(axis=1)
-    place = {item: position for position, item in enumerate(ids)}
+    position = {item: k for k, item in enumerate(ids)}
     column_of = np.searchsorted(present, codes) + 1
-    estimates = {label: _estimates(benchmark, label, chosen, items, column_of, place) for label, chosen in lists.items()}
-    sizes = {label: sum(item in place for item in chosen.items) for label, chosen in lists.items()}
-    subtasks = tuple(names[code] for code in present)
-    return Profile(benchmark.name, benchmark.model_ids, subtasks, benchmark.units, sums, answered, estimates, sizes)
+    return Profile(
+        benchmark=benchmark.name,
+        model_ids=benchmark.model_ids,
+        subtasks=tuple(names[code] for code in present),
+        units=benchmark.units,
+        sums=sums,
+        answered=answered,
+        estimates={label: _estimates(benchmark, label, chosen, items, column_of, position) for label, chosen in lists.items()},
+        sizes={label: sum(item in position for item in chosen.items) for label, chosen in lists.items()},
+    )
 
 
 def _columns(matrix: NDArray[Any], items: Positions) -> NDArray[Any]:
-    """Columns of a matrix; a view where they lie side by side, as a subtask's mostly do."""
+    """Columns of a matrix; a view if they are adjacent, as those of a subtask mostly are."""
     if items[-1] - items[0] + 1 == items.size and bool((np.diff(items) == 1).all()):
         return matrix[:, items[0] : items[-1] + 1]
     return matrix[:, items]
@@ -154,26 +160,26 @@ def _estimates(
     chosen: Fixed,
     items: Positions,
     column_of: Positions,
-    place: Mapping[str, int],
+    position: Mapping[str, int],
 ) -> FloatArray:
-    """(n_models, 1 + n_subtasks) weighted means over the listed items, together and per subtask."""
-    listed = [k for k, item in enumerate(chosen.items) if item in place]
+    """(n_models, 1 + n_subtasks) weighted means over the listed items, overall and per subtask."""
+    listed = [k for k, item in enumerate(chosen.items) if item in position]
     if not listed:
         raise DataError(
             f"None of the items of '{label}' is in both tonight's benchmark and the baseline.",
             where=f"audit list '{label}'",
             got=", ".join(chosen.items[:3]),
-            hint=f"use the benchmark's item ids, such as {next(iter(place))}",
+            hint=f"use the benchmark's item ids, such as {next(iter(position))}",
         )
-    where = np.array([place[chosen.items[k]] for k in listed], dtype=np.intp)
-    share = np.ones(where.size) if chosen.weights is None else np.array(chosen.weights)[listed]
-    weights = np.zeros((where.size, 1 + int(column_of.max())))
+    listed_positions = np.array([position[chosen.items[k]] for k in listed], dtype=np.intp)
+    share = np.ones(listed_positions.size) if chosen.weights is None else np.array(chosen.weights)[listed]
+    weights = np.zeros((listed_positions.size, 1 + int(column_of.max())))
     weights[:, 0] = share
-    weights[np.arange(where.size), column_of[where]] = share
-    scores = benchmark.scores[:, items[where]]
-    there = scores != benchmark.missing
-    with one_thread():  # products of matrices change bits with the number of threads
-        total, right = there.astype(np.float64) @ weights, np.where(there, scores, 0) @ weights
+    weights[np.arange(listed_positions.size), column_of[listed_positions]] = share
+    scores = benchmark.scores[:, items[listed_positions]]
+    known = scores != benchmark.missing
+    with one_thread():  # the number of threads changes the last bits of matrix products
+        total, right = known.astype(np.float64) @ weights, np.where(known, scores, 0) @ weights
     estimates = np.full(total.shape, np.nan)
     np.divide(right, total * benchmark.units, out=estimates, where=total > 0)
     if chosen.built_from:

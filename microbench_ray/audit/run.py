@@ -1,4 +1,4 @@
-"""A night's audit from end to end: read what is new, sweep what is new, compare, say a verdict, and append to the history."""
+"""Runs an audit: ingest, sweep, compare, write the verdict, and append the night to the history."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from microbench_ray.audit.analysis import NightAnalysis, PreviousNights, analyse_night
-from microbench_ray.audit.baseline import FROZEN, Accepted, Accepts, accept, accepted, forget, freeze, frozen
-from microbench_ray.audit.changes import Snapshot, snapshot
-from microbench_ray.audit.findings import Row, finding, judged
+from microbench_ray.audit.baseline import FROZEN, References, accept, freeze, open_frozen, read_references, remove_unused
+from microbench_ray.audit.changes import Snapshot, take_snapshot
+from microbench_ray.audit.findings import HistoryRow, assign_severities
 from microbench_ray.audit.history import HISTORY, History, check_order, night_table
 from microbench_ray.audit.job import AcceptJob, AuditJob
 from microbench_ray.audit.sweeps import SWEEPS, Sweeper
-from microbench_ray.audit.verdict import verdict
-from microbench_ray.audit.webhook import tell
+from microbench_ray.audit.verdict import BenchmarkShape, build_verdict
+from microbench_ray.audit.webhook import send_verdict
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
@@ -30,112 +30,123 @@ logger = logging.getLogger(__name__)
 
 NIGHTS = "nights"
 INPUTS, VERDICT, PAGE = "inputs.json", "verdict.json", "report.html"
+SENT = "told"
+"""File of a night whose verdict was sent to the webhook."""
 FOLDERS = (HISTORY, NIGHTS, FROZEN, SWEEPS)
 
 
 class AuditOutcome(NamedTuple):
-    """What an audit did.
+    """The outcome of an audit.
 
     Attributes
     ----------
     verdict
-        As in verdict.json.
-    place
+        Content of verdict.json.
+    folder
         The night's folder.
-    again
-        Whether the night was in the history already.
+    already_done
+        Whether the night was already in the history.
     failed
-        Cells and models' logs that failed.
-    untold
-        Why the webhook could not be told; None where it was, or there is none.
+        Number of failed cells, and of models whose logs could not be read.
+    webhook_error
+        Why the verdict could not be sent to the webhook; None if it was sent, or there is no webhook.
     """
 
     verdict: dict[str, Any]
-    place: str
-    again: bool
+    folder: str
+    already_done: bool
     failed: int
-    untold: MicrobenchError | None = None
+    webhook_error: MicrobenchError | None = None
 
 
-def run_audit(audit: AuditJob) -> AuditOutcome:
-    """Audit a night. Killed at any point and started again, it gives the same history.
-
-    Raises
-    ------
-    MicrobenchError
-        The logs, the benchmark or the audit's folder cannot be read; the night is in the history with other inputs; or it would not
-        be the last.
-    """
-    store = Store(audit.out, folders=FOLDERS)
-    with store.held(audit.wait_for_out):
-        history = History(store)
-        before = history.nights()
-        if audit.night not in before:
-            check_order(audit.night, before)
-        told = read_logs(audit)
-        benchmark = audit.read()
-        accepts = accepted(store)
-        if accepts is None or not before:  # a first night that never ended is none
-            sweeper_of(audit, store).check(benchmark, audit.methods)
-            accepts = accept(store, benchmark, audit.night, ("baseline", "pool"))
-            logger.info(
-                "First night: its %d models become the baseline and the pool; change them with microbench accept",
-                benchmark.n_models,
-            )
-        taken = snapshot(benchmark, None if audit.items is None else audit.items())
-        inputs = inputs_of(audit, benchmark, taken, accepts, told)
-        done = already(store, audit, inputs) if audit.night in before else None
-        if done is None:
-            done = audit_night(audit, store, history, benchmark, taken, accepts, told, inputs)
-        again = audit.night in before
-        outcome = AuditOutcome(done, store.at(f"{NIGHTS}/{audit.night}"), again, len(told) + done["made"]["failed_cells"])
-        try:
-            notify(audit, store, outcome)
-        except MicrobenchError as error:  # the verdict stands
-            outcome = outcome._replace(untold=error)
-    return outcome
-
-
-def run_accept(job: AcceptJob) -> Accepts:
-    """Make the last night's benchmark the baseline, the pool, or both.
+def run_audit(job: AuditJob) -> AuditOutcome:
+    """Audit a night. Rerunning a finished night changes nothing; an interrupted night resumes and writes the same files.
 
     Raises
     ------
     ConfigError
-        There is no night yet.
+        The night is already in the history with other inputs, or its label does not sort after the existing nights.
+    GridError
+        The grid does not fit the pool.
+    MicrobenchError
+        The logs, the benchmark or the audit's folder cannot be read.
+    """
+    store = Store(job.out, folders=FOLDERS)
+    with store.locked(job.wait_for_out):
+        history = History(store)
+        nights = history.nights()
+        already_done = job.night in nights
+        if not already_done:
+            check_order(job.night, nights)
+        log_findings = read_logs(job)
+        benchmark = job.read()
+        references = read_references(store)
+        if references is None or not nights:  # a first night that was interrupted is not a baseline
+            make_sweeper(job, store).check(benchmark, job.methods)
+            references = accept(store, benchmark, job.night, ("baseline", "pool"))
+            logger.info(
+                "First night: its %d models become the baseline and the pool; change them with microbench accept",
+                benchmark.n_models,
+            )
+        snapshot = take_snapshot(benchmark, None if job.items is None else job.items())
+        inputs = digest_inputs(job, benchmark, snapshot, references, log_findings)
+        verdict = read_finished_verdict(store, job.night, inputs) if already_done else None
+        if verdict is None:
+            verdict = audit_night(job, store, history, benchmark, snapshot, references, log_findings, inputs)
+        outcome = AuditOutcome(
+            verdict=verdict,
+            folder=store.at(f"{NIGHTS}/{job.night}"),
+            already_done=already_done,
+            failed=len(log_findings) + verdict["made"]["failed_cells"],
+        )
+        try:
+            notify(job, store, outcome)
+        except MicrobenchError as error:  # reported by the caller; the night itself is complete
+            logger.debug("The verdict was not sent: %s", error)
+            outcome = outcome._replace(webhook_error=error)
+    return outcome
+
+
+def run_accept(job: AcceptJob) -> References:
+    """Make the benchmark of the last night the baseline, the pool, or both.
+
+    Raises
+    ------
+    ConfigError
+        The history has no night yet.
     """
     no_night = ConfigError(
         "There is no night to accept.",
         where=str(job.out),
         hint="run microbench audit first; the first night is accepted automatically",
     )
-    if not job.out.exists():  # and it is not created here
+    if not job.out.exists():  # `Store.locked` would create it
         raise no_night
     store = Store(job.out, folders=FOLDERS)
-    with store.held(job.wait_for_out):
+    with store.locked(job.wait_for_out):
         nights = History(store).nights()
         if not nights:
             raise no_night
         digest = read_json(store, f"{NIGHTS}/{nights[-1]}/{INPUTS}")["benchmark"]
-        benchmark = frozen(store, Accepted(nights[-1], digest))
-        accepts = accept(store, benchmark, nights[-1], job.what)
+        benchmark = open_frozen(store, digest)
+        references = accept(store, benchmark, nights[-1], job.what)
     logger.info(
         "Accepted the %d models of night %s as %s (digest %s)", benchmark.n_models, nights[-1], " and ".join(job.what), digest
     )
-    return accepts
+    return references
 
 
-def read_logs(audit: AuditJob) -> list[Row]:
-    """Read what is new; the findings about models whose logs could not be taken in."""
-    if audit.ingest is None:
+def read_logs(job: AuditJob) -> list[HistoryRow]:
+    """Ingest the new logs; return a finding for each model whose logs could not be read."""
+    if job.ingest is None:
         return []
-    summary = run_ingest(audit.ingest)
-    for sentence in summary.sentences():
-        logger.info("%s", sentence)
+    summary = run_ingest(job.ingest)
+    for line in summary.lines():
+        logger.info("%s", line)
     return [
-        finding(
-            "log_failed",
-            f"The logs of '{model}' could not be read: " + "; ".join(filter(None, (error.what, error.where, error.got))),
+        HistoryRow(
+            kind="log_failed",
+            text=f"The logs of '{model}' could not be read: " + "; ".join(filter(None, (error.what, error.where, error.got))),
             name=model,
         )
         for model, error in sorted(summary.failed.items())
@@ -143,140 +154,175 @@ def read_logs(audit: AuditJob) -> list[Row]:
 
 
 def audit_night(
-    audit: AuditJob,
+    job: AuditJob,
     store: Store,
     history: History,
     benchmark: Benchmark,
-    taken: Snapshot,
-    accepts: Accepts,
-    told: list[Row],
+    snapshot: Snapshot,
+    references: References,
+    log_findings: list[HistoryRow],
     inputs: dict[str, Any],
 ) -> dict[str, Any]:
-    """Compute a night, write its folder, and append it to the history last: a night that is there is whole."""
-    if audit.report:
+    """Compute a night, write its folder, and append it to the history last, so that a night in the history is complete.
+
+    Returns
+    -------
+    dict
+        The content of verdict.json.
+    """
+    if job.report:
         library.prepare()
-    place = f"{NIGHTS}/{audit.night}"
-    sweeper = sweeper_of(audit, store)
-    before = history.read([night for night in history.nights() if night < audit.night])
-    baseline, pool = (frozen(store, which) for which in (accepts.baseline, accepts.pool))
-    earlier = PreviousNights(baseline, pool, last_night(store, before), before, accepts.baseline.night)
-    sweeper.check(pool, audit.methods)
-    seen = analyse_night(audit, benchmark, taken, earlier, sweeper)
-    rows = judged([*told, *seen.rows], audit.actions)
-    table = night_table(audit.night, rows)
-    size = (benchmark.name, benchmark.n_models, benchmark.n_items)
-    said = verdict(audit.night, size, table, seen.subjects, seen.changes, accepts.baseline, inputs, seen.failed)
-    for name, content in {**seen.tables, "snapshot_items": taken.items}.items():
-        store.write_table(f"{place}/{name}", content, name)
-    store.write(f"{place}/{INPUTS}", text_of(inputs))
-    store.write(f"{place}/{VERDICT}", text_of(said))
-    draw(audit, store, place, said, seen, pa.concat_tables([before, table]))
+    folder = f"{NIGHTS}/{job.night}"
+    sweeper = make_sweeper(job, store)
+    earlier_rows = history.read([night for night in history.nights() if night < job.night])
+    previous = PreviousNights(
+        baseline=open_frozen(store, references.baseline.digest),
+        pool=open_frozen(store, references.pool.digest),
+        last=read_last_night(store, earlier_rows),
+        history=earlier_rows,
+        baseline_night=references.baseline.night,
+    )
+    sweeper.check(previous.pool, job.methods)
+    analysis = analyse_night(job, benchmark, snapshot, previous, sweeper)
+    rows = assign_severities([*log_findings, *analysis.rows], job.actions)
+    table = night_table(job.night, rows)
+    verdict = build_verdict(
+        night=job.night,
+        benchmark=BenchmarkShape(name=benchmark.name, n_models=benchmark.n_models, n_items=benchmark.n_items),
+        rows=table,
+        subjects=analysis.subjects,
+        changes=analysis.changes,
+        baseline=references.baseline,
+        inputs=inputs,
+        failed_cells=analysis.failed_cells,
+    )
+    for name, content in {**analysis.tables, "snapshot_items": snapshot.items}.items():
+        store.write_table(f"{folder}/{name}", content, name)
+    store.write(f"{folder}/{INPUTS}", to_json(inputs))
+    store.write(f"{folder}/{VERDICT}", to_json(verdict))
+    write_page(job, store, folder, verdict, analysis, pa.concat_tables([earlier_rows, table]))
     freeze(store, benchmark)  # the next night is compared with it
-    history.append(audit.night, rows)
-    last = read_json(store, f"{NIGHTS}/{history.nights()[-1]}/{INPUTS}")["benchmark"]  # this one, but for a night made again
-    kept = {benchmark.digest, last, accepts.pool.digest, accepts.baseline.digest}
-    forget(Path(store.at(SWEEPS)), kept)
-    forget(Path(store.at(FROZEN)), kept)
-    return said
+    history.append(job.night, rows)
+    # A night before the last one may have been recomputed: keep what the last one needs.
+    last_digest = read_json(store, f"{NIGHTS}/{history.nights()[-1]}/{INPUTS}")["benchmark"]
+    used = {benchmark.digest, last_digest, references.pool.digest, references.baseline.digest}
+    remove_unused(Path(store.at(SWEEPS)), used)
+    remove_unused(Path(store.at(FROZEN)), used)
+    return verdict
 
 
-def sweeper_of(audit: AuditJob, store: Store) -> Sweeper:
-    """What sweeps in an audit's folder."""
-    return Sweeper(Path(store.at(SWEEPS)), audit.grid, audit.rules, audit.seed, audit.engine)
+def make_sweeper(job: AuditJob, store: Store) -> Sweeper:
+    """The sweeper of an audit, whose cells lie in its folder."""
+    return Sweeper(folder=Path(store.at(SWEEPS)), grid=job.grid, rules=job.rules, seed=job.seed, engine=job.engine)
 
 
-def already(store: Store, audit: AuditJob, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The verdict of a night that is in the history; None where its folder is gone, and it must be worked out again.
+def read_finished_verdict(store: Store, night: str, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read the verdict of a night in the history; None if its folder is missing or damaged, so it must be recomputed.
 
     Raises
     ------
     ConfigError
-        Its inputs were others.
+        The night was computed from other inputs.
     """
-    place = f"{NIGHTS}/{audit.night}"
+    folder = f"{NIGHTS}/{night}"
     try:
-        before = read_json(store, f"{place}/{INPUTS}")
-        said = read_json(store, f"{place}/{VERDICT}")
-    except StoreError:
+        recorded = read_json(store, f"{folder}/{INPUTS}")
+        verdict = read_json(store, f"{folder}/{VERDICT}")
+    except StoreError as error:
+        logger.info("Recomputing night %s: %s", night, error.got)
         return None
-    differs = [key for key in inputs if before.get(key) != inputs[key]]
-    if differs:
+    different = [key for key in inputs if recorded.get(key) != inputs[key]]
+    if different:
         raise ConfigError(
-            "This night is in the history already, with other inputs.",
-            where=f"night {audit.night}",
-            got=f"another {', '.join(differs)} than then",
-            hint="night=LABEL with a label of its own, which sorts after the others, such as the day and the hour",
+            "This night is already in the history with other inputs.",
+            where=f"night {night}",
+            got=f"different {', '.join(different)}",
+            hint="choose another label with night=LABEL that sorts after the existing ones, such as the date and the hour",
         )
-    return said
+    return verdict
 
 
-def inputs_of(audit: AuditJob, benchmark: Benchmark, taken: Snapshot, accepts: Accepts, told: Sequence[Row]) -> dict[str, Any]:
-    """Digests of all that a night's rows depend on beside the earlier nights."""
-    kept = ("grid", "rules", "seed", "wanted", "top_k", "limits", "unlike", "drift", "actions", "max_missing_share")
-    asked = {key: repr(getattr(audit, key)) for key in kept}
+def digest_inputs(
+    job: AuditJob, benchmark: Benchmark, snapshot: Snapshot, references: References, log_findings: Sequence[HistoryRow]
+) -> dict[str, Any]:
+    """Digests of everything, except the earlier nights, that a night's rows depend on."""
+    configuration = {
+        "grid": job.grid,
+        "rules": job.rules,
+        "seed": job.seed,
+        "target_difference": job.target_difference,
+        "top_k": job.top_k,
+        "max_mdad": job.max_mdad,
+        "extrapolation": job.extrapolation,
+        "drift": job.drift,
+        "actions": job.actions,
+        "max_missing_share": job.max_missing_share,
+    }
     return {
         "benchmark": benchmark.digest,
-        "items": table_digest(taken.items),
-        "baseline": accepts.baseline.digest,
-        "pool": accepts.pool.digest,
-        "audited": _hash([method.identity() for method in audit.methods_of_all]),
-        "configuration": _hash(asked),
-        "logs_failed": _hash([row["text"] for row in told]),
+        "items": _digest(snapshot.items.to_pydict()),
+        "baseline": references.baseline.digest,
+        "pool": references.pool.digest,
+        "audited": _digest([method.identity() for method in job.lists_and_methods]),
+        "configuration": _digest({key: repr(value) for key, value in configuration.items()}),
+        "logs_failed": _digest([row.text for row in log_findings]),
     }
 
 
-def last_night(store: Store, before: pa.Table) -> tuple[Benchmark, Snapshot] | None:
-    """The benchmark of the last night, and what its logs told of items; None on the first night."""
-    if not len(before):
+def read_last_night(store: Store, earlier_rows: pa.Table) -> tuple[Benchmark, Snapshot] | None:
+    """The benchmark and the snapshot of the last of the earlier nights; None if there is none."""
+    if not len(earlier_rows):
         return None
-    place = f"{NIGHTS}/{before['night'][-1].as_py()}"
-    benchmark = frozen(store, Accepted(place, read_json(store, f"{place}/{INPUTS}")["benchmark"]))
-    return benchmark, snapshot(benchmark, store.read_table(f"{place}/snapshot_items", "snapshot_items"))
+    folder = f"{NIGHTS}/{earlier_rows['night'][-1].as_py()}"
+    benchmark = open_frozen(store, read_json(store, f"{folder}/{INPUTS}")["benchmark"])
+    return benchmark, take_snapshot(benchmark, store.read_table(f"{folder}/snapshot_items", "snapshot_items"))
 
 
-def draw(audit: AuditJob, store: Store, place: str, said: Mapping[str, Any], seen: NightAnalysis, history: pa.Table) -> None:
-    """The page and the static figures of a night."""
-    made = dict(said["made"])
-    manifest = {"config": dict(audit.config), "seed": audit.seed, "benchmarks": {said["benchmark"]: made["benchmark"]}} | made
-    if audit.report:
-        page = render(manifest, seen.tables, verdict=said, history=history, leaderboard=seen.tables["leaderboard"])
-        store.write(f"{place}/{PAGE}", page.encode())
-    if audit.figures and "mdad" in seen.tables:  # where no item of any list is there, nothing was swept
+def write_page(
+    job: AuditJob, store: Store, folder: str, verdict: Mapping[str, Any], analysis: NightAnalysis, history: pa.Table
+) -> None:
+    """Write the page and the static figures of a night, as far as the job asks for them."""
+    benchmark, made = verdict["benchmark"], verdict["made"]
+    manifest = {"config": dict(job.config), "seed": job.seed, "benchmarks": {benchmark: made["benchmark"]}} | made
+    if job.report:
+        page = render(manifest, analysis.tables, verdict=verdict, history=history, leaderboard=analysis.tables["leaderboard"])
+        store.write(f"{folder}/{PAGE}", page.encode())
+    if job.figures and "mdad" in analysis.tables:  # without an item of any list, nothing was swept
         from microbench_ray.report.figures import draw_figures
 
         draw_figures(
-            seen.tables, lambda name, content: store.write(f"{place}/figures/{name}", content), benchmarks=(said["benchmark"],)
+            analysis.tables, lambda name, content: store.write(f"{folder}/figures/{name}", content), benchmarks=(benchmark,)
         )
 
 
-def notify(audit: AuditJob, store: Store, outcome: AuditOutcome) -> None:
-    """Tell the webhook, once a night: a night that was told of is marked so."""
-    mark = f"{NIGHTS}/{audit.night}/told"
-    if audit.webhook is None or (outcome.again and store.has(mark)):
+def notify(job: AuditJob, store: Store, outcome: AuditOutcome) -> None:
+    """Send the verdict to the webhook, once per night."""
+    sent = f"{NIGHTS}/{job.night}/{SENT}"
+    if job.webhook is None or (outcome.already_done and store.has(sent)):
         return
-    tell(audit.webhook, outcome.verdict, f"{outcome.place}/{PAGE}")
-    store.write(mark, b"")
-    logger.info("Verdict sent to the webhook")
+    send_verdict(job.webhook, outcome.verdict, f"{outcome.folder}/{PAGE}")
+    store.write(sent, b"")
+    logger.info("Sent the verdict to the webhook")
 
 
 def read_json(store: Store, name: str) -> dict[str, Any]:
-    """A small file of ours; StoreError where it is missing or damaged."""
+    """Read a JSON file of the audit; StoreError if it is missing or damaged."""
     try:
         content: dict[str, Any] = json.loads(store.folder.read(name))
     except (OSError, ValueError) as error:
-        raise StoreError("A file of the audit cannot be read.", where=store.at(name), got=str(error)) from None
+        raise StoreError(
+            "A file of the audit cannot be read.",
+            where=store.at(name),
+            got=str(error),
+            hint="restore it from a copy",
+        ) from None
     return content
 
 
-def table_digest(table: pa.Table) -> str:
-    """Digest of a table's rows."""
-    return _hash(table.to_pydict())
-
-
-def text_of(content: Mapping[str, Any]) -> bytes:
-    """JSON for people."""
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """Indented JSON."""
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _hash(content: Any) -> str:
+def _digest(content: Any) -> str:
     return blake2b(json.dumps(content, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""What an audit sweeps: lists on all of tonight's models, methods on the pool that was accepted."""
+"""The sweeps of an audit: lists on all of tonight's models, methods on the accepted pool."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from microbench_ray.core.errors import GridError
 from microbench_ray.data import Benchmark
+from microbench_ray.data.shifted_groups import ShiftedGroup
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.driver import SweepJob, run_sweep
 from microbench_ray.sweeps.engine.base import Engine
@@ -22,33 +23,43 @@ logger = logging.getLogger(__name__)
 
 TABLES = ("mdad", "agreement", "summary", "failures")
 SERIAL_SECONDS = 20.0
-"""Shorter sweeps are done in this process: starting Ray takes longer than it saves. Tables are the same on every engine."""
+"""Shorter sweeps run in this process, as starting Ray would take longer. The tables are the same on every engine."""
 SWEEPS = "sweeps"
 LISTS = "lists"
-USUAL = "methods"
+METHODS = "methods"
 
 
 @dataclass(frozen=True)
-class Swept:
-    """Tables of the lists and methods together, and of the methods on targets unlike their sources, by group."""
+class AuditTables:
+    """Tables of the sweeps of a night.
+
+    Attributes
+    ----------
+    tables
+        By name, the tables of the lists and methods together; empty if nothing was swept.
+    extrapolation
+        By group of targets, the table `mdad` of the methods on that group.
+    failed_cells
+        Number of cells that failed.
+    """
 
     tables: dict[str, pa.Table]
-    unlike: dict[str, pa.Table] = field(default_factory=dict)
-    failed: int = 0
+    extrapolation: dict[str, pa.Table] = field(default_factory=dict)
+    failed_cells: int = 0
 
 
 @dataclass(frozen=True)
 class Sweeper:
-    """How to sweep.
+    """Runs the sweeps of an audit.
 
     Attributes
     ----------
     folder
-        Where cells are kept, by the digest of the benchmark.
+        Folder of the cells, by digest of the benchmark.
     grid, rules, seed
         As for a sweep.
     engine
-        Makes the engine, if one is needed.
+        Makes the engine, for sweeps longer than `SERIAL_SECONDS`.
     """
 
     folder: Path
@@ -60,30 +71,28 @@ class Sweeper:
     def sweep(
         self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets
     ) -> tuple[dict[str, pa.Table], int]:
-        """The tables of a sweep, and how many of its cells failed. What is done already is not done again."""
-        sweep = self._sweep(benchmark, methods, name, targets)
-        plan = sweep.plan()
+        """Return the tables of a sweep and the number of failed cells. Finished cells are reused."""
+        job = self._job(benchmark, methods, name, targets)
+        plan = job.plan()
         if plan.seconds > SERIAL_SECONDS:
-            sweep = replace(sweep, engine=self.engine())
-        outcome = run_sweep(sweep, plan)
+            job = replace(job, engine=self.engine())
+        outcome = run_sweep(job, plan)
         logger.info("%s: %s cells computed, %s reused", name, f"{outcome.computed:,}", f"{outcome.reused:,}")
         return dict(outcome.tables), outcome.failed
 
     def check(self, pool: Benchmark, methods: Sequence[Method]) -> None:
-        """Raise GridError where the grid does not fit the pool: before any work."""
+        """Raise GridError if the grid does not fit the pool."""
         if not methods:
             return
         try:
-            self._sweep(pool, methods, USUAL, Targets()).plan()
+            self._job(pool, methods, METHODS, Targets()).plan()
         except GridError as error:
-            hint = (
-                f"{error.hint or 'use a smaller grid'}; or wait for more models: microbench accept what=[pool] after such a night"
-            )
+            hint = f"{error.hint or 'use a smaller grid'}; or run microbench accept what=[pool] after a night with more models"
             raise GridError(
                 error.what, where=f"the pool of {pool.n_models} models: {error.where}", got=error.got, hint=hint
             ) from None
 
-    def _sweep(self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets) -> SweepJob:
+    def _job(self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets) -> SweepJob:
         return SweepJob(
             benchmarks=(benchmark,),
             methods=tuple(methods),
@@ -98,13 +107,16 @@ class Sweeper:
 
 def sweep_all(
     sweeper: Sweeper,
+    *,
     tonight: Benchmark,
     lists: Sequence[Method],
     pool: Benchmark,
     methods: Sequence[Method],
-    unlike: Sequence[tuple[str, tuple[str, ...]]],
-) -> Swept:
-    """Sweep lists on tonight's models and methods on the pool, the latter also on each group of targets (label, model ids) of it.
+    groups: Sequence[ShiftedGroup],
+) -> AuditTables:
+    """Sweep the lists on tonight's models, the methods on the pool, and the methods again on each group of targets.
+
+    A group that the grid does not fit is skipped with a warning.
 
     Raises
     ------
@@ -112,22 +124,27 @@ def sweep_all(
         The grid does not fit the pool.
     """
     parts: list[dict[str, pa.Table]] = []
-    apart: dict[str, pa.Table] = {}
-    failed = 0
+    extrapolation: dict[str, pa.Table] = {}
+    failed_cells = 0
     if lists:
-        tables, lost = sweeper.sweep(tonight, lists, LISTS, Targets())
+        tables, failed = sweeper.sweep(tonight, lists, LISTS, Targets())
         parts.append(tables)
-        failed += lost
+        failed_cells += failed
     if methods:
-        tables, lost = sweeper.sweep(pool, methods, USUAL, Targets())
+        tables, failed = sweeper.sweep(pool, methods, METHODS, Targets())
         parts.append(tables)
-        failed += lost
-        for label, names in unlike:
+        failed_cells += failed
+        for group in groups:
+            name = f"{METHODS}-{len(extrapolation) + 1}"
             try:
-                tables, lost = sweeper.sweep(pool, methods, f"{USUAL}-{len(apart) + 1}", Targets(label, names=names))
+                tables, failed = sweeper.sweep(pool, methods, name, Targets(group.label, names=group.names))
             except GridError as error:
-                logger.warning("%s: %s %s", label, error.what, error.got or "")
+                logger.warning("Skipped the targets '%s': %s %s", group.label, error.what, error.got or "")
                 continue
-            apart[label] = tables["mdad"]
-            failed += lost
-    return Swept({name: pa.concat_tables([part[name] for part in parts]) for name in TABLES} if parts else {}, apart, failed)
+            extrapolation[group.label] = tables["mdad"]
+            failed_cells += failed
+    return AuditTables(
+        tables={name: pa.concat_tables([part[name] for part in parts]) for name in TABLES} if parts else {},
+        extrapolation=extrapolation,
+        failed_cells=failed_cells,
+    )

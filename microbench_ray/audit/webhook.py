@@ -1,8 +1,10 @@
-"""Telling others of a verdict: one POST of JSON."""
+"""Sends a verdict to a webhook: one POST of JSON."""
 
 from __future__ import annotations
 
+import http.client
 import json
+import logging
 import os
 import time
 import urllib.error
@@ -14,10 +16,12 @@ from urllib.parse import urlsplit
 
 from microbench_ray.core.errors import ConfigError, EngineError
 
+logger = logging.getLogger(__name__)
+
 Shape = Literal["verdict", "slack"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 ATTEMPTS = 3
-SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 MAX_FINDINGS = 10
 SIGNS = {"ok": "\N{WHITE HEAVY CHECK MARK}", "attention": "\N{WARNING SIGN}", "violated": "\N{CROSS MARK}"}
 FROM_ENVIRONMENT = "env:"
@@ -25,93 +29,107 @@ FROM_ENVIRONMENT = "env:"
 
 @dataclass(frozen=True)
 class Webhook:
-    """Whom to tell.
+    """Where to send a verdict.
 
     Parameters
     ----------
     url
-        An http or https URL, or `env:NAME` for the environment variable that holds it: such a URL is often a secret.
+        An http or https URL, or `env:NAME` for the environment variable that holds it, as such a URL is often a secret.
     shape
-        `verdict`: verdict.json as it is; `slack`: a text, as Slack, Mattermost and others take it.
+        `verdict` for the content of verdict.json; `slack` for a text, as Slack, Mattermost and others accept it.
+
+    Raises
+    ------
+    ConfigError
+        An unknown shape, or neither a URL nor a variable.
     """
 
     url: str
     shape: Shape = "verdict"
 
     def __post_init__(self) -> None:
-        """ConfigError for what is no URL and no variable."""
         if self.shape not in SHAPES:
-            raise ConfigError("Unknown shape.", where="webhook.shape", got=self.shape, hint=f"one of {', '.join(SHAPES)}")
+            raise ConfigError("Unknown shape.", where="webhook.shape", got=self.shape, hint=f"valid: {', '.join(SHAPES)}")
         if not self.url.startswith(FROM_ENVIRONMENT) and urlsplit(self.url).scheme not in ("http", "https"):
             raise ConfigError(
-                "A webhook is an http or https URL, or the environment variable that holds one.",
+                "webhook.url must be an http or https URL, or env:NAME of an environment variable that holds one.",
                 where="webhook.url",
                 got=self.url,
                 hint="webhook.url=env:WEBHOOK",
             )
 
-    def address(self) -> str:
-        """The URL; ConfigError where the environment has none."""
+    def resolve_url(self) -> str:
+        """Return the URL; ConfigError if the environment variable holds none."""
         if not self.url.startswith(FROM_ENVIRONMENT):
             return self.url
         name = self.url.removeprefix(FROM_ENVIRONMENT)
         url = os.environ.get(name, "")
         if urlsplit(url).scheme not in ("http", "https"):
             raise ConfigError(
-                "The environment variable of the webhook holds no http or https URL.", where=name, hint=f"export {name}=https://…"
+                "The environment variable of the webhook must hold an http or https URL.",
+                where=name,
+                got="not set" if not url else "another value",
+                hint=f"export {name}=https://…",
             )
         return url
 
 
-def tell(hook: Webhook, verdict: Mapping[str, Any], page: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Send a verdict; tried three times.
+def send_verdict(hook: Webhook, verdict: Mapping[str, Any], page: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Send a verdict, in up to three attempts.
 
     Parameters
     ----------
     hook
-        Whom to tell.
+        Where to send it.
     verdict
-        The verdict.
+        Content of verdict.json.
     page
-        Where the report is.
+        Location of the night's page, shown in a text.
     sleep
         Waits between attempts.
 
     Raises
     ------
+    ConfigError
+        The environment variable holds no URL.
     EngineError
-        It did not arrive. The URL is not in the message: it may be a secret.
+        The webhook did not accept the verdict. The message leaves out the URL, which may be a secret.
     """
-    url = hook.address()
+    url = hook.resolve_url()
     content = dict(verdict) if hook.shape == "verdict" else {"text": slack_text(verdict, page)}
     body = json.dumps(content).encode()
-    said = ""
+    problem = ""
     for attempt in range(ATTEMPTS):
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=SECONDS):
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
                 return
-        except (OSError, ValueError) as error:
-            said = str(error)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # Errors about a malformed URL quote it.
+            problem = type(error).__name__ if isinstance(error, ValueError) else str(error) or type(error).__name__
+            logger.debug("Attempt %d of %d to send the verdict failed: %s", attempt + 1, ATTEMPTS, problem)
             if isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429:
                 break
         if attempt < ATTEMPTS - 1:
             sleep(2.0**attempt)
     raise EngineError(
-        "The webhook was not told.", where=f"{urlsplit(url).hostname}", got=said, hint="see webhook.url; the verdict is there"
+        "The verdict could not be sent to the webhook.",
+        where=f"{urlsplit(url).hostname}",
+        got=problem,
+        hint="check webhook.url and rerun the command; the night itself is complete",
     )
 
 
 def slack_text(verdict: Mapping[str, Any], page: str) -> str:
-    """The verdict in a few lines of Slack's markup, in which names from data stay what they are."""
-    lines = [f"{SIGNS.get(verdict['status'], '')} *{escaped(verdict['headline'])}*"]
+    """The verdict as a few lines of Slack's markup, with names from data escaped."""
+    lines = [f"{SIGNS.get(verdict['status'], '')} *{escape(verdict['headline'])}*"]
     findings = [finding for finding in verdict["findings"] if finding["severity"] in ("fail", "warn")]
-    lines += [f"• {finding['severity']}: {escaped(finding['text'])}" for finding in findings[:MAX_FINDINGS]]
+    lines += [f"• {finding['severity']}: {escape(finding['text'])}" for finding in findings[:MAX_FINDINGS]]
     if len(findings) > MAX_FINDINGS:
         lines.append(f"… and {len(findings) - MAX_FINDINGS} more")
-    return "\n".join([*lines, escaped(page)])
+    return "\n".join([*lines, escape(page)])
 
 
-def escaped(text: str) -> str:
-    """As Slack asks for: the three signs of its markup."""
+def escape(text: str) -> str:
+    """Escape the three control characters of Slack's markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""Nights on a drawn leaderboard, for tests of the driver of audits."""
+"""Audits of a synthetic leaderboard, for tests of `run_audit`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.audit.drift_rules import Policy
+from microbench_ray.audit.drift_rules import DriftPolicy
 from microbench_ray.audit.job import AuditJob
-from microbench_ray.audit.run import Outcome, run_audit
+from microbench_ray.audit.run import AuditOutcome, run_audit
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import ESTIMATORS, Fixed, Method
 from microbench_ray.sweeps.grid import Grid
@@ -23,7 +23,7 @@ MODELS, ITEMS = 90, 320
 
 
 def responses(n_models: int = MODELS, n_items: int = ITEMS, seed: int = 0) -> NDArray[np.float64]:
-    """Right or wrong, of models of different ability on items of different difficulty; some are better at one subtask."""
+    """(n_models, n_items) 0 or 1, with abilities that differ between models and between subtasks, and item difficulties."""
     rng = np.random.default_rng(seed)
     ability = rng.normal(0.3, 0.8, (n_models, 1)) + rng.normal(0, 0.3, (n_models, SUBTASKS))[:, np.arange(n_items) % SUBTASKS]
     chance = 1 / (1 + np.exp(rng.normal(0, 1, n_items) - ability))
@@ -37,36 +37,36 @@ def board(scores: NDArray[np.float64], models: Sequence[str] | None = None, name
     return Benchmark.from_arrays(name, scores, items, names, subtasks=[f"s{k % SUBTASKS}" for k in range(n_items)], max_missing=0.5)
 
 
-def fixed(label: str = "tiny", every: int = 5, **more: Any) -> Method:
-    return Method(label, Fixed([f"i{k:03}" for k in range(0, ITEMS, every)], **more), ESTIMATORS["weighted_mean"]())
+def fixed(label: str = "tiny", every: int = 5) -> Method:
+    return Method(label, Fixed([f"i{k:03}" for k in range(0, ITEMS, every)]), ESTIMATORS["weighted_mean"]())
 
 
 def audit(out: Path, night: str, benchmark: Benchmark | Callable[[], Benchmark], **changes: Any) -> AuditJob:
-    """An audit of one list, without pages, quick enough for tests."""
-    usual = AuditJob(
+    """An audit of one list without a page, with few resamples."""
+    job = AuditJob(
         read=benchmark if callable(benchmark) else lambda: benchmark,
         out=out,
         night=night,
         lists=(fixed(),),
         grid=Grid(sizes=(20, 40), n_source=(30,), n_target=20, runs=4),
         rules=Rules(n_resamples=100),
-        drift=Policy(n_resamples=300),
+        drift=DriftPolicy(n_resamples=300),
         report=False,
         figures=False,
     )
-    return replace(usual, **changes)
+    return replace(job, **changes)
 
 
-def run(out: Path, night: str, benchmark: Benchmark | Callable[[], Benchmark], **changes: Any) -> Outcome:
-    return run_audit(audit(out, night, benchmark, **changes), lambda text: None)
+def run(out: Path, night: str, benchmark: Benchmark | Callable[[], Benchmark], **changes: Any) -> AuditOutcome:
+    return run_audit(audit(out, night, benchmark, **changes))
 
 
-def kinds(outcome: Outcome) -> list[str]:
+def kinds(outcome: AuditOutcome) -> list[str]:
     return [finding["kind"] for finding in outcome.verdict["findings"]]
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Everything below a folder, but for locks, what sweeps tell of times, and halves of shards that they have set aside."""
+    """Contents of all files below a folder, except locks, manifests (which hold times), and files set aside."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

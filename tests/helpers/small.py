@@ -1,8 +1,9 @@
-"""A small drawn leaderboard with audited lists, for tests of the audit."""
+"""A small synthetic leaderboard with two audited lists, for tests of the audit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ N_ITEMS = 240
 
 
 def responses(n_models: int, seed: int = 0, n_items: int = N_ITEMS) -> np.ndarray:
-    """(n_models, n_items) right or wrong, of models of all abilities."""
+    """(n_models, n_items) 0 or 1, of models of different ability on items of different difficulty."""
     rng = np.random.default_rng(seed)
     ability, difficulty = rng.normal(0, 1, (n_models, 1)), np.random.default_rng(99).normal(0, 1, n_items)
     return (ability - difficulty + rng.logistic(size=(n_models, n_items)) > 0).astype(np.uint8)
@@ -28,8 +29,8 @@ def subtasks(n_items: int = N_ITEMS) -> list[str]:
     return [SUBTASKS[k * len(SUBTASKS) // n_items] for k in range(n_items)]
 
 
-def board(right: np.ndarray, names: Sequence[str] | None = None, name: str = "small", **more: object) -> Benchmark:
-    names = [f"m{k:03d}" for k in range(len(right))] if names is None else names
+def board(right: np.ndarray, models: Sequence[str] | None = None, name: str = "small", **more: Any) -> Benchmark:
+    names = [f"m{k:03d}" for k in range(len(right))] if models is None else models
     n_items = right.shape[1]
     return Benchmark.from_arrays(name, right, items(n_items), list(names), subtasks=subtasks(n_items), **more)
 

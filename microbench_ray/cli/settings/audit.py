@@ -1,4 +1,4 @@
-"""What conf/audit.yaml and conf/accept.yaml may hold."""
+"""Schemas of conf/audit.yaml and conf/accept.yaml."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from microbench_ray.audit.baseline import WHATS
-from microbench_ray.audit.drift_rules import DEFAULT_RULES, DriftRule, Policy
+from microbench_ray.audit.baseline import PARTS
+from microbench_ray.audit.drift_rules import DEFAULT_RULES, DriftPolicy, DriftRule
 from microbench_ray.audit.findings import DEFAULT_ACTIONS, check_actions
 from microbench_ray.audit.history import check_night
-from microbench_ray.audit.job import AcceptJob, AuditJob, Unlike
+from microbench_ray.audit.job import AcceptJob, AuditJob, Extrapolation
 from microbench_ray.audit.webhook import Webhook
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.ingest import IngestConf
@@ -25,14 +25,14 @@ from microbench_ray.methods import Fixed, Method
 
 @dataclass
 class IngestPartConf(IngestConf):
-    """The key `ingest`: all of conf/ingest.yaml, where `out` is the benchmark's folder."""
+    """The key `ingest`: the keys of conf/ingest.yaml; `out` is set to the benchmark's folder."""
 
     out: str = ""
 
 
 @dataclass
-class UnlikeConf:
-    """The key `extrapolation`: see `microbench_ray.audit.run.Unlike`."""
+class ExtrapolationConf:
+    """The key `extrapolation`: see `microbench_ray.audit.job.Extrapolation`."""
 
     best: float | None = 0.2
     newer: str | None = None
@@ -41,36 +41,43 @@ class UnlikeConf:
 
 @dataclass
 class DriftConf:
-    """The key `drift`: see `microbench_ray.audit.drift_rules.Policy`."""
+    """The key `drift`: see `microbench_ray.audit.drift_rules.DriftPolicy`."""
 
     level: float = 0.99
     n_resamples: int = 2000
     tolerance: float = 0.0025
     rules: list[Any] | None = None
 
-    def policy(self, threshold: float, tie_policy: str) -> Policy:
-        """Checked. Drift has no form of the paper's tie policy, and counts ties as wrong there."""
+    def policy(self, threshold: float, tie_policy: str) -> DriftPolicy:
+        """The checked policy. For `tie_policy=paper`, which drift does not support, ties count as wrong."""
         rules = DEFAULT_RULES if self.rules is None else tuple(drift_rule(entry) for entry in self.rules)
         ties: Any = "wrong" if tie_policy == "paper" else tie_policy
-        return Policy(rules, self.level, self.n_resamples, threshold, ties, self.tolerance)
+        return DriftPolicy(
+            rules=rules,
+            level=self.level,
+            n_resamples=self.n_resamples,
+            threshold=threshold,
+            tie_policy=ties,
+            tolerance=self.tolerance,
+        )
 
 
 def drift_rule(entry: Any) -> DriftRule:
-    """A rule from its mapping, or from the name of its metric."""
+    """A rule from a mapping, or from the name of a metric."""
     given = {"metric": entry} if isinstance(entry, str) else entry
     known = set(DriftRule.__dataclass_fields__)
     if not isinstance(given, dict) or set(given) - known or "metric" not in given:
         raise ConfigError(
-            "A rule of drift is the name of a metric, or a mapping with it.",
+            "A drift rule must be the name of a metric, or a mapping with the key metric.",
             where="drift.rules",
             got=repr(entry),
-            hint=f"{{metric: bias_added, nights: 2}}; keys: {', '.join(sorted(known))}",
+            hint=f"for example {{metric: bias_added, nights: 2}}; valid keys: {', '.join(sorted(known))}",
         )
     lists = {key: tuple(given[key]) for key in ("subjects", "subtasks") if given.get(key) is not None}
     try:
         return DriftRule(**(given | lists))
     except TypeError as error:
-        raise ConfigError("A rule of drift has a value of the wrong type.", where="drift.rules", got=str(error)) from None
+        raise ConfigError("A drift rule has a value of the wrong type.", where="drift.rules", got=str(error)) from None
 
 
 @dataclass
@@ -81,14 +88,14 @@ class WebhookConf:
     shape: str = "verdict"
 
     def webhook(self) -> Webhook | None:
-        """Checked; None for nobody."""
+        """The checked webhook; None if there is no URL."""
         shape: Any = self.shape
         return None if self.url is None else Webhook(self.url, shape)
 
 
 @dataclass
 class AuditConf(RulesConf):
-    """conf/audit.yaml: see `microbench_ray.audit.run.AuditJob`."""
+    """conf/audit.yaml: see `microbench_ray.audit.job.AuditJob`."""
 
     data_dir: str = "leaderboards"
     benchmark: Any = None
@@ -103,56 +110,79 @@ class AuditConf(RulesConf):
     wait_for_out: float = 0.0
     report: bool = True
     figures: bool = True
-    wanted: float = 0.02
+    target_difference: float = 0.02
     top_k: int = 10
-    limits: dict[str, float] = field(default_factory=dict)
-    extrapolation: UnlikeConf = field(default_factory=UnlikeConf)
+    max_mdad: dict[str, float] = field(default_factory=dict)
+    extrapolation: ExtrapolationConf = field(default_factory=ExtrapolationConf)
     drift: DriftConf = field(default_factory=DriftConf)
     policy: dict[str, str] = field(default_factory=dict)
     max_missing_share: float = 0.05
     webhook: WebhookConf = field(default_factory=WebhookConf)
 
     def job(self, benchmark: Any, methods: Sequence[Method], content: Mapping[str, Any]) -> AuditJob:
-        """The audit that this configuration asks for; no file of the benchmark is read yet.
+        """Check the configuration and build the job. No file of the benchmark is read.
 
         Parameters
         ----------
         benchmark
             The configuration of the benchmark.
         methods
-            The configured methods, and those of `lists`.
+            The configured methods, including those of `lists`.
         content
-            The whole configuration as plain values, for the manifest.
+            The whole configuration as plain values, for the page.
+
+        Raises
+        ------
+        ConfigError
+            A key has a value that is not allowed.
         """
         if not methods:
             raise ConfigError(
-                "There is nothing to audit.",
+                "Nothing to audit.",
                 where="lists, methods",
-                got="neither",
+                got="both are empty",
                 hint="lists={tiny: tiny.txt}, or methods=[random]",
             )
         if self.seed < 0:
             raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), hint="seed=0")
-        for key, least, most in (("wanted", 0.0, 1.0), ("max_missing_share", -1e-9, 1.0)):
-            if not least < getattr(self, key) <= most:
-                raise ConfigError(
-                    f"{key} is a fraction.", where=key, got=f"{getattr(self, key):g}", hint=f"{key}=0.02 for 2 points"
-                )
+        if not 0 < self.target_difference <= 1:
+            raise ConfigError(
+                "target_difference must be a fraction above 0, up to 1.",
+                where="target_difference",
+                got=f"{self.target_difference:g}",
+                hint="target_difference=0.02 for 2 points",
+            )
+        if not 0 <= self.max_missing_share <= 1:
+            raise ConfigError(
+                "max_missing_share must be a fraction from 0 to 1.",
+                where="max_missing_share",
+                got=f"{self.max_missing_share:g}",
+                hint="max_missing_share=0.05 for 5 %",
+            )
         if self.top_k < 1:
             raise ConfigError("top_k must be at least 1.", where="top_k", got=str(self.top_k), hint="top_k=10")
         labels = [method.label for method in methods]
-        for label, limit in self.limits.items():
-            if label not in labels or not 0 < limit <= 1:
+        for label, limit in self.max_mdad.items():
+            if label not in labels:
                 raise ConfigError(
-                    "A limit is the largest MDAD of a list or method, a fraction.",
-                    where="limits",
-                    got=f"{label}: {limit:g}",
-                    hint=f"labels: {', '.join(labels)}",
+                    "Unknown label of a list or method.", where="max_mdad", got=label, hint=f"valid: {', '.join(labels)}"
+                )
+            if not 0 < limit <= 1:
+                raise ConfigError(
+                    "The largest allowed MDAD must be a fraction above 0, up to 1.",
+                    where=f"max_mdad.{label}",
+                    got=f"{limit:g}",
+                    hint="0.03 for 3 points",
                 )
         ingest = None
         if self.ingest is not None:
             if benchmark.reader != "ingested":
-                raise ConfigError("Logs are read into an ingested benchmark.", where="ingest", got=f"benchmark={benchmark.reader}")
+                raise ConfigError(
+                    "Logs can only be read into an ingested benchmark.",
+                    where="ingest",
+                    got=f"benchmark={benchmark.reader}",
+                    hint="benchmark=ingested, or ingest=null",
+                )
             self.ingest.out = benchmark.path
             ingest = self.ingest.job()
         rules = self.rules()
@@ -165,13 +195,13 @@ class AuditConf(RulesConf):
             grid=self.grid.grid(),
             rules=rules,
             engine=lambda: self.engine.engine(methods),
-            out=folder_of(self.out, self.wait_for_out),
+            out=audit_folder(self.out, self.wait_for_out),
             night=check_night(self.night or time.strftime("%Y-%m-%d", time.gmtime())),
             seed=self.seed,
-            wanted=self.wanted,
+            target_difference=self.target_difference,
             top_k=self.top_k,
-            limits=dict(self.limits),
-            unlike=Unlike(**asdict(self.extrapolation)),
+            max_mdad=dict(self.max_mdad),
+            extrapolation=Extrapolation(**asdict(self.extrapolation)),
             drift=self.drift.policy(rules.thresholds[0], rules.tie_policy),
             actions=check_actions({**DEFAULT_ACTIONS, **self.policy}),
             max_missing_share=self.max_missing_share,
@@ -188,28 +218,29 @@ class AcceptConf:
     """conf/accept.yaml."""
 
     out: str = NEEDED
-    what: list[str] = field(default_factory=lambda: list(WHATS))
+    what: list[str] = field(default_factory=lambda: list(PARTS))
     wait_for_out: float = 0.0
 
     def job(self) -> AcceptJob:
-        """Checked."""
+        """Check the configuration and build the job; ConfigError for a value that is not allowed."""
         hint = "what=[baseline,pool]"
         if not self.what:
-            raise ConfigError("Nothing is to be accepted.", where="what", got="[]", hint=hint)
+            raise ConfigError("Nothing to accept.", where="what", got="[]", hint=hint)
         for each in self.what:
-            if each not in WHATS:
-                raise ConfigError("What is accepted is the baseline, the pool or both.", where="what", got=each, hint=hint)
-        what = tuple(each for each in WHATS if each in self.what)
-        return AcceptJob(folder_of(self.out, self.wait_for_out), what, self.wait_for_out)
+            if each not in PARTS:
+                raise ConfigError("what must be baseline, pool, or both.", where="what", got=each, hint=hint)
+        what = tuple(each for each in PARTS if each in self.what)
+        out = audit_folder(self.out, self.wait_for_out)
+        return AcceptJob(out=out, what=what, wait_for_out=self.wait_for_out)
 
 
-def folder_of(out: str, wait_for_out: float) -> Path:
-    """The audit's folder, checked."""
+def audit_folder(out: str, wait_for_out: float) -> Path:
+    """Check the audit's folder; ConfigError for a URL."""
     if is_url(out):
         raise ConfigError(
-            "An audit keeps its baseline and history in a folder of this machine.",
+            "The folder of an audit must be on this machine, not a URL.",
             where="out",
             got=out,
-            hint="out=DIR, on a volume that is kept; the benchmark may be a URL",
+            hint="out=DIR on a persistent volume; only the benchmark may be a URL",
         )
     return Path(place_of(out, wait_for_out))
