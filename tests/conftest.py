@@ -1,18 +1,23 @@
-"""What all tests share: the folder of real data, and the engine that sweeps run on."""
+"""Fixtures for all tests: real data, a small leaderboard and its sweep, Ray, a Ray cluster, an object store, and the engine."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from microbench_ray.cli.main import main
-from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine, import_ray
+from microbench_ray.sweeps.engine.base import Engine
+from microbench_ray.sweeps.engine.ray_engine import OWN_ENVIRONMENT, LocalRayEngine, import_ray
 from microbench_ray.sweeps.engine.serial import SerialEngine
+from tests.helpers.cluster import LoopbackCluster
 from tests.helpers.object_store import ObjectStore, serving
+from tests.helpers.ray_head import Head, head
 from tests.helpers.refusals import Refused, assert_one_message, everything
 from tests.helpers.small_sweep import command, write_board
 
@@ -34,24 +39,48 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a serial sweep of it that nothing befell."""
+    """The output folder of an undisturbed serial sweep of `board`."""
     out = tmp_path_factory.mktemp("reference") / "out"
     assert main(command(board, out)) == 0
     return out
 
 
 @pytest.fixture(scope="session")
-def ray_session():
-    """Ray on this machine with two workers, once for all tests."""
-    ray = import_ray()
+def ray() -> Iterator[Any]:
+    """The module `ray` with token authentication; RAY_AUTH_TOKEN is set for this session and the processes that it starts."""
+    before = os.environ.get("RAY_AUTH_TOKEN")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    yield import_ray(OWN_ENVIRONMENT)
+    if before is None:
+        del os.environ["RAY_AUTH_TOKEN"]
+
+
+@pytest.fixture(scope="session")
+def ray_session(ray: Any) -> Iterator[Any]:
+    """Ray on this machine with two workers, shared by all tests."""
     ray.init(address="local", num_cpus=2, object_store_memory=2**28, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
 
 
+@pytest.fixture(scope="session")
+def loopback_cluster(ray: Any) -> Iterator[LoopbackCluster]:
+    """A Ray cluster of a head and two nodes on loopback, shared by all tests; a test that kills a node adds another one."""
+    cluster = LoopbackCluster(nodes=2)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[Head]:
+    """A Ray head with a job server and token authentication, shared by all tests of submitted jobs."""
+    with head(num_cpus=1, RUN="first") as started:  # one CPU: every job starts workers, which takes seconds
+        yield started
+
+
 @pytest.fixture
-def by_value(ray_session, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Ray's workers get what is defined in the test's file, which they cannot import."""
+def by_value(ray_session: Any, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pickle the test's module by value for Ray's workers, which cannot import it."""
     from ray import cloudpickle
 
     cloudpickle.register_pickle_by_value(request.module)
@@ -61,17 +90,17 @@ def by_value(ray_session, request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run a command that must be refused; returns its message."""
+    """Run a command that must be rejected with one message and no side effects; returns the message."""
     monkeypatch.chdir(tmp_path)
 
     def refused(arguments: list[str], *words: str) -> str:
-        before, ray_before = everything(tmp_path), "ray" in sys.modules
+        files_before, ray_imported_before = everything(tmp_path), "ray" in sys.modules
         code = main(arguments)
         output = capsys.readouterr()
         assert_one_message(code, output.err, words)
         assert output.out == ""
-        assert everything(tmp_path) == before
-        assert ("ray" in sys.modules) == ray_before
+        assert everything(tmp_path) == files_before
+        assert ("ray" in sys.modules) == ray_imported_before
         return output.err
 
     return refused
@@ -79,32 +108,42 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[ObjectStore]:
-    """An S3 server on loopback, once for all tests."""
+    """An S3 server on loopback, shared by all tests."""
     with serving() as store:
         yield store
 
 
 @pytest.fixture
 def s3(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    """The server, with the environment set up for it."""
+    """The S3 server, with the environment set up for its clients."""
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return s3_server
 
 
-@pytest.fixture
-def engine(request: pytest.FixtureRequest):
+def engine_name() -> str:
     """The engine that MICROBENCH_ENGINE names: serial (default) or local."""
     name = os.environ.get("MICROBENCH_ENGINE", "serial")
-    if name == "serial":
+    assert name in ("serial", "local"), "MICROBENCH_ENGINE is serial or local"
+    return name
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """The engine that MICROBENCH_ENGINE names."""
+    if engine_name() == "serial":
         return SerialEngine()
-    assert name == "local", "MICROBENCH_ENGINE is serial or local"
     request.getfixturevalue("ray_session")
     return LocalRayEngine(workers=2)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs on the configured engine, so that `-m engine` runs it on another."""
+    """Mark the tests on the configured engine with `engine`, and all tests that use Ray to run in one worker of pytest-xdist."""
     for item in items:
         if "engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
+            if engine_name() == "local":
+                item.add_marker(pytest.mark.ray)
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))

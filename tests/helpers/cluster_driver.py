@@ -1,4 +1,4 @@
-"""`python tests/cluster_driver.py sweep …`: the command, with a method that does what a file says, so that faults can be made."""
+"""The command with a method that fails as a file instructs."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from pathlib import Path
 
 import numpy as np
 
-from microbench_ray.cli.main import main
 from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
-from microbench_ray.methods.registry import SELECTORS
+from microbench_ray.sweeps.engine.ray_engine import import_ray
+from tests.helpers.processes import console_script
 
 
 @dataclasses.dataclass(frozen=True)
-class Told(SelectorWithoutFit):
-    """Random items, after whatever the file at `path` says (see `cluster.tell`)."""
+class Faulty(SelectorWithoutFit):
+    """Selects random items after following the instructions in the file at `path`, see `cluster.inject`."""
 
     path: str = ""
 
-    fit_key = "told"  # shards of its own
+    fit_key = "faulty"  # its shards hold no other method
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
-        what = json.loads(Path(self.path).read_text())
-        time.sleep(what.get("sleep", 0.0))
+        instructions = json.loads(Path(self.path).read_text())
+        time.sleep(instructions.get("sleep", 0.0))
         attempts = Path(self.path).with_suffix(".attempts")
-        if what.get("size") == size and (not attempts.exists() or len(attempts.read_text()) < what["times"]):
+        if instructions.get("size") == size and (not attempts.exists() or len(attempts.read_text()) < instructions["times"]):
             with attempts.open("a") as file:
                 file.write("x")
-            befall(what["how"])
+            fail(instructions["how"])
         return Selection(rng.permutation(seen.n_items)[:size])
 
 
-def befall(how: str) -> None:
+def fail(how: str) -> None:
     if how == "raise":
         raise RuntimeError("no items today")
     if how == "exit":
@@ -46,14 +46,21 @@ def befall(how: str) -> None:
     if how == "hang in compiled code":
         sum(range(10**12))
     if how == "eat memory":
-        eaten = []
+        eaten: list[np.ndarray] = []
         while len(eaten) < 120:
             eaten.append(np.ones(50 * 2**20, np.uint8))
             time.sleep(0.05)
-        raise RuntimeError("six gigabytes were not too much")
+        raise RuntimeError("six gigabytes did not exceed the limit")
 
 
-SELECTORS["told"] = Told
+def run_with_faults(arguments: list[str]) -> None:
+    """Run the command with the method `faulty` registered."""
+    from microbench_ray.methods.registry import SELECTORS
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    SELECTORS["faulty"] = Faulty
+    if "engine=cluster" in arguments:
+        import_ray()
+        from ray import cloudpickle
+
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers cannot import it
+    console_script(arguments)

@@ -1,21 +1,26 @@
-"""The calls that the pool makes to Ray and its handling of Ray's results, with a fake Ray that records calls."""
+"""The calls that the pool makes to Ray and its handling of Ray's results, with a fake Ray that records calls; addresses."""
 
 from __future__ import annotations
 
 import dataclasses
+import socket
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from microbench_ray.core.errors import EngineError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import build_method
 from microbench_ray.sweeps.engine import ray_engine
 from microbench_ray.sweeps.engine.base import Failure
 from microbench_ray.sweeps.engine.dispatch import Lost
-from microbench_ray.sweeps.engine.ray_engine import RayPool, WorkerResult, cached
+from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine, RayPool, WorkerResult, cached, check_reachable, within
 from microbench_ray.sweeps.engine.resources import parse_requests
 from microbench_ray.sweeps.shards import Shard
+from tests.helpers.errors import refuses
 from tests.sweeps.test_dispatch import shards
 
 
@@ -124,6 +129,43 @@ def test_results_failures_and_lost_attempts_are_told_apart() -> None:
     assert isinstance(results[6], Lost)
     assert results[6].with_node
     assert machines == {"here", "there"}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999"])
+def test_an_address_where_nothing_listens_is_rejected(address: str) -> None:
+    with refuses(EngineError, "connect", where=address, hint="engine.address=HOST:PORT"):
+        check_reachable(address, 5)
+
+
+@pytest.mark.parametrize("address", ["nowhere", "ray://127.0.0.1:10001"])
+def test_an_address_of_another_form_is_rejected(address: str) -> None:
+    with refuses(EngineError, "HOST:PORT", where="engine.address", got=address, hint="microbench submit"):
+        check_reachable(address, 5)
+
+
+def test_an_address_where_something_listens_is_reachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        check_reachable(f"127.0.0.1:{server.getsockname()[1]}", 5)
+    check_reachable("auto", 5)
+
+
+def test_a_cluster_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with refuses(EngineError, "address", where="engine.address", got="RAY_ADDRESS"):
+        ClusterRayEngine().hosts()
+
+
+def test_a_call_without_a_response_times_out() -> None:
+    never = threading.Event()
+    assert isinstance(within(0.1, lambda: never.wait(30)), TimeoutError)
+    never.set()
+    assert within(5, lambda: None) is None
+    error = ValueError("no")
+
+    def fail() -> None:
+        raise error
+
+    assert within(5, fail) is error
 
 
 def test_a_worker_caches_few_benchmarks() -> None:

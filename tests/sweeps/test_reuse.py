@@ -1,9 +1,10 @@
-"""A grid over a folder that holds others: what is there is used, what is new is computed, and tables are those of a fresh sweep."""
+"""A sweep into the folder of earlier sweeps: finished cells are reused, new ones computed, and tables equal a fresh sweep's."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -15,15 +16,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from microbench_ray.core.errors import StoreError
+from microbench_ray.core.storage.store import parquet_bytes
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.methods import Method, build_method
+from microbench_ray.sweeps import results
 from microbench_ray.sweeps.driver import SweepJob, SweepOutcome, run_reduce, run_sweep
 from microbench_ray.sweeps.engine.base import Result
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules
-from microbench_ray.sweeps.reuse import Cell, Identity, Wanted, assign, rectangles, remaining
+from microbench_ray.sweeps.results import DamagedFiles
+from microbench_ray.sweeps.reuse import Cell, CellSelection, Identity, assign, blocks_of, remaining
 from microbench_ray.sweeps.shards import Shard, plan_sweep
+from tests.helpers.errors import refuses
 from tests.helpers.small_sweep import TABLES, with_flipped_bit
 
 WORLD = synthetic("w", 24, 48, 3)
@@ -42,7 +47,7 @@ BASE: dict[str, Any] = {"sizes": (3, 6), "n_source": (5,), "n_target": 8, "runs"
 
 
 class Recorder(SerialEngine):
-    """Notes every cell that is computed."""
+    """Records every computed cell."""
 
     def __init__(self) -> None:
         self.cells: list[tuple[Any, ...]] = []
@@ -60,11 +65,25 @@ def a_sweep(out: Path, methods: Sequence[str | Method] = ("random", "strata"), *
     engine = Recorder()
     targets = options.pop("targets", Targets())
     grid = Grid(**(BASE | changes))
-    return SweepJob((world,), built, grid, targets, Rules(n_resamples=100), engine, out, **options), engine
+    job = SweepJob(
+        benchmarks=(world,),
+        methods=built,
+        grid=grid,
+        targets=targets,
+        rules=Rules(n_resamples=100),
+        engine=engine,
+        out=out,
+        **options,
+    )
+    return job, engine
 
 
 def run(sweep: SweepJob) -> SweepOutcome:
-    return run_sweep(sweep, sweep.plan(), lambda text: None)
+    return run_sweep(sweep, sweep.plan())
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
 def content(out: Path) -> dict[str, bytes]:
@@ -79,13 +98,13 @@ def fresh(methods: Sequence[str | Method] = ("random", "strata"), **changes: Any
 
 
 TWO = ("random", "strata")
-# What is asked for after a sweep of BASE with TWO methods (16 cells), and how many cells of it are new.
+# Methods and grid of a sweep after one of BASE with TWO methods (16 cells), and its number of new cells.
 NEXT: dict[str, tuple[tuple[str, ...], dict[str, Any], int]] = {
     "the same": (TWO, {}, 0),
-    "a size more": (TWO, {"sizes": (3, 6, 12)}, 8),
+    "one more size": (TWO, {"sizes": (3, 6, 12)}, 8),
     "a size in between, and one less": (TWO, {"sizes": (5, 6)}, 8),
     "a method that shares a fit": (("random", "strata", "strata_ht"), {}, 8),
-    "a method of a shard that is there": (("random", "equal", "strata"), {}, 8),
+    "a method whose shard exists": (("random", "equal", "strata"), {}, 8),
     "other methods": (("equal", "strata_ht"), {}, 16),
     "a fixed list": (("random", "tiny"), {}, 1),
     "more runs in the block": (TWO, {"runs": 9}, 20),
@@ -104,12 +123,12 @@ NEXT: dict[str, tuple[tuple[str, ...], dict[str, Any], int]] = {
     "a fraction of one of the counts": (TWO, {"sizes": (3,), "fractions": (0.125,)}, 8),
     "other targets": (TWO, {"n_target": 9}, 16),
     "all items seen": (TWO, {"unseen": "none"}, 16),
-    "subtasks apart": (TWO, {"subtasks": "apart", "sizes": (2, 3)}, 48),
+    "separate subtasks": (TWO, {"subtasks": "separate", "sizes": (2, 3)}, 48),
 }
 
 
 @pytest.mark.parametrize("case", NEXT)
-def test_only_what_is_new_is_computed_and_the_tables_are_those_of_a_fresh_sweep(case: str, tmp_path: Path) -> None:
+def test_only_new_cells_are_computed_and_the_tables_are_those_of_a_fresh_sweep(case: str, tmp_path: Path) -> None:
     methods, changes, new = NEXT[case]
     first, _ = a_sweep(tmp_path)
     run(first)
@@ -129,7 +148,7 @@ def test_only_what_is_new_is_computed_and_the_tables_are_those_of_a_fresh_sweep(
     assert (engine.cells, content(tmp_path)) == ([], before)
 
 
-def test_estimates_that_are_there_do_no_harm_where_they_are_not_wanted(tmp_path: Path) -> None:
+def test_existing_estimates_do_not_prevent_reuse_by_a_sweep_without_them(tmp_path: Path) -> None:
     first, _ = a_sweep(tmp_path, keep_estimates=True)
     run(first)
     sweep, engine = a_sweep(tmp_path, sizes=(3, 6, 12))
@@ -137,7 +156,7 @@ def test_estimates_that_are_there_do_no_harm_where_they_are_not_wanted(tmp_path:
     assert len(engine.cells) == 8
     sweep, engine = a_sweep(tmp_path, sizes=(3, 6, 12), keep_estimates=True)
     run(sweep)
-    assert len(engine.cells) == 8, "those of the new size, which have none"
+    assert len(engine.cells) == 8, "only the cells of the new size lack estimates"
     assert content(tmp_path) == fresh(sizes=(3, 6, 12))
 
 
@@ -146,25 +165,25 @@ def test_a_changed_parameter_never_reuses_a_number(label: str, tmp_path: Path) -
     run(a_sweep(tmp_path, ["random", METHODS[label]])[0])
     sweep, engine = a_sweep(tmp_path, ["random", CHANGED[label]])
     run(sweep)
-    assert len(engine.cells) == sweep.plan().n_cells - 8, "only those of random are there"
+    assert len(engine.cells) == sweep.plan().n_cells - 8, "only the cells of random are reused"
     assert content(tmp_path) == fresh(["random", CHANGED[label]])
     sweep, engine = a_sweep(tmp_path, ["random", METHODS[label]])
     run(sweep)
-    assert engine.cells == [], "those of the first are still there"
+    assert engine.cells == [], "the cells of the first sweep are kept"
     assert content(tmp_path) == fresh(["random", METHODS[label]])
 
 
-def test_other_data_of_the_same_name_and_another_seed_are_refused(tmp_path: Path) -> None:
+def test_other_data_of_the_same_name_and_another_seed_are_rejected(tmp_path: Path) -> None:
     run(a_sweep(tmp_path)[0])
     before = content(tmp_path)
-    with pytest.raises(StoreError, match="another content of benchmark 'w'"):
+    with refuses(StoreError, "benchmark 'w'", where=str(tmp_path), got=WORLD.digest):
         run(a_sweep(tmp_path, world=synthetic("w", 24, 48, 3, seed=1))[0])
-    with pytest.raises(StoreError, match="another root seed"):
+    with refuses(StoreError, "seed", where=str(tmp_path), got="1"):
         run(a_sweep(tmp_path, seed=1)[0])
     assert content(tmp_path) == before
 
 
-def test_a_group_of_targets_of_the_same_label_with_other_models_is_another(tmp_path: Path) -> None:
+def test_a_group_of_targets_with_the_same_label_and_other_models_is_computed(tmp_path: Path) -> None:
     ids = list(WORLD.model_ids)
     for names in (ids[:6], ids[1:7]):
         sweep, engine = a_sweep(tmp_path, targets=Targets("group", names=tuple(names)))
@@ -186,74 +205,83 @@ GRIDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(GRIDS, min_size=2, max_size=4))
-def test_any_sequence_of_grids_gives_the_tables_of_fresh_sweeps_and_computes_every_cell_once(grids: list[dict[str, Any]]) -> None:
+def check_sequence(grids: list[dict[str, Any]]) -> None:
+    """Sweep grids one after another into one folder: every table equals that of a fresh sweep, and no cell is computed twice."""
     with tempfile.TemporaryDirectory() as folder:
         computed: Counter[tuple[Any, ...]] = Counter()
         for grid in grids:
             changes = dict(grid)
-            known = METHODS | (CHANGED if changes.pop("strata") == "CHANGED" else {})
-            methods = [known[label] for label in changes.pop("methods")]
+            available = METHODS | (CHANGED if changes.pop("strata") == "CHANGED" else {})
+            methods = [available[label] for label in changes.pop("methods")]
             sweep, engine = a_sweep(Path(folder), methods, **changes)
             run(sweep)
-            computed.update(engine.cells)
+            computed.update(engine.cells)  # with and without estimates are different cells here
             assert content(Path(folder)) == fresh(methods, **changes)
-        # Once without every target's estimate, and once with.
         assert max(computed.values()) == 1
 
 
-def test_a_page_that_is_damaged_is_computed_again_when_it_is_found_at_reduce(tmp_path: Path) -> None:
+SEQUENCES = st.lists(GRIDS, min_size=2, max_size=4)
+
+
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(SEQUENCES)
+def test_a_sequence_of_grids_computes_every_cell_once(grids: list[dict[str, Any]]) -> None:
+    check_sequence(grids)
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(SEQUENCES)
+def test_any_sequence_of_grids_computes_every_cell_once(grids: list[dict[str, Any]]) -> None:
+    check_sequence(grids)
+
+
+def test_cells_of_a_damaged_page_found_at_reduce_are_recomputed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first, _ = a_sweep(tmp_path, runs=12)
     run(first)
     before = content(tmp_path)
     path = sorted((tmp_path / "cells").iterdir())[1]
     damaged = with_flipped_bit(path.read_bytes())
     path.write_bytes(damaged)
-    with pytest.raises(StoreError, match="cannot be read") as caught:
+    with refuses(DamagedFiles, "checksum", where=str(path)):
         run_reduce(tmp_path, first.rules)
-    assert caught.value.where == str(path)
-    said: list[str] = []
     sweep, engine = a_sweep(tmp_path, runs=12)
-    outcome = run_sweep(sweep, sweep.plan(), said.append)
+    outcome = run(sweep)
     (lost,) = [shard for shard in sweep.plan().shards if shard.id == path.stem]
     assert (len(engine.cells), outcome.computed) == (lost.n_cells, lost.n_cells)
-    assert any(f"{path} is set aside as set_aside/cells-{path.name}: " in text and "checksum" in text.lower() for text in said)
+    (warning,) = warnings_in(caplog)
+    assert str(path) in warning
+    assert f"set_aside/cells-{path.name}" in warning
+    assert "checksum" in warning.lower()
     assert (tmp_path / "set_aside" / f"cells-{path.name}").read_bytes() == damaged
     assert content(tmp_path) == before
 
 
-def test_a_disk_that_damages_whatever_is_written_does_not_keep_a_sweep_going_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from microbench_ray.core.storage import store
-
-    parquet = store._parquet
-
+def test_a_sweep_on_a_disk_that_damages_every_file_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(table: Any) -> bytes:
-        whole: bytes = parquet(table)
+        whole = parquet_bytes(table)
         return with_flipped_bit(whole) if "run" in table.column_names else whole
 
-    monkeypatch.setattr(store, "_parquet", damaged)
+    monkeypatch.setattr(results, "parquet_bytes", damaged)
     sweep, engine = a_sweep(tmp_path, ["random"])
-    with pytest.raises(StoreError, match="cannot be read"):
+    with refuses(DamagedFiles, "checksum", where=str(tmp_path)):
         run(sweep)
     assert len(engine.cells) == 3 * 8
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"seed": 0, "benchm', "\\xff"])
-def test_a_manifest_that_is_cut_short_is_set_aside(text: str, tmp_path: Path) -> None:
+def test_a_truncated_manifest_is_set_aside(text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run(a_sweep(tmp_path)[0])
     before = content(tmp_path)
     (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(StoreError, match="cannot be read") as caught:
+    with refuses(DamagedFiles, "read", where=str(tmp_path / "manifest.json"), hint="microbench sweep"):
         run_reduce(tmp_path, Rules())
-    assert "run the same microbench sweep again" in str(caught.value)
-    said: list[str] = []
     sweep, engine = a_sweep(tmp_path)
-    run_sweep(sweep, sweep.plan(), said.append)
+    run(sweep)
     assert engine.cells == []
-    assert said[0].startswith(f"{tmp_path / 'manifest.json'} is set aside as set_aside/manifest.json: ")
+    (warning,) = warnings_in(caplog)
+    assert str(tmp_path / "manifest.json") in warning
+    assert "set_aside/manifest.json" in warning
     assert (tmp_path / "set_aside" / "manifest.json").read_bytes() == text.encode("latin-1")
     assert content(tmp_path) == before
     assert json.loads((tmp_path / "manifest.json").read_text())["finished"]
@@ -267,13 +295,13 @@ CELLS = st.builds(Cell, st.sampled_from("abc"), st.sampled_from([(1, None), (2, 
 
 
 @given(st.lists(CELLS, unique=True))
-def test_rectangles_hold_every_cell_once(cells: list[Cell]) -> None:
-    found = [Cell(m, s, r) for methods, sizes, runs in rectangles(cells) for m in methods for s in sizes for r in runs]
-    assert len(found) == len(set(found))
-    assert set(found) == set(cells)
+def test_blocks_hold_every_cell_once(cells: list[Cell]) -> None:
+    covered = [Cell(m, s, r) for methods, sizes, runs in blocks_of(cells) for m in methods for s in sizes for r in runs]
+    assert len(covered) == len(set(covered))
+    assert set(covered) == set(cells)
 
 
-def test_what_remains_is_cut_into_few_shards() -> None:
+def test_missing_cells_are_divided_into_few_shards() -> None:
     shard = one_shard(sizes=(3, 6, 12), runs=10)
     cells = list(Identity.of(shard).cells())
     assert remaining(shard, set()) == [shard]
@@ -288,7 +316,7 @@ def test_what_remains_is_cut_into_few_shards() -> None:
     assert len(remaining(shard, first_method & first_sizes & first_runs)) == 3
 
 
-def test_a_file_says_which_cells_it_holds_and_no_other_file_can_say_the_same() -> None:
+def test_a_files_metadata_lists_its_cells_and_must_be_consistent() -> None:
     shard = one_shard()
     identity = Identity.of(shard)
     assert Identity.read(json.loads(json.dumps(identity.content()))) == identity
@@ -300,24 +328,29 @@ def test_a_file_says_which_cells_it_holds_and_no_other_file_can_say_the_same() -
         "id": "x",
         "companions": ["estimates"],
     }.items():
-        with pytest.raises(ValueError, match="contradicts itself"):
+        with pytest.raises(ValueError, match="does not match"):
             Identity.read(identity.content() | {key: value})
     with pytest.raises(ValueError, match="incomplete"):
         Identity.read({"schema_version": 2})
 
 
-def test_two_files_of_one_cell_are_read_once() -> None:
+def test_a_cell_in_two_files_is_read_once() -> None:
     shard, wide = one_shard(), one_shard(sizes=(3, 6, 12))
-    assigned = assign([wide], [Identity.of(shard), Identity.of(dataclasses.replace(wide, runs=(0, 1, 2)))])
-    cells = Counter(
-        (method, size, run)
-        for (partition,) in [assigned.partitions]
-        for wanted in partition
-        for method in wanted.methods or ()
-        for size in wanted.sizes or ()
-        for run in wanted.runs or ()
-    )
-    assert set(cells.values()) <= {1}
-    assert [each.runs for each in assigned.missing] == [(3,)]
-    for wanted in assigned.partitions[0]:
-        assert Wanted.read(json.loads(json.dumps(wanted.content()))) == wanted
+    labels = [method.label for method in wide.methods]
+    identities = {each.id: each for each in (Identity.of(shard), Identity.of(dataclasses.replace(wide, runs=(0, 1, 2))))}
+    assignment = assign([wide], identities.values())
+    (new,) = assignment.missing
+    assert (new.sizes, new.runs) == (((12, None),), (3,))
+    (partition,) = assignment.partitions
+    cells: Counter[tuple[Any, ...]] = Counter()
+    for selection in partition:
+        held = identities.get(selection.file) or Identity.of(new)
+        cells.update(
+            (method, size, run)
+            for method in selection.methods or labels
+            for size in selection.sizes or held.sizes
+            for run in selection.runs or held.runs
+        )
+        assert CellSelection.read(json.loads(json.dumps(selection.content()))) == selection
+    assert set(cells.values()) == {1}
+    assert len(cells) == wide.n_cells

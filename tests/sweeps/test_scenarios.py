@@ -1,4 +1,4 @@
-"""Every scenario of the protocol has the same tables on the configured engine as in a for-loop over shuffled shards."""
+"""Every scenario of the protocol gives the same tables on the configured engine as in a for-loop over the reversed shards."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from microbench_ray.sweeps.shards import Shard
 from tests.helpers.small_sweep import N_ITEMS, assert_same_tables, columns, command
 
 A_LIST = "{method: fixed, label: tiny, selector: {items: [i3,i5,i8,i13], weights: [1,2,3,4], built_from: [m00,m01]}}"
-SCENARIOS = {
-    "as it comes": [],
-    "subtasks apart": ["grid.subtasks=apart"],
+SCENARIOS: dict[str, list[str]] = {
+    "default": [],
+    "separate subtasks": ["grid.subtasks=separate"],
     "fractions": ["grid.sizes=[]", "grid.fractions=[0.05,0.1]"],
     "no unseen half": ["grid.unseen=none"],
     "a group by expression": ["targets=group", "targets.label=large", "targets.where=4 <= params <= 6"],
@@ -37,7 +37,7 @@ SCENARIOS = {
 
 @pytest.fixture(scope="module")
 def gappy_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Graded scores with gaps, confidences and metadata."""
+    """Graded scores with missing values, confidences and metadata."""
     folder = tmp_path_factory.mktemp("gappy")
     rng = np.random.default_rng(1)
     world = columns()
@@ -54,7 +54,7 @@ def gappy_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Backwards(SerialEngine):
-    """Computes the last shard first."""
+    """Computes the shards in reverse order."""
 
     def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
         yield from super().run(benchmarks, shards[::-1])
@@ -62,15 +62,15 @@ class Backwards(SerialEngine):
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_configured_engine_gives_the_same_tables(scenario: str, gappy_board: Path, tmp_path: Path, engine: Engine) -> None:
-    folders = [tmp_path / "here", tmp_path / "there"]
+    folders = [tmp_path / "configured", tmp_path / "reversed"]
     for out, used in zip(folders, (engine, Backwards()), strict=True):
         changed = {each.split("=")[0] for each in SCENARIOS[scenario]}
         kept = [each for each in command(gappy_board, out, runs=6)[1:] if each.split("=")[0] not in changed]
         _, sweep = Composer("sweep", [*kept, *SCENARIOS[scenario]]).sweep()
         sweep = dataclasses.replace(sweep, engine=used)
-        assert run_sweep(sweep, sweep.plan(), lambda text: None).failed == 0
+        assert run_sweep(sweep, sweep.plan()).failed == 0
     assert_same_tables(*folders)
     if scenario == "estimates kept":
-        here, there = (ds.dataset(sorted(map(str, (out / "estimates").iterdir()))).to_table() for out in folders)
-        assert len(here)
-        assert here.equals(there)
+        ours, theirs = (ds.dataset(sorted(map(str, (out / "estimates").iterdir()))).to_table() for out in folders)
+        assert len(ours)
+        assert ours.equals(theirs)

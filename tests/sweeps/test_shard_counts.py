@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,24 +24,25 @@ from tests.helpers.shards import GRID, leaderboard, shards_of
 FITLESS = ["random", "random_subtask_equal", "random_subtask_proportional", "random_subtask_inverse"]
 
 
-def double_loop(scores: list[list[Fraction | None]], items, estimates: list[Fraction | float]) -> PairCounts:
-    """Pair counts of targets (rows) by their definition."""
+def double_loop(scores: list[list[Fraction | None]], items: np.ndarray, estimates: list[Any]) -> PairCounts:
+    """Pair counts of targets (rows), computed from the definition."""
     counts = PairCounts.zeros()
-    truth = []
+    truth: list[Fraction | None] = []
     for row in scores:
-        there = [row[item] for item in items if row[item] is not None]
-        truth.append(sum(there, Fraction(0)) / len(there) if there else None)
+        answered = [score for item in items if (score := row[item]) is not None]
+        truth.append(sum(answered, Fraction(0)) / len(answered) if answered else None)
     for j in range(len(truth)):
         for i in range(j):
-            if truth[i] is None or truth[j] is None:
+            first, second = truth[i], truth[j]
+            if first is None or second is None:
                 continue
-            true, estimated = truth[i] - truth[j], estimates[i] - estimates[j]
+            true, estimated = first - second, estimates[i] - estimates[j]
             if true == 0:
                 counts.n_true_tied[...] += 1
                 counts.n_true_tied_up[...] += estimated > 0
                 continue
             bin_, tied = math.floor(abs(true) * 200), not abs(estimated) > 1e-12
-            in_order = estimated * (1 if true > 0 else -1) > 0  # never so for an estimate that is undefined
+            in_order = estimated * (1 if true > 0 else -1) > 0  # False for an undefined estimate
             counts.n_pairs[bin_] += 1
             counts.n_tied[bin_] += tied
             counts.n_agree[bin_] += in_order and not tied
@@ -48,12 +50,14 @@ def double_loop(scores: list[list[Fraction | None]], items, estimates: list[Frac
     return counts
 
 
-def assert_cells_equal_the_double_loop(shard: Shard, benchmark: Benchmark, responses: np.ndarray, monkeypatch) -> int:
-    """Compare every cell of a shard of `mean` methods; `responses` (n_models, n_items) with NaN. Returns cells compared."""
-    chosen: list[np.ndarray] = []
-    monkeypatch.setattr(evaluate, "check_selection", lambda method, selection, size, n_items: chosen.append(selection.items))
+def assert_cells_equal_the_double_loop(
+    shard: Shard, benchmark: Benchmark, responses: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> int:
+    """Compare every cell of a shard of `mean` methods; `responses` is (n_models, n_items) with NaN. Returns the number of cells."""
+    selections: list[np.ndarray] = []
+    monkeypatch.setattr(evaluate, "check_selection", lambda method, selection, size, n_items: selections.append(selection.items))
     cells = evaluate_shard(shard, benchmark)["cells"]
-    found, keys = counts_of(cells), cells.select(["method", "size", "run", "split", "mean_abs_error"]).to_pylist()
+    counts, keys = counts_of(cells), cells.select(["method", "size", "run", "split", "mean_abs_error"]).to_pylist()
     exact = [[None if np.isnan(value) else Fraction(float(value)) for value in row] for row in responses]
     row = 0
     for run in shard.runs:
@@ -61,26 +65,27 @@ def assert_cells_equal_the_double_loop(shard: Shard, benchmark: Benchmark, respo
         targets = [exact[target] for target in draw.targets]
         for method_ in shard.methods:
             for size, _ in shard.sizes:
-                items = draw.seen[chosen.pop(0)]
+                items = draw.seen[selections.pop(0)]
                 estimates: list[Any] = []
                 for scores in targets:
-                    there = [scores[item] for item in items if scores[item] is not None]
-                    estimates.append(sum(there, Fraction(0)) / len(there) if there else math.nan)
+                    answered = [score for item in items if (score := scores[item]) is not None]
+                    estimates.append(sum(answered, Fraction(0)) / len(answered) if answered else math.nan)
+                assert draw.unseen is not None
                 for split, half in (("seen", draw.seen), ("unseen", draw.unseen)):
                     assert [keys[row][name] for name in ("method", "size", "run", "split")] == [method_.label, size, run, split]
                     expected = double_loop(targets, half, estimates)
-                    assert found[row].padded().equals(expected), keys[row]
+                    assert counts[row].padded().equals(expected), keys[row]
                     truth = np.nanmean(responses[draw.targets][:, half], axis=1)
                     error = np.nanmean(np.abs(truth - np.array([float(each) for each in estimates])))
                     assert keys[row]["mean_abs_error"] == pytest.approx(error, abs=1e-12)
                     row += 1
     assert row == len(cells)
-    assert not chosen
+    assert not selections
     return row
 
 
 @pytest.mark.parametrize("units", [1, 2, 4])
-def test_counts_equal_the_double_loop_with_missing_cells(units, monkeypatch):
+def test_counts_equal_the_double_loop_with_missing_cells(units: int, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = leaderboard(gaps=True, units=units, n_models=20)
     assert benchmark.has_missing
     assert benchmark.units == units
@@ -89,7 +94,7 @@ def test_counts_equal_the_double_loop_with_missing_cells(units, monkeypatch):
     assert assert_cells_equal_the_double_loop(shard, benchmark, responses, monkeypatch) == 4 * 3 * 3 * 2
 
 
-def test_counts_of_graded_scores_with_gaps_equal_the_double_loop(test_data, monkeypatch):
+def test_counts_of_graded_scores_with_missing_cells_equal_the_double_loop(test_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = read_scores(test_data / "alpaca_eval1.parquet")
     table = pd.read_parquet(test_data / "alpaca_eval1.parquet")
     responses = table[list(benchmark.model_ids)].to_numpy(dtype=float).T

@@ -1,19 +1,20 @@
-"""A deadline that is kept, whatever hangs."""
+"""The deadline of a shard ends whatever hangs."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
+from microbench_ray.sweeps.engine import watchdog
 from microbench_ray.sweeps.engine.watchdog import DeadlineExceeded, deadline
+from tests.helpers.processes import run_function
 
 
-def test_what_is_in_time_is_left_alone() -> None:
+def test_code_that_ends_in_time_is_not_affected() -> None:
     before = signal.getsignal(signal.SIGALRM)
     with deadline(5.0):
         pass
@@ -21,19 +22,17 @@ def test_what_is_in_time_is_left_alone() -> None:
     assert signal.getsignal(signal.SIGALRM) is before
 
 
-def test_python_that_hangs_is_told_where() -> None:
+def test_python_code_that_hangs_raises_where_it_hangs() -> None:
     def endless() -> None:
         while True:
             pass
 
-    started = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match=r"not done after 0\.2 s") as caught, deadline(0.2):
+    with pytest.raises(DeadlineExceeded, match=r"0\.2 s") as caught, deadline(0.2):
         endless()
-    assert time.monotonic() - started < 5
     assert "endless" in [entry.name for entry in caught.traceback]
 
 
-def test_outside_of_the_main_thread_nothing_is_raised() -> None:
+def test_outside_the_main_thread_nothing_is_raised() -> None:
     ended = []
 
     def body() -> None:
@@ -47,32 +46,28 @@ def test_outside_of_the_main_thread_nothing_is_raised() -> None:
     assert ended == [True]
 
 
-HANG = """
-import sys
-from microbench_ray.sweeps.engine import watchdog
-watchdog.GRACE_SECONDS = 0.3
-
-def swallows():
+def swallows() -> None:
     while True:
         try:
             while True:
                 pass
-        except watchdog.DeadlineExceeded:
+        except DeadlineExceeded:
             pass
 
-def holds_the_lock():
-    sum(range(10**12))  # one call into compiled code, which lets neither signals nor other threads in
 
-with watchdog.deadline(0.3):
-    globals()[sys.argv[1]]()
-"""
+def holds_the_lock() -> None:
+    sum(range(10**12))  # one call into compiled code: neither signal handlers nor other threads run
 
 
-@pytest.mark.parametrize("how", ["swallows", "holds_the_lock"])
-def test_what_no_exception_reaches_is_ended(how: str) -> None:
-    started = time.monotonic()
-    ended = subprocess.run([sys.executable, "-c", HANG, how], capture_output=True, text=True, timeout=50)
+def hang(how: Callable[[], None]) -> None:
+    watchdog.GRACE_SECONDS = 0.3
+    with deadline(0.3):
+        how()
+
+
+@pytest.mark.parametrize("how", [swallows, holds_the_lock])
+def test_a_process_that_ignores_the_exception_is_ended(how: Callable[[], None]) -> None:
+    ended = run_function(hang, how, seconds=50)
     assert ended.returncode == 1
     assert ended.stderr.startswith("Timeout (0:00:00.6"), ended.stderr
-    assert how in ended.stderr, "where it hung is said"
-    assert time.monotonic() - started < 40
+    assert how.__name__ in ended.stderr, "the traceback shows where it hung"
