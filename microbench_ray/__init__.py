@@ -1,7 +1,8 @@
 """How reliably does a micro-benchmark rank two models?
 
-For a notebook, without Ray or Hydra: `benchmark` and the readers bring scores in, `sweep` measures methods on them, `items_needed`
-and the functions beside it plan a micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`,
+The API for notebooks needs neither Ray nor Hydra. `benchmark` and the `read_…` functions take in scores, and `sweep` measures
+methods on them. `items_needed`, `detectable_difference`, `ranking_probability`, `posterior_ranking_probability` and
+`regression_gate` plan a micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`,
 `agreement_curve` and `mdad` are the measures themselves, on arrays of accuracies.
 """
 
@@ -58,7 +59,7 @@ _RENAMED = {
     "order_of_scores": "posterior_ranking_probability",
     "told_apart": "detectable_difference",
 }
-"""Names of 0.1, which go on until 0.3."""
+"""Names from 0.1 with their current names; deprecated, to be removed in 0.3."""
 
 __all__ = [
     "AgreementCurve",
@@ -96,9 +97,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of `__all__` on first use: the numerical libraries load slower than `microbench --help` should."""
+    """Import a name of `__all__` on first use, so that `microbench --help` does not wait for the numerical libraries."""
     if name in _RENAMED:
-        warnings.warn(f"microbench_ray.{name} is now microbench_ray.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        message = f"microbench_ray.{name} is deprecated: use microbench_ray.{_RENAMED[name]}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
         name = _RENAMED[name]
     for home, names in _HOMES.items():
         if name in names:

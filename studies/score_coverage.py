@@ -1,11 +1,12 @@
-"""How often do the intervals of `microbench score` hold the true accuracy of a model that the micro-benchmark was not built from?
+"""Coverage of the intervals of `microbench score` for models that the micro-benchmark was built without.
 
     python -m studies.score_coverage DATA_DIR [SPLITS] [BOARDS,…]
 
-GPQA, and leaderboards of BBH and MMLU-Pro drawn from their factors. Drawn alike: 50 models at random are held out, and the
-micro-benchmark is built on the others. Extrapolated: the best fifth are held out, all sources are weaker; `told` is what the tool
-says by itself, which is the wider interval where it warns; `reserve` is what it says where the reserve was run too, with the mean
-error of these estimates and of those without. Widths and errors are in points.
+Leaderboards: GPQA, and BBH and MMLU-Pro drawn from their factors. Drawn alike: 50 random models are held out, and the
+micro-benchmark is built on the others. Extrapolated: the best fifth are held out, so that all sources are weaker. `reported` is the
+interval that the tool reports, which is the wider one where it warns; `wide` is the wider one for every model; `reserve` is the
+interval reported with the reserve's responses, beside the mean absolute error of these estimates and of those without it. Widths
+and errors are in points.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.methods import Method, build_method
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
-from microbench_ray.micro.score import Scored, score, wider
+from microbench_ray.micro.intervals import AccuracyInterval
+from microbench_ray.micro.score import Scored, interval_if_better, score
 from microbench_ray.sweeps.evaluate import true_accuracies
 
 BOARDS, SIZES, HELD_OUT, BEST = ("gpqa", "bbh", "mmlu_pro"), (25, 100), 50, 0.2
@@ -42,7 +44,7 @@ def main() -> None:
     chosen = sys.argv[3].split(",") if len(sys.argv) > 3 else BOARDS
     print("                               drawn alike                  extrapolated: the best fifth held out")
     print(
-        "board     method        items  covered  width  warned       covered  told  always wide  warned  width, wide"
+        "board     method        items  covered  width  warned       covered  reported  always wide  warned  width, wide"
         "  reserve  error, without",
         flush=True,
     )
@@ -51,12 +53,14 @@ def main() -> None:
         for method in METHODS:
             for size in SIZES:
                 alike = held_out(board, method, size, [random_models(board, split) for split in range(splits)])
-                beyond = held_out(board, method, size, [best_models(board)] * (splits if method.label.startswith("random") else 1))
+                n_builds = splits if method.label.startswith("random") else 1
+                best = held_out(board, method, size, [best_models(board)] * n_builds)
                 print(
-                    f"{name:9s} {method.label:13s} {size:5d}  {alike['inside']:7.3f}  {alike['width']:5.1f}  {alike['warned']:6.3f}"
-                    f"       {beyond['inside']:7.3f} {beyond['told']:5.3f}  {beyond['wide']:11.3f}  {beyond['warned']:6.3f}"
-                    f"  {beyond['width']:5.1f}, {beyond['width_wide']:4.1f}  {beyond['reserve']:7.3f}"
-                    f"  {beyond['error_reserve']:5.1f}, {beyond['error']:7.1f}",
+                    f"{name:9s} {method.label:13s} {size:5d}"
+                    f"  {alike['covered']:7.3f}  {alike['width']:5.1f}  {alike['warned']:6.3f}"
+                    f"       {best['covered']:7.3f}  {best['reported']:8.3f}  {best['wide']:11.3f}  {best['warned']:6.3f}"
+                    f"  {best['width']:5.1f}, {best['width_wide']:4.1f}  {best['reserve']:7.3f}"
+                    f"  {best['error_reserve']:5.1f}, {best['error']:7.1f}",
                     flush=True,
                 )
 
@@ -82,49 +86,52 @@ def best_models(board: Benchmark) -> np.ndarray:
 
 
 def held_out(board: Benchmark, method: Method, size: int, groups: list[np.ndarray]) -> dict[str, float]:
-    """Means over groups and their models; widths in points."""
+    """Means over the groups and their models; widths and errors in points."""
     rows = [row for seed, group in enumerate(groups) for row in one_group(board, method, size, group, seed)]
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
 def one_group(board: Benchmark, method: Method, size: int, group: np.ndarray, seed: int) -> Iterator[dict[str, float]]:
-    known, new, column = split_off(board, group)
-    made = build(known, method, size, seed)
-    alone, both = scored_twice(made, new, column)
-    for each, again, true in zip(alone, both, accuracies(board)[group], strict=True):
-        assert each.interval is not None
-        assert each.estimate is not None
-        assert again.estimate is not None
-        last = again.beyond or again.interval
-        assert last is not None
-        near, told = each.interval, each.beyond or each.interval
-        wide = wider(made, each.estimate, near[:2], np.zeros(known.n_models))[0] or near
+    """A row per model of the group, scored by a micro-benchmark built on all other models."""
+    known, new, column_of = split_off(board, group)
+    micro = build(known, method, size, seed)
+    by_items, with_reserve = scored_twice(micro, new, column_of)
+    for alone, both, truth in zip(by_items, with_reserve, accuracies(board)[group], strict=True):
+        assert alone.interval is not None
+        assert alone.estimate is not None
+        assert both.interval is not None
+        assert both.estimate is not None
+        inner = AccuracyInterval(low=alone.interval.low, high=alone.interval.high, kind=alone.interval.kind)
+        wide = interval_if_better(micro, alone.estimate, inner, np.zeros(known.n_models))[0] or inner
+        reported, reserve = alone.extrapolated_interval or inner, both.extrapolated_interval or both.interval
         yield {
-            "inside": near.low <= true <= near.high,
-            "told": told.low <= true <= told.high,
-            "wide": wide.low <= true <= wide.high,
-            "warned": bool(each.warnings),
-            "width": 100 * (near.high - near.low),
-            "reserve": last.low <= true <= last.high,
-            "error": 100 * abs(each.estimate - true),
-            "error_reserve": 100 * abs(again.estimate - true),
+            "covered": inner.low <= truth <= inner.high,
+            "reported": reported.low <= truth <= reported.high,
+            "wide": wide.low <= truth <= wide.high,
+            "warned": bool(alone.warnings),
+            "width": 100 * (inner.high - inner.low),
+            "reserve": reserve.low <= truth <= reserve.high,
+            "error": 100 * abs(alone.estimate - truth),
+            "error_reserve": 100 * abs(both.estimate - truth),
             "width_wide": 100 * (wide.high - wide.low),
         }
 
 
 def split_off(board: Benchmark, group: np.ndarray) -> tuple[Benchmark, np.ndarray, dict[str, int]]:
-    """All other models; the group's responses, (n, n_items), NaN where missing; and the items' columns by id."""
+    """The board without the group's models; the group's responses, (n, n_items), NaN where missing; the items' columns by id."""
     known = np.setdiff1d(np.arange(board.n_models), group)
     new = board.scores[group] / board.units
     new[board.scores[group] == board.missing] = np.nan
-    column = {str(name): k for k, name in enumerate(board.item_ids)}
-    return Benchmark(board.name, board.models.take(pa.array(known)), board.items, board.units), new, column
+    column_of = {str(name): k for k, name in enumerate(board.item_ids)}
+    return Benchmark(board.name, board.models.take(pa.array(known)), board.items, board.units), new, column_of
 
 
-def scored_twice(made: MicroBenchmark, new: np.ndarray, column: dict[str, int]) -> tuple[list[Scored], list[Scored]]:
-    """What `score` says of these models by the micro-benchmark alone, and with the reserve."""
+def scored_twice(micro: MicroBenchmark, new: np.ndarray, column_of: dict[str, int]) -> tuple[list[Scored], list[Scored]]:
+    """The scores of these models by the micro-benchmark's items alone, and with the reserve."""
     names = [f"new {k}" for k in range(len(new))]
-    alone, both = (score(made, new[:, [column[name] for name in ids]], ids, names) for ids in (made.item_ids, made.asked))
+    alone, both = (
+        score(micro, new[:, [column_of[name] for name in ids]], ids, names) for ids in (micro.item_ids, micro.all_item_ids)
+    )
     return alone, both
 
 

@@ -1,4 +1,4 @@
-"""The program from Python: sweeps, plans, exports and scores on data in memory, without Ray, Hydra or files.
+"""The Python API: sweeps, plans, exports and scores of data in memory, without Ray, Hydra or files.
 
-`import microbench_ray as mb` has all of it.
+`import microbench_ray as mb` exposes all of it.
 """

@@ -1,4 +1,4 @@
-"""Methods by name, changed, or written in a notebook."""
+"""Methods: by name, with changed parameters, or written in a notebook."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from microbench_ray.methods import Estimator, Method, Selector, build_method
 from microbench_ray.methods.presets import method_files, method_parts, packaged_parts
 
 MethodLike = str | Mapping[str, Any] | Method
-"""A name of `method_names`; a mapping as in `methods=[…]` on the command line; or what `method` returns."""
+"""A name from `method_names`, a mapping as in `methods=[…]` on the command line, or what `method` returns."""
 
 
 def method_names() -> list[str]:
-    """The methods that there are, sorted; `method` and `sweep` take them by name."""
+    """Names of all methods, sorted, for `method` and `sweep`."""
     return sorted(method_files())
 
 
@@ -24,29 +24,31 @@ def method(
     selector: Mapping[str, Any] | Selector | None = None,
     estimator: Mapping[str, Any] | Estimator | None = None,
 ) -> Method:
-    """A method: a selector, which chooses items, and an estimator, which reads accuracies off the responses to them.
+    """Make a method: a selector, which chooses items, and an estimator, which estimates accuracies from the responses to them.
 
     Parameters
     ----------
     name
-        One of `method_names`; None where both parts, or the selector alone, are given: the estimator is then the mean.
+        One of `method_names`. Without a name, a selector is needed; the estimator is then the mean by default.
     label
-        Its name in tables; by default `name`. A method without a name needs one.
+        Name of the method in tables; by default `name`, and needed without one.
     selector, estimator
-        What differs from `name`'s parameters; with a `name` of its own, a mapping replaces the part whole. Or an object of a class
-        of your own: see `microbench_ray.methods.base` for what it has, and `SelectorWithoutFit` for a start.
+        Parameters to change from those of `name`; a mapping with a key `name` replaces the part. Or an instance of a user's own
+        class: `microbench_ray.methods.base` defines its attributes, and `SelectorWithoutFit` is a base class to start from.
 
     Raises
     ------
     ConfigError
-        An unknown name or parameter, or a value that the class refuses; no label, or no selector.
+        An unknown name or parameter, an invalid value, a missing label or selector, or an instance without a needed attribute.
     """
     label = label or name
     if label is None:
-        raise ConfigError("A method of one's own has a label.", where="method", got="neither name nor label", hint='label="mine"')
+        raise ConfigError("A method needs a name or a label.", where="method", got="neither", hint='label="mine"')
     if name is None and selector is None:
         raise ConfigError(
-            "A method needs a selector.", where=f"method {label}", hint="name one of mb.method_names(), or a selector"
+            "A method needs a name or a selector.",
+            where=f"method {label}",
+            hint="one of mb.method_names() as name, or selector={…}",
         )
     given = {"selector": selector, "estimator": estimator}
     entry: dict[str, Any] = {part: dict(value) for part, value in given.items() if isinstance(value, Mapping)}
@@ -58,21 +60,21 @@ def method(
     built = build_method(label, parts["selector"], parts["estimator"])
     objects: dict[str, Any] = {part: value for part, value in given.items() if value is not None and not isinstance(value, Mapping)}
     for part, value in objects.items():
-        wanted = ("fit", "select" if part == "selector" else "estimate", "fit_key", "signal", "fit_seconds", "fit_bytes")
-        lacking = [each for each in wanted if not hasattr(value, each)]
-        if lacking:
-            what = f"{type(value).__name__} without {', '.join(lacking)}"
-            raise ConfigError(f"This is no {part}.", where=f"method {label}", got=what, hint="see microbench_ray.methods.base")
+        needed = ("fit", "select" if part == "selector" else "estimate", "fit_key", "signal", "fit_seconds", "fit_bytes")
+        if missing := [name for name in needed if not hasattr(value, name)]:
+            got = f"{type(value).__name__} without {', '.join(missing)}"
+            hint = "see microbench_ray.methods.base"
+            raise ConfigError(f"The {part} lacks attributes.", where=f"method {label}", got=got, hint=hint)
     return Method(label, objects.get("selector", built.selector), objects.get("estimator", built.estimator))
 
 
 def methods_of(given: MethodLike | list[MethodLike] | tuple[MethodLike, ...]) -> list[Method]:
-    """One method or several, in any of their forms; errors as for `method`."""
-    several = given if isinstance(given, list | tuple) else [given]
-    return [each if isinstance(each, Method) else build(each) for each in several]
+    """Methods from one or several values of any form of `MethodLike`; errors as for `method`."""
+    entries = given if isinstance(given, list | tuple) else [given]
+    return [entry if isinstance(entry, Method) else _built(entry) for entry in entries]
 
 
-def build(entry: str | Mapping[str, Any]) -> Method:
-    """A method from its name, or from a mapping over one."""
+def _built(entry: str | Mapping[str, Any]) -> Method:
+    """A method from its name or a mapping."""
     label, parts = method_parts(entry, packaged_parts)
     return build_method(label, parts["selector"], parts["estimator"])

@@ -1,4 +1,4 @@
-"""A micro-benchmark of one's own, and new models scored by it: `microbench export` and `microbench score` on data in memory."""
+"""`microbench export` and `microbench score` on data in memory."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from microbench_ray.api.methods import MethodLike
 
-GUIDED: dict[str, Any] = {"method": "mdad_guided", "estimator": {"signal": "correctness"}}
-"""What `microbench export` builds, unless told otherwise."""
+DEFAULT_METHOD: dict[str, Any] = {"method": "mdad_guided", "estimator": {"signal": "correctness"}}
+"""The default method of `microbench export`."""
 
 
 def export(
@@ -33,42 +33,48 @@ def export(
     folds: int = 10,
     overwrite: bool = False,
 ) -> MicroBenchmark:
-    """Build a micro-benchmark on all models and items, and measure on held-out models how far off it is.
+    """Build a micro-benchmark on all models and items, and measure its errors on held-out models.
 
     Parameters
     ----------
     benchmark
-        Of at least four models.
+        A benchmark of at least four models.
     size
-        Items; None for all of a given list (the selector `fixed`).
+        Number of items; None for a given list (the selector `fixed`), which has a size already.
     method
         By default `mdad_guided` on correctness; its estimator must be linear.
     out
-        A folder to write it to; None for none. `overwrite` replaces another micro-benchmark there, and nothing else.
-    seed, folds
-        Of what the method draws, and into which models are held out.
+        The folder to write; None writes nothing.
+    seed
+        Root seed of the method's draws and of the folds.
+    folds
+        Number of folds in which models are held out.
+    overwrite
+        Whether to replace another micro-benchmark in `out`; other content is never replaced.
 
     Returns
     -------
-    Exported
-        `item_ids` are the items; `score` takes it, and `save` writes it.
+    MicroBenchmark
+        `item_ids` are the items; `mb.score` takes it, and `save` writes it.
 
     Raises
     ------
-    ConfigError, GridError, DataError, StoreError
-        As for `microbench_ray.micro.build.build`; a folder that cannot be written, or holds something else.
+    ConfigError, GridError, DataError
+        As for `microbench_ray.micro.build.build`.
+    StoreError
+        The folder cannot be written, or holds something else.
     """
     from microbench_ray.api.methods import methods_of
     from microbench_ray.micro.build import build
 
-    made = build(benchmark, methods_of(GUIDED if method is None else method)[0], size, seed, folds=folds)
+    micro = build(benchmark, methods_of(DEFAULT_METHOD if method is None else method)[0], size, seed, folds=folds)
     if out is not None:
-        made.save(out, overwrite=overwrite)
-    return made
+        micro.save(out, overwrite=overwrite)
+    return micro
 
 
 def load_micro(path: str | Path) -> MicroBenchmark:
-    """A micro-benchmark from its folder; errors as for `microbench_ray.micro.artifact.load`."""
+    """Load a micro-benchmark from its folder; errors as for `microbench_ray.micro.artifact.load`."""
     return load(path)
 
 
@@ -86,46 +92,46 @@ def score(
         What `export` returned, or its folder.
     responses
         (n_models, n_items) in [0, 1], NaN where missing, with `item_ids`; or a table with a row per item and a column per model, as
-        for `mb.benchmark`. Items of no interest may be among them.
+        for `mb.benchmark`. Items outside the micro-benchmark are ignored.
     item_ids, model_ids
-        Of an array.
+        Ids of the columns and rows of an array.
 
     Returns
     -------
     pandas.DataFrame
-        By model: `estimate`, its 95 % interval `low` to `high` and that of its rank, `rank_low` to `rank_high`; `beyond_low` and
-        `beyond_high`, the wider interval of a model unlike the known ones; `answered` and `missing` items; the `neighbours` that it
-        cannot be told from, `warnings`, and why it is `refused`. Accuracies are fractions.
+        Indexed by model. `estimate`; its 95 % interval, `low` to `high`, and the rule that made it, `interval_kind`; the interval
+        of its rank, `rank_low` to `rank_high`; `beyond_low` and `beyond_high`, the wider interval of a model unlike the known ones;
+        the numbers of `answered` and `missing` items; the `neighbours` that it cannot be distinguished from; `warnings`; and why it
+        was `refused`. Accuracies are fractions.
 
     Raises
     ------
     DataError
-        No micro-benchmark in the folder, or responses that do not fit: see `microbench_ray.micro.score.score`.
+        The folder is not a micro-benchmark, or the responses do not fit: see `microbench_ray.micro.score.score`.
     """
     import pandas as pd
 
     given = responses_in(responses, item_ids, model_ids)
-    found = scoring.score(
-        micro if isinstance(micro, MicroBenchmark) else load(micro), given.values, given.item_ids, given.model_ids
-    )
+    micro = micro if isinstance(micro, MicroBenchmark) else load(micro)
     rows = []
-    for each in found:
-        inside, beyond = each.interval, each.beyond
+    for scored in scoring.score(micro, given.values, given.item_ids, given.model_ids):
+        interval, outer = scored.interval, scored.extrapolated_interval
         rows.append(
             {
-                "model": each.model,
-                "estimate": each.estimate,
-                "low": None if inside is None else inside.low,
-                "high": None if inside is None else inside.high,
-                "rank_low": None if inside is None else inside.rank_low,
-                "rank_high": None if inside is None else inside.rank_high,
-                "beyond_low": None if beyond is None else beyond.low,
-                "beyond_high": None if beyond is None else beyond.high,
-                "answered": each.answered,
-                "missing": each.missing,
-                "neighbours": list(each.neighbours),
-                "warnings": list(each.warnings),
-                "refused": each.refused,
+                "model": scored.model,
+                "estimate": scored.estimate,
+                "low": None if interval is None else interval.low,
+                "high": None if interval is None else interval.high,
+                "interval_kind": scored.interval_kind,
+                "rank_low": None if interval is None else interval.rank_low,
+                "rank_high": None if interval is None else interval.rank_high,
+                "beyond_low": None if outer is None else outer.low,
+                "beyond_high": None if outer is None else outer.high,
+                "answered": scored.answered,
+                "missing": scored.missing,
+                "neighbours": list(scored.neighbours),
+                "warnings": list(scored.warnings),
+                "refused": scored.refused,
             }
         )
     fractions = dict.fromkeys(("estimate", "low", "high", "beyond_low", "beyond_high"), "float64")

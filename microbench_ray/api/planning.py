@@ -1,98 +1,106 @@
-"""The questions of `microbench plan`, asked of a benchmark: answered in closed form, without a sweep."""
+"""The questions of `microbench plan`, asked of a benchmark in memory and answered in closed form, without a sweep."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.closed_form import PairMoments
 from microbench_ray.metrics.ties import TiePolicy
-from microbench_ray.micro import sample_size as answers
-from microbench_ray.micro.sample_size import Answer, Criterion
+from microbench_ray.micro import sample_size
+from microbench_ray.micro.sample_size import Criterion
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _PAIRS: WeakKeyDictionary[Benchmark, PairMoments] = WeakKeyDictionary()
-"""The pairs of benchmarks that were asked about, as long as these live."""
+"""Pairs of the benchmarks asked about so far, for as long as these are in use."""
 
 
 def items_needed(
     benchmark: Benchmark, differences: float | Sequence[float], *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong"
 ) -> pd.DataFrame:
-    """How many random items tell models so far apart?
+    """Number of random items that detect a difference between models.
 
     Parameters
     ----------
     benchmark
-        Any.
+        A benchmark of models like those to be compared.
     differences
         True differences, fractions above 0: 0.02 is two points.
     threshold, tie_policy
-        Told apart means that agreement, with ties counted `wrong`, `half` or `drop` (left out), reaches the threshold.
+        A difference is detected where agreement, with ties counted as `wrong`, `half` or dropped (`drop`), reaches the threshold.
 
     Returns
     -------
     pandas.DataFrame
-        `difference` and `size`, a row each; `size` is missing where not even all items reach it.
+        `difference` and `size`, one row per difference; `size` is missing where not even all items detect it.
     """
     import pandas as pd
 
-    wanted = [differences] if isinstance(differences, float | int) else list(differences)
-    rows = answers.items_needed(_pairs(benchmark), wanted, Criterion(threshold, tie_policy))
-    return pd.DataFrame({"difference": wanted, "size": pd.array([row["size"] for row in rows], dtype="Int64")})
+    given = [differences] if isinstance(differences, float | int) else list(differences)
+    answers = sample_size.items_needed(_pairs(benchmark), given, Criterion(threshold=threshold, tie_policy=tie_policy))
+    return pd.DataFrame({"difference": given, "size": pd.array([answer.size for answer in answers], dtype="Int64")})
 
 
-def detectable_difference(benchmark: Benchmark, size: int, *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> Answer:
-    """What do `size` random items tell apart?
-
-    Returns
-    -------
-    dict
-        `mdad` (a fraction, None where it is never reached), `share_of_pairs` that differ by it, `mean_agreement` over all pairs.
-    """
-    return answers.detectable_difference(_pairs(benchmark), size, Criterion(threshold, tie_policy))
-
-
-def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> Answer:
-    """How often do `size` random items order two models of the benchmark as all items do?
+def detectable_difference(
+    benchmark: Benchmark, size: int, *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong"
+) -> dict[str, Any]:
+    """The smallest difference that `size` random items detect.
 
     Returns
     -------
     dict
-        `better`, `worse`, their `difference`, and the probabilities `right` and `tied`.
+        `size`; `mdad`, a fraction, None where no difference is detected; `share_of_pairs` that differ by at least the MDAD;
+        `mean_agreement` over all pairs.
     """
-    return answers.ranking_probability(benchmark, models, size)
+    criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
+    return sample_size.detectable_difference(_pairs(benchmark), size, criterion)._asdict()
 
 
-def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float], size: int) -> Answer:
-    """How sure is the order of two micro-scores, fractions, on `size` random items? Any pair of the benchmark is as likely before.
+def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> dict[str, Any]:
+    """Probability that `size` random items order two models of the benchmark as all items do.
 
     Returns
     -------
     dict
-        `right`, the probability (None for equal scores), and `expected_difference` of such models.
+        `size`, `better`, `worse`, their `difference`, and the probabilities `right` and `tied`; None for models tied on all items.
     """
-    return answers.posterior_ranking_probability(_pairs(benchmark), scores, size)
+    return sample_size.ranking_probability(benchmark, models, size)._asdict()
+
+
+def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float], size: int) -> dict[str, Any]:
+    """Posterior probability that two micro-scores, fractions on `size` random items, are in the right order.
+
+    The prior is uniform over the ordered pairs of the benchmark's models.
+
+    Returns
+    -------
+    dict
+        `size`, `scores` and their `difference`; `right`, the probability, None for equal scores; `expected_difference` of such
+        models.
+    """
+    answer = sample_size.posterior_ranking_probability(_pairs(benchmark), scores, size)
+    return answer._asdict() | {"scores": list(answer.scores)}
 
 
 def regression_gate(benchmark: Benchmark, drop: float, size: int) -> pd.DataFrame:
-    """At which fall of a micro-score should a gate alarm that is to see a true fall of `drop`, a fraction, on `size` items?
+    """Error rates, by tolerance, of a gate on `size` items that should alarm at a true fall of `drop`, a fraction.
 
     Returns
     -------
     pandas.DataFrame
-        Per `tolerance`: rates `false_alarm` and `miss` on the same fixed items, and both on fresh ones; one row is
-        `recommended`. See `microbench_ray.micro.sample_size.regression_gate`.
+        By `tolerance`: the rates `false_alarm` and `miss` on the same fixed items, and `false_alarm_fresh` and `miss_fresh` on
+        items drawn anew for each version; one row is `recommended`. See `microbench_ray.micro.sample_size.regression_gate`.
     """
     import pandas as pd
 
-    return pd.DataFrame(answers.regression_gate(benchmark, _pairs(benchmark), drop, size))
+    return pd.DataFrame(sample_size.regression_gate(benchmark, _pairs(benchmark), drop, size))
 
 
 def _pairs(benchmark: Benchmark) -> PairMoments:
     if benchmark not in _PAIRS:
-        _PAIRS[benchmark] = answers.pairs_of(benchmark)
+        _PAIRS[benchmark] = sample_size.pairs_of(benchmark)
     return _PAIRS[benchmark]

@@ -1,8 +1,10 @@
-"""A sweep in this process: the tables of `microbench sweep` as DataFrames."""
+"""`mb.sweep`: a sweep in this process, with the tables of `microbench sweep` as DataFrames."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,13 +12,15 @@ import pyarrow as pa
 
 from microbench_ray.api.methods import MethodLike, methods_of
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.log import error_console
+from microbench_ray.core.progress import WorkProgress, can_draw
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
-from microbench_ray.sweeps.shards import plan_sweep
+from microbench_ray.sweeps.shards import Shard, plan_sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +33,8 @@ class Result:
     Attributes
     ----------
     tables
-        By name, in Arrow, units in the metadata of their fields: `agreement`, `mdad`, `summary`, with a baseline `paired`, and
-        `cells`, from which these are reduced; with `keep_estimates` also `estimates`.
+        Arrow tables by name, with units in the metadata of their fields: `agreement`, `mdad`, `summary`; `paired`, with a baseline;
+        `cells`, which these are reduced from; and `estimates`, with `keep_estimates`.
     """
 
     tables: Mapping[str, pa.Table]
@@ -45,7 +49,7 @@ class Result:
 
     @property
     def mdad(self) -> pd.DataFrame:
-        """One row per method, size, split and threshold: `mdad_monotone` and its interval; NaN where it is never reached."""
+        """One row per method, size, split and threshold: `mdad_monotone` and its interval; NaN where the MDAD is not reached."""
         return self.frame("mdad")
 
     @property
@@ -55,19 +59,19 @@ class Result:
 
     @property
     def paired(self) -> pd.DataFrame:
-        """Each method against the baseline on the same runs; ConfigError where the sweep had none."""
+        """Each method against the baseline on the same runs; ConfigError where the sweep had no baseline."""
         return self.frame("paired")
 
     @property
     def estimates(self) -> pd.DataFrame:
-        """One row per target, cell and run; ConfigError where they were not kept."""
+        """One row per target, cell and run; ConfigError where the sweep did not keep them."""
         return self.frame("estimates")
 
     def frame(self, name: str) -> pd.DataFrame:
-        """A table as a DataFrame; ConfigError for one that there is not."""
+        """A table as a DataFrame; ConfigError where the sweep does not have it."""
         if name not in self.tables:
             hint = {"paired": 'sweep(…, baseline="random")', "estimates": "sweep(…, keep_estimates=True)"}.get(name)
-            raise ConfigError("The sweep has no such table.", where=name, got=", ".join(self.tables), hint=hint)
+            raise ConfigError("The sweep does not have this table.", where=name, got=", ".join(self.tables), hint=hint)
         frame: pd.DataFrame = self.tables[name].to_pandas()
         return frame
 
@@ -83,55 +87,60 @@ def sweep(
     *,
     fractions: Sequence[float] = (),
     unseen: Literal["half", "none"] = "half",
-    subtasks: Literal["together", "apart"] = "together",
+    subtasks: Literal["pooled", "separate"] = "pooled",
     targets: Targets | Sequence[str] | None = None,
     keep_estimates: bool = False,
+    progress: bool | None = None,
     **rules: Any,
 ) -> Result:
-    """Agreement and MDAD of methods, computed in this process: the numbers are those of `microbench sweep` for the same grid.
+    """Compute agreement and MDAD of methods in this process, with the numbers of `microbench sweep` for the same grid.
 
     Parameters
     ----------
     benchmark
         One or several, from `mb.benchmark`, `mb.read_scores` or another reader.
     methods
-        Names, mappings as on the command line, or what `mb.method` returns; each label once.
+        Names, mappings as on the command line, or what `mb.method` returns; labels must be unique.
     sizes, fractions
-        Items selected: counts, and shares of the benchmark's items.
+        Number of selected items: counts, and shares of the benchmark's items.
     n_source, n_target
-        Numbers of source models, one or several; and of target models.
+        Numbers of source models, one or several; number of target models.
     runs
         Random draws of targets, sources, halves and micro-benchmarks.
     seed
         At least 0. The same seed, benchmark name and label of a method give the same numbers, whatever else is swept.
     unseen
-        `half`: the method sees one half of the items, the other is kept from it; `none`: it sees all.
+        `half`: the method sees one half of the items and is also judged on the other; `none`: it sees all items.
     subtasks
-        `apart`: every subtask is a benchmark of its own.
+        `pooled`: all subtasks are one benchmark; `separate`: every subtask is swept as a benchmark.
     targets
-        None: drawn in every run. Model ids, or `mb.Targets(label, regex=…)`, for one group of models.
+        None: drawn at random in every run. Model ids, or `mb.Targets(label, regex=…)`, for a fixed group of models.
     keep_estimates
         Whether `Result.estimates` holds every target's estimate.
+    progress
+        None: a progress bar in a terminal or a notebook, nothing elsewhere. True: also lines elsewhere. False: nothing. Written to
+        standard error.
     rules
         `thresholds`, `tie_policy`, `ci`, `confidence_level`, `n_resamples`, `baseline`: see `microbench_ray.sweeps.reduce.Rules`.
 
     Raises
     ------
     GridError, ConfigError
-        What does not fit the benchmark, or is no valid value; before any work. What a method of your own raises comes as it is.
+        A value that is invalid or does not fit the benchmark; before any work. Exceptions of a user's own method are not caught.
     """
     known = sorted(Rules.__dataclass_fields__)
     if foreign := sorted(set(rules) - set(known)):
-        raise ConfigError("sweep has no such argument.", where=foreign[0], got=f"{foreign[0]}=…", hint=f"rules: {', '.join(known)}")
+        hint = f"rules: {', '.join(known)}"
+        raise ConfigError("sweep does not have this argument.", where=foreign[0], got=f"{foreign[0]}=…", hint=hint)
     if isinstance(rules.get("thresholds"), float | list):
-        given = rules["thresholds"]
-        rules["thresholds"] = (given,) if isinstance(given, float) else tuple(given)
-    checked = Rules(**rules)
+        thresholds = rules["thresholds"]
+        rules["thresholds"] = (thresholds,) if isinstance(thresholds, float) else tuple(thresholds)
+    checked_rules = Rules(**rules)
     if seed < 0:
-        raise ConfigError("seed must be at least 0.", where="seed", got=str(seed))
-    several = [benchmark] if isinstance(benchmark, Benchmark) else list(benchmark)
+        raise ConfigError("seed must be at least 0.", where="seed", got=str(seed), hint="seed=0")
+    benchmarks = [benchmark] if isinstance(benchmark, Benchmark) else list(benchmark)
     plan = plan_sweep(
-        several,
+        benchmarks,
         methods_of(methods),
         Grid(
             sizes=tuple(map(int, sizes)),
@@ -145,23 +154,39 @@ def sweep(
         group_of(targets),
         seed=seed,
         keep_estimates=keep_estimates,
-        model_resamples=checked.n_resamples,
+        model_resamples=checked_rules.n_resamples,
     )
-    by_name = {each.name: each for each in several}
-    made: dict[str, list[pa.Table]] = {name: [] for name in ("cells", "resamples", *["estimates"] * keep_estimates)}
-    with one_thread():
+    benchmark_of = {each.name: each for each in benchmarks}
+    parts: dict[str, list[pa.Table]] = {name: [] for name in ("cells", "resamples", *["estimates"] * keep_estimates)}
+    with one_thread(), _shown_progress(plan.shards, progress) as shown:
         for shard in plan.shards:
-            for name, table in evaluate_shard(shard, by_name[shard.benchmark]).items():
-                made[name].append(table)
-        whole = {name: pa.concat_tables([SCHEMAS[name].empty_table(), *parts]) for name, parts in made.items()}
-        tables = reduce_partitions([(whole["cells"], whole.pop("resamples"))], checked, seed)
-    return Result({**tables, **whole})
+            for name, table in evaluate_shard(shard, benchmark_of[shard.benchmark]).items():
+                parts[name].append(table)
+            if shown is not None:
+                shown.advance(shard.n_cells)
+        whole = {name: pa.concat_tables([SCHEMAS[name].empty_table(), *tables]) for name, tables in parts.items()}
+        reduced = reduce_partitions([(whole["cells"], whole.pop("resamples"))], checked_rules, seed)
+    return Result({**reduced, **whole})
+
+
+def _shown_progress(shards: Sequence[Shard], progress: bool | None) -> AbstractContextManager[WorkProgress | None]:
+    """The progress to report; None where nothing is shown, which spares the import of rich."""
+    visible = _can_draw_bar() if progress is None else progress
+    return WorkProgress(sum(shard.n_cells for shard in shards), visible=True) if visible else nullcontext()
+
+
+def _can_draw_bar() -> bool:
+    """Whether standard error is a terminal or a notebook that can draw a bar; imports rich only where it may be."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return (terminal or "IPython" in sys.modules) and can_draw(error_console())
 
 
 def group_of(given: Targets | Sequence[str] | None) -> Targets:
-    """The target models: drawn at random for None; a group called `group` for a list of ids."""
+    """The target models: random ones for None, a group labelled `group` for a list of ids."""
     if given is None:
         return Targets()
     if isinstance(given, str):
-        raise ConfigError("Targets are a list of model ids.", where="targets", got=repr(given), hint='mb.Targets("mine", regex=…)')
-    return given if isinstance(given, Targets) else Targets("group", tuple(map(str, given)))
+        raise ConfigError(
+            "targets must be a list of model ids.", where="targets", got=repr(given), hint='[…], or mb.Targets("mine", regex=…)'
+        )
+    return given if isinstance(given, Targets) else Targets(label="group", names=tuple(map(str, given)))

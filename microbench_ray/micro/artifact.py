@@ -1,8 +1,9 @@
-"""A micro-benchmark that stands alone: what it is made of, and how it is written down and read again."""
+"""A self-contained micro-benchmark: its items, readout and held-out models, saved to and loaded from microbench.json."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +17,14 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.methods.readout import Readout
-from microbench_ray.micro.files import files_of, replace_folder
+from microbench_ray.micro.files import folder_files, replace_folder
 
 FloatArray = NDArray[np.float64]
 
 FORMAT = "microbench_ray micro-benchmark"
 VERSION = 1
 FILE = "microbench.json"
-HINT = "export the micro-benchmark again, or copy its folder anew"
+HINT = "run microbench export again, or copy the folder again"
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,13 @@ class Item:
     id, subtask
         As in the benchmark.
     weight
-        The share of the benchmark's items that it stands for.
+        Share of the benchmark's items that it represents.
     coefficient
-        Of the readout.
+        Its coefficient in the readout.
     mean
-        The known models' mean response, in [0, 1].
+        Mean response of the known models, in [0, 1].
     task, position
-        The task that it belongs to in the tool whose logs the benchmark was read from, and its number or name there; None where
-        that is not known.
+        The task that it belongs to in the evaluation tool, and its number or name there; None where unknown.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """How models fared that the micro-benchmark was not built from.
+    """Estimates of models that the micro-benchmark was built without.
 
     Attributes
     ----------
@@ -65,13 +65,13 @@ class HeldOut:
     models
         (n,) positions among the known models.
     estimates
-        (n,) what was estimated of each, by a micro-benchmark that was built without it (of the best models: what the estimate
-        stands for by `bounds.calibration`); NaN where it answered none of the items.
+        (n,) estimated accuracies, each by a micro-benchmark built without the model (for the best models calibrated by
+        `intervals.calibration`); NaN for a model that answered none of the items.
     mdad
-        The MDAD among them at agreement 0.8 (ties wrong): `mdad`, `mdad_monotone`, and the latter's interval `ci_lo`, `ci_hi`;
-        fractions, None where it is not reached, or unbounded.
+        The MDAD among them at agreement 0.8 (ties count as wrong): `mdad`, `mdad_monotone`, and the latter's interval `ci_lo`,
+        `ci_hi`; fractions, None where the MDAD is not reached or the interval is unbounded.
     agreement
-        Per half-point bin with a pair: `diff_lo`, `agreement`, `n_pairs`.
+        `diff_lo`, `agreement` and `n_pairs` of every half-point bin with pairs.
     """
 
     label: str
@@ -88,34 +88,35 @@ class MicroBenchmark:
     Attributes
     ----------
     benchmark
-        Of what it was built: `name`, `digest`, `n_models`, `n_items`.
+        The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`.
     method
         The method with all its parameters: `label`, `selector`, `estimator`.
     seed
-        Of all that was drawn.
+        Root seed of all random draws.
     signal
-        What is read of a response: `correctness` or `confidence`.
+        What is read from a response: `correctness` or `confidence`.
     source
-        How the benchmark's logs were read (`source`, `metric`, `filter`), where it was read from logs; else empty.
+        How the benchmark's logs were read (`source`, `metric`, `filter`); empty for a benchmark that was not ingested from logs.
     versions
-        Of the packages that it was made with.
+        Versions of the packages that built it.
     items
         (size,)
     readout
-        From the responses to the items to an accuracy.
+        Estimates an accuracy from the responses to the items.
     models
         (n_models,) ids of the known models.
     accuracy
-        (n_models,) their accuracies on the whole benchmark, over the items that each answered.
+        (n_models,) their accuracies on the whole benchmark, each over the items that the model answered.
     responses
-        (n_models, size) theirs to the items, NaN where missing.
+        (n_models, size) their responses to the items, NaN where missing.
     held_out
-        Models drawn like the known ones: each held out once.
+        All known models, each held out once: calibrates the intervals of models like them.
     extrapolated
-        The best fifth of the models held out together, for models better than the known ones; None where there are too few.
+        The best fifth of the known models, held out together: calibrates the interval of models better than the known ones; None
+        where there are too few models.
     reserve
-        As many items again, a uniform random sample of all: their plain mean is unbiased whatever the model, for models that are
-        unlike the known ones. None where the method's own items are such a sample, and read by their mean.
+        A uniform random sample of `size` items of the whole benchmark, whose plain mean is an unbiased estimate for any model, and
+        so for models unlike the known ones. Empty where the method's items already are such a sample, read by their mean.
     """
 
     benchmark: Mapping[str, Any]
@@ -132,69 +133,75 @@ class MicroBenchmark:
     held_out: HeldOut
     extrapolated: HeldOut | None
     reserve: tuple[Item, ...] = ()
-    places: Mapping[str, int] = field(init=False, repr=False)
+    column_of: Mapping[str, int] = field(init=False, repr=False)
+    """Columns of `responses`, by item id."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "places", {item.id: place for place, item in enumerate(self.items)})
+        object.__setattr__(self, "column_of", {item.id: column for column, item in enumerate(self.items)})
 
     @property
     def size(self) -> int:
-        """How many items it has."""
+        """Number of items, without the reserve."""
         return len(self.items)
 
     @property
     def item_ids(self) -> list[str]:
-        """Their ids."""
+        """Ids of the items, without the reserve."""
         return [item.id for item in self.items]
 
     @cached_property
-    def asked(self) -> list[str]:
-        """Ids of all items that are of use: its own, and those of the reserve that are not among them."""
-        return [*self.item_ids, *(item.id for item in self.reserve if item.id not in self.places)]
+    def all_item_ids(self) -> list[str]:
+        """Ids of the items, then of those items of the reserve that are not among them."""
+        return [*self.item_ids, *(item.id for item in self.reserve if item.id not in self.column_of)]
 
     @cached_property
     def tasks(self) -> dict[str, list[str]]:
-        """The items' numbers or names in the tool that runs them, by task; empty where not all are known."""
-        return tasks_of(self.items)
+        """The items' numbers or names in the tool that runs them, by task; empty unless all are known."""
+        return positions_by_task(self.items)
 
     @cached_property
     def reserve_tasks(self) -> dict[str, list[str]]:
-        """The same of the reserve."""
-        return tasks_of(self.reserve)
+        """The same for the reserve."""
+        return positions_by_task(self.reserve)
+
+    def errors(self, held_out: HeldOut) -> FloatArray:
+        """(n,) errors of held-out models, estimate − true accuracy; NaN where there is no estimate."""
+        errors: FloatArray = held_out.estimates - self.accuracy[held_out.models]
+        return errors
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> list[str]:
-        """Write the folder, whole or not at all.
+        """Write the folder atomically.
 
         Parameters
         ----------
         path
-            A folder that is not there, is empty, or holds the very same.
+            A folder that does not exist, is empty, or holds the identical micro-benchmark.
         overwrite
-            Whether it may also hold another micro-benchmark, which is replaced; never anything else.
+            Whether to replace another micro-benchmark in the folder; other content is never replaced.
 
         Returns
         -------
         list
-            Names of its files.
+            Names of the files.
 
         Raises
         ------
         StoreError
             The folder holds something else, or cannot be written.
         """
-        files = files_of(self, FILE, dumps(content_of(self)))
+        files = folder_files(self, FILE, dumps(content_of(self)))
         replace_folder(Path(path), files, FILE, overwrite=overwrite)
         return list(files)
 
 
-def tasks_of(items: Sequence[Item]) -> dict[str, list[str]]:
-    """Their numbers or names in the tool that runs them, by task; empty where not all are known."""
-    found: dict[str, list[str]] = {}
+def positions_by_task(items: Sequence[Item]) -> dict[str, list[str]]:
+    """The items' numbers or names in the tool that runs them, by task; empty unless all are known."""
+    positions: dict[str, list[str]] = {}
     for item in items:
         if item.task is None or item.position is None:
             return {}
-        found.setdefault(item.task, []).append(item.position)
-    return found
+        positions.setdefault(item.task, []).append(item.position)
+    return positions
 
 
 def load(path: str | Path) -> MicroBenchmark:
@@ -203,93 +210,93 @@ def load(path: str | Path) -> MicroBenchmark:
     Raises
     ------
     DataError
-        It is not there, cut short, of something else, of another version, or was edited.
+        The file is missing, truncated, of another kind or version, or was edited.
     """
     file = Path(path)
     file = file / FILE if file.is_dir() else file
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        hint = "micro=DIR with a folder that microbench export wrote"
-        raise DataError("A micro-benchmark cannot be read.", where=str(file), got=str(error), hint=hint) from None
+        hint = "micro=DIR, a folder that microbench export wrote"
+        raise DataError("The micro-benchmark cannot be read.", where=str(file), got=str(error), hint=hint) from None
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError("The file is cut short, or no JSON.", where=str(file), got=str(error), hint=HINT) from None
+        raise DataError("The file is truncated or not JSON.", where=str(file), got=str(error), hint=HINT) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         got = f"format {content.get('format')!r}" if isinstance(content, dict) else f"a JSON {type(content).__name__}"
-        raise DataError("This is no exported micro-benchmark.", where=str(file), got=got, hint=HINT)
+        raise DataError("The file is not an exported micro-benchmark.", where=str(file), got=got, hint=HINT)
     if content.get("version") != VERSION:
-        got, hint = (
-            f"version {content.get('version')!r}",
-            f"this program reads version {VERSION}: export it again with this program",
+        raise DataError(
+            "The micro-benchmark has an unsupported format version.",
+            where=str(file),
+            got=f"version {content.get('version')!r}",
+            hint=f"this version of microbench_ray reads format version {VERSION}: export the micro-benchmark again with it",
         )
-        raise DataError("The micro-benchmark has another format version.", where=str(file), got=got, hint=hint)
     return from_content(content, str(file))
 
 
 def from_content(content: Mapping[str, Any], where: str) -> MicroBenchmark:
-    """From what microbench.json holds; DataError where it was edited or holds no micro-benchmark."""
+    """A micro-benchmark from the content of microbench.json; DataError where it was edited or is incomplete."""
     try:
-        lists = ([item["id"] for item in content[key]] for key in ("items", "reserve"))
-        twice = [name for ids in lists for name, count in Counter(ids).items() if count > 1]
-        if twice:
-            raise DataError("An item is in the micro-benchmark twice.", where=where, got=repr(twice[0]), hint=HINT)
+        for key in ("items", "reserve"):
+            counts = Counter(item["id"] for item in content[key])
+            if repeated := [item_id for item_id, count in counts.items() if count > 1]:
+                raise DataError("An item occurs twice.", where=f"{where}, {key}", got=repr(repeated[0]), hint=HINT)
         if content["checksum"] != checksum(content):
-            raise DataError("The file was edited: it is not what was exported.", where=where, got="another checksum", hint=HINT)
-        return _made(content)
+            raise DataError("The file was edited after the export.", where=where, got="a checksum that does not match", hint=HINT)
+        return _micro_benchmark(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         got = f"{type(error).__name__}: {error}"
-        raise DataError("The file is incomplete.", where=where, got=got, hint=HINT) from None
+        raise DataError("The file is incomplete or malformed.", where=where, got=got, hint=HINT) from None
 
 
-def content_of(made: MicroBenchmark) -> dict[str, Any]:
-    """What microbench.json holds: plain values, the same for the same micro-benchmark."""
-    readout, held = (
-        made.readout,
-        {int(place): value for place, value in zip(made.held_out.models, made.held_out.estimates, strict=True)},
-    )
+def content_of(micro: MicroBenchmark) -> dict[str, Any]:
+    """The content of microbench.json: plain values, equal for equal micro-benchmarks."""
+    readout = micro.readout
+    estimates = dict(zip(micro.held_out.models.tolist(), micro.held_out.estimates, strict=True))
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "benchmark": dict(made.benchmark),
-        "method": dict(made.method),
-        "seed": made.seed,
-        "size": made.size,
-        "signal": made.signal,
-        "source": dict(made.source),
-        "versions": dict(made.versions),
+        "benchmark": dict(micro.benchmark),
+        "method": dict(micro.method),
+        "seed": micro.seed,
+        "size": micro.size,
+        "signal": micro.signal,
+        "source": dict(micro.source),
+        "versions": dict(micro.versions),
         "readout": {
             "intercept": readout.intercept,
             "total": readout.total,
             "missing": "left out" if readout.means is None else "filled",
         },
-        "error": _error(made, made.held_out),
-        "mdad": dict(made.held_out.mdad),
-        "agreement": [dict(row) for row in made.held_out.agreement],
-        "extrapolation": None,
-        "items": [_item(item) for item in made.items],
-        "reserve": [_item(item) for item in made.reserve],
+        "error": _error_summary(micro, micro.held_out),
+        "mdad": dict(micro.held_out.mdad),
+        "agreement": [dict(row) for row in micro.held_out.agreement],
+        "extrapolation": None if micro.extrapolated is None else _extrapolation(micro, micro.extrapolated),
+        "items": [_item(item) for item in micro.items],
+        "reserve": [_item(item) for item in micro.reserve],
         "models": [
             {
-                "model": name,
-                "accuracy": _plain(made.accuracy[place]),
-                "estimate_held_out": _plain(held[place]) if place in held else None,
-                "responses": [_plain(value) for value in made.responses[place]],
+                "model": model_id,
+                "accuracy": _json_number(micro.accuracy[row]),
+                "estimate_held_out": _json_number(estimates[row]) if row in estimates else None,
+                "responses": [_json_number(value) for value in micro.responses[row]],
             }
-            for place, name in enumerate(made.models)
+            for row, model_id in enumerate(micro.models)
         ],
     }
-    if made.extrapolated is not None:
-        beyond = made.extrapolated
-        rows = zip(beyond.models, beyond.estimates, strict=True)
-        content["extrapolation"] = {
-            "error": _error(made, beyond),
-            "mdad": dict(beyond.mdad),
-            "agreement": [dict(row) for row in beyond.agreement],
-            "models": [{"model": made.models[place], "estimate_held_out": _plain(value)} for place, value in rows],
-        }
     return content | {"checksum": checksum(content)}
+
+
+def _extrapolation(micro: MicroBenchmark, best: HeldOut) -> dict[str, Any]:
+    estimates = zip(best.models, best.estimates, strict=True)
+    return {
+        "error": _error_summary(micro, best),
+        "mdad": dict(best.mdad),
+        "agreement": [dict(row) for row in best.agreement],
+        "models": [{"model": micro.models[row], "estimate_held_out": _json_number(value)} for row, value in estimates],
+    }
 
 
 def _item(item: Item) -> dict[str, Any]:
@@ -297,13 +304,13 @@ def _item(item: Item) -> dict[str, Any]:
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """Of all that a file holds but its checksum."""
+    """Checksum of all keys but `checksum`."""
     rest = {key: value for key, value in content.items() if key != "checksum"}
     return blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def dumps(content: Mapping[str, Any]) -> str:
-    """JSON with one line per key, and per entry of a list of objects."""
+    """JSON with one line per key, and one per entry of a list of objects."""
     lines = []
     for key, value in content.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -314,15 +321,14 @@ def dumps(content: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _made(content: Mapping[str, Any]) -> MicroBenchmark:
+def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
     items = tuple(Item(**item) for item in content["items"])
-    names = tuple(str(model["model"]) for model in content["models"])
+    models = tuple(str(model["model"]) for model in content["models"])
     responses = _floats([model["responses"] for model in content["models"]])
-    if not items or responses.shape != (len(names), len(items)):
-        raise ValueError(f"responses of shape {responses.shape} of {len(names)} models to {len(items)} items")
-    place = {name: k for k, name in enumerate(names)}
-    held = [(k, model["estimate_held_out"]) for k, model in enumerate(content["models"])]
-    readout, beyond = content["readout"], content["extrapolation"]
+    if not items or responses.shape != (len(models), len(items)):
+        raise ValueError(f"responses of shape {responses.shape} for {len(models)} models and {len(items)} items")
+    row_of = {model_id: row for row, model_id in enumerate(models)}
+    readout, best = content["readout"], content["extrapolation"]
     return MicroBenchmark(
         benchmark=content["benchmark"],
         method=content["method"],
@@ -332,45 +338,47 @@ def _made(content: Mapping[str, Any]) -> MicroBenchmark:
         versions=content["versions"],
         items=items,
         readout=Readout(
-            float(readout["intercept"]),
-            np.array([item.coefficient for item in items], np.float64),
-            None if readout["missing"] == "left out" else np.array([item.mean for item in items], np.float64),
-            float(readout["total"]),
+            intercept=float(readout["intercept"]),
+            coefficients=np.array([item.coefficient for item in items], np.float64),
+            means=None if readout["missing"] == "left out" else np.array([item.mean for item in items], np.float64),
+            total=float(readout["total"]),
         ),
-        models=names,
+        models=models,
         accuracy=_floats([model["accuracy"] for model in content["models"]]),
         responses=responses,
-        held_out=_held(content, held),
-        extrapolated=None
-        if beyond is None
-        else _held(beyond, [(place[model["model"]], model["estimate_held_out"]) for model in beyond["models"]]),
+        held_out=_held_out(content, row_of, content["models"]),
+        extrapolated=None if best is None else _held_out(best, row_of, best["models"]),
         reserve=tuple(Item(**item) for item in content["reserve"]),
     )
 
 
-def _held(content: Mapping[str, Any], rows: Sequence[tuple[int, float | None]]) -> HeldOut:
-    places = np.array([place for place, _ in rows], np.intp)
-    return HeldOut(content["error"]["of"], places, _floats([value for _, value in rows]), content["mdad"], content["agreement"])
+def _held_out(content: Mapping[str, Any], row_of: Mapping[str, int], models: Sequence[Mapping[str, Any]]) -> HeldOut:
+    return HeldOut(
+        label=content["error"]["of"],
+        models=np.array([row_of[model["model"]] for model in models], np.intp),
+        estimates=_floats([model["estimate_held_out"] for model in models]),
+        mdad=content["mdad"],
+        agreement=content["agreement"],
+    )
 
 
-def _error(made: MicroBenchmark, held: HeldOut) -> dict[str, Any]:
-    off = held.estimates - made.accuracy[held.models]
-    off = off[~np.isnan(off)]
-    if not off.size:
-        return {"of": held.label, "n_models": 0, "mean_abs_error": None, "root_mean_square": None, "bias": None}
+def _error_summary(micro: MicroBenchmark, held_out: HeldOut) -> dict[str, Any]:
+    errors = micro.errors(held_out)
+    errors = errors[~np.isnan(errors)]
+    known = errors.size > 0
     return {
-        "of": held.label,
-        "n_models": int(off.size),
-        "mean_abs_error": float(np.abs(off).mean()),
-        "root_mean_square": float(np.sqrt(np.square(off).mean())),
-        "bias": float(off.mean()),
+        "of": held_out.label,
+        "n_models": int(errors.size),
+        "mean_abs_error": float(np.abs(errors).mean()) if known else None,
+        "root_mean_square": float(np.sqrt(np.square(errors).mean())) if known else None,
+        "bias": float(errors.mean()) if known else None,
     }
 
 
-def _plain(value: float) -> float | int | None:
-    """A number as JSON has it: null for NaN, and a whole number as one."""
+def _json_number(value: float) -> float | int | None:
+    """A number for JSON: null for NaN, and 0 and 1 as integers."""
     number = float(value)
-    if number != number:
+    if math.isnan(number):
         return None
     return int(number) if number in (0.0, 1.0) else number
 

@@ -1,10 +1,10 @@
-"""A micro-benchmark built on all models and items, and how far off it is of models that it was not built from."""
+"""Building a micro-benchmark on all models and items, and estimating held-out models by ones built without them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -32,13 +32,13 @@ Positions = NDArray[np.intp]
 FOLDS = 10
 MIN_MODELS = 4
 BEST = 0.2
-"""Share of the models that is held out together, as the best: what models better than the known ones are judged by."""
+"""Share of the models, the best ones, held out together to measure errors for models better than the known ones."""
 RESAMPLES = 1000
 PACKAGES = ("microbench-ray", "numpy")
 
 
 class Place(NamedTuple):
-    """Where an item lies in the tool that runs it: its task, and its number or name there."""
+    """Where an item is found in the tool that runs it: its task, and its number or name there."""
 
     task: str
     position: str
@@ -46,14 +46,14 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known of the logs that a benchmark was read from.
+    """Where a benchmark's responses come from.
 
     Attributes
     ----------
     source
-        `source`, `metric` and `filter` as `microbench ingest` was given them.
+        `source`, `metric` and `filter` of the `microbench ingest` that read the logs; empty for other benchmarks.
     places
-        By item id.
+        Place of each item in the tool, by item id; empty where unknown.
     """
 
     source: Mapping[str, Any] = field(default_factory=dict)
@@ -71,9 +71,9 @@ def build(
 ) -> MicroBenchmark:
     """Build a micro-benchmark on all models and all items.
 
-    How far off it is of new models is measured on its own: the models are divided into folds, each is estimated by a
-    micro-benchmark that was built in the same way on the others, and where there are enough models the best fifth are estimated by
-    one that was built on the rest. What the method draws, it draws from the same stream every time.
+    Its errors on new models are measured by cross-validation: the models are divided into folds, and each fold is estimated by a
+    micro-benchmark built in the same way on the other folds. Where there are enough models, the best fifth are also estimated by a
+    micro-benchmark built on the rest. All these builds draw from the same random streams.
 
     Parameters
     ----------
@@ -82,48 +82,49 @@ def build(
     method
         Its estimator must be linear (`methods.readout.Linear`).
     size
-        Items; None for all of a given list (the selector `fixed`).
+        Number of items; None for a given list (the selector `fixed`), which has a size already.
     seed
-        Of what the method draws, and of the folds.
+        Root seed of the method's draws, the folds and the resamples.
     folds
-        Into which the models are divided; fewer where there are fewer than two models for each.
+        Number of folds; fewer where a fold would have fewer than two models.
     origin
-        What is known of the logs that the benchmark was read from.
+        The logs that the benchmark was read from, if any.
 
     Raises
     ------
     ConfigError
-        An estimator that is not linear, or folds below 2.
+        An estimator that is not linear or reads two signals, no size, or fewer than two folds.
     GridError
-        A size that the benchmark has not.
+        More items than the benchmark or the list has.
     DataError
-        Too few models, or a model that answered none of the items.
+        Too few models, or a model without a response to any item.
     """
     check_method(method)
     if folds < 2:
-        raise ConfigError("Models are held out in at least two folds.", where="folds", got=str(folds))
+        raise ConfigError("Holding out models needs at least two folds.", where="folds", got=str(folds), hint="folds=10")
     size = checked_size(benchmark, method, size)
     if benchmark.n_models < MIN_MODELS:
-        got, hint = (
-            f"{benchmark.n_models} models",
-            f"a benchmark of at least {MIN_MODELS}",
+        raise DataError(
+            "The benchmark has too few models to build a micro-benchmark and hold some out.",
+            where=benchmark.name,
+            got=f"{benchmark.n_models} models",
+            hint=f"a benchmark with at least {MIN_MODELS} models",
         )
-        raise DataError("A micro-benchmark is built from models, and held-out ones.", where=benchmark.name, got=got, hint=hint)
     origin = origin or Origin()
-    every = np.arange(benchmark.n_models)
+    all_models = np.arange(benchmark.n_models)
     with one_thread():
-        whole = Builder(benchmark, method, size, seed)
-        selection, readout = whole.built(every)
-        responses = whole.responses(every, selection)
-        truth = true_accuracies(benchmark, "seen", every, np.arange(benchmark.n_items))
-        held_out, extrapolated = whole.held_out(truth, folds), whole.extrapolated(truth, folds)
-    chosen = selection.items
+        builder = Builder(benchmark, method, size, seed)
+        selection, readout = builder.select_and_read(all_models)
+        responses = builder.responses(all_models, selection)
+        truth = true_accuracies(benchmark, "seen", all_models, np.arange(benchmark.n_items))
+        held_out, extrapolated = builder.held_out(truth, folds), builder.extrapolated(truth, folds)
     weights = np.full(size, 1 / size) if selection.weights is None else selection.weights
     scale = coefficient_scale(readout)
     means = np.nanmean(responses, axis=0) if readout.means is None else readout.means
     coefficients = readout.coefficients * scale
     items = tuple(
-        item_of(benchmark, origin, chosen[k], float(weights[k]), float(coefficients[k]), float(means[k])) for k in range(size)
+        item_of(benchmark, origin, item, weight=float(weights[k]), coefficient=float(coefficients[k]), mean=float(means[k]))
+        for k, item in enumerate(selection.items)
     )
     return MicroBenchmark(
         benchmark={
@@ -134,22 +135,22 @@ def build(
         },
         method=method.identity(),
         seed=seed,
-        signal=whole.signal,
+        signal=builder.signal,
         source=dict(origin.source),
         versions={package: version(package) for package in PACKAGES},
         items=items,
-        readout=Readout(readout.intercept, coefficients, readout.means, readout.total),
+        readout=replace(readout, coefficients=coefficients),
         models=tuple(str(name) for name in benchmark.model_ids),
         accuracy=truth.accuracy,
         responses=responses,
         held_out=held_out,
         extrapolated=extrapolated,
-        reserve=whole.reserve(origin),
+        reserve=builder.reserve(origin),
     )
 
 
-def item_of(benchmark: Benchmark, origin: Origin, item: int, weight: float, coefficient: float, mean: float) -> Item:
-    """An item as it is written down."""
+def item_of(benchmark: Benchmark, origin: Origin, item: int, *, weight: float, coefficient: float, mean: float) -> Item:
+    """The record of an item, given its position in the benchmark."""
     name = str(benchmark.item_ids[item])
     place = origin.places.get(name)
     return Item(
@@ -164,43 +165,65 @@ def item_of(benchmark: Benchmark, origin: Origin, item: int, weight: float, coef
 
 
 def check_method(method: Method) -> None:
-    """ConfigError where a method's estimates cannot be written down as coefficients."""
+    """Raise ConfigError unless the method's estimator is linear, so that it can be exported as coefficients."""
     if isinstance(method.estimator, Linear):
         return
-    names = ", ".join(sorted(name for name, kind in ESTIMATORS.items() if issubclass(kind, Linear)))
-    got = method.identity()["estimator"]["name"]
+    linear = ", ".join(sorted(name for name, kind in ESTIMATORS.items() if issubclass(kind, Linear)))
     raise ConfigError(
-        "This estimator cannot be exported: it is no linear readout of the responses.",
+        "The estimator cannot be exported: it is not linear in the responses.",
         where=f"methods, {method.label}, estimator",
-        got=got,
-        hint=f"one of {names}: method={{method: {method.label}, estimator: {{name: …}}}}",
+        got=method.identity()["estimator"]["name"],
+        hint=f"one of {linear}: method={{method: {method.label}, estimator: {{name: …}}}}",
     )
 
 
 def checked_size(benchmark: Benchmark, method: Method, size: int | None) -> int:
-    """The size; that of the list for `fixed`. GridError where there are not so many items."""
-    given = len(method.selector.items) if isinstance(method.selector, Fixed) else None
-    if size is None and given is None:
-        raise ConfigError("A micro-benchmark has a size.", where="size", got="nothing", hint="size=100")
-    if given is not None and size not in (None, given):
-        raise GridError("The list has another size.", where="size", got=f"{size}; the list has {given} items", hint=f"size={given}")
-    wanted = given or size or 0
-    if not 1 <= wanted <= benchmark.n_items:
-        got = f"{wanted} of {benchmark.n_items} items"
-        raise GridError("The benchmark has not so many items.", where="size", got=got, hint=f"size=1 to {benchmark.n_items}")
-    return wanted
+    """The number of items: `size`, or the length of the list for `fixed`.
+
+    Raises
+    ------
+    ConfigError
+        No size.
+    GridError
+        A size below 1, above the number of items, or other than the length of the list.
+    """
+    length = len(method.selector.items) if isinstance(method.selector, Fixed) else None
+    if size is None and length is None:
+        raise ConfigError("A micro-benchmark needs a size.", where="size", got="nothing", hint="size=100")
+    if length is not None and size not in (None, length):
+        raise GridError(
+            "The size differs from the length of the list.", where="size", got=f"{size} for {length} items", hint=f"size={length}"
+        )
+    checked = length or size or 0
+    if not 1 <= checked <= benchmark.n_items:
+        raise GridError(
+            "The size is outside the benchmark's number of items.",
+            where="size",
+            got=f"{checked} of {benchmark.n_items} items",
+            hint=f"size=1 to {benchmark.n_items}",
+        )
+    return checked
 
 
 def coefficient_scale(readout: Readout) -> float:
-    """What the coefficients are divided by, so that they are those of a model that answered everything."""
+    """The factor that turns a weighted mean's weights into the coefficients for a model that answered every item."""
     if readout.means is not None:
         return 1.0
-    together = float(readout.coefficients.sum())
-    return readout.total / together if together else 1.0
+    weight = float(readout.coefficients.sum())
+    return readout.total / weight if weight else 1.0
+
+
+class CrossValidation(NamedTuple):
+    """Estimates of models by micro-benchmarks built on the other folds."""
+
+    folds: list[Positions]
+    """The models of each fold, ascending."""
+    estimates: FloatArray
+    """(n_models,), NaN for models in none of the folds."""
 
 
 class Builder:
-    """Builds a micro-benchmark on some of the models, in the same way every time.
+    """Builds a micro-benchmark on any subset of the models, always from the same random streams.
 
     Parameters
     ----------
@@ -213,81 +236,97 @@ class Builder:
         self.signal = signal_used(benchmark, method.estimator.signal)
         if self.signal == "both":
             raise ConfigError(
-                "An exported micro-benchmark reads one signal.",
+                "An exported micro-benchmark can read only one signal.",
                 where=f"methods, {method.label}, estimator.signal",
                 got="both scores and confidences",
                 hint=f"method={{method: {method.label}, estimator: {{signal: correctness}}}}",
             )
         self._items = np.arange(benchmark.n_items)
 
-    def built(self, sources: Positions) -> tuple[Selection, Readout]:
-        """The items, and how they are read, as these source models have it."""
-        method, name, nothing = self.method, self.benchmark.name, np.empty(0, np.intp)
-        draw, estimator = Draw(nothing, sources, self._items, None), method.estimator
+    def select_and_read(self, sources: Positions) -> tuple[Selection, Readout]:
+        """The items selected and the readout fitted on these source models."""
+        method, name, no_models = self.method, self.benchmark.name, np.empty(0, np.intp)
+        draw, estimator = Draw(no_models, sources, self._items, None), method.estimator
         assert isinstance(estimator, Linear)
-        parts, fits = [], {}
-        for part, wanted in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
-            signal = signal_used(self.benchmark, wanted)
+        inputs, fits = [], {}
+        for part, part_signal in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
+            signal = signal_used(self.benchmark, part_signal)
             seen = seen_items(self.benchmark, draw, signal)
             key = part.fit_key, signal
             if key not in fits:
                 fits[key] = part.fit(seen, seeding.export_stream(self.seed, name, f"fit {part.fit_key}/{signal}"))
-            parts.append((seen, fits[key]))
-        (seen, fit), (known, model) = parts
-        key_of_size = "" if method.selector.nested else f" {self.size}"
-        rng = seeding.export_stream(self.seed, name, f"select {method.label}{key_of_size}")
-        selection = method.selector.select(seen, fit, self.size, rng)
+            inputs.append((seen, fits[key]))
+        (selector_seen, selector_fit), (estimator_seen, estimator_fit) = inputs
+        size_key = "" if method.selector.nested else f" {self.size}"
+        rng = seeding.export_stream(self.seed, name, f"select {method.label}{size_key}")
+        selection = method.selector.select(selector_seen, selector_fit, self.size, rng)
         check_selection(method, selection, self.size, self.benchmark.n_items)
-        return selection, estimator.readout(selection, known, model)
+        return selection, estimator.readout(selection, estimator_seen, estimator_fit)
 
     def responses(self, models: Positions, selection: Selection) -> FloatArray:
-        """(n, size) of these models, NaN where missing."""
-        found: FloatArray = responses_to(self.benchmark, models, selection.items, self.signal)
-        return found
+        """(n, size) responses of these models to the selected items, NaN where missing."""
+        responses: FloatArray = responses_to(self.benchmark, models, selection.items, self.signal)
+        return responses
 
-    def estimated(self, sources: Positions, targets: Positions) -> FloatArray:
-        """(n_targets,) by the micro-benchmark that these sources build."""
-        selection, readout = self.built(sources)
+    def estimates(self, sources: Positions, targets: Positions) -> FloatArray:
+        """(n_targets,) estimates by the micro-benchmark built on `sources`."""
+        selection, readout = self.select_and_read(sources)
         return readout.estimate(self.responses(targets, selection))
 
-    def across(self, models: Positions, folds: int) -> tuple[list[Positions], FloatArray]:
-        """The folds of some models, and (n_models,) each one's estimate by those of the other folds; NaN for all other models."""
+    def cross_validate(self, models: Positions, folds: int) -> CrossValidation:
+        """Estimate each of these models by the micro-benchmark built on the other folds."""
         folds = max(2, min(folds, len(models) // 2))
         order = seeding.export_stream(self.seed, self.benchmark.name, "folds").permutation(models)
         estimates = np.full(self.benchmark.n_models, np.nan)
         parts = [np.sort(order[k::folds]) for k in range(folds)]
-        for out in parts:
-            estimates[out] = self.estimated(np.setdiff1d(models, out), out)
-        return parts, estimates
+        for part in parts:
+            estimates[part] = self.estimates(np.setdiff1d(models, part), part)
+        return CrossValidation(folds=parts, estimates=estimates)
 
     def held_out(self, truth: Truth, folds: int) -> HeldOut:
-        """Every model once, estimated by the models of the other folds."""
-        every = np.arange(self.benchmark.n_models)
-        parts, estimates = self.across(every, folds)
-        pooled = PairCounts.stack([compare(self._truth(out).pairs, estimates[out]).counts for out in parts])
+        """Every model, estimated by the micro-benchmark built on the other folds."""
+        all_models = np.arange(self.benchmark.n_models)
+        parts, estimates = self.cross_validate(all_models, folds)
+        pooled = PairCounts.stack([compare(self._truth(part).pairs, estimates[part]).counts for part in parts])
         rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples")
-        found = mdad(pooled, n_resamples=RESAMPLES, seed=rng) if pooled.n_pairs.any() else None
-        label = f"models drawn like the known ones: {len(parts)} folds"
-        return HeldOut(label, every, estimates, _mdad(found), _curve(pooled))
+        detectable = mdad(pooled, n_resamples=RESAMPLES, seed=rng) if pooled.n_pairs.any() else None
+        return HeldOut(
+            label=f"models drawn like the known ones: {len(parts)} folds",
+            models=all_models,
+            estimates=estimates,
+            mdad=_mdad_row(detectable),
+            agreement=_agreement_rows(pooled),
+        )
 
     def extrapolated(self, truth: Truth, folds: int) -> HeldOut | None:
-        """The best models, estimated by the others, whose own folds say what estimates stand for; None where either are too few."""
+        """The best models, estimated by the micro-benchmark built on the others; None where there are too few of either.
+
+        Their estimates are calibrated by the line that cross-validation of the others gives.
+        """
         (best,) = shifted_groups(self.benchmark, best=BEST)
-        if best.left_out:
+        if best.skipped:
             return None
-        out, others = best.targets, np.setdiff1d(np.arange(self.benchmark.n_models), best.targets)
-        line = calibration(self.across(others, folds)[1][others], truth.accuracy[others])
-        estimates = line.truth(self.estimated(others, out))
-        its = self._truth(out)
+        targets, others = best.targets, np.setdiff1d(np.arange(self.benchmark.n_models), best.targets)
+        line = calibration(self.cross_validate(others, folds).estimates[others], truth.accuracy[others])
+        estimates = line.accuracy(self.estimates(others, targets))
+        target_truth = self._truth(targets)
         rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples of the best")
-        again = bootstrap_models(its.sums, its.answered, self.benchmark.units, estimates, RESAMPLES, rng)
-        counts = compare(its.pairs, estimates).counts
-        label = f"the {best.label} of the models, by a micro-benchmark built on the others"
-        found = mdad(counts, ci="models", resampled=again, seed=rng) if counts.n_pairs.any() else None
-        return HeldOut(label, out, estimates, _mdad(found), _curve(counts))
+        resampled = bootstrap_models(target_truth.sums, target_truth.answered, self.benchmark.units, estimates, RESAMPLES, rng)
+        counts = compare(target_truth.pairs, estimates).counts
+        detectable = mdad(counts, ci="models", resampled=resampled, seed=rng) if counts.n_pairs.any() else None
+        return HeldOut(
+            label=f"the {best.label} of the models, by a micro-benchmark built on the others",
+            models=targets,
+            estimates=estimates,
+            mdad=_mdad_row(detectable),
+            agreement=_agreement_rows(counts),
+        )
 
     def reserve(self, origin: Origin) -> tuple[Item, ...]:
-        """A uniform random sample of as many items; none where the method reads the mean of such a one, or reads no scores."""
+        """A uniform random sample of `size` items; empty where the method's items are one, read by their mean.
+
+        Empty as well for micro-benchmarks that read confidences.
+        """
         if self.signal != "correctness":
             return ()
         if isinstance(self.method.selector, Random) and isinstance(self.method.estimator, Mean):
@@ -298,7 +337,7 @@ class Builder:
         answered = ~np.isnan(responses)
         means = np.where(answered, responses, 0.0).sum(axis=0) / np.maximum(answered.sum(axis=0), 1)
         return tuple(
-            item_of(self.benchmark, origin, item, 1 / self.size, 1 / self.size, float(mean))
+            item_of(self.benchmark, origin, item, weight=1 / self.size, coefficient=1 / self.size, mean=float(mean))
             for item, mean in zip(drawn, means, strict=True)
         )
 
@@ -306,18 +345,19 @@ class Builder:
         return true_accuracies(self.benchmark, "seen", models, self._items)
 
 
-def _mdad(found: Mdad | None) -> dict[str, float | None]:
-    names = {
-        "mdad": "mdad",
-        "mdad_monotone": "mdad_monotone",
-        "ci_lo": "mdad_monotone_ci_lo",
-        "ci_hi": "mdad_monotone_ci_hi",
+def _mdad_row(detectable: Mdad | None) -> dict[str, float | None]:
+    if detectable is None:
+        return dict.fromkeys(("mdad", "mdad_monotone", "ci_lo", "ci_hi"))
+    values = {
+        "mdad": detectable.mdad,
+        "mdad_monotone": detectable.mdad_monotone,
+        "ci_lo": detectable.mdad_monotone_ci_lo,
+        "ci_hi": detectable.mdad_monotone_ci_hi,
     }
-    values = {key: math.nan if found is None else float(getattr(found, name)) for key, name in names.items()}
-    return {key: None if math.isnan(value) else value for key, value in values.items()}
+    return {key: None if math.isnan(value) else float(value) for key, value in values.items()}
 
 
-def _curve(counts: PairCounts) -> list[dict[str, float]]:
+def _agreement_rows(counts: PairCounts) -> list[dict[str, float]]:
     curve = agreement_curve(counts)
     return [
         {"diff_lo": float(curve.diff_lo[k]), "agreement": float(curve.agreement[k]), "n_pairs": int(curve.n_pairs[k])}

@@ -1,4 +1,4 @@
-"""`microbench export`: read, build, write, and say how to go on."""
+"""`microbench export`: read a benchmark, build a micro-benchmark, write its folder and print the next steps."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy as np
 
 from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.data import Benchmark, item_positions
-from microbench_ray.ingest.run import earlier
+from microbench_ray.ingest.run import read_settings
 from microbench_ray.methods import Method
-from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.artifact import HeldOut, MicroBenchmark
 from microbench_ray.micro.build import Origin, Place, build, check_method
 from microbench_ray.micro.files import INSPECT, RESERVE, SAMPLES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-KNOWN = ("lm_eval", "open_llm_leaderboard", "inspect")
-"""Sources whose item ids are `task/item`, and whose positions are what the tool calls the item by."""
+SOURCES_WITH_PLACES = ("lm_eval", "open_llm_leaderboard", "inspect")
+"""Sources whose item ids are `task/item`, and whose positions are the items' names in the tool."""
 
 
-class Readable(Protocol):
+class BenchmarkSource(Protocol):
     """The configuration of a benchmark."""
 
     def read(self) -> Benchmark:
-        """Read it."""
+        """Read the benchmark."""
 
 
 @dataclass(frozen=True)
 class ExportJob:
-    """What is exported, and where to. Keys as in conf/export.yaml."""
+    """What to export, and where to. Keys as in conf/export.yaml."""
 
-    benchmark: Readable
+    benchmark: BenchmarkSource
     method: Method
     size: int | None
     seed: int
@@ -43,11 +43,11 @@ class ExportJob:
     out: Path
     overwrite: bool
     responses: str | None = None
-    """The folder of ingested responses that the benchmark is read from, if it is."""
+    """The folder of ingested responses that the benchmark is read from; None for other benchmarks."""
 
 
 class ExportOutcome(NamedTuple):
-    """What an export wrote: the micro-benchmark, the names of its files, and notes on the benchmark."""
+    """The micro-benchmark, the names of its files, and notes on the benchmark."""
 
     micro: MicroBenchmark
     files: Sequence[str]
@@ -64,41 +64,46 @@ def run_export(job: ExportJob) -> ExportOutcome:
 
 
 def origin_of(path: str) -> Origin:
-    """What the folder of responses at `path` says of its logs; errors as for reading it."""
-    read_as = earlier(open_folder(path))
-    if read_as is None:
+    """How the folder of responses at `path` was ingested, and the items' places in the tool; errors as for reading it."""
+    ingest_settings = read_settings(open_folder(path))
+    if ingest_settings is None:
         return Origin()
+    source = ingest_settings.get("source")
     places = {}
-    if read_as.get("source") in KNOWN:
+    if source in SOURCES_WITH_PLACES:
         for item, position in item_positions(path).items():
-            task = item.rpartition("/")[0] if read_as["source"] != "inspect" else item.removesuffix(f"/{position}")
-            places[item] = Place(task, position)
-    return Origin(dict(read_as), places)
+            task = item.removesuffix(f"/{position}") if source == "inspect" else item.rpartition("/")[0]
+            places[item] = Place(task=task, position=position)
+    return Origin(source=dict(ingest_settings), places=places)
 
 
-def show(made: MicroBenchmark, files: Sequence[str], out: Path, console: Console) -> None:
-    """Say what was exported, how far off it is, and how to go on."""
-    of = made.benchmark
+def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Console) -> None:
+    """Print what was exported, the errors on held-out models, and the commands to run next."""
+    benchmark = micro.benchmark
     console.print(
-        f"{of['name']}: {made.size} of {of['n_items']:,} items by {made.method['label']}, built on all {of['n_models']:,} models."
+        f"{benchmark['name']}: {micro.size} of {benchmark['n_items']:,} items by {micro.method['label']}, built on all "
+        f"{benchmark['n_models']:,} models."
     )
-    for held in (made.held_out, made.extrapolated):
-        if held is None:
-            console.print("Models better than the known ones: there are too few models to say how far off it is of those.")
-            continue
-        off = np.abs(held.estimates - made.accuracy[held.models])
-        reached = held.mdad["mdad_monotone"]
-        told = "no difference reliably" if reached is None else f"models {reached * 100:.1f} points apart and more"
-        error = f"off by {np.nanmean(off) * 100:.1f} points on average" if (~np.isnan(off)).any() else "without an estimate"
-        console.print(f"Held out ({held.label}): {error}; it tells apart {told}.")
+    for held_out in (micro.held_out, micro.extrapolated):
+        if held_out is None:
+            console.print("Models better than the known ones: too few models to measure errors on such models.")
+        else:
+            console.print(_held_out_line(micro, held_out))
     if SAMPLES in files:
-        tasks = ",".join(sorted(made.tasks))
+        tasks = ",".join(sorted(micro.tasks))
         console.print(f"Run it: lm_eval run --tasks {tasks} --samples {out}/samples.json --log_samples --output_path LOGS …")
     elif INSPECT in files:
-        console.print(f"Run it: inspect eval TASK --sample-id …, with the ids of {out}/inspect_ids.json")
+        console.print(f"Run it: inspect eval TASK --sample-id …, with the ids in {out}/inspect_ids.json")
     else:
-        console.print("Tasks and document numbers of the items are not known: there is no samples.json and no inspect_ids.json.")
-    if made.reserve:
-        console.print(f"For models unlike the known ones: the random items of {out}/{RESERVE} beside these.")
-    console.print(f"Score it: microbench score micro={out} responses=LOGS source={made.source.get('source', 'FORMAT')}")
+        console.print("No samples.json or inspect_ids.json: the items' tasks and document numbers are unknown.")
+    if micro.reserve:
+        console.print(f"For models unlike the known ones, also run the random items of {out}/{RESERVE}.")
+    console.print(f"Score it: microbench score micro={out} responses=LOGS source={micro.source.get('source', 'FORMAT')}")
     console.print(f"Files: {out}/{', '.join(files)}")
+
+
+def _held_out_line(micro: MicroBenchmark, held_out: HeldOut) -> str:
+    absolute, reached = np.abs(micro.errors(held_out)), held_out.mdad["mdad_monotone"]
+    error = "no estimates" if np.isnan(absolute).all() else f"mean absolute error {np.nanmean(absolute) * 100:.1f} points"
+    detects = "no difference detected reliably" if reached is None else f"detects differences of {reached * 100:.1f} points or more"
+    return f"Held out ({held_out.label}): {error}; {detects}."

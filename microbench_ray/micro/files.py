@@ -1,11 +1,11 @@
-"""The files of an exported micro-benchmark beside its microbench.json, and the folder that holds them: whole or not at all."""
+"""The files beside microbench.json in an exported folder, and replacing such a folder atomically."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
+import logging
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,17 @@ from typing import Any, Protocol
 
 from microbench_ray.core.errors import StoreError
 
-LIST, WEIGHTS, SAMPLES, INSPECT, ABOUT = "items.txt", "weights.csv", "samples.json", "inspect_ids.json", "README.md"
+logger = logging.getLogger(__name__)
+
+ITEMS, WEIGHTS, SAMPLES, INSPECT, README = "items.txt", "weights.csv", "samples.json", "inspect_ids.json", "README.md"
 RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT = "reserve.txt", "reserve_samples.json", "reserve_inspect_ids.json"
-ELSEWHERE = "out=DIR with another folder"
-LM_EVAL = ("lm_eval", "open_llm_leaderboard")
+OTHER_FOLDER = "out=DIR with another folder"
+LM_EVAL_SOURCES = ("lm_eval", "open_llm_leaderboard")
 """Sources whose items lm-evaluation-harness runs."""
 
 
-class Weighted(Protocol):
-    """An item, as `exported.Item` has it."""
+class WeightedItem(Protocol):
+    """The parts of `artifact.Item` that the files hold."""
 
     @property
     def id(self) -> str: ...  # noqa: D102
@@ -30,8 +32,8 @@ class Weighted(Protocol):
     def weight(self) -> float: ...  # noqa: D102
 
 
-class Described(Protocol):
-    """What these files tell of a micro-benchmark: see `exported.MicroBenchmark`."""
+class Exportable(Protocol):
+    """The parts of `artifact.MicroBenchmark` that the files hold."""
 
     @property
     def benchmark(self) -> Mapping[str, Any]: ...  # noqa: D102
@@ -40,96 +42,104 @@ class Described(Protocol):
     @property
     def source(self) -> Mapping[str, Any]: ...  # noqa: D102
     @property
-    def items(self) -> Sequence[Weighted]: ...  # noqa: D102
+    def items(self) -> Sequence[WeightedItem]: ...  # noqa: D102
     @property
     def tasks(self) -> Mapping[str, Sequence[str]]: ...  # noqa: D102
     @property
-    def reserve(self) -> Sequence[Weighted]: ...  # noqa: D102
+    def reserve(self) -> Sequence[WeightedItem]: ...  # noqa: D102
     @property
     def reserve_tasks(self) -> Mapping[str, Sequence[str]]: ...  # noqa: D102
 
 
-def files_of(made: Described, main: str, content: str) -> dict[str, str]:
-    """All files by name; those for tools that run the items only where the items' names there are known.
+def folder_files(micro: Exportable, main_file: str, main_text: str) -> dict[str, str]:
+    """The text of every file of the folder, by name.
+
+    The files for evaluation tools are included only where the items' names in those tools are known.
 
     Parameters
     ----------
-    made
+    micro
         The micro-benchmark.
-    main, content
+    main_file, main_text
         Name and text of its microbench.json.
     """
-    files = {main: content, LIST: "".join(f"{item.id}\n" for item in made.items), WEIGHTS: _weights(made)}
-    files |= _for_tools(made.source.get("source"), made.tasks, SAMPLES, INSPECT)
-    if made.reserve:
-        files[RESERVE] = "".join(f"{item.id}\n" for item in made.reserve)
-        files |= _for_tools(made.source.get("source"), made.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
-    return files | {ABOUT: _about(made, main, files)}
+    source = micro.source.get("source")
+    files = {main_file: main_text, ITEMS: "".join(f"{item.id}\n" for item in micro.items), WEIGHTS: _weights(micro)}
+    files |= _tool_files(source, micro.tasks, SAMPLES, INSPECT)
+    if micro.reserve:
+        files[RESERVE] = "".join(f"{item.id}\n" for item in micro.reserve)
+        files |= _tool_files(source, micro.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
+    return files | {README: _readme(micro, main_file, files)}
 
 
-def _for_tools(source: object, tasks: Mapping[str, Sequence[str]], samples: str, inspect: str) -> dict[str, str]:
-    """The file of the tool that runs these items, by name; none where it or their names there are not known."""
-    if tasks and source in LM_EVAL and all(each.isdecimal() for ids in tasks.values() for each in ids):
-        return {samples: json.dumps({task: sorted(map(int, ids)) for task, ids in sorted(tasks.items())}) + "\n"}
+def _tool_files(source: object, tasks: Mapping[str, Sequence[str]], samples: str, inspect: str) -> dict[str, str]:
+    """The file for the tool that runs these items, by name; empty where the tool or the items' names in it are unknown."""
+    if tasks and source in LM_EVAL_SOURCES and all(position.isdecimal() for positions in tasks.values() for position in positions):
+        numbers = {task: sorted(map(int, positions)) for task, positions in sorted(tasks.items())}
+        return {samples: json.dumps(numbers) + "\n"}
     if tasks and source == "inspect":
         return {inspect: json.dumps(dict(sorted(tasks.items())), indent=1, ensure_ascii=False) + "\n"}
     return {}
 
 
-def _weights(made: Described) -> str:
+def _weights(micro: Exportable) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("item_id", "weight"))
-    rows.writerows((item.id, repr(item.weight)) for item in made.items)
+    rows.writerows((item.id, repr(item.weight)) for item in micro.items)
     return text.getvalue()
 
 
-def _about(made: Described, main: str, files: Mapping[str, str]) -> str:
-    of, label = made.benchmark, made.method["label"]
+def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
+    benchmark, label = micro.benchmark, micro.method["label"]
     lines = [
-        f"# A micro-benchmark of {of['name']}",
+        f"# A micro-benchmark of {benchmark['name']}",
         "",
-        f"{len(made.items)} of its {of['n_items']:,} items, chosen by `{label}` from the answers of {of['n_models']:,} models. "
-        "Made by [microbench_ray](https://arxiv.org/abs/2510.08730); nothing else is needed to score a new model:",
+        f"{len(micro.items)} of its {benchmark['n_items']:,} items, chosen by `{label}` from the responses of "
+        f"{benchmark['n_models']:,} models. Built by [microbench_ray](https://arxiv.org/abs/2510.08730). To score a new model with "
+        "this folder alone:",
         "",
         "```sh",
-        "microbench score micro=THIS_FOLDER responses=LOGS source=lm_eval    # or another format: see microbench ingest",
+        "microbench score micro=THIS_FOLDER responses=LOGS source=lm_eval    # for other formats, see microbench ingest",
         "```",
         "",
-        f"- `{main}`: the items, the readout from responses to an accuracy, the known models, and how far off held-out ones were.",
-        f"- `{LIST}`, `{WEIGHTS}`: the items as a plain list, and with the share of the benchmark that each stands for.",
+        f"- `{main_file}`: the items, the readout from responses to an accuracy, the known models, and errors of held-out ones.",
+        f"- `{ITEMS}`, `{WEIGHTS}`: the items as a plain list, and with the share of the benchmark that each represents.",
     ]
     if SAMPLES in files:
-        tasks = ",".join(sorted(made.tasks))
+        tasks = ",".join(sorted(micro.tasks))
         lines.append(f"- `{SAMPLES}`: for lm-evaluation-harness: `lm_eval run --tasks {tasks} --samples {SAMPLES} --log_samples …`")
     if INSPECT in files:
         lines.append(f"- `{INSPECT}`: the sample ids of each task, for `inspect eval TASK --sample-id ID,ID,…`")
     if RESERVE in files:
         lines += [
-            f"- `{RESERVE}`: as many random items, for models that are unlike the known ones: `microbench score` says which, and "
-            "finds more of them by these items. Their plain mean needs no known model; responses to both lists are scored together."
+            f"- `{RESERVE}`: {len(micro.reserve)} random items for models unlike the known ones, which `microbench score` flags. "
+            "Their plain mean is an estimate that needs no known models. Score the responses to both lists together, which also "
+            "flags more of these models."
         ]
     return "\n".join(lines) + "\n"
 
 
-def replace_folder(path: Path, files: Mapping[str, str], main: str, *, overwrite: bool) -> None:
-    """Make a folder of exactly these files, by renaming; as it was before where that fails.
+def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, overwrite: bool) -> None:
+    """Make `path` a folder of exactly these files by renaming a new folder into place; on failure it stays as it was.
 
     Raises
     ------
     StoreError
-        It holds something else, or cannot be written.
+        The folder holds something else, or cannot be written.
     """
-    there = _texts(path)
-    if there == files:
+    existing = _texts(path)
+    if existing == files:
         return
-    if there:
-        known = {main, LIST, WEIGHTS, SAMPLES, INSPECT, ABOUT, RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT}
-        foreign = sorted(set(there) - known)
-        if foreign or main not in there or not overwrite:
-            hint = ELSEWHERE + ("" if foreign or main not in there else ", or overwrite=true to replace it")
-            got = f"{foreign[0]}, and maybe more" if foreign else "another micro-benchmark" if main in there else ", ".join(there)
-            raise StoreError("The folder holds something else.", where=str(path), got=got, hint=hint)
+    if existing:
+        known = {main_file, ITEMS, WEIGHTS, SAMPLES, INSPECT, README, RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT}
+        foreign = sorted(set(existing) - known)
+        if foreign or main_file not in existing:
+            got = foreign[0] if foreign else ", ".join(existing)
+            raise StoreError("The folder holds other files.", where=str(path), got=got, hint=OTHER_FOLDER)
+        if not overwrite:
+            hint = f"{OTHER_FOLDER}, or overwrite=true to replace it"
+            raise StoreError("The folder holds another micro-benchmark.", where=str(path), got=main_file, hint=hint)
     new, old = (path.parent / f".{path.name}.{secrets.token_hex(4)}.{kind}" for kind in ("tmp", "old"))
     try:
         new.mkdir(parents=True)
@@ -144,26 +154,33 @@ def replace_folder(path: Path, files: Mapping[str, str], main: str, *, overwrite
                 old.rename(path)
             raise
     except OSError as error:
-        raise StoreError("The folder cannot be written.", where=str(path), got=str(error), hint=ELSEWHERE) from None
+        raise StoreError("The folder cannot be written.", where=str(path), got=str(error), hint=OTHER_FOLDER) from None
     finally:
-        for each in (new, old):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(each)
+        for leftover in (new, old):
+            _remove(leftover)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        logger.warning("The temporary folder %s could not be removed: %s", folder, error)
 
 
 def _texts(path: Path) -> dict[str, str | None]:
-    """By name, what lies in a folder: text, or None for what is none."""
+    """The text of every file in a folder, by name; None for anything that is not a text file."""
     if not path.exists():
         return {}
     if not path.is_dir():
-        raise StoreError("The folder is a file.", where=str(path), hint=ELSEWHERE)
-    found: dict[str, str | None] = {}
+        raise StoreError("The path is a file, not a folder.", where=str(path), hint=OTHER_FOLDER)
+    texts: dict[str, str | None] = {}
     try:
-        for each in sorted(path.iterdir()):
+        for entry in sorted(path.iterdir()):
             try:
-                found[each.name] = each.read_text(encoding="utf-8") if each.is_file() else None
+                texts[entry.name] = entry.read_text(encoding="utf-8") if entry.is_file() else None
             except UnicodeDecodeError:
-                found[each.name] = None
+                texts[entry.name] = None
     except OSError as error:
-        raise StoreError("The folder cannot be read.", where=str(path), got=str(error), hint=ELSEWHERE) from None
-    return found
+        raise StoreError("The folder cannot be read.", where=str(path), got=str(error), hint=OTHER_FOLDER) from None
+    return texts

@@ -1,17 +1,16 @@
-"""`microbench plan`: from a question to answers, and to sentences and tables in the terminal."""
+"""`microbench plan`: answer the questions of one command line, as JSON or as sentences and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark
 from microbench_ray.micro.sample_size import (
-    Answer,
     Criterion,
-    Curve,
+    SweptCurve,
     detectable_difference,
     items_needed,
     pairs_of,
@@ -23,153 +22,177 @@ from microbench_ray.micro.sample_size import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+JsonObject = dict[str, Any]
+"""Plain values for JSON; differences and probabilities are fractions."""
 
-FEW = 0.1
-"""The largest rate of false alarms and misses that is passed over in silence."""
+ACCEPTABLE_RATE = 0.1
+"""Rate of false alarms or misses of the recommended gate above which more items are advised."""
 
 
-class Readable(Protocol):
+class BenchmarkSource(Protocol):
     """The configuration of a benchmark."""
 
     def read(self) -> Benchmark:
-        """Read it."""
+        """Read the benchmark."""
 
 
 @dataclass(frozen=True)
 class PlanJob:
-    """What is asked of a benchmark; what is None or empty is not asked. Keys as in conf/plan.yaml."""
+    """The questions about a benchmark; None and empty values ask nothing. Keys as in conf/plan.yaml."""
 
-    benchmark: Readable
+    benchmark: BenchmarkSource
     differences: tuple[float, ...]
     results: str | None
     size: int | None
     models: tuple[str, ...]
     scores: tuple[float, ...]
     drop: float | None
-    rule: Criterion
+    criterion: Criterion
     as_json: bool
 
 
-def run_plan(job: PlanJob) -> Answer:
-    """All answers, as plain values; errors as for the functions of `sample_size` and for reading."""
+def run_plan(job: PlanJob) -> JsonObject:
+    """The answers as a JSON object; errors as for reading the benchmark and for the functions of `sample_size`."""
     benchmark = job.benchmark.read()
     pairs = pairs_of(benchmark)
-    made: Answer = {
+    curves = None if job.results is None else swept_curves(job.results, benchmark, job.criterion)
+    answers: JsonObject = {
         "benchmark": benchmark.name,
         "n_models": benchmark.n_models,
         "n_items": benchmark.n_items,
-        "threshold": job.rule.threshold,
-        "tie_policy": job.rule.tie_policy,
+        "threshold": job.criterion.threshold,
+        "tie_policy": job.criterion.tie_policy,
         "notes": list(benchmark.notes),
+        "items": [answer._asdict() for answer in items_needed(pairs, job.differences, job.criterion, curves)],
     }
-    curves = None if job.results is None else swept_curves(job.results, benchmark, job.rule)
-    made["items"] = items_needed(pairs, job.differences, job.rule, curves)
     if job.size is not None:
-        made["told_apart"] = detectable_difference(pairs, job.size, job.rule)
+        answers["told_apart"] = detectable_difference(pairs, job.size, job.criterion)._asdict()
         if job.models:
-            made["order_of_models"] = ranking_probability(benchmark, job.models, job.size)
+            answers["order_of_models"] = ranking_probability(benchmark, job.models, job.size)._asdict()
         if job.scores:
-            made["order_of_scores"] = posterior_ranking_probability(pairs, job.scores, job.size)
+            answers["order_of_scores"] = posterior_ranking_probability(pairs, job.scores, job.size)._asdict()
         if job.drop is not None:
-            rows = regression_gate(benchmark, pairs, job.drop, job.size)
-            made["gate"] = {"drop": job.drop, "size": job.size, "rows": rows}
-    return made
+            rows = [row._asdict() for row in regression_gate(benchmark, pairs, job.drop, job.size)]
+            answers["gate"] = {"drop": job.drop, "size": job.size, "rows": rows}
+    return answers
 
 
-def swept_curves(results: str, benchmark: Benchmark, rule: Criterion) -> dict[str, Curve]:
-    """MDADs on the seen half of a finished sweep, by method (and number of source models, where there are several).
+def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> dict[str, SweptCurve]:
+    """MDADs on the seen half of a finished sweep, by method with its number of source models and its targets.
 
     Raises
     ------
     ConfigError
-        The sweep holds nothing for this benchmark, threshold and tie policy.
+        The sweep has no MDADs for this benchmark, threshold and tie policy.
     StoreError
-        The folder holds no such table.
+        The folder has no such table.
     """
-    from microbench_ray.core.storage.store import Store  # slow to import, and asked for by this alone
+    from microbench_ray.core.storage.store import Store  # slow to import, and needed only here
 
     rows = [
         row
         for row in Store(results).read_table("mdad").to_pylist()
         if row["benchmark"] == benchmark.name
         and row["split"] == "seen"
-        and row["threshold"] == rule.threshold
-        and row["tie_policy"] == rule.tie_policy
+        and row["threshold"] == criterion.threshold
+        and row["tie_policy"] == criterion.tie_policy
     ]
     if not rows:
         raise ConfigError(
-            "The sweep has no MDAD for this question.",
+            "The sweep has no MDADs for this benchmark, threshold and tie policy.",
             where=f"results={results}",
-            got=f"benchmark {benchmark.name}, threshold {rule.threshold}, tie_policy {rule.tie_policy}",
-            hint=f"microbench reduce out={results} thresholds=[{rule.threshold}] tie_policy={rule.tie_policy}",
+            got=f"benchmark {benchmark.name}, threshold {criterion.threshold}, tie_policy {criterion.tie_policy}",
+            hint=f"microbench reduce out={results} thresholds=[{criterion.threshold}] tie_policy={criterion.tie_policy}",
         )
-    names = {(row["method"], row["n_source"], row["targets"], row["unseen"]) for row in rows}
+    curve_keys = ("method", "n_source", "targets", "unseen")
     curves = {}
-    for method, n_source, targets, unseen in sorted(names):
-        key = {"method": method, "n_source": n_source, "targets": targets, "unseen": unseen}
-        mine = [row for row in rows if all(row[name] == value for name, value in key.items())]
+    for method, n_source, targets, unseen in sorted({tuple(row[key] for key in curve_keys) for row in rows}):
+        points = tuple(
+            (row["size"], row["mdad_monotone"])
+            for row in rows
+            if tuple(row[key] for key in curve_keys) == (method, n_source, targets, unseen)
+        )
         n_items = (benchmark.n_items + 1) // 2 if unseen == "half" else benchmark.n_items
         label = f"{method} ({n_source} sources, {targets})" if n_source else f"{method} ({targets})"
-        curves[label] = Curve(n_items, tuple((row["size"], row["mdad_monotone"]) for row in mine))
+        curves[label] = SweptCurve(n_items=n_items, points=points)
     return curves
 
 
-def show(made: Answer, console: Console) -> None:
-    """Print answers as sentences and tables."""
-    for note in made["notes"]:
-        console.print(f"{made['benchmark']}: {note}")
+def show(answers: JsonObject, console: Console) -> None:
+    """Print the answers as sentences and tables."""
+    for note in answers["notes"]:
+        console.print(f"{answers['benchmark']}: {note}")
     console.print(
-        f"{made['benchmark']}: {made['n_models']} models, {made['n_items']:,} items. Models are told apart where "
-        f"{_percent(made['threshold'])} of pairs so far apart are ordered as by all items (ties: {made['tie_policy']})."
+        f"{answers['benchmark']}: {answers['n_models']} models, {answers['n_items']:,} items. A difference counts as detected if "
+        f"{_percent(answers['threshold'])} of the pairs with it are ordered as by all items (ties: {answers['tie_policy']})."
     )
-    if made["items"]:
-        header = ("points apart", "method", "items")
-        rows = [(_points(row["difference"]), row["method"], _count(row["size"])) for row in made["items"]]
+    if answers["items"]:
+        header = ("difference, points", "method", "items")
+        rows = [(_points(row["difference"]), row["method"], _size(row["size"])) for row in answers["items"]]
         _table(console, header, rows)
-    if told := made.get("told_apart"):
-        least = "no difference reliably" if told["mdad"] is None else f"models {_points(told['mdad'])} points apart and more"
-        console.print(
-            f"{told['size']} random items tell apart {least}: {_percent(told['share_of_pairs'])} of the pairs of this leaderboard; "
-            f"they order {_percent(told['mean_agreement'])} of all pairs right."
-        )
-    if order := made.get("order_of_models"):
-        if order["better"] is None:
-            console.print("The two models are tied on all items: there is no order to find.")
-        else:
-            console.print(
-                f"{order['better']} is {_points(order['difference'], 2)} points better than {order['worse']} on all items; "
-                f"{order['size']} random items order them so with probability {order['right']:.3f}, "
-                f"and tie them with {order['tied']:.3f}."
-            )
-    if order := made.get("order_of_scores"):
-        console.print(_sure(order))
-    if alarm := made.get("gate"):
-        console.print(
-            f"A gate on {alarm['size']} items, for a true fall of {_points(alarm['drop'])} points. Alarm where the micro-score "
-            "falls by more than the tolerance; pairs of models of this leaderboard stand for versions of one:"
-        )
-        names = ("false_alarm", "miss", "false_alarm_fresh", "miss_fresh")
-        titles = ("tolerance", "false alarms, same items", "misses", "false alarms, fresh items", "misses")
-        _table(console, titles, [(_points(row["tolerance"], 2), *(_percent(row[name]) for name in names)) for row in alarm["rows"]])
-        console.print(_advice(next(row for row in alarm["rows"] if row["recommended"])))
+    if "told_apart" in answers:
+        console.print(_detectable_sentence(answers["told_apart"]))
+    if "order_of_models" in answers:
+        console.print(_ranking_sentence(answers["order_of_models"]))
+    if "order_of_scores" in answers:
+        console.print(_posterior_sentence(answers["order_of_scores"]))
+    if "gate" in answers:
+        _show_gate(answers["gate"], console)
 
 
-def _advice(row: Answer) -> str:
-    said = (
-        f"Let it alarm at a fall above {_points(row['tolerance'], 2)} points: no tolerance on the same items keeps both rates "
-        f"below its {_percent(row['false_alarm'])} of false alarms and {_percent(row['miss'])} of misses."
+def _detectable_sentence(answer: JsonObject) -> str:
+    detects = (
+        "detect no difference reliably"
+        if answer["mdad"] is None
+        else f"detect differences of {_points(answer['mdad'])} points or more"
     )
-    return said if max(row["false_alarm"], row["miss"]) <= FEW else f"{said} That is many: such a fall needs more items."
-
-
-def _sure(order: Answer) -> str:
-    higher, lower = sorted(order["scores"], reverse=True)
-    if order["right"] is None:
-        return f"{higher:g} and {lower:g} on {order['size']} items are tied: they say nothing of the order."
     return (
-        f"{higher:g} against {lower:g} on {order['size']} random items: the order is right with probability {order['right']:.3f}; "
-        f"such models are {_points(order['expected_difference'])} points apart on average."
+        f"{answer['size']} random items {detects}: {_percent(answer['share_of_pairs'])} of the pairs of this leaderboard. "
+        f"They order {_percent(answer['mean_agreement'])} of all pairs correctly."
     )
+
+
+def _ranking_sentence(answer: JsonObject) -> str:
+    if answer["better"] is None:
+        return "The two models are tied on all items, so neither order is right."
+    return (
+        f"{answer['better']} is {_points(answer['difference'], 2)} points better than {answer['worse']} on all items. "
+        f"{answer['size']} random items rank them in this order with probability {answer['right']:.3f}, and tie them with "
+        f"probability {answer['tied']:.3f}."
+    )
+
+
+def _posterior_sentence(answer: JsonObject) -> str:
+    higher, lower = sorted(answer["scores"], reverse=True)
+    if answer["right"] is None:
+        return f"{higher:g} and {lower:g} on {answer['size']} items are tied, which says nothing about the order."
+    return (
+        f"{higher:g} against {lower:g} on {answer['size']} random items: the order is right with probability "
+        f"{answer['right']:.3f}. Such models differ by {_points(answer['expected_difference'])} points on average."
+    )
+
+
+def _show_gate(gate: JsonObject, console: Console) -> None:
+    console.print(
+        f"A gate on {gate['size']} items, for a true drop of {_points(gate['drop'])} points. It alarms if the micro-score falls "
+        "by more than the tolerance. Pairs of models of this leaderboard stand for two versions of a model:"
+    )
+    rates = ("false_alarm", "miss", "false_alarm_fresh", "miss_fresh")
+    header = ("tolerance", "false alarms, same items", "misses", "false alarms, fresh items", "misses")
+    rows = [(_points(row["tolerance"], 2), *(_percent(row[rate]) for rate in rates)) for row in gate["rows"]]
+    _table(console, header, rows)
+    console.print(_gate_advice(next(row for row in gate["rows"] if row["recommended"])))
+
+
+def _gate_advice(recommended: Mapping[str, float]) -> str:
+    advice = (
+        f"Recommended tolerance: {_points(recommended['tolerance'], 2)} points. On the same items it has "
+        f"{_percent(recommended['false_alarm'])} false alarms and {_percent(recommended['miss'])} misses; no other tolerance has a "
+        "smaller maximum of the two."
+    )
+    if max(recommended["false_alarm"], recommended["miss"]) <= ACCEPTABLE_RATE:
+        return advice
+    return f"{advice} That is above {_percent(ACCEPTABLE_RATE)}: to detect such a drop, use more items."
 
 
 def _table(console: Console, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -192,5 +215,5 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share * 100:.1f} %"
 
 
-def _count(size: int | None) -> str:
+def _size(size: int | None) -> str:
     return "never" if size is None else f"{size:,}"

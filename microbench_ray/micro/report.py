@@ -1,4 +1,4 @@
-"""Scored models as a table for people, and as JSON for programs."""
+"""The report of `microbench score`: a table for the terminal, or JSON."""
 
 from __future__ import annotations
 
@@ -12,62 +12,92 @@ from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.score import Scored, ScoreInterval
 
 MAX_NEIGHBOURS = 3
+"""Known models named in a row of the table."""
+HEADER = ("model", "accuracy", "95 % interval", "rank", "of", "items", "indistinguishable from")
 
 
-def text(made: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], *, as_json: bool) -> str:
-    """What `microbench score` prints, the last line ended."""
-    if as_json:
-        about = {"benchmark": dict(made.benchmark), "method": made.method["label"], "size": made.size}
-        return json.dumps(about | {"notes": list(notes), "models": [each.plain() for each in scored]}, indent=1) + "\n"
-    of = made.benchmark
-    lines = [
-        *notes,
-        f"{of['name']}: {made.size} of {of['n_items']:,} items by {made.method['label']}, {len(made.models):,} known models",
-        "",
+def text(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], *, as_json: bool) -> str:
+    """The report, with a newline at its end."""
+    return json_report(micro, scored, notes) if as_json else table_report(micro, scored, notes)
+
+
+def json_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str]) -> str:
+    """The report as JSON."""
+    content = {
+        "benchmark": dict(micro.benchmark),
+        "method": micro.method["label"],
+        "size": micro.size,
+        "notes": list(notes),
+        "models": [model.to_json() for model in scored],
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str]) -> str:
+    """The report as a table, with the models' warnings below it."""
+    benchmark = micro.benchmark
+    title = (
+        f"{benchmark['name']}: {micro.size} of {benchmark['n_items']:,} items by {micro.method['label']}, "
+        f"{len(micro.models):,} known models"
+    )
+    rows = [HEADER, *(_row(micro, model) for model in scored)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left_aligned = {0, len(HEADER) - 1}
+    table = [
+        "  ".join(
+            cell.ljust(width) if k in left_aligned else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
     ]
-    header = ("model", "accuracy", "95 % interval", "rank", "of", "items", "not told apart from")
-    rows = [header, *(_row(made, each) for each in scored)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
-    for row in rows:
-        left = {0, len(header) - 1}
-        cells = (
-            cell.ljust(width) if k in left else cell.rjust(width) for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("  ".join(cells).rstrip())
-    said = [f"{each.model}: {sentence}" for each in scored for sentence in _sentences(each)]
-    return "\n".join(lines + ([""] if said else []) + said) + "\n"
+    sentences = [f"{model.model}: {sentence}" for model in scored for sentence in _sentences(model)]
+    return "\n".join([*notes, title, "", *table, *([""] if sentences else []), *sentences]) + "\n"
 
 
 def write(path: Path, report: str) -> None:
-    """Write the report, whole or not at all; StoreError where that fails."""
+    """Write the report atomically; StoreError where that fails."""
     try:
         LocalFolder(path.parent).write(path.name, report.encode())
     except OSError as error:
         raise StoreError("The report cannot be written.", where=str(path), got=str(error), hint="out=FILE elsewhere") from None
 
 
-def _row(made: MicroBenchmark, each: Scored) -> tuple[str, ...]:
-    items = f"{each.answered}" + (f" of {made.size}" if each.missing else "")
-    if each.estimate is None or each.interval is None:
-        return each.model, "–", "–", "–", "–", items, "refused"
-    near = each.neighbours
-    more = f" and {len(near) - MAX_NEIGHBOURS} more" if len(near) > MAX_NEIGHBOURS else ""
-    middle = max(0, len(near) // 2 - MAX_NEIGHBOURS // 2) if more else 0
-    names = ", ".join(near[middle : middle + MAX_NEIGHBOURS]) + more if near else "no known model"
-    ranks = f"{each.interval.rank_low}–{each.interval.rank_high}"
-    return each.model, f"{each.estimate * 100:.1f}", _points(each.interval), ranks, f"{len(made.models) + 1:,}", items, names
+def _row(micro: MicroBenchmark, model: Scored) -> tuple[str, ...]:
+    items = f"{model.answered} of {micro.size}" if model.missing else f"{model.answered}"
+    if model.estimate is None or model.interval is None:
+        return model.model, "–", "–", "–", "–", items, "not scored"
+    return (
+        model.model,
+        f"{model.estimate * 100:.1f}",
+        _points(model.interval),
+        _ranks(model.interval),
+        f"{len(micro.models) + 1:,}",
+        items,
+        _neighbours(model.neighbours),
+    )
+
+
+def _neighbours(names: Sequence[str]) -> str:
+    """Up to `MAX_NEIGHBOURS` names from the middle, and how many more there are."""
+    if not names:
+        return "no known model"
+    n_more = len(names) - MAX_NEIGHBOURS
+    if n_more <= 0:
+        return ", ".join(names)
+    start = max(0, len(names) // 2 - MAX_NEIGHBOURS // 2)
+    return f"{', '.join(names[start : start + MAX_NEIGHBOURS])} and {n_more} more"
 
 
 def _points(interval: ScoreInterval) -> str:
     return f"{interval.low * 100:.1f}–{interval.high * 100:.1f}"
 
 
-def _sentences(each: Scored) -> list[str]:
-    if each.refused:
-        return [each.refused]
-    wider = (
-        []
-        if each.beyond is None
-        else [f"Wider interval: {_points(each.beyond)}, ranks {each.beyond.rank_low}–{each.beyond.rank_high}."]
-    )
-    return [*each.warnings, *wider]
+def _ranks(interval: ScoreInterval) -> str:
+    return f"{interval.rank_low}–{interval.rank_high}"
+
+
+def _sentences(model: Scored) -> list[str]:
+    if model.refused:
+        return [model.refused]
+    outer = model.extrapolated_interval
+    return [*model.warnings, *([] if outer is None else [f"Wider interval: {_points(outer)}, ranks {_ranks(outer)}."])]

@@ -1,11 +1,11 @@
-"""Answers for someone who plans: how many items, what n items tell apart, how sure an order is, where a gate should alarm."""
+"""Planning a micro-benchmark: how many items it needs, which differences n items detect, how reliable an order is, and gates."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,160 +13,241 @@ from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.closed_form import (
     PairMoments,
-    above,
-    check_size,
     expected_agreeing,
     expected_counts,
     expected_mdad,
     normal_moments,
     order_probabilities,
     pair_moments,
+    probability_at_least,
     smallest_size,
 )
 from microbench_ray.metrics.counts import BINS_PER_UNIT
-from microbench_ray.metrics.items_needed import items_needed_by_curve
+from microbench_ray.metrics.items_needed import check_size, items_needed_by_curve
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.ties import TiePolicy
 
-Answer = dict[str, Any]
-"""Plain values, as JSON has them; differences and probabilities are fractions."""
+CLOSED_FORM = "random sampling (closed form)"
+"""The method of the answers that need no sweep."""
+TOLERANCE_STEPS = 8
+"""Tolerances of a gate's table, in quarters of the drop, besides 0 and the recommended one."""
 
 
-class Curve(NamedTuple):
+class SweptCurve(NamedTuple):
     """A method's MDADs in a finished sweep."""
 
     n_items: int
-    """Items that it chose from: those of the seen half, where there is one."""
+    """Items that the method chose from: those of the seen half, where there is one."""
     points: tuple[tuple[int, float | None], ...]
     """(size, mdad_monotone)"""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """When a difference counts as told apart: agreement reaches `threshold` under `tie_policy` (wrong, half or drop)."""
+    """When a difference counts as detected: agreement reaches `threshold` under `tie_policy` (wrong, half or drop)."""
 
     threshold: float = 0.8
     tie_policy: TiePolicy = "wrong"
 
 
+class ItemsNeeded(NamedTuple):
+    """How many items a method needs to detect a difference."""
+
+    difference: float
+    method: str
+    size: int | None
+    """None where the difference is never detected, or the method's curve does not tell."""
+
+
+class DetectableDifference(NamedTuple):
+    """What `size` random items detect; fractions."""
+
+    size: int
+    mdad: float | None
+    """None where no difference is detected."""
+    share_of_pairs: float
+    """Share of the pairs that differ by at least the MDAD; 0 where it is None."""
+    mean_agreement: float | None
+    """Agreement over all pairs; None where there are no pairs to order."""
+
+
+class RankingProbability(NamedTuple):
+    """How often `size` random items order two models as all items do; None everywhere but in `difference` for tied models."""
+
+    size: int
+    better: str | None
+    worse: str | None
+    difference: float
+    """Of their accuracies on all items."""
+    right: float | None
+    tied: float | None
+
+
+class PosteriorRanking(NamedTuple):
+    """The posterior probability that two micro-scores are in the right order."""
+
+    size: int
+    scores: tuple[float, float]
+    difference: float
+    right: float | None
+    """None for equal micro-scores."""
+    expected_difference: float
+    """Posterior mean of the models' true difference, in the direction of the micro-scores."""
+
+
+class GateRates(NamedTuple):
+    """Rates of a gate at one tolerance: on the same fixed items, and (`_fresh`) with random items drawn anew for each version."""
+
+    tolerance: float
+    recommended: bool
+    false_alarm: float
+    miss: float
+    false_alarm_fresh: float
+    miss_fresh: float
+
+
 def pairs_of(benchmark: Benchmark) -> PairMoments:
-    """All pairs of models of a benchmark; DataError where there is none."""
+    """Moments of all pairs of the benchmark's models; DataError where there are no pairs."""
     return pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
 
 
 def items_needed(
-    pairs: PairMoments, wanted: Iterable[float], rule: Criterion, curves: Mapping[str, Curve] | None = None
-) -> list[Answer]:
-    """How many items tell models `wanted` apart: random sampling by its closed form, other methods by their swept MDADs.
+    pairs: PairMoments, differences: Iterable[float], criterion: Criterion, curves: Mapping[str, SweptCurve] | None = None
+) -> list[ItemsNeeded]:
+    """Number of items that detect each difference: by random sampling in closed form, by other methods from their swept MDADs.
 
     Parameters
     ----------
     pairs
         Of the benchmark.
-    wanted
-        Differences, fractions above 0.
-    rule
-        What telling apart means; that of `curves` too.
+    differences
+        Fractions above 0.
+    criterion
+        When a difference counts as detected; must be the one of `curves`.
     curves
-        Of each method of a finished sweep.
-
-    Returns
-    -------
-    list
-        A mapping {difference, method, size} each; size None where it is never reached or the curve says nothing.
+        The methods' curves from a finished sweep, by method.
     """
-    answers: list[Answer] = []
-    for each in wanted:
-        size = smallest_size(pairs, each, rule.threshold, rule.tie_policy)
-        answers.append({"difference": each, "method": "random sampling (closed form)", "size": size})
+    answers: list[ItemsNeeded] = []
+    for difference in differences:
+        size = smallest_size(pairs, difference, criterion.threshold, criterion.tie_policy)
+        answers.append(ItemsNeeded(difference=difference, method=CLOSED_FORM, size=size))
         for method, curve in (curves or {}).items():
-            answers.append({"difference": each, "method": method, "size": items_needed_by_curve(each, curve.points, curve.n_items)})
+            size = items_needed_by_curve(difference, curve.points, curve.n_items)
+            answers.append(ItemsNeeded(difference=difference, method=method, size=size))
     return answers
 
 
-def detectable_difference(pairs: PairMoments, size: int, rule: Criterion) -> Answer:
-    """What `size` random items tell apart: the MDAD, the share of pairs that differ by it, the agreement over all pairs."""
+def detectable_difference(pairs: PairMoments, size: int, criterion: Criterion) -> DetectableDifference:
+    """The smallest difference that `size` random items detect, and how well they order all pairs.
+
+    Raises
+    ------
+    DataError
+        All models are tied.
+    """
     counts = expected_counts(pairs, size)
-    agree, out_of = expected_agreeing(counts, rule.tie_policy)
-    mdad = expected_mdad(counts, rule.threshold, rule.tie_policy)
-    total = float(counts.n_pairs.sum())
-    if not total:
-        raise DataError("All models are tied: there is no order to keep.", where="benchmark")
-    reached = 0.0 if math.isnan(mdad) else float(counts.n_pairs[round(mdad * BINS_PER_UNIT) :].sum()) / total
-    agreement = float(agree.sum() / out_of.sum()) if out_of.sum() else None
-    return {"size": size, "mdad": None if math.isnan(mdad) else mdad, "share_of_pairs": reached, "mean_agreement": agreement}
+    agree, ordered = expected_agreeing(counts, criterion.tie_policy)
+    mdad = expected_mdad(counts, criterion.threshold, criterion.tie_policy)
+    n_pairs = float(counts.n_pairs.sum())
+    if not n_pairs:
+        raise DataError("All models are tied: there are no pairs to order.", where="benchmark")
+    reached = not math.isnan(mdad)
+    return DetectableDifference(
+        size=size,
+        mdad=mdad if reached else None,
+        share_of_pairs=float(counts.n_pairs[round(mdad * BINS_PER_UNIT) :].sum()) / n_pairs if reached else 0.0,
+        mean_agreement=float(agree.sum() / ordered.sum()) if ordered.sum() else None,
+    )
 
 
-def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> Answer:
+def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> RankingProbability:
     """How often `size` random items order two models of the benchmark as all items do.
 
     Raises
     ------
     ConfigError
-        Not two different models of the benchmark, or a size outside it.
+        The models are not two different models of the benchmark, or the size is outside it.
     """
-    places = {str(name): k for k, name in enumerate(benchmark.model_ids)}
-    unknown = [name for name in models if name not in places]
+    row_of = {str(name): row for row, name in enumerate(benchmark.model_ids)}
+    unknown = [name for name in models if name not in row_of]
     if unknown or len(set(models)) != 2 or len(models) != 2:
         raise ConfigError(
-            "An order is asked of two models of the benchmark.",
+            "A ranking needs two different models of the benchmark.",
             where="models",
-            got=", ".join(unknown or models),
-            hint=f"two of its {len(places)} models, such as {', '.join(list(places)[:2])}",
+            got=", ".join(unknown or models) or "nothing",
+            hint=f"two of its {len(row_of)} models, such as {', '.join(list(row_of)[:2])}",
         )
-    scores = benchmark.scores[[places[name] for name in models]]
+    scores = benchmark.scores[[row_of[name] for name in models]]
     pair = pair_moments(scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
     check_size(size, pair.n_items)
-    better, worse = models[int(pair.higher[0])], models[int(pair.lower[0])]
     if pair.difference[0] == 0:
-        return {"size": size, "better": None, "worse": None, "difference": 0.0, "right": None, "tied": None}
-    chance = order_probabilities(pair, size)
-    difference = float(pair.difference[0] / (pair.units * pair.shared[0]))
-    right, tied = float(chance.right[0]), float(chance.tied[0])
-    return {"size": size, "better": better, "worse": worse, "difference": difference, "right": right, "tied": tied}
+        return RankingProbability(size=size, better=None, worse=None, difference=0.0, right=None, tied=None)
+    probabilities = order_probabilities(pair, size)
+    return RankingProbability(
+        size=size,
+        better=models[int(pair.higher[0])],
+        worse=models[int(pair.lower[0])],
+        difference=float(pair.difference[0] / (pair.units * pair.shared[0])),
+        right=float(probabilities.right[0]),
+        tied=float(probabilities.tied[0]),
+    )
 
 
-def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], size: int) -> Answer:
-    """How sure the order of two micro-scores is: Bayes, any pair of the benchmark in either order being as likely before.
+def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], size: int) -> PosteriorRanking:
+    """Posterior probability that two micro-scores are in the right order, with a uniform prior over ordered pairs of models.
 
-    Of all pairs and draws of `size` random items that show this difference of micro-scores, the share that shows it in the right
-    order. Pairs that are tied on the whole count as not right.
+    That is the share, among all pairs and draws of `size` random items that show this difference of micro-scores, of those that
+    show it in the right order. Pairs tied on all items count as not right.
+
+    Parameters
+    ----------
+    pairs
+        Of a benchmark of models like these.
+    scores
+        Two micro-scores, fractions.
+    size
+        Items that they were measured on.
 
     Raises
     ------
     ConfigError
-        Not two scores in [0, 1].
+        The scores are not two numbers in [0, 1], or the size is outside the benchmark.
+    DataError
+        No pair of the benchmark shows such a difference with a probability above 1e-9.
     """
     if len(scores) != 2 or not all(0 <= score <= 1 for score in scores):
-        raise ConfigError("Two micro-scores are fractions.", where="scores", got=str(list(scores)), hint="scores=[.62,.58]")
-    seen = abs(scores[0] - scores[1])
-    answer: Answer = {"size": size, "scores": list(scores), "difference": seen}
+        got = str(list(scores))
+        raise ConfigError("The micro-scores must be two fractions in [0, 1].", where="scores", got=got, hint="scores=[.62,.58]")
     mean, deviation = normal_moments(pairs, size)
-    shown = round(seen * size * pairs.units)
-    if shown == 0:
-        return answer | {"right": None, "expected_difference": 0.0}
-    as_it_is = above(mean, deviation, shown) - above(mean, deviation, shown + 1)
-    other_way = above(-mean, deviation, shown) - above(-mean, deviation, shown + 1)
-    total = float((as_it_is + other_way).sum())
-    if not total > 1e-9:
-        raise DataError(
-            "No pair of this benchmark would show such micro-scores.",
-            where="scores",
-            got=f"{seen:g} apart on {size} items",
-            hint="check scores and size, or give a benchmark of models like these",
-        )
-    apart = pairs.difference > 0
-    true = pairs.difference / (pairs.units * pairs.shared)
-    expected = float(((as_it_is - other_way) * true).sum()) / total
-    return answer | {"right": float(as_it_is[apart].sum()) / total, "expected_difference": expected}
+    difference = abs(scores[0] - scores[1])
+    steps = round(difference * size * pairs.units)
+    if steps == 0:
+        right, expected = None, 0.0
+    else:
+        right_order = probability_at_least(mean, deviation, steps) - probability_at_least(mean, deviation, steps + 1)
+        wrong_order = probability_at_least(-mean, deviation, steps) - probability_at_least(-mean, deviation, steps + 1)
+        total = float((right_order + wrong_order).sum())
+        if not total > 1e-9:
+            raise DataError(
+                "No pair of models in this benchmark would show these micro-scores.",
+                where="scores",
+                got=f"{difference:g} apart on {size} items",
+                hint="check scores and size, or use a benchmark of models like these",
+            )
+        true_difference = pairs.difference / (pairs.units * pairs.shared)
+        right = float(right_order[pairs.difference > 0].sum()) / total
+        expected = float(((right_order - wrong_order) * true_difference).sum()) / total
+    return PosteriorRanking(
+        size=size, scores=(scores[0], scores[1]), difference=difference, right=right, expected_difference=expected
+    )
 
 
-def regression_gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> list[Answer]:
+def regression_gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> list[GateRates]:
     """False alarms and misses of a gate that alarms where a model's micro-score falls by more than a tolerance.
 
-    Pairs of the benchmark stand for two versions of a model: those less than half a point apart for versions that are as good
-    (either of them the earlier), those in the bin of `drop` for a fall by it. Different models disagree on more items than versions
-    of one model do, so that real rates on fixed items are lower.
+    Pairs of the benchmark stand for two versions of a model: pairs less than half a point apart for equally good versions (either
+    of them the earlier), pairs in the bin of `drop` for a regression. Different models disagree on more items than versions of one
+    model do, so real rates on fixed items are lower.
 
     Parameters
     ----------
@@ -179,78 +260,93 @@ def regression_gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size:
 
     Returns
     -------
-    list
-        Per tolerance in steps of a quarter of `drop`: {tolerance, false_alarm, miss, recommended} on the same fixed items, and
-        both `..._fresh` where each version is scored on random items of its own. One row more is the recommended tolerance: where
-        the larger of `false_alarm` and `miss` is smallest, half a step of the micro-score above what does not alarm.
+    list of GateRates
+        By tolerance, in steps of a quarter of `drop`, and at the recommended tolerance: the one at which the larger of
+        `false_alarm` and `miss` is smallest, half a step of the micro-score above the largest fall that does not alarm.
 
     Raises
     ------
     ConfigError
-        A drop below a bin's width.
+        A drop below a bin's width or above 1, or a size outside the benchmark.
     DataError
-        No pair so near, or none that differs by `drop`.
+        No pairs less than half a point apart, or none that differ by `drop`.
     """
     if not 1 / BINS_PER_UNIT <= drop <= 1:
-        raise ConfigError("A drop is a fraction of at least 0.005.", where="drop", got=repr(drop), hint="0.02 for two points")
+        raise ConfigError(
+            "The drop must be a fraction of at least 0.005.", where="drop", got=repr(drop), hint="0.02 for two points"
+        )
     check_size(size, pairs.n_items)
     equal, fallen = pairs.take(pairs.bins == 0), pairs.take(pairs.bins == math.floor(drop * BINS_PER_UNIT + 1e-9))
     if not equal.bins.size or not fallen.bins.size:
-        which = "less than half a point apart" if not equal.bins.size else f"{drop:g} apart"
-        raise DataError("Rates of a gate need pairs of such models.", where="drop", got=f"no models {which}", hint="another drop")
-    same = GateRates(_fallen(equal, size), _fallen(fallen, size), size * pairs.units)
-    own = _variances(benchmark)
-    fresh = GateRates(_fallen(equal, size, own), _fallen(fallen, size, own), size * pairs.units)
-    best = round(_balanced(same), 12)
-    return [
-        {"tolerance": tolerance, "recommended": tolerance == best}
-        | dict(zip(("false_alarm", "miss"), same.rates(tolerance), strict=True))
-        | dict(zip(("false_alarm_fresh", "miss_fresh"), fresh.rates(tolerance), strict=True))
-        for tolerance in sorted({best, *(round(drop * step / 4, 12) for step in range(9))})
-    ]
+        got = "no models less than half a point apart" if not equal.bins.size else f"no models {drop:g} apart"
+        raise DataError("The benchmark has no pairs to measure the gate on.", where="drop", got=got, hint="another drop")
+    max_sum = size * pairs.units
+    same_items = Falls(equal=normal_moments(equal, size), fallen=normal_moments(fallen, size), max_sum=max_sum)
+    variances = _score_variances(benchmark)
+    fresh_items = Falls(
+        equal=_fresh_moments(equal, size, variances), fallen=_fresh_moments(fallen, size, variances), max_sum=max_sum
+    )
+    recommended = round(_balanced_tolerance(same_items), 12)
+    steps = (round(drop * step / 4, 12) for step in range(TOLERANCE_STEPS + 1))
+    rows = []
+    for tolerance in sorted({recommended, *steps}):
+        false_alarm, miss = same_items.rates(tolerance)
+        false_alarm_fresh, miss_fresh = fresh_items.rates(tolerance)
+        rows.append(
+            GateRates(
+                tolerance=tolerance,
+                recommended=tolerance == recommended,
+                false_alarm=false_alarm,
+                miss=miss,
+                false_alarm_fresh=false_alarm_fresh,
+                miss_fresh=miss_fresh,
+            )
+        )
+    return rows
 
 
-class GateRates(NamedTuple):
-    """The falls of a micro-score's sum, in units of the scores' grid, as normals: (mean, deviation), each (n_pairs,)."""
+class Falls(NamedTuple):
+    """Falls of a micro-score's sum between two versions, in units of the scores' grid, as normals: (mean, deviation) of pairs."""
 
     equal: tuple[FloatArray, FloatArray]
+    """Of equally good versions, the better one as the earlier; each (n_pairs,)."""
     fallen: tuple[FloatArray, FloatArray]
-    whole: int
-    """The sum where every item is right."""
+    """Of versions that fell by the drop."""
+    max_sum: int
+    """The sum of a version that answers every item correctly."""
 
     def rates(self, tolerance: float) -> tuple[float, float]:
-        """(false alarms, misses): an equal pair falls by more, in either direction; a fallen one does not."""
-        least = math.floor(tolerance * self.whole + 1e-9) + 1
+        """(false alarms, misses): equal pairs that fall by more, in either direction, and fallen pairs that do not."""
+        alarm = math.floor(tolerance * self.max_sum + 1e-9) + 1
         mean, deviation = self.equal
-        alarms = float(np.mean((above(mean, deviation, least) + above(-mean, deviation, least)) / 2))
-        return alarms, 1 - float(np.mean(above(*self.fallen, least)))
+        false_alarms = float(
+            np.mean((probability_at_least(mean, deviation, alarm) + probability_at_least(-mean, deviation, alarm)) / 2)
+        )
+        return false_alarms, 1 - float(np.mean(probability_at_least(*self.fallen, alarm)))
 
 
-def _fallen(pairs: PairMoments, size: int, own: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
-    """On the same items, or, with the variance of each model's items, on items of each version's own."""
-    if own is None:
-        return normal_moments(pairs, size)
-    left = (pairs.n_items - size) / max(pairs.n_items - 1, 1)
-    return size * pairs.difference / pairs.shared, np.sqrt(size * left * (own[pairs.higher] + own[pairs.lower]))
+def _fresh_moments(pairs: PairMoments, size: int, variances: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and deviation of the falls where each version gets its own random items; `variances` are (n_models,)."""
+    correction = (pairs.n_items - size) / max(pairs.n_items - 1, 1)
+    deviation = np.sqrt(size * correction * (variances[pairs.higher] + variances[pairs.lower]))
+    return size * pairs.difference / pairs.shared, deviation
 
 
-def _variances(benchmark: Benchmark) -> FloatArray:
-    """(n_models,) of the scores over the items that the model answered, in units of the scores' grid, squared."""
-    there = benchmark.scores != benchmark.missing
-    answered = there.sum(axis=1)
-    values = np.where(there, benchmark.scores, 0).astype(np.float64)
-    variance: FloatArray = np.maximum(0.0, np.square(values).sum(axis=1) / answered - (values.sum(axis=1) / answered) ** 2)
-    return variance
+def _score_variances(benchmark: Benchmark) -> FloatArray:
+    """(n_models,) variances of the scores over the items that the model answered, in squared units of the scores' grid."""
+    answered = benchmark.scores != benchmark.missing
+    n_answered = answered.sum(axis=1)
+    values = np.where(answered, benchmark.scores, 0).astype(np.float64)
+    variances: FloatArray = np.maximum(0.0, np.square(values).sum(axis=1) / n_answered - (values.sum(axis=1) / n_answered) ** 2)
+    return variances
 
 
-def _balanced(regression_gate: GateRates) -> float:
-    """The tolerance with the smallest larger rate: false alarms fall and misses rise with it, so halve down to where they cross."""
-    low, high = 0, regression_gate.whole
+def _balanced_tolerance(falls: Falls) -> float:
+    """The tolerance at which the larger rate is smallest: false alarms fall and misses rise with it, so bisect to the crossing."""
+    low, high = 0, falls.max_sum
     while low < high:
         middle = (low + high) // 2
-        false_alarm, miss = regression_gate.rates((middle + 0.5) / regression_gate.whole)
+        false_alarm, miss = falls.rates((middle + 0.5) / falls.max_sum)
         low, high = (low, middle) if miss >= false_alarm else (middle + 1, high)
-    return min(
-        ((k + 0.5) / regression_gate.whole for k in (max(low - 1, 0), low)),
-        key=lambda tolerance: max(regression_gate.rates(tolerance)),
-    )
+    candidates = ((k + 0.5) / falls.max_sum for k in (max(low - 1, 0), low))
+    return min(candidates, key=lambda tolerance: max(falls.rates(tolerance)))

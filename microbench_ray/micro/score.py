@@ -1,10 +1,14 @@
-"""`microbench score`: what a new model's responses to an exported micro-benchmark say of it, and what they leave open."""
+"""New models scored by an exported micro-benchmark: estimated accuracy, intervals of accuracy and rank, and warnings.
+
+Read from the top: `score` aligns the responses, `score_model` scores each model by the readout and, where the model is unlike the
+known ones, by the reserve. The rules of the intervals are in `intervals`; the sentences below say which one was taken.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.micro.artifact import HeldOut, MicroBenchmark
-from microbench_ray.micro.intervals import MIN_ERRORS, absolute_bound, calibration, error_bounds, sample_interval
+from microbench_ray.micro.intervals import (
+    MIN_ERRORS,
+    AccuracyInterval,
+    ScoreIntervalKind,
+    calibration,
+    conformal_interval,
+    extrapolated_interval,
+    reserve_wilson_interval,
+)
 from microbench_ray.micro.novelty import NoveltyCheck
 
 FloatArray = NDArray[np.float64]
@@ -22,74 +34,97 @@ MIN_ANSWERED = 0.5
 
 
 class ScoreInterval(NamedTuple):
-    """Accuracies, fractions, and the ranks that they mean among the known models and the new one: 1 is the best."""
+    """An interval of accuracies, fractions, and the ranks that it implies among the known models and the new one; 1 is the best."""
 
     low: float
     high: float
     rank_low: int
     rank_high: int
+    kind: ScoreIntervalKind
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers, as in the JSON report."""
+        return {"low": self.low, "high": self.high, "rank_low": self.rank_low, "rank_high": self.rank_high}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A new model as the micro-benchmark sees it.
+    """The score of a new model.
 
     Attributes
     ----------
     model
         Its id.
     answered, missing
-        Items of the micro-benchmark with and without a response.
+        Number of items of the micro-benchmark with and without a response.
     estimate
-        Of its accuracy on the whole benchmark, a fraction; None where it is refused.
+        Estimated accuracy on the whole benchmark, a fraction in [0, 1]; None where the model is refused.
     interval
-        Holds the true accuracy, and the true rank, of 95 % of models drawn like the known ones.
+        95 % interval of the true accuracy and of the true rank; None where the model is refused.
     neighbours
-        Known models, from the best on, whose accuracy lies in the interval (the wider one, where there is one): it cannot be told
-        from these.
-    beyond
-        The wider interval as measured where models were better than all that the micro-benchmark was built from: only for a model
-        that is unlike the known ones, and where that could be measured.
+        Known models whose accuracy lies in the interval (in `extrapolated_interval`, where there is one), the best first: the new
+        model cannot be distinguished from them.
+    extrapolated_interval
+        The wider interval of a model that is unlike the known ones and may be better than all of them; None for other models, and
+        where errors on such models could not be measured.
     warnings
-        Sentences: why it is unlike the known models, and what the intervals do not cover.
+        Sentences: why the model is unlike the known ones, and what the intervals do not cover.
     refused
-        Why it is not scored; empty where it is.
+        Why the model is not scored; empty where it is.
     unlike
-        Whether it is unlike the known models: by its responses to the items, or because those to the reserve contradict them.
+        Whether the model is unlike the known ones: by its responses to the items, or because its responses to the reserve
+        contradict them.
     by_reserve
-        Whether estimate and interval are those of the reserve: it is unlike the known models, and answered these random items.
+        Whether estimate and interval come from the reserve: the model is unlike the known ones and answered the reserve.
     """
 
     model: str
     answered: int
     missing: int
-    estimate: float | None
-    interval: ScoreInterval | None
-    neighbours: tuple[str, ...]
-    beyond: ScoreInterval | None
-    warnings: tuple[str, ...]
-    refused: str
+    estimate: float | None = None
+    interval: ScoreInterval | None = None
+    neighbours: tuple[str, ...] = ()
+    extrapolated_interval: ScoreInterval | None = None
+    warnings: tuple[str, ...] = ()
+    refused: str = ""
     unlike: bool = False
     by_reserve: bool = False
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
-        parts = {name: None if (part := getattr(self, name)) is None else part._asdict() for name in ("interval", "beyond")}
-        return asdict(self) | parts | {"neighbours": list(self.neighbours), "warnings": list(self.warnings)}
+    @property
+    def interval_kind(self) -> ScoreIntervalKind | None:
+        """The rule that made `interval`; None where the model is refused."""
+        return None if self.interval is None else self.interval.kind
+
+    def to_json(self) -> dict[str, Any]:
+        """The model's entry in the JSON report; `beyond` is `extrapolated_interval`."""
+        return {
+            "model": self.model,
+            "answered": self.answered,
+            "missing": self.missing,
+            "estimate": self.estimate,
+            "interval": None if self.interval is None else self.interval.to_json(),
+            "interval_kind": self.interval_kind,
+            "neighbours": list(self.neighbours),
+            "beyond": None if self.extrapolated_interval is None else self.extrapolated_interval.to_json(),
+            "warnings": list(self.warnings),
+            "refused": self.refused,
+            "unlike": self.unlike,
+            "by_reserve": self.by_reserve,
+        }
 
 
-def score(exported: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> list[Scored]:
+def score(micro: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> list[Scored]:
     """Score new models.
 
     Parameters
     ----------
-    exported
+    micro
         The micro-benchmark.
     responses
-        (n_models, n_given) in [0, 1], NaN where missing: scores, or confidences where the micro-benchmark reads these
+        (n_models, n_items) in [0, 1], NaN where missing: scores, or confidences where the micro-benchmark reads these
         (`MicroBenchmark.signal`).
     item_ids
-        (n_given,) in any order; items of no interest may be among them, and items may be missing.
+        (n_items,) in any order. Items outside the micro-benchmark are ignored; its own may be missing.
     model_ids
         (n_models,)
 
@@ -101,159 +136,216 @@ def score(exported: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str
     Raises
     ------
     DataError
-        Shapes that do not fit, an id twice, responses outside [0, 1], or not one item of the micro-benchmark.
+        A shape that does not fit, a repeated id, a response outside [0, 1], or no item of the micro-benchmark.
     """
-    answers = arranged(exported, responses, item_ids, model_ids)
-    support = NoveltyCheck(exported)
-    column = {name: k for k, name in enumerate(item_ids)}
-    at = [column.get(item.id, -1) for item in exported.reserve]
-    given = np.column_stack([np.asarray(responses, np.float64), np.full(len(model_ids), np.nan)])[:, at]
-    rows = zip(model_ids, answers, given, strict=True)
-    return [_by_reserve(exported, _scored(exported, support, str(name), row), row_of_reserve) for name, row, row_of_reserve in rows]
+    aligned = align(micro, responses, item_ids, model_ids)
+    novelty = NoveltyCheck(micro)
+    rows = zip(model_ids, aligned.items, aligned.reserve, strict=True)
+    return [score_model(micro, novelty, str(model), answers, reserve) for model, answers, reserve in rows]
 
 
-def arranged(exported: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> FloatArray:
-    """(n_models, size) the responses in the order of the micro-benchmark's items, NaN where missing; errors as for `score`."""
+class AlignedResponses(NamedTuple):
+    """Responses in the order of a micro-benchmark's items, NaN where missing."""
+
+    items: FloatArray
+    """(n_models, size)"""
+    reserve: FloatArray
+    """(n_models, n_reserve)"""
+
+
+def align(micro: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], model_ids: Sequence[str]) -> AlignedResponses:
+    """Responses in the order of the micro-benchmark's items and of its reserve; errors as for `score`."""
     given = np.asarray(responses, dtype=np.float64)
     if given.shape != (len(model_ids), len(item_ids)):
         got = f"shape {given.shape} for {len(model_ids)} models and {len(item_ids)} items"
-        raise DataError("Responses are (models, items).", where="responses", got=got)
-    for what, names in (("item", item_ids), ("model", model_ids)):
-        if len(set(names)) < len(names):
-            twice = next(name for k, name in enumerate(names) if name in names[:k])
-            raise DataError(f"Every {what} is there once.", where="responses", got=f"{twice!r} twice")
-    where = [(exported.places[name], k) for k, name in enumerate(item_ids) if name in exported.places]
-    if not where:
-        raise unmatched(exported, item_ids, "responses")
-    to, of = np.array(where, np.intp).T
-    answers = np.full((len(model_ids), exported.size), np.nan)
-    answers[:, to] = given[:, of]
-    if bool(((answers < 0) | (answers > 1)).any()):
-        raise DataError("Responses are in [0, 1].", where="responses", got=f"{np.nanmin(answers):g} to {np.nanmax(answers):g}")
-    return answers
+        raise DataError("The shape of the responses must be (models, items).", where="responses", got=got)
+    for what, ids in (("item", item_ids), ("model", model_ids)):
+        if len(set(ids)) < len(ids):
+            repeated = next(name for k, name in enumerate(ids) if name in ids[:k])
+            raise DataError(f"The {what} ids must be unique.", where="responses", got=f"{repeated!r} twice")
+    if not any(name in micro.column_of for name in item_ids):
+        raise no_matching_item(micro, item_ids, "responses")
+    column_of = {name: column for column, name in enumerate(item_ids)}
+    padded = np.column_stack([given, np.full(len(model_ids), np.nan)])  # column -1: items without a response
+    items, reserve = (padded[:, [column_of.get(item.id, -1) for item in part]] for part in (micro.items, micro.reserve))
+    for part in (items, reserve):
+        if bool(((part < 0) | (part > 1)).any()):
+            got = f"{np.nanmin(part):g} to {np.nanmax(part):g}"
+            raise DataError("Responses must lie in [0, 1].", where="responses", got=got)
+    return AlignedResponses(items=items, reserve=reserve)
 
 
-def unmatched(exported: MicroBenchmark, item_ids: Sequence[str], where: str) -> DataError:
-    """The error for responses of which none is to an item of the micro-benchmark."""
+def no_matching_item(micro: MicroBenchmark, item_ids: Sequence[str], where: str) -> DataError:
+    """The error for responses none of which is to an item of the micro-benchmark."""
     got = f"{len(item_ids)} items, such as {item_ids[0]!r}" if item_ids else "no items"
-    hint = f"responses to its items, such as {exported.items[0].id!r}: the same tasks and versions, read as the benchmark was"
-    return DataError("No response is to an item of the micro-benchmark.", where=where, got=got, hint=hint)
+    hint = f"responses to items such as {micro.items[0].id!r}: the same tasks and versions, read with the benchmark's settings"
+    return DataError("None of the responses is to an item of the micro-benchmark.", where=where, got=got, hint=hint)
 
 
-def _scored(exported: MicroBenchmark, support: NoveltyCheck, model: str, answers: FloatArray) -> Scored:
-    missing = np.isnan(answers)
-    answered = int((~missing).sum())
-    counts = model, answered, exported.size - answered
-    estimate = float(exported.readout.estimate(answers[None])[0]) if answered else math.nan
-    if answered < MIN_ANSWERED * exported.size or math.isnan(estimate):
-        why = f"It answered {answered} of {exported.size} items: at least {MIN_ANSWERED:.0%} are needed."
-        return Scored(*counts, None, None, (), None, (), why)
-    warnings = support.warnings(answers, estimate)
-    unlike = bool(warnings)
-    moved = masked_shifts(exported, missing)
-    errors = errors_of(exported, exported.held_out, moved)
-    low, high = around(estimate, *error_bounds(errors))
-    beyond = None
-    if errors.size < MIN_ERRORS:
-        warnings.append(f"{errors.size} known models are too few for a 95 % interval: {MIN_ERRORS} are needed.")
-    elif warnings:
-        beyond, sentence = wider(exported, estimate, (low, high), moved)
-        warnings.append(sentence)
-    if answered < exported.size:
-        warnings.append(
-            f"{exported.size - answered} of {exported.size} items have no response: the interval is widened, as if they were "
-            "missing at random."
-        )
-    interval = ranked(exported, low, high)
-    near = neighbours(exported, beyond or interval)
-    shown = min(max(estimate, 0.0), 1.0)
-    return Scored(*counts, shown, interval, near, beyond, tuple(warnings), "", unlike)
+def score_model(micro: MicroBenchmark, novelty: NoveltyCheck, model: str, answers: FloatArray, reserve: FloatArray) -> Scored:
+    """Score one model by the readout; by the reserve where the model is unlike the known ones.
 
-
-def _by_reserve(exported: MicroBenchmark, scored: Scored, answers: FloatArray) -> Scored:
-    """The model again, by the mean of the reserve, if it answered these random items and is unlike the known ones, or they say so.
-
-    They say so where the two 95 % intervals do not meet.
+    Parameters
+    ----------
+    micro, novelty
+        The micro-benchmark, and its check.
+    model
+        The model's id.
+    answers, reserve
+        (size,) and (n_reserve,) its responses, NaN where missing.
     """
-    if scored.estimate is None or scored.interval is None or not answers.size:
+    scored = score_by_readout(micro, novelty, model, answers)
+    if scored.refused or not reserve.size:
         return scored
-    there = answers[~np.isnan(answers)]
-    if there.size < MIN_ANSWERED * answers.size:
-        more = (
-            f"The {answers.size} items of reserve.txt would give an estimate that needs no known model: score both lists together."
+    answered = reserve[~np.isnan(reserve)]
+    if answered.size >= MIN_ANSWERED * reserve.size:
+        return score_by_reserve(micro, scored, answered)
+    if not scored.unlike:
+        return scored
+    advice = f"The {reserve.size} items of reserve.txt give an estimate that needs no known models: score both lists together."
+    return replace(scored, warnings=(*scored.warnings, advice))
+
+
+def score_by_readout(micro: MicroBenchmark, novelty: NoveltyCheck, model: str, answers: FloatArray) -> Scored:
+    """The estimate, its split-conformal interval, and the extrapolated one of a model unlike the known ones."""
+    missing = np.isnan(answers)
+    n_missing = int(missing.sum())
+    n_answered = micro.size - n_missing
+    estimate = float(micro.readout.estimate(answers[None])[0]) if n_answered else math.nan
+    if n_answered < MIN_ANSWERED * micro.size or math.isnan(estimate):
+        refused = f"Not scored: it answered {n_answered} of {micro.size} items, and at least {MIN_ANSWERED:.0%} are needed."
+        return Scored(model=model, answered=n_answered, missing=n_missing, refused=refused)
+    warnings = novelty.warnings(answers, estimate)
+    unlike = bool(warnings)
+    shifts = missing_shifts(micro, missing)
+    errors = held_out_errors(micro, micro.held_out, shifts)
+    inner = conformal_interval(estimate, errors)
+    outer: AccuracyInterval | None = None
+    if errors.size < MIN_ERRORS:
+        warnings.append(f"A 95 % interval needs {MIN_ERRORS} held-out models, and there are {errors.size}.")
+    elif unlike:
+        outer, sentence = interval_if_better(micro, estimate, inner, shifts)
+        warnings.append(sentence)
+    if n_missing:
+        warnings.append(
+            f"{n_missing} of {micro.size} items have no response: the interval is widened as if they were missing at random."
         )
-        return replace(scored, warnings=(*scored.warnings, more)) if scored.unlike else scored
-    mean = float(there.mean())
-    interval = ranked(exported, *sample_interval(mean, int(there.size), int(exported.benchmark["n_items"])))
+    return Scored(
+        model=model,
+        answered=n_answered,
+        missing=n_missing,
+        estimate=min(max(estimate, 0.0), 1.0),
+        interval=with_ranks(micro, inner),
+        neighbours=known_models_in(micro, outer or inner),
+        extrapolated_interval=None if outer is None else with_ranks(micro, outer),
+        warnings=tuple(warnings),
+        unlike=unlike,
+    )
+
+
+def interval_if_better(
+    micro: MicroBenchmark, estimate: float, inner: AccuracyInterval, shifts: FloatArray
+) -> tuple[AccuracyInterval | None, str]:
+    """The extrapolated interval, for a model that may be better than all known ones, and a sentence about it.
+
+    Parameters
+    ----------
+    micro, estimate
+        The micro-benchmark, and the model's estimated accuracy.
+    inner
+        The model's split-conformal interval.
+    shifts
+        (n_models,) as from `missing_shifts`.
+
+    Returns
+    -------
+    interval
+        None where errors on such models could not be measured.
+    sentence
+        For `Scored.warnings`.
+    """
+    line = calibration(micro.held_out.estimates, micro.accuracy)
+    calibrated = float(line.accuracy(np.array([estimate]))[0])
+    outer, open_above = None, inner.high >= float(micro.readout.estimate(np.ones((1, micro.size)))[0])
+    if micro.extrapolated is not None and not math.isnan(calibrated):
+        errors = held_out_errors(micro, micro.extrapolated, shifts / line.slope)
+        outer = extrapolated_interval(calibrated, errors, inner, open_above=open_above)
+    if outer is None:
+        return None, "Errors on models better than the known ones could not be measured."
+    sentence = "The wider interval uses errors measured on models better than all those that a micro-benchmark was built from."
+    if open_above:
+        sentence += " Its upper end is 100 %: these items cannot show how much better the model is."
+    return outer, sentence
+
+
+def score_by_reserve(micro: MicroBenchmark, scored: Scored, answered: FloatArray) -> Scored:
+    """The score from the reserve's mean, for a model unlike the known ones or contradicted by the reserve; else `scored`.
+
+    The reserve contradicts the readout where their two 95 % intervals do not overlap.
+
+    Parameters
+    ----------
+    micro
+        The micro-benchmark.
+    scored
+        The model's score by the readout.
+    answered
+        (n,) its non-missing responses to the reserve.
+    """
+    assert scored.estimate is not None
+    assert scored.interval is not None
+    mean = float(answered.mean())
+    interval = reserve_wilson_interval(mean, int(answered.size), int(micro.benchmark["n_items"]))
     warnings = list(scored.warnings)
     if interval.low > scored.interval.high or interval.high < scored.interval.low:
         warnings.append(
-            f"Outside what the known models support: the random items of reserve.txt say {mean:.1%}, the others "
-            f"{scored.estimate:.1%}, and the two 95 % intervals do not meet."
+            f"Outside the range of the known models: the random items of reserve.txt give {mean:.1%}, the others "
+            f"{scored.estimate:.1%}, and their 95 % intervals do not overlap."
         )
     elif not scored.unlike:
         return scored
-    said = f"So its accuracy is the plain mean of the {there.size} random items of reserve.txt, which needs no known model."
+    warnings.append(
+        f"Its accuracy is therefore the plain mean of {answered.size} random items of reserve.txt, which needs no known models."
+    )
     return replace(
         scored,
         estimate=mean,
-        interval=interval,
-        neighbours=neighbours(exported, interval),
-        beyond=None,
-        warnings=(*warnings, said),
+        interval=with_ranks(micro, interval),
+        neighbours=known_models_in(micro, interval),
+        extrapolated_interval=None,
+        warnings=tuple(warnings),
         unlike=True,
         by_reserve=True,
     )
 
 
-def neighbours(exported: MicroBenchmark, interval: ScoreInterval) -> tuple[str, ...]:
-    """Known models, from the best on, whose accuracy lies in an interval."""
-    order = np.argsort(-exported.accuracy, kind="stable")
-    return tuple(exported.models[k] for k in order if interval.low <= exported.accuracy[k] <= interval.high)
-
-
-def wider(
-    exported: MicroBenchmark, estimate: float, inside: tuple[float, float], moved: FloatArray
-) -> tuple[ScoreInterval | None, str]:
-    """The interval for a model that may be better than all known ones, and a sentence on it; None where it could not be measured.
-
-    Around what the estimate stands for by the line of `bounds.calibration`, as wide as the errors were of the best models by a
-    micro-benchmark that was built without them. It has no upper end where a model that answers everything right would be read no
-    higher.
-    """
-    line = calibration(exported.held_out.estimates, exported.accuracy)
-    centre = float(line.truth(np.array([estimate]))[0])
-    held = exported.extrapolated
-    most = math.inf if held is None or math.isnan(centre) else absolute_bound(errors_of(exported, held, moved / line.slope))
-    if math.isinf(most):
-        return None, "How far off estimates of such models are could not be measured on the known ones."
-    low, high = around(centre, -most, most)
-    sentence = "The wider interval is as measured on models better than all that a micro-benchmark was built from."
-    if inside[1] >= float(exported.readout.estimate(np.ones((1, exported.size)))[0]):
-        high, sentence = 1.0, sentence + " It has no upper end: these items cannot tell how much better a model is."
-    return ranked(exported, min(inside[0], low), max(inside[1], high)), sentence
-
-
-def masked_shifts(exported: MicroBenchmark, missing: NDArray[np.bool_]) -> FloatArray:
-    """(n_models,) by how much each known model's estimate falls where it, too, does not answer these items."""
+def missing_shifts(micro: MicroBenchmark, missing: NDArray[np.bool_]) -> FloatArray:
+    """(n_models,) by how much each known model's estimate rises when its responses to these items are missing too."""
     if not missing.any():
-        return np.zeros(len(exported.models))
-    masked = np.where(missing, np.nan, exported.responses)
-    return exported.readout.estimate(exported.responses) - exported.readout.estimate(masked)
+        return np.zeros(len(micro.models))
+    masked = np.where(missing, np.nan, micro.responses)
+    return micro.readout.estimate(masked) - micro.readout.estimate(micro.responses)
 
 
-def errors_of(exported: MicroBenchmark, held: HeldOut, moved: FloatArray) -> FloatArray:
-    """By how much the truth lay above the estimate of each model that was held out, and would lie, had it not answered all."""
-    errors = exported.accuracy[held.models] - held.estimates + moved[held.models]
+def held_out_errors(micro: MicroBenchmark, held_out: HeldOut, shifts: FloatArray) -> FloatArray:
+    """(n,) errors, estimate − true accuracy, of held-out models whose estimates are shifted; models without an estimate dropped."""
+    errors = micro.errors(held_out) + shifts[held_out.models]
     return errors[~np.isnan(errors)]
 
 
-def around(estimate: float, low: float, high: float) -> tuple[float, float]:
-    """The accuracies that errors between these bounds leave."""
-    return min(1.0, max(0.0, estimate + low)), max(0.0, min(1.0, estimate + high))
+def with_ranks(micro: MicroBenchmark, interval: AccuracyInterval) -> ScoreInterval:
+    """The interval with the ranks that its ends would have among the known models' accuracies."""
+    known = micro.accuracy[~np.isnan(micro.accuracy)]
+    return ScoreInterval(
+        low=interval.low,
+        high=interval.high,
+        rank_low=1 + int((known > interval.high).sum()),
+        rank_high=1 + int((known > interval.low).sum()),
+        kind=interval.kind,
+    )
 
 
-def ranked(exported: MicroBenchmark, low: float, high: float) -> ScoreInterval:
-    """With the ranks that such accuracies have among the known models' own."""
-    known = exported.accuracy[~np.isnan(exported.accuracy)]
-    return ScoreInterval(low, high, 1 + int((known > high).sum()), 1 + int((known > low).sum()))
+def known_models_in(micro: MicroBenchmark, interval: AccuracyInterval) -> tuple[str, ...]:
+    """Known models whose accuracy lies in the interval, the best first."""
+    order = np.argsort(-micro.accuracy, kind="stable")
+    return tuple(micro.models[k] for k in order if interval.low <= micro.accuracy[k] <= interval.high)

@@ -8,21 +8,21 @@ from typing import NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.micro.artifact import MicroBenchmark, load
-from microbench_ray.micro.responses import Given, read
+from microbench_ray.micro.responses import ResponseInput, read_responses
 from microbench_ray.micro.score import Scored, score
 
 
 class ScoreJob(NamedTuple):
-    """What is scored, and how it is shown. Keys as in conf/score.yaml."""
+    """What to score and where to report it. Keys as in conf/score.yaml."""
 
     micro: Path
-    given: Given
+    responses: ResponseInput
     as_json: bool
     out: Path | None
 
 
 class ScoreOutcome(NamedTuple):
-    """What a scoring found.
+    """The result of `run_score`.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class ScoreOutcome(NamedTuple):
     scored
         The models, in the order of their ids.
     notes
-        Sentences on what was left out, and on what was taken where a log leaves a choice.
+        Sentences: which responses were left out, and what was read where a log offers a choice.
     failed
-        By model or path: why it could not be read.
+        Why a model or path could not be read, by its name.
     """
 
     micro: MicroBenchmark
@@ -43,9 +43,8 @@ class ScoreOutcome(NamedTuple):
 
 
 def run_score(job: ScoreJob) -> ScoreOutcome:
-    """Read the micro-benchmark and the responses, and score them; errors as for `load`, `read` and `score`."""
+    """Read the micro-benchmark and the responses, and score the models; errors as for `load`, `read_responses` and `score`."""
     micro = load(job.micro)
-    found = read(job.given, micro)
-    return ScoreOutcome(
-        micro=micro, scored=score(micro, found.responses, micro.asked, found.models), notes=found.notes, failed=found.failed
-    )
+    read = read_responses(job.responses, micro)
+    scored = score(micro, read.responses, micro.all_item_ids, read.models)
+    return ScoreOutcome(micro=micro, scored=scored, notes=read.notes, failed=read.failed)

@@ -1,4 +1,4 @@
-"""Runs the code of docs/tutorial.md and puts what it prints after it: `uv run python tests/tutorial.py` writes the file anew."""
+"""Runs the code of docs/tutorial.md and inserts its output: `uv run python -m tests.helpers.tutorial` rewrites the file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n.*?```\n)?", re.
 
 
 def executed(text: str) -> str:
-    """The text with the output of every block of Python after it, all run in one namespace, in their order."""
+    """The text with the output of every Python block below it; the blocks run in order, in one namespace."""
     namespace: dict[str, object] = {"__name__": "tutorial"}
 
     def run(block: re.Match[str]) -> str:
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
             exec(compile(block["code"], str(TUTORIAL), "exec"), namespace)  # noqa: S102
-        lines = "".join(f"{line.rstrip()}\n" for line in said.getvalue().splitlines())
+        lines = "".join(f"{line.rstrip()}\n" for line in output.getvalue().splitlines())
         return f"```python\n{block['code']}```\n" + (f"\n```text\n{lines}```\n" if lines else "")
 
     return BLOCK.sub(run, text)
@@ -29,6 +29,6 @@ def executed(text: str) -> str:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        made = executed(TUTORIAL.read_text(encoding="utf-8"))
-    TUTORIAL.write_text(made, encoding="utf-8")
+        rewritten = executed(TUTORIAL.read_text(encoding="utf-8"))
+    TUTORIAL.write_text(rewritten, encoding="utf-8")
     sys.stdout.write(f"{TUTORIAL}\n")

@@ -1,4 +1,4 @@
-"""`microbench plan`: answers that agree with simulation and with the sweep, in the terminal and as JSON, and what is refused."""
+"""`microbench plan`: answers that agree with simulation and with the sweep, in the terminal and as JSON, and input it refuses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.metrics.closed_form import normal_moments
 from microbench_ray.micro.sample_size import (
     Criterion,
+    Falls,
     GateRates,
     detectable_difference,
     items_needed,
@@ -22,6 +23,7 @@ from microbench_ray.micro.sample_size import (
     ranking_probability,
     regression_gate,
 )
+from tests.helpers.errors import refuses
 
 
 @pytest.fixture(scope="module")
@@ -39,116 +41,147 @@ def micro_scores(world: Benchmark, size: int, draws: int, seed: int) -> np.ndarr
     return np.stack([world.scores[:, rng.permutation(world.n_items)[:size]].sum(axis=1, dtype=int) for _ in range(draws)])
 
 
-def test_what_items_are_needed_for_is_what_they_tell_apart(world):
+def test_the_items_needed_for_a_difference_detect_it(world: Benchmark) -> None:
     pairs = pairs_of(world)
-    for row in items_needed(pairs, [0.03, 0.1], Criterion()):
-        assert detectable_difference(pairs, row["size"], Criterion())["mdad"] <= row["difference"]
+    for answer in items_needed(pairs, [0.03, 0.1], Criterion()):
+        assert answer.size is not None
+        mdad = detectable_difference(pairs, answer.size, Criterion()).mdad
+        assert mdad is not None
+        assert mdad <= answer.difference
 
 
-def test_an_order_of_models_is_that_of_draws(world):
-    names = [str(name) for name in world.model_ids[[3, 50]]]
-    got = ranking_probability(world, names, 40)
+def test_a_ranking_probability_is_the_share_of_draws(world: Benchmark) -> None:
+    answer = ranking_probability(world, [str(name) for name in world.model_ids[[3, 50]]], 40)
     drawn = micro_scores(world, 40, 4000, 1)
-    better, worse = (list(world.model_ids).index(got[key]) for key in ("better", "worse"))
-    assert got["right"] == pytest.approx(np.mean(drawn[:, better] > drawn[:, worse]), abs=0.03)
-    assert got["difference"] == pytest.approx(world.scores[better].mean() - world.scores[worse].mean())
+    better, worse = (list(world.model_ids).index(name) for name in (answer.better, answer.worse))
+    assert answer.right == pytest.approx(np.mean(drawn[:, better] > drawn[:, worse]), abs=0.03)
+    assert answer.tied == pytest.approx(np.mean(drawn[:, better] == drawn[:, worse]), abs=0.03)
+    assert answer.difference == pytest.approx(world.scores[better].mean() - world.scores[worse].mean())
 
 
-def test_an_order_of_scores_is_bayes_over_pairs_and_draws(world):
-    got = posterior_ranking_probability(pairs_of(world), [0.5, 0.6], 50)
-    drawn, whole = micro_scores(world, 50, 1500, 2), world.scores.sum(axis=1, dtype=int)
-    right = shown = 0
-    for each in drawn:
-        one, other = np.nonzero(each[:, None] - each == 5)
-        right, shown = right + int(np.sum(whole[one] > whole[other])), shown + one.size
-    assert got["right"] == pytest.approx(right / shown, abs=0.02)
-    assert posterior_ranking_probability(pairs_of(world), [0.5, 0.5], 50)["right"] is None
+def test_a_posterior_is_the_share_of_pairs_and_draws_with_these_scores(world: Benchmark) -> None:
+    answer = posterior_ranking_probability(pairs_of(world), [0.5, 0.6], 50)
+    n_right = n_shown = 0
+    difference, n_answered = 0.0, world.scores.sum(axis=1, dtype=int)
+    for drawn in micro_scores(world, 50, 1500, 2):
+        higher, lower = np.nonzero(drawn[:, None] - drawn == 5)
+        n_right, n_shown = n_right + int(np.sum(n_answered[higher] > n_answered[lower])), n_shown + higher.size
+        difference += float(np.sum(n_answered[higher] - n_answered[lower])) / world.n_items
+    assert answer.right == pytest.approx(n_right / n_shown, abs=0.02)
+    assert answer.expected_difference == pytest.approx(difference / n_shown, abs=0.01)
+    equal = posterior_ranking_probability(pairs_of(world), [0.5, 0.5], 50)
+    assert (equal.right, equal.expected_difference) == (None, 0.0)
 
 
-def test_rates_of_a_gate_are_those_of_draws(world):
+def test_rates_of_a_gate_are_the_shares_of_draws(world: Benchmark) -> None:
     pairs = pairs_of(world)
-    rows = regression_gate(world, pairs, 0.05, 100)
     earlier, later = micro_scores(world, 100, 800, 3), micro_scores(world, 100, 800, 4)
     near, fallen = pairs.take(pairs.bins == 0), pairs.take(pairs.bins == 10)
+    rows = regression_gate(world, pairs, 0.05, 100)
+    assert len(rows) >= 9
     for row in rows[::2]:
-        most = row["tolerance"] * 100 + 1e-9
-        for now, fresh in ((earlier, ""), (later, "_fresh")):
-            up = (earlier[:, near.higher] - now[:, near.lower] > most).mean()
-            down = (earlier[:, near.lower] - now[:, near.higher] > most).mean()
-            assert row[f"false_alarm{fresh}"] == pytest.approx((up + down) / 2, abs=0.03)
-            miss = (earlier[:, fallen.higher] - now[:, fallen.lower] <= most).mean()
-            assert row[f"miss{fresh}"] == pytest.approx(miss, abs=0.03)
+        allowed = row.tolerance * 100 + 1e-9
+        for now, false_alarm, miss in ((earlier, row.false_alarm, row.miss), (later, row.false_alarm_fresh, row.miss_fresh)):
+            up = (earlier[:, near.higher] - now[:, near.lower] > allowed).mean()
+            down = (earlier[:, near.lower] - now[:, near.higher] > allowed).mean()
+            assert false_alarm == pytest.approx((up + down) / 2, abs=0.03)
+            assert miss == pytest.approx((earlier[:, fallen.higher] - now[:, fallen.lower] <= allowed).mean(), abs=0.03)
 
 
 @pytest.mark.parametrize(("size", "drop"), [(1, 0.05), (37, 0.05), (100, 0.02), (400, 0.1)])
-def test_no_tolerance_keeps_both_rates_lower_than_the_recommended_one(world, size, drop):
-    def larger(row):
-        return max(row["false_alarm"], row["miss"])
+def test_no_tolerance_has_a_smaller_maximum_rate_than_the_recommended_one(world: Benchmark, size: int, drop: float) -> None:
+    def larger(row: GateRates) -> float:
+        return max(row.false_alarm, row.miss)
 
     pairs = pairs_of(world)
     rows = regression_gate(world, pairs, drop, size)
-    (best,) = (row for row in rows if row["recommended"])
+    (best,) = (row for row in rows if row.recommended)
     assert all(larger(best) <= larger(row) for row in rows)
-    falls = GateRates(*(normal_moments(pairs.take(pairs.bins == k), size) for k in (0, round(drop * 200))), size)
-    every = [max(falls.rates((k + 0.5) / size)) for k in range(size + 1)]
-    assert larger(best) == pytest.approx(min(every), abs=1e-12)
+    equal, fallen = (normal_moments(pairs.take(pairs.bins == k), size) for k in (0, round(drop * 200)))
+    falls = Falls(equal=equal, fallen=fallen, max_sum=size)
+    assert larger(best) == pytest.approx(min(max(falls.rates((k + 0.5) / size)) for k in range(size + 1)), abs=1e-12)
 
 
-def test_the_command_answers_as_json(board, reference, capsys):
+def test_json_keeps_its_keys(board: Path, reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["size=20", "models=[m00,m01]", "scores=[.7,.5]", "drop=0.05", "differences=[.1]", f"results={reference}"]
     assert main(plan(board, *more, "format=json")) == 0
-    made = json.loads(capsys.readouterr().out)
-    assert (made["n_models"], made["n_items"]) == (40, 120)
-    methods = [row["method"].split(" ")[0] for row in made["items"]]
+    answers = json.loads(capsys.readouterr().out)
+    assert list(answers) == [
+        *("benchmark", "n_models", "n_items", "threshold", "tie_policy", "notes", "items"),
+        *("told_apart", "order_of_models", "order_of_scores", "gate"),
+    ]
+    assert (answers["n_models"], answers["n_items"]) == (40, 120)
+    assert all(list(row) == ["difference", "method", "size"] for row in answers["items"])
+    methods = [row["method"].split(" ")[0] for row in answers["items"]]
     assert methods[0] == "random"
     assert set(methods[1:]) == {"random", "stratified_confidence"}
-    assert 0.5 < made["order_of_scores"]["right"] <= 1
-    assert [row["recommended"] for row in made["gate"]["rows"]].count(True) == 1
+    assert list(answers["told_apart"]) == ["size", "mdad", "share_of_pairs", "mean_agreement"]
+    assert list(answers["order_of_models"]) == ["size", "better", "worse", "difference", "right", "tied"]
+    assert list(answers["order_of_scores"]) == ["size", "scores", "difference", "right", "expected_difference"]
+    assert 0.5 < answers["order_of_scores"]["right"] <= 1
+    rates = ["tolerance", "recommended", "false_alarm", "miss", "false_alarm_fresh", "miss_fresh"]
+    assert all(list(row) == rates for row in answers["gate"]["rows"])
+    assert [row["recommended"] for row in answers["gate"]["rows"]].count(True) == 1
 
 
-def test_the_command_answers_in_sentences(board, capsys):
-    assert main(plan(board, "size=20", "models=[m00,m01]", "scores=[.7,.5]", "drop=0.05", "differences=[.1]")) == 0
-    said = capsys.readouterr().out
-    for sentence in (
+def test_sentences_and_tables_hold_the_numbers_of_the_json(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    question = plan(board, "size=20", "models=[m00,m01]", "scores=[.7,.5]", "drop=0.05", "differences=[.1]")
+    assert main([*question, "format=json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert main(question) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    (recommended,) = (row for row in answers["gate"]["rows"] if row["recommended"])
+    for fact in (
         "random sampling (closed form)",
-        "20 random items tell apart",
-        "on all items; 20 random",
-        "A gate on 20 items",
-        "Let it alarm at a fall above",
-        "needs more items",
+        f"{answers['items'][0]['size']}",
+        f"{100 * answers['told_apart']['mdad']:.1f} points",
+        f"{100 * answers['told_apart']['share_of_pairs']:.1f} %",
+        f"{answers['order_of_models']['right']:.3f}",
+        f"{answers['order_of_models']['tied']:.3f}",
+        f"{answers['order_of_scores']['right']:.3f}",
+        f"{100 * recommended['tolerance']:.2f} points",
+        f"{100 * recommended['miss']:.1f} %",
     ):
-        assert sentence in said
+        assert fact in text
+    assert recommended["miss"] > 0.1
+    assert "more items" in text
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "words"),
     [
-        (["drop=0.05"], "size=100"),
-        (["size=500"], "500 of 120"),
-        (["size=20", "models=[m00,nobody]"], "nobody"),
-        (["size=20", "scores=[.7,1.5]"], "fractions"),
-        (["size=20", "drop=0.001"], "0.005"),
-        (["tie_policy=paper"], "wrong, half or drop"),
-        (["format=xml"], "text or json"),
-        (["differences=[0]"], "wanted"),
-        (["threshold=2"], "threshold"),
+        (["drop=0.05"], ["where: drop", "size=100"]),
+        (["size=500"], ["where: size", "500 of 120"]),
+        (["size=20", "models=[m00,nobody]"], ["where: models", "nobody"]),
+        (["size=20", "scores=[.7,1.5]"], ["where: scores", "1.5"]),
+        (["size=20", "drop=0.001"], ["where: drop", "0.005"]),
+        (["tie_policy=paper"], ["where: tie_policy", "paper", "wrong, half or drop"]),
+        (["format=xml"], ["where: format", "xml", "text or json"]),
+        (["differences=[0]"], ["difference", "got:   0"]),
+        (["threshold=2"], ["where: threshold", "2"]),
     ],
 )
-def test_what_cannot_be_answered_is_one_message(board, capsys, more, said):
+def test_bad_input_is_one_message(board: Path, capsys: pytest.CaptureFixture[str], more: list[str], words: list[str]) -> None:
     assert main(plan(board, *more)) == 1
-    assert said in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    for word in words:
+        assert word in message
 
 
-def test_a_sweep_by_another_rule_is_refused(board, reference, capsys):
+def test_a_sweep_with_another_threshold_is_refused(board: Path, reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(plan(board, f"results={reference}", "threshold=0.7")) == 1
-    assert "microbench reduce" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "threshold 0.7" in message
+    assert f"microbench reduce out={reference}" in message
 
 
-def test_models_that_are_tied_have_no_order():
+def test_models_that_are_tied_have_no_order() -> None:
     scores = np.tile(np.array([1, 0, 1, 0], np.uint8), (3, 1))
     world = Benchmark.from_arrays("tied", scores, list("abcd"), list("xyz"))
-    assert ranking_probability(world, ["x", "y"], 2)["better"] is None
-    with pytest.raises(DataError):
+    answer = ranking_probability(world, ["x", "y"], 2)
+    assert (answer.better, answer.worse, answer.right) == (None, None, None)
+    with refuses(DataError, "tied", where="benchmark"):
         detectable_difference(pairs_of(world), 2, Criterion())
-    with pytest.raises(ConfigError):
+    with refuses(ConfigError, "two different models", where="models", got="x, x"):
         ranking_probability(world, ["x", "x"], 2)

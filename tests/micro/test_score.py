@@ -1,397 +1,310 @@
-"""New models scored by an exported micro-benchmark: by hand, against held-out truth, and what is told of those that are unlike."""
+"""New models scored by a micro-benchmark: by hand, against the truth of held-out models, and models unlike the known ones."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 import pytest
-from scipy.stats import hypergeom
 
-from microbench_ray.cli.main import main
 from microbench_ray.core.errors import DataError
-from microbench_ray.data import Benchmark, synthetic
-from microbench_ray.methods import Method, build_method
+from microbench_ray.data import Benchmark
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
-from microbench_ray.micro.intervals import absolute_bound, calibration, error_bounds, sample_interval
-from microbench_ray.micro.score import score
+from microbench_ray.micro.intervals import calibration, reserve_wilson_interval
+from microbench_ray.micro.score import ScoreInterval, score
+from tests.helpers.errors import refuses
+from tests.micro.conftest import N_ITEMS, N_KNOWN, SIZE, accuracies, first_models, method, responses_to
 
-SOURCES = 200
-
-
-def method(selector: str, estimator: str) -> Method:
-    return build_method(f"{selector}+{estimator}", {"name": selector}, {"name": estimator})
-
-
-@pytest.fixture(scope="module")
-def whole() -> Benchmark:
-    return synthetic(n_models=300, n_items=400)
+Micros = dict[str, MicroBenchmark]
+NEW = slice(N_KNOWN, None)
 
 
-@pytest.fixture(scope="module")
-def sources(whole) -> Benchmark:
-    return Benchmark(whole.name, whole.models.take(pa.array(range(SOURCES))), whole.items, whole.units)
+def new_models(whole: Benchmark) -> list[str]:
+    return [str(name) for name in whole.model_ids[NEW]]
 
 
-@pytest.fixture(scope="module")
-def micros(sources) -> dict[str, MicroBenchmark]:
-    return {
-        estimator: build(sources, method(selector, estimator), 40)
-        for selector, estimator in (("random", "mean"), ("random", "ridge"))
-    } | {"greedy": build(sources, method("greedy", "ridge"), 40)}
+def ends(interval: ScoreInterval | None) -> tuple[float, float]:
+    assert interval is not None
+    return interval.low, interval.high
 
 
-def responses(made: MicroBenchmark, benchmark: Benchmark, models: slice) -> np.ndarray:
-    """(n, size) of some models, in the order of the micro-benchmark."""
-    at = {name: k for k, name in enumerate(benchmark.item_ids)}
-    return (benchmark.scores[models] / benchmark.units)[:, [at[name] for name in made.item_ids]]
+def width(interval: ScoreInterval | None) -> float:
+    low, high = ends(interval)
+    return high - low
 
 
-def test_bounds_by_hand():
-    errors = np.arange(1.0, 40.0)  # 39: each tail may lose one in forty, and that is the outermost
-    assert error_bounds(errors) == (1, 39)
-    assert error_bounds(np.arange(1.0, 80.0)) == (2, 78)
-    assert error_bounds(np.arange(1.0, 20.0)) == (-19, 19)  # 19: the absolute error
-    assert error_bounds(np.arange(1.0, 19.0)) == (-np.inf, np.inf)
-    assert absolute_bound(np.array([-5.0, *[1.0] * 18])) == 5
-    assert absolute_bound(np.array([-5.0, *[1.0] * 38])) == 1  # 38 of 40 are 95 %
+def test_a_mean_is_the_plain_mean(micros: Micros, whole: Benchmark) -> None:
+    micro = micros["mean"]
+    responses = responses_to(micro.item_ids, whole, NEW)
+    scored = score(micro, responses, micro.item_ids, new_models(whole))
+    assert [model.estimate for model in scored] == pytest.approx(responses.mean(axis=1), abs=1e-15)
 
 
-def test_bounds_hold_one_more_error_as_often_as_they_say():
-    rng = np.random.default_rng(0)
-    for n in (19, 39, 300):
-        drawn = rng.exponential(size=(4000, n + 1))
-        held = [low <= row[-1] <= high for row in drawn for low, high in [error_bounds(row[:-1])]]
-        assert 0.94 < np.mean(held) < 0.965
-
-
-def test_a_line_is_read_backwards():
-    truth = np.array([0.2, 0.4, 0.6, np.nan])
-    line = calibration(np.array([0.35, 0.4, 0.45, 0.9]), truth)
-    assert line == pytest.approx((0.3, 0.25))
-    assert line.truth(np.array([0.5])) == pytest.approx([0.8])
-    assert np.isnan(calibration(np.full(4, 0.3), truth).truth(np.array([0.5]))).all()
-
-
-def test_a_mean_is_the_plain_mean(micros, whole):
-    made = micros["mean"]
-    new = responses(made, whole, slice(SOURCES, None))
-    found = score(made, new, made.item_ids, list(whole.model_ids[SOURCES:]))
-    assert [each.estimate for each in found] == pytest.approx(new.mean(axis=1), abs=1e-15)
-
-
-def test_by_hand():
-    """Five models, four items, all of them chosen: the mean, its errors and ranks written out."""
+def test_by_hand() -> None:
+    """Five models and four items, all of them chosen: the mean, its errors and ranks are known."""
     scores = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
     tiny = Benchmark.from_arrays("tiny", scores, list("abcd"), ["m4", "m3", "m2", "m1", "m0"])
-    made = build(tiny, method("random", "mean"), 4)
-    assert made.held_out.estimates == pytest.approx([1, 0.75, 0.5, 0.25, 0])
-    [found] = score(made, [[1, 0, 1, 0, 1]], ["b", "a", "d", "c", "unknown"], ["new"])
-    assert (found.estimate, found.answered, found.missing) == (0.5, 4, 0)
-    assert found.interval == (0, 1, 1, 5)
-    assert "5 known models are too few" in found.warnings[-1]
-    assert found.neighbours == ("m4", "m3", "m2", "m1", "m0")
+    micro = build(tiny, method("random", "mean"), 4)
+    assert micro.held_out.estimates == pytest.approx([1, 0.75, 0.5, 0.25, 0])
+    [scored] = score(micro, [[1, 0, 1, 0, 1]], ["b", "a", "d", "c", "unknown"], ["new"])
+    assert (scored.estimate, scored.answered, scored.missing) == (0.5, 4, 0)
+    assert scored.interval == ScoreInterval(low=0, high=1, rank_low=1, rank_high=5, kind="split_conformal_absolute")
+    assert "held-out models" in scored.warnings[-1]
+    assert {"19", "5"} <= set(scored.warnings[-1].replace(".", " ").split())
+    assert scored.neighbours == ("m4", "m3", "m2", "m1", "m0")
+
+
+def test_the_interval_is_the_estimate_less_the_quantiles_of_the_errors(micros: Micros, whole: Benchmark) -> None:
+    """200 held-out errors, estimate − truth: 2.5 % of 201 are five, so the fifth from either end."""
+    micro = micros["ridge"]
+    errors = np.sort(micro.held_out.estimates - micro.accuracy[micro.held_out.models])
+    [scored] = score(micro, responses_to(micro.item_ids, whole, [N_KNOWN]), micro.item_ids, ["new"])
+    assert scored.estimate is not None
+    assert scored.interval_kind == "split_conformal"
+    assert ends(scored.interval) == pytest.approx((scored.estimate - errors[-5], scored.estimate - errors[4]))
+
+
+@pytest.mark.parametrize(
+    ("n_known", "kind"), [(30, "split_conformal_absolute"), (38, "split_conformal_absolute"), (39, "split_conformal")]
+)
+def test_the_number_of_held_out_models_decides_the_kind(known: Benchmark, n_known: int, kind: str) -> None:
+    few = first_models(known, n_known)
+    micro = build(few, method("random", "mean"), SIZE)
+    middle = [int(np.argsort(micro.accuracy)[n_known // 2])]
+    [scored] = score(micro, responses_to(micro.item_ids, few, middle), micro.item_ids, ["new"])
+    assert scored.interval_kind == kind
+    assert scored.to_json()["interval_kind"] == kind
 
 
 @pytest.mark.parametrize("name", ["mean", "ridge", "greedy"])
-def test_intervals_hold_models_that_were_not_there(micros, whole, name):
-    made = micros[name]
-    truth = (whole.scores[SOURCES:] / whole.units).mean(axis=1)
-    found = score(made, responses(made, whole, slice(SOURCES, None)), made.item_ids, list(whole.model_ids[SOURCES:]))
-    inside = [each.interval.low <= true <= each.interval.high for each, true in zip(found, truth, strict=True)]
-    assert 0.88 <= np.mean(inside) <= 0.99  # of 100 models; studies/score_coverage.py measures it
-    for each, true, held in zip(found, truth, inside, strict=True):
-        rank = 1 + int((made.accuracy > true).sum())
-        assert not held or each.interval.rank_low <= rank <= each.interval.rank_high
-        assert each.beyond is None or (each.beyond.low <= each.interval.low and each.interval.high <= each.beyond.high)
-        span = each.beyond or each.interval
-        near = {str(made.models[k]) for k in range(SOURCES) if span.low <= made.accuracy[k] <= span.high}
-        assert set(each.neighbours) == near
-    assert np.mean([bool(each.warnings) for each in found]) < 0.2
+def test_intervals_hold_the_truth_of_new_models(micros: Micros, whole: Benchmark, name: str) -> None:
+    micro, truth = micros[name], accuracies(whole)[NEW]
+    scored = score(micro, responses_to(micro.item_ids, whole, NEW), micro.item_ids, new_models(whole))
+    held = [low <= true <= high for (low, high), true in zip([ends(model.interval) for model in scored], truth, strict=True)]
+    assert 0.88 <= np.mean(held) <= 0.99  # of 100 models; studies/score_coverage.py measures it
+    for model, true, inside in zip(scored, truth, held, strict=True):
+        assert model.interval is not None
+        rank = 1 + int((micro.accuracy > true).sum())
+        assert not inside or model.interval.rank_low <= rank <= model.interval.rank_high
+        outer = model.extrapolated_interval
+        assert outer is None or (outer.low <= model.interval.low and model.interval.high <= outer.high)
+        low, high = ends(outer or model.interval)
+        assert set(model.neighbours) == {micro.models[k] for k in range(N_KNOWN) if low <= micro.accuracy[k] <= high}
+    assert np.mean([bool(model.warnings) for model in scored]) < 0.2
 
 
-def test_one_that_knows_all_and_one_that_is_upside_down_are_told(micros):
-    made = micros["ridge"]
-    means = np.array([item.mean for item in made.items])
-    perfect, odd = np.ones(40), np.where(means > np.median(means), 0.0, 1.0)
-    best, strange = score(made, [perfect, odd], made.item_ids, ["perfect", "odd"])
-    assert "better than all of them" in best.warnings[0]
-    assert best.beyond is not None
-    assert best.beyond.high == 1
-    assert best.beyond.high - best.beyond.low > best.interval.high - best.interval.low
+def test_a_perfect_model_and_one_with_inverted_answers_are_flagged(micros: Micros) -> None:
+    micro = micros["ridge"]
+    means = np.array([item.mean for item in micro.items])
+    perfect, inverted = np.ones(SIZE), np.where(means > np.median(means), 0.0, 1.0)
+    best, strange = score(micro, [perfect, inverted], micro.item_ids, ["perfect", "inverted"])
+    assert best.unlike
+    assert "better than all" in best.warnings[0]
+    assert best.extrapolated_interval is not None
+    assert best.extrapolated_interval.kind == "extrapolated"
+    assert best.extrapolated_interval.high == 1
+    assert width(best.extrapolated_interval) > width(best.interval)
+    assert strange.unlike
     assert any("pattern" in sentence for sentence in strange.warnings)
-    assert strange.beyond is not None
+    assert strange.extrapolated_interval is not None
 
 
-def test_without_a_measure_of_extrapolation_that_is_said(sources):
-    few = Benchmark(sources.name, sources.models.take(pa.array(range(50))), sources.items, sources.units)
-    made = build(few, method("random", "ridge"), 40)
-    [best] = score(made, [np.ones(40)], made.item_ids, ["perfect"])
-    assert best.beyond is None
-    assert any("could not be measured" in each for each in best.warnings)
+def test_the_extrapolated_interval_is_centred_on_the_calibrated_estimate(micros: Micros) -> None:
+    """Its half-width is the 40th of the best models' 41 absolute errors, which one more does not exceed with probability 40/42."""
+    micro = micros["ridge"]
+    best = micro.extrapolated
+    assert best is not None
+    assert best.models.size == 41
+    [scored] = score(micro, [np.ones(SIZE)], micro.item_ids, ["perfect"])
+    line = calibration(micro.held_out.estimates, micro.accuracy)
+    centre = line.accuracy(micro.readout.estimate(np.ones((1, SIZE))))[0]
+    half_width = np.sort(np.abs(best.estimates - micro.accuracy[best.models]))[39]
+    assert scored.interval is not None
+    assert ends(scored.extrapolated_interval)[0] == pytest.approx(min(scored.interval.low, centre - half_width))
 
 
-def test_order_and_other_items_do_not_matter(micros, whole):
-    made = micros["greedy"]
-    new = responses(made, whole, slice(SOURCES, SOURCES + 5))
-    names = list(whole.model_ids[SOURCES : SOURCES + 5])
-    order = np.random.default_rng(0).permutation(40)
-    shuffled = np.concatenate([new[:, order], np.ones((5, 1))], axis=1)
-    assert score(made, new, made.item_ids, names) == score(made, shuffled, [*np.array(made.item_ids)[order], "other"], names)
+def test_without_errors_on_better_models_there_is_no_extrapolated_interval(known: Benchmark) -> None:
+    micro = build(first_models(known, 50), method("random", "ridge"), SIZE)
+    [best] = score(micro, [np.ones(SIZE)], micro.item_ids, ["perfect"])
+    assert best.unlike
+    assert best.extrapolated_interval is None
+    assert any("could not be measured" in sentence for sentence in best.warnings)
+
+
+def test_the_order_of_items_and_other_items_do_not_matter(micros: Micros, whole: Benchmark) -> None:
+    micro = micros["greedy"]
+    responses, names = responses_to(micro.item_ids, whole, slice(N_KNOWN, N_KNOWN + 5)), new_models(whole)[:5]
+    order = np.random.default_rng(0).permutation(SIZE)
+    shuffled = np.concatenate([responses[:, order], np.ones((5, 1))], axis=1)
+    item_ids = [*(micro.item_ids[k] for k in order), "other"]
+    assert score(micro, responses, micro.item_ids, names) == score(micro, shuffled, item_ids, names)
 
 
 @pytest.mark.parametrize("name", ["mean", "ridge", "greedy"])
-def test_missing_responses_widen_intervals_that_still_hold(micros, whole, name):
-    made = micros[name]
-    new = responses(made, whole, slice(SOURCES, None))
-    truth, names = (whole.scores[SOURCES:] / whole.units).mean(axis=1), list(whole.model_ids[SOURCES:])
-    full = score(made, new, made.item_ids, names)
-    rng, inside, wider = np.random.default_rng(1), [], []
-    for k, row in enumerate(new):
-        holes = row.copy()
-        holes[rng.permutation(40)[:18]] = np.nan
-        [found] = score(made, [holes], made.item_ids, [names[k]])
-        assert (found.answered, found.missing) == (22, 18)
-        assert any("widened" in each for each in found.warnings)
-        inside.append(found.interval.low <= truth[k] <= found.interval.high)
-        wider.append(found.interval.high - found.interval.low - (full[k].interval.high - full[k].interval.low))
-    assert np.mean(inside) >= 0.87
-    assert np.mean(wider) > 0.01
+def test_missing_responses_widen_intervals_which_still_hold_the_truth(micros: Micros, whole: Benchmark, name: str) -> None:
+    micro, truth, names = micros[name], accuracies(whole)[NEW], new_models(whole)
+    responses = responses_to(micro.item_ids, whole, NEW)
+    complete = score(micro, responses, micro.item_ids, names)
+    rng, held, widened = np.random.default_rng(1), [], []
+    for k, row in enumerate(responses):
+        incomplete = row.copy()
+        incomplete[rng.permutation(SIZE)[:18]] = np.nan
+        [scored] = score(micro, [incomplete], micro.item_ids, [names[k]])
+        assert (scored.answered, scored.missing) == (22, 18)
+        assert any("18 of 40" in sentence for sentence in scored.warnings)
+        low, high = ends(scored.interval)
+        held.append(low <= truth[k] <= high)
+        widened.append(high - low - width(complete[k].interval))
+    assert np.mean(held) >= 0.87
+    assert np.mean(widened) > 0.01
 
 
-def test_below_half_of_the_items_a_model_is_refused(micros):
-    made = micros["mean"]
-    rows = np.full((3, 40), np.nan)
+def test_the_errors_of_incomplete_responses_are_those_of_known_models_with_the_same_gaps(micros: Micros) -> None:
+    """Of a mean: each known model's estimate is its mean over the items answered."""
+    micro, row = micros["mean"], np.ones(SIZE)
+    row[:10] = np.nan
+    [scored] = score(micro, [row], micro.item_ids, ["new"])
+    errors = np.sort(micro.responses[:, 10:].mean(axis=1) - micro.accuracy)
+    assert ends(scored.interval) == pytest.approx((1 - errors[-5], min(1, 1 - errors[4])))
+
+
+def test_a_model_with_less_than_half_of_the_items_is_refused(micros: Micros) -> None:
+    micro = micros["mean"]
+    rows = np.full((3, SIZE), np.nan)
     rows[0, :20], rows[1, :19] = 1, 1
-    enough, few, none = score(made, rows, made.item_ids, ["enough", "few", "none"])
+    enough, few, none = score(micro, rows, micro.item_ids, ["enough", "few", "none"])
     assert enough.estimate == 1
-    assert (few.estimate, few.interval, few.refused) == (None, None, "It answered 19 of 40 items: at least 50% are needed.")
-    assert none.refused
     assert not enough.refused
+    assert (few.estimate, few.interval, few.interval_kind) == (None, None, None)
+    assert "19 of 40" in few.refused
+    assert "0 of 40" in none.refused
 
 
 @pytest.mark.parametrize(
-    ("rows", "items", "models", "said"),
+    ("rows", "items", "models", "word", "got"),
     [
-        ([[1.0]], ["nothing"], ["m"], "No response is to an item"),
-        ([[1.0, 1.0]], None, ["m"], "shape"),
-        ([[1.0, 1.0]], "twice", ["m"], "item is there once"),
-        ([[1.5]], "one", ["m"], "in [0, 1]"),
-        ([[1.0], [1.0]], "one", ["m", "m"], "model is there once"),
+        ([[1.0]], "foreign", ["m"], "none of the responses", "'nothing'"),
+        ([[1.0, 1.0]], "all", ["m"], "shape", "(1, 2)"),
+        ([[1.0, 1.0]], "twice", ["m"], "item ids", "twice"),
+        ([[1.5]], "one", ["m"], "[0, 1]", "1.5"),
+        ([[1.0], [1.0]], "one", ["m", "m"], "model ids", "'m' twice"),
     ],
 )
-def test_responses_that_cannot_be_are_one_message(micros, rows, items, models, said):
-    made = micros["mean"]
-    known = {"one": made.item_ids[:1], "twice": made.item_ids[:1] * 2}
-    names = items if isinstance(items, list) else known.get(items, made.item_ids)
-    with pytest.raises(DataError) as caught:
-        score(made, rows, names, models)
-    assert said in str(caught.value)
+def test_bad_responses_are_refused(
+    micros: Micros, rows: list[list[float]], items: str, models: list[str], word: str, got: str
+) -> None:
+    micro = micros["mean"]
+    ids = {
+        "foreign": ["nothing"],
+        "all": micro.item_ids,
+        "one": micro.item_ids[:1],
+        "twice": micro.item_ids[:1] * 2,
+    }
+    with refuses(DataError, word, where="responses", got=got):
+        score(micro, rows, ids[items], models)
 
 
-@pytest.fixture
-def folder(micros, whole, tmp_path) -> Path:
-    """A micro-benchmark, and a table of three new models: one whole, one with some and one with most responses missing."""
-    made = micros["ridge"]
-    made.save(tmp_path / "micro")
-    new = responses(made, whole, slice(SOURCES, SOURCES + 3))
-    new[1, :5], new[2, :30] = np.nan, np.nan
-    columns = {"item_id": ["other", *made.item_ids]}
-    columns |= {name: [1.0, *row] for name, row in zip(("whole", "holes", "empty"), new.tolist(), strict=True)}
-    table = pa.table({key: pa.array(values, from_pandas=True) for key, values in columns.items()})
-    pa.csv.write_csv(table, tmp_path / "new.csv")
-    pa.csv.write_csv(table.select(["item_id", "whole"]), tmp_path / "good.csv")
-    return tmp_path
+def test_a_bad_response_to_the_reserve_is_refused(micros: Micros) -> None:
+    micro = micros["greedy"]
+    responses = np.ones((1, len(micro.all_item_ids)))
+    responses[0, -1] = 2.0
+    with refuses(DataError, "[0, 1]", where="responses", got="2"):
+        score(micro, responses, micro.all_item_ids, ["m"])
 
 
-def command(folder: Path, *more: str, table: str = "new.csv") -> list[str]:
-    return ["score", f"micro={folder / 'micro'}", f"responses={folder / table}", "source=scores", *more]
-
-
-def test_the_command_prints_a_table(folder, capsys):
-    assert main(command(folder)) == 2  # one model is refused
-    said = capsys.readouterr().out
-    assert "40 of 400 items by random+ridge, 200 known models" in said
-    assert "holes: 5 of 40 items have no response" in said
-    assert "empty: It answered 10 of 40 items" in said
-    assert "not of the micro-benchmark: 3 responses" in said
-    assert main(command(folder, table="good.csv")) == 0
-
-
-def test_the_command_answers_as_json_and_into_a_file(folder, capsys, micros, whole):
-    made = micros["ridge"]
-    assert main(command(folder, "format=json", f"out={folder / 'deep/report.json'}")) == 2
-    said = capsys.readouterr().out
-    assert (folder / "deep/report.json").read_text() == said
-    content = json.loads(said)
-    assert content["size"] == 40
-    found = {each["model"]: each for each in content["models"]}
-    want = made.readout.estimate(responses(made, whole, slice(SOURCES, SOURCES + 1)))
-    assert found["whole"]["estimate"] == pytest.approx(want[0])
-    assert found["whole"]["interval"].keys() == {"low", "high", "rank_low", "rank_high"}
-    assert found["empty"]["estimate"] is None
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (["source=null"], "format of the responses"),
-        (["source=words"], "valid:"),
-        (["format=xml"], "table or json"),
-        (["on_conflict=first"], "error, last"),
-        (["responses=s3://bucket/new.csv"], "from this machine"),
-        (["micro=s3://bucket/micro"], "on this machine"),
-        (["responses=nowhere.csv"], "nowhere.csv"),
-        (["micro=nowhere"], "microbench export"),
-        (["models=[nobody]"], "nobody"),
-        (["out=/dev/null/report"], "cannot be written"),
-    ],
-)
-def test_what_cannot_be_scored_is_one_message(folder, capsys, more, said):
-    assert main(command(folder, *more)) == 1
-    assert said in capsys.readouterr().err
-
-
-def test_foreign_responses_are_one_message(folder, capsys):
-    (folder / "foreign.csv").write_text("item_id,m\nq1,1\nq2,0\n")
-    assert main(command(folder, table="foreign.csv")) == 1
-    told = capsys.readouterr().err
-    assert "No response is to an item of the micro-benchmark" in told
-    assert "2 items, such as 'q1'" in told
-
-
-def test_two_tables_of_one_model_agree_or_the_last_counts(folder, micros, capsys):
-    made = micros["ridge"]
-    (folder / "logs").mkdir()
-    for name, value in (("a", 0), ("b", 1)):
-        rows = "".join(f"{item},{value}\n" for item in made.item_ids)
-        (folder / f"logs/{name}.csv").write_text(f"item_id,m\n{rows}")
-    assert main(command(folder, table="logs")) == 1
-    assert "on_conflict=last" in capsys.readouterr().err
-    assert main(command(folder, "on_conflict=last", "format=json", table="logs")) == 0
-    [found] = json.loads(capsys.readouterr().out)["models"]
-    assert found["estimate"] == pytest.approx(min(1, float(made.readout.estimate(np.ones((1, 40)))[0])))
-
-
-def test_confidences_are_read_where_the_estimator_reads_them(folder, sources, capsys):
-    plan = build_method("sure", {"name": "random"}, {"name": "mean", "signal": "confidence"})
-    made = build(sources, plan, 10)
-    assert made.signal == "confidence"
-    made.save(folder / "sure")
-    rows = "".join(f"{item},1\n" for item in made.item_ids)
-    (folder / "t.csv").write_text(f"item_id,m\n{rows}")
-    assert main(command(folder, f"micro={folder / 'sure'}", table="t.csv")) == 1
-    assert "confidence" in capsys.readouterr().err
-    (folder / "t.confidence.csv").write_text(f"item_id,m\n{rows.replace(',1', ',0.25')}")
-    assert main(command(folder, f"micro={folder / 'sure'}", "format=json", table="t.csv")) == 0
-    assert json.loads(capsys.readouterr().out)["models"][0]["estimate"] == pytest.approx(0.25)
-
-
-def test_scoring_loads_nothing_that_is_slow(folder):
-    """Its time is nearly all spent on importing; benchmarks/ measures it."""
-    program = (
-        "import sys; from microbench_ray.cli.main import main; code = main(sys.argv[1:]); "
-        "slow = {'pandas', 'ray', 'sklearn', 'numba', 'matplotlib', 'rich'} & set(sys.modules); sys.exit(f'{code} {slow}')"
-    )
-    done = subprocess.run([sys.executable, "-c", program, *command(folder)], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().splitlines()[-1] == "2 set()"
-
-
-def test_the_library_is_enough(folder):
-    """Without Ray and Hydra: build, save, load and score in a process of its own."""
-    program = (
-        "import sys; from microbench_ray import exported, scoring; made = exported.load(sys.argv[1]); "
-        "found = scoring.score(made, [[1.0] * made.size], made.item_ids, ['m']); print(found[0].answered); "
-        "assert not {'ray', 'hydra', 'pandas', 'pyarrow', 'scipy'} & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(folder / "micro")], capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.stderr) == ("40", "")
-
-
-def test_an_interval_from_a_random_sample_holds_the_truth():
-    """By enumeration: over all numbers of right answers that a sample of n from N items may have, weighted by their probability."""
-    held = []
-    for n_items, n in ((300, 25), (300, 100), (1000, 50)):
-        for right in range(0, n_items + 1, n_items // 50):
-            counts = np.arange(n + 1)
-            chance = hypergeom(n_items, right, n).pmf(counts)
-            bounds = np.array([sample_interval(k / n, n, n_items) for k in counts])
-            truth = right / n_items
-            held.append(float(chance[(bounds[:, 0] - 1e-12 <= truth) & (truth <= bounds[:, 1] + 1e-12)].sum()))
-    assert 0.94 < np.mean(held) < 0.97
-    assert min(held) > 0.85
-    assert sample_interval(0.4, 20, 20) == (0.4, 0.4)
-
-
-def test_a_model_unlike_the_known_ones_is_scored_by_the_random_items_of_the_reserve(micros):
-    made = micros["greedy"]
-    assert len(made.reserve) == made.size
-    assert len(set(made.asked)) == len(made.asked) >= made.size
-    right = np.ones((1, len(made.asked)))  # better than every known model
-    wrong_on = [item.id for item in made.reserve][:10]
-    right[0, [made.asked.index(name) for name in wrong_on]] = 0.0
-    right[0, : made.size] = 1.0
-    asked = dict(zip(made.asked, right[0], strict=True))
-    mean = np.mean([asked[item.id] for item in made.reserve])
-    [found] = score(made, right, made.asked, ["strong"])
-    assert found.unlike
-    assert found.by_reserve
-    assert found.estimate == pytest.approx(mean)
-    assert found.interval[:2] == pytest.approx(sample_interval(mean, made.size, 400))
-    assert found.beyond is None
-    assert any("needs no known model" in each for each in found.warnings)
-    [alone] = score(made, np.ones((1, made.size)), made.item_ids, ["strong"])
+def test_a_model_unlike_the_known_ones_is_scored_by_the_reserve(micros: Micros) -> None:
+    micro = micros["greedy"]
+    assert len(micro.reserve) == SIZE
+    assert len(set(micro.all_item_ids)) == len(micro.all_item_ids) >= SIZE
+    responses = np.ones((1, len(micro.all_item_ids)))  # better than every known model on the items
+    wrong = {item.id for item in micro.reserve[:10]} - set(micro.item_ids)
+    assert wrong
+    for name in wrong:
+        responses[0, micro.all_item_ids.index(name)] = 0.0
+    mean = 1 - len(wrong) / SIZE
+    [scored] = score(micro, responses, micro.all_item_ids, ["strong"])
+    assert scored.unlike
+    assert scored.by_reserve
+    assert scored.interval_kind == "reserve_wilson"
+    assert scored.estimate == pytest.approx(mean)
+    assert ends(scored.interval) == pytest.approx(reserve_wilson_interval(mean, SIZE, N_ITEMS)[:2])
+    assert scored.extrapolated_interval is None
+    [alone] = score(micro, np.ones((1, SIZE)), micro.item_ids, ["strong"])
     assert alone.unlike
     assert not alone.by_reserve
-    assert any("score both lists together" in each for each in alone.warnings)
+    assert alone.interval_kind == "split_conformal"
+    assert any("reserve.txt" in sentence for sentence in alone.warnings)
 
 
-def test_a_model_like_the_known_ones_is_scored_by_the_items_alone(micros, sources):
-    made = micros["greedy"]
-    middle = int(np.argsort(made.accuracy)[SOURCES // 2])
-    at = {name: k for k, name in enumerate(sources.item_ids)}
-    own = (sources.scores[[middle]] / sources.units)[:, [at[name] for name in made.asked]]
-    [both] = score(made, own, made.asked, ["middle"])
-    [alone] = score(made, own[:, : made.size], made.item_ids, ["middle"])
+def test_a_model_like_the_known_ones_is_scored_by_the_items_alone(micros: Micros, known: Benchmark) -> None:
+    micro = micros["greedy"]
+    middle = [int(np.argsort(micro.accuracy)[N_KNOWN // 2])]
+    responses = responses_to(micro.all_item_ids, known, middle)
+    [both] = score(micro, responses, micro.all_item_ids, ["middle"])
+    [alone] = score(micro, responses[:, :SIZE], micro.item_ids, ["middle"])
     assert not both.unlike
     assert both == alone
 
 
-def test_a_model_whose_random_items_contradict_the_others_is_scored_by_them(micros):
-    """One that is like the known models on the items, as if it had been trained on them, and not on the reserve."""
-    made = micros["greedy"]
-    usual = int(np.argsort(made.accuracy)[len(made.models) // 2])
-    asked = np.full(len(made.asked), np.nan)
-    asked[: made.size] = made.responses[usual]
-    of = {name: k for k, name in enumerate(made.asked)}
-    others = [item.id for item in made.reserve if of[item.id] >= made.size]
-    for right, meets in ((round(made.accuracy[usual] * len(others)), True), (0, False)):
-        asked[made.size :] = np.arange(len(others)) < right
-        mean = np.mean([asked[of[item.id]] for item in made.reserve])
-        [found] = score(made, asked[None], made.asked, ["new"])
-        [alone] = score(made, made.responses[[usual]], made.item_ids, ["new"])
-        low, high = sample_interval(mean, made.size, 400)
-        assert bool(low <= alone.interval.high and alone.interval.low <= high) is meets
-        assert not alone.unlike
-        assert (found.unlike, found.by_reserve) == (not meets, not meets)
-        assert found.estimate == pytest.approx(alone.estimate if meets else mean)
-        assert any("do not meet" in each for each in found.warnings) is not meets
+@pytest.mark.parametrize("contradicts", [False, True])
+def test_a_model_contradicted_by_the_reserve_is_scored_by_it(micros: Micros, contradicts: bool) -> None:
+    """Like a known model on the items, as if it had been trained on them, and all wrong on the rest of the reserve."""
+    micro = micros["greedy"]
+    usual = int(np.argsort(micro.accuracy)[N_KNOWN // 2])
+    n_other = len(micro.all_item_ids) - SIZE
+    n_right = 0 if contradicts else round(micro.accuracy[usual] * n_other)
+    responses = np.concatenate([micro.responses[usual], np.arange(n_other) < n_right])
+    response_to = dict(zip(micro.all_item_ids, responses, strict=True))
+    mean = np.mean([response_to[item.id] for item in micro.reserve])
+    [both] = score(micro, responses[None], micro.all_item_ids, ["new"])
+    [alone] = score(micro, micro.responses[[usual]], micro.item_ids, ["new"])
+    low, high = reserve_wilson_interval(float(mean), SIZE, N_ITEMS)[:2]
+    alone_low, alone_high = ends(alone.interval)
+    assert (high < alone_low or alone_high < low) is contradicts
+    assert not alone.unlike
+    assert (both.unlike, both.by_reserve) == (contradicts, contradicts)
+    assert both.estimate == pytest.approx(mean if contradicts else alone.estimate)
+    assert any("overlap" in sentence for sentence in both.warnings) is contradicts
 
 
-def test_random_items_seldom_contradict_the_others_for_models_like_the_known_ones(micros, whole):
-    made = micros["greedy"]
-    at = {name: k for k, name in enumerate(whole.item_ids)}
-    new = (whole.scores[SOURCES:] / whole.units)[:, [at[name] for name in made.asked]]
-    found = score(made, new, made.asked, list(whole.model_ids[SOURCES:]))
-    assert np.mean([any("do not meet" in each for each in one.warnings) for one in found]) <= 0.03
+def test_the_reserve_seldom_contradicts_models_like_the_known_ones(micros: Micros, whole: Benchmark) -> None:
+    micro = micros["greedy"]
+    both = score(micro, responses_to(micro.all_item_ids, whole, NEW), micro.all_item_ids, new_models(whole))
+    alone = score(micro, responses_to(micro.item_ids, whole, NEW), micro.item_ids, new_models(whole))
+    contradicted = [with_it.unlike and not without.unlike for with_it, without in zip(both, alone, strict=True)]
+    assert np.mean(contradicted) <= 0.03
 
 
-def test_a_random_list_read_by_its_mean_needs_no_reserve(micros):
+def test_random_items_read_by_their_mean_have_no_reserve(micros: Micros) -> None:
     assert micros["mean"].reserve == ()
     assert micros["ridge"].reserve
+
+
+def test_json_keeps_its_keys(micros: Micros) -> None:
+    micro = micros["ridge"]
+    [scored] = score(micro, [np.ones(SIZE)], micro.item_ids, ["perfect"])
+    content = scored.to_json()
+    assert list(content) == [
+        *("model", "answered", "missing", "estimate", "interval", "interval_kind", "neighbours", "beyond", "warnings"),
+        *("refused", "unlike", "by_reserve"),
+    ]
+    assert content["interval"].keys() == content["beyond"].keys() == {"low", "high", "rank_low", "rank_high"}
+    refused = replace(scored, estimate=None, interval=None, extrapolated_interval=None).to_json()
+    assert (refused["interval"], refused["interval_kind"], refused["beyond"]) == (None, None, None)
+
+
+def test_loading_and_scoring_import_little(micros: Micros, tmp_path: Path) -> None:
+    """In a process that imports no more than these two modules."""
+    micros["ridge"].save(tmp_path / "micro")
+    program = (
+        "import sys; from microbench_ray.micro import artifact, score; micro = artifact.load(sys.argv[1]); "
+        "[scored] = score.score(micro, [[1.0] * micro.size], micro.item_ids, ['m']); print(scored.answered); "
+        "print(sorted({'ray', 'hydra', 'pandas', 'pyarrow', 'scipy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "micro")]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (process.stdout.split(), process.stderr) == (["40", "[]"], "")

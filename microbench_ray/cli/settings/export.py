@@ -1,4 +1,4 @@
-"""What conf/export.yaml may hold."""
+"""The keys of conf/export.yaml."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ class ExportConf:
     overwrite: bool = False
 
     def job(self, benchmark: Any, methods: Sequence[Method]) -> ExportJob:
-        """Checked; `benchmark` is the configuration of a reader."""
+        """The checked job; `benchmark` is the configuration of a benchmark."""
         if len(methods) != 1:
-            raise ConfigError("One method is exported.", where="method", got=f"{len(methods)} methods", hint="method=NAME")
+            raise ConfigError(
+                "Exactly one method can be exported.", where="method", got=f"{len(methods)} methods", hint="method=NAME"
+            )
         if is_url(self.out):
-            hint = "out=DIR, and copy it from there"
-            raise ConfigError("A micro-benchmark is written on this machine.", where="out", got=self.out, hint=hint)
+            hint = "out=DIR, and copy the folder from there"
+            raise ConfigError("A micro-benchmark can only be written on this machine.", where="out", got=self.out, hint=hint)
         if self.seed < 0:
-            raise ConfigError("The seed must be at least 0.", where="seed", got=str(self.seed))
+            raise ConfigError("The seed must be at least 0.", where="seed", got=str(self.seed), hint="seed=0")
         check_method(methods[0])
         return ExportJob(
             benchmark=benchmark,

@@ -1,4 +1,4 @@
-"""What conf/plan.yaml may hold."""
+"""The keys of conf/plan.yaml."""
 
 from __future__ import annotations
 
@@ -28,22 +28,25 @@ class PlanConf:
     format: str = "text"
 
     def job(self, benchmark: Any) -> PlanJob:
-        """Checked; `benchmark` is the configuration of a reader.
+        """The checked job.
 
-        Neither confidences nor what is known of the models is read: nothing here needs them.
+        Parameters
+        ----------
+        benchmark
+            The configuration of a benchmark. Confidences and metadata are not read, as no answer needs them.
         """
         if self.format not in ("text", "json"):
-            raise ConfigError("Unknown format.", where="format", got=self.format, hint="text or json")
+            raise ConfigError("Unknown output format.", where="format", got=self.format, hint="text or json")
         policy = next((each for each in ("wrong", "half", "drop") if each == self.tie_policy), None)
         if policy is None:
             raise ConfigError(
                 "This tie policy has no closed form.", where="tie_policy", got=self.tie_policy, hint="wrong, half or drop"
             )
         if not 0 < self.threshold <= 1:
-            raise ConfigError("The threshold is a fraction above 0 and at most 1.", where="threshold", got=repr(self.threshold))
-        asked = [key for key in ("models", "scores", "drop") if getattr(self, key) not in ([], None)]
-        if asked and self.size is None:
-            raise ConfigError("This question is about a number of items.", where=asked[0], hint="size=100")
+            raise ConfigError("The threshold must be above 0 and at most 1.", where="threshold", got=repr(self.threshold))
+        need_size = [key for key in ("models", "scores", "drop") if getattr(self, key) not in ([], None)]
+        if need_size and self.size is None:
+            raise ConfigError("This question needs a number of items.", where=need_size[0], hint="size=100")
         if isinstance(benchmark, ScoresConf):
             benchmark = replace(benchmark, confidence=None, metadata=None)
         elif isinstance(benchmark, IngestedConf):
@@ -56,6 +59,6 @@ class PlanConf:
             models=tuple(self.models),
             scores=tuple(self.scores),
             drop=self.drop,
-            rule=Criterion(self.threshold, policy),
+            criterion=Criterion(threshold=self.threshold, tie_policy=policy),
             as_json=self.format == "json",
         )

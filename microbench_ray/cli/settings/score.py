@@ -1,4 +1,4 @@
-"""What conf/score.yaml may hold."""
+"""The keys of conf/score.yaml."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.storage.urls import is_url, local_path
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import ON_CONFLICT
-from microbench_ray.micro.responses import Given
+from microbench_ray.micro.responses import ResponseInput
 from microbench_ray.micro.score_job import ScoreJob
 
 
 @dataclass
 class ScoreConf:
-    """conf/score.yaml: see `microbench_ray.micro.responses.Given`."""
+    """conf/score.yaml: see `microbench_ray.micro.responses.ResponseInput`."""
 
     micro: str = NEEDED
     responses: str = NEEDED
@@ -30,18 +30,28 @@ class ScoreConf:
     out: str | None = None
 
     def job(self) -> ScoreJob:
-        """Checked."""
+        """The checked job."""
         if self.format not in ("table", "json"):
-            raise ConfigError("Unknown format.", where="format", got=self.format, hint="table or json")
-        conflict = next((each for each in ON_CONFLICT if each == self.on_conflict), None)
-        if conflict is None:
+            raise ConfigError("Unknown output format.", where="format", got=self.format, hint="table or json")
+        on_conflict = next((choice for choice in ON_CONFLICT if choice == self.on_conflict), None)
+        if on_conflict is None:
             hint = f"one of {', '.join(ON_CONFLICT)}"
-            raise ConfigError("Unknown way to settle a conflict.", where="on_conflict", got=self.on_conflict, hint=hint)
+            raise ConfigError("Unknown way to resolve conflicting logs.", where="on_conflict", got=self.on_conflict, hint=hint)
         if self.max_line_bytes < 1:
             raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes))
-        for key, place in (("micro", self.micro), ("out", self.out)):
-            if place is not None and is_url(place):
-                raise ConfigError("Scoring is done on this machine.", where=key, got=place, hint=f"{key}=PATH")
-        options = Options(tuple(self.tasks), tuple(self.models), self.metric, self.filter, self.max_line_bytes)
-        given = Given(self.responses, self.source, options, conflict)
-        return ScoreJob(local_path(self.micro), given, self.format == "json", None if self.out is None else local_path(self.out))
+        for key, path in (("micro", self.micro), ("out", self.out)):
+            if path is not None and is_url(path):
+                raise ConfigError("The path must be on this machine, not a URL.", where=key, got=path, hint=f"{key}=PATH")
+        options = Options(
+            tasks=tuple(self.tasks),
+            models=tuple(self.models),
+            metric=self.metric,
+            filter=self.filter,
+            max_line_bytes=self.max_line_bytes,
+        )
+        return ScoreJob(
+            micro=local_path(self.micro),
+            responses=ResponseInput(path=self.responses, source=self.source, options=options, on_conflict=on_conflict),
+            as_json=self.format == "json",
+            out=None if self.out is None else local_path(self.out),
+        )
