@@ -46,7 +46,7 @@ def explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
     if isinstance(error, ConfigCompositionException) and (match := re.search(r"Could not override '([^']+)'", text)):
         nested_key = getattr(error.__cause__, "full_key", None)  # of a mapping: grid={rnus: 3}
         return unknown_key(nested_key or match[1].split("@")[0], schema)
-    if match := re.match(r"Multiple values for ([\w./]+)", text):
+    if match := re.match(r"Multiple values for ([\w/]+)", text):
         return plus_sign(match[1], "NAME")
     if match := re.search(r"item is already at '([^'@]+)", text):
         return plus_sign(match[1], "VALUE")

@@ -16,7 +16,7 @@ from microbench_ray.cli.main import terminal
 from microbench_ray.cli.settings.benchmark import ScoresConf
 from microbench_ray.cli.settings.sweep import SweepConf
 from microbench_ray.core.errors import DataError
-from microbench_ray.core.storage.folders import MAX_BYTES, file_name
+from microbench_ray.core.storage.folders import MAX_NAME_BYTES, file_name
 from microbench_ray.data import Benchmark, read_release
 from microbench_ray.methods import build_method
 from microbench_ray.report.results import show_results
@@ -41,7 +41,7 @@ def test_a_name_becomes_one_safe_part_of_a_path(name: str, tmp_path: Path) -> No
     assert part == Path(part).name
     assert part[0] != "."
     assert "\0" not in part
-    assert len(part.encode()) <= MAX_BYTES
+    assert len(part.encode()) <= MAX_NAME_BYTES
     (tmp_path / f"{part}.png").touch()
     assert everything(tmp_path) == [f"{part}.png"]
 

@@ -1,4 +1,4 @@
-"""Chromium without a window, as Debian packages it: nothing is downloaded, and what it asks of the network is recorded."""
+"""Headless Chromium as packaged by Debian: nothing is downloaded, and its requests are recorded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 PHONE, DESKTOP = (390, 844), (1440, 900)
-WORDS = (
+FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-dev-shm-usage",
@@ -30,23 +30,23 @@ WORDS = (
 
 
 def start(profile: Path) -> Chrome:
-    """A browser that logs its console and all that it loads."""
+    """A browser that logs its console and its requests."""
     options = Options()
     options.binary_location = str(CHROMIUM)
-    for word in (*WORDS, f"--user-data-dir={profile}"):
-        options.add_argument(word)
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = Chrome(options=options, service=Service(str(DRIVER)))
     browser.get("about:blank")
     for kind in ("browser", "performance"):
-        browser.get_log(kind)  # the browser's own first page
+        browser.get_log(kind)  # of the browser's first page
     return browser
 
 
 def open_page(browser: Chrome, path: Path, *, dark: bool = False, size: tuple[int, int] = DESKTOP) -> None:
-    """Open a file in a theme and a window, and wait until all is drawn."""
+    """Open a file with a colour scheme and window size, and wait until all charts are drawn."""
     scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-    scheme.append({"name": "prefers-reduced-motion", "value": "reduce"})  # a click does not wait for a page that glides
+    scheme.append({"name": "prefers-reduced-motion", "value": "reduce"})  # no smooth scrolling before a click
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": scheme})
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -55,30 +55,30 @@ def open_page(browser: Chrome, path: Path, *, dark: bool = False, size: tuple[in
 
 
 def settled(browser: Chrome) -> None:
-    """Wait until two frames were drawn after what was just done."""
+    """Wait until two more frames are drawn."""
     browser.execute_async_script(
         "const end = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(end, 60)))"
     )
 
 
 def console(browser: Chrome) -> list[str]:
-    """What was said in the console."""
+    """The messages of the console."""
     return [entry["message"] for entry in browser.get_log("browser")]
 
 
 def requests(browser: Chrome) -> set[str]:
-    """The schemes and hosts of all that was asked for, the browser's own pages left out."""
-    asked = set()
+    """Schemes of the requests, with the whole URL of requests to a network."""
+    requested = set()
     for entry in browser.get_log("performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             url: str = message["params"]["request"]["url"]
-            asked.add(url if url.startswith(("http", "ws", "ftp")) else url.split(":", 1)[0])
-    return asked
+            requested.add(url if url.startswith(("http", "ws", "ftp")) else url.split(":", 1)[0])
+    return requested
 
 
 def hover(browser: Chrome, place: WebElement, x: float, y: float) -> None:
-    """Move the pointer over an element, to a place from its upper left corner in pixels."""
+    """Move the pointer to (x, y) pixels from the upper left corner of an element."""
     box = place.rect
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", place)
     ActionChains(browser, duration=20).move_to_element_with_offset(
@@ -88,11 +88,11 @@ def hover(browser: Chrome, place: WebElement, x: float, y: float) -> None:
 
 
 def picture(browser: Chrome, path: Path) -> None:
-    """The whole page as PNG."""
-    made: dict[str, Any] = browser.execute_cdp_cmd(
+    """Write the whole page as PNG."""
+    image: dict[str, Any] = browser.execute_cdp_cmd(
         "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": _all(browser)}
     )
-    path.write_bytes(base64.b64decode(made["data"]))
+    path.write_bytes(base64.b64decode(image["data"]))
 
 
 def _all(browser: Chrome) -> dict[str, float]:
@@ -101,8 +101,8 @@ def _all(browser: Chrome) -> dict[str, float]:
 
 
 def printed(browser: Chrome) -> bytes:
-    """The page as PDF, as it is printed."""
-    made: dict[str, Any] = browser.execute_cdp_cmd(
+    """The printed page, as PDF."""
+    pdf: dict[str, Any] = browser.execute_cdp_cmd(
         "Page.printToPDF", {"printBackground": False, "paperWidth": 8.27, "paperHeight": 11.69}
     )
-    return base64.b64decode(made["data"])
+    return base64.b64decode(pdf["data"])

@@ -1,4 +1,4 @@
-"""Tables to make pages of: those of a real small sweep, and those of an audit of 400 models, 3 lists and 30 nights."""
+"""Input of pages: the tables of a small sweep, and invented ones of an audit of 400 models, 3 lists and 30 nights."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ N_MODELS = 400
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a page is rendered from."""
+class PageInput:
+    """The arguments of `render`."""
 
     manifest: dict[str, Any]
     tables: dict[str, pa.Table]
-    more: dict[str, Any]
+    verdict: dict[str, Any] | None = None
+    history: pa.Table | None = None
+    leaderboard: pa.Table | None = None
 
-    def page(self) -> str:
-        return render(self.manifest, self.tables, **self.more)
+    def html(self) -> str:
+        return render(self.manifest, self.tables, verdict=self.verdict, history=self.history, leaderboard=self.leaderboard)
 
 
-def swept(out: Path, *more: str) -> Made:
-    """A serial sweep of the embedded benchmark: five methods, two numbers of source models, two thresholds."""
+def swept(out: Path, *more: str) -> PageInput:
+    """A serial sweep of the synthetic benchmark: five methods, two numbers of source models, two thresholds."""
     command = [
         "sweep",
         "methods=[random,random_subtask_equal,stratified_confidence,anchor_points,diversity]",
@@ -59,11 +61,11 @@ def swept(out: Path, *more: str) -> Made:
     ]
     assert main(command) == 0
     tables = {name: pq.read_table(out / f"{name}.parquet") for name in SWEEP_TABLES}
-    return Made(json.loads((out / "manifest.json").read_text()), tables, {})
+    return PageInput(manifest=json.loads((out / "manifest.json").read_text()), tables=tables)
 
 
 def rows_of(name: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """A table of a schema; columns that a row lacks are empty."""
+    """A table of a schema; missing columns are null, or empty where the schema forbids nulls."""
     schema = SCHEMAS[name]
     empty = {pa.string(): "", pa.bool_(): False}
     return pa.table(
@@ -76,7 +78,7 @@ def rows_of(name: str, rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def model_names(count: int = N_MODELS) -> list[str]:
-    """Names as they are on leaderboards, and two that are meant ill."""
+    """Names as on leaderboards, two malicious ones and a long one."""
     kinds = ("meta-llama__Llama-3.1-8B-Instruct", "Qwen__Qwen2.5-72B", "mistralai__Mistral-7B-v0.3", "google__gemma-2-27b-it")
     names = [f"{kinds[k % 4]}-ft{k:03d}" for k in range(count)]
     names[2], names[5], names[7] = HOSTILE, BREAKOUT, "somebody__a-merge-of-merges-with-a-name-that-never-ends-" + "x" * 60
@@ -84,7 +86,7 @@ def model_names(count: int = N_MODELS) -> list[str]:
 
 
 def leaderboard(count: int = N_MODELS, lists: tuple[str, ...] = LISTS) -> pa.Table:
-    """Estimates with errors of 1.5 to 3 points, and what they leave open."""
+    """Estimates with errors of 1.5 to 3 points, and their rank intervals and tie groups."""
     rng = np.random.default_rng(0)
     truth = np.sort(rng.beta(5, 4, count))[::-1]
     names, rows = model_names(count), []
@@ -168,7 +170,7 @@ def history(nights: list[str] = NIGHTS) -> pa.Table:
 
 
 def verdict(status: str = "violated") -> dict[str, Any]:
-    """What the lead of an audit writes."""
+    """A verdict as in verdict.json."""
 
     def finding(severity: str, kind: str, text: str, subject: str = "", **more: Any) -> dict[str, Any]:
         empty = {"subtask": "", "name": "", "value": None, "reference": None, "bound_lo": None, "bound_hi": None}
@@ -251,8 +253,8 @@ def verdict(status: str = "violated") -> dict[str, Any]:
     }
 
 
-def audited(status: str = "violated", nights: list[str] = NIGHTS) -> Made:
-    """An audit of published lists: no source models, intervals over models."""
+def audited(status: str = "violated", nights: list[str] = NIGHTS) -> PageInput:
+    """An audit of published lists: without source models, with intervals over models."""
     bins = np.arange(0, 0.2, 0.005)
     group = {
         "benchmark": "open <leaderboard> v2",
@@ -263,7 +265,7 @@ def audited(status: str = "violated", nights: list[str] = NIGHTS) -> Made:
         "split": "seen",
     }
     policy = {"tie_policy": "wrong", "ci": "models"}
-    curves, found = [], []
+    curves, mdads = [], []
     for k, label in enumerate(LISTS):
         key = group | {"method": label, "size": SIZES[label]} | policy
         level = 1 - 0.5 * np.exp(-bins / (0.025 + 0.008 * k))
@@ -274,8 +276,8 @@ def audited(status: str = "violated", nights: list[str] = NIGHTS) -> Made:
         crossing = None if k == 2 else (0.025, 0.046)[k]
         names = ("mdad", "ci_lo", "ci_hi"), ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
         values = (crossing, crossing and crossing - 0.005, 0.03 if k == 0 else None)
-        shown = {name: value for each in names for name, value in zip(each, values, strict=True)}
-        found.append(key | shown | {"threshold": 0.8, "reached_share": 0.9, "n_runs": 1})
+        intervals = {name: value for each in names for name, value in zip(each, values, strict=True)}
+        mdads.append(key | intervals | {"threshold": 0.8, "reached_share": 0.9, "n_runs": 1})
     manifest = {
         "schema_version": 2,
         "seed": 0,
@@ -287,6 +289,5 @@ def audited(status: str = "violated", nights: list[str] = NIGHTS) -> Made:
         "git_commit": "3c35f0b",
         "started": "2026-11-25T02:00:00Z",
     }
-    tables = {"agreement": rows_of("agreement", curves), "mdad": rows_of("mdad", found)}
-    more = {"verdict": verdict(status), "history": history(nights), "leaderboard": leaderboard()}
-    return Made(manifest, tables, more)
+    tables = {"agreement": rows_of("agreement", curves), "mdad": rows_of("mdad", mdads)}
+    return PageInput(manifest=manifest, tables=tables, verdict=verdict(status), history=history(nights), leaderboard=leaderboard())

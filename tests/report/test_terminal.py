@@ -155,7 +155,7 @@ def titled(figure: Figure, words: str) -> Axes:
 
 def drawn_values(axes: Axes, label: int | str = 0) -> list[float]:
     (line,) = [line for place, line in enumerate(axes.lines) if label in (place, line.get_label())]
-    return [round(float(value), 6) for value in line.get_ydata()]
+    return [round(value, 6) for value in np.asarray(line.get_ydata(), dtype=float).tolist()]
 
 
 def test_a_panel_shows_mdads_in_points_and_the_share_of_unreliable_pairs_in_percent(tmp_path: Path, shown: Shown) -> None:

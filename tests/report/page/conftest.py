@@ -1,4 +1,4 @@
-"""The pages, and the browser that opens them."""
+"""Pages of a sweep and an audit, and a browser to open them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,36 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.pages import Made, audited, swept
+from tests.helpers.pages import PageInput, audited, swept
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 
 @pytest.fixture(scope="session")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> PageInput:
     return swept(tmp_path_factory.mktemp("swept") / "out")
 
 
 @pytest.fixture(scope="session")
-def audit() -> Made:
+def audit() -> PageInput:
     return audited()
 
 
 @pytest.fixture(scope="session")
-def folder(sweep: Made, audit: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """sweep.html and audit.html."""
-    place = tmp_path_factory.mktemp("pages")
-    for name, made in (("sweep", sweep), ("audit", audit)):
-        (place / f"{name}.html").write_text(made.page(), encoding="utf-8")
-    return place
+def sweep_html(sweep: PageInput, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(sweep, tmp_path_factory.mktemp("sweep"))
+
+
+@pytest.fixture(scope="session")
+def audit_html(audit: PageInput, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(audit, tmp_path_factory.mktemp("audit"))
+
+
+def write_page(page: PageInput, folder: Path) -> Path:
+    path = folder / "report.html"
+    path.write_text(page.html(), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")

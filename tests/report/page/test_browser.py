@@ -1,4 +1,4 @@
-"""The pages as a person meets them: opened, clicked, read, tabbed through and printed."""
+"""The pages in a browser: opened, clicked, navigated by keyboard and printed. One case is quick, the others are slow."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.helpers import browser as b
-from tests.helpers.pages import BREAKOUT, HOSTILE, LISTS, Made
+from tests.helpers.pages import BREAKOUT, HOSTILE, LISTS, PageInput
 
-PAGES = ("sweep", "audit")
+SIZES = {"phone": b.PHONE, "desktop": b.DESKTOP}
+PAGES = [(page, theme, size) for page in ("sweep", "audit") for theme in ("light", "dark") for size in SIZES]
+QUICK = ("audit", "light", "desktop")
 
 
 def one(browser: Chrome, selector: str) -> WebElement:
@@ -32,48 +34,50 @@ def choose(browser: Chrome, selector: str, value: str) -> None:
 
 
 def open_values(browser: Chrome, chart: str) -> None:
-    """The table below a chart."""
+    """Open the table of values below a chart."""
     one(browser, f"#chart-{chart} details summary").click()
     WebDriverWait(browser, 10).until(lambda here: here.find_elements(By.CSS_SELECTOR, f"#chart-{chart} .values tbody tr"))
 
 
 def opacities(browser: Chrome, chart: str) -> list[float]:
-    """Of a chart's lines."""
+    """The opacities of a chart's lines."""
     lines = browser.find_elements(By.CSS_SELECTOR, f"#chart-{chart} .mark-line path")
     return [float(line.get_attribute("opacity") or 1) for line in lines]
 
 
-def told(browser: Chrome) -> dict[str, str]:
-    """What the tooltip says."""
+def tooltip(browser: Chrome) -> dict[str, str]:
+    """Names and values in the tooltip."""
     keys, values = (browser.find_elements(By.CSS_SELECTOR, f"#tip {name}") for name in ("dt", "dd"))
     return {text(key): text(value) for key, value in zip(keys, values, strict=True)}
 
 
-@pytest.mark.parametrize("size", [b.PHONE, b.DESKTOP], ids=["phone", "desktop"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    ("name", "theme", "screen"), [case if case == QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in PAGES]
+)
 def test_a_page_opens_without_an_error_a_request_or_a_scroll_bar(
-    browser: Chrome, folder: Path, name: str, dark: bool, size: tuple[int, int]
+    browser: Chrome, name: str, theme: str, screen: str, request: pytest.FixtureRequest
 ) -> None:
-    b.open_page(browser, folder / f"{name}.html", dark=dark, size=size)
+    dark, size = theme == "dark", SIZES[screen]
+    b.open_page(browser, request.getfixturevalue(f"{name}_html"), dark=dark, size=size)
     assert b.console(browser) == []
     assert b.requests(browser) <= {"file", "data"}
-    wide, room = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-    assert wide <= room == size[0]
+    page_width, window_width = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert page_width <= window_width == size[0]
     charts = browser.find_elements(By.CSS_SELECTOR, "figure.chart")
     assert len(charts) == {"sweep": 2, "audit": 5}[name]
     for chart in charts:
         drawing = chart.find_element(By.CSS_SELECTOR, ".plot svg").rect
-        room_of = chart.rect
-        assert room_of["x"] <= drawing["x"]
-        assert drawing["x"] + drawing["width"] <= room_of["x"] + room_of["width"] + 1
+        figure = chart.rect
+        assert figure["x"] <= drawing["x"]
+        assert drawing["x"] + drawing["width"] <= figure["x"] + figure["width"] + 1
         assert drawing["height"] > 60
     line = one(browser, "#chart-agreement .mark-line path").value_of_css_property("stroke")
     assert line == ("rgb(90, 180, 245)" if dark else "rgb(0, 104, 168)")
 
 
-def test_a_name_from_data_is_shown_and_never_run(browser: Chrome, folder: Path) -> None:
-    b.open_page(browser, folder / "audit.html")
+@pytest.mark.slow
+def test_names_from_data_are_shown_and_never_executed(browser: Chrome, audit_html: Path) -> None:
+    b.open_page(browser, audit_html)
     with pytest.raises(NoAlertPresentException):
         _ = browser.switch_to.alert.text
     assert browser.find_elements(By.TAG_NAME, "img") == []
@@ -84,14 +88,15 @@ def test_a_name_from_data_is_shown_and_never_run(browser: Chrome, folder: Path) 
     dots = browser.find_elements(By.CSS_SELECTOR, "#chart-ranks .mark-symbol path")
     hostile = [dot for dot in dots if HOSTILE in (dot.get_attribute("aria-label") or "")]
     b.hover(browser, hostile[-1], 4, 4)
-    assert told(browser)["model"] == HOSTILE
+    assert tooltip(browser)["model"] == HOSTILE
 
 
-def test_a_value_is_read_from_the_chart_by_hovering(browser: Chrome, folder: Path, sweep: Made) -> None:
+@pytest.mark.slow
+def test_hovering_shows_the_values_of_the_table(browser: Chrome, sweep_html: Path, sweep: PageInput) -> None:
     rows = sweep.tables["mdad"].to_pandas()
     rows = rows[(rows["method"] == "random") & (rows["size"] == 25) & (rows["n_source"] == 40)]
     row = rows[(rows["split"] == "seen") & (rows["threshold"] == 0.8)].iloc[0]
-    b.open_page(browser, folder / "sweep.html")
+    b.open_page(browser, sweep_html)
     one(browser, "button[data-method=random]").click()
     b.settled(browser)
     dots = browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .mark-symbol path")
@@ -100,24 +105,25 @@ def test_a_value_is_read_from_the_chart_by_hovering(browser: Chrome, folder: Pat
         for dot in dots
         if "method: random;" in (dot.get_attribute("aria-label") or "") + ";"
         and dot.get_attribute("opacity") in (None, "1")
-        and dot.get_attribute("aria-label").startswith("items selected: 2")
+        and (dot.get_attribute("aria-label") or "").startswith("items selected: 2")
     }
     drawing = one(browser, "#chart-mdad .plot svg")
     b.hover(browser, drawing, place[0] - drawing.rect["x"], place[1] - drawing.rect["y"])
-    said = told(browser)
-    assert said["method"] == "random"
-    assert said["items"] == "25"
-    assert said["MDAD"] == f"{100 * row['mdad_monotone']:.1f} points"
+    shown = tooltip(browser)
+    assert shown["method"] == "random"
+    assert shown["items"] == "25"
+    assert shown["MDAD"] == f"{100 * row['mdad_monotone']:.1f} points"
     high = row["mdad_monotone_ci_hi"]
     ends = f"{100 * row['mdad_monotone_ci_lo']:.1f}–{'∞' if high != high else f'{100 * high:.1f}'}"
-    assert said["interval over runs"] == ends
+    assert shown["interval over runs"] == ends
     open_values(browser, "mdad")
     values = [text(line) for line in browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .values tbody tr")]
     assert f"random25{100 * row['mdad_monotone']:.1f}{ends}10" in values
 
 
-def test_a_method_is_isolated_by_mouse_and_by_keyboard(browser: Chrome, folder: Path) -> None:
-    b.open_page(browser, folder / "sweep.html")
+@pytest.mark.slow
+def test_a_method_is_isolated_by_mouse_and_by_keyboard(browser: Chrome, sweep_html: Path) -> None:
+    b.open_page(browser, sweep_html)
     button = one(browser, "button[data-method=diversity]")
     button.click()
     b.settled(browser)
@@ -127,7 +133,7 @@ def test_a_method_is_isolated_by_mouse_and_by_keyboard(browser: Chrome, folder: 
     b.settled(browser)
     assert opacities(browser, "mdad") == [1] * 5
 
-    b.open_page(browser, folder / "sweep.html")
+    b.open_page(browser, sweep_html)
     one(browser, "body").send_keys(Keys.TAB)
     assert text(browser.switch_to.active_element) == "Skip to the verdict"
     for _ in range(30):
@@ -146,19 +152,23 @@ def test_a_method_is_isolated_by_mouse_and_by_keyboard(browser: Chrome, folder: 
     assert b.console(browser) == []
 
 
-def test_choices_draw_what_is_chosen(browser: Chrome, folder: Path, sweep: Made, audit: Made) -> None:
-    b.open_page(browser, folder / "sweep.html")
+@pytest.mark.slow
+def test_selectors_change_charts_and_tables(
+    browser: Chrome, sweep_html: Path, audit_html: Path, sweep: PageInput, audit: PageInput
+) -> None:
+    b.open_page(browser, sweep_html)
     open_values(browser, "mdad")
     choose(browser, "select[data-column=threshold]", "0.9")
     choose(browser, "select[data-column=sources]", "20")
     choose(browser, "select[data-column=items]", "unseen half of the items")
     rows = sweep.tables["mdad"].to_pandas()
     rows = rows[(rows["threshold"] == 0.9) & (rows["n_source"] == 20) & (rows["split"] == "unseen")]
-    shown = [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .values td:nth-child(3)")]
-    assert shown == ["never reached" if value != value else f"{100 * value:.1f}" for value in rows["mdad_monotone"]]
+    values = [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .values td:nth-child(3)")]
+    assert values == ["never reached" if value != value else f"{100 * value:.1f}" for value in rows["mdad_monotone"]]
 
-    b.open_page(browser, folder / "audit.html")
-    board = audit.more["leaderboard"].to_pandas()
+    b.open_page(browser, audit_html)
+    assert audit.leaderboard is not None
+    board = audit.leaderboard.to_pandas()
     for label in LISTS:
         choose(browser, "#leaderboard select[data-column=subject]", label)
         first = board[(board["subject"] == label) & (board["rank"] == 4)].iloc[0]
@@ -172,8 +182,9 @@ def test_choices_draw_what_is_chosen(browser: Chrome, folder: Path, sweep: Made,
     assert b.console(browser) == []
 
 
-def test_the_table_of_models_is_sorted_and_searched(browser: Chrome, folder: Path) -> None:
-    b.open_page(browser, folder / "audit.html")
+@pytest.mark.slow
+def test_the_table_of_models_is_sorted_and_searched(browser: Chrome, audit_html: Path) -> None:
+    b.open_page(browser, audit_html)
 
     def column(k: int) -> list[str]:
         return [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, f".sortable td:nth-child({k})")]
@@ -192,16 +203,17 @@ def test_the_table_of_models_is_sorted_and_searched(browser: Chrome, folder: Pat
     assert column(2) == [HOSTILE]
 
 
-def test_the_theme_can_be_changed_and_print_is_light(browser: Chrome, folder: Path) -> None:
-    b.open_page(browser, folder / "audit.html", dark=True)
+@pytest.mark.slow
+def test_the_theme_can_be_changed_and_printing_is_light(browser: Chrome, audit_html: Path) -> None:
+    b.open_page(browser, audit_html, dark=True)
     page = one(browser, "body")
     assert page.value_of_css_property("background-color") == "rgba(18, 21, 25, 1)"
     one(browser, "#theme").click()
     assert page.value_of_css_property("background-color") == "rgba(246, 246, 243, 1)"
     one(browser, "#theme").click()
-    made = b.printed(browser)
-    assert made.startswith(b"%PDF")
-    assert len(made) > 50_000
+    pdf = b.printed(browser)
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 50_000
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
     assert page.value_of_css_property("color") == "rgba(28, 33, 40, 1)"
