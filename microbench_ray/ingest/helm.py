@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
@@ -33,6 +33,14 @@ multiple choice `exact_match` comes first, as on HELM's own leaderboards."""
 
 _SPLITS = ("test", "valid")  # leaderboards show the first that a run has
 _MODEL_ARGUMENTS = ("model=", "model_deployment=")
+
+
+class _Response(NamedTuple):
+    """The means of the metrics of one instance in one trial."""
+
+    instance: str
+    split: str
+    means: dict[str, Any]
 
 
 class HelmReader:
@@ -69,11 +77,11 @@ class HelmReader:
         records = value_at(json_file(stats_file, options.max_line_bytes), list, str(stats_file))
         responses = _responses(records, stats_file, tally)
         metric = options.metric or _main_metric(responses, method, stats_file)
-        if responses and not any(metric in stats for _, stats in responses):
+        if responses and not any(metric in response.means for response in responses):
             raise _no_metric(f"metric {metric!r}", responses, stats_file)
-        for instance, stats in responses:
+        for instance, _, means in responses:
             item = f"{log.part}/{instance}"
-            score = parse_score(stats.get(metric), tally, file=stats_file, item=item, metric=metric)
+            score = parse_score(means.get(metric), tally, file=stats_file, item=item, metric=metric)
             yield Sample(item_id=item, subtask=log.part, score=score, content=contents.get(instance), position=instance)
 
 
@@ -84,9 +92,9 @@ def _task(name: str) -> str:
     return scenario + (":" + ",".join(kept) if kept else "")
 
 
-def _responses(records: list[Any], file: Path, tally: Tally) -> list[tuple[str, dict[str, Any]]]:
-    """Instances of the run's main split with the means of their metrics, one entry per instance and trial."""
-    merged: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+def _responses(records: list[Any], file: Path, tally: Tally) -> list[_Response]:
+    """The responses of the run's main split, one per instance and trial."""
+    merged: dict[tuple[str, str], _Response] = {}
     perturbed = set()
     for number, record in enumerate(records, 1):
         where = f"{file}: record {number}"
@@ -94,34 +102,35 @@ def _responses(records: list[Any], file: Path, tally: Tally) -> list[tuple[str, 
         if record.get("perturbation"):
             perturbed.add((instance, trial, str(record["perturbation"])))
             continue
-        split, means = merged.setdefault((instance, trial), ("", {}))
+        response = merged.get((instance, trial), _Response(instance=instance, split="", means={}))
+        split, means = response.split, response.means
         for stat in value_at(record, list, where, "stats"):
             name = value_at(stat, dict, where, "name")
             if not name.get("perturbation"):
                 means[value_at(name, str, where, "name")] = stat.get("mean")
                 split = split or str(name.get("split") or "")
-        merged[instance, trial] = (split, means)
+        merged[instance, trial] = _Response(instance=instance, split=split, means=means)
     if perturbed:
         tally.drop("perturbed instances", len(perturbed))
-    splits = {split for split, _ in merged.values()}
+    splits = {response.split for response in merged.values()}
     main = next((split for split in _SPLITS if split in splits), None)
-    kept = [(instance, means) for (instance, _), (split, means) in merged.items() if main is None or split == main]
+    kept = [response for response in merged.values() if main is None or response.split == main]
     if len(kept) < len(merged):
         tally.drop(f"instances outside the split {main}", len(merged) - len(kept))
     return kept
 
 
-def _main_metric(responses: Sequence[tuple[str, Mapping[str, Any]]], method: str, file: Path) -> str:
+def _main_metric(responses: Sequence[_Response], method: str, file: Path) -> str:
     order = ("exact_match", *MAIN_METRICS) if method.startswith("multiple_choice") else MAIN_METRICS
-    known = {name for _, stats in responses for name in stats}
+    known = {name for response in responses for name in response.means}
     metric = next((name for name in order if name in known), None)
     if metric is None and responses:
         raise _no_metric("known metric", responses, file)
     return metric or order[0]
 
 
-def _no_metric(missing: str, responses: Sequence[tuple[str, Mapping[str, Any]]], file: Path) -> DataError:
-    known = sorted({name for _, stats in responses for name in stats if not name.startswith("num_")})
+def _no_metric(missing: str, responses: Sequence[_Response], file: Path) -> DataError:
+    known = sorted({name for response in responses for name in response.means if not name.startswith("num_")})
     return DataError(
         f"The run has no {missing}.",
         where=str(file),

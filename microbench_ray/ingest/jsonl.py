@@ -32,7 +32,7 @@ def json_lines(path: Path, max_bytes: int) -> Iterator[tuple[int, Any]]:
     ----------
     path
         The file.
-    most
+    max_bytes
         Maximum size of a line, or of a list element, in bytes.
 
     Raises

@@ -17,7 +17,7 @@ from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.jsonl import too_large
 from microbench_ray.ingest.values import (
     CHECK_SOURCE,
-    WRITE_AGAIN,
+    WRITE_AGAIN_OR_CHECK,
     choice_probabilities,
     files_below,
     item_digest,
@@ -64,7 +64,7 @@ class LightevalReader:
         metric = options.metric
         for number, row in enumerate(_rows(file, options.max_line_bytes), 1):
             if not row.metrics:
-                raise DataError("The row has no metrics.", where=f"{file}: row {number}", hint=WRITE_AGAIN)
+                raise DataError("The row has no metrics.", where=f"{file}: row {number}", hint=WRITE_AGAIN_OR_CHECK)
             metric = metric or next(iter(row.metrics))
             if metric not in row.metrics:
                 got = f"metrics {first_few(row.metrics)}"
@@ -99,8 +99,8 @@ class _Row(NamedTuple):
     metrics: dict[str, Any]
 
 
-def _model(file: Path, given: Path, time: str) -> str:
-    """The model named by the folders: below `details`, in a copy of a hub repository, or between `given` and the run's folder."""
+def _model(file: Path, top: Path, time: str) -> str:
+    """The model named by the folders: below `details`, in a copy of a hub repository, or between `top` and the run's folder."""
     folder = file.absolute().parent
     folder = folder.parent if folder.name == time else folder
     names = list(folder.parts[1:])
@@ -112,7 +112,7 @@ def _model(file: Path, given: Path, time: str) -> str:
         match = _REPOSITORY.fullmatch(name)
         if match is not None:
             return match["model"].replace("__", "/")
-    top = given.absolute()
+    top = top.absolute()
     return "/".join(folder.relative_to(top).parts) if folder.is_relative_to(top) and folder != top else folder.name
 
 
@@ -130,7 +130,7 @@ def _rows(file: Path, max_bytes: int) -> Iterator[_Row]:
             "The file is truncated or not a Parquet file of lighteval.",
             where=str(file),
             got=(str(error).splitlines() or [type(error).__name__])[0][:200],
-            hint=WRITE_AGAIN,
+            hint=WRITE_AGAIN_OR_CHECK,
         ) from None
 
 

@@ -17,7 +17,7 @@ from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
-from microbench_ray.data.responses import MODELS, About, LogRecord, each_about, model_file, pack, read_responses
+from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
@@ -133,7 +133,7 @@ def run_ingest(job: IngestJob) -> IngestSummary:
     """
     reader = get_reader(job.source)
     store = Store(job.out, folders=(MODELS,))
-    with store.held(job.wait_for_out):
+    with store.locked(job.wait_for_out):
         check_settings(store, job)
         path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options) if is_hub(job.path) else Path(job.path)
         tally = Tally()
@@ -148,33 +148,33 @@ def run_ingest(job: IngestJob) -> IngestSummary:
 
 def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[ModelLog], summary: IngestSummary) -> None:
     """Ingest the new and changed logs of every model, one model at a time."""
-    known = {about.model: about for _, about in each_about(store.folder)}
+    known = {file.record.model: file.record for file in list_model_files(store.folder)}
     by_model: dict[str, list[FoundLog]] = defaultdict(list)
     for log in logs:
         by_model[log.model].append(FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log))))
     pending: dict[str, list[FoundLog]] = {}
-    for model, found in sorted(by_model.items()):
+    for model, model_logs in sorted(by_model.items()):
         ingested = known[model].logs if model in known else {}
-        changed = [each for each in found if each.name not in ingested or ingested[each.name].files != each.record.files]
+        changed = [each for each in model_logs if each.name not in ingested or ingested[each.name].files != each.record.files]
         if changed:
             pending[model] = sorted(changed, key=lambda each: each.name)
         else:
             summary.unchanged.append(model)
-    logs_per_file = Counter(path for found in pending.values() for each in found for path in each.record.files)
+    logs_per_file = Counter(path for model_logs in pending.values() for each in model_logs for path in each.record.files)
 
-    def megabytes(found: Sequence[FoundLog]) -> float:
+    def megabytes(model_logs: Sequence[FoundLog]) -> float:
         """Size of logs; a file that holds several logs is shared equally between them."""
-        files = (file for each in found for file in each.record.files.items())
+        files = (file for each in model_logs for file in each.record.files.items())
         return sum(n_bytes / logs_per_file[path] for path, (n_bytes, _) in files) / MEGABYTE
 
     with WorkProgress(sum(map(megabytes, pending.values())), unit="MB") as progress:
-        for model, found in pending.items():
+        for model, model_logs in pending.items():
             try:
-                ingest_model(job, reader, store, model, found, known.get(model), summary)
+                ingest_model(job, reader, store, model, model_logs, known.get(model), summary)
             except DataError as error:
                 logger.debug("model %r could not be ingested: %s", model, error)
                 summary.failed[model] = error
-            progress.advance(megabytes(found), failed=model in summary.failed)
+            progress.advance(megabytes(model_logs), failed=model in summary.failed)
 
 
 def ingest_model(
@@ -183,7 +183,7 @@ def ingest_model(
     store: Store,
     model: str,
     changed: Sequence[FoundLog],
-    about: About | None,
+    existing: ModelRecord | None,
     summary: IngestSummary,
 ) -> None:
     """Read a model's new and changed logs, merge them with its other responses, and write its file.
@@ -196,27 +196,27 @@ def ingest_model(
         The model's id.
     changed
         The new and changed logs.
-    about
-        The footer of the model's existing file; None if the model is new.
+    existing
+        The metadata of the model's existing file; None if the model is new.
     summary
         Updated only after the file is written, except for `choices`.
     """
     file = model_file(model)
     tables = []
-    if about is not None:
-        existing = read_responses(store.folder, file)
+    if existing is not None:
+        responses = read_responses(store.folder, file)
         replaced = pa.array([each.name for each in changed], pa.string())
-        tables.append(existing.filter(pc.invert(pc.is_in(existing["log"], replaced))))
-    facts: dict[str, Any] = dict(about.facts) if about else {}
-    records: dict[str, LogRecord] = dict(about.logs) if about else {}
+        tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], replaced))))
+    facts: dict[str, Any] = dict(existing.facts) if existing else {}
+    records: dict[str, LogRecord] = dict(existing.logs) if existing else {}
     for name, log, record in changed:
         tally = Tally(choices=summary.choices)
         tables.append(fold(reader.read(log, job.options, tally), name))
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped))
     table = merge(tables, model, job.on_conflict)
-    store.write(file, pack(table, About(model, facts, records)))
-    (summary.updated if about else summary.added).append(model)
+    store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records)))
+    (summary.updated if existing else summary.added).append(model)
     summary.logs += len(changed)
     for each in changed:
         summary.dropped.update(records[each.name].dropped)

@@ -16,7 +16,7 @@ from microbench_ray.ingest.base import ModelLog, Options, Tally, finite_number
 T = TypeVar("T")
 
 CHECK_SOURCE = "check that source= names the format of this log"
-WRITE_AGAIN = f"write or copy the log again, or {CHECK_SOURCE}"
+WRITE_AGAIN_OR_CHECK = f"write or copy the log again, or {CHECK_SOURCE}"
 TYPE_NAMES: dict[type, str] = {dict: "an object", list: "a list", str: "a string"}
 
 WITHOUT_SCORE = "samples without a score"
@@ -118,7 +118,7 @@ def value_at(document: Any, kind: type[T], where: str, *keys: str) -> T:
                 "The log lacks a required field.",
                 where=where,
                 got=f"no {'.'.join(keys[: depth + 1])!r}",
-                hint=WRITE_AGAIN,
+                hint=WRITE_AGAIN_OR_CHECK,
             )
         document = document[key]
     if not isinstance(document, kind):
@@ -126,7 +126,7 @@ def value_at(document: Any, kind: type[T], where: str, *keys: str) -> T:
             "The log has a value of the wrong type.",
             where=where,
             got=f"{'.'.join(keys) or 'the document'}: {shorten(document)}; expected {TYPE_NAMES.get(kind, kind.__name__)}",
-            hint=WRITE_AGAIN,
+            hint=WRITE_AGAIN_OR_CHECK,
         )
     return document
 

@@ -84,12 +84,12 @@ def every_eval_ever(folder: Path, test_data: Path | None = None, n_models: int =
     """`data/<collection>/<developer>/<model>/<uuid>_samples.jsonl` with their aggregates, of two evaluations."""
     scores = truth(n_models, n_items)
     for number, (model, values) in enumerate(scores.items()):
-        place, name = folder / "data/sums" / model, str(uuid.UUID(int=number, version=4))
-        place.mkdir(parents=True)
+        run_folder, name = folder / "data/sums" / model, str(uuid.UUID(int=number, version=4))
+        run_folder.mkdir(parents=True)
         evaluation_id = f"sums/{model.replace('/', '_')}/1750000000"
         lines = [_instance(model, evaluation_id, item, value) for item, value in enumerate(values)]
-        (place / f"{name}_samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        (place / f"{name}.json").write_text(json.dumps(_aggregate(model, evaluation_id, values)))
+        (run_folder / f"{name}_samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (run_folder / f"{name}.json").write_text(json.dumps(_aggregate(model, evaluation_id, values)))
     return scores
 
 
@@ -161,9 +161,9 @@ def lighteval(folder: Path, test_data: Path | None = None, n_models: int = N_MOD
             }
             for item, value in enumerate(values)
         ]
-        place = folder / "details" / model / time
-        place.mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(rows), place / f"details_letters|0_{time}.parquet")
+        run_folder = folder / "details" / model / time
+        run_folder.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), run_folder / f"details_letters|0_{time}.parquet")
     return scores
 
 
@@ -188,9 +188,9 @@ def lighteval_old(
         ]
         if texts:
             rows = [{name: str(value) for name, value in row.items()} for row in rows]
-        place = folder / "details" / model / time
-        place.mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(rows), place / f"details_lighteval|letters|0|0_{time}.parquet")
+        run_folder = folder / "details" / model / time
+        run_folder.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), run_folder / f"details_lighteval|letters|0|0_{time}.parquet")
     return scores
 
 
@@ -209,9 +209,9 @@ def opencompass(folder: Path, test_data: Path | None = None, n_models: int = N_M
             for item, value in enumerate(values)
         ]
         for kind, document in (("results", {"accuracy": 100 * float(np.mean(values)), "details": details}), ("predictions", {})):
-            place = folder / "20260819_121541" / kind / abbreviation
-            place.mkdir(parents=True)
-            (place / "sums.json").write_text(json.dumps(document))
+            run_folder = folder / "20260819_121541" / kind / abbreviation
+            run_folder.mkdir(parents=True)
+            (run_folder / "sums.json").write_text(json.dumps(document))
     return {model.replace("/", "_"): values for model, values in scores.items()}
 
 
@@ -254,12 +254,12 @@ def lm_eval(folder: Path, test_data: Path, n_models: int = N_MODELS) -> Truth:
     lines = [json.loads(line) for line in samples_file.read_text(encoding="utf-8").splitlines()]
     values = truth(n_models, len(lines))
     for model, row in values.items():
-        place = folder / model.replace("/", "__")
-        place.mkdir(parents=True)
+        run_folder = folder / model.replace("/", "__")
+        run_folder.mkdir(parents=True)
         model_results = results | {"model_name": model, "config": results["config"] | {"model_args": f"pretrained={model}"}}
-        (place / results_file.name).write_text(json.dumps(model_results), encoding="utf-8")
+        (run_folder / results_file.name).write_text(json.dumps(model_results), encoding="utf-8")
         scored = [line | {"exact_match": score} for line, score in zip(lines, row, strict=True)]
-        (place / samples_file.name).write_text("".join(f"{json.dumps(line)}\n" for line in scored), encoding="utf-8")
+        (run_folder / samples_file.name).write_text("".join(f"{json.dumps(line)}\n" for line in scored), encoding="utf-8")
     return values
 
 
@@ -268,8 +268,8 @@ def open_llm_leaderboard(folder: Path, test_data: Path | None = None, n_models: 
     values = truth(n_models, n_items)
     for model, row in values.items():
         name = model.replace("/", "__")
-        place = folder / f"{name}-details" / name
-        place.mkdir(parents=True)
+        run_folder = folder / f"{name}-details" / name
+        run_folder.mkdir(parents=True)
         lines = [
             {
                 "doc_id": item,
@@ -284,7 +284,7 @@ def open_llm_leaderboard(folder: Path, test_data: Path | None = None, n_models: 
             for item, score in enumerate(row)
         ]
         text = "".join(f"{json.dumps(line)}\n" for line in lines)
-        (place / "samples_leaderboard_gpqa_main_2024-11-30T01-02-03.jsonl").write_text(text, encoding="utf-8")
+        (run_folder / "samples_leaderboard_gpqa_main_2024-11-30T01-02-03.jsonl").write_text(text, encoding="utf-8")
     return values
 
 

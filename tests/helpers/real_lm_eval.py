@@ -108,8 +108,12 @@ def _arguments(model: str, seed: int, tasks: Path, out: Path, names: Sequence[st
 
 def _tasks(items: int) -> dict[str, tuple[dict[str, object], list[dict[str, object]]]]:
     add = [_sum(k) for k in range(items - 1)]
-    order = [{"input": f"Is {k} above {(7 * k) % items}?", "target": "yes" if k > (7 * k) % items else "no"} for k in range(items)]
-    echo = [{"question": f"Say it {k} times.", "answer": "lol" if k % 3 else "LOL"} for k in range(items // 4)]
+    order: list[dict[str, object]] = [
+        {"input": f"Is {k} above {(7 * k) % items}?", "target": "yes" if k > (7 * k) % items else "no"} for k in range(items)
+    ]
+    echo: list[dict[str, object]] = [
+        {"question": f"Say it {k} times.", "answer": "lol" if k % 3 else "LOL"} for k in range(items // 4)
+    ]
     choice = {"output_type": "multiple_choice", "doc_to_text": "{{question}}"}
     return {
         "tiny_add": (
@@ -156,8 +160,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", type=int, nargs="?", default=12)
-    given = parser.parse_args()
-    print(write_logs(given.folder.absolute(), [f"org/dummy-{k}" for k in range(given.models)]))
+    arguments = parser.parse_args()
+    print(write_logs(arguments.folder.absolute(), [f"org/dummy-{k}" for k in range(arguments.models)]))
 
 
 if __name__ == "__main__":

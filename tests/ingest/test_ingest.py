@@ -15,7 +15,7 @@ from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark, read_ingested
 from microbench_ray.data.ingested_items import item_versions
-from microbench_ray.data.responses import each_about, model_file, read_responses
+from microbench_ray.data.responses import list_model_files, model_file, read_responses
 from microbench_ray.ingest import registry
 from microbench_ray.ingest.base import Options, Sample
 from microbench_ray.ingest.fold import OnConflict, fold
@@ -153,7 +153,7 @@ def test_a_broken_log_leaves_its_model_as_it_was(tmp_path: Path, plain: PlainRea
         run(tmp_path)  # no model could be ingested
     write(tmp_path / "logs/b.log", "q1 all 1")
     assert list(run(tmp_path).failed) == ["a"]
-    assert [about.model for _, about in each_about(open_folder(tmp_path / "board"))] == ["b"]
+    assert [file.record.model for file in list_model_files(open_folder(tmp_path / "board"))] == ["b"]
 
 
 def test_a_score_outside_the_range_is_an_error_that_names_the_log(tmp_path: Path, plain: PlainReader) -> None:
@@ -287,7 +287,7 @@ def test_a_full_disk_leaves_no_partial_files(tmp_path: Path, plain: PlainReader,
 
 def test_one_process_at_a_time(tmp_path: Path, plain: PlainReader) -> None:
     write(tmp_path / "logs/a.log", "q1 all 1")
-    with Store(tmp_path / "board", folders=("models",)).held(0), refuses(StoreError, "process", where=str(tmp_path / "board")):
+    with Store(tmp_path / "board", folders=("models",)).locked(0), refuses(StoreError, "process", where=str(tmp_path / "board")):
         run(tmp_path)
 
 
