@@ -1,4 +1,4 @@
-"""A Ray head of the tests' own, with token authentication: what the tests of submitted jobs run on."""
+"""A Ray head with a job server and token authentication, for the tests of submitted jobs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pathlib import Path
 import psutil
 
 BIN = Path(sys.executable).parent
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head that runs: the URL of its dashboard, its token, the port of its agent, and its folder of logs."""
+    """A running head: the URL of its dashboard, its token, the port of its agent, and the folder of its logs."""
 
     address: str
     token: str
@@ -35,28 +35,28 @@ class Head:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment with the interpreter's folder on the path, and nothing of Ray's but what is given."""
+    """This process's environment with the interpreter's folder on the path and only these variables of Ray."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     ours = {"PATH": f"{BIN}{os.pathsep}{kept['PATH']}", "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
     return kept | ours | {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"} | changes
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports below those that Ray's workers use: other tests may have a Ray of their own on the default ones."""
-    found: list[int] = []
+    """Free ports below those of Ray's workers; other tests may use Ray's default ports."""
+    ports: list[int] = []
     for port in range(6399, 10000):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("there are no free ports")
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError("no free ports")
 
 
 @contextlib.contextmanager
 def head(num_cpus: int = 2, **variables: str) -> Iterator[Head]:
-    """Start a head with these variables in its environment, and end it and all that it started."""
-    folder = Path(tempfile.mkdtemp(prefix="mb", dir="/tmp"))  # Ray's sockets want a short path
+    """Start a head with these variables in its environment; end it and all its processes afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="mb", dir="/tmp"))  # a short path, because it holds sockets
     token = secrets.token_hex(32)
     port, dashboard, agent, client = free_ports(4)
     command = [str(BIN / "ray"), "start", "--head", "--block", f"--port={port}", f"--num-cpus={num_cpus}"]

@@ -1,4 +1,4 @@
-"""Commands that must be refused: one message, and nothing left behind."""
+"""Commands that must be rejected: one message and no side effects."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ Refused = Callable[..., str]
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
+    """The content of every file below a folder, by path; None for folders."""
     return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
 def assert_one_message(code: int, message: str, words: tuple[str, ...]) -> None:
+    """Check that a command ended with code 1 and one message of the usual form that contains all `words`."""
     first, *details = message.splitlines()
     assert code == 1
     assert "Traceback" not in message
@@ -26,7 +28,7 @@ def assert_one_message(code: int, message: str, words: tuple[str, ...]) -> None:
 
 
 def swept(board: Path, out: Path, *more: str) -> list[str]:
-    """The sweep with some keys given anew; engine=local, so that Ray would be imported if it came so far."""
+    """The arguments of the small sweep with some keys replaced. engine=local imports Ray if the command gets that far."""
     keys = {each.split("=")[0] for each in more}
     kept = [each for each in command(board, out, engine="local") if each.split("=")[0] not in keys]
     if "benchmark" in keys:

@@ -1,6 +1,9 @@
-"""Small leaderboards, and the shards of sweeps of them."""
+"""Small leaderboards, and the shards and rows of sweeps of them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +18,7 @@ from microbench_ray.sweeps.shards import Shard, plan_sweep
 GRID = Grid(sizes=(3, 8), n_source=(12,), n_target=7, runs=3)
 
 
-def method(name: str, estimator: str = "mean", label: str | None = None, signal: str = "correctness", **parameters) -> Method:
+def method(name: str, estimator: str = "mean", label: str | None = None, signal: str = "correctness", **parameters: Any) -> Method:
     return build_method(label or name, {"name": name, **parameters}, {"name": estimator, "signal": signal})
 
 
@@ -38,14 +41,16 @@ def leaderboard(
     )
 
 
-def shards_of(methods, benchmarks, grid: Grid = GRID, **options) -> list[Shard]:
+def shards_of(methods: Iterable[str | Method], benchmarks: Iterable[Benchmark], grid: Grid = GRID, **options: Any) -> list[Shard]:
     built = [each if isinstance(each, Method) else method(each) for each in methods]
     return list(plan_sweep(list(benchmarks), built, grid, options.pop("targets", Targets()), **options).shards)
 
 
-def tables_of(methods, benchmarks, grid: Grid = GRID, name: str = "cells", **options) -> pa.Table:
-    """Rows of a sweep, sorted by key."""
-    of = {benchmark.name: benchmark for benchmark in benchmarks}
-    found = [evaluate_shard(shard, of[shard.benchmark])[name] for shard in shards_of(methods, benchmarks, grid, **options)]
-    order = [each for each in SCHEMAS[name].names if each in {*GROUP_KEY, "run", "split", "resample"}]
-    return pa.concat_tables(found).combine_chunks().sort_by([(each, "ascending") for each in order])
+def tables_of(
+    methods: Iterable[str | Method], benchmarks: Sequence[Benchmark], grid: Grid = GRID, name: str = "cells", **options: Any
+) -> pa.Table:
+    """The rows of a sweep's table, sorted by key."""
+    by_name = {benchmark.name: benchmark for benchmark in benchmarks}
+    tables = [evaluate_shard(shard, by_name[shard.benchmark])[name] for shard in shards_of(methods, benchmarks, grid, **options)]
+    order = [column for column in SCHEMAS[name].names if column in {*GROUP_KEY, "run", "split", "resample"}]
+    return pa.concat_tables(tables).combine_chunks().sort_by([(column, "ascending") for column in order])

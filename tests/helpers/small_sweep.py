@@ -1,9 +1,7 @@
-"""A small score table and the command that sweeps it: what the tests of whole sweeps start from."""
+"""A small score table, the command that sweeps it, and comparisons of output folders."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ CELL = ["benchmark", "method", "n_source", "size", "fraction", "targets", "run",
 
 
 def columns(n_models: int = N_MODELS, n_items: int = N_ITEMS, seed: int = 0) -> dict[str, Any]:
-    """A wide table of 0/1 scores, in three subtasks."""
+    """The columns of a wide table of 0/1 scores in three subtasks."""
     rng = np.random.default_rng(seed)
     latent = rng.normal(size=n_models)[:, None] - rng.normal(size=n_items) + rng.logistic(size=(n_models, n_items))
     about = {"item_id": [f"i{k}" for k in range(n_items)], "subtask": [f"s{k % 3}" for k in range(n_items)]}
@@ -26,13 +24,13 @@ def columns(n_models: int = N_MODELS, n_items: int = N_ITEMS, seed: int = 0) -> 
 
 
 def write_board(path: Path, **changes: Any) -> Path:
-    """Write the table as Parquet, some columns replaced."""
+    """Write the table as Parquet, with some columns replaced."""
     pq.write_table(pa.table(columns() | changes), path)
     return path
 
 
 def command(board: Path, out: Path, *more: str, engine: str = "serial", runs: int = 20) -> list[str]:
-    """The arguments of a sweep of the table: 3 sizes, 2 numbers of source models, 2 methods with a fit between them."""
+    """The arguments of a sweep of the table: 3 sizes, 2 numbers of source models, 2 methods, one of them with a fit."""
     return [
         "sweep",
         "benchmark=scores",
@@ -51,31 +49,19 @@ def command(board: Path, out: Path, *more: str, engine: str = "serial", runs: in
     ]
 
 
-def run_cli(arguments: list[str], *, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the console script in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from microbench_ray.cli.main import entry_point; entry_point()", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        cwd=cwd,
-        check=False,
-    )
-
-
 def read_cells(out: Path) -> pa.Table:
-    """All cells of a folder, sorted by their key, without the files' identities."""
+    """All cells of an output folder, sorted by their key, without the files' metadata."""
     table = ds.dataset(sorted(map(str, (out / "cells").glob("*.parquet"))), format="parquet").to_table().replace_schema_metadata()
     return table.combine_chunks().sort_by([(name, "ascending") for name in CELL])
 
 
 def read_tables(out: Path) -> dict[str, pa.Table]:
-    """The reduced tables and the cells."""
+    """The reduced tables and the cells of an output folder."""
     return {name: pq.read_table(out / f"{name}.parquet") for name in TABLES} | {"cells": read_cells(out)}
 
 
 def assert_same_tables(out: Path, other: Path) -> None:
-    """Both folders hold equal tables, metadata included."""
+    """Check that both output folders hold equal, non-empty tables, including their metadata."""
     ours, theirs = read_tables(out), read_tables(other)
     for name, table in ours.items():
         assert len(table), name
@@ -83,10 +69,10 @@ def assert_same_tables(out: Path, other: Path) -> None:
 
 
 def with_flipped_bit(content: bytes, column: str = "mean_abs_error") -> bytes:
-    """A Parquet file with one bit of a page's data changed."""
+    """The content of a Parquet file with one bit of a page changed."""
     file = pq.ParquetFile(pa.BufferReader(content))
-    about = file.metadata.row_group(0).column(file.schema_arrow.names.index(column))
-    start = about.dictionary_page_offset if about.has_dictionary_page else about.data_page_offset
+    chunk = file.metadata.row_group(0).column(file.schema_arrow.names.index(column))
+    start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
     damaged = bytearray(content)
-    damaged[start + about.total_compressed_size - 1] ^= 4
+    damaged[start + chunk.total_compressed_size - 1] ^= 4
     return bytes(damaged)

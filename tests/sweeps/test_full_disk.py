@@ -1,95 +1,95 @@
-"""A disk that is full: waited for, and nothing is lost; one that stays full is told of, and the same command goes on later."""
+"""A full disk: the sweep waits for space and loses nothing; if the disk stays full, it stops and can be resumed."""
 
 from __future__ import annotations
 
+import ctypes
+import logging
+import os
+import shutil
 import subprocess
-import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from microbench_ray.cli.main import main
+from microbench_ray.core.storage import store
+from tests.helpers.processes import Completed, run_function
 from tests.helpers.small_sweep import assert_same_tables, command
 
-# In a mount namespace of its own: a disk of 400 kB with something on it, and a sweep whose out is there.
-PROGRAM = """
-import shutil, subprocess, sys, threading, time
-from pathlib import Path
+pytestmark = pytest.mark.slow
+NEW_MOUNT_NAMESPACE = 0x20000
+Sweep = Callable[[float, float | None], Completed]
 
-disk, copy, patience, free_after = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], check=True)
-from microbench_ray.cli import main as cli
-from microbench_ray.core.storage import store
 
-store.DISK_PATIENCE = patience
-ballast = disk / "ballast"
-ballast.write_bytes(bytes(320_000))
+class Freed(logging.Handler):
+    """Deletes a file some time after the first warning, in a thread."""
 
-told = threading.Event()
+    def __init__(self, file: Path, seconds: float) -> None:
+        super().__init__(logging.WARNING)
+        self.file, self.seconds, self.started = file, seconds, False
 
-class Watched:
-    def __init__(self, stream):
-        self.stream = stream
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.started:
+            self.started = True
+            threading.Timer(self.seconds, self.file.unlink).start()
 
-    def write(self, text):
-        if "waiting for room" in text:
-            told.set()
-        return self.stream.write(text)
 
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
+def sweep_on_a_small_disk(disk: Path, copy: Path, arguments: list[str], patience: float, free_after: float | None) -> None:
+    """In a new mount namespace: sweep to a disk of 400 kB that is mostly full, and copy the results.
 
-def free():
-    told.wait()
-    time.sleep(free_after)
-    ballast.unlink()
-
-sys.stderr = Watched(sys.stderr)
-
-if free_after:
-    threading.Thread(target=free, daemon=True).start()
-code = cli.main(sys.argv[5:])
-print("code", code, flush=True)
-assert not list((disk / "out").rglob("*.tmp")), "nothing by halves"
-if code:
-    ballast.unlink()
-    assert cli.main(sys.argv[5:]) == 0
-shutil.copytree(disk / "out", copy)
-"""
+    With `free_after`, space is freed so many seconds after the first warning. Otherwise the sweep fails, and is run again after
+    space is freed.
+    """
+    assert ctypes.CDLL(None).unshare(NEW_MOUNT_NAMESPACE) == 0
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], check=True)
+    store.DISK_PATIENCE = patience
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(320_000))
+    if free_after is not None:
+        logging.getLogger("microbench_ray").addHandler(Freed(ballast, free_after))
+    print("exit code", main(arguments), flush=True)
+    assert not list((disk / "out").rglob("*.tmp")), "a partly written file"
+    if free_after is None:
+        ballast.unlink()
+        assert main(arguments) == 0
+    shutil.copytree(disk / "out", copy)
 
 
 @pytest.fixture
-def on_a_small_disk(board: Path, tmp_path: Path) -> Callable[[float, float], subprocess.CompletedProcess[str]]:
+def on_a_small_disk(board: Path, tmp_path: Path) -> Sweep:
+    if os.geteuid():
+        pytest.skip("only root can mount a disk")
     disk = tmp_path / "disk"
     disk.mkdir()
-    tried = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(disk)], capture_output=True, check=False)
-    if tried.returncode:
-        pytest.skip("a disk can be mounted by root alone")
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces in this environment")
 
-    def sweep(patience: float, free_after: float) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-c", PROGRAM, str(disk), str(tmp_path / "copy"), str(patience), str(free_after)]
-        return subprocess.run(
-            ["unshare", "-m", *words, *command(board, disk / "out")], capture_output=True, text=True, timeout=120, check=False
-        )
+    def sweep(patience: float, free_after: float | None) -> Completed:
+        arguments = command(board, disk / "out")
+        return run_function(sweep_on_a_small_disk, disk, tmp_path / "copy", arguments, patience, free_after, seconds=120)
 
     return sweep
 
 
-def test_a_disk_that_is_full_for_a_while_loses_nothing(on_a_small_disk, reference: Path, tmp_path: Path) -> None:
-    done = on_a_small_disk(60, 4)
+def test_a_disk_that_is_full_for_a_while_loses_nothing(on_a_small_disk: Sweep, reference: Path, tmp_path: Path) -> None:
+    done = on_a_small_disk(60, 1)
     assert done.returncode == 0, done.stderr
-    assert "code 0" in done.stdout
-    assert done.stderr.count("No space left on device; waiting for room, for 60 s at most") == 1
+    assert "exit code 0" in done.stdout
+    assert done.stderr.count("No space left on device") == 1, "one warning"
+    assert "60 s" in done.stderr
     assert_same_tables(tmp_path / "copy", reference)
 
 
-def test_a_disk_that_stays_full_is_told_of_and_the_same_command_goes_on_later(
-    on_a_small_disk, reference: Path, tmp_path: Path
+def test_a_sweep_on_a_disk_that_stays_full_stops_and_can_be_resumed(
+    on_a_small_disk: Sweep, reference: Path, tmp_path: Path
 ) -> None:
-    done = on_a_small_disk(2, 0)
+    done = on_a_small_disk(1, None)
     assert done.returncode == 0, done.stderr
-    assert "code 1" in done.stdout
-    assert "A result file cannot be written." in done.stderr
-    assert "make room on the disk and run the same command again: finished shards are kept" in done.stderr
-    assert " cells are done already" in done.stdout
+    assert "exit code 1" in done.stdout
+    assert "got:   No space left on device" in done.stderr
+    assert "hint:" in done.stderr
+    assert "cells are already done" in done.stderr
     assert_same_tables(tmp_path / "copy", reference)

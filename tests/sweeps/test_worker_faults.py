@@ -1,11 +1,12 @@
-"""What a shard or a worker does that it should not is told, and the rest goes on; and what workers see of the matrices."""
+"""Failing shards and workers are reported and the other shards continue; workers view the matrices without a copy."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,11 +21,11 @@ from tests.helpers.small_sweep import command
 
 @dataclasses.dataclass(frozen=True)
 class Faulty(SelectorWithoutFit):
-    """Chooses the first items, unless a file says what is to go wrong; it is told of every attempt."""
+    """Selects the first items, or fails as the file `fault` instructs; records every failing attempt."""
 
     fault: str = ""
 
-    fit_key = "faulty"  # a shard of its own
+    fit_key = "faulty"  # its shards hold no other method
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
         path = Path(self.fault)
@@ -39,8 +40,8 @@ class Faulty(SelectorWithoutFit):
 
 
 @pytest.fixture
-def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str | None], str]]:
-    """Set what goes wrong; returns the method's configuration."""
+def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], str]:
+    """Sets how the method fails, None for not at all; returns its configuration."""
     monkeypatch.setitem(SELECTORS, "faulty", Faulty)
     path = tmp_path / "fault"
 
@@ -69,52 +70,62 @@ def assert_failures(out: Path, n_shards: int, error: str) -> None:
     assert set(pq.read_table(out / "mdad.parquet")["method"].to_pylist()) == {"random"}
 
 
-def assert_mended(out: Path) -> None:
+def assert_complete(out: Path) -> None:
     failures = pq.read_table(out / "failures.parquet")
     assert len(failures) == 0
     assert set(pq.read_table(out / "mdad.parquet")["method"].to_pylist()) == {"random", "faulty"}
 
 
-@pytest.mark.parametrize("engine", ["serial", pytest.param("local", marks=pytest.mark.ray)])
-def test_a_shard_that_fails_is_told_and_the_rest_goes_on(
-    engine: str, board: Path, tmp_path: Path, faulty, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("engine", ["serial", pytest.param("local", marks=[pytest.mark.ray, pytest.mark.slow])])
+def test_a_failing_shard_is_reported_and_the_others_continue(
+    engine: str,
+    board: Path,
+    tmp_path: Path,
+    faulty: Callable[[str | None], str],
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     if engine == "local":
         request.getfixturevalue("by_value")
     out = tmp_path / "out"
     arguments = faulty_command(board, out, faulty("raise"), engine)
     assert main(arguments) == 2
-    said = capsys.readouterr().err
-    assert "60 cells failed; the first: RuntimeError: no items today" in said
-    assert str(out / "failures.parquet") in said
-    assert "Traceback" not in said
+    error = capsys.readouterr().err
+    assert "60 cells failed" in error
+    assert "RuntimeError: no items today" in error
+    assert str(out / "failures.parquet") in error
+    assert "Traceback" not in error
     assert_failures(out, 2, "RuntimeError: no items today")
     assert "in select" in pq.read_table(out / "failures.parquet")["traceback"][0].as_py()
     assert (tmp_path / "fault.attempts").read_text() == "xx", "an exception is not retried"
     assert main(["reduce", f"out={out}", "figures=false"]) == 2
     faulty(None)
     assert main(arguments) == 0
-    assert "60 of 120 cells are done already" in capsys.readouterr().out
-    assert_mended(out)
+    assert "60 of 120 cells" in capsys.readouterr().err
+    assert_complete(out)
 
 
 @pytest.mark.ray
-def test_a_worker_that_dies_is_retried_and_then_told(board: Path, tmp_path: Path, faulty, by_value: None) -> None:
+@pytest.mark.slow
+def test_a_shard_whose_worker_dies_is_retried_and_then_reported(
+    board: Path, tmp_path: Path, faulty: Callable[[str | None], str], by_value: None
+) -> None:
     out = tmp_path / "out"
     arguments = [*faulty_command(board, out, faulty("exit"), "local"), "grid.runs=10"]
     assert main(arguments) == 2
     assert_failures(out, 1, "WorkerCrashedError")
-    assert (tmp_path / "fault.attempts").read_text() == "xx", "once, and once more"
+    assert (tmp_path / "fault.attempts").read_text() == "xx", "one attempt and one retry"
     faulty(None)
     assert main(arguments) == 0
-    assert_mended(out)
+    assert_complete(out)
 
 
-def look_at(benchmark: Benchmark) -> dict[str, object]:
-    """What a worker sees of the matrices."""
+def inspect_matrices(benchmark: Benchmark) -> dict[str, Any]:
+    """A worker's view of the matrices: values, private memory used to read them, and flags."""
     import psutil
 
     before = psutil.Process().memory_full_info().uss
+    assert benchmark.confidence is not None
     matrices = [benchmark.scores, benchmark.confidence]
     total = sum(float(matrix.sum(dtype=np.float64)) for matrix in matrices)
     grown = psutil.Process().memory_full_info().uss - before
@@ -136,12 +147,13 @@ def look_at(benchmark: Benchmark) -> dict[str, object]:
 
 
 @pytest.mark.ray
-def test_workers_view_the_matrices_where_they_lie(ray_session, by_value: None) -> None:
+@pytest.mark.slow
+def test_workers_view_the_matrices_in_shared_memory(ray_session: Any, by_value: None) -> None:
     rng = np.random.default_rng(0)
     correct, confidence = rng.random((400, 10_000)) < 0.5, rng.random((400, 10_000), dtype=np.float32)
     ids = [f"i{k}" for k in range(10_000)]
     benchmark = Benchmark.from_arrays("b", correct, ids, [f"m{k}" for k in range(400)], confidence=confidence)
-    seen = ray_session.get(ray_session.remote(look_at).remote(ray_session.put(benchmark)), timeout=60)
+    seen = ray_session.get(ray_session.remote(inspect_matrices).remote(ray_session.put(benchmark)), timeout=60)
     assert seen["pid"] != os.getpid()
     assert seen["total"] == pytest.approx(correct.sum() + confidence.sum(dtype=np.float64))
     assert seen["shared"] == [True, True]
