@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data import read_ingested
-from microbench_ray.data.responses import MODELS, About, model_file, pack
+from microbench_ray.data.responses import MODELS, ModelRecord, model_file, pack
 
 
 def write_board(folder: Path, n_models: int, n_items: int, *, apart: bool = False, answers: bool = False) -> None:
@@ -51,7 +51,7 @@ def write_board(folder: Path, n_models: int, n_items: int, *, apart: bool = Fals
         if apart:
             table = table.filter(pa.array(rng.random(n_items) > 0.02))
         model = f"maker/model-{number:05}"
-        (folder / model_file(model)).write_bytes(pack(table, About(model, {}, {})))
+        (folder / model_file(model)).write_bytes(pack(table, ModelRecord(model=model, facts={}, logs={})))
 
 
 def main() -> None:

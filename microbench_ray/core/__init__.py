@@ -1,1 +1,1 @@
-"""What every room uses: errors, seeds, schemas, threads, memory, progress and storage."""
+"""Shared by all other packages: errors, logging, seeds, schemas, threads, memory, progress and storage."""

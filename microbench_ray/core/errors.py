@@ -1,4 +1,4 @@
-"""Errors that a user can fix: one message that says what is wrong, where, what was found there, and what to do."""
+"""Errors that a user can fix. The message states the problem, its place, the value found and a hint."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable
 
 
 class MicrobenchError(Exception):
-    """An error in what the user gave: shown as one message without a traceback, exit code 1.
+    """An error in the user's input: shown as one message without a traceback, exit code 1.
 
     Parameters
     ----------
     what
-        What is wrong, in one sentence.
+        The problem, in one sentence.
     where
         The file, configuration key or column at fault.
     got
-        What was found there.
-    mend
+        The value found there.
+    hint
         What to do about it.
     """
 
@@ -34,29 +34,29 @@ class MicrobenchError(Exception):
 
 
 class ConfigError(MicrobenchError):
-    """A configuration key, value or combination that cannot be."""
+    """An invalid configuration key, value or combination."""
 
 
 class DataError(MicrobenchError):
-    """A benchmark file that cannot be read, or whose content cannot be."""
+    """A benchmark file that cannot be read or has invalid content."""
 
 
 class GridError(MicrobenchError):
-    """A grid that the benchmark at hand cannot carry: sizes, source or target models."""
+    """A grid whose sizes or model counts do not fit the benchmark."""
 
 
 class StoreError(MicrobenchError):
-    """An output folder that cannot be written, or that holds another sweep's results."""
+    """An output folder that cannot be read or written, is in use, or holds another sweep's results."""
 
 
 class EngineError(MicrobenchError):
-    """The engine could not be started."""
+    """An engine that cannot be started or reached."""
 
 
 def unknown(kind: str, where: str, got: object, known: Iterable[str]) -> ConfigError:
-    """The error for a name that does not exist: says the nearest one, and all there are."""
+    """The error for an unknown name; the hint gives the closest valid name and lists all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(got), names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    closest = difflib.get_close_matches(str(got), names, n=1)
+    suggestion = f"did you mean {closest[0]}? " if closest else ""
     listing = f"valid: {', '.join(names)}" if names else "there are none"
-    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), hint=hint + listing)
+    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), hint=suggestion + listing)

@@ -1,8 +1,8 @@
-"""What computes: the processor and the libraries that the last bits of a number can depend on."""
+"""The machine: its processor, the numerical libraries that can change the last bits of a result, and its free memory."""
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import platform
 from functools import cache
 from importlib.metadata import version
@@ -10,37 +10,43 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-NUMERICAL = ("numpy", "scipy", "scikit-learn", "numba")
+logger = logging.getLogger(__name__)
+
+NUMERICAL_LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
 
 
 @cache
-def this_machine() -> str:
-    """Processor, BLAS with the kernels that it chose, and versions, in one line: equal lines give equal bits."""
-    return "; ".join([cpu(), *blas(), *(f"{name} {version(name)}" for name in ("microbench-ray", *NUMERICAL))])
+def describe_host() -> str:
+    """Processor, BLAS with its kernels, and library versions in one line; hosts with equal lines compute equal bits."""
+    return "; ".join([cpu(), *blas(), *(f"{name} {version(name)}" for name in ("microbench-ray", *NUMERICAL_LIBRARIES))])
 
 
 def cpu() -> str:
-    """The processor's model."""
-    with contextlib.suppress(OSError):
+    """Model name of the processor."""
+    try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
+    except OSError as error:
+        logger.debug("Cannot read /proc/cpuinfo: %s", error)
     return platform.processor() or platform.machine()
 
 
 def blas() -> list[str]:
-    """NumPy's linear algebra: library, version and the kernels chosen for this processor."""
-    # Others are loaded when they are needed: which are there depends on what a process has done so far.
-    found = [lib for lib in threadpool_info() if lib["user_api"] == "blas" and "numpy" in lib["filepath"]]
-    return sorted({f"{lib['internal_api']} {lib['version']} {lib.get('architecture') or ''}".strip() for lib in found})
+    """NumPy's BLAS library, its version and the kernels that it chose for this processor."""
+    # Only NumPy's: which other libraries are loaded depends on what the process has imported so far.
+    libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas" and "numpy" in lib["filepath"]]
+    return sorted({f"{lib['internal_api']} {lib['version']} {lib.get('architecture') or ''}".strip() for lib in libraries})
 
 
 def free_memory() -> int:
-    """Bytes to be had on this machine, or in the container that this is."""
-    found = [
+    """Bytes of memory available on this machine, or in this container if it has a limit."""
+    available = [
         int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
     ]
-    with contextlib.suppress(OSError, ValueError):
+    try:
         limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
-        found.append(int(limit) - int(used))
-    return min(found)
+        available.append(int(limit) - int(used))
+    except (OSError, ValueError) as error:  # outside a container, or without a limit
+        logger.debug("No memory limit of a control group: %s", error)
+    return min(available)

@@ -1,7 +1,7 @@
-"""Logging in the terminal: one handler, which writes to rich's console on standard error.
+"""Logging in the terminal: one handler that writes to a rich console on standard error.
 
-Every module logs to `logging.getLogger(__name__)`. The command line calls `configure`; a program that imports the package
-attaches handlers of its own to the logger `microbench_ray`, and sees nothing where it does not.
+Every module logs to `logging.getLogger(__name__)`. The command line calls `configure`. A program that imports the package adds its
+own handlers to the logger `microbench_ray`; without handlers, it sees only warnings, as with any library.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROOT = "microbench_ray"
 
 @cache
 def error_console() -> Console:
-    """The console on standard error that log messages and progress bars share, so that neither breaks the other."""
+    """The console on standard error, shared by log messages and progress bars so that messages do not break a bar."""
     from rich.console import Console
 
     return Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -31,7 +31,7 @@ class TerminalHandler(logging.Handler):
     """Writes records to `error_console`."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record; a stream that cannot be written is reported as `logging` does it."""
+        """Print one record; `logging` reports errors of the stream."""
         try:
             error_console().print(self.format(record))
         except Exception:
@@ -39,10 +39,10 @@ class TerminalHandler(logging.Handler):
 
 
 class TerminalFormatter(logging.Formatter):
-    """The message alone; a warning or an error with its level in front, and at `debug` every record with its logger."""
+    """Formats a record as its message, with its level in front from `warning` on. At `debug`, all show their level and logger."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as text."""
+        """Format one record."""
         text = super().format(record)
         if logging.getLogger(ROOT).level <= logging.DEBUG:
             return f"{record.levelname.lower()}: {record.name.removeprefix(ROOT + '.')}: {text}"
@@ -50,7 +50,7 @@ class TerminalFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Show records of the package from `level` on in the terminal.
+    """Show the package's records of at least `level` in the terminal.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""What a worker asks of the C library: that it keep the memory it has.
+"""Memory allocation in workers: glibc keeps freed memory for reuse.
 
-By default glibc gives every large array a mapping of its own and hands it back when the array goes, so that the kernel clears the
-same pages for every fit, which takes the memory's bandwidth from the other workers too.
+By default glibc maps every large array separately and unmaps it when the array is freed. The kernel then clears the same pages
+again for every fit, which also takes memory bandwidth from the other workers.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import ctypes
 from functools import cache
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""The names in glibc's malloc.h."""
-MOST = 2**31 - 1
+"""Parameters of mallopt, from glibc's malloc.h."""
+MAX_INT = 2**31 - 1
 
 
 @cache
 def keep_memory() -> bool:
-    """Let freed memory be used again instead of being given back; for a process that computes shards and nothing else.
+    """Reuse freed memory instead of returning it to the system; for processes that only compute shards.
 
-    Its own memory stays at the most that it has ever needed. No number depends on it.
+    The process keeps its peak memory until it ends. No result depends on this setting.
 
     Returns
     -------
     bool
-        Whether the C library understood: glibc does.
+        Whether the C library supports the setting; glibc does.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
+    except (OSError, AttributeError):  # not glibc
         return False
-    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, MOST))
+    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, MAX_INT))

@@ -1,4 +1,4 @@
-"""Progress of a long loop: a bar in a terminal or a notebook, a line every ten seconds elsewhere."""
+"""Progress of a long loop: a bar in a terminal or notebook, otherwise a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ HEARTBEAT_SECONDS = 10.0
 
 
 class WorkProgress:
-    """Counts finished work: done and total, rate, time left, failures.
+    """Counts finished work and shows the amount done, the rate, the time left and failures.
 
     Parameters
     ----------
     total
-        Units of work.
+        Total amount of work, in units.
     unit
-        Their name.
+        Name of the unit.
     visible
-        Whether anything is shown; None: where messages of level `info` are.
+        Whether to show the progress; None shows it if the log level is `info` or lower.
     console
-        Where it is shown; None for standard error.
+        Console to draw on; None for standard error.
     every
-        Seconds between lines where no bar can be drawn. A total of less than one unit has no line.
+        Seconds between lines if no bar can be drawn. A total of less than one unit shows no line.
     clock
-        Seconds, for tests.
+        Function that returns seconds; replaced in tests.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class WorkProgress:
         self.total, self.unit = total, unit
         self.done = self.failed = 0.0
         self._visible = logger.isEnabledFor(logging.INFO) if visible is None else visible
-        self._last_shown = -1.0
+        self._last_shown_done = -1.0
         self._console = console or error_console()
         self._clock, self._every = clock, every
-        self._started = self._last = clock()
+        self._started = self._last_line_time = clock()
         self._bar: Progress | None = None
         self._task: Any = None
         if self._visible and can_draw(self._console):
@@ -71,33 +71,34 @@ class WorkProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif self._visible and self.total >= 1 and self._last_shown != self.done:
+        elif self._visible and self.total >= 1 and self._last_shown_done != self.done:
             self._line()
 
     def advance(self, amount: float, *, failed: bool = False) -> None:
-        """Count finished work."""
+        """Count `amount` units of finished work."""
         self.done += amount
         self.failed += amount if failed else 0
         if self._bar is not None:
             text = f"{self._rate():,.0f} {self.unit}/s" + (f", {self.failed:,.0f} failed" if self.failed else "")
             self._bar.update(self._task, advance=amount, rate=text)
-        elif self._visible and self._clock() - self._last >= self._every:
-            self._last = self._clock()
+        elif self._visible and self._clock() - self._last_line_time >= self._every:
+            self._last_line_time = self._clock()
             self._line()
 
     def _rate(self) -> float:
         return self.done / max(self._clock() - self._started, 1e-9)
 
     def _line(self) -> None:
-        self._last_shown = self.done
-        left = max(0.0, self.total - self.done) / self._rate() if self.done else float("nan")
-        eta = "" if math.isclose(self.done, self.total) else f", {left:,.0f} s left" if self.done else ""
+        self._last_shown_done = self.done
+        finished = math.isclose(self.done, self.total)
+        seconds_left = f", {max(0.0, self.total - self.done) / self._rate():,.0f} s left" if self.done and not finished else ""
         failed = f", {self.failed:,.0f} failed" if self.failed else ""
-        self._console.print(f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {self._rate():,.0f} {self.unit}/s{eta}{failed}")
+        rate = f"{self._rate():,.0f} {self.unit}/s"
+        self._console.print(f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate}{seconds_left}{failed}")
 
 
 def can_draw(console: Console) -> bool:
-    """Whether a bar can be drawn: in a terminal, and in a notebook that has ipywidgets."""
+    """Whether a bar can be drawn: in a terminal, or in a notebook with ipywidgets."""
     return find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
 
 

@@ -1,4 +1,7 @@
-"""The tables: columns, units and sort keys, each in this one place."""
+"""Schemas of all tables: columns, types, units and sort keys.
+
+The descriptions are stored in the files: rewording one changes the bytes of every table with that column.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import pyarrow as pa
 from microbench_ray.core.errors import StoreError
 
 SCHEMA_VERSION = 2
-"""Raised when a column changes, or when the same cell would get other numbers: no file of another version is reused."""
+"""Increased when a column changes, or when the same cell would get different numbers. Files of other versions are not reused."""
 
 
 def _field(name: str, kind: pa.DataType, about: str, *, nullable: bool = False) -> pa.Field:
@@ -175,30 +178,35 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field(
                 "kind",
                 pa.string(),
-                "metric, or what happened: model_new, item_vanished, …; see audit/",
+                "metric, or the kind of event: model_new, item_vanished, …",
             ),
             _field("subject", pa.string(), "label of the audited list or method; empty: the benchmark itself"),
-            _field("size", pa.int32(), "items selected; null where that says nothing", nullable=True),
-            _field("subtask", pa.string(), "subtask; empty: all together"),
-            _field("metric", pa.string(), "what value is; empty for an event that has none"),
-            _field("name", pa.string(), "the model or item that an event is about; empty: none"),
-            _field("value", pa.float64(), "fractions, differences of accuracies, or counts: see metric", nullable=True),
-            _field("ci_lo", pa.float64(), "lower end of its interval", nullable=True),
-            _field("ci_hi", pa.float64(), "upper end of its interval; null beside a ci_lo: unbounded", nullable=True),
-            _field("reference", pa.float64(), "the same of the baseline", nullable=True),
-            _field("bound_lo", pa.float64(), "a value below it lies outside the run-to-run interval", nullable=True),
-            _field("bound_hi", pa.float64(), "a value above it lies outside the run-to-run interval", nullable=True),
-            _field("nights", pa.int32(), "nights running, with this one, on which it lay outside, on the same side", nullable=True),
-            _field("severity", pa.string(), "note, warn or fail; empty: nothing to say"),
-            _field("text", pa.string(), "the sentence for people; empty: none"),
+            _field("size", pa.int32(), "items selected; null if not applicable", nullable=True),
+            _field("subtask", pa.string(), "subtask; empty: all subtasks pooled"),
+            _field("metric", pa.string(), "name of the value; empty for an event without a value"),
+            _field("name", pa.string(), "the model or item of an event; empty if not applicable"),
+            _field("value", pa.float64(), "fraction, difference of accuracies, or count: see metric", nullable=True),
+            _field("ci_lo", pa.float64(), "lower end of the interval of value", nullable=True),
+            _field("ci_hi", pa.float64(), "upper end of that interval; null with a ci_lo: unbounded", nullable=True),
+            _field("reference", pa.float64(), "the value of the baseline", nullable=True),
+            _field("bound_lo", pa.float64(), "lower end of the interval expected from run-to-run variation", nullable=True),
+            _field("bound_hi", pa.float64(), "upper end of that interval", nullable=True),
+            _field(
+                "nights",
+                pa.int32(),
+                "consecutive nights with a value outside it on the same side",
+                nullable=True,
+            ),
+            _field("severity", pa.string(), "note, warn or fail; empty: no finding"),
+            _field("text", pa.string(), "the finding as a sentence; empty: no finding"),
         ]
     ),
     "snapshot_models": pa.schema(
         [
             _field("model_id", pa.string(), "model id"),
-            _field("digest", pa.string(), "of the responses that are there, by item id"),
+            _field("digest", pa.string(), "digest of the non-missing responses, by item id"),
             _field("accuracy", pa.float64(), _ACCURACY, nullable=True),
-            _field("n_answered", pa.int64(), "items it answered"),
+            _field("n_answered", pa.int64(), "items that the model answered"),
         ]
     ),
     "snapshot_items": pa.schema(
@@ -213,28 +221,33 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             _field("item_id", pa.string(), "item id"),
             _field("subtask", pa.string(), "subtask of the item"),
-            _field("n_answered", pa.int64(), "models that answered it"),
-            _field("mean", pa.float64(), "mean score over these, 0 to 1", nullable=True),
-            _field("dead", pa.string(), "all_right, all_wrong, or constant; empty: it varies"),
-            _field("discrimination", pa.float64(), "correlation with the accuracy on all other items", nullable=True),
-            _field("p_negative", pa.float64(), "one-sided: such a correlation though it is not below 0", nullable=True),
-            _field("negative", pa.bool_(), "it is below 0, at a false discovery rate of 5 %"),
+            _field("n_answered", pa.int64(), "models that answered the item"),
+            _field("mean", pa.float64(), "mean score over these models, 0 to 1", nullable=True),
+            _field("dead", pa.string(), "all_right, all_wrong, or constant; empty: the scores vary"),
+            _field("discrimination", pa.float64(), "correlation of the score with the accuracy on all other items", nullable=True),
+            _field("p_negative", pa.float64(), "one-sided p-value of a negative correlation", nullable=True),
+            _field("negative", pa.bool_(), "whether the correlation is significantly negative, at a false discovery rate of 5 %"),
         ]
     ),
     "leaderboard": pa.schema(
         [
             _field("subject", pa.string(), "label of the audited list"),
             _field("model", pa.string(), "model id"),
-            _field("rank", pa.int32(), "by accuracy on the whole benchmark, from 1; equal accuracies share the best"),
-            _field("accuracy", pa.float64(), f"on the whole benchmark, {_ACCURACY}"),
-            _field("n_answered", pa.int64(), "items it answered"),
-            _field("estimate", pa.float64(), f"by the list, {_ACCURACY}; null: it answered none of it", nullable=True),
-            _field("estimate_rank", pa.int32(), "by estimate, from 1", nullable=True),
-            _field("rank_lo", pa.int32(), "best true rank that the estimate leaves open", nullable=True),
-            _field("rank_hi", pa.int32(), "worst true rank that the estimate leaves open", nullable=True),
-            _field("p_top", pa.float64(), "probability that its true rank is in the first top_k, by the estimates", nullable=True),
-            _field("tie_group", pa.int32(), "models of one group, numbered from 1 from the top, cannot be ordered by the list"),
-            _field("is_new", pa.bool_(), "it was not there at the baseline"),
+            _field("rank", pa.int32(), "rank by accuracy on the whole benchmark, from 1; equal accuracies share the best rank"),
+            _field("accuracy", pa.float64(), f"accuracy on the whole benchmark, {_ACCURACY}"),
+            _field("n_answered", pa.int64(), "items that the model answered"),
+            _field(
+                "estimate",
+                pa.float64(),
+                f"estimate from the list, {_ACCURACY}; null: answered none of it",
+                nullable=True,
+            ),
+            _field("estimate_rank", pa.int32(), "rank by estimate, from 1", nullable=True),
+            _field("rank_lo", pa.int32(), "best true rank consistent with the estimates", nullable=True),
+            _field("rank_hi", pa.int32(), "worst true rank consistent with the estimates", nullable=True),
+            _field("p_top", pa.float64(), "probability that the true rank is at most top_k, given the estimates", nullable=True),
+            _field("tie_group", pa.int32(), "group of models that the list cannot order, numbered from 1 from the top"),
+            _field("is_new", pa.bool_(), "whether the model is missing from the baseline"),
         ]
     ),
     "failures": pa.schema(
@@ -253,18 +266,18 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 
 GROUP_KEY = [field.name for field in _GROUP]
-"""Names a group of cells that differ only in run and split."""
+"""Columns that identify a group of cells, which differ only in run and split."""
 
 
 def conform(table: pa.Table, name: str, *, where: str | None = None) -> pa.Table:
-    """The table with exactly the columns, types and metadata of `SCHEMAS[name]`; StoreError where it cannot be."""
+    """Cast a table to the columns, types and metadata of `SCHEMAS[name]`; StoreError if this fails. `where` is for messages."""
     schema = SCHEMAS[name]
     try:
         return table.select(schema.names).cast(schema)
     except (KeyError, pa.ArrowInvalid, ValueError) as error:
         raise StoreError(
-            f"A table is not of the form of {name}.",
+            f"A table does not have the schema of {name}.",
             where=where,
             got=f"{type(error).__name__}: {error}",
-            hint="it was written by another version or another program: move it away and run the sweep again",
+            hint="it was written by another version or another program: move it away and rerun the command",
         ) from None

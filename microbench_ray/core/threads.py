@@ -1,4 +1,4 @@
-"""Numerical libraries held to one thread, without looking for them every time: more threads would change bits."""
+"""One thread for the numerical libraries, because the number of threads can change the last bits of a result."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from contextlib import AbstractContextManager
 
 from threadpoolctl import ThreadpoolController
 
-_found: tuple[int, ThreadpoolController] | None = None
+_cached: tuple[int, ThreadpoolController] | None = None
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Hold every numerical library that is loaded to one thread, as `threadpoolctl.threadpool_limits(1)` does.
+    """Limit all loaded numerical libraries to one thread, like `threadpoolctl.threadpool_limits(1)`.
 
-    That takes some milliseconds, for reading what the process has mapped; here it is read again only when a module was imported
-    since, for libraries come with modules.
+    Finding the libraries takes some milliseconds. They are therefore cached until another module is imported, which may load more.
     """
-    global _found
-    if _found is None or _found[0] != len(sys.modules):
+    global _cached
+    if _cached is None or _cached[0] != len(sys.modules):
         controller = ThreadpoolController()
-        _found = len(sys.modules), controller
-    limited: AbstractContextManager[object] = _found[1].limit(limits=1)
-    return limited
+        _cached = len(sys.modules), controller
+    limit: AbstractContextManager[object] = _cached[1].limit(limits=1)
+    return limit

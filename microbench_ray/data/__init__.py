@@ -1,4 +1,4 @@
-"""Benchmarks: their one form inside the program, the readers that make them, and groups of their models."""
+"""Benchmarks, their readers, and groups of their models."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ READERS: dict[str, Callable[..., Benchmark]] = {
     "release": read_release,
     "synthetic": synthetic,
 }
-"""Readers by the name that a configuration gives."""
+"""Readers by their name in configurations."""
 
 __all__ = [
     "READERS",

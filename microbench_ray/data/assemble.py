@@ -1,4 +1,4 @@
-"""The one door into a benchmark: arrays are validated, thinned and turned into Arrow tables here."""
+"""Build a benchmark's Arrow tables from arrays: validate them and drop models and items with too many missing responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.columns import number_array, text_array
 from microbench_ray.data.metadata import RESERVED, align_metadata
-from microbench_ray.data.missing import KeptCells, count_missing, thin
+from microbench_ray.data.missing import KeptCells, count_missing, drop_incomplete
 from microbench_ray.data.names import check_ids, check_texts
 from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks, find_units, missing_value, quantise, score_dtype
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ONLY_SUBTASK = "all"
-"""Name of the one subtask of a benchmark that has none."""
+"""Name of the subtask of a benchmark without subtasks."""
 
 
-class Tables(NamedTuple):
-    """What a `Benchmark` is made of: see there."""
+class BenchmarkTables(NamedTuple):
+    """The parts of a `Benchmark`, see there."""
 
     models: pa.Table
     items: pa.Table
@@ -44,8 +44,8 @@ def build_tables(
     metadata: pd.DataFrame | pa.Table | None,
     units: int | None,
     max_missing: float,
-) -> Tables:
-    """Validate everything, drop what is too empty, and lay out the tables. Parameters as in `Benchmark.from_arrays`."""
+) -> BenchmarkTables:
+    """Validate the arrays and build the tables; parameters and errors as for `Benchmark.from_arrays`."""
     scores, confidence = _as_rows(scores), None if confidence is None else _as_rows(confidence)
     models, items = check_ids(model_ids, "model"), check_ids(item_ids, "item")
     if len(models) < 2 or len(items) < 1:
@@ -61,39 +61,39 @@ def build_tables(
     if units is not None:
         scores = _in_fractions(scores, units)
 
-    found = count_missing(scores, models, items)
-    kept, notes = thin(found, scores, models, items, max_missing)
-    units = find_units((place, kept.pick(block)) for place, block in blocks(scores, kept.models))
+    missing = count_missing(scores, models, items)
+    kept, notes = drop_incomplete(missing, scores, models, items, max_missing)
+    units = find_units((rows, kept.pick(block)) for rows, block in blocks(scores, kept.models))
     matrix = np.empty((kept.n_models, kept.n_items), score_dtype(units))
-    for place, block in blocks(scores, kept.models):
-        matrix[place] = quantise(kept.pick(block), units)
+    for rows, block in blocks(scores, kept.models):
+        matrix[rows] = quantise(kept.pick(block), units)
     models, items = [models[m] for m in kept.models], [items[i] for i in kept.items]
 
     columns: dict[str, pa.Array] = {"model_id": text_array(models), "score": _lists(matrix)}
-    absent = missing_value(matrix.dtype) if found.n_missing else None
+    absent = missing_value(matrix.dtype) if missing.n_missing else None
     if answers is not None:
         if label_array is None:
-            raise DataError("Every answer's confidence is of use only with the labels.", where="answers", hint="give labels too")
+            raise DataError("answers need labels.", where="answers", got="no labels", hint="give labels as well")
         _check_shape("answers", answers, shape)
-        options = _probabilities("answers", answers, kept, matrix, absent, models, items)
-        label_array_kept = label_array[kept.items]
-        if int(label_array_kept.max()) >= options.shape[2]:
-            worst = int(label_array_kept.argmax())
+        answer_probabilities = _probabilities("answers", answers, kept, matrix, absent, models, items)
+        kept_labels = label_array[kept.items]
+        if int(kept_labels.max()) >= answer_probabilities.shape[2]:
+            largest = int(kept_labels.argmax())
             raise DataError(
-                f"A label must be one of the {options.shape[2]} answers, counted from 0.",
-                where=f"labels, item {items[worst]!r}",
-                got=str(label_array_kept[worst]),
+                f"A label must be one of the {answer_probabilities.shape[2]} answers, counted from 0.",
+                where=f"labels, item {items[largest]!r}",
+                got=str(kept_labels[largest]),
             )
         if confidence is None:
-            columns["confidence"] = _lists(options[:, np.arange(kept.n_items), label_array_kept])
-        columns["answers"] = _lists(options.reshape(kept.n_models, -1))
+            columns["confidence"] = _lists(answer_probabilities[:, np.arange(kept.n_items), kept_labels])
+        columns["answers"] = _lists(answer_probabilities.reshape(kept.n_models, -1))
     if confidence is not None:
         _check_shape("confidence", confidence, shape)
         columns["confidence"] = _lists(_probabilities("confidence", confidence, kept, matrix, absent, models, items))
     if metadata is not None:
-        extra, more_notes = align_metadata(metadata, models, [model_ids[m] for m in kept.dropped_models])
-        columns |= extra
-        notes += more_notes
+        metadata_columns, metadata_notes = align_metadata(metadata, models, [model_ids[m] for m in kept.dropped_models])
+        columns |= metadata_columns
+        notes += metadata_notes
 
     order = sorted(columns, key=lambda name: RESERVED.index(name) if name in RESERVED else len(RESERVED))
     item_columns = {"item_id": text_array(items)}
@@ -101,7 +101,9 @@ def build_tables(
     item_columns["subtask"] = subtask_column.dictionary_encode()
     if label_array is not None:
         item_columns["label"] = number_array(label_array[kept.items])
-    return Tables(pa.table({name: columns[name] for name in order}), pa.table(item_columns), units, tuple(notes))
+    return BenchmarkTables(
+        models=pa.table({name: columns[name] for name in order}), items=pa.table(item_columns), units=units, notes=tuple(notes)
+    )
 
 
 def _as_rows(rows: Rows) -> Rows:
@@ -109,14 +111,14 @@ def _as_rows(rows: Rows) -> Rows:
 
 
 def _check_shape(what: str, rows: Rows, shape: tuple[int, int]) -> None:
-    """Check (n_models, n_items), followed by n_answers for answers, and a numeric type."""
+    """Check the shape, which is (n_models, n_items) or, for answers, (n_models, n_items, n_answers), and the numeric type."""
     expected = "(n_models, n_items, n_answers)" if what == "answers" else "(n_models, n_items)"
     n_axes = 3 if what == "answers" else 2
     if isinstance(rows, np.ndarray):
         shapes, dtypes = {rows.shape}, {rows.dtype}
     else:
         shapes, dtypes = {(len(rows), *row.shape) for row in rows}, {row.dtype for row in rows}
-    wrong = [found for found in shapes if found[:2] != shape or len(found) != n_axes]
+    wrong = [actual for actual in shapes if actual[:2] != shape or len(actual) != n_axes]
     if wrong or not shapes:
         raise DataError(
             f"{what} must have the shape {expected}.",
@@ -131,7 +133,11 @@ def _check_shape(what: str, rows: Rows, shape: tuple[int, int]) -> None:
 def _check_labels(labels: ArrayLike, items: list[str]) -> NDArray[np.int32]:
     values = np.asarray(labels)
     if values.shape != (len(items),) or values.dtype.kind not in "buif":
-        raise DataError("There must be one label per item, a number.", where="labels", got=f"{values.dtype} {values.shape}")
+        raise DataError(
+            "There must be one label per item, and labels must be numbers.",
+            where="labels",
+            got=f"{values.dtype} {values.shape}",
+        )
     whole = np.isfinite(values) & (values >= 0) & (values < 2**31)
     whole[whole] = values[whole] == np.floor(values[whole])
     if not whole.all():
@@ -165,35 +171,35 @@ def _probabilities(
     models: list[str],
     items: list[str],
 ) -> NDArray[np.float32]:
-    """Check that rows are probabilities wherever there is a response; float32, NaN where there is none."""
+    """Check that rows are probabilities for all non-missing responses; float32, NaN for missing responses."""
     out: NDArray[np.float32] | None = None
-    for place, raw in blocks(rows, kept.models):
+    for positions, raw in blocks(rows, kept.models):
         picked = kept.pick(raw)
-        fine = (picked >= -TOLERANCE) & (picked <= 1 + TOLERANCE)
-        if not fine.all():
-            _refuse_probability(what, picked, fine, scores[place], absent, models[place], items)
+        valid = (picked >= -TOLERANCE) & (picked <= 1 + TOLERANCE)
+        if not valid.all():
+            _check_probabilities(what, picked, valid, scores[positions], absent, models[positions], items)
         block = np.clip(picked, 0, 1).astype(np.float32)
         if absent is not None:
-            block[scores[place] == absent] = np.nan
+            block[scores[positions] == absent] = np.nan
         if out is None:
             out = np.empty((kept.n_models, *block.shape[1:]), np.float32)
-        block += 0.0  # no negative zeros: equal content has equal bytes
-        out[place] = block
+        block += 0.0  # removes negative zeros, so that equal content has equal bytes
+        out[positions] = block
     assert out is not None
     return out
 
 
-def _refuse_probability(
+def _check_probabilities(
     what: str,
     block: NDArray[Any],
-    fine: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
     scores: NDArray[Any],
     absent: int | None,
     models: list[str],
     items: list[str],
 ) -> None:
-    """Raise for the first value that is not a probability of a response that is there."""
-    wrong = ~fine
+    """Raise DataError for the first invalid value of a non-missing response, if there is one."""
+    wrong = ~valid
     if absent is not None:
         wrong[scores == absent] = False
     if not wrong.any():
@@ -203,10 +209,10 @@ def _refuse_probability(
     where = f"{what} of model {models[row]!r}, item {items[item]!r}"
     if np.isnan(value):
         raise DataError(
-            "A response that has a score has no confidence.",
+            "A response with a score has no confidence.",
             where=where,
-            got="nothing",
-            hint="give every scored response a confidence, or use the benchmark without confidences",
+            got="a missing value",
+            hint="give a confidence for every score, or use the benchmark without confidences",
         )
     raise DataError("A confidence must be a probability in [0, 1].", where=where, got=f"{value:g}")
 

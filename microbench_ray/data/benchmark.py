@@ -1,4 +1,4 @@
-"""The one form of a benchmark inside the program: two Arrow tables that are viewed without a copy."""
+"""`Benchmark`: scores of models on items in two Arrow tables, viewed without a copy."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_MISSING = 0.1
-"""Share of missing responses above which a model is dropped, unless told otherwise."""
+"""Default share of missing responses above which a model is dropped."""
 
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """Scores of models on items, with what is known about both.
+    """Scores of models on items, with metadata of the models and subtasks of the items.
 
-    A missing response is never a wrong answer. Models with more than a share `max_missing` of missing responses, and
-    items that nobody answered, are dropped with a note when a benchmark is made. The few missing responses of the
-    others stay marked, and means (accuracies on the seen and on the unseen half, and estimates from the selected items)
-    are means over the responses that are there.
+    Missing responses do not count as wrong answers. Models with a share of missing responses above `max_missing`, and items that no
+    model answered, are dropped with a note when the benchmark is made. The other missing responses stay marked, and all means
+    (accuracies on the seen and unseen halves, and estimates from the selected items) are over the non-missing responses.
 
     Parameters
     ----------
@@ -46,15 +45,15 @@ class Benchmark:
     items
         One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32.
     units
-        Scores are integers in units of 1/units: 1 for right or wrong, 2 for {0, .5, 1}, at most 254 in uint8; scores
-        on no such grid are rounded to 1/1,000,000 (by at most 5e-7) in uint32.
+        Scores are integers in units of 1/units: 1 for right or wrong, 2 for {0, .5, 1}, at most 254 in uint8. Other scores are
+        rounded to 1/1,000,000 (by at most 5e-7) in uint32.
     notes
-        Sentences for the user: what was dropped, and why.
+        Sentences for the user about what was dropped and why.
 
     Notes
     -----
-    Each matrix is one contiguous model-major buffer, and its numpy views are read-only. Pickling (protocol 5) hands the
-    buffers over without a copy. Make one with `from_arrays`, `open`, or a reader of this package.
+    Each matrix is one contiguous model-major buffer, and its numpy views are read-only. Pickling (protocol 5) passes the buffers
+    without a copy. Create a benchmark with `from_arrays`, `open`, or a reader of this package.
     """
 
     name: str
@@ -64,14 +63,14 @@ class Benchmark:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Put every column into one chunk, so that it can be viewed."""
+        """Combine the chunks of every column, so that it can be viewed as an array."""
         for field in ("models", "items"):
             table = getattr(self, field)
             if any(column.num_chunks != 1 for column in table.columns):
                 object.__setattr__(self, field, table.combine_chunks())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is cached: it is derived from the fields. But for one fact that takes a look at all scores."""
+        """Leave out cached properties, except `has_missing`, which is expensive to compute."""
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"has_missing": self.has_missing}
 
     def __repr__(self) -> str:
@@ -92,38 +91,37 @@ class Benchmark:
         units: int | None = None,
         max_missing: float = MAX_MISSING,
     ) -> Benchmark:
-        """Validate and pack arrays; the one way to make a benchmark.
+        """Make a benchmark from arrays.
 
         Parameters
         ----------
         name
             Name of the benchmark.
         scores
-            (n_models, n_items) numbers or booleans in [0, 1], NaN where a response is missing; an array or the list of
-            its rows.
+            (n_models, n_items) numbers or booleans in [0, 1], NaN for missing responses; an array or a list of its rows.
         item_ids, model_ids
             Unique texts.
         subtasks
-            (n_items,) texts; one subtask called "all" by default.
+            (n_items,) texts; by default one subtask called "all".
         confidence
-            (n_models, n_items) probability in [0, 1] that the model gave to the correct answer. There for every score
-            that is there; ignored where a score is missing. Taken from `answers` by default.
+            (n_models, n_items) probability in [0, 1] that the model gave to the correct answer. Required for every non-missing
+            score, ignored for missing ones. By default taken from `answers`.
         answers
-            (n_models, n_items, n_answers) probability in [0, 1] of every answer; items with fewer are padded with 0.
+            (n_models, n_items, n_answers) probability in [0, 1] of every answer; items with fewer answers are padded with 0.
         labels
-            (n_items,) position of the correct answer, from 0. Needed with `answers`.
+            (n_items,) position of the correct answer, from 0. Required with `answers`.
         metadata
             One row per model with `model_id` (column or index) and any scalar columns.
         units
-            Where given, `scores` are in units of 1/units instead, and the missing value of an unsigned type (255 in
-            uint8) marks a missing response. They are stored on the smallest grid that fits in any case.
+            If given, `scores` are in units of 1/units, and the missing value of an unsigned type (255 in uint8) marks a missing
+            response. Scores are always stored on the coarsest grid that represents them.
         max_missing
             Share in [0, 1] of missing responses above which a model is dropped.
 
         Raises
         ------
         DataError
-            Whatever is wrong with the input, saying where.
+            The input is invalid; the error names the place.
         """
         tables = build_tables(
             scores,
@@ -137,29 +135,29 @@ class Benchmark:
             units=units,
             max_missing=max_missing,
         )
-        return cls(name, *tables)
+        return cls(name, models=tables.models, items=tables.items, units=tables.units, notes=tables.notes)
 
     @classmethod
     def open(cls, folder: str | Path, name: str | None = None) -> Benchmark:
-        """Memory-map a benchmark that `save` wrote; nothing is read before it is used.
+        """Memory-map a benchmark written by `save`; data is read when it is used.
 
         Raises
         ------
         DataError
-            If the folder holds no benchmark, or its files are cut short, foreign or not of one benchmark.
+            The folder does not contain a benchmark, or its files are truncated, of another format or of different benchmarks.
         """
         stored = open_tables(Path(folder))
-        return cls(name or stored.name, stored.models, stored.items, stored.units, stored.notes)
+        return cls(name or stored.name, models=stored.models, items=stored.items, units=stored.units, notes=stored.notes)
 
     def save(self, folder: str | Path) -> None:
-        """Write `models.arrow` and `items.arrow` (Arrow IPC, uncompressed) into a folder, all or nothing.
+        """Write `models.arrow` and `items.arrow` (Arrow IPC, uncompressed) to a folder, atomically.
 
-        An earlier benchmark in the folder is replaced; benchmarks opened from it go on as they are.
+        A previous benchmark in the folder is replaced; benchmarks already opened from it stay valid.
 
         Raises
         ------
         DataError
-            If the folder holds other files, or cannot be written.
+            The folder contains other files, or cannot be written.
         """
         facts = {"name": self.name, "units": self.units, "notes": list(self.notes), "digest": self.digest}
         save_tables(Path(folder), self.models, self.items, facts)
@@ -176,17 +174,17 @@ class Benchmark:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of both tables."""
+        """Size of both tables in bytes."""
         return int(self.models.nbytes + self.items.nbytes)
 
     @cached_property
     def scores(self) -> NDArray[np.unsignedinteger[Any]]:
-        """Scores (n_models, n_items), uint8 or uint32 in units of 1/units; `missing` where there is no response."""
+        """Scores (n_models, n_items), uint8 or uint32, in units of 1/units; `missing` for missing responses."""
         return self._matrix("score")
 
     @property
     def missing(self) -> int:
-        """The value in `scores` that marks a missing response."""
+        """The value in `scores` that marks missing responses."""
         return missing_value(self.scores.dtype)
 
     @cached_property
@@ -196,19 +194,19 @@ class Benchmark:
 
     @cached_property
     def confidence(self) -> NDArray[np.float32] | None:
-        """Probability given to the correct answer (n_models, n_items), NaN where the score is missing; or None."""
+        """Probability of the correct answer (n_models, n_items), NaN for missing responses; None without confidences."""
         return self._matrix("confidence") if "confidence" in self.models.column_names else None
 
     @cached_property
     def answers(self) -> NDArray[np.float32] | None:
-        """Probability of every answer (n_models, n_items, n_answers), NaN where the score is missing; or None."""
+        """Probability of every answer (n_models, n_items, n_answers), NaN for missing responses; None without answers."""
         if "answers" not in self.models.column_names:
             return None
         return self._matrix("answers").reshape(self.n_models, self.n_items, -1)
 
     @cached_property
     def labels(self) -> NDArray[np.int32] | None:
-        """Position of the correct answer (n_items,), from 0; or None."""
+        """Position of the correct answer (n_items,), from 0; None without labels."""
         if "label" not in self.items.column_names:
             return None
         labels: NDArray[np.int32] = numbers_of(self.items.column("label").chunk(0))
@@ -232,14 +230,14 @@ class Benchmark:
 
     @cached_property
     def subtask_codes(self) -> NDArray[np.int32]:
-        """Position in `subtask_names` of each item's subtask (n_items,)."""
+        """Index into `subtask_names` of each item's subtask (n_items,)."""
         codes: NDArray[np.int32] = numbers_of(self.items.column("subtask").chunk(0).indices)
         return codes
 
     @cached_property
     def metadata(self) -> pd.DataFrame:
-        """Metadata by model_id (n_models rows), in pandas' nullable types: unknown is `pd.NA`, not false or 0."""
-        import pandas as pd  # slow to import, and workers do without
+        """Metadata, indexed by model_id (n_models rows), in pandas' nullable types; unknown values are `pd.NA`."""
+        import pandas as pd  # slow to import, and not needed by workers
 
         nullable = {
             pa.bool_(): pd.BooleanDtype(),
@@ -251,9 +249,9 @@ class Benchmark:
 
     @cached_property
     def digest(self) -> str:
-        """Hex digest of the content: ids, subtasks, scores, confidences, answers, labels and metadata.
+        """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels and metadata.
 
-        It depends neither on the name and the notes nor on the file the benchmark came from.
+        It does not depend on the name, the notes or the source of the benchmark.
         """
         arrays = {
             "codes": self.subtask_codes,

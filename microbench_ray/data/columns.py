@@ -1,6 +1,6 @@
-"""Arrow columns to numpy and Python, and back, by way of their buffers.
+"""Conversions between Arrow columns and numpy arrays through their buffers.
 
-pyarrow's own `to_numpy` and `array` import pandas, which takes longer than reading a leaderboard and answering a question about it.
+pyarrow's `to_numpy` and `array` import pandas, which takes longer than reading a leaderboard and planning with it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 
 def numbers_of(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
-    """(n,) values of a column of integers, floats or booleans, read-only and without a copy where there is one chunk.
+    """Return the (n,) values of a column of integers, floats or booleans, read-only; a single chunk is not copied.
 
-    Where values are missing, they are NaN, and integers and booleans become float64.
+    Missing values become NaN; integers and booleans are then converted to float64.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):  # of no chunk, before pyarrow 22
+    if isinstance(array, pa.ChunkedArray):  # without chunks, before pyarrow 22
         array = pa.nulls(0, array.type)
     if pa.types.is_boolean(array.type):
         whole = numbers_of(array.cast(pa.uint8()))
@@ -33,18 +33,18 @@ def numbers_of(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
 
 
 def number_array(values: NDArray[Any]) -> pa.Array:
-    """A column of numbers, none missing, without a copy where they lie side by side."""
+    """Make a column of non-missing numbers; a contiguous array is not copied."""
     flat = np.ascontiguousarray(values)
     return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), flat.size, [None, pa.py_buffer(flat.reshape(-1))])
 
 
 def text_array(values: Sequence[str]) -> pa.Array:
-    """A column of texts, none missing.
+    """Make a column of non-missing texts.
 
     Raises
     ------
     UnicodeEncodeError
-        A text that UTF-8 cannot hold.
+        A text cannot be encoded as UTF-8.
     """
     encoded = [value.encode() for value in values]
     bounds = np.zeros(len(encoded) + 1, np.int32)
@@ -53,4 +53,4 @@ def text_array(values: Sequence[str]) -> pa.Array:
 
 
 _NAN = number_array(np.array([np.nan]))[0]
-"""As Arrow's own: a scalar made from a Python number would import pandas too."""
+"""An Arrow scalar made without pandas, which `pa.scalar` would import."""

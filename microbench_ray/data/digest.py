@@ -1,4 +1,4 @@
-"""A digest of a benchmark's content, the same whatever file or chunks it came in."""
+"""A digest of a benchmark's content, independent of its source and chunks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def content_digest(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
     Parameters
     ----------
     texts
-        Anything that JSON can hold; the order of keys does not matter.
+        JSON-serialisable values; the order of keys does not matter.
     arrays
-        Arrays by name; their order does matter.
+        Arrays by name; their order matters.
 
     Returns
     -------
     str
-        32 hexadecimal digits of blake2b.
+        32 hexadecimal digits of BLAKE2b.
     """
     state = blake2b(digest_size=16)
     state.update(json.dumps(texts, sort_keys=True).encode())
@@ -36,6 +36,6 @@ def content_digest(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
 
 
 def plain_values(column: pa.ChunkedArray) -> list[Any]:
-    """Type and values of a column as JSON can hold them."""
+    """Type and values of a column, JSON-serialisable."""
     values = column.to_pylist()
     return [str(column.type), *(value if isinstance(value, int | float | None) else str(value) for value in values)]

@@ -1,4 +1,4 @@
-"""Comparisons of columns, written as text: a few kinds of syntax, evaluated without `eval`."""
+"""Comparisons of columns written as text: a small subset of Python's syntax, evaluated without `eval`."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 
 
-class NotAllowed(Exception):
-    """A piece of syntax that is no part of the language: a call, an attribute, a power, ..."""
+class UnsupportedSyntax(Exception):
+    """Syntax outside the language, such as a call, an attribute or a power."""
 
 
 class UnknownColumn(Exception):
-    """A name that is no column."""
+    """A name that is not a column."""
 
 
 def evaluate(expression: str, frame: pd.DataFrame) -> pd.Series:
     """Evaluate a comparison of columns for every row.
 
-    The language: columns, numbers, texts, True, False; + - * /; comparisons, also chained, also `in` and `not in` with
-    a list; and, or, not (or & | ~ with parentheses). A comparison with an unknown value is itself unknown.
+    The language has columns, numbers, texts, True and False; + - * /; comparisons, including chained ones and `in` and `not in`
+    with a list; and, or, not (or & | ~ with parentheses). A comparison with an unknown value is unknown.
 
     Parameters
     ----------
@@ -56,10 +56,10 @@ def evaluate(expression: str, frame: pd.DataFrame) -> pd.Series:
 
     Raises
     ------
-    SyntaxError, NotAllowed, UnknownColumn
-        If the text is no expression, or none of this language.
+    SyntaxError, UnsupportedSyntax, UnknownColumn
+        The text is not an expression, or not one of this language.
     TypeError, ValueError, ArithmeticError
-        If values do not compare with each other, or if the expression is neither true nor false.
+        Values cannot be compared with each other, or the expression is neither true nor false.
     """
     try:
         tree = ast.parse(expression.strip(), mode="eval")
@@ -91,40 +91,40 @@ def _value(node: ast.expr, frame: pd.DataFrame) -> Any:
         case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _ARITHMETIC:
             terms = _value(left, frame), _value(right, frame)
             if any(isinstance(term, str | list) for term in terms):
-                raise TypeError("arithmetic is for numbers")
+                raise TypeError("arithmetic needs numbers")
             return _ARITHMETIC[type(operation)](*terms)
         case ast.Compare(left=left, ops=operations, comparators=others):
             values = [_value(term, frame) for term in (left, *others)]
             steps = zip(values, operations, values[1:], strict=False)
             return reduce(operator.and_, [_compare(*step) for step in steps])
         case _:
-            raise NotAllowed(type(getattr(node, "op", node)).__name__)
+            raise UnsupportedSyntax(type(getattr(node, "op", node)).__name__)
 
 
 def _compare(left: Any, operation: ast.cmpop, right: Any) -> pd.Series:
-    """Compare a column with a value or a column; unknown (NA) where either is."""
-    import pandas as pd  # slow to import, and workers do without
+    """Compare a column with a value or a column; NA for unknown values of either."""
+    import pandas as pd  # slow to import, and not needed by workers
 
     if isinstance(operation, ast.In | ast.NotIn):
         if not (isinstance(left, pd.Series) and isinstance(right, list)):
-            raise TypeError("`in` takes a column on its left and a list of values on its right")
-        found = left.isin(right)
-        result = found if isinstance(operation, ast.In) else ~found
+            raise TypeError("`in` needs a column on its left and a list of values on its right")
+        contained = left.isin(right)
+        result = contained if isinstance(operation, ast.In) else ~contained
     elif type(operation) in _COMPARISONS:
         if isinstance(left, list) or isinstance(right, list):
-            raise TypeError("a list takes `in` or `not in`")
+            raise TypeError("a list needs `in` or `not in`")
         if not (isinstance(left, pd.Series) or isinstance(right, pd.Series)):
             raise TypeError("a comparison needs a column")
         result = _COMPARISONS[type(operation)](left, right)
     else:
-        raise NotAllowed(type(operation).__name__)
+        raise UnsupportedSyntax(type(operation).__name__)
     unknown = [side.isna() for side in (left, right) if isinstance(side, pd.Series)]
     return result.astype("boolean").mask(reduce(operator.or_, unknown))
 
 
 def _truth(value: Any) -> pd.Series:
-    import pandas as pd  # slow to import, and workers do without
+    import pandas as pd  # slow to import, and not needed by workers
 
     if not (isinstance(value, pd.Series) and pd.api.types.is_bool_dtype(value.dtype)):
-        raise TypeError("this is neither true nor false: compare it with a value")
+        raise TypeError("the expression is neither true nor false: compare it with a value")
     return value.astype("boolean")

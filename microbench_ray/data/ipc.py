@@ -1,4 +1,4 @@
-"""A benchmark's two tables in a folder: written all or nothing, opened by memory map."""
+"""A benchmark's two tables in a folder, written atomically and memory-mapped."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from microbench_ray.core.errors import DataError
 FORMAT_VERSION = 1
 FILES = ("models.arrow", "items.arrow")
 _KEY = b"microbench_ray"
-_REWRITE = "make the folder anew with Benchmark.save from the original scores"
+_REWRITE = "write the folder again with Benchmark.save from the original scores"
 
 
-class Stored(NamedTuple):
-    """What a folder holds; see `Benchmark` for the fields."""
+class StoredBenchmark(NamedTuple):
+    """The content of a folder; for the fields see `Benchmark`."""
 
     name: str
     models: pa.Table
@@ -30,19 +30,19 @@ class Stored(NamedTuple):
 
 
 def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str, Any]) -> None:
-    """Write both tables, with the facts (name, units, notes, digest) in their schema metadata.
+    """Write both tables, with `facts` (name, units, notes, digest) in their schema metadata.
 
-    Files are written to a temporary folder beside `folder`, flushed to disk, and renamed into place.
+    The files are written to a temporary folder next to `folder` and flushed to disk; the temporary folder is then renamed.
 
     Raises
     ------
     DataError
-        If `folder` is a file or holds other files, or cannot be written.
+        `folder` is a file, contains other files, or cannot be written.
     """
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
         raise DataError(
-            "A benchmark is saved to a folder of its own.",
+            "A benchmark must be saved to a new folder or to the folder of a benchmark.",
             where=str(folder),
             got="a folder with other files" if folder.is_dir() else "a file",
             hint="give a new folder",
@@ -51,48 +51,48 @@ def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            fresh, old = Path(scratch) / "new", Path(scratch) / "old"
-            fresh.mkdir()
+            new, old = Path(scratch) / "new", Path(scratch) / "old"
+            new.mkdir()
             for name, table in zip(FILES, (models, items), strict=True):
-                _write(fresh / name, table.replace_schema_metadata(head))
+                _write(new / name, table.replace_schema_metadata(head))
             if folder.exists():
                 folder.rename(old)
-            fresh.rename(folder)
+            new.rename(folder)
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise DataError("A benchmark cannot be saved.", where=str(folder), got=str(error)) from None
+        raise DataError("The benchmark cannot be saved.", where=str(folder), got=str(error)) from None
 
 
-def open_tables(folder: Path) -> Stored:
+def open_tables(folder: Path) -> StoredBenchmark:
     """Memory-map both tables.
 
     Raises
     ------
     DataError
-        If a file is missing, cut short, not of this format and version, or of another benchmark than its twin.
+        A file is missing, truncated, or of another format or version, or the files belong to different benchmarks.
     """
     for name in FILES:
         if not (folder / name).is_file():
-            found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else None
+            files = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else None
             raise DataError(
-                f"There is no {name}: not a saved benchmark.",
+                f"Not a saved benchmark: {name} is missing.",
                 where=str(folder),
-                got="no such folder" if found is None else f"files {found[:8]}",
+                got="no such folder" if files is None else f"files {files[:8]}",
                 hint="give a folder written by Benchmark.save, or a Parquet, Feather or CSV table",
             )
     (models, facts), (items, item_facts) = (_read(folder / name) for name in FILES)
     if facts["digest"] != item_facts["digest"]:
-        raise DataError("The two files are of different benchmarks.", where=str(folder), hint=_REWRITE)
+        raise DataError("The two files belong to different benchmarks.", where=str(folder), hint=_REWRITE)
     width = models.schema.field("score").type.list_size
     if width != items.num_rows:
         raise DataError(
-            "The two files disagree about the items.",
+            "The two files have different numbers of items.",
             where=str(folder),
             got=f"{width} scores, {items.num_rows} items",
             hint=_REWRITE,
         )
     models, items = (table.replace_schema_metadata(None) for table in (models, items))
-    return Stored(facts["name"], models, items, facts["units"], tuple(facts["notes"]))
+    return StoredBenchmark(name=facts["name"], models=models, items=items, units=facts["units"], notes=tuple(facts["notes"]))
 
 
 def _write(path: Path, table: pa.Table) -> None:
@@ -108,15 +108,16 @@ def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
-            "The file is cut short, or no Arrow file.", where=str(path), got=_first_line(error), hint=_REWRITE
+            "The file is cut short, or not an Arrow file.", where=str(path), got=_first_line(error), hint=_REWRITE
         ) from None
     head = (table.schema.metadata or {}).get(_KEY)
     facts: dict[str, Any] = json.loads(head) if head else {}
     if facts.get("version") != FORMAT_VERSION:
-        got = f"format version {facts['version']}" if facts else "an Arrow file of something else"
-        raise DataError(f"The file is no benchmark of format version {FORMAT_VERSION}.", where=str(path), got=got, hint=_REWRITE)
+        got = f"format version {facts['version']}" if facts else "an Arrow file of another program"
+        what = f"The file is not a benchmark of format version {FORMAT_VERSION}."
+        raise DataError(what, where=str(path), got=got, hint=_REWRITE)
     return table, facts
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["nothing readable"])[0]
+    return (str(error).splitlines() or ["no description"])[0]

@@ -1,4 +1,4 @@
-"""Benchmarks and responses from what a notebook holds: numpy arrays, pandas DataFrames, Arrow tables."""
+"""Benchmarks and responses from numpy arrays, pandas DataFrames and Arrow tables in memory."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
-from microbench_ray.data.scores import Named, wide_benchmark, wide_columns
+from microbench_ray.data.scores import NamedTable, wide_benchmark, wide_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMES_APART = "numpy arrays alone: a table has a column item_id, perhaps one subtask, and one column per model"
+DIFFERENT_TYPES = "Scores and confidences must have the same type."
+NAMES_HINT = "only for numpy arrays; a table has a column item_id, optionally subtask, and one column per model"
 
 
 class Responses(NamedTuple):
     """Responses of models to items."""
 
     values: NDArray[np.float64]
-    """(n_models, n_items), NaN where missing."""
+    """(n_models, n_items), NaN for missing responses."""
     item_ids: list[str]
     model_ids: list[str]
 
@@ -39,67 +40,79 @@ def benchmark(
     name: str = "benchmark",
     max_missing: float = MAX_MISSING,
 ) -> Benchmark:
-    """Make a benchmark of scores that are in memory already.
+    """Make a benchmark from scores in memory.
 
     Parameters
     ----------
     scores
-        (n_models, n_items) numbers or booleans in [0, 1], NaN where a response is missing. Or a table as `read_scores` reads it
-        from a file: a row per item, a column `item_id` (in pandas also an index of that name), perhaps `subtask` and `label`
+        (n_models, n_items) numbers or booleans in [0, 1], NaN for missing responses. Or a table with the layout that `read_scores`
+        reads: a row per item, a column `item_id` (in pandas also an index of that name), optionally `subtask` and `label`
         (position of the correct answer), and a column per model.
     item_ids, model_ids, subtask
-        Of an array: (n_items,), (n_models,) and (n_items,) texts. By default `item_0`, `model_0` and so on, and one subtask.
+        For an array: (n_items,), (n_models,) and (n_items,) texts. By default `item_0`, `model_0` and so on, and one subtask.
     confidence
-        Of the same kind, shape and names: the probability given to the correct answer, wherever there is a score.
+        Probability that each model gave to the correct answer, for every score; same type, shape and names as `scores`.
     metadata
-        One row per model with `model_id` (column or index) and whatever else is known: `params`, `family`, `release_date`.
+        One row per model with `model_id` (column or index) and any further columns, such as `params`, `family`, `release_date`.
     name
-        Of the benchmark, in tables. Random draws depend on it: the same name and seed give the same numbers.
+        Name of the benchmark in tables. Random draws depend on it: the same name and seed give the same numbers.
     max_missing
-        Share in [0, 1] of missing responses above which a model is dropped, with a sentence in `Benchmark.notes`.
+        Share in [0, 1] of missing responses above which a model is dropped, with a note in `Benchmark.notes`.
 
     Raises
     ------
     DataError
-        Whatever is wrong with the input, saying where.
+        The input is invalid; the error names the place.
     """
     if (table := as_table(scores, "scores")) is not None:
-        _alone(item_ids=item_ids, model_ids=model_ids, subtask=subtask)
-        twin = None if confidence is None else _table_too(confidence)
-        known = None if metadata is None else (Path("metadata"), metadata)
-        return wide_benchmark(name, (Path("scores"), table), confidence=twin, metadata=known, max_missing=max_missing)
+        _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask)
+        return wide_benchmark(
+            name,
+            NamedTable(path=Path("scores"), table=table),
+            confidence=None if confidence is None else _confidence_table(confidence),
+            metadata=None if metadata is None else NamedTable(path=Path("metadata"), table=metadata),
+            max_missing=max_missing,
+        )
     if confidence is not None and as_table(confidence, "confidence") is not None:
-        raise DataError("Scores and confidences are of one kind.", where="confidence", got="a table beside an array")
+        raise DataError(DIFFERENT_TYPES, where="confidence", got="a table, and an array of scores")
     matrix = _matrix(scores, "scores")
     models, items = _names("model", model_ids, len(matrix)), _names("item", item_ids, matrix.shape[1])
-    sure = None if confidence is None else _matrix(confidence, "confidence")
     return Benchmark.from_arrays(
-        name, matrix, items, models, subtasks=subtask, confidence=sure, metadata=metadata, max_missing=max_missing
+        name,
+        matrix,
+        items,
+        models,
+        subtasks=subtask,
+        confidence=None if confidence is None else _matrix(confidence, "confidence"),
+        metadata=metadata,
+        max_missing=max_missing,
     )
 
 
 def responses(
     given: ArrayLike | pd.DataFrame | pa.Table, item_ids: Sequence[str] | None = None, model_ids: Sequence[str] | None = None
 ) -> Responses:
-    """Responses of any number of models: as the scores of `benchmark`, where an array needs the ids of its items.
+    """Make responses of any number of models from the types that `benchmark` takes as scores; an array needs `item_ids`.
 
     Raises
     ------
     DataError
-        Whatever is wrong with the input, saying where.
+        The input is invalid; the error names the place.
     """
     if (table := as_table(given, "responses")) is not None:
-        _alone(item_ids=item_ids, model_ids=model_ids)
-        ids, models, columns = wide_columns(Path("responses"), table)
-        return Responses(np.stack([np.asarray(column, np.float64) for column in columns]), ids, models)
+        _check_no_names(item_ids=item_ids, model_ids=model_ids)
+        columns = wide_columns(NamedTable(path=Path("responses"), table=table))
+        values = np.stack([np.asarray(column, np.float64) for column in columns.scores])
+        return Responses(values=values, item_ids=columns.item_ids, model_ids=columns.model_ids)
     if item_ids is None:
-        raise DataError("An array of responses needs the ids of its items.", where="item_ids", hint="item_ids=[…], one per column")
+        raise DataError("An array of responses needs item ids.", where="item_ids", hint="item_ids=[…], one per column")
     matrix = _matrix(given, "responses").astype(np.float64)
-    return Responses(matrix, [str(item) for item in item_ids], _names("model", model_ids, len(matrix)))
+    models = _names("model", model_ids, len(matrix))
+    return Responses(values=matrix, item_ids=[str(item) for item in item_ids], model_ids=models)
 
 
 def as_table(given: Any, what: str) -> pa.Table | None:
-    """Arrow's form of a table of pandas or Arrow; None for anything else. DataError where pandas holds what Arrow cannot."""
+    """Convert a pandas or Arrow table to an Arrow table; None for other types. DataError for columns that Arrow cannot hold."""
     if isinstance(given, pa.RecordBatch):
         return pa.Table.from_batches([given])
     if isinstance(given, pa.Table):
@@ -110,32 +123,35 @@ def as_table(given: Any, what: str) -> pa.Table | None:
     try:
         return pa.Table.from_pandas(frame.rename(columns=str), preserve_index=False)
     except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataError("A column holds values of several kinds.", where=what, got=str(error).splitlines()[0]) from None
+        raise DataError("A column contains values of several types.", where=what, got=str(error).splitlines()[0]) from None
 
 
-def _table_too(confidence: Any) -> Named:
+def _confidence_table(confidence: Any) -> NamedTable:
     table = as_table(confidence, "confidence")
     if table is None:
-        raise DataError("Scores and confidences are of one kind.", where="confidence", got="an array beside a table")
-    return Path("confidence"), table
+        raise DataError(DIFFERENT_TYPES, where="confidence", got="an array, and a table of scores")
+    return NamedTable(path=Path("confidence"), table=table)
 
 
-def _alone(**given: object) -> None:
+def _check_no_names(**given: object) -> None:
     for key, value in given.items():
         if value is not None:
-            raise DataError(
-                "A table brings its names along.", where=key, got="a table and names", hint=f"{key} is for {NAMES_APART}"
-            )
+            raise DataError("A table already has names.", where=key, got=f"a table and {key}", hint=f"{key} is {NAMES_HINT}")
 
 
 def _matrix(given: ArrayLike, what: str) -> NDArray[Any]:
     try:
         matrix = np.asarray(given)
     except ValueError as error:
-        raise DataError(f"The {what} are no matrix.", where=what, got=str(error)) from None
+        raise DataError(f"{what} must be a matrix.", where=what, got=str(error)) from None
     if matrix.ndim != 2 or matrix.dtype.kind not in "buif":
         got = f"values of type {matrix.dtype}, shape {matrix.shape}"
-        raise DataError(f"The {what} are numbers, (n_models, n_items).", where=what, got=got, hint="NaN where one is missing")
+        raise DataError(
+            f"{what} must be an array of numbers of shape (n_models, n_items).",
+            where=what,
+            got=got,
+            hint="use NaN for missing values",
+        )
     return matrix
 
 
@@ -143,5 +159,5 @@ def _names(kind: str, given: Sequence[str] | None, count: int) -> list[str]:
     if given is None:
         return [f"{kind}_{k}" for k in range(count)]
     if len(given) != count:
-        raise DataError(f"There is one {kind} id per {kind}.", where=f"{kind}_ids", got=f"{len(given)} for {count}")
+        raise DataError(f"There must be one {kind} id per {kind}.", where=f"{kind}_ids", got=f"{len(given)} for {count}")
     return [str(name) for name in given]

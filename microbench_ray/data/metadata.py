@@ -1,4 +1,4 @@
-"""Model metadata in a handful of canonical Arrow types, one row per model of the benchmark."""
+"""Model metadata in canonical Arrow types, one row per model of a benchmark."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESERVED = ("model_id", "score", "confidence", "answers")
-"""Columns of `Benchmark.models` that are no metadata."""
+"""Columns of `Benchmark.models` that are not metadata."""
 
 
 def align_metadata(
     metadata: pd.DataFrame | pa.Table, models: list[str], dropped: list[str]
 ) -> tuple[dict[str, pa.Array], list[str]]:
-    """Bring metadata into the order of the models, nulls where a model has no row.
+    """Align metadata with the models; a model without a row gets nulls.
 
     Parameters
     ----------
     metadata
-        One row per model, with a column (or, in pandas, an index) `model_id`; any scalar columns.
+        One row per model, with a column (or, in pandas, an index) `model_id` and any scalar columns.
     models
         Model ids of the benchmark.
     dropped
-        Model ids that were in the scores but are no longer: not reported as unknown.
+        Ids of models that were dropped from the scores, which are not reported as unknown.
 
     Returns
     -------
     columns, notes
-        Metadata columns by name, each of len(models); and notes on models without a row and rows without a model.
+        Metadata columns by name, each of len(models), and notes about models without a row and rows without a model.
 
     Raises
     ------
     DataError
-        No `model_id`, duplicate ids, reserved column names, columns of unsupported types.
+        `model_id` is missing or has duplicates, or a column has a reserved name or an unsupported type.
     """
     table = _as_table(metadata)
     ids = table.column("model_id").to_pylist()
     ids = [None if key is None else str(key) for key in ids]
     if None in ids or len(set(ids)) < len(ids):
-        twice = next((key for k, key in enumerate(ids) if key is None or key in ids[:k]), None)
-        raise DataError("Metadata must have one row per model.", where="column 'model_id'", got=f"{twice!r} repeatedly")
+        invalid = next((key for k, key in enumerate(ids) if key is None or key in ids[:k]), None)
+        got = "an empty id" if invalid is None else f"several rows of {invalid!r}"
+        raise DataError("Metadata must have one row per model.", where="column 'model_id'", got=got)
     position = {key: k for k, key in enumerate(ids)}
     order = pa.array([position.get(model) for model in models], pa.int64())
     notes = []
@@ -62,19 +63,19 @@ def align_metadata(
         if name == "model_id":
             continue
         if name in RESERVED:
-            raise DataError(f"A metadata column may not be called {name!r}.", got=f"columns {table.column_names}")
+            raise DataError(f"A metadata column must not be called {name!r}.", got=f"columns {table.column_names}")
         column = canonical(name, table.column(name)).take(order)
         columns[name] = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return columns, notes
 
 
 def canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cast to string, bool, float64 or timestamp[us], empty texts and NaN to null: the same whatever file it came from.
+    """Cast a column to string, bool, float64 or timestamp[us], with nulls for empty texts and NaN, independent of the file format.
 
     Raises
     ------
     DataError
-        For lists, structs, binary and other types that no expression could compare.
+        The column has another type, such as a list, a struct or binary.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -89,7 +90,9 @@ def canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         target = pa.timestamp("us")
     if target is None:
-        raise DataError("A metadata column must hold texts, numbers, booleans or dates.", where=f"column {name!r}", got=str(kind))
+        raise DataError(
+            "A metadata column must contain texts, numbers, booleans or dates.", where=f"column {name!r}", got=str(kind)
+        )
     try:
         column = column.cast(target, safe=False)
     except pa.ArrowInvalid as error:
@@ -102,7 +105,6 @@ def canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _as_table(metadata: pd.DataFrame | pa.Table) -> pa.Table:
-
     if isinstance(metadata, pa.Table):
         table = metadata
     else:
@@ -110,9 +112,9 @@ def _as_table(metadata: pd.DataFrame | pa.Table) -> pa.Table:
         try:
             table = pa.Table.from_pandas(frame, preserve_index=False)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError("A metadata column mixes types.", where="metadata", got=str(error)) from None
+            raise DataError("A metadata column contains values of several types.", where="metadata", got=str(error)) from None
     if table.column_names.count("model_id") != 1:
-        raise DataError("Metadata needs a column model_id.", where="metadata", got=f"columns {table.column_names}")
+        raise DataError("Metadata must have a column model_id.", where="metadata", got=f"columns {table.column_names}")
     if len(set(table.column_names)) < table.num_columns:
         raise DataError("Metadata columns must have unique names.", where="metadata", got=f"columns {table.column_names}")
     return table

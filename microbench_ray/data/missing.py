@@ -1,4 +1,4 @@
-"""Which models and items are kept where responses are missing, and what the user is told about it."""
+"""Missing responses: counting them, and dropping models and items that have too many."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks
 
 @dataclass(frozen=True)
 class MissingCounts:
-    """How many responses are missing, per model (n_models,) and per item (n_items,)."""
+    """Numbers of missing responses per model (n_models,) and per item (n_items,)."""
 
     per_model: NDArray[np.int64]
     per_item: NDArray[np.int64]
 
     @property
     def n_missing(self) -> int:
-        """Missing responses in all."""
+        """Total number of missing responses."""
         return int(self.per_model.sum())
 
 
 @dataclass(frozen=True)
 class KeptCells:
-    """Positions, ascending, of the models and items that stay."""
+    """Positions of the kept models and items, and of the dropped models, ascending."""
 
     models: NDArray[np.intp]
     items: NDArray[np.intp]
@@ -36,16 +36,16 @@ class KeptCells:
 
     @property
     def n_models(self) -> int:
-        """Models that stay."""
+        """Number of kept models."""
         return len(self.models)
 
     @property
     def n_items(self) -> int:
-        """Items that stay."""
+        """Number of kept items."""
         return len(self.items)
 
     def pick(self, block: NDArray[Any]) -> NDArray[Any]:
-        """Take the kept items of a block (rows, all items, ...); a view where all stay."""
+        """Take the kept items of a block (rows, all items, ...); a view if all items are kept."""
         return block if self.all_items else block[:, self.items]
 
 
@@ -55,15 +55,15 @@ def count_missing(scores: Rows, models: list[str], items: list[str]) -> MissingC
     Raises
     ------
     DataError
-        With the first model and item whose score lies outside.
+        A score is outside [0, 1]; the error names the first model and item.
     """
     per_model = np.zeros(len(models), np.int64)
     per_item = np.zeros(len(items), np.int64)
-    for place, block in blocks(scores):
-        low, high = block.min(), block.max()  # NaN where anything is missing
+    for rows, block in blocks(scores):
+        low, high = block.min(), block.max()  # NaN if a score is missing
         if np.isnan(low):
             absent = np.isnan(block)
-            per_model[place] = absent.sum(axis=1)
+            per_model[rows] = absent.sum(axis=1)
             per_item += absent.sum(axis=0)
         elif low >= -TOLERANCE and high <= 1 + TOLERANCE:
             continue
@@ -72,57 +72,63 @@ def count_missing(scores: Rows, models: list[str], items: list[str]) -> MissingC
             row, item = (int(k) for k in np.argwhere(outside)[0])
             raise DataError(
                 "A score must lie in [0, 1].",
-                where=f"model {models[place.start + row]!r}, item {items[item]!r}",
+                where=f"model {models[rows.start + row]!r}, item {items[item]!r}",
                 got=f"{block[row, item]:g}, and {int(outside[row].sum()) - 1} more of this model's scores outside",
-                hint="divide the scores by their maximum; leave a cell empty (NaN) where there is no response",
+                hint="divide the scores by the maximum score; leave the cell of a missing response empty (NaN)",
             )
     return MissingCounts(per_model, per_item)
 
 
-def thin(
-    found: MissingCounts, scores: Rows, models: list[str], items: list[str], max_missing: float
+def drop_incomplete(
+    missing: MissingCounts, scores: Rows, models: list[str], items: list[str], max_missing: float
 ) -> tuple[KeptCells, list[str]]:
-    """Drop items that nobody answered and models with more than a share `max_missing` of missing responses.
+    """Drop models with a share of missing responses above `max_missing`, and items that no model answered.
 
     Returns
     -------
     kept, notes
-        What stays, and one sentence for the user about each kind of thing that was dropped.
+        What is kept, and a note for the user about dropped models and another about dropped items.
 
     Raises
     ------
     DataError
-        If fewer than 2 models stay.
+        Fewer than 2 models are kept.
     """
-    every = np.arange(len(models)), np.arange(len(items))
-    if not found.n_missing:
-        return KeptCells(*every, dropped_models=every[0][:0], all_items=True), []
-    asked = found.per_item < len(models)
-    n_asked = int(asked.sum())
-    if not n_asked:
-        raise DataError("There is not one response in the table.", got=f"{len(models)} models, all cells empty")
-    share = (found.per_model - (len(items) - n_asked)) / n_asked
-    stays = (share <= max_missing) & (share < 1)
+    all_models, all_items = np.arange(len(models)), np.arange(len(items))
+    if not missing.n_missing:
+        return KeptCells(models=all_models, items=all_items, dropped_models=all_models[:0], all_items=True), []
+    answered = missing.per_item < len(models)
+    n_answered = int(answered.sum())
+    if not n_answered:
+        raise DataError("The table has no responses.", got=f"{len(models)} models, all cells empty")
+    share = (missing.per_model - (len(items) - n_answered)) / n_answered
+    kept = (share <= max_missing) & (share < 1)
     notes = []
-    if not stays.all():
-        gone = np.flatnonzero(~stays)
-        worst = ", ".join(f"{models[m]!r} ({share[m]:.1%} missing)" for m in gone[:5])
-        more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+    if not kept.all():
+        dropped = np.flatnonzero(~kept)
+        named = ", ".join(f"{models[m]!r} ({share[m]:.1%} missing)" for m in dropped[:5])
+        more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
         notes.append(
-            f"{len(gone)} of {len(models)} models dropped, with more than {max_missing:.0%} of the responses missing "
-            f"(max_missing) or none at all: {worst}{more}"
+            f"{len(dropped)} of {len(models)} models dropped, with more than {max_missing:.0%} of the responses missing "
+            f"(max_missing) or without responses: {named}{more}"
         )
-        if stays.sum() < 2:
+        if kept.sum() < 2:
             raise DataError(
                 "Fewer than 2 models have enough responses.",
                 got=notes[0],
-                hint="raise max_missing, or remove the items that most models did not answer",
+                hint="raise max_missing, or remove items that most models did not answer",
             )
-        asked = np.zeros(len(items), bool)
-        for _, block in blocks(scores, np.flatnonzero(stays)):
-            asked |= (~np.isnan(block)).any(axis=0)
-    if not asked.all():
-        unasked = np.flatnonzero(~asked)
-        named = ", ".join(repr(items[i]) for i in unasked[:5]) + (" …" if len(unasked) > 5 else "")
-        notes.append(f"{len(unasked)} of {len(items)} items dropped, which no remaining model answered: {named}")
-    return KeptCells(np.flatnonzero(stays), np.flatnonzero(asked), np.flatnonzero(~stays), bool(asked.all())), notes
+        answered = np.zeros(len(items), bool)
+        for _, block in blocks(scores, np.flatnonzero(kept)):
+            answered |= (~np.isnan(block)).any(axis=0)
+    if not answered.all():
+        unanswered = np.flatnonzero(~answered)
+        named = ", ".join(repr(items[i]) for i in unanswered[:5]) + (" …" if len(unanswered) > 5 else "")
+        notes.append(f"{len(unanswered)} of {len(items)} items dropped, because no remaining model answered them: {named}")
+    kept_cells = KeptCells(
+        models=np.flatnonzero(kept),
+        items=np.flatnonzero(answered),
+        dropped_models=np.flatnonzero(~kept),
+        all_items=bool(answered.all()),
+    )
+    return kept_cells, notes

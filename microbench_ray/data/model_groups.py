@@ -1,4 +1,4 @@
-"""Fixed groups of target models: by names, by a regular expression, by what is known of the models, or the best of them."""
+"""Fixed groups of target models: by names, by a regular expression, by metadata, or the most accurate ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.benchmark import Benchmark
-from microbench_ray.data.expression import NotAllowed, UnknownColumn, evaluate
+from microbench_ray.data.expression import UnknownColumn, UnsupportedSyntax, evaluate
 from microbench_ray.data.names import first_few
 
 if TYPE_CHECKING:
@@ -31,37 +31,37 @@ def match_models(
     where: str | None = None,
     best: float | None = None,
 ) -> NDArray[np.intp]:
-    """Find the models of a fixed target group. Exactly one of the four ways must be given.
+    """Find the models of a fixed target group. Exactly one of `names`, `regex`, `where` and `best` must be given.
 
     Parameters
     ----------
     benchmark
-        The benchmark whose models are meant.
+        The benchmark of the models.
     names
         Model ids.
     regex
-        Regular expression that is searched for in the model ids (anchor with ^ and $ to match all of it).
+        Regular expression to search for in the model ids; anchor it with ^ and $ to match whole ids.
     where
         Comparison of metadata columns, such as ``"instruct and 7e9 <= params <= 9e9"``, ``"family in ['a', 'b']"`` or
-        ``"release_date >= '2024-01-01'"``. What compares with unknown metadata is unknown; such models do not match.
-        Every benchmark has the column `accuracy`, the model's mean score on all items, unless its metadata have one so called.
+        ``"release_date >= '2024-01-01'"``. Models with unknown values in a comparison do not match. The column `accuracy`, the
+        model's mean score on all items, always exists; metadata with this name replace it.
     best
-        A share of the models, see `best_models`.
+        Share of the models, see `best_models`.
 
     Returns
     -------
     ndarray
-        Positions of the models, ascending, at least one.
+        Positions of the models, ascending; at least one.
 
     Raises
     ------
     DataError
-        For unknown names or columns, an invalid expression, or if no model matches.
+        A name or column is unknown, the expression is invalid, or no model matches.
     """
     given = [way for way, value in (("names", names), ("regex", regex), ("where", where), ("best", best)) if value is not None]
     if len(given) != 1:
         raise DataError(
-            "A target group is given in exactly one way.",
+            "A target group must be defined in exactly one way.",
             where="targets",
             got=" and ".join(given) or "none of names, regex, where, best",
             hint="give one of names, regex, where, best",
@@ -82,22 +82,24 @@ def match_models(
 
 
 def best_models(benchmark: Benchmark, share: float) -> NDArray[np.intp]:
-    """Positions of the share of the models that are the best by accuracy on all items, ascending.
+    """Positions of the share of the models with the highest accuracy on all items, ascending.
 
-    The share is rounded up to a whole number of models; those as good as the last of them are in it too. Accuracies are over the
-    items that each model answered, and are compared exactly.
+    The share is rounded up to a whole number of models; models tied with the last one are included. Accuracies are over the items
+    that each model answered, and are compared exactly.
 
     Raises
     ------
     DataError
-        A share outside (0, 1).
+        The share is outside (0, 1).
     """
     if not 0 < share < 1:
-        raise DataError("The best models are a share between 0 and 1.", where="targets.best", got=f"{share:g}", hint="best: 0.2")
+        raise DataError(
+            "best must be a share between 0 and 1.", where="targets.best", got=f"{share:g}", hint="for example best: 0.2"
+        )
     sums, answered = _totals(benchmark)
-    accuracies = [Fraction(int(right), max(1, int(of))) for right, of in zip(sums, answered, strict=True)]
-    last = sorted(accuracies, reverse=True)[math.ceil(share * benchmark.n_models - 1e-9) - 1]
-    return np.flatnonzero([accuracy >= last for accuracy in accuracies])
+    accuracies = [Fraction(int(total), max(1, int(count))) for total, count in zip(sums, answered, strict=True)]
+    lowest = sorted(accuracies, reverse=True)[math.ceil(share * benchmark.n_models - 1e-9) - 1]
+    return np.flatnonzero([accuracy >= lowest for accuracy in accuracies])
 
 
 def _by_names(benchmark: Benchmark, names: list[str]) -> NDArray[np.intp]:
@@ -106,13 +108,13 @@ def _by_names(benchmark: Benchmark, names: list[str]) -> NDArray[np.intp]:
     if unknown:
         close = difflib.get_close_matches(str(unknown[0]), list(position), n=3, cutoff=0.5)
         raise DataError(
-            f"{len(unknown)} of the {len(names)} target models are not among the models of {benchmark.name!r}.",
+            f"{len(unknown)} of the {len(names)} target models are not models of {benchmark.name!r}.",
             where="targets.names",
             got=first_few(unknown),
-            hint=f"close to the first: {first_few(close)}" if close else f"models are {first_few(position)}",
+            hint=f"similar to the first: {first_few(close)}" if close else f"models: {first_few(position)}",
         )
     if not names:
-        raise DataError("The list of target models is empty.", where="targets.names", hint="name at least one")
+        raise DataError("The list of target models is empty.", where="targets.names", hint="give at least one name")
     return np.array(sorted({position[name] for name in names}), dtype=np.intp)
 
 
@@ -122,15 +124,15 @@ def _positions(benchmark: Benchmark, matches: NDArray[np.bool_], where: str, got
             f"No model of {benchmark.name!r} matches.",
             where=where,
             got=got,
-            hint=f"models are {first_few(benchmark.model_ids)}",
+            hint=f"models: {first_few(benchmark.model_ids)}",
         )
     return np.flatnonzero(matches)
 
 
 def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
-    """Evaluate an expression of metadata columns, unknown being no match; (n_models,) bool."""
+    """Evaluate an expression of metadata columns; (n_models,) bool, false if unknown."""
     metadata = benchmark.metadata
-    known = len(metadata.columns) > 0
+    has_metadata = len(metadata.columns) > 0
     if "accuracy" not in metadata.columns:
         metadata = metadata.assign(accuracy=_accuracies(benchmark)).astype({"accuracy": "Float64"})
     columns = [str(column) for column in metadata.columns]
@@ -138,31 +140,31 @@ def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
         result = evaluate(expression, metadata.reset_index())
     except UnknownColumn as error:
         raise DataError(
-            f"There is no metadata column {str(error)!r}.",
+            f"Unknown metadata column {str(error)!r}.",
             where="targets.where",
             got=repr(expression),
             hint=f"columns: {', '.join(columns)} (texts need quotes)"
-            if known
-            else "these models have the column accuracy alone; put a table with model_id and a column per fact beside the scores: "
-            "X.models.csv beside X.parquet",
+            if has_metadata
+            else "these models only have the column accuracy; add a table X.models.csv next to X.parquet, with model_id "
+            "and further columns",
         ) from None
-    except NotAllowed as error:
+    except UnsupportedSyntax as error:
         raise DataError(
-            "The expression may hold only columns, values and comparisons.",
+            "The expression may only contain columns, values and comparisons.",
             where="targets.where",
             got=f"{error} in {expression!r}",
             hint=f"for example {_EXAMPLE}",
         ) from None
     except (SyntaxError, RecursionError, MemoryError):
         raise DataError(
-            "The expression cannot be understood.",
+            "The expression is not valid.",
             where="targets.where",
             got=repr(expression),
             hint=f"for example {_EXAMPLE}",
         ) from None
     except (TypeError, ValueError, ArithmeticError) as error:
         raise DataError(
-            "The expression compares what cannot be compared.",
+            "The expression cannot be evaluated.",
             where="targets.where",
             got=f"{expression!r}: {str(error).splitlines()[0]}",
             hint=f"compare columns with values of their type, as in {_EXAMPLE}; columns: {_typed(metadata)}",
@@ -171,14 +173,14 @@ def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
 
 
 def _accuracies(benchmark: Benchmark) -> NDArray[np.float64]:
-    """Mean score of every model over the items that it answered, (n_models,), a fraction."""
+    """Mean score of each model over the items that it answered, (n_models,), a fraction."""
     sums, answered = _totals(benchmark)
     means: NDArray[np.float64] = sums / (benchmark.units * answered)
     return means
 
 
 def _totals(benchmark: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(n_models,) sums of scores in the benchmark's units, and items answered."""
+    """Sums of scores in the benchmark's units, and numbers of answered items; both (n_models,)."""
     answered = benchmark.scores != benchmark.missing
     return np.where(answered, benchmark.scores, 0).sum(axis=1, dtype=np.int64), answered.sum(axis=1)
 

@@ -1,4 +1,4 @@
-"""The layout of the paper's released results: `.npy` matrices of several subtasks, combined."""
+"""Reader of the paper's released results: `.npy` matrices with all subtasks combined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.core.storage.urls import parent_and_name
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.names import first_few
-from microbench_ray.data.remote import copies
+from microbench_ray.data.remote import local_copies
 
 _CONFIDENCE = "_models-by-confidence_combined.npy"
 _CORRECTNESS = "_models-by-correctness_combined.npy"
@@ -25,17 +25,21 @@ _NAMES = ("_model-names-in-order.json", "_model-names.json", "_model-names.txt")
 def read_release(prefix_or_folder: str | Path, *, name: str | None = None, max_missing: float = MAX_MISSING) -> Benchmark:
     """Read a benchmark in the layout of the paper's release (Yauney et al., arXiv 2510.08730).
 
-    Of `<name>_models-by-confidence_combined.npy` (models, items, answers) every answer's confidence is kept, and the
-    one at the label is the confidence in the correct answer; scores are `<name>_models-by-correctness_combined.npy`
-    (models, items), correct answers `<name>_labels_combined.npy` (items,), subtasks `<name>_subtask-idx-ranges.json`
-    ([[start, end), ...]). Models are named by `<name>_model-names-in-order.json`, `<name>_model-names.json` or
-    `<name>_model-names.txt` (a line each) where there is one, else model_000, ...; subtasks are subtask_00, ... and
-    items subtask_00/0, ....
+    The files are
+
+    - `<name>_models-by-confidence_combined.npy`: (models, items, answers) probabilities; the one at the label is the confidence in
+      the correct answer;
+    - `<name>_models-by-correctness_combined.npy`: (models, items) scores;
+    - `<name>_labels_combined.npy`: (items,) positions of the correct answers;
+    - `<name>_subtask-idx-ranges.json`: the subtasks, [[start, end), ...];
+    - optionally `<name>_model-names-in-order.json`, `<name>_model-names.json` or `<name>_model-names.txt` (one name per line).
+
+    Without a file of names, models are called model_000, ...; subtasks are called subtask_00, ... and items subtask_00/0, ....
 
     Parameters
     ----------
     prefix_or_folder
-        A path or a URL: `FOLDER/<name>`, or the folder where it holds one benchmark (or the one called `name`).
+        A path or a URL: `FOLDER/<name>`, or a folder with one benchmark or with the benchmark called `name`.
     name
         Name of the benchmark; `<name>` by default.
     max_missing
@@ -44,28 +48,27 @@ def read_release(prefix_or_folder: str | Path, *, name: str | None = None, max_m
     Raises
     ------
     DataError
-        If a file is missing, cut short or pickled, if shapes do not fit together, or if the ranges of the subtasks
-        overlap or leave items out.
+        If a file is missing, truncated or pickled, if the shapes do not match, or if the ranges of the subtasks overlap or do not
+        cover all items.
     """
-    with copies() as copy:
-        given = str(prefix_or_folder)
-        start = f"{parent_and_name(given)[1]}_"
-        return _read_release(copy.of(prefix_or_folder, lambda file: file.startswith(start)), name, max_missing)
+    with local_copies() as copies:
+        file_prefix = f"{parent_and_name(str(prefix_or_folder))[1]}_"
+        return _read_release(copies.fetch(prefix_or_folder, lambda file: file.startswith(file_prefix)), name, max_missing)
 
 
 class Release(NamedTuple):
-    """A release as it lies in its files, shapes checked, values not.
+    """The content of a release's files; their shapes are checked, their values are not.
 
     Attributes
     ----------
     prefix
-        Path up to the benchmark's name.
+        Common prefix of the files, which ends with the name of the benchmark.
     answers, scores, labels
         (n_models, n_items, n_answers), (n_models, n_items) and (n_items,) numbers, memory-mapped.
     models, item_ids, subtasks
         Names of models and items, and (n_items,) names of subtasks.
     files
-        All files that it was read from.
+        All files of the release.
     """
 
     prefix: Path
@@ -85,7 +88,7 @@ def open_release(prefix_or_folder: Path, name: str | None = None) -> Release:
     answers, scores, labels = map(_load, matrices)
     if answers.ndim != 3 or scores.shape != answers.shape[:2] or labels.shape != answers.shape[1:2]:
         raise DataError(
-            "The matrices do not fit together: (models, items, answers), (models, items) and (items,) are expected.",
+            "The shapes of the matrices do not match: expected (models, items, answers), (models, items) and (items,).",
             where=f"{prefix}_*_combined.npy",
             got=f"confidence {answers.shape}, correctness {scores.shape}, labels {labels.shape}",
         )
@@ -93,7 +96,16 @@ def open_release(prefix_or_folder: Path, name: str | None = None) -> Release:
     ranges, names = _part(prefix, _RANGES), _names_file(prefix)
     subtasks, item_ids = _name_items(ranges, n_items)
     files = (*matrices, ranges, *([] if names is None else [names]))
-    return Release(prefix, answers, scores, labels, _name_models(names, n_models), item_ids, subtasks, files)
+    return Release(
+        prefix=prefix,
+        answers=answers,
+        scores=scores,
+        labels=labels,
+        models=_name_models(names, n_models),
+        item_ids=item_ids,
+        subtasks=subtasks,
+        files=files,
+    )
 
 
 def _read_release(given: Path, name: str | None, max_missing: float) -> Benchmark:
@@ -121,17 +133,17 @@ def _part(prefix: Path, suffix: str) -> Path:
 def _find_prefix(given: Path, name: str | None) -> Path:
     if not given.is_dir():
         return given
-    found = sorted(path.name.removesuffix(_CONFIDENCE) for path in given.glob(f"*{_CONFIDENCE}"))
-    if name in found:
-        found = [str(name)]
-    if len(found) != 1:
+    names = sorted(path.name.removesuffix(_CONFIDENCE) for path in given.glob(f"*{_CONFIDENCE}"))
+    if name in names:
+        names = [str(name)]
+    if len(names) != 1:
         raise DataError(
-            "The folder does not hold one benchmark of the paper's layout.",
+            "The folder must contain exactly one benchmark in the paper's layout.",
             where=str(given),
-            got=f"{first_few(found)}" if found else f"no file *{_CONFIDENCE}",
-            hint=f"give {given}/NAME, where NAME{_CONFIDENCE} is the file",
+            got=first_few(names) if names else f"no file *{_CONFIDENCE}",
+            hint=f"give {given}/NAME for the file NAME{_CONFIDENCE}",
         )
-    return given / found[0]
+    return given / names[0]
 
 
 def _load(path: Path) -> NDArray[Any]:
@@ -140,17 +152,17 @@ def _load(path: Path) -> NDArray[Any]:
         raise DataError(
             "A file of the paper's layout is missing.",
             where=str(path),
-            got="nothing at this path",
-            hint="give the path up to the benchmark's name, as FOLDER/mmlu-pro",
+            got="no such file",
+            hint="give the folder, or the path up to the name of the benchmark, for example FOLDER/mmlu-pro",
         )
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(
-            "The file is cut short, or no .npy file of numbers.",
+            "The file is cut short, or is not a .npy file of numbers.",
             where=str(path),
             got=(str(error).splitlines() or [type(error).__name__])[0],
-            hint="copy it again; pickled objects are not read",
+            hint="copy it again; pickled objects are not supported",
         ) from None
     return array
 
@@ -163,14 +175,14 @@ def _read_json(path: Path) -> Any:
 
 
 def _name_items(path: Path, n_items: int) -> tuple[list[str], list[str]]:
-    """Subtask and id of every item, from the ranges of positions of the subtasks."""
+    """Subtasks and ids of the items, from the positions [start, end) of the subtasks."""
     ranges = _read_json(path)
     pairs = isinstance(ranges, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(type(edge) is int for edge in pair) for pair in ranges
     )
     hint = f"the ranges [start, end) must cover the positions 0 to {n_items} once each"
     if not pairs:
-        raise DataError("The subtasks must be a list of [start, end].", where=str(path), hint=hint)
+        raise DataError("The ranges of the subtasks must be a list of [start, end].", where=str(path), hint=hint)
     subtasks, item_ids = [""] * n_items, [""] * n_items
     expected = 0
     width = len(str(max(len(ranges) - 1, 10)))
@@ -178,13 +190,15 @@ def _name_items(path: Path, n_items: int) -> tuple[list[str], list[str]]:
         if start != expected or end <= start or end > n_items:
             problem = "overlap" if start < expected else "are empty or run past the items"
             problem = "leave out items" if start > expected else problem
-            raise DataError(f"The subtasks {problem}.", where=str(path), got=f"[{start}, {end})", hint=hint)
+            raise DataError(f"The ranges of the subtasks {problem}.", where=str(path), got=f"[{start}, {end})", hint=hint)
         subtask = f"subtask_{number:0{width}d}"
         subtasks[start:end] = [subtask] * (end - start)
         item_ids[start:end] = [f"{subtask}/{k}" for k in range(end - start)]
         expected = end
     if expected != n_items:
-        raise DataError("The subtasks leave out items.", where=str(path), got=f"none from {expected} to {n_items}", hint=hint)
+        raise DataError(
+            "The ranges of the subtasks leave out items.", where=str(path), got=f"none from {expected} to {n_items}", hint=hint
+        )
     return subtasks, item_ids
 
 
@@ -193,7 +207,7 @@ def _names_file(prefix: Path) -> Path | None:
 
 
 def _name_models(path: Path | None, n_models: int) -> list[str]:
-    """Names from the file where there is one; numbered ones otherwise."""
+    """Names from the file if there is one, otherwise numbered names."""
     if path is None:
         width = len(str(max(n_models - 1, 100)))
         return [f"model_{k:0{width}d}" for k in range(n_models)]
@@ -203,5 +217,5 @@ def _name_models(path: Path | None, n_models: int) -> list[str]:
         names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not isinstance(names, list) or len(names) != n_models:
         got = f"{len(names)} names" if isinstance(names, list) else f"a JSON {type(names).__name__}"
-        raise DataError(f"There must be a list of {n_models} model names.", where=str(path), got=got)
+        raise DataError(f"The file must be a list of {n_models} model names.", where=str(path), got=got)
     return names

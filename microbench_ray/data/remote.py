@@ -1,36 +1,36 @@
-"""Benchmarks in object stores: their files are copied to a temporary folder, and errors name the URLs."""
+"""Local copies of benchmarks in object stores. Errors refer to the URLs."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.storage.folders import RemoteFolder
-from microbench_ray.core.storage.urls import check_url, explained, is_url, parent_and_name, reason, shown
+from microbench_ray.core.storage.urls import check_url, diagnose, is_url, one_line, parent_and_name, without_query
 
-CHUNK = 2**24
+CHUNK_BYTES = 2**24
 
 
-class Copies:
-    """Copies of remote files, for as long as they are read: see `copies`."""
+class LocalCopies:
+    """Local copies of remote files, see `local_copies`."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
         self._urls: dict[str, str] = {}
 
-    def of(self, path: str | Path, belongs: Callable[[str], bool]) -> Path:
-        """A local path that stands for a path.
+    def fetch(self, path: str | Path, is_companion: Callable[[str], bool]) -> Path:
+        """Return a local path to read instead of a path or URL.
 
         Parameters
         ----------
         path
-            A path of this machine, which is returned as it is, or the URL of a file or of a folder.
-        belongs
-            Whether a file beside the one of the URL is copied with it, by its name. Of a folder all files are copied.
+            A local path, which is returned unchanged, or the URL of a file or folder.
+        is_companion
+            Whether a file with this name, in the folder of the URL's file, is copied as well. All files of a folder are copied.
 
         Raises
         ------
@@ -39,47 +39,52 @@ class Copies:
         """
         if not is_url(path):
             return Path(path)
-        above, name = parent_and_name(check_url(str(path)))
+        parent, name = parent_and_name(check_url(str(path)))
         folder = self._scratch / str(len(self._urls))
         folder.mkdir()
-        if shown(above).endswith(":/"):  # a bucket is a folder
-            self._urls[str(folder)] = shown(str(path)).rstrip("/")
+        if without_query(parent).endswith(":/"):  # the URL of a bucket, which is a folder
+            self._urls[str(folder)] = without_query(str(path)).rstrip("/")
             self._copy(str(path), folder, lambda file: True)
             return folder
-        self._urls[str(folder)] = shown(above)
-        found = self._copy(above, folder, lambda file: file == name or belongs(file))
-        if name not in found:
+        self._urls[str(folder)] = without_query(parent)
+        copied = self._copy(parent, folder, lambda file: file == name or is_companion(file))
+        if name not in copied:  # a folder, or missing
             (folder / name).mkdir()
             if not self._copy(str(path), folder / name, lambda file: True):
                 (folder / name).rmdir()
         return folder / name
 
-    def _copy(self, url: str, folder: Path, chosen: Callable[[str], bool]) -> list[str]:
+    def _copy(self, url: str, folder: Path, selects: Callable[[str], bool]) -> list[str]:
         remote = RemoteFolder(url)
         try:
-            names = [name for name in remote.files() if chosen(name) and name not in ("", ".", "..") and "\0" not in name]
+            names = [name for name in remote.files() if selects(name) and name not in ("", ".", "..") and "\0" not in name]
             for name in names:
                 with remote.open(name) as source, (folder / name).open("wb") as sink:
-                    shutil.copyfileobj(source, sink, CHUNK)
+                    shutil.copyfileobj(source, sink, CHUNK_BYTES)
         except OSError as error:
-            what, hint = explained(error)
-            raise DataError(f"A benchmark cannot be read. {what}", where=remote.at(), got=reason(error), hint=hint) from None
+            cause = diagnose(error)
+            what = f"The benchmark cannot be read. {cause.what}"
+            raise DataError(what, where=remote.at(), got=one_line(error), hint=cause.hint) from None
         return names
 
-    def renamed(self, error: DataError) -> DataError:
-        """The error with URLs in place of the copies' paths."""
-        texts = [error.what, error.where, error.got, error.hint]
-        for folder, url in self._urls.items():
-            texts = [text and text.replace(folder, url) for text in texts]
-        return DataError(texts[0] or "", where=texts[1], got=texts[2], hint=texts[3])
+    def with_urls(self, error: DataError) -> DataError:
+        """The error with URLs instead of the paths of the copies."""
+
+        def restore(text: str) -> str:
+            for folder, url in self._urls.items():
+                text = text.replace(folder, url)
+            return text
+
+        where, got, hint = (text and restore(text) for text in (error.where, error.got, error.hint))
+        return DataError(restore(error.what), where=where, got=got, hint=hint)
 
 
-@contextlib.contextmanager
-def copies() -> Iterator[Copies]:
-    """Copies that are removed afterwards; what is mapped into memory by then stays. Errors of reading them name the URLs."""
+@contextmanager
+def local_copies() -> Iterator[LocalCopies]:
+    """Make local copies and delete them afterwards; files memory-mapped until then stay valid. Errors refer to the URLs."""
     with tempfile.TemporaryDirectory(prefix="microbench-") as scratch:
-        made = Copies(Path(scratch))
+        copies = LocalCopies(Path(scratch))
         try:
-            yield made
+            yield copies
         except DataError as error:
-            raise made.renamed(error) from None
+            raise copies.with_urls(error) from None

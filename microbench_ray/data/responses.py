@@ -1,12 +1,12 @@
-"""The folder that logs are read into: a Parquet file of responses per model, so that adding one touches no other."""
+"""Folders of ingested responses: one Parquet file per model, so that adding a model changes no other file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,22 +17,21 @@ from microbench_ray.core.storage.folders import Folder, file_name, io_error
 
 FORMAT_VERSION = 1
 MODELS = "models"
+DIGESTED_COLUMNS = ("item_id", "subtask", "label", "content", "position")
+"""Columns of a model's file that `ModelRecord.items` is the digest of."""
 _KEY = b"microbench_ray"
-OF_ITEMS = ("item_id", "subtask", "label", "content", "position")
-_READ = "The responses of a model cannot be read."
-_HINT = "move the file away and ingest its logs again"
 
 
 @dataclass(frozen=True)
 class LogRecord:
-    """A log that was read: while its files are of these bytes and times it is not read again.
+    """A log that was ingested; it is skipped while the sizes and times of its files are unchanged.
 
     Attributes
     ----------
     files
-        By path: bytes and modification time in nanoseconds.
+        Size in bytes and modification time in nanoseconds of each file, by path.
     dropped
-        What was left out of it, counted by reason.
+        Numbers of dropped samples, by reason.
     """
 
     files: Mapping[str, tuple[int, int]]
@@ -40,19 +39,19 @@ class LogRecord:
 
 
 @dataclass(frozen=True)
-class About:
-    """What a model's file says of itself, in its footer.
+class ModelRecord:
+    """The metadata in the footer of a model's file.
 
     Attributes
     ----------
     model
         The model's id.
     facts
-        What its logs tell of the model.
+        Metadata of the model from its logs.
     logs
-        The logs that were read, by name.
+        The ingested logs, by name.
     items
-        Digest of the columns `OF_ITEMS`: equal in the files of models that answered the same items.
+        Digest of the columns `DIGESTED_COLUMNS`, equal for models that answered the same items.
     """
 
     model: str
@@ -61,81 +60,94 @@ class About:
     items: str = ""
 
 
+class ModelFile(NamedTuple):
+    """The file of a model."""
+
+    name: str
+    """Name in the folder."""
+    record: ModelRecord
+
+
 def model_file(model: str) -> str:
-    """Name of a model's file: readable, harmless, and another one for another model."""
+    """Name of a model's file: readable, safe as a path, and unique."""
     return f"{MODELS}/{file_name(model)}-{blake2b(model.encode(errors='replace'), digest_size=4).hexdigest()}.parquet"
 
 
-def pack(responses: pa.Table, about: About) -> bytes:
-    """A model's file.
+def pack(responses: pa.Table, record: ModelRecord) -> bytes:
+    """Encode a model's file.
 
     Parameters
     ----------
     responses
-        Of the schema `responses`, one row per item.
-    about
-        What goes into the footer; `items` is worked out here.
+        Table of the schema `responses`, one row per item.
+    record
+        Metadata for the footer; `items` is computed here.
     """
     table = conform(responses, "responses").combine_chunks().sort_by("item_id")
-    content = asdict(about) | {"items": _digest(table), "version": FORMAT_VERSION}
+    content = asdict(record) | {"items": _digest(table), "version": FORMAT_VERSION}
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(content, sort_keys=True).encode()}), sink, compression="zstd")
     return bytes(sink.getvalue())
 
 
-def read_about(folder: Folder, name: str) -> About:
-    """What a file says of itself, without reading its rows; DataError where it is no such file."""
-    with _opened(folder, name) as file:
-        return _about(folder, name, file.schema_arrow)
+def read_record(folder: Folder, name: str) -> ModelRecord:
+    """Read the footer of a model's file; DataError if it cannot be read or has another format."""
+    with _open(folder, name) as file:
+        return _record(folder, name, file.schema_arrow)
 
 
 def read_responses(folder: Folder, name: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """The rows of a file, or some columns of them, sorted by `item_id`; DataError where it is no such file."""
-    with _opened(folder, name) as file:
+    """Read all or some columns of a model's file, sorted by `item_id`; DataError if it cannot be read or has another format."""
+    with _open(folder, name) as file:
         try:
-            _about(folder, name, file.schema_arrow)
+            _record(folder, name, file.schema_arrow)
             table = file.read(columns=None if columns is None else list(columns))
         except (pa.ArrowException, OSError, StoreError) as error:
-            raise _bad(folder, name, str(error).splitlines()[0]) from None
+            raise _unreadable(folder, name, str(error).splitlines()[0]) from None
         return table.replace_schema_metadata(None)
 
 
-def each_about(folder: Folder) -> Iterator[tuple[str, About]]:
-    """All the folder's files, in the order of their models, with what they say of themselves."""
+def list_model_files(folder: Folder) -> list[ModelFile]:
+    """List the files of all models, sorted by model id; DataError if a file cannot be read or has another format."""
     try:
         names = [f"{MODELS}/{name}" for name in folder.files(MODELS) if name.endswith(".parquet") and name[0] != "."]
     except OSError as error:
         raise io_error(folder, MODELS, error, "A folder of responses cannot be read.", "give another path") from None
-    found = [(name, read_about(folder, name)) for name in names]
-    yield from sorted(found, key=lambda pair: pair[1].model)
+    files = [ModelFile(name=name, record=read_record(folder, name)) for name in names]
+    return sorted(files, key=lambda file: file.record.model)
 
 
-def _opened(folder: Folder, name: str) -> pq.ParquetFile:
+def _open(folder: Folder, name: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(folder.open(name), page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
-        raise _bad(folder, name, str(error).splitlines()[0]) from None
+        raise _unreadable(folder, name, str(error).splitlines()[0]) from None
 
 
-def _about(folder: Folder, name: str, schema: pa.Schema) -> About:
+def _record(folder: Folder, name: str, schema: pa.Schema) -> ModelRecord:
     head = (schema.metadata or {}).get(_KEY)
     content: dict[str, Any] = json.loads(head) if head else {}
     if content.get("version") != FORMAT_VERSION:
-        got = f"format version {content['version']}" if "version" in content else "a Parquet file of something else"
-        raise _bad(folder, name, got)
+        got = f"format version {content['version']}" if "version" in content else "a Parquet file of another program"
+        raise _unreadable(folder, name, got)
     logs = {
-        log: LogRecord({path: (size, time) for path, (size, time) in record["files"].items()}, record["dropped"])
-        for log, record in content["logs"].items()
+        log: LogRecord(files={path: (size, time) for path, (size, time) in entry["files"].items()}, dropped=entry["dropped"])
+        for log, entry in content["logs"].items()
     }
-    return About(content["model"], content["facts"], logs, content["items"])
+    return ModelRecord(model=content["model"], facts=content["facts"], logs=logs, items=content["items"])
 
 
-def _bad(folder: Folder, name: str, got: str) -> DataError:
-    return DataError(_READ, where=folder.at(name), got=got, hint=_HINT)
+def _unreadable(folder: Folder, name: str, got: str) -> DataError:
+    return DataError(
+        "The responses of a model cannot be read.",
+        where=folder.at(name),
+        got=got,
+        hint="move the file away and ingest the model's logs again",
+    )
 
 
 def _digest(table: pa.Table) -> str:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.select(OF_ITEMS).schema) as writer:
-        writer.write_table(table.select(OF_ITEMS))
+    with pa.ipc.new_stream(sink, table.select(DIGESTED_COLUMNS).schema) as writer:
+        writer.write_table(table.select(DIGESTED_COLUMNS))
     return blake2b(sink.getvalue(), digest_size=16).hexdigest()

@@ -1,25 +1,25 @@
-"""The wide score table: one row per item, one column per model."""
+"""Wide score tables: one row per item, one column per model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.core.storage.urls import shown
+from microbench_ray.core.storage.urls import without_query
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.names import first_few
-from microbench_ray.data.remote import copies
+from microbench_ray.data.remote import local_copies
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
 
 ITEM_COLUMNS = ("item_id", "subtask", "label")
-"""Columns that are about the item; every other one is a model."""
+"""Columns that describe the item; every other column is a model."""
 
 
 def read_scores(
@@ -32,48 +32,47 @@ def read_scores(
 ) -> Benchmark:
     """Read a wide score table: Parquet, Feather (`.feather`, `.arrow`) or CSV (`.csv`, `.csv.gz`).
 
-    A missing response (an empty cell, null or NaN) is never a wrong answer: models with more than `max_missing` of
-    them are dropped with a note, the rest is handled by masked means on both halves.
+    Missing responses (empty cells, nulls or NaN) do not count as wrong answers. Models with a larger share of them than
+    `max_missing` are dropped with a note; for the others, accuracies are means over the non-missing responses.
 
     Parameters
     ----------
     path
-        A path, or a URL such as `s3://bucket/X.parquet`: a table with the columns `item_id` (texts or integers, unique), optionally
-        `subtask`, optionally `label` (position of the correct answer), and one column per model with scores in [0, 1]. Or a folder
-        written by `Benchmark.save`, which is memory-mapped; then the options other than `name` do not apply.
+        A path, or a URL such as `s3://bucket/X.parquet`. A table has the columns `item_id` (unique texts or integers), optionally
+        `subtask` and `label` (position of the correct answer), and one column per model with scores in [0, 1]. A folder written by
+        `Benchmark.save` is memory-mapped; the options other than `name` do not apply to it.
     name
-        Name of the benchmark; by default that of the file without its suffix.
+        Name of the benchmark; by default the file name without its suffix.
     confidence
-        Table of the same items and models with the probability given to the correct answer. "auto" takes
-        `X.confidence.parquet` (or another suffix) beside `X.parquet` where there is one; None takes none.
+        Table with the same items and models, and the probability that each model gave to the correct answer. "auto" reads
+        `X.confidence.parquet` (or another suffix) next to `X.parquet` if it exists; None reads no confidences.
     metadata
-        Table with a column `model_id` and anything else that is known of the models. "auto" takes `X.models.parquet`,
-        `X.models.csv`, ... beside `X.parquet` where there is one; None takes none.
+        Table with a column `model_id` and any further columns about the models. "auto" reads `X.models.parquet`, `X.models.csv`,
+        ... next to `X.parquet` if it exists; None reads no metadata.
     max_missing
         Share in [0, 1] of missing responses above which a model is dropped.
 
     Raises
     ------
     DataError
-        Whatever is wrong with the files, saying which file, column and row.
+        The files are missing, damaged or invalid; the error names the file, column and row.
     """
     kinds = [kind for kind, given in (("confidence", confidence), ("models", metadata)) if given == "auto"]
-    with copies() as copy:
-        twin, about = (given if given in ("auto", None) else copy.of(str(given), _none) for given in (confidence, metadata))
-        return _read_scores(copy.of(path, _companions(str(path), kinds)), name, twin, about, max_missing)
+    with local_copies() as copies:
+        confidence_path, metadata_path = (
+            given if given in ("auto", None) else copies.fetch(str(given), lambda file: False) for given in (confidence, metadata)
+        )
+        local_path = copies.fetch(path, _companions(str(path), kinds))
+        return _read_scores(local_path, name, confidence_path, metadata_path, max_missing)
 
 
 def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
-    """Whether a file beside the one of a URL belongs to it, by its name."""
-    file = shown(path).rpartition("/")[2]
-    own = next((suffix for suffix in SUFFIXES if file.lower().endswith(suffix)), "")
-    stem, suffix = file[: len(file) - len(own)], file[len(file) - len(own) :]
+    """The predicate of file names that are companions of a URL's file."""
+    file = without_query(path).rpartition("/")[2]
+    known_suffix = next((suffix for suffix in SUFFIXES if file.lower().endswith(suffix)), "")
+    stem, suffix = file[: len(file) - len(known_suffix)], file[len(file) - len(known_suffix) :]
     names = {f"{stem}.{kind}{ending}" for kind in kinds for ending in (suffix, *SUFFIXES)}
     return names.__contains__
-
-
-def _none(name: str) -> bool:
-    return False
 
 
 def _read_scores(
@@ -82,7 +81,7 @@ def _read_scores(
     if path.is_dir():
         return Benchmark.open(path, name=name)
     benchmark = _read(path, name, confidence, metadata, max_missing)
-    # The table is gone, and Arrow keeps its memory for another: with large ones that is as much as the benchmark itself.
+    # Arrow keeps the memory of the table for reuse, which can be as much as the benchmark itself.
     pa.default_memory_pool().release_unused()
     return benchmark
 
@@ -91,29 +90,38 @@ def _read(
     path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float
 ) -> Benchmark:
     table = read_table(path, texts=("item_id", "subtask"))
-    _layout(path, table)  # before other files are looked for
-    twin = _beside(path, "confidence", confidence)
-    about = _beside(path, "models", metadata)
+    _layout(path, table)  # check it before looking for companions
+    confidence_path = _find_companion(path, "confidence", confidence)
+    metadata_path = _find_companion(path, "models", metadata)
     return wide_benchmark(
         name or split_suffix(path)[0],
-        (path, table),
-        confidence=None if twin is None else (twin, read_table(twin, texts=("item_id", "subtask"))),
-        metadata=None if about is None else (about, read_table(about, texts=("model_id",))),
+        NamedTable(path=path, table=table),
+        confidence=None if confidence_path is None else _read_named(confidence_path, "item_id", "subtask"),
+        metadata=None if metadata_path is None else _read_named(metadata_path, "model_id"),
         max_missing=max_missing,
     )
 
 
-Named = tuple[Path, Any]
-"""A table and what messages call it: its file."""
+class NamedTable(NamedTuple):
+    """A table and the path that messages show for it."""
+
+    path: Path
+    table: Any
 
 
-def wide_benchmark(name: str, scores: Named, *, confidence: Named | None, metadata: Named | None, max_missing: float) -> Benchmark:
-    """A benchmark from wide tables: see `read_scores` for what they hold and what is raised."""
+def _read_named(path: Path, *texts: str) -> NamedTable:
+    return NamedTable(path=path, table=read_table(path, texts=texts))
+
+
+def wide_benchmark(
+    name: str, scores: NamedTable, *, confidence: NamedTable | None, metadata: NamedTable | None, max_missing: float
+) -> Benchmark:
+    """Make a benchmark from wide tables; their content and the errors are those of `read_scores`."""
     path, table = scores
-    item_ids, models, rows = wide_columns(path, table)
+    item_ids, models, rows = wide_columns(scores)
     subtasks = _texts(path, table, "subtask") if "subtask" in table.column_names else None
     labels = _numbers(path, table, "label", item_ids) if "label" in table.column_names else None
-    confidences = None if confidence is None else _twin(*confidence, path, item_ids, models)
+    confidences = None if confidence is None else _aligned_confidence(confidence, path, item_ids, models)
     try:
         return Benchmark.from_arrays(
             name,
@@ -123,13 +131,22 @@ def wide_benchmark(name: str, scores: Named, *, confidence: Named | None, metada
             subtasks=subtasks,
             confidence=confidences,
             labels=labels,
-            metadata=None if metadata is None else metadata[1],
+            metadata=None if metadata is None else metadata.table,
             max_missing=max_missing,
         )
     except DataError as error:
-        files = " with ".join(str(file) for file, _ in filter(None, (scores, confidence, metadata)))
+        files = " with ".join(str(table.path) for table in (scores, confidence, metadata) if table is not None)
         where = files if error.where is None else f"{files}: {error.where}"
         raise DataError(error.what, where=where, got=error.got, hint=error.hint) from None
+
+
+class WideColumns(NamedTuple):
+    """The parts of a wide table."""
+
+    item_ids: list[str]
+    model_ids: list[str]
+    scores: list[NDArray[Any]]
+    """(n_items,) numbers of each model."""
 
 
 def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
@@ -140,9 +157,9 @@ def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
             "The table has no column item_id.",
             where=str(path),
             got=f"columns {first_few(columns)}",
-            hint="one row per item: rename the column with the items' names to item_id"
+            hint="rename the column with the ids of the items to item_id"
             if len(columns) > 1
-            else "separate the columns by commas",
+            else "separate the columns with commas",
         )
     models = [column for column in columns if column not in ITEM_COLUMNS]
     if not models:
@@ -158,7 +175,7 @@ def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
 
 
 def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
-    """A column of texts, or of integers that are taken as such."""
+    """A column of texts, or of integers converted to texts."""
     column = table.column(name)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     textual = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
@@ -168,16 +185,16 @@ def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
         raise DataError(
             f"Every item needs {'an item_id' if name == 'item_id' else 'a ' + name}.",
             where=f"{path}: column {name!r}, {row_name(path, empty)}",
-            got="nothing",
-            hint=f"fill in the {name}" + ("" if name == "item_id" else ", or leave the column out"),
+            got="an empty cell",
+            hint=f"fill in the {name}" + ("" if name == "item_id" else ", or remove the column"),
         )
     if not (textual or pa.types.is_integer(kind)):
-        raise DataError(f"The column {name} must hold texts or integers.", where=f"{path}: column {name!r}", got=str(kind))
+        raise DataError(f"The column {name} must contain texts or integers.", where=f"{path}: column {name!r}", got=str(kind))
     return [str(value) for value in values]
 
 
 def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDArray[Any]:
-    """A column of numbers or booleans; NaN where null."""
+    """A column of numbers or booleans, with NaN for nulls."""
     column = table.column(name)
     kind = column.type
     if pa.types.is_decimal(kind) or pa.types.is_null(kind) or (pa.types.is_boolean(kind) and column.null_count):
@@ -186,7 +203,7 @@ def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDA
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         return numbers_of(column)
     values = column.to_pylist()
-    # where all are numbers kept as text, the first one is shown
+    # if all texts are numbers, report the first one
     row = next((k for k, value in enumerate(values) if value is not None and not _is_number(value)), 0)
     value = values[row]
     raise DataError(
@@ -194,8 +211,7 @@ def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDA
         f"{'label' if name == 'label' else 'score'} should be.",
         where=f"{path}: column {name!r}, {row_name(path, row)}, item {item_ids[row]!r}",
         got=repr(value),
-        hint="scores are numbers in [0, 1]: leave the cell empty where there is no response, and keep columns that are "
-        "not models out of the table",
+        hint="scores are numbers in [0, 1]: leave the cell of a missing response empty, and remove columns that are not models",
     )
 
 
@@ -204,40 +220,42 @@ def _is_number(value: object) -> bool:
         float(str(value))
     except ValueError:
         return False
-    return isinstance(value, str) and "_" not in value  # Python alone reads 1_0
+    return isinstance(value, str) and "_" not in value  # a number only in Python: 1_0
 
 
-def _twin(twin: Path, table: pa.Table, path: Path, item_ids: list[str], models: list[str]) -> list[NDArray[Any]]:
-    """Columns of the confidence table, in the order of the scores' models and items."""
-    twin_ids, twin_models = _layout(twin, table)
-    for kind, ours, theirs in (("items", item_ids, twin_ids), ("model columns", models, twin_models)):
-        lacking, foreign = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
-        got = [f"without {first_few(lacking)}"] * bool(lacking) + [f"with {first_few(foreign)}"] * bool(foreign)
-        if not got and len(theirs) != len(ours):
-            got = [f"{len(theirs)} {kind} for {len(ours)}, some more than once"]
+def _aligned_confidence(confidence: NamedTable, scores_path: Path, item_ids: list[str], models: list[str]) -> list[NDArray[Any]]:
+    """Columns of the confidence table, in the order of the models and items of the scores."""
+    path, table = confidence
+    confidence_ids, confidence_models = _layout(path, table)
+    for kind, expected, actual in (("items", item_ids, confidence_ids), ("model columns", models, confidence_models)):
+        missing, extra = sorted(set(expected) - set(actual)), sorted(set(actual) - set(expected))
+        got = [f"missing: {first_few(missing)}"] * bool(missing) + [f"extra: {first_few(extra)}"] * bool(extra)
+        if not got and len(actual) != len(expected):
+            got = [f"{len(actual)} {kind} for {len(expected)}, some more than once"]
         if got:
             raise DataError(
-                f"The confidences are not of the same {kind} as the scores.",
-                where=f"{twin} beside {path}",
+                f"The confidences do not have the same {kind} as the scores.",
+                where=f"{path} for {scores_path}",
                 got="; ".join(got),
-                hint="give both tables the same rows and columns, or read without confidences (confidence=null)",
+                hint="use the same rows and columns in both tables, or ignore the confidences with confidence=null",
             )
-    columns = [_numbers(twin, table, model, twin_ids) for model in models]
-    if twin_ids == item_ids:
+    columns = [_numbers(path, table, model, confidence_ids) for model in models]
+    if confidence_ids == item_ids:
         return columns
-    position = {item: row for row, item in enumerate(twin_ids)}
+    position = {item: row for row, item in enumerate(confidence_ids)}
     order = np.array([position[item] for item in item_ids])
     return [column[order] for column in columns]
 
 
-def wide_columns(path: Path, table: pa.Table) -> tuple[list[str], list[str], list[NDArray[Any]]]:
-    """Item ids, model ids, and each model's column of numbers; DataError where the table is no wide one. `path` is for messages."""
+def wide_columns(scores: NamedTable) -> WideColumns:
+    """Split a wide table into its parts; DataError if it has another layout."""
+    path, table = scores
     item_ids, models = _layout(path, table)
-    return item_ids, models, [_numbers(path, table, model, item_ids) for model in models]
+    return WideColumns(item_ids=item_ids, model_ids=models, scores=[_numbers(path, table, model, item_ids) for model in models])
 
 
-def _beside(path: Path, kind: str, given: str | Path | None) -> Path | None:
-    """The file that belongs to `path`: the given one, or with "auto" `X.<kind>.<suffix>`, its own suffix first."""
+def _find_companion(path: Path, kind: str, given: str | Path | None) -> Path | None:
+    """The given path or, with "auto", an existing file `X.<kind>.<suffix>`, preferably with the suffix of `path`."""
     if given != "auto":
         return None if given is None else Path(given)
     stem, suffix = split_suffix(path)

@@ -1,4 +1,4 @@
-"""The seen and the unseen half of the items."""
+"""The seen and unseen halves of the items."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 def seen_counts(subtask_sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many items of each subtask are seen: half.
+    """Number of seen items of each subtask: half of its items.
 
-    Of the subtasks with an odd number of items, in their order, the first has one more seen than unseen item, the second one
-    fewer, and so on: so the number of seen items is the same in every run, and is ceil(n_items / 2).
+    Subtasks with an odd number of items alternate, in their order, between one more seen than unseen item and one fewer. The number
+    of seen items is thus ceil(n_items / 2) in every run.
     """
     odd = subtask_sizes % 2 == 1
     extra = odd & (np.cumsum(odd) % 2 == 1)
@@ -24,12 +24,12 @@ def draw_halves(subtask_codes: NDArray[np.int32], rng: np.random.Generator) -> t
     Parameters
     ----------
     subtask_codes
-        (n_items,) the subtask of every item, 0 … n_subtasks - 1.
+        (n_items,) subtask of every item, 0 … n_subtasks - 1.
 
     Returns
     -------
     tuple of numpy.ndarray
-        Positions of the seen and of the unseen items, each in ascending order.
+        Positions of the seen and of the unseen items, both ascending.
     """
     sizes = np.bincount(subtask_codes)
     order = rng.permutation(len(subtask_codes))

@@ -1,4 +1,4 @@
-"""An invented leaderboard, for demonstrations and tests."""
+"""A synthetic leaderboard for demonstrations and tests."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from microbench_ray.data.benchmark import Benchmark
 
 FAMILIES = ("aurora", "basalt", "cedar", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")
 SIZES = (0.5, 1.0, 1.5, 3.0, 4.0, 7.0, 8.0, 9.0, 12.0, 14.0, 27.0, 32.0, 70.0)
-"""Parameters in 10**9."""
+"""Numbers of parameters in 10**9."""
 CHANCE = 0.2
-"""Share of an item's logistic curve that is guessing: a little under one in four choices."""
+"""Probability of a lucky guess, somewhat below that with four choices."""
 
 
 def synthetic(name: str = "synthetic", n_models: int = 200, n_items: int = 2000, n_subtasks: int = 12, seed: int = 0) -> Benchmark:
-    """Draw a leaderboard from a two-parameter logistic world with guessing.
+    """Draw a leaderboard from a two-parameter logistic model with guessing.
 
-    The world is invented: nothing about real models or benchmarks follows from it. It is for demonstrations and tests.
+    The leaderboard is for demonstrations and tests; it permits no conclusions about real models or benchmarks.
 
-    A model's ability is the sum of its family's, of a term that grows with the logarithm of its parameters, of
-    instruction tuning and of its own; it deviates a little on every subtask. Item i with discrimination a (lognormal)
-    and difficulty b (normal, around its subtask's) is answered by a model of ability t with
-    z = a (t - b) + logistic noise: right where z > 0, or else by a lucky guess. The confidence in the correct answer is
-    sigmoid(slope z + offset) with a slope and offset of each model's own, so that models differ in calibration.
+    A model's ability is the sum of terms for its family, the logarithm of its parameters, instruction tuning and the model itself;
+    it deviates slightly on every subtask. For an item with discrimination a (lognormal) and difficulty b (normal, around the mean
+    of its subtask), a model of ability t has z = a (t - b) + logistic noise. It answers correctly if z > 0, or else by a lucky
+    guess. Its confidence in the correct answer is sigmoid(slope z + offset); slope and offset, and thus calibration, differ
+    between models.
 
     Parameters
     ----------
     name
         Name of the benchmark.
     n_models, n_items, n_subtasks
-        Size of the world; subtasks are of unequal size, the largest about six times the smallest.
+        Numbers of models, items and subtasks; the largest subtask is about six times as large as the smallest.
     seed
-        Seed of the one numpy Generator that everything is drawn from.
+        Seed of the numpy Generator.
 
     Returns
     -------
     Benchmark
-        Right or wrong (units 1), with confidences and the metadata family, params, instruct and release_date.
+        Scores of 0 and 1 (units 1), with confidences and the metadata family, params, instruct and release_date.
     """
     rng = np.random.default_rng(seed)
     metadata, ability = _draw_models(rng, n_models)
@@ -60,7 +60,7 @@ def synthetic(name: str = "synthetic", n_models: int = 200, n_items: int = 2000,
     lucky = rng.random((n_models, n_items), dtype=np.float32) < CHANCE
     correct = (latent > 0) | lucky
 
-    latent[lucky & (latent < 0)] *= -0.3  # a lucky guess is a hesitant right answer
+    latent[lucky & (latent < 0)] *= -0.3  # a lucky guess has a low confidence
     slope = rng.lognormal(-0.7, 0.25, n_models).astype(np.float32)
     offset = rng.normal(0, 0.2, n_models).astype(np.float32)
     confidence = 1 / (1 + np.exp(-(slope[:, None] * latent + offset[:, None])))
@@ -74,7 +74,7 @@ def synthetic(name: str = "synthetic", n_models: int = 200, n_items: int = 2000,
 
 
 def _draw_models(rng: np.random.Generator, n_models: int) -> tuple[pa.Table, NDArray[np.float64]]:
-    """Models with unique ids and their metadata; and their abilities, (n_models,), on the scale of the items' difficulty."""
+    """Draw metadata of models with unique ids, and their abilities, (n_models,), on the scale of the items' difficulty."""
     family_ability = rng.normal(0, 0.35, len(FAMILIES))
     rows: list[dict[str, Any]] = []
     abilities: list[float] = []
@@ -100,7 +100,7 @@ def _draw_models(rng: np.random.Generator, n_models: int) -> tuple[pa.Table, NDA
 
 
 def _subtask_sizes(n_items: int, n_subtasks: int) -> NDArray[np.int64]:
-    """Sizes in geometric progression from 1 to 6, at least 1 each, that sum to n_items."""
+    """Sizes in a geometric progression with ratio 6 from first to last, at least 1 each, which sum to n_items."""
     shares = np.geomspace(1, 6, n_subtasks)
     edges = np.rint(np.cumsum(shares) / shares.sum() * (n_items - n_subtasks)).astype(np.int64)
     sizes: NDArray[np.int64] = np.diff(edges, prepend=0) + 1

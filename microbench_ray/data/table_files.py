@@ -1,4 +1,4 @@
-"""Tables in Parquet, Feather and CSV, read alike and with the same errors."""
+"""Reader of tables in Parquet, Feather and CSV, with the same errors for all formats."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 
 SUFFIXES = (".parquet", ".feather", ".arrow", ".csv", ".csv.gz")
-"""Suffixes of the files that `read_table` reads."""
+"""Suffixes of files that `read_table` supports."""
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def split_suffix(path: Path) -> tuple[str, str]:
-    """Split a file's name into stem and suffix, of which `.csv.gz` is one.
+    """Split a file name into stem and suffix; `.csv.gz` is one suffix.
 
     Raises
     ------
     DataError
-        If the suffix is none of `SUFFIXES`.
+        The suffix is not one of `SUFFIXES`.
     """
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)], path.name[-len(suffix) :]
     raise DataError(
-        "The suffix does not tell the format of the table.",
+        "Unknown suffix of a table.",
         where=str(path),
         got=f"suffix {path.suffix!r}",
         hint=f"use one of {', '.join(SUFFIXES)}",
@@ -42,7 +42,7 @@ def split_suffix(path: Path) -> tuple[str, str]:
 
 
 def row_name(path: Path, row: int) -> str:
-    """Name a row (counted from 0) as the user finds it: by its line in a CSV file, else by its number from 1."""
+    """Name a row, counted from 0, for a message: its line in a CSV file, otherwise its number counted from 1."""
     return f"line {row + 2}" if path.name.lower().endswith((".csv", ".csv.gz")) else f"row {row + 1}"
 
 
@@ -54,26 +54,26 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
     path
         File with one of `SUFFIXES`.
     texts
-        Columns that are texts even where a CSV file's values look like numbers ("001").
+        Columns that are read as texts from CSV files even if their values look like numbers ("001").
 
     Raises
     ------
     DataError
-        If the file is missing, empty, cut short or of another format, or if column names are empty or repeat.
+        The file is missing, empty, truncated or of another format, or column names are empty or repeated.
     """
     if not path.is_file():
         raise DataError(
-            "There is no such file.",
+            "The table is not a file." if path.is_dir() else "The table does not exist.",
             where=str(path),
-            got="a folder" if path.is_dir() else "nothing at this path",
-            hint="give the path of a Parquet, Feather or CSV table, or data_dir=FOLDER where the benchmark is named in conf/",
+            got="a folder" if path.is_dir() else "no such file",
+            hint="give the path of a Parquet, Feather or CSV table, or data_dir=FOLDER for a benchmark defined in conf/",
         )
     suffix = split_suffix(path)[1].lower()
     try:
         if path.stat().st_size == 0:
             raise DataError("The file is empty.", where=str(path), got="0 bytes", hint="write or copy it again")
         if suffix == ".parquet":
-            # Not read_table, which brings pandas: what is wrong should be said before that is imported.
+            # Not read_table, which imports pandas: errors should be reported before that.
             file = pq.ParquetFile(path, memory_map=True)
             _check_columns(path, file.schema_arrow.names)
             table = file.read()
@@ -94,7 +94,7 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
 
 
 def _read_csv(path: Path, suffix: str, texts: Sequence[str]) -> pa.Table:
-    """Read CSV with a header; empty cells, NaN, NA and null are missing, except in text columns."""
+    """Read CSV with a header; empty cells, NaN, NA and null are missing values, except in text columns."""
     opener = gzip.open if suffix.endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
         header = next(csv.reader(lines), [])
@@ -109,17 +109,17 @@ def _read_csv(path: Path, suffix: str, texts: Sequence[str]) -> pa.Table:
 
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
         raise DataError(
             "Column names must be unique.",
             where=str(path),
-            got=f"{len(twice)} used more than once: {first_few(twice)}",
-            hint="rename or remove the columns that repeat",
+            got=f"{len(repeated)} used more than once: {first_few(repeated)}",
+            hint="rename or remove the repeated columns",
         )
     if "" in names:
         raise DataError(
             "A column has no name.",
             where=f"{path}: column {list(names).index('') + 1}",
-            hint="name it; a table written by pandas needs to_csv(..., index=False)",
+            hint="name the column; in pandas, write the table with to_csv(..., index=False)",
         )

@@ -151,7 +151,7 @@ def run_sweep(job: SweepJob, plan: Plan) -> SweepOutcome:
         logger.debug("%s is damaged; it is set aside once the folder is locked: %s", error.where, error.got)
     if not {shard.id for shard in plan.shards} <= set(store.shard_files("cells")):
         check_memory(plan, job.engine.hosts())
-    with store.held(job.wait_for_out):
+    with store.locked(job.wait_for_out):
         try:
             check_manifest(store, job.benchmarks, job.seed)  # another driver may have written one in the meantime
         except DamagedFiles as error:
@@ -268,7 +268,7 @@ def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0) -> M
     """
     store = SweepStore(out)
     finished_manifest(store)  # before anything is written
-    with store.held(wait_for_out):
+    with store.locked(wait_for_out):
         manifest = finished_manifest(store)
         failures = store.read_table("failures")
         failed = set(failures["shard"].to_pylist())

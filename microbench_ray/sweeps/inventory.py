@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import io_error
-from microbench_ray.core.storage.store import READ
+from microbench_ray.core.storage.store import CANNOT_READ
 from microbench_ray.sweeps.results import IDENTITY, NO_SUCH_FILE, SweepStore
 from microbench_ray.sweeps.reuse import Identity
 
@@ -91,7 +91,7 @@ def _scan(store: SweepStore, name: str, shard_id: str) -> Identity | str:
     try:
         content = store.folder.read(file)
     except OSError as error:
-        raise io_error(store.folder, file, error, READ, "out=DIR with another folder") from None
+        raise io_error(store.folder, file, error, CANNOT_READ, "out=DIR with another folder") from None
     try:
         return _identity(pa.BufferReader(content), name, shard_id)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import Folder, io_error
-from microbench_ray.core.storage.store import ANOTHER, READ, Store, parquet_bytes
+from microbench_ray.core.storage.store import USE_ANOTHER_FOLDER, CANNOT_READ, Store, parquet_bytes
 from microbench_ray.sweeps.reuse import CellSelection, Identity
 from microbench_ray.sweeps.shards import Shard
 
@@ -34,7 +34,7 @@ class DamagedFiles(StoreError):
         self.files = files
         name, problem = next(iter(files.items()))
         hint = "rerun the same microbench sweep: it moves the damaged file away and recomputes its cells"
-        super().__init__(READ, where=folder.at(name), got=problem, hint=hint)
+        super().__init__(CANNOT_READ, where=folder.at(name), got=problem, hint=hint)
 
 
 class SweepStore(Store):
@@ -58,7 +58,7 @@ class SweepStore(Store):
                 file.removesuffix(".parquet") for file in self.folder.files(name) if file.endswith(".parquet") and file[0] != "."
             }
         except OSError as error:
-            raise io_error(self.folder, name, error, "The output folder cannot be read.", ANOTHER) from None
+            raise io_error(self.folder, name, error, "The output folder cannot be read.", USE_ANOTHER_FOLDER) from None
 
     def write_shard(self, shard: Shard, tables: Mapping[str, pa.Table]) -> None:
         """Write a shard's tables, `cells` last, because its presence marks the shard as done."""
@@ -117,14 +117,14 @@ class SweepStore(Store):
         except (FileNotFoundError, NotADirectoryError):
             return None  # `prepare` reports a path that cannot be a folder
         except OSError as error:
-            raise io_error(self.folder, MANIFEST, error, "The manifest cannot be read.", ANOTHER) from None
+            raise io_error(self.folder, MANIFEST, error, "The manifest cannot be read.", USE_ANOTHER_FOLDER) from None
         try:
             content = json.loads(text)
         except ValueError as error:
             raise DamagedFiles(self.folder, {MANIFEST: str(error)}) from None
         if not isinstance(content, dict):
             got = f"a JSON {type(content).__name__} instead of an object"
-            raise StoreError("The manifest cannot be read.", where=self.at(MANIFEST), got=got, hint=ANOTHER)
+            raise StoreError("The manifest cannot be read.", where=self.at(MANIFEST), got=got, hint=USE_ANOTHER_FOLDER)
         return content
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""Folders on disk and in object stores, their lock, and tables in them."""
+"""Output folders on a local disk or in an object store: files, locks and URLs."""

@@ -1,8 +1,8 @@
-"""A folder of result files, on this machine or in an object store: files appear whole or not at all."""
+"""A folder of result files on a local disk or in an object store. Every write is atomic."""
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import re
 import secrets
@@ -12,65 +12,76 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microbench_ray.core.errors import StoreError
-from microbench_ray.core.storage.urls import below, check_url, connect, explained, is_url, local_path, reason, shown
+from microbench_ray.core.storage.urls import (
+    check_url,
+    diagnose,
+    is_url,
+    join_url,
+    local_path,
+    one_line,
+    open_filesystem,
+    without_query,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+logger = logging.getLogger(__name__)
+
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]+\.tmp|\.probe\.[0-9a-f]+")
-"""Names of files that are being written; no result has such a name."""
-MAX_BYTES = 150
-"""Of a name that comes from data: file systems take 255."""
+"""Names of temporary files; results never have such names."""
+MAX_NAME_BYTES = 150
+"""Limit for a file name derived from data; file systems allow 255 bytes."""
 
 
 class Folder(Protocol):
-    """Files by names such as `cells/abc.parquet`. Every method raises OSError, FileNotFoundError for a file that is not there."""
+    """Files with names such as `cells/abc.parquet`. Every method raises OSError, or FileNotFoundError for a missing file."""
 
     def at(self, name: str = "") -> str:
-        """Where a file is, for people."""
+        """The path or URL of a file, for messages."""
         ...
 
     def prepare(self, names: tuple[str, ...]) -> None:
-        """Make folders below, and see that they can be written."""
+        """Create subfolders and check that the folder can be written."""
         ...
 
     def files(self, name: str = "") -> Mapping[str, int]:
-        """Names and bytes of the files in a folder below, hidden ones too; none where there is no such folder."""
+        """Names and sizes in bytes of the files in a subfolder, including hidden files; empty if the subfolder does not exist."""
         ...
 
     def read(self, name: str) -> bytes:
-        """All of a file."""
+        """Read a whole file."""
         ...
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file to be read here and there."""
+        """Open a file for random access."""
         ...
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file: whole, or as it was before."""
+        """Write a file atomically: if the write fails, the file is unchanged."""
         ...
 
     def move(self, name: str, to: str) -> None:
-        """Give a file another name."""
+        """Rename a file."""
         ...
 
     def delete(self, name: str) -> None:
-        """Remove a file."""
+        """Delete a file."""
         ...
 
 
 class LocalFolder:
-    """A folder on this machine: written under a temporary name, flushed to the disk, and renamed."""
+    """A local folder. A file is written under a temporary name, flushed to the disk and renamed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def at(self, name: str = "") -> str:
-        """The path."""
+        """The path of a file."""
         return str(self.path / name)
 
     def prepare(self, names: tuple[str, ...]) -> None:
-        """Make the folders, and a file that is removed again."""
+        """Create the subfolders, and create and delete a file as a test."""
         for name in names:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         probe = self.path / f".probe.{secrets.token_hex(4)}"
@@ -78,7 +89,7 @@ class LocalFolder:
         probe.unlink()
 
     def files(self, name: str = "") -> Mapping[str, int]:
-        """By listing the folder."""
+        """List a subfolder."""
         try:
             with os.scandir(self.path / name) as entries:
                 return {entry.name: entry.stat().st_size for entry in entries if entry.is_file(follow_symlinks=False)}
@@ -90,16 +101,17 @@ class LocalFolder:
         return (self.path / name).read_bytes()
 
     def open(self, name: str) -> pa.NativeFile:
-        """Mapped into memory."""
+        """Memory-map a file."""
         import pyarrow as pa
 
         return pa.memory_map(str(self.path / name))
 
     def write(self, name: str, content: bytes) -> None:
-        """Under a temporary name first; once more where a driver that starts just now took that for left behind, and removed it."""
+        """Write a file; write it again if a starting process deleted the temporary file as a leftover."""
         try:
             self._write(self.path / name, content)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            logger.debug("%s disappeared during the write; writing it again: %s", self.at(name), error)
             self._write(self.path / name, content)
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -112,44 +124,46 @@ class LocalFolder:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            try:
+                temporary.unlink(missing_ok=True)
+            except OSError as error:
+                logger.debug("Cannot delete %s: %s", temporary, error)
             raise
 
     def move(self, name: str, to: str) -> None:
-        """Rename."""
+        """Rename a file; the target's folder is created."""
         (self.path / to).parent.mkdir(parents=True, exist_ok=True)
         (self.path / name).rename(self.path / to)
 
     def delete(self, name: str) -> None:
-        """Unlink."""
+        """Delete a file."""
         (self.path / name).unlink()
 
 
 class RemoteFolder:
-    """A prefix of an object store. An object appears when it is whole: all bytes are at hand before one is sent."""
+    """A prefix in an object store. An object becomes visible once its upload is complete."""
 
     def __init__(self, url: str) -> None:
         self.url = check_url(url)
-        self._connected: tuple[Any, str] | None = None
+        self._opened: tuple[Any, str] | None = None
 
     def at(self, name: str = "") -> str:
-        """The URL, without its query."""
-        return below(shown(self.url), name)
+        """The URL of a file, without its query."""
+        return join_url(without_query(self.url), name)
 
     def prepare(self, names: tuple[str, ...]) -> None:
-        """Write an object and remove it: there are no folders to make."""
+        """Write and delete an object as a test; object stores have no folders to create."""
         probe = f".probe.{secrets.token_hex(4)}"
         self.write(probe, b"")
         self.delete(probe)
 
     def files(self, name: str = "") -> Mapping[str, int]:
-        """By listing the prefix."""
+        """List a prefix."""
         from pyarrow.fs import FileSelector
 
         filesystem, path = self._open(name)
-        found = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
-        return {info.base_name: info.size for info in found if info.is_file}
+        infos = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
+        return {info.base_name: info.size for info in infos if info.is_file}
 
     def read(self, name: str) -> bytes:
         """The bytes."""
@@ -158,59 +172,72 @@ class RemoteFolder:
         return content
 
     def open(self, name: str) -> pa.NativeFile:
-        """Read by ranges."""
+        """Open an object; its ranges are requested as they are read."""
         filesystem, path = self._open(name)
         return filesystem.open_input_file(path)
 
     def write(self, name: str, content: bytes) -> None:
-        """In one go. Closing a stream completes the object, so it is closed only when all of the content is in it."""
+        """Upload an object. Closing the stream completes the upload, so it is closed only after all content has been written."""
         filesystem, path = self._open(name)
         stream = filesystem.open_output_stream(path)
         stream.write(content)
         stream.close()
 
     def move(self, name: str, to: str) -> None:
-        """Copy, then delete."""
+        """Copy an object, then delete the original."""
         filesystem, path = self._open(name)
         filesystem.move(path, self._open(to)[1])
 
     def delete(self, name: str) -> None:
-        """Remove the object."""
+        """Delete an object."""
         filesystem, path = self._open(name)
         filesystem.delete_file(path)
 
     def _open(self, name: str) -> tuple[Any, str]:
-        if self._connected is None:
-            self._connected = connect(self.url)
-        filesystem, path = self._connected
+        """The file system, and the path of a file in it."""
+        if self._opened is None:
+            self._opened = open_filesystem(self.url)
+        filesystem, path = self._opened
         return filesystem, f"{path}/{name}" if name and path else name or path
 
 
 def open_folder(place: str | Path) -> Folder:
-    """The folder at a path or URL; nothing is looked at yet."""
+    """The folder at a path or URL. This makes no request and does not check that the folder exists."""
     return RemoteFolder(str(place)) if is_url(place) else LocalFolder(local_path(place))
 
 
 def io_error(folder: Folder, name: str, error: OSError, what: str, hint: str) -> StoreError:
-    """The error to raise: of this machine with the given words, of an object store with what is wrong there."""
+    """Describe a failed operation on a file.
+
+    Parameters
+    ----------
+    folder, name
+        The file; an empty name stands for the folder.
+    error
+        The error of the operating system or the object store.
+    what
+        The operation that failed, a sentence. For an object store, the cause is added.
+    hint
+        What to do on a local disk. For an object store, the hint depends on the cause.
+    """
     if isinstance(folder, RemoteFolder):
-        said, hint = explained(error)
-        what = f"{what} {said}"
-    return StoreError(what, where=folder.at(name), got=reason(error), hint=hint)
+        cause = diagnose(error)
+        what, hint = f"{what} {cause.what}", cause.hint
+    return StoreError(what, where=folder.at(name), got=one_line(error), hint=hint)
 
 
-def file_name(text: str, other: str = "_") -> str:
-    """A name from data as one harmless part of a path: letters, digits and -_. alone, neither hidden nor too long.
+def file_name(text: str, replacement: str = "_") -> str:
+    """Turn a name from data into a safe file name: only letters, digits and -_., neither hidden nor too long.
 
     Parameters
     ----------
     text
-        Such as the name of a benchmark.
-    other
-        What stands for every other sign.
+        For instance the name of a benchmark.
+    replacement
+        Replaces every other character.
     """
-    kept = "".join(letter if letter.isalnum() or letter in "-_." else other for letter in text).strip(".") or "_"
-    if len(kept.encode()) <= MAX_BYTES:
-        return kept
-    short = kept.encode()[: MAX_BYTES - 17].decode(errors="ignore")
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else replacement for letter in text).strip(".") or "_"
+    if len(safe.encode()) <= MAX_NAME_BYTES:
+        return safe
+    short = safe.encode()[: MAX_NAME_BYTES - 17].decode(errors="ignore")
     return f"{short}-{blake2b(text.encode(errors='replace'), digest_size=8).hexdigest()}"

@@ -1,8 +1,7 @@
-"""One driver at a time on one output folder: a locked file on this machine, a lease that is renewed in an object store."""
+"""Locks that allow one process at a time to write an output folder: a locked file on a local disk, a lease in an object store."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import json
@@ -21,27 +20,28 @@ from microbench_ray.core.storage.folders import Folder, LocalFolder, io_error
 
 logger = logging.getLogger(__name__)
 
-LOCK = ".lock"
-LEASE = ".lease.json"
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-"""What file systems say that have no locks."""
-READS = 3
+LOCK_FILE = ".lock"
+LEASE_FILE = ".lease.json"
+NO_FILE_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""Errors of file systems that do not support locks."""
+READ_ATTEMPTS = 3
+UNKNOWN_PROCESS = "another process"
 
 
 @dataclass(frozen=True)
 class Times:
-    """In seconds.
+    """Times of locks, in seconds.
 
     Attributes
     ----------
     renew
-        How often a lease is renewed.
+        Interval between renewals of a lease.
     stale
-        A lease that has not changed for so long, by the watcher's own clock, is taken over.
+        Time without renewal, by the waiting process's clock, after which a lease is taken over.
     settle
-        How long after writing its lease a driver looks whether another one wrote at the same moment.
+        Time between writing a lease and checking whether another process has written one at the same moment.
     poll
-        How often one that waits looks.
+        Interval between checks while waiting.
     """
 
     renew: float = 10.0
@@ -53,34 +53,34 @@ class Times:
 TIMES = Times()
 
 
-class Hold(Protocol):
-    """The right to write into a folder."""
+class FolderLock(Protocol):
+    """An acquired lock on a folder."""
 
     def check(self) -> None:
-        """Raise StoreError where it is lost: to be called before every write."""
+        """Raise StoreError if the lock is lost; called before every write."""
         ...
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         ...
 
 
-def hold(folder: Folder, wait: float, times: Times | None = None) -> Hold:
-    """Become the folder's one driver.
+def lock_folder(folder: Folder, wait: float, times: Times | None = None) -> FolderLock:
+    """Acquire the lock of a folder.
 
     Parameters
     ----------
     folder
-        An output folder that is there.
+        An existing output folder.
     wait
-        Seconds to wait for another driver to end.
+        Seconds to wait for another process to release the lock.
     times
-        `TIMES`, but for tests.
+        Replaces `TIMES` in tests.
 
     Raises
     ------
     StoreError
-        Another driver is at work there, and still is after `wait`.
+        Another process still holds the lock after `wait` seconds.
     OSError
         The folder cannot be written.
     """
@@ -89,38 +89,45 @@ def hold(folder: Folder, wait: float, times: Times | None = None) -> Hold:
         try:
             return FileLock(folder, wait, times)
         except OSError as error:
-            if error.errno not in NO_LOCKS:
+            if error.errno not in NO_FILE_LOCKS:
                 raise
+            logger.debug("%s does not support file locks (%s); using a lease", folder.at(), error.strerror)
     return Lease(folder, wait, times)
 
 
 class FileLock:
-    """A lock of the operating system, which ends with the process however that ends."""
+    """A file lock of the operating system, which is released when the process ends for any reason."""
 
     def __init__(self, folder: LocalFolder, wait: float, times: Times) -> None:
-        self._path = folder.path / LOCK
-        deadline, told = time.monotonic() + wait, False
-        while (descriptor := self._try()) is None:
-            with contextlib.suppress(OSError):
-                holder = _who(self._path.read_bytes())
+        self._path = folder.path / LOCK_FILE
+        deadline = time.monotonic() + wait
+        holder, reported = UNKNOWN_PROCESS, False
+        while (descriptor := self._try_lock()) is None:
+            try:
+                holder = _describe_holder(self._path.read_bytes())
+            except OSError as error:
+                logger.debug("Cannot read %s: %s", self._path, error)
             if time.monotonic() >= deadline:
-                raise _busy(folder, holder)
-            if not told:
+                raise _in_use(folder, holder)
+            if not reported:
                 logger.info("%s is in use by %s; waiting up to %g s for it to finish", folder.at(), holder, wait)
-                told = True
+                reported = True
             time.sleep(min(times.poll, max(0.0, deadline - time.monotonic())))
         self._descriptor: int | None = descriptor
 
-    def _try(self) -> int | None:
+    def _try_lock(self) -> int | None:
+        """The descriptor of the locked file; None if another process holds the lock."""
         while True:
-            # Not inherited by what this process starts: it would keep the lock.
+            # Child processes must not inherit the descriptor, because they would keep the lock.
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _same(descriptor, self._path):
+                if _is_same_file(descriptor, self._path):
                     os.ftruncate(descriptor, 0)
-                    with contextlib.suppress(OSError):  # a full disk: the lock holds, and only the name is not told
-                        os.write(descriptor, _about().encode())
+                    try:
+                        os.write(descriptor, json.dumps(_describe_process()).encode())
+                    except OSError as error:  # a full disk; the lock is valid without the description
+                        logger.debug("Cannot write to %s: %s", self._path, error)
                     return descriptor
             except BlockingIOError:
                 os.close(descriptor)
@@ -128,154 +135,165 @@ class FileLock:
             except BaseException:
                 os.close(descriptor)
                 raise
-            os.close(descriptor)  # the former holder removed the file in between
+            os.close(descriptor)  # the previous holder deleted the file before this process locked it
 
     def check(self) -> None:
-        """A lock is not lost."""
+        """Do nothing: a file lock cannot be lost."""
 
     def release(self) -> None:
-        """Remove the file while it is still locked, so that nobody else's is removed."""
+        """Delete the file, then unlock it, so that no other process's file is deleted."""
         if self._descriptor is not None:
-            with contextlib.suppress(OSError):
-                if _same(self._descriptor, self._path):
+            try:
+                if _is_same_file(self._descriptor, self._path):
                     self._path.unlink()
+            except OSError as error:
+                logger.debug("Cannot delete %s: %s", self._path, error)
             os.close(self._descriptor)
             self._descriptor = None
 
 
 class Lease:
-    """An object with a token of our own, renewed by a thread; clocks of different machines are never compared."""
+    """An object with this process's token, renewed by a thread. Clocks of different machines are never compared."""
 
     def __init__(self, folder: Folder, wait: float, times: Times) -> None:
         self._folder, self._times = folder, times
-        self._about = json.loads(_about()) | {"token": secrets.token_hex(16)}
-        self._beat = 0
+        self._holder = _describe_process() | {"token": secrets.token_hex(16)}
+        self._renewals = 0
         self._taken_by: str | None = None
         self._stop, self._mutex = threading.Event(), threading.Lock()
         deadline = time.monotonic() + wait
         while True:
-            self._until_free(deadline)
+            self._wait_until_free(deadline)
             self._write()
             time.sleep(times.settle)
-            if self._is_ours(self._read()):
+            if self._is_own(self._read()):
                 break
         self._renewed = _clock()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew_regularly, name="lease", daemon=True)
         self._thread.start()
 
-    def _until_free(self, deadline: float) -> None:
-        """Return when there is no lease, or one that nobody renews."""
-        seen = self._read()
-        if seen is None:
+    def _wait_until_free(self, deadline: float) -> None:
+        """Return when there is no lease or only a stale one."""
+        content = self._read()
+        if content is None:
             return
         logger.info(
             "%s is locked by %s; checking for up to %g s whether that process is still running",
             self._folder.at(),
-            _who(seen),
+            _describe_holder(content),
             self._times.stale,
         )
-        since = time.monotonic()
-        while time.monotonic() - since < self._times.stale:
+        last_change = time.monotonic()
+        while time.monotonic() - last_change < self._times.stale:
             time.sleep(min(self._times.poll, self._times.stale))
-            now = self._read()
-            if now is None:
+            new_content = self._read()
+            if new_content is None:
                 return
-            if now != seen:
+            if new_content != content:
                 if time.monotonic() >= deadline:
-                    raise _busy(self._folder, _who(now))
-                seen, since = now, time.monotonic()
-        logger.warning("%s has not renewed its lease for %g s; taking over", _who(seen), self._times.stale)
+                    raise _in_use(self._folder, _describe_holder(new_content))
+                content, last_change = new_content, time.monotonic()
+        logger.warning("%s has not renewed its lease for %g s; taking over", _describe_holder(content), self._times.stale)
 
     def check(self) -> None:
-        """Raise StoreError where another driver took the lease, or where it could not be renewed for too long to know."""
+        """Raise StoreError if another process took the lease, or if the lease has not been renewed for too long."""
         if self._taken_by is None and _clock() - self._renewed > self._times.stale / 2:
             try:
                 self._renew()
             except OSError as error:
-                what = "The lease of the output folder cannot be renewed."
-                raise io_error(self._folder, LEASE, error, what, "run the same command again") from None
+                what = "The lock of the output folder cannot be renewed."
+                raise io_error(self._folder, LEASE_FILE, error, what, "rerun the command to resume") from None
         if self._taken_by is not None:
             raise StoreError(
-                "Another driver has taken over the output folder.",
+                "Another process has taken over the output folder.",
                 where=self._folder.at(),
                 got=self._taken_by,
-                hint="let that one end: what this one has written is kept; then run the same command again",
+                hint="wait for that process to finish, then rerun the command; results written so far are kept",
             )
 
     def release(self) -> None:
-        """Stop renewing, and remove the object if it is ours."""
+        """Stop renewing, and delete the lease if this process still holds it."""
         self._stop.set()
         self._thread.join()
-        with contextlib.suppress(OSError):
-            if self._is_ours(self._read()):
-                self._folder.delete(LEASE)
+        try:
+            if self._is_own(self._read()):
+                self._folder.delete(LEASE_FILE)
+        except OSError as error:
+            logger.debug("Cannot delete %s: %s", self._folder.at(LEASE_FILE), error)
 
-    def _keep(self) -> None:
+    def _renew_regularly(self) -> None:
         while not self._stop.wait(self._times.renew):
-            with contextlib.suppress(OSError):  # tried again; `check` tells where it lasts
+            try:
                 self._renew()
+            except OSError as error:  # the next renewal may succeed; `check` reports a lasting failure
+                logger.debug("Cannot renew %s: %s", self._folder.at(LEASE_FILE), error)
 
     def _renew(self) -> None:
         with self._mutex:
             started = _clock()
             content = self._read()
-            if self._is_ours(content):
+            if self._is_own(content):
                 self._write()
                 self._renewed = _clock()
-                if self._renewed - started > self._times.stale / 2:  # who took it meanwhile has been written over, and stops too
-                    self._taken_by = f"no answer for {self._renewed - started:.0f} s: nobody knows who holds it"
+                if self._renewed - started > self._times.stale / 2:
+                    # Another process may have taken the lease in between. This write has replaced its token, so it stops as well.
+                    self._taken_by = f"unknown: the storage did not respond for {self._renewed - started:.0f} s"
             else:
-                self._taken_by = "the lease was removed" if content is None else _who(content)
+                self._taken_by = "the lock was deleted" if content is None else _describe_holder(content)
 
     def _read(self) -> bytes | None:
-        for left in reversed(range(READS)):
+        """The content of the lease; None if there is no lease."""
+        for attempts_left in reversed(range(READ_ATTEMPTS)):
             try:
-                return self._folder.read(LEASE)
+                return self._folder.read(LEASE_FILE)
             except FileNotFoundError:
                 return None
-            except OSError:  # such as an object that was written anew or removed while it was read
-                if not left:
+            except OSError as error:  # for instance an object that was replaced or deleted during the read
+                if not attempts_left:
                     raise
+                logger.debug("Cannot read %s, trying again: %s", self._folder.at(LEASE_FILE), error)
                 time.sleep(self._times.poll)
         raise AssertionError("not reached")
 
     def _write(self) -> None:
-        self._beat += 1
-        self._folder.write(LEASE, json.dumps(self._about | {"beat": self._beat}).encode())
+        self._renewals += 1
+        self._folder.write(LEASE_FILE, json.dumps(self._holder | {"beat": self._renewals}).encode())
 
-    def _is_ours(self, content: bytes | None) -> bool:
-        return content is not None and self._about["token"].encode() in content
+    def _is_own(self, content: bytes | None) -> bool:
+        return content is not None and str(self._holder["token"]).encode() in content
 
 
 def _clock() -> float:
-    """Seconds, those included for which the machine slept."""
+    """Seconds since boot, including time during which the machine was suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _about() -> str:
+def _describe_process() -> dict[str, str | int]:
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": started})
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started}
 
 
-def _who(content: bytes) -> str:
+def _describe_holder(content: bytes) -> str:
+    """The process that wrote a lock file, for messages."""
     try:
-        about = json.loads(content)
-        return f"process {about['pid']} on {about['host']}, since {about['started']}"
-    except (ValueError, KeyError, TypeError):
-        return "another driver"
+        process = json.loads(content)
+        return f"process {process['pid']} on {process['host']}, since {process['started']}"
+    except (ValueError, KeyError, TypeError) as error:  # for instance a file that is still empty
+        logger.debug("A lock file does not name its process: %r", error)
+        return UNKNOWN_PROCESS
 
 
-def _same(descriptor: int, path: Path) -> bool:
+def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
 
 
-def _busy(folder: Folder, holder: str) -> StoreError:
+def _in_use(folder: Folder, holder: str) -> StoreError:
     return StoreError(
-        "Another driver is at work in the output folder.",
+        "The output folder is in use by another process.",
         where=folder.at(),
         got=holder,
-        hint="let it end and run the same command again; or wait_for_out=SECONDS, or out=DIR with another folder",
+        hint="wait for it to finish, or set wait_for_out=SECONDS or another out=DIR",
     )

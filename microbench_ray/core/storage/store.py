@@ -1,13 +1,13 @@
-"""Files and tables in one output folder. Files appear whole or not at all, and one process at a time writes."""
+"""Files and tables in one output folder. Writes are atomic, and only one process at a time may write."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,18 +17,17 @@ import pyarrow.parquet as pq
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.schemas import conform
 from microbench_ray.core.storage.folders import TEMPORARY, LocalFolder, io_error, open_folder
-from microbench_ray.core.storage.lock import Hold, hold
+from microbench_ray.core.storage.lock import FolderLock, lock_folder
 
 logger = logging.getLogger(__name__)
 
 SET_ASIDE = "set_aside"
 DISK_PATIENCE = 120.0
-"""Seconds for which a write to a full disk is tried again before the sweep stops."""
-READERS = 8
-FULL = (errno.ENOSPC, errno.EDQUOT)
-WRITE = "A result file cannot be written."
-READ = "A result file cannot be read."
-ANOTHER = "out=DIR with another folder"
+"""Seconds for which a write to a full disk is retried."""
+READ_THREADS = 8
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+CANNOT_READ = "A result file cannot be read."
+USE_ANOTHER_FOLDER = "set out=DIR to another folder"
 
 Value = TypeVar("Value")
 
@@ -41,9 +40,9 @@ class Store:
     place
         The folder: a path or a URL. It need not exist before `prepare`.
     patience
-        Seconds for which a write to a full disk is tried again; None for `DISK_PATIENCE`.
+        Seconds for which a write to a full disk is retried; None for `DISK_PATIENCE`.
     folders
-        The folders below that it writes into.
+        Subfolders that are written to.
     """
 
     def __init__(
@@ -56,38 +55,40 @@ class Store:
         self.folder = open_folder(place)
         self._folders = folders
         self._patience = DISK_PATIENCE if patience is None else patience
-        self._hold: Hold | None = None
+        self._lock: FolderLock | None = None
 
     def at(self, name: str = "") -> str:
-        """Where a file of the folder is, for people."""
+        """The path or URL of a file, for messages."""
         return self.folder.at(name)
 
     def prepare(self) -> None:
-        """Make the folder and see that it can be written; StoreError if not."""
-        self._written("", lambda: self.folder.prepare(self._folders), "The output folder cannot be written.")
+        """Create the folder and check that it can be written; StoreError if not."""
+        self._write_with("", lambda: self.folder.prepare(self._folders), "The output folder cannot be written.")
 
-    @contextlib.contextmanager
-    def held(self, wait: float) -> Iterator[None]:
-        """Prepare the folder, and be its one driver meanwhile: see `lease.hold`."""
+    @contextmanager
+    def locked(self, wait: float) -> Iterator[None]:
+        """Prepare and lock the folder; parameters and errors as for `lock.lock_folder`."""
         self.prepare()
-        self._hold = self._written("", lambda: hold(self.folder, wait), "The output folder cannot be written.")
+        self._lock = self._write_with("", lambda: lock_folder(self.folder, wait), "The output folder cannot be written.")
         try:
-            self._sweep_away()
+            self._delete_temporary_files()
             yield
         finally:
-            self._hold.release()
-            self._hold = None
+            self._lock.release()
+            self._lock = None
 
-    def _sweep_away(self) -> None:
-        """Remove the temporary files that killed drivers left; in an object store nothing but a probe is ever there by halves."""
-        for name in ("", *self._folders, "figures") if isinstance(self.folder, LocalFolder) else ("",):
-            with contextlib.suppress(OSError):
-                for found in self.folder.files(name):
-                    if TEMPORARY.fullmatch(found):
-                        self.folder.delete(f"{name}/{found}" if name else found)
+    def _delete_temporary_files(self) -> None:
+        """Delete the temporary files of killed processes. In an object store, these are only probes."""
+        for subfolder in ("", *self._folders, "figures") if isinstance(self.folder, LocalFolder) else ("",):
+            try:
+                for file in self.folder.files(subfolder):
+                    if TEMPORARY.fullmatch(file):
+                        self.folder.delete(f"{subfolder}/{file}" if subfolder else file)
+            except OSError as error:
+                logger.debug("Cannot delete temporary files in %s: %s", self.at(subfolder), error)
 
     def read_files(self, names: Sequence[str]) -> list[bytes | None]:
-        """The content of each file, None for a missing one."""
+        """Read files; None stands for a missing file."""
 
         def read(name: str) -> bytes | None:
             try:
@@ -95,80 +96,80 @@ class Store:
             except FileNotFoundError:
                 return None
             except OSError as error:
-                raise io_error(self.folder, name, error, READ, ANOTHER) from None
+                raise io_error(self.folder, name, error, CANNOT_READ, USE_ANOTHER_FOLDER) from None
 
         if isinstance(self.folder, LocalFolder):
             return [read(name) for name in names]
-        with ThreadPoolExecutor(READERS) as readers:  # waiting for answers, not for a processor
+        with ThreadPoolExecutor(READ_THREADS) as readers:  # they mostly wait for responses
             return list(readers.map(read, names))
 
     def write_table(self, name: str, table: pa.Table, schema: str | None = None) -> None:
-        """Write `NAME.parquet`, of the schema of that name or of another."""
+        """Write a table to `NAME.parquet`; its schema is `SCHEMAS[schema]`, or `SCHEMAS[name]` by default."""
         self.write(f"{name}.parquet", parquet_bytes(conform(table, schema or name)))
 
     def read_table(self, name: str, schema: str | None = None) -> pa.Table:
-        """Read `NAME.parquet`, of the schema of that name or of another."""
+        """Read a table from `NAME.parquet`; its schema is `SCHEMAS[schema]`, or `SCHEMAS[name]` by default."""
         file = f"{name}.parquet"
         (content,) = self.read_files([file])
         try:
             return conform(pq.ParquetFile(pa.BufferReader(content or b"")).read(), schema or name, where=self.at(file))
         except (pa.ArrowException, OSError) as error:
             got = "no such file" if content is None else str(error).splitlines()[0]
-            hint = "run the same microbench sweep again: it makes this table anew"
-            raise StoreError(READ, where=self.at(file), got=got, hint=hint) from None
+            hint = "rerun the same microbench sweep: it computes this table again"
+            raise StoreError(CANNOT_READ, where=self.at(file), got=got, hint=hint) from None
 
     def remove(self, name: str) -> None:
-        """Remove a file, where it is there."""
+        """Delete a file if it exists."""
         if self.has(name):
-            self._written(name, lambda: self.folder.delete(name), "A file of before cannot be removed.")
+            self._write_with(name, lambda: self.folder.delete(name), "An old file cannot be deleted.")
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of that name."""
-        above, _, file = name.rpartition("/")
+        """Whether a file exists."""
+        subfolder, _, file = name.rpartition("/")
         try:
-            return file in self.folder.files(above)
+            return file in self.folder.files(subfolder)
         except OSError as error:
-            raise io_error(self.folder, name, error, "The output folder cannot be read.", ANOTHER) from None
+            raise io_error(self.folder, name, error, "The output folder cannot be read.", USE_ANOTHER_FOLDER) from None
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file; StoreError where that fails, or where the folder is another driver's by now."""
-        self._written(name, lambda: self.folder.write(name, content), WRITE)
+        """Write a file; StoreError if this fails or the lock is lost."""
+        self._write_with(name, lambda: self.folder.write(name, content), "A result file cannot be written.")
 
     def set_aside(self, name: str) -> str:
-        """Move a file to `set_aside/`, beside what lies there; returns its new name."""
-        plain = name.replace("/", "-")
-        there = self.folder.files(SET_ASIDE)
-        numbered = (f"{plain}.{k}" if k else plain for k in range(len(there) + 1))
-        new = f"{SET_ASIDE}/{next(each for each in numbered if each not in there)}"
-        self._written(new, lambda: self.folder.move(name, new), "A damaged file cannot be set aside.")
-        return new
+        """Move a file to the folder `set_aside`, without replacing other files, and return its new name."""
+        flat_name = name.replace("/", "-")
+        existing = self.folder.files(SET_ASIDE)
+        candidates = (f"{flat_name}.{k}" if k else flat_name for k in range(len(existing) + 1))
+        new_name = f"{SET_ASIDE}/{next(each for each in candidates if each not in existing)}"
+        self._write_with(new_name, lambda: self.folder.move(name, new_name), "A damaged file cannot be moved away.")
+        return new_name
 
-    def _written(self, name: str, write: Callable[[], Value], what: str) -> Value:
-        """Call what writes, again and again for a while where the disk is full."""
+    def _write_with(self, name: str, write: Callable[[], Value], what: str) -> Value:
+        """Call `write`, repeatedly while the disk is full; StoreError with the message `what` if it fails."""
         deadline: float | None = None
         while True:
-            if self._hold is not None:
-                self._hold.check()
+            if self._lock is not None:
+                self._lock.check()
             try:
                 return write()
             except OSError as error:
-                full = error.errno in FULL
+                full = error.errno in DISK_FULL
                 now = time.monotonic()
                 if deadline is None and full and self._patience > 0:
                     logger.warning("%s: %s; waiting up to %g s for free space", self.at(name), error.strerror, self._patience)
                     deadline = now + self._patience
                 if not full or deadline is None or now >= deadline:
                     hint = (
-                        "make room on the disk and run the same command again: finished shards are kept"
+                        "free space on the disk, then rerun the command to resume: results written so far are kept"
                         if full
-                        else "out=DIR with a folder that you may write"
+                        else "set out=DIR to a folder with write permission"
                     )
                     raise io_error(self.folder, name, error, what, hint) from None
                 time.sleep(min(1.0, self._patience / 4))
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """A file's bytes, with a checksum of every page."""
+    """Encode a table as Parquet, with a checksum for every page."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]

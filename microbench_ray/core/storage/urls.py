@@ -1,4 +1,4 @@
-"""Addresses of files that are not on this machine: which are taken, what opens them, and what is said where that fails."""
+"""URLs of remote files: which URLs are valid, how they are opened, and how failures are explained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from microbench_ray.core.errors import ConfigError
@@ -20,107 +20,133 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "abfs": ("blob_storage_authority", "blob_storage_scheme", "dfs_storage_authority", "dfs_storage_scheme", "enable_tls"),
     "abfss": ("blob_storage_authority", "blob_storage_scheme", "dfs_storage_authority", "dfs_storage_scheme", "enable_tls"),
 }
-"""What may stand in the query of a URL, by scheme: nothing that is secret, since addresses are printed and kept in the manifest."""
+"""Options allowed in the query of a URL, by scheme. None of them is secret, because URLs are printed and stored in the manifest."""
 ATTEMPTS, CONNECT_SECONDS, REQUEST_SECONDS = 3, 5, 20
-"""Of one request to an object store: tries, and seconds without an answer, so that silence is told of in a minute at most."""
-TROUBLES = (
+"""Attempts and timeouts of one request, so that a silent object store is reported within a minute."""
+
+
+class Cause(NamedTuple):
+    """The cause of a failure in an object store."""
+
+    what: str
+    hint: str
+
+
+CAUSES = (
     (
         ("no_such_bucket", "bucket does not exist", "containernotfound"),
-        "There is no such bucket.",
-        "make the bucket first, or give the name of one that there is",
+        Cause(what="The bucket does not exist.", hint="create the bucket, or give the name of an existing one"),
     ),
     (
         ("access_denied", "invalid_access", "signature", "status 403", "status 401", "credential", "token"),
-        "The object store refuses these credentials.",
-        "see that AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the client's own files, are those of one who may write there",
+        Cause(
+            what="The object store rejected the credentials.",
+            hint="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the client's configuration files: they need write access",
+        ),
     ),
     (
         ("network_connection", "timeout", "timed out", "resolve host", "connect", "unavailable"),
-        "The object store cannot be reached.",
-        "see that its address (AWS_ENDPOINT_URL, or endpoint_override in the URL) and the network are right",
+        Cause(
+            what="The object store cannot be reached.",
+            hint="check the network and the store's address: AWS_ENDPOINT_URL, or endpoint_override in the URL",
+        ),
     ),
 )
-"""Words in an error of an object store, what they mean, and how to mend it."""
-ELSEWHERE = "give credentials in the environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or in the client's own files"
+"""Key words in the errors of object stores, with their cause."""
+CREDENTIALS_HINT = (
+    "give credentials in environment variables (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or in the client's "
+    "configuration files"
+)
 
 
 def is_url(path: object) -> bool:
-    """Whether a path is a URL of something that is not a file on this machine."""
-    found = SCHEME.match(str(path)) if isinstance(path, str) else None
-    return found is not None and found[1].lower() != "file"
+    """Whether a path is a URL that does not point to a local file."""
+    match = SCHEME.match(path) if isinstance(path, str) else None
+    return match is not None and match[1].lower() != "file"
 
 
 def local_path(path: str | Path) -> Path:
-    """A path on this machine; `file:///…` is one too."""
+    """A local path, also from a URL `file:///…`."""
     text = str(path)
     return Path(unquote(text[len("file://") :])) if text.lower().startswith("file:///") else Path(path)
 
 
 def check_url(url: str, where: str | None = None) -> str:
-    """The URL itself; ConfigError where it holds credentials, names no place, or has a query that is not known.
+    """Return a URL after checking it.
 
     Parameters
     ----------
     url
-        A URL, as `is_url` has it.
+        A URL that `is_url` accepts.
     where
-        The configuration key that it came from.
+        The configuration key that holds it.
+
+    Raises
+    ------
+    ConfigError
+        The URL is malformed, contains credentials, `..` or an unknown option, or lacks a bucket.
     """
     try:
         parts = urlsplit(url)
         host, password = parts.hostname, parts.password
     except ValueError as error:
-        raise ConfigError("This is no URL.", where=where, got=str(error), hint="such as s3://bucket/prefix") from None
+        raise ConfigError("This is not a valid URL.", where=where, got=str(error), hint="for example s3://bucket/prefix") from None
     scheme, user = parts.scheme.lower(), parts.username
-    shown = f"{parts.scheme}://{'…@' if '@' in parts.netloc else ''}{host or ''}{parts.path}"
+    redacted = f"{parts.scheme}://{'…@' if '@' in parts.netloc else ''}{host or ''}{parts.path}"
     if password is not None or (user is not None and scheme == "s3"):
-        raise ConfigError("A URL may not hold credentials: it is printed and kept.", where=where, got=shown, hint=ELSEWHERE)
+        raise ConfigError(
+            "A URL must not contain credentials, because it is printed and stored.",
+            where=where,
+            got=redacted,
+            hint=CREDENTIALS_HINT,
+        )
     if parts.netloc == "" and scheme in OPTIONS:
-        raise ConfigError("The URL names no bucket.", where=where, got=shown, hint=f"{scheme}://bucket/prefix")
+        raise ConfigError("The URL has no bucket.", where=where, got=redacted, hint=f"for example {scheme}://bucket/prefix")
     known = OPTIONS.get(scheme, ())
     for key, _ in parse_qsl(parts.query, keep_blank_values=True):
         if key not in known:
             raise ConfigError(
-                "A URL may not hold this option: it is printed and kept.",
+                "Unknown option in a URL.",
                 where=where,
-                got=f"{key} in the query of {shown}",
-                hint=(f"valid: {', '.join(known)}; " if known else "leave it out; ") + ELSEWHERE,
+                got=f"{key} in the query of {redacted}",
+                hint=(f"valid: {', '.join(known)}; " if known else "remove it; ") + CREDENTIALS_HINT,
             )
     if any(part == ".." for part in parts.path.split("/")):
-        raise ConfigError("A URL may not go up.", where=where, got=shown, hint="leave .. out")
+        raise ConfigError("A URL must not contain `..`.", where=where, got=redacted, hint="give the resolved URL")
     return url
 
 
-def below(url: str, name: str) -> str:
-    """The URL of a name below a URL, before its query."""
-    place, _, query = url.partition("?")
-    joined = f"{place.rstrip('/')}/{name}" if name else place
+def join_url(url: str, name: str) -> str:
+    """Append a name to the path of a URL and keep the query."""
+    base, _, query = url.partition("?")
+    joined = f"{base.rstrip('/')}/{name}" if name else base
     return f"{joined}?{query}" if query else joined
 
 
 def parent_and_name(url: str) -> tuple[str, str]:
-    """The URL of the folder, and the last part."""
-    place, _, query = url.partition("?")
-    folder, _, name = place.rstrip("/").rpartition("/")
+    """Split a URL into the URL of its folder, with the query, and its last part."""
+    base, _, query = url.partition("?")
+    folder, _, name = base.rstrip("/").rpartition("/")
     return (f"{folder}?{query}" if query else folder), name
 
 
-def connect(url: str) -> tuple[Any, str]:
-    """What opens a URL.
+def open_filesystem(url: str) -> tuple[Any, str]:
+    """Create the file system of a URL.
 
     Returns
     -------
     filesystem, path
-        A `pyarrow.fs.FileSystem`, and the path in it. No request is made yet, but for a bucket of S3 whose region is not given.
+        A `pyarrow.fs.FileSystem`, and the path in it. This makes no request, except to find the region of an S3 bucket if it is
+        not given.
 
     Raises
     ------
     ConfigError
-        The URL holds credentials, or nothing that is installed opens it.
+        The URL is invalid, or no installed package supports its scheme.
     OSError
         The region of a bucket cannot be found.
     """
-    from pyarrow import fs  # which a sweep on this machine does without
+    from pyarrow import fs  # not needed by local sweeps
 
     check_url(url)
     parts = urlsplit(url)
@@ -134,24 +160,24 @@ def connect(url: str) -> tuple[Any, str]:
         if scheme in ("abfs", "abfss", "hdfs", "viewfs"):
             filesystem, path = fs.FileSystem.from_uri(url)
             return filesystem, path.rstrip("/")
-    except (ValueError, TypeError, NotImplementedError, AttributeError) as error:  # Arrow's errors are such
+    except (ValueError, TypeError, NotImplementedError, AttributeError) as error:  # Arrow's errors are subclasses of these
         raise ConfigError(
-            "The URL cannot be opened.", where=shown(url), got=_first(error), hint="such as s3://bucket/prefix"
+            "The URL cannot be opened.", where=without_query(url), got=_first_line(error), hint="for example s3://bucket/prefix"
         ) from None
     return _by_fsspec(fs, url, scheme)
 
 
 def _s3(fs: Any, bucket: str, options: Mapping[str, str]) -> Any:
     endpoint = options.get("endpoint_override") or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    given: dict[str, Any] = {key: value for key, value in options.items() if key != "endpoint_override"}
+    arguments: dict[str, Any] = {key: value for key, value in options.items() if key != "endpoint_override"}
     if endpoint:
         scheme, _, host = endpoint.rpartition("://")
-        given |= {"endpoint_override": host.rstrip("/")} | ({"scheme": scheme} if scheme else {})
-    region = given.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        arguments |= {"endpoint_override": host.rstrip("/")} | ({"scheme": scheme} if scheme else {})
+    region = arguments.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region is None and not endpoint:
         region = fs.resolve_s3_region(bucket)
     return fs.S3FileSystem(
-        **(given | ({"region": region} if region else {})),
+        **(arguments | ({"region": region} if region else {})),
         allow_delayed_open=True,  # one request for a small object
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
         connect_timeout=CONNECT_SECONDS,
@@ -164,43 +190,43 @@ def _by_fsspec(fs: Any, url: str, scheme: str) -> tuple[Any, str]:
         import fsspec
     except ImportError:
         raise ConfigError(
-            f"Nothing that is installed opens {scheme}://.",
-            where=shown(url),
+            f"No installed package supports {scheme}://.",
+            where=without_query(url),
             got="no package fsspec",
-            hint="pip install fsspec and what it wants for this scheme; s3://, gs:// and abfss:// need nothing more",
+            hint="pip install fsspec and its package for this scheme; s3://, gs:// and abfss:// need no further package",
         ) from None
     try:
         filesystem, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise ConfigError(
-            f"Nothing that is installed opens {scheme}://.",
-            where=shown(url),
-            got=_first(error),
-            hint="pip install the package that it names"
+            f"No installed package supports {scheme}://.",
+            where=without_query(url),
+            got=_first_line(error),
+            hint="pip install the package named above"
             if isinstance(error, ImportError)
-            else "s3://, gs://, abfss://, or a local path",
+            else "use s3://, gs://, abfss://, or a local path",
         ) from None
     return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), str(path).rstrip("/")
 
 
-def shown(url: str) -> str:
+def without_query(url: str) -> str:
     """A URL without its query, for messages."""
     return url.partition("?")[0]
 
 
-def explained(error: Exception) -> tuple[str, str]:
-    """What went wrong with an object store in one sentence, and how to mend it."""
+def diagnose(error: Exception) -> Cause:
+    """Find the cause of an object store's error."""
     text = str(error).lower()
-    for words, what, hint in TROUBLES:
+    for words, cause in CAUSES:
         if any(word in text for word in words):
-            return what, hint
-    return "The object store did not do what was asked.", "try again, or another place"
+            return cause
+    return Cause(what="The request to the object store failed.", hint="try again, or use another location")
 
 
-def reason(error: Exception) -> str:
-    """The error in a line: the system's own words where it has some."""
-    return getattr(error, "strerror", None) or _first(error)
+def one_line(error: Exception) -> str:
+    """An error in one line: the operating system's description if there is one."""
+    return getattr(error, "strerror", None) or _first_line(error)
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import ConfigError, EngineError
-from microbench_ray.core.host import free_memory, this_machine
+from microbench_ray.core.host import free_memory, describe_host
 from microbench_ray.core.memory import keep_memory
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.engine.base import Failure, Result
@@ -58,9 +58,9 @@ def work(shard: Shard, benchmark: Benchmark, seconds: float) -> WorkerResult:
     try:
         with deadline(seconds):
             result = compute(shard, cached(shard, benchmark))
-            return WorkerResult(result=result, machine=this_machine())
+            return WorkerResult(result=result, machine=describe_host())
     except DeadlineExceeded as error:
-        return WorkerResult(result=Failure.of(error), machine=this_machine(), in_time=False)
+        return WorkerResult(result=Failure.of(error), machine=describe_host(), in_time=False)
 
 
 _benchmarks: OrderedDict[str, Benchmark] = OrderedDict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping, Sequence
 from types import MappingProxyType
 
-from microbench_ray.core.host import free_memory, this_machine
+from microbench_ray.core.host import free_memory, describe_host
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.engine.base import Failure, Result
@@ -22,7 +22,7 @@ class SerialEngine:
     @property
     def machines(self) -> Collection[str]:
         """This machine."""
-        return {this_machine()}
+        return {describe_host()}
 
     def hosts(self) -> Sequence[Host]:
         """This process."""
