@@ -87,7 +87,7 @@ def test_commands_compose(page: str, caplog: pytest.LogCaptureFixture) -> None:
 @cache
 def known_keys() -> frozenset[str]:
     """All configuration keys of all jobs, dotted, and each of their last parts."""
-    keys = {"log_level", "method"}
+    keys = {"experiment", "log_level", "method"}  # groups and options that no composed configuration holds
 
     def collect(content: Any, prefix: str = "") -> None:
         if isinstance(content, dict):
