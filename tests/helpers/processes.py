@@ -22,6 +22,8 @@ from typing import Any
 
 PRELOADED = (
     "pytest",
+    "sklearn.cluster",
+    "sklearn.decomposition",
     "microbench_ray.cli.main",
     "microbench_ray.cli.compose",
     "microbench_ray.cli.settings.submit",

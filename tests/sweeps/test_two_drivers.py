@@ -265,7 +265,7 @@ def test_a_removed_lease_is_lost(tmp_path: Path) -> None:
     lease = Lease(LocalFolder(tmp_path), 0, QUICK)
     (tmp_path / lock.LEASE_FILE).unlink()
     time.sleep(2 * QUICK.renew)
-    with refuses(StoreError, "taken over", where=str(tmp_path), got="removed"):
+    with refuses(StoreError, "taken over", where=str(tmp_path), got="deleted"):
         lease.check()
     lease.release()
 
