@@ -49,7 +49,7 @@ def test_every_job_runs(board: Path, tmp_path: Path, run: Run) -> None:
     sweep = command(board, Path("sweep"), "grid.n_source=[10]", "grid.sizes=[5]", "methods=[random]", runs=2)
     lists = tmp_path / "tiny.txt"
     lists.write_text("".join(f"i{k}\n" for k in range(0, 120, 4)))
-    audit = ["lists={tiny: tiny.txt}", "drift.n_resamples=100", "n_resamples=100", "out=audit", *NO_CHARTS]
+    audit = ["lists={tiny: tiny.txt}", "drift.n_resamples=200", "n_resamples=100", "out=audit", *NO_CHARTS]
     new_model = write_new_model(tmp_path / "new.csv")
     commands: dict[str, list[str]] = {
         "sweep": [*sweep[1:], *NO_CHARTS],
@@ -66,7 +66,7 @@ def test_every_job_runs(board: Path, tmp_path: Path, run: Run) -> None:
     results = {job: run(job, *arguments).out for job, arguments in commands.items()}
     files = {
         "sweep": "sweep/mdad.parquet",
-        "ingest": "board/models.parquet",
+        "ingest": "board/ingest.json",
         "export": "micro/microbench.json",
         "audit": "audit/nights/2026-01-01/verdict.json",
     }
@@ -85,7 +85,7 @@ def test_help_names_every_job_and_level() -> None:
 
 
 def test_results_go_to_stdout_and_messages_to_stderr(board: Path, run: Run) -> None:
-    arguments = command(board, Path("out"), "grid.n_source=[10]", runs=2)
+    arguments = command(board, Path("out"), "grid.n_source=[10]", "methods=[random]", runs=2)
     printed = run(*arguments)
     assert "out/agreement.parquet" in printed.out
     assert "MDAD at agreement 0.8" in printed.out
