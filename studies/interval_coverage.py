@@ -1,9 +1,9 @@
-"""How often the intervals hold the truth: `python -m studies.interval_coverage DATA_DIR`.
+"""Coverage of the intervals of agreement and MDAD: `python -m studies.interval_coverage DATA_DIR`.
 
 Random selection on `gpqa.parquet` under the paper's protocol (50 of 420 targets, half of 448 items seen, estimates are
 means over the chosen items) is simulated for tens of thousands of runs. Pooled, they are the truth; disjoint draws of 50
-of them are what a user would have measured. Counting is done here by itself, in one vectorised form, so that the study
-does not lean on the kernel it judges (`test_interval_coverage.py` checks that both count alike).
+of them are the data that a user would have measured. Pairs are counted separately here, in one vectorised form, so that the
+study does not depend on the kernel it evaluates (`test_interval_coverage.py` checks that both give the same counts).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class BinCoverage(NamedTuple):
 
 
 class MdadCoverage(NamedTuple):
-    """Coverage of the 95 % intervals of both MDADs; NaN truth is one that no bin reaches."""
+    """Coverage of the 95 % intervals of both MDADs; the truth is NaN if no bin reaches the threshold."""
 
     split: str
     size: int
@@ -92,8 +92,8 @@ def simulate(scores: Ints, n_runs: int, seed: int) -> Pool:
             for size, estimate in estimates.items():
                 agree[split, size].append(_count(cells[difference * estimate > 0], rows))
     return Pool(
-        {split: np.concatenate(parts) for split, parts in pairs.items()},
-        {cell: np.concatenate(parts) for cell, parts in agree.items()},
+        pairs={split: np.concatenate(parts) for split, parts in pairs.items()},
+        agree={cell: np.concatenate(parts) for cell, parts in agree.items()},
     )
 
 
@@ -102,10 +102,17 @@ def _count(cells: Ints, rows: int) -> Shorts:
 
 
 def counts_of(pool: Pool, cell: Cell, runs: slice) -> PairCounts:
-    """The pool's runs as pair counts; ties are wrong and hence need no counts of their own."""
+    """The pool's runs as pair counts; ties count as wrong and therefore need no counts."""
     n_pairs, n_agree = (table[runs].astype(np.int64) for table in (pool.pairs[cell[0]], pool.agree[cell]))
-    none, nothing = np.zeros_like(n_pairs), np.zeros(len(n_pairs), np.int64)
-    return PairCounts(n_pairs, n_agree, none, none, nothing, nothing)
+    zeros, zero_per_run = np.zeros_like(n_pairs), np.zeros(len(n_pairs), np.int64)
+    return PairCounts(
+        n_pairs=n_pairs,
+        n_agree=n_agree,
+        n_tied=zeros,
+        n_tied_agree=zeros,
+        n_true_tied=zero_per_run,
+        n_true_tied_up=zero_per_run,
+    )
 
 
 def bin_coverage(pool: Pool, n_draws: int, n_runs: int) -> list[BinCoverage]:
@@ -114,7 +121,7 @@ def bin_coverage(pool: Pool, n_draws: int, n_runs: int) -> list[BinCoverage]:
     for cell in pool.agree:
         pairs, agree = pool.pairs[cell[0]].sum(axis=0), pool.agree[cell].sum(axis=0)
         truth = agree / np.maximum(pairs, 1)
-        held = np.zeros(N_BINS)
+        n_occupied = np.zeros(N_BINS)
         covered = {"runs": np.zeros(N_BINS), "pairs": np.zeros(N_BINS)}
         for draw in range(n_draws):
             counts = counts_of(pool, cell, slice(draw * n_runs, (draw + 1) * n_runs))
@@ -123,25 +130,26 @@ def bin_coverage(pool: Pool, n_draws: int, n_runs: int) -> list[BinCoverage]:
                 curve = agreement_curve(counts, ci=kind)
                 n = curve.agreement.size
                 covered[kind][:n] += (curve.ci_lo <= truth[:n]) & (truth[:n] <= curve.ci_hi)
-            held[:n] += curve.n_pairs > 0
+            n_occupied[:n] += curve.n_pairs > 0
         share = n_runs / len(pool.pairs[cell[0]])
         rows += [
             BinCoverage(
-                *cell,
-                bin_ / BINS_PER_UNIT,
-                pairs[bin_] * share,
-                (pairs - agree)[bin_] * share,
-                truth[bin_],
-                covered["runs"][bin_] / held[bin_],
-                covered["pairs"][bin_] / held[bin_],
+                split=cell[0],
+                size=cell[1],
+                diff_lo=bin_ / BINS_PER_UNIT,
+                pairs=pairs[bin_] * share,
+                disagreements=(pairs - agree)[bin_] * share,
+                agreement=truth[bin_],
+                by_runs=covered["runs"][bin_] / n_occupied[bin_],
+                by_pairs=covered["pairs"][bin_] / n_occupied[bin_],
             )
-            for bin_ in np.flatnonzero(held)
+            for bin_ in np.flatnonzero(n_occupied)
         ]
     return rows
 
 
 def is_dense(row: BinCoverage) -> bool:
-    """Whether the bin is one whose interval by runs must cover in 93–97 % (in expectation over draws)."""
+    """Whether the bin's interval by runs must have a coverage of 93–97 % (in expectation over draws)."""
     return row.pairs >= 800 and row.disagreements >= 100
 
 
@@ -160,7 +168,19 @@ def mdad_coverage(pool: Pool, n_draws: int, n_runs: int) -> list[MdadCoverage]:
                 _holds(truth.mdad_monotone, runs.mdad_monotone_ci_lo, runs.mdad_monotone_ci_hi),
                 _holds(truth.mdad_monotone, pairs.mdad_monotone_ci_lo, pairs.mdad_monotone_ci_hi),
             )
-        rows.append(MdadCoverage(*cell, truth.mdad, truth.mdad_monotone, *(hits / n_draws).tolist()))
+        by_runs, by_pairs, monotone_by_runs, monotone_by_pairs = (hits / n_draws).tolist()
+        rows.append(
+            MdadCoverage(
+                split=cell[0],
+                size=cell[1],
+                truth=truth.mdad,
+                truth_monotone=truth.mdad_monotone,
+                by_runs=by_runs,
+                by_pairs=by_pairs,
+                monotone_by_runs=monotone_by_runs,
+                monotone_by_pairs=monotone_by_pairs,
+            )
+        )
     return rows
 
 
@@ -174,7 +194,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder that holds gpqa.parquet")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=50, help="runs in a draw")
-    parser.add_argument("--truth-runs", type=int, default=15_000, help="at least; all simulated runs are the truth")
+    parser.add_argument("--truth-runs", type=int, default=15_000, help="minimum; all simulated runs are the truth")
     parser.add_argument("--mdad-draws", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -185,21 +205,21 @@ def main() -> None:
     print("Bins with at least 800 pairs and 100 disagreements expected in a draw")
     print("split    size  bins   by runs: min  mean   max   outside 93-97 %   by pairs: min  mean   max")
     for cell in pool.agree:
-        these = [row for row in dense if (row.split, row.size) == cell]
-        if not these:
+        cell_rows = [row for row in dense if (row.split, row.size) == cell]
+        if not cell_rows:
             continue
-        runs, pairs = np.array([row.by_runs for row in these]), np.array([row.by_pairs for row in these])
-        outside = [float(row.diff_lo) for row in these if not 0.93 <= row.by_runs <= 0.97]
+        runs, pairs = np.array([row.by_runs for row in cell_rows]), np.array([row.by_pairs for row in cell_rows])
+        outside = [float(row.diff_lo) for row in cell_rows if not 0.93 <= row.by_runs <= 0.97]
         print(
-            f"{cell[0]:<7} {cell[1]:>5} {len(these):>5} {runs.min():>14.3f} {runs.mean():.3f} {runs.max():.3f}   "
+            f"{cell[0]:<7} {cell[1]:>5} {len(cell_rows):>5} {runs.min():>14.3f} {runs.mean():.3f} {runs.max():.3f}   "
             f"{outside!s:<15} {pairs.min():>15.3f} {pairs.mean():.3f} {pairs.max():.3f}"
         )
     print("\nOther bins, with at least one pair expected in a draw")
     print("split    size  bins   by runs: min  mean   max")
     for cell in pool.agree:
-        these = [row for row in rows if (row.split, row.size) == cell and row.pairs >= 1 and not is_dense(row)]
-        runs = np.array([row.by_runs for row in these])
-        print(f"{cell[0]:<7} {cell[1]:>5} {len(these):>5} {runs.min():>14.3f} {runs.mean():.3f} {runs.max():.3f}")
+        cell_rows = [row for row in rows if (row.split, row.size) == cell and row.pairs >= 1 and not is_dense(row)]
+        runs = np.array([row.by_runs for row in cell_rows])
+        print(f"{cell[0]:<7} {cell[1]:>5} {len(cell_rows):>5} {runs.min():>14.3f} {runs.mean():.3f} {runs.max():.3f}")
     if args.mdad_draws == 0:
         return
     print("\nMDAD: truth and coverage of the 95 % intervals")

@@ -1,4 +1,4 @@
-"""Methods: selectors that choose items and estimators that read them. Numpy in, numpy out."""
+"""Methods: selectors that choose items, and estimators that compute accuracies from the responses to them. Pure numpy."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of `__all__` when it is asked for: reading an exported micro-benchmark takes none of the methods."""
+    """Import the names of `__all__` on first use: reading an exported micro-benchmark needs none of the methods."""
     if name in __all__:
         from microbench_ray.methods import base, registry
         from microbench_ray.methods.selectors import fixed

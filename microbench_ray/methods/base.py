@@ -1,7 +1,7 @@
-"""What a method sees and returns. A method is a selector and an estimator; any selector goes with any estimator.
+"""The data that methods are given and return. A method is a selector and an estimator; any two can be combined.
 
 Leakage is impossible by signature: a selector is given the source models' responses to the seen items and never a target
-model; an estimator is given the target models' responses to the selected items and nothing else of theirs.
+model; an estimator is given the target models' responses to the selected items and no others.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError
 
 Signal = Literal["correctness", "confidence", "answers", "both"]
-"""What is read of a response: its score, the confidence given to the correct answer, the confidences given to all answers, or
-both score and confidence."""
+"""The part of a response that is read: its score, the confidence in the correct answer, the confidences in all answers, or both
+the score and the confidence in the correct answer."""
 
 SIGNALS: tuple[Signal, ...] = ("correctness", "confidence")
-"""Those that every part of a method can read; `answers` is for the parts that say so."""
+"""Signals that every selector and estimator can read; `answers` and `both` are for those that declare it."""
 
 
 @dataclass(frozen=True)
 class SeenItems:
-    """The seen half of the items, as a selector may know it.
+    """The seen half of the items, as far as a selector may know it.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class SeenItems:
     responses
         (n_source, n_items) float32 in [0, 1]: the source models' scores, or the confidences they gave to the correct answers;
         NaN where a response is missing. (n_source, n_items, n_answers) where the confidences in all answers are read,
-        (n_source, n_items, 2) where scores and confidences are. None where nothing is read.
+        (n_source, n_items, 2) where scores and confidences are read. None for a part of a method without a signal.
     labels
-        (n_items,) positions of the correct answers, from 0; None where they are not known.
+        (n_items,) positions of the correct answers, from 0; None where they are unknown.
     """
 
     item_ids: NDArray[np.object_]
@@ -47,7 +47,7 @@ class SeenItems:
 
     @property
     def n_items(self) -> int:
-        """How many items there are to choose from."""
+        """Number of items to choose from."""
         return len(self.subtask)
 
 
@@ -61,7 +61,7 @@ class Selection:
         (size,) positions among the seen items, each at most once.
     weights
         (size,) the share of the seen items that each selected item stands for; they sum to 1 in expectation at least.
-        None where all count the same.
+        None if all count the same.
     """
 
     items: NDArray[np.intp]
@@ -74,13 +74,13 @@ class Selector(Protocol):
     Attributes
     ----------
     signal
-        What `fit` reads of the source models; None for nothing at all. One that a benchmark does not have falls back to the next
-        simpler one: `answers` to `confidence`, and that to `correctness`, as `both` does.
+        What `fit` reads of the source models; None for nothing. A signal that a benchmark lacks falls back to the next simpler one:
+        `answers` to `confidence`; `confidence` and `both` to `correctness`.
     nested
         Whether the choice for a size is a prefix of the choice for any larger size of the same run.
     fit_key
-        Names the fit with all its parameters: selectors with equal keys and signals share one fit in a run. Empty where there
-        is none.
+        Names the fit with all its parameters: selectors with equal keys and signals share one fit in a run. Empty without a
+        fit.
     """
 
     @property
@@ -91,7 +91,7 @@ class Selector(Protocol):
     def fit_key(self) -> str: ...  # noqa: D102
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> Any:
-        """What is computed once per run, for all sizes and for all methods with the same `fit_key`."""
+        """Compute what a run needs once, for all sizes and for all methods with the same `fit_key`."""
         ...
 
     def select(self, seen: SeenItems, fit: Any, size: int, rng: np.random.Generator) -> Selection:
@@ -103,7 +103,7 @@ class Selector(Protocol):
         ...
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """Bytes that a worker needs beside the matrices, for one fit and what is done with it at the largest size, for a plan."""
+        """Expected bytes beyond the matrices for one fit and its use at the largest size, for a plan."""
         ...
 
 
@@ -113,10 +113,10 @@ class Estimator(Protocol):
     Attributes
     ----------
     signal
-        What is read of the target models; one that a benchmark does not have falls back to the next simpler one.
+        What is read of the target models; a signal that a benchmark lacks falls back to the next simpler one.
     source_signal, fit_key
         What its `fit` reads of the source models, and the name of that fit: as `signal` and `fit_key` of a selector, with which
-        it may share the fit. None and empty where there is none.
+        it may share the fit. None and empty without a fit.
     """
 
     @property
@@ -127,7 +127,7 @@ class Estimator(Protocol):
     def fit_key(self) -> str: ...  # noqa: D102
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> Any:
-        """What is computed once per run from the source models, for all sizes and for all methods with the same `fit_key`."""
+        """Compute what a run needs once from the source models, for all sizes and for all methods with the same `fit_key`."""
         ...
 
     def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: Any) -> NDArray[np.float64]:
@@ -138,13 +138,13 @@ class Estimator(Protocol):
         responses
             (n_target, size) float64 in [0, 1], NaN where missing, in the order of `selection.items`;
             (n_target, size, n_answers) where the confidences in all answers are read, (n_target, size, 2) where scores and
-            confidences are.
+            confidences are read.
         selection
             The selected items and their weights.
         seen
-            What `fit` was given.
+            The argument of `fit`.
         fit
-            What `fit` returned.
+            The result of `fit`.
 
         Returns
         -------
@@ -158,41 +158,41 @@ class Estimator(Protocol):
         ...
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """Bytes that a worker needs beside the matrices, for one fit and what is done with it at the largest size, for a plan."""
+        """Expected bytes beyond the matrices for one fit and its use at the largest size, for a plan."""
         ...
 
 
 class WithoutFit:
-    """The part of a selector, or of an estimator, that reads no source model."""
+    """Mixin of selectors and estimators that do not read the source models."""
 
     fit_key: ClassVar[str] = ""
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> None:
-        """Nothing to fit."""
+        """Return nothing."""
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """No fit, no time."""
+        """Return 0."""
         return 0.0
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """No fit, no memory."""
+        """Return 0."""
         return 0
 
 
 class SelectorWithoutFit(WithoutFit):
-    """A selector that reads no source model."""
+    """A selector that does not read the source models."""
 
     signal: ClassVar[None] = None
     nested: ClassVar[bool] = False
 
 
 class EstimatorWithoutFit(WithoutFit):
-    """An estimator that reads no source model."""
+    """An estimator that does not read the source models."""
 
     source_signal: ClassVar[None] = None
 
 
 def check_signal(owner: str, signal: str, known: tuple[Signal, ...] = SIGNALS) -> None:
-    """Raise ConfigError unless `signal` is one that `owner` can read."""
+    """Raise ConfigError unless `owner` can read this signal."""
     if signal not in known:
         raise ConfigError(f"{owner}: unknown signal.", got=repr(signal), hint=f"use one of {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""The public path of `microbench_ray.methods.kernels.dpp`."""
+"""Public functions of `microbench_ray.methods.kernels.dpp`."""
 
 from microbench_ray.methods.kernels.dpp import exponents, inclusion_probabilities, polynomial_basis, sample_projection_dpp
 

@@ -1,4 +1,4 @@
-"""The public path of `microbench_ray.methods.kernels.fasterpam`."""
+"""Public functions of `microbench_ray.methods.kernels.fasterpam`."""
 
 from microbench_ray.methods.kernels.fasterpam import KMedoids, fasterpam
 

@@ -1,4 +1,4 @@
-"""The public path of `microbench_ray.methods.kernels.irt`."""
+"""Public functions of `microbench_ray.methods.kernels.irt`."""
 
 from microbench_ray.methods.kernels.irt import IrtFit, abilities, fit_irt, probabilities, sigmoid
 

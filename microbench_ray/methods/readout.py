@@ -1,4 +1,4 @@
-"""Estimates that are an affine function of the responses to the selected items: they can be written down and taken elsewhere."""
+"""Estimates that are an affine function of the responses to the selected items, and can therefore be exported as numbers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Readout:
-    """accuracy ≈ intercept + responses @ coefficients, or a weighted mean of the responses that there are.
+    """accuracy ≈ intercept + responses @ coefficients, or a weighted mean of the non-missing responses.
 
     Attributes
     ----------
     intercept
         A fraction.
     coefficients
-        (size,), in the order of the selected items; (size, 2), of scores and of confidences, where both are read.
+        (size,), in the order of the selected items; (size, 2), for scores and confidences, where both are read.
     means
-        Of the same shape: what a missing response is filled with, moved by how far the model is above them where it answered;
-        None for a weighted mean, which leaves missing responses out.
+        Of the same shape: a missing response is filled with its mean, shifted by the model's mean difference from these means on
+        the items that it answered. None for a weighted mean, which leaves missing responses out.
     total
-        Of a weighted mean: what the coefficients of the responses that there are get scaled to sum to.
+        For a weighted mean: the coefficients of the non-missing responses are scaled to sum to this.
     """
 
     intercept: float
@@ -37,10 +37,10 @@ class Readout:
     total: float = 1.0
 
     def estimate(self, responses: FloatArray) -> FloatArray:
-        """Accuracies, (n_target,), of responses of the coefficients' shape, NaN where missing; NaN for a model without any.
+        """(n_target,) accuracies from responses in the shape of the coefficients, NaN where missing; NaN for a model without any.
 
-        Each row is summed by itself and in one order, so that models with the same responses get the same bits. An affine
-        estimate may lie a little outside [0, 1]; it is left there, as cutting it off would make ties.
+        Each row is summed separately and in one order, so that models with the same responses get the same bits. An affine
+        estimate may lie slightly outside [0, 1]; it is not clipped, which would create ties.
         """
         flat = responses.reshape(len(responses), -1)
         coefficients = self.coefficients.ravel()
@@ -53,11 +53,11 @@ class Readout:
 
 
 class Linear:
-    """The part of an estimator whose estimates are affine: it says how it reads the selected items."""
+    """Mixin of estimators whose estimates are affine in the responses."""
 
     @abstractmethod
     def readout(self, selection: Selection, seen: SeenItems, fit: Any) -> Readout:
-        """How the responses to these items are read; `seen` and `fit` as `estimate` gets them."""
+        """Return the affine function for these items; `seen` and `fit` as for `estimate`."""
 
     def estimate(self, responses: FloatArray, selection: Selection, seen: SeenItems, fit: Any) -> FloatArray:
         """(n_target,) accuracies."""
@@ -65,9 +65,9 @@ class Linear:
 
 
 def weighted_mean(responses: FloatArray, weights: FloatArray) -> FloatArray:
-    """Weighted mean over the responses that are there; NaN where none is, or none has weight.
+    """Weighted mean over the non-missing responses; NaN for a row without any, or whose weights are all 0.
 
-    Each row is summed by itself and in one order, so that models with the same responses get the same bits.
+    Each row is summed separately and in one order, so that models with the same responses get the same bits.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def weighted_mean(responses: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def filled_responses(responses: FloatArray, means: FloatArray) -> FloatArray:
-    """Responses with gaps filled by the items' means, moved by how far each model is above them where it answered."""
+    """Responses with gaps filled by the items' means, shifted by each model's mean difference from them where it answered."""
     missing = np.isnan(responses)
     if not missing.any():
         return responses
-    above = weighted_mean(responses - means, np.ones(len(means)))
-    return np.where(missing, np.clip(means + np.nan_to_num(above)[:, None], 0.0, 1.0), responses)
+    shift = weighted_mean(responses - means, np.ones(len(means)))
+    return np.where(missing, np.clip(means + np.nan_to_num(shift)[:, None], 0.0, 1.0), responses)

@@ -1,4 +1,4 @@
-"""The methods by name: one line each."""
+"""Selectors and estimators by name."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Method:
     estimator: Estimator
 
     def identity(self) -> dict[str, Any]:
-        """All that its numbers depend on, as plain values."""
+        """Everything that the method's numbers depend on, as plain values."""
         return {
             "label": self.label,
             "selector": _described(SELECTORS, self.selector),
@@ -74,7 +74,7 @@ class Method:
 
 
 def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str, Any]) -> Method:
-    """Make a method from its configuration.
+    """Build a method from its configuration.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str
     Raises
     ------
     ConfigError
-        Unknown name or parameter, or a value that the class refuses.
+        Unknown name or parameter, or a value that the class rejects.
     """
     return Method(
-        label,
-        _build(SELECTORS, f"methods.{label}.selector", selector),
-        _build(ESTIMATORS, f"methods.{label}.estimator", estimator),
+        label=label,
+        selector=_build(SELECTORS, f"methods.{label}.selector", selector),
+        estimator=_build(ESTIMATORS, f"methods.{label}.estimator", estimator),
     )
 
 
@@ -114,6 +114,6 @@ def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any
 
 def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
     kind = type(part)
-    own = f"{kind.__module__}.{kind.__qualname__}"  # of a notebook: a class that is in no registry
-    name = next((name for name, known in registry.items() if known is kind), own)
+    qualified_name = f"{kind.__module__}.{kind.__qualname__}"  # for a class outside the registry, of a notebook for example
+    name = next((name for name, registered in registry.items() if registered is kind), qualified_name)
     return {"name": name, **(asdict(part) if is_dataclass(part) and not isinstance(part, type) else {})}

@@ -219,7 +219,7 @@ def mean_abs_error(truth: npt.ArrayLike, estimates: npt.ArrayLike) -> float:
     truth, estimates
         (n_target,) accuracies as fractions; NaN where undefined. The result is NaN if no target has both.
     """
-    errors = np.abs(np.asarray(truth, np.float64) - np.asarray(estimates, np.float64))
+    errors = np.abs(np.asarray(estimates, np.float64) - np.asarray(truth, np.float64))
     mean = float(errors.mean()) if errors.size else math.nan
     if math.isnan(mean):
         errors = errors[~np.isnan(errors)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -11,11 +13,13 @@ from microbench_ray.methods import SeenItems, Selection
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.kernels.item_statistics import standardised
 from microbench_ray.methods.selectors.anchor_points import AnchorPoints
+from tests.helpers.errors import refuses
+from tests.helpers.optional import required
 
 GAP = np.nan
 
 
-def seen_items(responses, labels=None) -> SeenItems:
+def seen_items(responses: Any, labels: Any = None) -> SeenItems:
     responses = np.array(responses, dtype=np.float32)
     n_items = responses.shape[1]
     ids = np.array([f"i{k}" for k in range(n_items)], dtype=object)
@@ -35,23 +39,25 @@ CLUSTERED = [
 ]
 
 
-def test_correlations_are_pearsons():
+def test_correlations_are_pearsons() -> None:
     scaled = standardised(np.random.default_rng(1).random((9, 6), dtype=np.float32))
     responses = np.random.default_rng(1).random((9, 6), dtype=np.float32)
     assert scaled.T @ scaled == pytest.approx(np.corrcoef(responses, rowvar=False), abs=1e-6)
 
 
-def test_anchors_are_one_of_each_cluster_weighted_by_its_share():
+def test_anchors_are_one_of_each_cluster_weighted_by_its_share() -> None:
     seen, selector = seen_items(CLUSTERED), AnchorPoints()
     fit = selector.fit(seen, rng())
     assert fit.items.tolist() == [0, 1, 2, 3, 4]
     for seed in range(10):
         chosen = selector.select(seen, fit, 2, np.random.default_rng(seed))
-        weights = {("zigzag" if item in (1, 3) else "rising"): w for item, w in zip(chosen.items, chosen.weights, strict=True)}
+        weights = {
+            ("zigzag" if item in (1, 3) else "rising"): w for item, w in zip(chosen.items, required(chosen.weights), strict=True)
+        }
         assert weights == pytest.approx({"rising": 3 / 5, "zigzag": 2 / 5})
 
 
-def test_items_that_are_the_same_for_all_come_last_and_share_their_weight():
+def test_items_that_are_the_same_for_all_come_last_and_share_their_weight() -> None:
     seen, selector = seen_items(CLUSTERED), AnchorPoints()
     fit = selector.fit(seen, rng())
     six = selector.select(seen, fit, 6, rng())
@@ -61,7 +67,7 @@ def test_items_that_are_the_same_for_all_come_last_and_share_their_weight():
     assert selector.select(seen, fit, 7, rng()).weights == pytest.approx([1 / 7] * 7)
 
 
-def test_one_source_model_leaves_a_random_choice():
+def test_one_source_model_leaves_a_random_choice() -> None:
     seen, selector = seen_items([[0.1, 0.9, 0.4]]), AnchorPoints()
     fit = selector.fit(seen, rng())
     assert len(fit.items) == 0
@@ -69,7 +75,7 @@ def test_one_source_model_leaves_a_random_choice():
     assert firsts == {0, 1, 2}
 
 
-def test_a_missing_response_stands_at_the_items_mean():
+def test_a_missing_response_stands_at_the_items_mean() -> None:
     with_gap, filled = [row[:] for row in CLUSTERED], [row[:] for row in CLUSTERED]
     with_gap[1][0] = GAP
     filled[1][0] = (0.1 + 0.3 + 0.4) / 3
@@ -77,7 +83,7 @@ def test_a_missing_response_stands_at_the_items_mean():
     assert one == pytest.approx(other, abs=1e-6)
 
 
-def test_answers_are_clustered_on_their_mean_correlation():
+def test_answers_are_clustered_on_their_mean_correlation() -> None:
     first, second = np.random.default_rng(2).random((2, 8, 5)).astype(np.float32)
     fit = AnchorPoints(signal="answers").fit(seen_items(np.stack([first, second], axis=2)), rng())
     mean = (np.corrcoef(first, rowvar=False) + np.corrcoef(second, rowvar=False)) / 2
@@ -85,7 +91,7 @@ def test_answers_are_clustered_on_their_mean_correlation():
     assert 1 - fit.distances == pytest.approx(mean, abs=1e-6)
 
 
-def test_max_items_clusters_a_random_subset():
+def test_max_items_clusters_a_random_subset() -> None:
     responses = np.random.default_rng(3).random((6, 40))
     selector = AnchorPoints(max_items=10)
     seen = seen_items(responses)
@@ -95,7 +101,7 @@ def test_max_items_clusters_a_random_subset():
     assert set(selector.select(seen, fit, 5, rng()).items.tolist()) <= set(fit.items.tolist())
     assert len(set(selector.select(seen, fit, 25, rng()).items.tolist())) == 25
     assert AnchorPoints().fit_bytes(300, 1000, 10) > AnchorPoints(max_items=100).fit_bytes(300, 1000, 10)
-    with pytest.raises(ConfigError, match="max_items"):
+    with refuses(ConfigError, "max_items", got="0", hint="null"):
         AnchorPoints(max_items=0)
 
 
@@ -106,7 +112,7 @@ def lines() -> tuple[SeenItems, np.ndarray]:
     return seen_items(expit(logits)), logits
 
 
-def test_lines_predict_the_confidences_of_the_other_items():
+def test_lines_predict_the_confidences_of_the_other_items() -> None:
     seen, _ = lines()
     estimator = AnchorPredictor(signal="confidence")
     fit = estimator.fit(seen, rng())
@@ -120,7 +126,7 @@ def test_lines_predict_the_confidences_of_the_other_items():
     )
 
 
-def test_the_anchor_with_the_smallest_residual_predicts():
+def test_the_anchor_with_the_smallest_residual_predicts() -> None:
     # Item 2 follows item 1 exactly and item 0 roughly.
     x = np.array([-2.0, -1.0, 0.5, 1.5])
     y = np.array([-1.0, -1.5, 1.0, 0.7])
@@ -131,7 +137,7 @@ def test_the_anchor_with_the_smallest_residual_predicts():
     assert found == pytest.approx([expit(0.5 * -0.4 - 0.2)], abs=1e-5)
 
 
-def test_predicted_labels_are_counted_where_all_answers_are_known():
+def test_predicted_labels_are_counted_where_all_answers_are_known() -> None:
     # Two answers; the confidence in answer 0 of item 1 rises with that of item 0, and crosses one half where that is 0.4.
     x = np.array([-2.0, -1.0, 0.5, 1.5])
     first = expit(np.stack([x, 3 * (x - logit(0.4))], axis=1))
@@ -146,7 +152,7 @@ def test_predicted_labels_are_counted_where_all_answers_are_known():
     assert AnchorPredictor(variant="paper").estimate(responses, selection, seen, fit) == pytest.approx([1, 0, 0])
 
 
-def test_targets_without_an_anchor_are_estimated_from_the_rest():
+def test_targets_without_an_anchor_are_estimated_from_the_rest() -> None:
     seen, _ = lines()
     estimator = AnchorPredictor(signal="confidence")
     fit = estimator.fit(seen, rng())
@@ -158,7 +164,7 @@ def test_targets_without_an_anchor_are_estimated_from_the_rest():
     assert 0 < found[0] < 1
 
 
-def test_extreme_confidences_stay_finite():
+def test_extreme_confidences_stay_finite() -> None:
     seen = seen_items([[0, 1, 0.5], [1, 0, 1], [0, 0, 0], [1, 1, 1]])
     estimator = AnchorPredictor(signal="confidence")
     found = estimator.estimate(np.array([[0.0], [1.0]]), Selection(np.array([0])), seen, estimator.fit(seen, rng()))
@@ -167,6 +173,6 @@ def test_extreme_confidences_stay_finite():
     assert (found <= 1).all()
 
 
-def test_variants_are_checked():
-    with pytest.raises(ConfigError, match="unknown variant"):
-        AnchorPredictor(variant="papers")
+def test_variants_are_checked() -> None:
+    with refuses(ConfigError, "anchor_predictor: unknown variant", got="papers", hint="paper"):
+        AnchorPredictor(variant="papers")  # type: ignore[arg-type]

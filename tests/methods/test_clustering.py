@@ -1,4 +1,4 @@
-"""k-means is held to one thread, whatever was limited before scikit-learn was imported."""
+"""k-means runs on one thread, whatever was limited before scikit-learn was imported."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from microbench_ray.methods.kernels.clustering import kmeans
 
@@ -29,12 +30,13 @@ print(sorted(set(seen)), {library["user_api"] for library in threadpool_info()} 
 """
 
 
-def test_one_thread_is_used_also_by_libraries_that_are_loaded_late():
+@pytest.mark.slow
+def test_one_thread_is_used_also_by_libraries_loaded_later() -> None:
     done = subprocess.run([sys.executable, "-c", WATCH], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split("\n")[0] == "[1] True"
 
 
-def test_points_are_nearest_to_their_own_centre():
+def test_points_are_nearest_to_their_own_centre() -> None:
     points = np.random.default_rng(1).random((200, 3))
     found = kmeans(points, 7, np.random.default_rng(2))
     assert found.centres.shape == (7, 3)

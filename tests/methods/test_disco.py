@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems
 from microbench_ray.methods.selectors.disco import BLOCK_ITEMS, Disco, disagreement
+from tests.helpers.errors import refuses
 
 GAP = np.nan
 LN2 = math.log(2)
@@ -39,7 +41,7 @@ def defined(predictions: list[list[float]]) -> float:
     return entropy(mean) - sum(map(entropy, predictions)) / len(predictions)
 
 
-def test_right_and_wrong_answers_disagree_by_the_entropy_of_their_mean():
+def test_right_and_wrong_answers_disagree_by_the_entropy_of_their_mean() -> None:
     # All alike; half and half; one of four; graded: all say 0.5, which is no disagreement.
     responses = np.array([[1, 1, 1, 0.5], [1, 1, 0, 0.5], [1, 0, 0, 0.5], [1, 0, 0, 0.5]])
     expected = [0, LN2, entropy([0.25, 0.75]), 0]
@@ -47,7 +49,7 @@ def test_right_and_wrong_answers_disagree_by_the_entropy_of_their_mean():
     assert order(responses) == [1, 2, 0, 3]
 
 
-def test_answers_are_told_apart_where_right_and_wrong_are_not():
+def test_answers_are_told_apart_where_right_and_wrong_are_not() -> None:
     # Item 0: all are wrong, each with an answer of its own. Item 1: all are wrong alike.
     own = np.eye(4)[[1, 2, 3]]
     alike = np.eye(4)[[1, 1, 1]]
@@ -56,13 +58,13 @@ def test_answers_are_told_apart_where_right_and_wrong_are_not():
     assert order(answers) == [1, 0]
 
 
-def test_equally_disputed_items_come_in_their_order():
+def test_equally_disputed_items_come_in_their_order() -> None:
     # Three of ten and seven of ten are as far from half: whatever the rounding, the first comes first.
     three, seven = np.repeat([1, 0], [3, 7]), np.repeat([1, 0], [7, 3])
     assert order(np.column_stack([seven, three, seven, three])) == [0, 1, 2, 3]
 
 
-def test_missing_responses_are_those_of_nobody():
+def test_missing_responses_are_those_of_nobody() -> None:
     responses = np.array([[1, 1, GAP], [GAP, 1, GAP], [0, 1, GAP], [GAP, 0, GAP]])
     assert disagreement(responses) == pytest.approx([LN2, entropy([0.25, 0.75]), 0])
     one_answer_missing = np.array([[[0.5, 0.5]], [[GAP, 1.0]], [[1.0, 0.0]]])
@@ -70,18 +72,18 @@ def test_missing_responses_are_those_of_nobody():
     assert disagreement(np.zeros((2, 1, 3))).tolist() == [0]
 
 
-def test_one_source_model_disagrees_with_nobody():
+def test_one_source_model_disagrees_with_nobody() -> None:
     assert order(np.array([[0.2, 1.0, 0.0]])) == [0, 1, 2]
 
 
-def test_blocks_of_items_are_as_one():
+def test_blocks_of_items_are_as_one() -> None:
     responses = np.random.default_rng(0).random((9, 2 * BLOCK_ITEMS + 7))
     whole = np.argsort(-np.round(disagreement(responses.astype(np.float32)), 12), kind="stable")
     assert order(responses) == whole.tolist()
 
 
 @given(arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(2, 5)), elements=st.floats(0.01, 1)))
-def test_it_is_the_generalised_jensen_shannon_divergence(answers):
+def test_it_is_the_generalised_jensen_shannon_divergence(answers: Any) -> None:
     shares = answers / answers.sum(axis=2, keepdims=True)
     expected = [defined(shares[:, item].tolist()) for item in range(answers.shape[1])]
     found = disagreement(answers)
@@ -91,6 +93,6 @@ def test_it_is_the_generalised_jensen_shannon_divergence(answers):
     assert (found <= math.log(min(answers.shape[0], answers.shape[2])) + 1e-12).all()
 
 
-def test_an_unknown_signal_is_refused():
-    with pytest.raises(ConfigError, match="disco: unknown signal"):
+def test_an_unknown_signal_is_refused() -> None:
+    with refuses(ConfigError, "disco: unknown signal", got="loudness", hint="answers"):
         Disco("loudness")  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,15 +13,16 @@ from microbench_ray.methods.estimators.means import HorvitzThompson
 from microbench_ray.methods.kernels.dpp import inclusion_probabilities, polynomial_basis
 from microbench_ray.methods.kernels.principal_components import principal_components
 from microbench_ray.methods.selectors.diversity import Diversity, in_box
+from tests.helpers.errors import refuses
 
 
-def seen_items(responses) -> SeenItems:
+def seen_items(responses: Any) -> SeenItems:
     responses = np.asarray(responses, np.float32)
     n_items = responses.shape[1]
     return SeenItems(np.array([f"q{k}" for k in range(n_items)], dtype=object), np.zeros(n_items, np.int32), responses)
 
 
-def choose(responses, size: int, seed: int = 0, **parameters) -> Selection:
+def choose(responses: Any, size: int, seed: int = 0, **parameters: Any) -> Selection:
     seen, selector, rng = seen_items(responses), Diversity(**parameters), np.random.default_rng(seed)
     return selector.select(seen, selector.fit(seen, rng), size, rng)
 
@@ -29,7 +32,7 @@ def random_responses(n_source: int, n_items: int, seed: int = 0) -> np.ndarray:
     return (1 / (1 + np.exp(rng.normal(size=n_items) - rng.normal(size=(n_source, n_items))))).astype(np.float32)
 
 
-def test_components_are_those_of_the_singular_value_decomposition():
+def test_components_are_those_of_the_singular_value_decomposition() -> None:
     responses = random_responses(12, 50)
     found = principal_components(responses, 4)
     centred = responses.astype(float) - responses.mean(axis=1, keepdims=True, dtype=float)
@@ -38,7 +41,7 @@ def test_components_are_those_of_the_singular_value_decomposition():
     assert found == pytest.approx(expected, abs=1e-10)
 
 
-def test_components_by_hand():
+def test_components_by_hand() -> None:
     # The second model answers as the first does, half as strongly: centred (-.5, .5) and (-.25, .25). One axis, (2, 1) / √5.
     found = principal_components(np.array([[0, 1], [0.25, 0.75]], np.float32), 4)
     assert found == pytest.approx(np.array([[-0.625], [0.625]]) * 2 / np.sqrt(5))
@@ -47,7 +50,7 @@ def test_components_by_hand():
 
 
 @pytest.mark.parametrize("responses", [np.full((5, 30), 0.3), np.zeros((1, 30)), np.full((3, 30), np.nan)])
-def test_without_variation_there_are_no_components_and_the_choice_is_uniform(responses):
+def test_without_variation_there_are_no_components_and_the_choice_is_uniform(responses: Any) -> None:
     assert principal_components(responses.astype(np.float32), 4).shape == (30, 0)
     counts = np.zeros(30)
     for seed in range(1500):
@@ -57,7 +60,7 @@ def test_without_variation_there_are_no_components_and_the_choice_is_uniform(res
     assert (np.abs(counts / 1500 - 0.2) <= 4 * np.sqrt(0.2 * 0.8 / 1500)).all()
 
 
-def test_tails_are_moved_to_the_edge_of_the_box_or_left_out():
+def test_tails_are_moved_to_the_edge_of_the_box_or_left_out() -> None:
     coordinates = np.stack([np.arange(11.0), np.arange(11.0)[::-1], np.full(11, 3.0)], axis=1)
     items, points = in_box(coordinates, 0.1, drop=False)
     # Quantiles 1 and 9; what does not vary is left out.
@@ -70,7 +73,7 @@ def test_tails_are_moved_to_the_edge_of_the_box_or_left_out():
     assert in_box(coordinates[:2], 0.1, drop=True)[1].shape[0] == 0
 
 
-def test_weights_are_inverse_inclusion_probabilities_over_items():
+def test_weights_are_inverse_inclusion_probabilities_over_items() -> None:
     responses, size = random_responses(8, 60), 12
     selection = choose(responses, size)
     _, points = in_box(principal_components(responses, 4), 0.01, drop=False)
@@ -79,7 +82,7 @@ def test_weights_are_inverse_inclusion_probabilities_over_items():
 
 
 @pytest.mark.parametrize("size", [3, 6])
-def test_the_horvitz_thompson_estimate_is_unbiased_also_with_items_drawn_after_the_process(size):
+def test_the_horvitz_thompson_estimate_is_unbiased_also_with_items_drawn_after_the_process(size: int) -> None:
     # Two sources that are right or wrong make four different points: a DPP of at most four items.
     responses = np.array([[0, 0, 0, 0, 1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0, 1, 1, 1]], np.float32)
     truth = np.array([[1, 0, 1, 0, 1, 0, 0, 1, 0, 0], [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]], float)
@@ -92,7 +95,7 @@ def test_the_horvitz_thompson_estimate_is_unbiased_also_with_items_drawn_after_t
     assert (np.abs(np.mean(estimates, axis=0) - truth.mean(axis=1)) <= 4 * error + 1e-9).all()
 
 
-def test_the_papers_variant_has_no_weights_and_keeps_to_the_box_while_it_can():
+def test_the_papers_variant_has_no_weights_and_keeps_to_the_box_while_it_can() -> None:
     responses = random_responses(8, 60)
     inside = set(in_box(principal_components(responses, 4), 0.1, drop=True)[0].tolist())
     assert 10 < len(inside) < 60
@@ -107,7 +110,7 @@ def test_the_papers_variant_has_no_weights_and_keeps_to_the_box_while_it_can():
 @pytest.mark.parametrize("n_source", [1, 2, 3, 20])
 @pytest.mark.parametrize("binary", [False, True])
 @pytest.mark.parametrize("n_items", [1, 2, 3, 40])
-def test_any_shape_gives_any_size(variant, n_source, binary, n_items):
+def test_any_shape_gives_any_size(variant: str, n_source: int, binary: bool, n_items: int) -> None:
     responses = random_responses(n_source, n_items)
     responses = np.round(responses) if binary else responses
     for size in {1, min(2, n_items), n_items // 2 + 1, n_items}:
@@ -119,8 +122,15 @@ def test_any_shape_gives_any_size(variant, n_source, binary, n_items):
             assert selection.weights == pytest.approx(np.full(n_items, 1 / n_items))
 
 
-def test_parameters_are_checked_and_variants_share_a_fit():
-    for parameters in ({"components": 0}, {"trim": 0.5}, {"trim": -0.1}, {"variant": "other"}, {"signal": "colour"}):
-        with pytest.raises(ConfigError, match="diversity"):
-            Diversity(**parameters)
+@pytest.mark.parametrize(
+    ("name", "value"), [("components", 0), ("trim", 0.5), ("trim", -0.1), ("variant", "other"), ("signal", "colour")]
+)
+def test_invalid_parameters_are_refused(name: str, value: Any) -> None:
+    with refuses(
+        ConfigError, f"diversity: unknown {name}" if name in ("variant", "signal") else f"diversity: {name}", got=str(value)
+    ):
+        Diversity(**{name: value})
+
+
+def test_variants_share_a_fit() -> None:
     assert Diversity().fit_key == Diversity(variant="paper", trim=0.2).fit_key != Diversity(components=3).fit_key

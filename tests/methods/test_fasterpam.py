@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import kmedoids
 import numpy as np
 import pytest
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.methods.kernels.fasterpam import fasterpam
+from tests.helpers.errors import refuses
 
 
 def distances(n: int, seed: int, *, kind: str = "plane", dtype: type = np.float64) -> np.ndarray:
@@ -24,7 +27,7 @@ def distances(n: int, seed: int, *, kind: str = "plane", dtype: type = np.float6
     return np.sqrt(np.square(points[:, None] - points).sum(axis=2)).astype(dtype)
 
 
-def loss_of(matrix: np.ndarray, medoids) -> float:
+def loss_of(matrix: np.ndarray, medoids: Any) -> float:
     return float(matrix[:, medoids].astype(np.float64).min(axis=1).sum())
 
 
@@ -41,7 +44,7 @@ def best_swap(matrix: np.ndarray, medoids: np.ndarray) -> float:
 
 @pytest.mark.parametrize("kind", ["plane", "ties", "any"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_no_swap_helps_at_the_end(kind, dtype):
+def test_no_swap_helps_at_the_end(kind: str, dtype: Any) -> None:
     # 6 × 34 = 204 instances.
     for seed in range(34):
         rng = np.random.default_rng(seed)
@@ -58,7 +61,7 @@ def test_no_swap_helps_at_the_end(kind, dtype):
         assert np.array_equal(found.labels[found.medoids], np.arange(k)), "a medoid is its own"
 
 
-def test_losses_are_those_of_the_kmedoids_package_from_the_same_starts():
+def test_losses_are_those_of_the_kmedoids_package_from_the_same_starts() -> None:
     ours, theirs = [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -70,7 +73,7 @@ def test_losses_are_those_of_the_kmedoids_package_from_the_same_starts():
     assert np.mean(ours) <= 1.002 * np.mean(theirs)
 
 
-def test_six_thousand_items_end_where_no_swap_helps():
+def test_six_thousand_items_end_where_no_swap_helps() -> None:
     rng = np.random.default_rng(0)
     n, k = 6016, 100
     features = rng.normal(size=(n, 12)).astype(np.float32)
@@ -94,7 +97,7 @@ def test_six_thousand_items_end_where_no_swap_helps():
 
 
 @pytest.mark.parametrize("k", [1, 5])
-def test_the_start_decides_and_nothing_else(k):
+def test_the_start_decides_and_nothing_else(k: int) -> None:
     matrix = distances(60, 3)
     start = np.random.default_rng(1).choice(60, k, replace=False)
     matrix.flags.writeable = False
@@ -106,20 +109,20 @@ def test_the_start_decides_and_nothing_else(k):
     assert np.array_equal(start, before)
 
 
-def test_one_medoid_is_the_point_with_the_smallest_sum():
+def test_one_medoid_is_the_point_with_the_smallest_sum() -> None:
     matrix = distances(30, 5)
-    assert fasterpam(matrix, [7]).medoids.tolist() == [int(matrix.sum(axis=1).argmin())]
+    assert fasterpam(matrix, np.array([7])).medoids.tolist() == [int(matrix.sum(axis=1).argmin())]
 
 
-def test_a_medoid_that_coincides_with_another_is_its_own_cluster():
+def test_a_medoid_that_coincides_with_another_is_its_own_cluster() -> None:
     matrix = np.zeros((4, 4))
-    found = fasterpam(matrix, [2, 0, 3])
+    found = fasterpam(matrix, np.array([2, 0, 3]))
     assert found.loss == 0
     assert found.n_swaps == 0
     assert found.labels[[2, 0, 3]].tolist() == [0, 1, 2]
 
 
-def test_too_few_passes_are_told():
+def test_too_few_passes_are_reported_as_not_converged() -> None:
     found = fasterpam(distances(200, 1), np.arange(10), max_passes=1)
     assert not found.converged
     assert found.n_passes == 1
@@ -127,18 +130,18 @@ def test_too_few_passes_are_told():
 
 
 @pytest.mark.parametrize(
-    ("matrix", "start", "message"),
+    ("matrix", "start", "word", "got"),
     [
-        (np.zeros((3, 2)), [0], "square matrix"),
-        (np.zeros((3, 3), dtype=int), [0], "square matrix"),
-        (np.full((3, 3), np.nan), [0], "finite"),
-        (np.full((3, 3), np.inf), [0, 1], "finite"),
-        (np.zeros((3, 3)), [], "different points"),
-        (np.zeros((3, 3)), [0, 0], "different points"),
-        (np.zeros((3, 3)), [0, 3], "different points"),
-        (np.zeros((3, 3)), [-1], "different points"),
+        (np.zeros((3, 2)), [0], "square matrix", "(3, 2)"),
+        (np.zeros((3, 3), dtype=int), [0], "square matrix", "int64"),
+        (np.full((3, 3), np.nan), [0], "finite", "9"),
+        (np.full((3, 3), np.inf), [0, 1], "finite", "9"),
+        (np.zeros((3, 3)), [], "distinct points", "0 of 3"),
+        (np.zeros((3, 3)), [0, 0], "distinct points", "[0 0]"),
+        (np.zeros((3, 3)), [0, 3], "distinct points", "[0 3]"),
+        (np.zeros((3, 3)), [-1], "distinct points", "[-1]"),
     ],
 )
-def test_what_cannot_be_is_refused(matrix, start, message):
-    with pytest.raises(DataError, match=message):
+def test_invalid_arguments_are_refused(matrix: np.ndarray, start: list[int], word: str, got: str) -> None:
+    with refuses(DataError, word, where="fasterpam", got=got):
         fasterpam(matrix, np.array(start, dtype=int))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from microbench_ray.methods import SeenItems
 from microbench_ray.methods.kernels.irt import IrtFit
 from microbench_ray.methods.selectors.fisher_information import FisherInformation, in_turns, information, spread_order
 from microbench_ray.methods.selectors.tinybenchmarks import TinyBenchmarks
+from tests.helpers.errors import refuses
 
 
 def model(slopes: list[list[float]], difficulty: list[float], ability: list[list[float]]) -> IrtFit:
@@ -35,7 +37,7 @@ def chosen(selector: FisherInformation, responses: np.ndarray, size: int) -> lis
     return selector.select(seen, fit, size, np.random.default_rng(0)).items.tolist()
 
 
-def test_information_is_the_mean_over_the_models_of_a_bin():
+def test_information_is_the_mean_over_the_models_of_a_bin() -> None:
     slopes, difficulty = [[1.0], [2.0], [0.0]], [0.0, 1.0, 0.3]
     ability = [[2.0], [-1.0], [0.5], [0.0]]
     found = information(model(slopes, difficulty, ability), 2)
@@ -46,13 +48,13 @@ def test_information_is_the_mean_over_the_models_of_a_bin():
             assert found[row, item] == pytest.approx(slope**2 * sum(p * (1 - p) for p in right) / 2)
 
 
-def test_in_several_dimensions_it_is_the_trace():
+def test_in_several_dimensions_it_is_the_trace() -> None:
     found = information(model([[3.0, 4.0], [1.0, 0.0]], [0.0, 0.0], [[0.0, 0.0]]), 10)
     assert found.shape == (1, 2)
     assert found[0] == pytest.approx([25 / 4, 1 / 4])
 
 
-def test_able_models_take_hard_items_and_others_easy_ones():
+def test_able_models_take_hard_items_and_others_easy_ones() -> None:
     # Equal slopes: each of three bins takes the item whose difficulty is that of its models.
     levels = [-4.0, 0.0, 4.0]
     fit = model([[1.0]] * 3, levels, [[4.0], [-4.0], [0.0]])
@@ -60,7 +62,7 @@ def test_able_models_take_hard_items_and_others_easy_ones():
     assert in_turns(information(fit, 3), 3).tolist() == [1, 0, 2]
 
 
-def test_rows_take_columns_in_turn():
+def test_rows_take_columns_in_turn() -> None:
     values = np.array([[9.0, 8, 7, 6, 5], [9, 1, 2, 3, 4]])
     # Row 1, the middle one of two, takes 0; row 0 then 1; row 1: 4; row 0: 2; row 1: 3.
     assert in_turns(values, 5).tolist() == [0, 1, 4, 2, 3]
@@ -69,7 +71,7 @@ def test_rows_take_columns_in_turn():
 
 
 @given(st.integers(1, 40))
-def test_the_first_few_turns_are_spread_out(n):
+def test_the_first_few_turns_are_spread_out(n: int) -> None:
     order = spread_order(n)
     assert sorted(order) == list(range(n))
     for few in range(1, n + 1):
@@ -78,11 +80,11 @@ def test_the_first_few_turns_are_spread_out(n):
         assert furthest <= 2 * math.ceil((math.ceil(n / few) - 1) / 2)
 
 
-def test_five_turns_by_hand():
+def test_five_turns_by_hand() -> None:
     assert spread_order(5) == [2, 0, 4, 1, 3]
 
 
-def test_items_that_say_nothing_come_last():
+def test_items_that_say_nothing_come_last() -> None:
     rng = np.random.default_rng(1)
     ability = rng.normal(size=80)
     telling = rng.random((80, 20)) < 1 / (1 + np.exp(-2 * (ability[:, None] - np.linspace(-1, 1, 20))))
@@ -92,16 +94,16 @@ def test_items_that_say_nothing_come_last():
 
 
 @pytest.mark.parametrize("responses", [np.ones((6, 9)), np.array([[1, 0, 0.5, 1, 0, 1.0, 0, 0, 1]]), np.full((3, 9), np.nan)])
-def test_constant_answers_one_model_or_none_still_give_every_item_once(responses):
+def test_constant_answers_one_model_or_none_still_give_every_item_once(responses: Any) -> None:
     assert sorted(chosen(FisherInformation(), responses, 9)) == list(range(9))
 
 
-def test_the_fit_is_that_of_an_irt_model_of_so_many_dimensions():
+def test_the_fit_is_that_of_an_irt_model_of_so_many_dimensions() -> None:
     assert FisherInformation(dims=1).fit_key == "irt-1"
     assert FisherInformation().fit_key == TinyBenchmarks().fit_key
 
 
-@pytest.mark.parametrize(("parameters", "said"), [({"bins": 0}, "bins must be"), ({"dims": 0}, "dims must be")])
-def test_what_it_refuses(parameters, said):
-    with pytest.raises(ConfigError, match=said):
-        FisherInformation(**parameters)
+@pytest.mark.parametrize("name", ["bins", "dims"])
+def test_invalid_parameters_are_refused(name: str) -> None:
+    with refuses(ConfigError, f"fisher_information: {name}", got="0"):
+        FisherInformation(**{name: 0})

@@ -1,8 +1,10 @@
-"""tinyBenchmarks on real responses (GPQA) against what the paper's own code finds there with an IRT model of another kind."""
+"""tinyBenchmarks on real responses (GPQA) against the results of the paper's own code, which has another kind of IRT model."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ KEY = ["size", "split"]
 
 
 @pytest.fixture(scope="module")
-def runs(test_data) -> pd.DataFrame:
+def runs(test_data: Path) -> pd.DataFrame:
     """A row per method, size, half and run; agreement as the paper counts it."""
     benchmark = read_scores(test_data / "gpqa.parquet")
     methods = [build_method(name, {"name": "tinybenchmarks"}, {"name": name}) for name in ("weighted_mean", "p_irt")]
@@ -36,8 +38,8 @@ def runs(test_data) -> pd.DataFrame:
     return table.assign(mean_agreement=[mean_agreement(counts[row], "paper") for row in range(len(cells))])
 
 
-def golden(test_data, name: str) -> pd.DataFrame:
-    """Mean and standard deviation over the runs of the paper's code, by size and half; of agreement only the mean is known."""
+def golden(test_data: Path, name: str) -> pd.DataFrame:
+    """Mean and standard deviation over the runs of the paper's code, by size and half; for agreement only the mean is known."""
     folder = test_data / "golden_gpqa"
     if name == "mean_agreement":
         table = pd.read_csv(folder / "summary.csv").query("method == 'tinyBenchmarks'").set_index(KEY)
@@ -50,7 +52,7 @@ def golden(test_data, name: str) -> pd.DataFrame:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mean_agreement", "mean_abs_error", "kendall_tau"])
-def test_it_is_no_worse_than_the_papers_code(runs, test_data, name):
+def test_it_is_no_worse_than_the_papers_code(runs: Any, test_data: Path, name: str) -> None:
     ours = runs[runs["method"] == "weighted_mean"].groupby(KEY)[name].agg(["mean", "std"])
     theirs = golden(test_data, name)
     sign = -1 if name == "mean_abs_error" else 1
@@ -63,12 +65,12 @@ def test_it_is_no_worse_than_the_papers_code(runs, test_data, name):
     table = pd.DataFrame(rows)
     assert len(table) == 10
     assert (table["standard_errors"] > -3).all(), "\n" + table.to_string()
-    # None is far off because all are a little.
+    # Nor do many small deviations add up.
     assert np.mean(table["standard_errors"]) > -1, "\n" + table.to_string()
 
 
 @pytest.mark.slow
-def test_filling_in_what_was_not_asked_makes_it_better(runs):
+def test_predicting_the_items_not_selected_improves_the_estimate(runs: Any) -> None:
     means = runs.groupby(["method", *KEY])[["mean_agreement", "mean_abs_error", "kendall_tau"]].mean()
     gain = means.loc["p_irt"] - means.loc["weighted_mean"]
     assert len(gain) == 10

@@ -8,6 +8,7 @@ import pytest
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.kernels.sources import SourceAccuracies
 from microbench_ray.methods.selectors.greedy import ForwardSelection, Greedy
+from tests.helpers.errors import refuses
 
 
 def known(n_models: int, n_items: int, seed: int = 0) -> SourceAccuracies:
@@ -59,6 +60,6 @@ def test_models_that_are_all_alike_leave_the_order_of_the_items() -> None:
 
 
 @pytest.mark.parametrize("penalty", [0.0, -1.0, float("inf"), float("nan")])
-def test_a_penalty_must_be_over_0(penalty: float) -> None:
-    with pytest.raises(ConfigError, match="penalty"):
+def test_a_penalty_must_be_finite_and_above_0(penalty: float) -> None:
+    with refuses(ConfigError, "greedy: penalty", got=repr(penalty), hint="1.0"):
         Greedy(penalty)

@@ -9,6 +9,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
 from microbench_ray.methods.estimators.irt import IrtAbility, PIrt
 from microbench_ray.methods.kernels.irt import IrtFit, abilities, sigmoid
+from tests.helpers.errors import refuses
 
 GAP = np.nan
 FIT = IrtFit(
@@ -25,7 +26,7 @@ FIT = IrtFit(
 SEEN = SeenItems(np.arange(4).astype(str).astype(object), np.zeros(4, np.int32), np.zeros((1, 4), np.float32))
 
 
-def test_it_is_the_mean_probability_at_the_targets_ability():
+def test_it_is_the_mean_probability_at_the_targets_ability() -> None:
     responses = np.array([[1.0, 0.0], [0.5, GAP], [GAP, GAP]])
     items = np.array([1, 3])
     found = IrtAbility(1).estimate(responses, Selection(items), SEEN, FIT)
@@ -40,13 +41,13 @@ def test_it_is_the_mean_probability_at_the_targets_ability():
     assert np.isnan(found[2])
 
 
-def test_responses_do_not_stand_for_themselves():
+def test_responses_do_not_stand_for_themselves() -> None:
     # p-IRT counts the three right answers as they are; by ability alone no accuracy is 1.
     responses, all_items = np.ones((1, 4)), Selection(np.arange(4))
     assert PIrt(1).estimate(responses, all_items, SEEN, FIT) == pytest.approx([1])
     assert IrtAbility(1).estimate(responses, all_items, SEEN, FIT)[0] < 0.9
 
 
-def test_what_it_refuses():
-    with pytest.raises(ConfigError, match="irt_ability: dims"):
+def test_invalid_dims_are_refused() -> None:
+    with refuses(ConfigError, "irt_ability: dims", got="0"):
         IrtAbility(0)

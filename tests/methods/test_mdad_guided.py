@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
 from microbench_ray.methods.kernels.sources import SourceAccuracies
 from microbench_ray.methods.selectors import mdad_guided
 from microbench_ray.methods.selectors.mdad_guided import PER_SOURCE, MdadGuided
+from tests.helpers.errors import refuses
 
 
 def known(n_models: int, n_items: int, seed: int = 0, *, confidence: bool = False) -> SourceAccuracies:
@@ -160,8 +163,9 @@ def test_constant_items_missing_and_graded_responses() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"difference": 0}, {"difference": 1.5}, {"shrink": -0.1}, {"shrink": 1.1}, {"per_source": -1}, {"signal": "answers"}]
+    ("name", "value"),
+    [("difference", 0), ("difference", 1.5), ("shrink", -0.1), ("shrink", 1.1), ("per_source", -1), ("signal", "answers")],
 )
-def test_wrong_parameters_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="mdad_guided"):
-        MdadGuided(**wrong)  # type: ignore[arg-type]
+def test_invalid_parameters_are_refused(name: str, value: Any) -> None:
+    with refuses(ConfigError, "mdad_guided: unknown signal" if name == "signal" else f"mdad_guided: {name}", got=str(value)):
+        MdadGuided(**{name: value})

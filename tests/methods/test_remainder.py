@@ -10,6 +10,7 @@ from microbench_ray.methods.base import SeenItems, Selection
 from microbench_ray.methods.estimators.ridge import Ridge
 from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
 from microbench_ray.methods.kernels.ridge import predict_rest
+from tests.helpers.errors import refuses
 
 RNG = np.random.default_rng(0)
 NAN = np.nan
@@ -128,7 +129,7 @@ def test_items_that_all_answer_alike_and_graded_scores() -> None:
 
 
 def test_other_signals_are_refused() -> None:
-    with pytest.raises(ConfigError, match="unknown signal"):
+    with refuses(ConfigError, "ridge_remainder: unknown signal", got="confidence", hint="both"):
         RidgeRemainder("confidence")
-    with pytest.raises(ConfigError, match="unknown signal"):
+    with refuses(ConfigError, "ridge: unknown signal", got="answers", hint="both"):
         Ridge("answers")

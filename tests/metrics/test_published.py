@@ -113,7 +113,7 @@ def test_gpqa_has_the_published_agreement_error_and_tau(gpqa: Any, test_data: Pa
     assert np.sqrt((table["standard_errors"] ** 2).mean()) < 2, "\n" + table.to_string()
 
 
-@pytest.mark.parametrize(("drawn", "nearest"), [("mmlu_pro", "mmlu"), ("bbh", "bbh")])
+@pytest.mark.parametrize(("drawn", "nearest"), [pytest.param("mmlu_pro", "mmlu", marks=pytest.mark.slow), ("bbh", "bbh")])
 @pytest.mark.parametrize("tie_policy", ["paper", "wrong"])
 def test_drawn_leaderboards_have_the_published_mdad(
     test_data: Path, leaderboards: Callable[[str], Benchmark], drawn: str, nearest: str, tie_policy: TiePolicy

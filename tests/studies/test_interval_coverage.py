@@ -1,4 +1,4 @@
-"""The intervals by runs cover as often as they say; see `interval_coverage.py` for the full study."""
+"""The intervals by runs have their nominal coverage; `studies/interval_coverage.py` is the full study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def scores() -> Any:
     return study.read_scores(Path(folder))
 
 
-def test_the_study_counts_as_the_kernel_does(scores: Any) -> None:
+def test_the_study_and_the_kernel_give_the_same_counts(scores: Any) -> None:
     pool = study.simulate(scores, 3, seed=9)
     rng = np.random.default_rng(9)
     for run in range(3):
@@ -39,14 +39,14 @@ def test_the_study_counts_as_the_kernel_does(scores: Any) -> None:
 def test_intervals_by_runs_cover_in_93_to_97_percent_and_those_by_pairs_fall_short(scores: Any) -> None:
     # 1,000 disjoint draws of 50 runs; their 50,000 runs are the truth.
     pool = study.simulate(scores, 50_000, seed=0)
-    every = study.bin_coverage(pool, 1000, 50)
-    rows = [row for row in every if study.is_dense(row)]
+    all_rows = study.bin_coverage(pool, 1000, 50)
+    rows = [row for row in all_rows if study.is_dense(row)]
     assert len(rows) > 150
     assert [row for row in rows if not 0.93 <= row.by_runs <= 0.97] == []
     assert 0.94 < np.mean([row.by_runs for row in rows]) < 0.96
     assert np.mean([row.by_pairs for row in rows]) < 0.85
-    # Elsewhere the interval is a fallback, on the wide side.
-    assert np.mean([row.by_runs for row in every if row.pairs >= 1 and not study.is_dense(row)]) > 0.95
+    # In other bins the interval is a fallback that tends to be too wide.
+    assert np.mean([row.by_runs for row in all_rows if row.pairs >= 1 and not study.is_dense(row)]) > 0.95
     mdads = {(row.split, row.size): row for row in study.mdad_coverage(pool, 200, 50)}
     for size in (50, 100, 200):
         row = mdads["seen", size]

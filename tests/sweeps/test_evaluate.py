@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,16 +18,10 @@ from microbench_ray.sweeps.evaluate import draw_run, evaluate_shard
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.shards import Shard
 from microbench_ray.sweeps.tables import counts_of
+from tests.helpers.optional import required
 from tests.helpers.shards import GRID, leaderboard, method, shards_of, tables_of
 
 EVERY = sorted(set(SELECTORS) - {"fixed"})
-T = TypeVar("T")
-
-
-def required(value: T | None) -> T:
-    """The value, which must not be None."""
-    assert value is not None
-    return value
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Estimators: how accuracy is read off the responses to the selected items."""
+"""Estimators: accuracies from the responses to the selected items."""

@@ -1,4 +1,4 @@
-"""Augmented inverse probability weighting: a prediction for all seen items, corrected by what it missed on the selected ones."""
+"""Augmented inverse probability weighting: a prediction for all seen items, corrected by its residuals on the selected ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from microbench_ray.methods.kernels.ridge import PENALTIES
 from microbench_ray.methods.kernels.sources import FIT_KEY, MIN_SOURCES, SourceAccuracies, source_accuracies
 from microbench_ray.methods.readout import FloatArray, Linear, Readout, filled_responses
 
-TRIED = PENALTIES[::3]
-"""Penalties that are tried, in units of the mean eigenvalue of the source models' Gram matrix."""
+CANDIDATE_PENALTIES = PENALTIES[::3]
+"""Candidate penalties, in units of the mean eigenvalue of the source models' Gram matrix."""
 
 
 class Fold(NamedTuple):
-    """A part of the selected items, and the regression of the source models' responses that predicts it from the other parts.
+    """A part of the selected items, and the regression on the source models that predicts it from the other parts.
 
     Attributes
     ----------
@@ -30,11 +30,12 @@ class Fold(NamedTuple):
     weight
         (len(own),) the own items' weights, scaled to sum to 1.
     share
-        The part that the fold has in the estimate; over all folds they sum to 1.
+        The fold's weight in the estimate; the shares of all folds sum to 1.
     left
         The share of the seen items that are not among `others`.
     intercept, coefficients
-        From the responses to `others` to the mean of the items that are not among them, less the weighted mean of `own`.
+        Of the regression from the responses to `others` to the mean of all items that are not among them, minus the weighted mean
+        of `own`.
     penalty
         Of that regression; infinite for a constant.
     """
@@ -51,18 +52,18 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class Aipw(Linear):
-    """The sources' regression says how the items that were not asked differ from those that were; the rest is the plain mean.
+    """The mean of the selected items, corrected by a regression's prediction of how the other items differ from them.
 
-    The selected items are parted into folds. For each, the responses to the other folds are taken as they are; the mean of all seen
-    items that are not in these is estimated by the mean of the fold, plus the difference between the two that a ridge regression
-    predicts from the other folds' responses. The regression is learnt from the source models alone, with the penalty that predicts
-    the single items of the remaining ones best (the errors on left-out models vary least over these items). The estimate is the
-    mean over the folds.
+    The selected items are divided into folds. For each fold, the responses to the other folds enter as they are. The mean of all
+    remaining seen items is estimated by the mean of the fold, plus the difference between the two that a ridge regression predicts
+    from the responses to the other folds. The regression is fitted to the source models alone, with the penalty that predicts the
+    single remaining items best (the errors on left-out models vary least over these items). The estimate is the mean over the
+    folds.
 
     **What is unbiased**: given the other folds' items, the fold is a uniform random sample of the remaining ones, and the
-    regression predicts each of these from what does not depend on which of them are in the fold (nor does the penalty): whatever
-    the predictions, their mean over all remaining items less their mean on the fold is 0 in expectation. So with the selector
-    `random`, which gives its items in random order, the estimate is exactly unbiased over the draw of the items, for every target
+    regression predicts each of these from data that do not depend on which of them are in the fold (nor does the penalty). Whatever
+    the predictions, their mean over all remaining items minus their mean on the fold is 0 in expectation. So with the selector
+    `random`, which returns its items in random order, the estimate is exactly unbiased over the draw of the items, for every target
     that answered all of them: however unlike the sources it is, and whatever it answered. It is exact where all items are
     selected. With a selector's unequal weights the fold's mean is the weighted one, a ratio, and with these and with strata it is
     unbiased only up to terms of the order 1/size; where items are not drawn at all there is no such statement.
@@ -73,9 +74,9 @@ class Aipw(Linear):
     Parameters
     ----------
     folds
-        At least 2; fewer where there are fewer selected items.
+        Number of folds, at least 2; fewer where fewer items are selected.
     signal
-        `correctness`, or `confidence` (falling back to correctness), of sources and targets: what the mean is estimated of.
+        `correctness`, or `confidence` (falling back to correctness), of sources and targets: the quantity whose mean is estimated.
 
     References
     ----------
@@ -98,15 +99,15 @@ class Aipw(Linear):
 
     @property
     def source_signal(self) -> Signal:
-        """The same of the source models as of the targets."""
+        """The same signal as of the targets."""
         return self.signal
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> SourceAccuracies:
-        """The source models' responses without gaps, as `Ridge` has them."""
+        """The source models' responses with gaps filled, as for `Ridge`."""
         return source_accuracies(seen)
 
     def readout(self, selection: Selection, seen: SeenItems, fit: SourceAccuracies) -> Readout:
-        """The folds' regressions and means in one."""
+        """The folds' regressions and means combined into one affine function."""
         intercept, coefficients = 0.0, np.zeros(len(selection.items))
         for fold in self._folds(selection, fit):
             coefficients[fold.others] += fold.share * (1 / fit.responses.shape[1] + fold.left * fold.coefficients)
@@ -121,13 +122,13 @@ class Aipw(Linear):
         """The estimates' standard errors over the draw of the items, (n_target,); NaN for fewer than two responses.
 
         They come from the residuals of every response predicted from the other folds, with the correction for a finite population:
-        √((1 − n/N) n/(n − 1) Σ w² (e − ē)²) with weights w that sum to 1, ē the weighted mean and n the responses there are.
-        That takes items as drawn without replacement, and the folds' predictions as given; 0 where all seen items were answered.
+        √((1 − n/N) n/(n − 1) Σ w² (e − ē)²) with weights w that sum to 1, ē the weighted mean and n non-missing responses.
+        Items are taken as drawn without replacement, and the folds' predictions as given; 0 where all seen items were answered.
 
         Parameters
         ----------
         responses, selection, seen, fit
-            What `estimate` gets.
+            As for `estimate`.
         """
         residuals = np.full(responses.shape, np.nan)
         means = fit.responses[:, selection.items].mean(axis=0) if fit.accuracy.size else np.zeros(responses.shape[1])
@@ -140,17 +141,18 @@ class Aipw(Linear):
                 gram = known @ known.T + fold.penalty * np.eye(len(known))
                 slopes = known.T @ np.linalg.solve(gram, unknown)
             residuals[:, fold.own] = responses[:, fold.own] - means[fold.own] - above[:, fold.others] @ slopes
-        there = ~np.isnan(residuals)
-        weight = np.where(there, design_weights(selection), 0.0)
-        total, n = weight.sum(axis=1, keepdims=True), there.sum(axis=1)
+        present = ~np.isnan(residuals)
+        weight = np.where(present, design_weights(selection), 0.0)
+        total, n = weight.sum(axis=1, keepdims=True), present.sum(axis=1)
         weight = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
-        residuals = np.where(there, residuals, 0.0)
-        spread = np.square(weight * (residuals - (weight * residuals).sum(axis=1, keepdims=True))).sum(axis=1)
+        residuals = np.where(present, residuals, 0.0)
+        variation = np.square(weight * (residuals - (weight * residuals).sum(axis=1, keepdims=True))).sum(axis=1)
         enough = (n > 1) & (total[:, 0] > 0)
         left = 1 - n / fit.responses.shape[1]
-        return np.where(enough, np.sqrt(left * spread * n / np.maximum(n - 1, 1)), np.nan)
+        return np.where(enough, np.sqrt(left * variation * n / np.maximum(n - 1, 1)), np.nan)
 
     def _folds(self, selection: Selection, fit: SourceAccuracies) -> Iterator[Fold]:
+        """Yield the folds whose items have any weight."""
         responses = fit.responses
         size, n_items = len(selection.items), responses.shape[1]
         weights = design_weights(selection)
@@ -169,14 +171,23 @@ class Aipw(Linear):
             intercept = float(difference.mean()) if difference.size else 0.0
             coefficients, penalty = np.zeros(len(others)), float("inf")
             if difference.size >= MIN_SOURCES and len(others):
-                spread = products - read @ read.T - n_left * np.outer(rest, rest)
+                outcome_products = products - read @ read.T - n_left * np.outer(rest, rest)
                 x, y = read - read.mean(axis=0), difference - intercept
-                penalty = best_penalty(x, spread)
+                penalty = best_penalty(x, outcome_products)
                 if np.isfinite(penalty):
                     coefficients = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), y)
                     intercept -= float(read.mean(axis=0) @ coefficients)
             share = total / float(weights.sum())
-            yield Fold(own, others, weight, share, n_left / n_items, intercept, coefficients, penalty)
+            yield Fold(
+                own=own,
+                others=others,
+                weight=weight,
+                share=share,
+                left=n_left / n_items,
+                intercept=intercept,
+                coefficients=coefficients,
+                penalty=penalty,
+            )
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         """Filling gaps, and a regression per fold for a handful of sizes."""
@@ -187,23 +198,23 @@ class Aipw(Linear):
         return 8 * n_source * (2 * n_items + 4 * size + 10 * n_source)
 
 
-def best_penalty(x: FloatArray, spread: FloatArray) -> float:
-    """The penalty with which a ridge regression on `x` has the smallest squared leave-one-out error, summed over many outcomes.
+def best_penalty(x: FloatArray, outcome_products: FloatArray) -> float:
+    """The penalty for which a ridge regression on `x` has the smallest squared leave-one-out error, summed over many outcomes.
 
     The regressions of all outcomes share one matrix H of leverages, so that their squared errors on model i sum to
-    ((I − H) Y Yᵀ (I − H))ᵢᵢ / (1 − Hᵢᵢ)²: the outcomes Y, (n, n_outcomes), enter by their products alone.
+    ((I − H) Y Yᵀ (I − H))ᵢᵢ / (1 − Hᵢᵢ)²: the outcomes Y, (n, n_outcomes), enter only through their products.
 
     Parameters
     ----------
     x
         (n, size) of mean 0 over the models.
-    spread
+    outcome_products
         (n, n) Y Yᵀ of the outcomes.
 
     Returns
     -------
     float
-        In the units of `x` squared; infinite where `x` is 0.
+        In the units of `x` squared; infinite if `x` is 0.
     """
     n = len(x)
     values, vectors = np.linalg.eigh(x @ x.T)
@@ -211,13 +222,13 @@ def best_penalty(x: FloatArray, spread: FloatArray) -> float:
     scale = float(values.mean())
     if scale <= 0:
         return float("inf")
-    # An intercept, not penalised, takes the mean over the models off.
-    centred = spread - spread.mean(axis=0) - spread.mean(axis=1)[:, None] + spread.mean()
-    turned = vectors.T @ centred @ vectors
+    # The intercept, which is not penalised, removes the mean over the models.
+    centred = outcome_products - outcome_products.mean(axis=0) - outcome_products.mean(axis=1)[:, None] + outcome_products.mean()
+    rotated = vectors.T @ centred @ vectors
     errors = []
-    for penalty in scale * TRIED:
-        left = vectors * (penalty / (values + penalty))
-        squares = ((left @ turned) * left).sum(axis=1)
+    for penalty in scale * CANDIDATE_PENALTIES:
+        residual = vectors * (penalty / (values + penalty))
+        squares = ((residual @ rotated) * residual).sum(axis=1)
         leverage = 1 / n + np.square(vectors) @ (values / (values + penalty))
         errors.append(float((squares / np.maximum(1 - leverage, 1e-9) ** 2).sum()))
-    return scale * float(TRIED[int(np.argmin(errors))])
+    return scale * float(CANDIDATE_PENALTIES[int(np.argmin(errors))])

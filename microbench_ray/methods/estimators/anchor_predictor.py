@@ -1,4 +1,4 @@
-"""The anchor points predictor: every other item's responses by a line from its best anchor (Vivek et al. 2024, §4)."""
+"""The anchor points predictor: the responses to every other item by a line from its best anchor (Vivek et al. 2024, §4)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from microbench_ray.methods.base import SIGNALS, SeenItems, Selection, Signal, c
 from microbench_ray.methods.kernels.item_statistics import item_means, standardised
 
 CLIP = 1e-4
-"""Confidences are held this far from 0 and 1 before their logit is taken."""
+"""Confidences are clipped to this distance from 0 and 1 before their logit is taken."""
 
 VARIANTS = ("default", "paper")
 
 
 class Logits(NamedTuple):
-    """The source models' logits, per answer (one, where only the correct answer's confidence is read).
+    """The source models' logits, per answer (a single one where only the confidence in the correct answer is read).
 
     Attributes
     ----------
     scaled
         (n_answers, n_source, n_items) float32, of mean 0 and length 1 per item: products of columns are correlations.
     mean, length
-        (n_answers, n_items) float64, with which `scaled` is turned back into logits.
+        (n_answers, n_items) float64, which turn `scaled` back into logits.
     """
 
     scaled: NDArray[np.float32]
@@ -39,20 +39,20 @@ class AnchorPredictor:
     """The accuracy of the labels that lines from the anchors predict.
 
     Over the source models, the logit of the confidence in each answer to an item is regressed on that of the same answer to each
-    anchor, by least squares; the anchor with the smallest residual predicts the target models' confidences there. An item
+    anchor, by least squares; the anchor with the smallest residual predicts the target models' confidences on the item. An item
     counts as right where the predicted confidence in the correct answer is the largest. Where only the confidence in the correct
-    answer is known (or only correctness), that is what is predicted, and the estimate is its mean.
+    answer is known (or only correctness), that is predicted instead, and the estimate is its mean.
 
-    Missing responses: of the source models, at the item's mean; of a target, the items that would be predicted from such
-    an anchor are left out of its mean.
+    Missing responses of the source models are set to the item's mean; of a target, the items that would be predicted from an
+    unanswered anchor are left out of its mean.
 
     Parameters
     ----------
     signal
         `answers`, falling back to `confidence` and to `correctness`.
     variant
-        `default` counts the target's own answers to the anchors among the rest; `paper` leaves them out, as the paper's
-        code does (but for a selection of all items).
+        `default` includes the target's own answers to the anchors; `paper` leaves them out, as the paper's code does (except
+        when all items are selected).
     """
 
     signal: Signal = "answers"
@@ -68,17 +68,17 @@ class AnchorPredictor:
 
     @property
     def source_signal(self) -> Signal:
-        """The same of the source models as of the targets."""
+        """The same signal as of the targets."""
         return self.signal
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> Logits:
-        """Logits that every size's lines are made from."""
+        """The logits from which the lines of every size are computed."""
         assert seen.responses is not None
         answers = np.moveaxis(np.atleast_3d(seen.responses), 2, 0)
         logits = [clipped_logit(each) for each in answers]
         means = [item_means(each) for each in logits]
         lengths = [np.sqrt(np.nansum(np.square(each - mean), axis=0)) for each, mean in zip(logits, means, strict=True)]
-        return Logits(np.stack([standardised(each) for each in logits]), np.stack(means), np.stack(lengths))
+        return Logits(scaled=np.stack([standardised(each) for each in logits]), mean=np.stack(means), length=np.stack(lengths))
 
     def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: Logits) -> NDArray[np.float64]:
         """(n_target,) mean predicted correctness of the seen items."""
@@ -112,7 +112,7 @@ class AnchorPredictor:
 
 
 def clipped_logit(confidence: NDArray[Any]) -> NDArray[Any]:
-    """Logits of the confidences, held `CLIP` away from 0 and 1; NaN stays."""
+    """Logits of the confidences clipped to [`CLIP`, 1 − `CLIP`]; NaN stays NaN."""
     from scipy.special import logit  # slow to import
 
     logits: NDArray[Any] = logit(np.clip(confidence, CLIP, 1 - CLIP))
@@ -127,7 +127,7 @@ def predict(fit: Logits, answer: int, anchors: NDArray[np.intp], given: NDArray[
     fit
         The source models' logits.
     answer
-        Which answer.
+        Position of the answer.
     anchors
         (size,) positions of the anchors among the items.
     given
@@ -140,11 +140,11 @@ def predict(fit: Logits, answer: int, anchors: NDArray[np.intp], given: NDArray[
     """
     scaled, mean, length = fit.scaled[answer], fit.mean[answer], fit.length[answer]
     correlation = scaled[:, anchors].T @ scaled
-    # The residual is the item's own spread times 1 − r²: the smallest where r is largest, whatever its sign.
+    # The residual is the item's own variation times 1 − r²: smallest where |r| is largest.
     best = np.abs(correlation).argmax(axis=0)
     r = correlation[best, np.arange(correlation.shape[1])].astype(np.float64)
-    spread = length[anchors[best]]
-    slope = np.divide(r * length, spread, out=np.zeros_like(r), where=(spread > 0) & (r != 0))
+    anchor_length = length[anchors[best]]
+    slope = np.divide(r * length, anchor_length, out=np.zeros_like(r), where=(anchor_length > 0) & (r != 0))
     predicted: NDArray[np.float64] = mean + slope * (given[:, best] - mean[anchors[best]])
     return predicted
 
@@ -155,7 +155,7 @@ def correct(confidence: NDArray[np.float64], labels: NDArray[np.int32]) -> NDArr
     Parameters
     ----------
     confidence
-        (n_answers, n_target, n_items), or anything that rises with it.
+        (n_answers, n_target, n_items) confidences, or any increasing function of them.
     labels
         (n_items,) the correct answers.
     """

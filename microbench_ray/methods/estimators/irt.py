@@ -1,4 +1,4 @@
-"""Estimates that fill in what a target was not asked from an item response model (Polo et al. 2024)."""
+"""Estimates that predict the responses to items that were not selected with an item response model (Polo et al. 2024)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from microbench_ray.methods.readout import weighted_mean
 
 @dataclass(frozen=True)
 class PIrt(FitsIrt):
-    """The performance-IRT estimate: responses where there are any, the model's probabilities on all other seen items.
+    """The performance-IRT estimate: the mean of the non-missing responses and of the model's probabilities on all other seen items.
 
     A target's ability is the most probable one given its responses to the selected items; the selection's weights do not enter.
 
     Parameters
     ----------
     dims
-        Dimensions of the IRT model, an upper limit. With the selector's, one fit serves both.
+        Maximum number of dimensions of the IRT model; if equal to the selector's, one fit serves both.
 
     References
     ----------
@@ -47,13 +47,13 @@ class PIrt(FitsIrt):
 class IrtAbility(FitsIrt):
     """The accuracy that the IRT model expects of a target's ability: the mean of its probabilities on all seen items.
 
-    As `PIrt`, but the responses serve to find the ability alone, and do not stand for themselves: an item that was answered by luck
-    moves the estimate as far as the ability, no further. It does not become exact where all items are selected.
+    As `PIrt`, but the responses only determine the ability and do not enter the mean: a lucky answer changes the estimate only
+    through the ability. It does not become exact when all items are selected.
 
     Parameters
     ----------
     dims
-        Dimensions of the IRT model, an upper limit. With the selector's, one fit serves both.
+        Maximum number of dimensions of the IRT model; if equal to the selector's, one fit serves both.
 
     References
     ----------
@@ -75,14 +75,14 @@ class IrtAbility(FitsIrt):
 
 
 class HeldOutFit(NamedTuple):
-    """An IRT model, and the source models that it has not seen.
+    """An IRT model, and the source models held out of its fit.
 
     Attributes
     ----------
     model
         Fitted to all other source models.
     held_out
-        (n_held_out,) positions among the source models; none where there is one source model only.
+        (n_held_out,) positions among the source models; empty if there is only one source model.
     """
 
     model: IrtFit
@@ -94,17 +94,17 @@ class GpIrt:
     """The generalised p-IRT estimate: λ × the selection's weighted mean + (1 − λ) × p-IRT.
 
     λ = b² / (v + b²), as if the weighted mean had variance v and no bias, and p-IRT bias b and no variance. Both are measured on
-    source models held out of the IRT fit, on the very selection: b is the mean absolute error of p-IRT against their accuracies
+    source models held out of the IRT fit, with the same selection: b is the mean absolute error of p-IRT against their accuracies
     on all seen items, v the mean squared error of the weighted mean. (The article approximates v by the variance of responses
-    over items divided by the size, which holds for random items; the measured one holds for any selector.) Without a model to
-    hold out λ is 1, and so it is where both errors are 0.
+    over items divided by the size, which holds for random items; the measured one holds for any selector.) λ is 1 if no model can
+    be held out, or if both errors are 0.
 
     Parameters
     ----------
     dims
-        Dimensions of the IRT model, an upper limit.
+        Maximum number of dimensions of the IRT model.
     held_out
-        Share of the source models that is held out, between 0 and 1; at least one model, and at least one is left.
+        Share of the source models that is held out, between 0 and 1; at least one model is held out and at least one is fitted.
 
     References
     ----------
@@ -123,7 +123,7 @@ class GpIrt:
 
     @property
     def fit_key(self) -> str:
-        """Names the IRT model and the share of models that it does not see."""
+        """Names the IRT model and the share of models held out of it."""
         return f"{irt_key(self.dims)}-without-{self.held_out}"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> HeldOutFit:
@@ -132,14 +132,15 @@ class GpIrt:
         n_source = len(seen.responses)
         n_held_out = min(max(1, round(self.held_out * n_source)), n_source - 1)
         order = rng.permutation(n_source)
-        return HeldOutFit(fit_irt(seen.responses[np.sort(order[n_held_out:])], self.dims), np.sort(order[:n_held_out]))
+        model = fit_irt(seen.responses[np.sort(order[n_held_out:])], self.dims)
+        return HeldOutFit(model=model, held_out=np.sort(order[:n_held_out]))
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Of the IRT model."""
+        """Cost of the IRT model."""
         return irt_seconds(self.dims, n_source, n_items)
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """Of the IRT model."""
+        """Cost of the IRT model."""
         return irt_bytes(self.dims, n_source, n_items)
 
     def estimate(
@@ -149,7 +150,7 @@ class GpIrt:
         share = share_of_mean(selection, seen, fit)
         from_model = p_irt(fit.model, responses, selection.items)
         mean = _mean(responses, selection)
-        # Where a target answered only items without weight.
+        # The mean is NaN for a target that answered only items of weight 0.
         return share * np.where(np.isnan(mean), from_model, mean) + (1 - share) * from_model
 
 
@@ -169,12 +170,12 @@ def share_of_mean(selection: Selection, seen: SeenItems, fit: HeldOutFit) -> flo
 
 
 def p_irt(fit: IrtFit, responses: NDArray[np.float64], items: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The mean over all fitted items of the response where there is one, and of the model's probability elsewhere.
+    """The mean over all fitted items of the response where not missing, and of the model's probability elsewhere.
 
     Parameters
     ----------
     fit
-        Of `fit_irt`.
+        Result of `fit_irt`.
     responses
         (n_target, size), NaN where missing.
     items

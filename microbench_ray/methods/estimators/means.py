@@ -1,4 +1,4 @@
-"""From a target's responses to the selected items to its estimated accuracy."""
+"""Weighted and unweighted means of the responses to the selected items."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from microbench_ray.methods.readout import FloatArray, Linear, Readout
 
 @dataclass(frozen=True)
 class Mean(Linear, EstimatorWithoutFit):
-    """The mean response to the selected items, all alike. Missing responses: the mean of those there are."""
+    """The unweighted mean response to the selected items. Missing responses are left out."""
 
     signal: Signal = "correctness"
 
@@ -21,7 +21,7 @@ class Mean(Linear, EstimatorWithoutFit):
 
     def readout(self, selection: Selection, seen: SeenItems | None = None, fit: None = None) -> Readout:
         """Equal coefficients."""
-        return Readout(0.0, np.ones(len(selection.items)))
+        return Readout(intercept=0.0, coefficients=np.ones(len(selection.items)))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class WeightedMean(Linear, EstimatorWithoutFit):
 
     def readout(self, selection: Selection, seen: SeenItems | None = None, fit: None = None) -> Readout:
         """The weights, scaled to sum to 1."""
-        return Readout(0.0, design_weights(selection))
+        return Readout(intercept=0.0, coefficients=design_weights(selection))
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class HorvitzThompson(Linear, EstimatorWithoutFit):
     def readout(self, selection: Selection, seen: SeenItems | None = None, fit: None = None) -> Readout:
         """The weights as they are."""
         weights = design_weights(selection)
-        return Readout(0.0, weights, total=float(weights.sum()))
+        return Readout(intercept=0.0, coefficients=weights, total=float(weights.sum()))
 
 
 def design_weights(selection: Selection) -> FloatArray:
-    """(size,) what share of the items each selected one stands for; equal where the selection has no weights."""
+    """(size,) the share of the items that each selected item stands for; equal if the selection has no weights."""
     size = len(selection.items)
     return np.full(size, 1 / size) if selection.weights is None else selection.weights

@@ -1,4 +1,4 @@
-"""Accuracy as a ridge regression on the responses to the selected items, learnt from the source models."""
+"""Accuracy by a ridge regression on the responses to the selected items, fitted to the source models."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ REGRESSION_SIGNALS: tuple[Signal, ...] = ("correctness", "confidence", "both")
 
 
 class FitsSources:
-    """The part of a selector, or of an estimator, that reads the source models' responses and accuracies."""
+    """Mixin of estimators that read the source models' responses and accuracies."""
 
     signal: Signal
     fit_key = FIT_KEY
 
     @property
     def source_signal(self) -> Signal:
-        """Accuracies come of scores, so that these are read beside confidences."""
+        """`both` unless only scores are read, as accuracies are computed from scores."""
         return "correctness" if self.signal == "correctness" else "both"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> SourceAccuracies:
-        """Responses without gaps, and accuracies over the items that each model answered."""
+        """Responses with gaps filled, and accuracies over the items that each model answered."""
         return source_accuracies(seen)
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Filling gaps; the regressions of the sizes are small beside other fits."""
+        """Cost of filling gaps; that of the regressions is small in comparison with other fits."""
         return SECONDS_PER_RESPONSE * n_source * n_items
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
@@ -54,13 +54,13 @@ class Ridge(FitsSources, Linear):
     It is fitted to the source models alone, with the penalty that has the smallest leave-one-out error, in closed form (Allen
     1974). The selection's weights do not enter. With fewer than four source models the estimate is the mean.
 
-    Missing responses: of source models an item's mean over those that answered it; of a target, too, plus how far the target is
-    above the sources' means on the items that it answered.
+    Missing responses are filled with the item's mean over the source models that answered it; for a target, shifted by the target's
+    mean difference from these means on the items that it answered.
 
     Parameters
     ----------
     signal
-        What is regressed on: correctness, confidence or both.
+        The predictors: correctness, confidence or both.
 
     References
     ----------
@@ -78,6 +78,10 @@ class Ridge(FitsSources, Linear):
         """The regression on these items."""
         known = read_items(fit, selection, self.signal)
         if fit.accuracy.size < MIN_SOURCES:
-            return Readout(0.0, mean_coefficients(selection, both=known.ndim == 3))
-        line = fit_regression(known.reshape(len(known), -1), fit.accuracy)
-        return Readout(line.intercept, line.coefficients.reshape(known.shape[1:]), known.mean(axis=0))
+            return Readout(intercept=0.0, coefficients=mean_coefficients(selection, both=known.ndim == 3))
+        regression = fit_regression(known.reshape(len(known), -1), fit.accuracy)
+        return Readout(
+            intercept=regression.intercept,
+            coefficients=regression.coefficients.reshape(known.shape[1:]),
+            means=known.mean(axis=0),
+        )

@@ -1,4 +1,4 @@
-"""Accuracy as what was observed and a prediction of the rest: for items that are a good part of all of them, or few sources."""
+"""Accuracy as the observed scores plus a prediction of the rest: for selections of a large share of the items, or few sources."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from microbench_ray.methods.readout import Linear, Readout
 class RidgeRemainder(FitsSources, Linear):
     """The sum of the observed scores, plus a ridge regression of the sum of all others (prediction theory, Royall 1970).
 
-    Of N seen items the responses to the selected ones are known: only the rest is predicted, from the responses to the selected
-    items, by a regression on the source models. Where the sources support no regression its coefficients shrink to 0, and models
-    are ordered as by the plain mean of the selected items; with all items selected the estimate is the accuracy.
+    Of the seen items, the responses to the selected ones are known. Only the rest is predicted, by a regression on them that is
+    fitted to the source models. Where the sources do not support a regression, its coefficients shrink to 0 and models are ordered
+    as by the plain mean of the selected items; with all items selected, the estimate is the accuracy.
 
-    Coefficients are normal around a common one, with variances inverse to the responses' own; the penalty and how freely the
-    common coefficient varies have the smallest leave-one-out error. With fewer than four source models the estimate is the mean.
-    Missing responses: as for `ridge`.
+    Coefficients are normal around a common one, with variances inverse to those of the responses; the penalty and the variance of
+    the common coefficient are chosen by the smallest leave-one-out error. With fewer than four source models the estimate is the
+    mean. Missing responses are filled as in `Ridge`.
 
     Parameters
     ----------
     signal
-        What is regressed on: correctness, or both correctness and confidence. The observed part is of scores.
+        The predictors: correctness, or both correctness and confidence. The observed part consists of scores.
 
     References
     ----------
@@ -43,8 +43,8 @@ class RidgeRemainder(FitsSources, Linear):
         known = read_items(fit, selection, self.signal)
         both = known.ndim == 3
         if fit.accuracy.size < MIN_SOURCES:
-            return Readout(0.0, mean_coefficients(selection, both=both))
+            return Readout(intercept=0.0, coefficients=mean_coefficients(selection, both=both))
         observed = mean_coefficients(selection, both=both) / fit.responses.shape[1]
         rest = fit.accuracy - (known * observed).reshape(len(known), -1).sum(axis=1)
         intercept, coefficients = predict_rest(known.reshape(len(known), -1), rest)
-        return Readout(intercept, observed + coefficients.reshape(observed.shape), known.mean(axis=0))
+        return Readout(intercept=intercept, coefficients=observed + coefficients.reshape(observed.shape), means=known.mean(axis=0))

@@ -1,4 +1,4 @@
-"""k-means, the same on any number of cores."""
+"""k-means with the same result on any number of cores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microbench_ray.core.threads import one_thread
 
 
 class Clusters(NamedTuple):
-    """What `kmeans` returns."""
+    """Result of `kmeans`."""
 
     centres: NDArray[np.floating]
     """(k, n_features) means of the clusters."""
@@ -25,16 +25,16 @@ def kmeans(points: NDArray[np.floating], k: int, rng: np.random.Generator) -> Cl
     Parameters
     ----------
     points
-        (n, n_features), with at least k different rows.
+        (n, n_features), with at least k distinct rows.
     k
         Number of clusters.
     rng
         Draws the start.
     """
-    from sklearn.cluster import KMeans  # imported where it is used: it takes seconds, and most methods do without
+    from sklearn.cluster import KMeans  # slow to import, and not needed by most methods
 
     model = KMeans(n_clusters=k, n_init=1, random_state=int(rng.integers(2**31)))
-    # A limit that was set before the import does not hold for the threads that the import brought; more of them change bits.
+    # A limit set before the import does not apply to thread pools that the import creates, and more threads change bits.
     with one_thread():
         model.fit(points)
-    return Clusters(model.cluster_centers_, model.labels_)
+    return Clusters(centres=model.cluster_centers_, labels=model.labels_)

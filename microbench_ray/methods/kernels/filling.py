@@ -1,4 +1,4 @@
-"""A random order of items of which every beginning is balanced over subtasks and difficulties."""
+"""A random order of items whose every prefix is balanced over subtasks and difficulties."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ GOLDEN = (5**0.5 - 1) / 2
 def balanced_order(
     items: NDArray[np.intp], means: FloatArray, subtask: NDArray[np.int32], rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Systematic sampling that can be stopped at any size.
+    """Order items by systematic sampling that can be stopped at any size.
 
     The items lie on a circle by subtask and, within, by mean score (equal ones in random order). From a uniform start, steps of the
-    golden ratio visit the circle: every beginning of these visits is spread evenly over it, and an item is met by any of
-    them with the same probability.
+    golden ratio visit the circle: every prefix of these visits is spread evenly over it, and visits all items with the same
+    probability.
 
     Parameters
     ----------
     items
         (n,) positions, ascending.
     means, subtask
-        (n_items,) of all items.
+        (n_items,) mean scores and subtask codes of all items.
     rng
-        Draws the start and the order of equal ones.
+        Draws the start and the order of ties.
 
     Returns
     -------

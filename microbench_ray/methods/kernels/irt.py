@@ -1,4 +1,4 @@
-"""Multidimensional item response theory: which items are hard, which discriminate, and how able a model is."""
+"""Multidimensional item response theory: difficulties and discriminations of items, and abilities of models."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class IrtFit(NamedTuple):
     """A fitted two-parameter logistic model: P(model i is right on item j) = sigmoid(θ_i · a_j − b_j).
 
     Abilities are on the scale of their prior, N(0, I): over the models that were fitted their mean is near 0 and their covariance,
-    posterior variance included, near I. So discriminations and difficulties are both in logits. Dimensions are in order of
-    falling mean square discrimination, and the mean discrimination of each is not negative.
+    posterior variance included, near I. So discriminations and difficulties are both in logits. Dimensions are in decreasing order
+    of mean square discrimination, and the mean discrimination of each is not negative.
 
     Attributes
     ----------
@@ -43,16 +43,16 @@ class IrtFit(NamedTuple):
     ability
         (n_models, D) float64, posterior means of θ.
     prior_mean, prior_covariance
-        (D + 1,) and (D + 1, D + 1): what was estimated as the distribution of [a, b] over items.
+        (D + 1,) and (D + 1, D + 1): the estimated distribution of [a, b] over items.
     objective
         The lower bound of the log evidence, with the log density of the hyperprior up to a constant; nats.
     gradient_norm
         Euclidean norm of the objective's gradient with respect to all posterior means; nats per logit (for θ, per standard
         deviation of θ).
     n_passes
-        Full passes over the responses.
+        Number of full passes over the responses.
     converged
-        Whether two passes in a row gained no more than the tolerance before they ran out.
+        Whether two passes in a row gained no more than the tolerance within `max_passes`.
     """
 
     discrimination: NDArray[np.float64]
@@ -71,23 +71,23 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
 
     The priors are hierarchical. θ ~ N(0, I): its location, scale and correlations are not identified, and are folded into the
     items. [a, b] of every item ~ N(μ, Σ) with μ and the full Σ estimated, under μ ~ N(0, 9 I) and an inverse-Wishart prior of Σ
-    that counts like 2 (D + 2) items of variance 0.25: no variance collapses to 0 and no mean runs away, not even where all
-    responses are right. θ and [a, b] have Gaussian posteriors with full covariances, independent of each other; the logistic
+    that counts like 2 (D + 2) items of variance 0.25: no variance collapses to 0 and no mean diverges, even if all responses are
+    right. θ and [a, b] have Gaussian posteriors with full covariances, independent of each other; the logistic
     likelihood has the quadratic bound of Jaakkola and Jordan. As the posterior variances count, a dimension that the responses do
-    not support shrinks towards 0 by itself, and D is an upper limit. All updates are in closed form; steps are stretched, and a
-    stretch that lowers the bound is undone.
+    not support shrinks towards 0, and D is an upper limit. All updates are in closed form; steps are stretched, and a stretch that
+    lowers the bound is undone.
 
-    Nothing is drawn: the start is spectral. BLAS is held to one thread, so that the bits do not depend on the number of cores.
+    Nothing is random: the start is spectral. BLAS is limited to one thread, so that the bits do not depend on the number of cores.
 
     Parameters
     ----------
     responses
-        (n_models, n_items) in [0, 1], NaN where missing, which leaves the cell out of the likelihood. Between 0 and 1: a
-        fractional Bernoulli likelihood, y log p + (1 − y) log(1 − p).
+        (n_models, n_items) in [0, 1], NaN where missing: these are left out of the likelihood. Values between 0 and 1 have the
+        fractional Bernoulli likelihood y log p + (1 − y) log(1 − p).
     n_dims
-        D, at least 1; it may exceed what the data allow.
+        D, at least 1; it may exceed the number that the data support.
     max_passes
-        Passes over the responses, at least 1.
+        Maximum number of passes over the responses, at least 1.
     tolerance
         The fit has converged when two passes in a row gain no more than this many nats per response.
 
@@ -107,7 +107,7 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
         got = f"n_dims={n_dims}, max_passes={max_passes}, tolerance={tolerance}"
         raise ConfigError("fit_irt: n_dims and max_passes must be at least 1, tolerance at least 0.", got=got)
     if responses.ndim != 2 or 0 in responses.shape:
-        raise ConfigError("fit_irt: responses must be (n_models, n_items), neither of them 0.", got=str(responses.shape))
+        raise ConfigError("fit_irt: responses must be (n_models, n_items) with at least one of each.", got=str(responses.shape))
     with one_thread():
         data = centre(responses)
         n_responses = max(1, responses.size if data.present is None else int(data.present.sum(dtype=np.float64)))
@@ -116,22 +116,22 @@ def fit_irt(responses: NDArray[np.floating], n_dims: int = 10, *, max_passes: in
         objective, of_items, of_abilities = objective_and_gradient(data, state)
     norm = float(np.sqrt((of_items**2).sum() + (of_abilities**2).sum()))
     return IrtFit(
-        state.item_mean[:, :-1].copy(),
-        state.item_mean[:, -1].copy(),
-        state.ability_mean,
-        state.prior_mean,
-        state.prior_covariance,
-        objective,
-        norm,
-        n_passes,
-        converged,
+        discrimination=state.item_mean[:, :-1].copy(),
+        difficulty=state.item_mean[:, -1].copy(),
+        ability=state.ability_mean,
+        prior_mean=state.prior_mean,
+        prior_covariance=state.prior_covariance,
+        objective=objective,
+        gradient_norm=norm,
+        n_passes=n_passes,
+        converged=converged,
     )
 
 
-def _ascend(data: Responses, state: State, max_passes: int, least_gain: float) -> tuple[State, int, bool]:
-    """Passes until two in a row gain no more than `least_gain` nats: the last state, how many passes, and whether it came to that.
+def _ascend(data: Responses, state: State, max_passes: int, min_gain: float) -> tuple[State, int, bool]:
+    """Pass over the data until two passes in a row gain no more than `min_gain` nats; return state, passes and convergence.
 
-    Every step is stretched, the more the longer that goes well; a stretch that lowers the bound is undone (Salakhutdinov and
+    Steps are stretched by a factor that grows while the bound rises; a stretch that lowers the bound is undone (Salakhutdinov and
     Roweis 2003, adaptive overrelaxed bound optimisation). Near the optimum any factor below 2 is safe, and it saves a third of
     the passes or more.
     """
@@ -141,7 +141,7 @@ def _ascend(data: Responses, state: State, max_passes: int, least_gain: float) -
         if bound < last and state is not unstretched:
             state, stretch = unstretched, 1.0
             continue
-        quiet = quiet + 1 if bound - last <= least_gain else 0
+        quiet = quiet + 1 if bound - last <= min_gain else 0
         if quiet == 2:
             return new, n_passes, True
         last, unstretched = bound, new
@@ -151,7 +151,7 @@ def _ascend(data: Responses, state: State, max_passes: int, least_gain: float) -
 
 
 def _stretched(old: State, new: State, factor: float) -> State:
-    """The new state with posterior means that went `factor` times as far; covariances and priors are the new ones."""
+    """The new state with posterior means moved `factor` times as far; covariances and priors are those of the new state."""
     item_mean = old.item_mean + factor * (new.item_mean - old.item_mean)
     moment = new.item_second_moment + outer_packed(item_mean) - outer_packed(new.item_mean)
     ability_mean = old.ability_mean + factor * (new.ability_mean - old.ability_mean)
@@ -159,7 +159,7 @@ def _stretched(old: State, new: State, factor: float) -> State:
 
 
 def _canonical(state: State) -> State:
-    """Rotate the dimensions onto the principal axes of the discriminations, each pointing to where most items discriminate."""
+    """Rotate the dimensions onto the principal axes of the discriminations, each with non-negative mean discrimination."""
     n_dims = state.ability_mean.shape[1]
     discrimination = state.item_mean[:, :n_dims]
     axes = np.linalg.eigh(discrimination.T @ discrimination).eigenvectors[:, ::-1]
@@ -171,15 +171,15 @@ def _canonical(state: State) -> State:
 
 
 def abilities(fit: IrtFit, responses: NDArray[np.floating], items: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The most probable abilities of new models, items held as fitted, under the prior θ ~ N(0, I).
+    """The most probable abilities of new models, with the items as fitted, under the prior θ ~ N(0, I).
 
     The log posterior is strictly concave, and damped Newton steps reach its only maximum for any responses. Each model is computed
-    by itself: equal responses give equal bits, whatever stands in the other rows.
+    separately: equal responses give equal bits, whatever the other rows are.
 
     Parameters
     ----------
     fit
-        Of `fit_irt`.
+        Result of `fit_irt`.
     responses
         (n_target, size) in [0, 1], NaN where missing.
     items
@@ -197,9 +197,10 @@ def abilities(fit: IrtFit, responses: NDArray[np.floating], items: NDArray[np.in
 
 
 def _ability(responses: NDArray[np.float64], slopes: NDArray[np.float64], difficulty: NDArray[np.float64]) -> NDArray[np.float64]:
-    there = ~np.isnan(responses)
-    if not there.all():
-        responses, slopes, difficulty = responses[there], slopes[there], difficulty[there]
+    """The most probable ability of one model, (D,), by damped Newton steps."""
+    answered = ~np.isnan(responses)
+    if not answered.all():
+        responses, slopes, difficulty = responses[answered], slopes[answered], difficulty[answered]
     ability = np.zeros(slopes.shape[1])
     logits = -difficulty
     value = _log_posterior(responses, logits, ability)
@@ -208,15 +209,15 @@ def _ability(responses: NDArray[np.float64], slopes: NDArray[np.float64], diffic
         gradient = slopes.T @ (responses - share) - ability
         curvature = (slopes.T * (share * (1 - share))) @ slopes + np.eye(len(ability))
         step = np.linalg.solve(curvature, gradient)
-        promise = float(gradient @ step)
-        if promise < 1e-10:
+        expected_gain = float(gradient @ step)
+        if expected_gain < 1e-10:
             break
         length, trial, trial_logits, trial_value = 1.0, ability, logits, value
         while length > 1e-3:
             trial = ability + length * step
             trial_logits = slopes @ trial - difficulty
             trial_value = _log_posterior(responses, trial_logits, trial)
-            if trial_value >= value + 1e-4 * length * promise:
+            if trial_value >= value + 1e-4 * length * expected_gain:
                 break
             length /= 2
         ability, logits, value = trial, trial_logits, trial_value
@@ -233,7 +234,7 @@ def probabilities(fit: IrtFit, ability: NDArray[np.float64]) -> NDArray[np.float
     Parameters
     ----------
     fit
-        Of `fit_irt`.
+        Result of `fit_irt`.
     ability
         (n_models, D).
 

@@ -1,4 +1,4 @@
-"""The IRT model that selectors and estimators share: one fit to all source models serves all of them."""
+"""The IRT model that selectors and estimators share: one fit to the source models serves all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from microbench_ray.methods.kernels.irt import IrtFit, fit_irt
 
 
 class FitsIrt:
-    """The part of a selector, or of an estimator, that fits an IRT model to all source models; one fit serves all of them."""
+    """Mixin of selectors and estimators that fit an IRT model to the source models; one fit serves all of them."""
 
     dims: int
 
@@ -20,16 +20,16 @@ class FitsIrt:
         return irt_key(self.dims)
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> IrtFit:
-        """The IRT model of the source models' responses to the seen items."""
+        """Fit the IRT model to the source models' responses to the seen items."""
         assert seen.responses is not None
         return fit_irt(seen.responses, self.dims)
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Of the IRT model."""
+        """Cost of the IRT model."""
         return irt_seconds(self.dims, n_source, n_items)
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """Of the IRT model."""
+        """Cost of the IRT model."""
         return irt_bytes(self.dims, n_source, n_items)
 
 
@@ -40,16 +40,16 @@ def check_dims(owner: str, dims: int) -> None:
 
 
 def irt_key(dims: int) -> str:
-    """The name of the fit of an IRT model to all source models, which selector and estimators share."""
+    """The key of the fit of an IRT model to all source models, which selectors and estimators share."""
     return f"irt-{dims}"
 
 
 def irt_seconds(dims: int, n_source: int, n_items: int) -> float:
-    """Expected CPU seconds of fitting an IRT model; from fewer models a pass takes less, but there are more of them."""
+    """Expected CPU seconds of fitting an IRT model; with fewer models a pass is faster, but more passes are needed."""
     return 0.1 + 8e-9 * max(n_source, 300) * n_items * (dims + 1) ** 2
 
 
 def irt_bytes(dims: int, n_source: int, n_items: int) -> int:
-    """Bytes of the responses as they are read, and of the items' and abilities' posteriors."""
+    """Bytes of the responses and of the posteriors of items and abilities."""
     packed = (dims + 1) * (dims + 2) // 2
     return 20 * n_source * n_items + 36 * n_items * packed + 16 * n_source * (dims + 1) ** 2

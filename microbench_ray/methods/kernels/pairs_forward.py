@@ -1,4 +1,4 @@
-"""Items chosen one after the other so that the source models near a wanted difference come out in the right order."""
+"""Forward selection of items that order the pairs of source models near a target difference correctly."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from microbench_ray.methods.kernels.sources import SourceAccuracies
 from microbench_ray.methods.readout import FloatArray
 
 NEAR = 2.0
-"""Pairs count that differ by the wanted difference divided by this, up to the wanted difference times this."""
+"""Pairs count whose difference is within this factor of the target difference."""
 
 
 def pair_form(accuracy: FloatArray, difference: float) -> FloatArray:
-    """The matrix L, (n, n), with eᵀLe the mean of (e_a − e_b)² over the pairs of models near the wanted difference.
+    """The (n, n) matrix L such that eᵀLe is the mean of (e_a − e_b)² over the pairs of models near the target difference.
 
-    It is the Laplacian of the graph of these pairs. Where no pair is near, all pairs count.
+    It is the Laplacian of the graph of these pairs. If no pair is near, all pairs count.
     """
-    apart = np.abs(accuracy[:, None] - accuracy[None, :])
-    near = (apart >= difference / NEAR) & (apart <= difference * NEAR)
+    differences = np.abs(accuracy[:, None] - accuracy[None, :])
+    near = (differences >= difference / NEAR) & (differences <= difference * NEAR)
     if not near.any():
         near = ~np.eye(len(accuracy), dtype=bool)
     weights = near / max(1.0, float(near.sum() / 2))
@@ -26,25 +26,25 @@ def pair_form(accuracy: FloatArray, difference: float) -> FloatArray:
 
 
 class PairsForward:
-    """The order in which items are chosen, worked out as far as it has been asked for.
+    """The order in which items are chosen, computed lazily.
 
-    A pair comes out wrong where the error of its difference is larger than the difference; what is made small is the squared error
-    of the differences near the wanted one. With the rows of the responses X turned by the root of `pair_form`, that is the squared
-    error of a regression of the accuracies, and items are chosen as for one: from the items' covariances Σ over the source
-    models, each the item that lessens the expected squared error most, given those chosen. As chance correlations are overfitted,
-    Σ = (1 − shrink) XᵀX + shrink diag(XᵀX) (Ledoit and Wolf 2004): an item's own share of the accuracy counts fully, what it says
-    of others less.
+    A pair is misordered if the error of its difference exceeds the difference, so the squared error of the differences near the
+    target is minimised. With the rows of the responses X multiplied by the root of `pair_form`, that is the squared error of a
+    regression of the accuracies, and items are chosen as for a regression: from the items' covariances Σ over the source models,
+    each is the item that reduces the expected squared error most, given those chosen before. As chance correlations are overfitted,
+    Σ = (1 − shrink) XᵀX + shrink diag(XᵀX) (Ledoit and Wolf 2004): an item's own share of the accuracy counts fully, its
+    information on other items less.
 
     Parameters
     ----------
     known
-        Of the source models. Where there are confidences, they are what is chosen by.
+        Responses and accuracies of the source models. If there are confidences, items are chosen by these.
     difference
-        The wanted difference, a fraction.
+        The target difference, a fraction.
     shrink
         In [0, 1].
     subtask
-        (n_items,) codes; given, subtasks are kept in proportion to their sizes, to within one item. None for no such balance.
+        (n_items,) codes, to keep subtasks in proportion to their sizes, to within one item; None for no such balance.
 
     References
     ----------
@@ -56,11 +56,11 @@ class PairsForward:
         responses = known.responses if known.confidence is None else known.confidence
         n = len(known.accuracy)
         root = _root(pair_form(known.accuracy, difference)) if n else np.zeros((0, 0))
-        turned = root @ responses
-        variance = np.square(turned).sum(axis=0)
+        rotated = root @ responses
+        variance = np.square(rotated).sum(axis=0)
         self._own: FloatArray = shrink * variance
         self._share: FloatArray = self._own if known.confidence is None else np.zeros_like(variance)
-        self._z: FloatArray = np.sqrt(1 - shrink) * turned
+        self._z: FloatArray = np.sqrt(1 - shrink) * rotated
         if known.confidence is None:
             total = self._z.sum(axis=1)
         else:
@@ -74,7 +74,7 @@ class PairsForward:
         self._quota = None if subtask is None else _Quota(subtask)
 
     def first(self, size: int) -> NDArray[np.intp]:
-        """(size,) positions of the items chosen first; of equally good ones the first among the items."""
+        """(size,) positions of the first `size` chosen items; ties are broken by position."""
         while len(self._order) < size:
             self._order.append(self._choose())
         return np.array(self._order[:size], np.intp)
@@ -93,11 +93,11 @@ class PairsForward:
         return item
 
     def _condition(self, item: int, variance: float) -> None:
-        """What is known once the item is: a change of rank one."""
+        """Condition on an item: a change of rank one."""
         column = self._m @ self._z[:, item]
         shared = column @ self._z
         gain = float(self._gain[item])
-        if self._observed:  # what is left to predict has this item no more
+        if self._observed:  # the item is no longer part of what is predicted
             gain -= float(self._spread[item])
             self._gain = self._gain - shared
         self._m -= np.outer(column, column / variance)
@@ -106,7 +106,7 @@ class PairsForward:
 
 
 class _Quota:
-    """How many items of each subtask may have been chosen: its share of all, rounded up."""
+    """The maximum number of items of each subtask: its share of all chosen items, rounded up."""
 
     def __init__(self, subtask: NDArray[np.int32]) -> None:
         self._subtask = subtask
@@ -115,14 +115,15 @@ class _Quota:
 
     def allowed(self, chosen: int) -> NDArray[np.bool_]:
         # In integers: taken + 1 <= ceil(size × (chosen + 1) / n_items).
-        room = self._taken * len(self._subtask) < self._sizes * (chosen + 1)
-        return (room & (self._taken < self._sizes))[self._subtask]
+        below_quota = self._taken * len(self._subtask) < self._sizes * (chosen + 1)
+        return (below_quota & (self._taken < self._sizes))[self._subtask]
 
     def take(self, item: int) -> None:
         self._taken[self._subtask[item]] += 1
 
 
 def _root(form: FloatArray) -> FloatArray:
+    """The symmetric square root."""
     values, vectors = np.linalg.eigh(form)
     root: FloatArray = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     return root

@@ -1,4 +1,4 @@
-"""The items' principal components over the source models: the points that some selectors choose among."""
+"""The items' principal components over the source models, used as points by some selectors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems
 from microbench_ray.methods.kernels.item_statistics import item_means
 
-# A component with less than this share of the first one's variance is rounding.
+# A component with less than this share of the first one's variance is rounding error.
 NO_VARIANCE = 1e-12
 
 
 class FitsComponents:
-    """The part of a selector that finds the items' principal components; one fit serves all that want as many."""
+    """Mixin of selectors that compute the items' principal components; one fit serves all with the same number of components."""
 
     components: int
 
@@ -30,7 +30,7 @@ class FitsComponents:
 
 
 def check_components(selector: str, components: int) -> None:
-    """ConfigError unless `components` is at least 1."""
+    """Raise ConfigError unless `components` is at least 1."""
     if components < 1:
         raise ConfigError(f"{selector}: components must be at least 1.", got=str(components))
 
@@ -41,15 +41,15 @@ def principal_components(responses: NDArray[np.float32], components: int) -> NDA
     Parameters
     ----------
     responses
-        (n_models, n_items), NaN where missing: taken to be the item's mean.
+        (n_models, n_items), NaN where missing, which is set to the item's mean.
     components
-        Axes wanted.
+        Maximum number of axes.
 
     Returns
     -------
     numpy.ndarray
-        (n_items, ≤ components) float64 in order of falling variance, without axes of no variance. The model with the largest part
-        in an axis has a positive one.
+        (n_items, ≤ components) float64 by decreasing variance, without axes of no variance. Signs are such that the model with the
+        largest absolute loading on an axis has a positive one.
     """
     centred: NDArray[np.float64] = responses.astype(np.float64)
     gaps = np.isnan(centred)
@@ -58,9 +58,9 @@ def principal_components(responses: NDArray[np.float32], components: int) -> NDA
     centred -= centred.mean(axis=1, keepdims=True)
     variance, axes = np.linalg.eigh(centred @ centred.T)
     variance, axes = variance[::-1], axes[:, ::-1]
-    # Responses are at most 1, so that what constant ones leave is far below the second bound.
-    least = NO_VARIANCE * max(float(variance[0]), centred.size * np.finfo(np.float64).eps)
-    axes = axes[:, :components][:, variance[:components] > least]
+    # Responses are at most 1, so the rounding errors of constant responses are far below the second bound.
+    min_variance = NO_VARIANCE * max(float(variance[0]), centred.size * np.finfo(np.float64).eps)
+    axes = axes[:, :components][:, variance[:components] > min_variance]
     largest = np.abs(axes).argmax(axis=0)
     coordinates: NDArray[np.float64] = centred.T @ (axes * np.sign(axes[largest, np.arange(axes.shape[1])]))
     return coordinates

@@ -1,4 +1,4 @@
-"""What regressions know of the source models: their responses without gaps, and their accuracies."""
+"""The source models as regressions use them: their responses with gaps filled, and their accuracies."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from microbench_ray.methods.readout import FloatArray, weighted_mean
 FIT_KEY = "source_accuracies"
 SECONDS_PER_RESPONSE = 2e-9
 MIN_SOURCES = 4
-"""Fewer source models give no regression: the mean takes its place."""
+"""With fewer source models, the mean replaces the regression."""
 
 
 class SourceAccuracies(NamedTuple):
-    """The source models, without those that answered nothing.
+    """The source models that answered at least one item.
 
     Attributes
     ----------
     responses
-        (n_source, n_items) scores; missing ones are the mean of the models that answered the item.
+        (n_source, n_items) scores; missing ones are filled with the mean over the models that answered the item.
     accuracy
         (n_source,) mean scores over the items that each model answered.
     confidence
-        (n_source, n_items) confidences in the correct answers, filled in the same way; None where they are not read.
+        (n_source, n_items) confidences in the correct answers, filled in the same way; None if they are not read.
     """
 
     responses: FloatArray
@@ -35,7 +35,7 @@ class SourceAccuracies(NamedTuple):
 
 
 def source_accuracies(seen: SeenItems) -> SourceAccuracies:
-    """Of responses (n_source, n_items), or (n_source, n_items, 2) where confidences are read beside scores."""
+    """Compute them from responses (n_source, n_items), or (n_source, n_items, 2) where scores and confidences are read."""
     assert seen.responses is not None
     responses = np.asarray(seen.responses, np.float64)
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
@@ -44,11 +44,11 @@ def source_accuracies(seen: SeenItems) -> SourceAccuracies:
     accuracy = accuracy[answered]
     level = float(accuracy.mean()) if accuracy.size else 0.0
     confidence = None if responses.ndim == 2 else _filled(responses[answered, :, 1], level)
-    return SourceAccuracies(_filled(scores[answered], level), accuracy, confidence)
+    return SourceAccuracies(responses=_filled(scores[answered], level), accuracy=accuracy, confidence=confidence)
 
 
 def _filled(responses: FloatArray, level: float) -> FloatArray:
-    """Gaps filled by the items' means; by `level` where nobody answered."""
+    """Responses with gaps filled by the items' means, or by `level` for an item without responses."""
     missing = np.isnan(responses)
     if not missing.any():
         return responses
@@ -57,12 +57,12 @@ def _filled(responses: FloatArray, level: float) -> FloatArray:
 
 
 def read_items(known: SourceAccuracies, selection: Selection, signal: Signal) -> FloatArray:
-    """The source models' responses to the selected items as an estimator of that signal reads the targets'.
+    """The source models' responses to the selected items, in the signal that an estimator reads of the targets.
 
     Returns
     -------
     numpy.ndarray
-        (n_source, size); (n_source, size, 2), scores and confidences, where both are read and there are confidences.
+        (n_source, size); (n_source, size, 2), scores and confidences, if both are read and confidences exist.
     """
     scores = known.responses[:, selection.items]
     if signal == "correctness" or known.confidence is None:
@@ -78,6 +78,6 @@ def source_bytes(n_source: int, n_items: int, size: int, signal: Signal) -> int:
 
 
 def mean_coefficients(selection: Selection, *, both: bool) -> NDArray[np.float64]:
-    """Of the plain mean of the scores, whether or not confidences are read beside them."""
+    """Coefficients of the plain mean of the scores; with `both`, those of the confidences are 0."""
     ones = np.ones(len(selection.items))
     return np.stack([ones, np.zeros_like(ones)], axis=1) if both else ones

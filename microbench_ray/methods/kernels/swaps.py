@@ -7,38 +7,38 @@ import numpy as np
 
 
 @numba.njit(cache=True, nogil=True)
-def swap_until_best(distances, medoids, max_passes, least_gain):  # type: ignore[no-untyped-def]
-    """Swap two or more `medoids` in place until no swap helps; returns nearest, loss, passes, swaps and whether it converged."""
+def swap_until_best(distances, medoids, max_passes, min_gain):  # type: ignore[no-untyped-def]
+    """Swap two or more `medoids` in place until no swap lowers the loss; return nearest, loss, passes, swaps and convergence."""
     n, k = distances.shape[0], medoids.size
     nearest, second = np.empty(n, np.int64), np.empty(n, np.int64)
     to_nearest, to_second = np.empty(n, distances.dtype), np.empty(n, distances.dtype)
-    slot = np.full(n, -1)  # of a medoid, its place among the medoids
+    slot = np.full(n, -1)  # of a medoid, its position among the medoids
     slot[medoids] = np.arange(k)
     for point in range(n):
         _two_nearest(distances, medoids, slot, point, nearest, second, to_nearest, to_second)
     removal, gains = np.empty(k), np.empty(k)
     near, left = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
     loss = _losses(nearest, to_nearest, to_second, removal)
-    least_removal = removal.min()
+    min_removal = removal.min()
     n_passes, n_swaps, since = 0, 0, 0
     while n_passes < max_passes:
         n_passes += 1
         for candidate in range(n):
             since += 1
             row = distances[candidate]
-            # No swap can gain more than the candidate's reach less the loss of removing a medoid: most are passed over by this.
-            if slot[candidate] < 0 and _reach(row, to_second) >= 0.99 * least_removal:
-                # Only points nearer to the candidate than to their second medoid change anything; finding them first, without a
-                # branch, is several times as fast as looking at all in one loop.
+            # No swap can gain more than the candidate's reach minus the loss of removing a medoid: this skips most candidates.
+            if slot[candidate] < 0 and _reach(row, to_second) >= 0.99 * min_removal:
+                # Only points nearer to the candidate than to their second medoid matter; finding them first, without a branch, is
+                # several times as fast as a single loop over all points.
                 n_near = 0
                 for point in range(n):
                     near[n_near] = point
                     n_near += row[point] < to_second[point]
-                # What the candidate changes whichever medoid goes, and what besides if a certain one does.
+                # The change of the loss that does not depend on which medoid is removed, and the change for each removal.
                 shared = 0.0
                 gains[:] = removal
-                for place in range(n_near):
-                    point = near[place]
+                for i in range(n_near):
+                    point = near[i]
                     d, first, other = np.float64(row[point]), np.float64(to_nearest[point]), np.float64(to_second[point])
                     if d < first:
                         shared += d - first
@@ -46,7 +46,7 @@ def swap_until_best(distances, medoids, max_passes, least_gain):  # type: ignore
                     else:
                         gains[nearest[point]] += d - other
                 leaving = np.argmin(gains)
-                if gains[leaving] + shared < -least_gain * loss:
+                if gains[leaving] + shared < -min_gain * loss:
                     slot[medoids[leaving]] = -1
                     slot[candidate] = leaving
                     medoids[leaving] = candidate
@@ -54,18 +54,18 @@ def swap_until_best(distances, medoids, max_passes, least_gain):  # type: ignore
                     for point in range(n):
                         left[n_left] = point
                         n_left += (nearest[point] == leaving) | (second[point] == leaving)
-                    for place in range(n_near):
-                        point = near[place]
+                    for i in range(n_near):
+                        point = near[i]
                         if row[point] < to_nearest[point]:
                             second[point], to_second[point] = nearest[point], to_nearest[point]
                             nearest[point], to_nearest[point] = leaving, row[point]
                         else:
                             second[point], to_second[point] = leaving, row[point]
-                    for place in range(n_left):
-                        _two_nearest(distances, medoids, slot, left[place], nearest, second, to_nearest, to_second)
+                    for i in range(n_left):
+                        _two_nearest(distances, medoids, slot, left[i], nearest, second, to_nearest, to_second)
                     _two_nearest(distances, medoids, slot, candidate, nearest, second, to_nearest, to_second)
                     loss = _losses(nearest, to_nearest, to_second, removal)
-                    least_removal = removal.min()
+                    min_removal = removal.min()
                     n_swaps += 1
                     since = 0
             if since >= n:
@@ -75,7 +75,7 @@ def swap_until_best(distances, medoids, max_passes, least_gain):  # type: ignore
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def _reach(row, to_second):  # type: ignore[no-untyped-def]
-    """How much nearer than their second medoid a candidate is to the points, in all: rounded, since sums may be reordered."""
+    """How much nearer a candidate is to the points than their second medoid, summed; approximate, since sums may be reordered."""
     reach = row.dtype.type(0)
     for point in range(row.size):
         reach += max(to_second[point] - row[point], row.dtype.type(0))
@@ -84,7 +84,7 @@ def _reach(row, to_second):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _two_nearest(distances, medoids, slot, point, nearest, second, to_nearest, to_second):  # type: ignore[no-untyped-def]
-    """Find a point's nearest and second nearest medoid; a medoid is its own nearest, also where another is as near."""
+    """Find a point's nearest and second nearest medoid; a medoid is its own nearest, even if another is as near."""
     row = distances[point]
     first = other = -1
     to_first = to_other = np.inf
@@ -104,7 +104,7 @@ def _two_nearest(distances, medoids, slot, point, nearest, second, to_nearest, t
 
 @numba.njit(cache=True, nogil=True)
 def _losses(nearest, to_nearest, to_second, removal):  # type: ignore[no-untyped-def]
-    """The loss; and into `removal` how much it grows where a medoid goes and nothing comes."""
+    """Return the loss, and write into `removal` its increase if a medoid is removed without replacement."""
     loss = 0.0
     removal[:] = 0.0
     for point in range(nearest.size):

@@ -1,4 +1,4 @@
-"""Many small symmetric matrices at once: a P × P one is kept as its upper triangle by rows, P(P + 1)/2 numbers ("packed")."""
+"""Batches of small symmetric matrices: a P × P matrix is stored as its upper triangle by rows, P(P + 1)/2 numbers ("packed")."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def outer_packed(vectors: Floats) -> Floats:
-    """Outer products of vectors with themselves; (n, P) to (n, packed)."""
+    """Outer products of vectors with themselves: (n, P) to (n, packed)."""
     rows, columns = np.triu_indices(vectors.shape[1])
     product: Floats = vectors[:, rows] * vectors[:, columns]
     return product
@@ -26,13 +26,13 @@ def unpack(packed: Floats, n_params: int) -> NDArray[np.float64]:
 
 
 def trace_weights(n_params: int) -> NDArray[np.float32]:
-    """What makes the sum of products of two packed matrices the trace of their product: 2 off the diagonal; (packed,)."""
+    """(packed,) weights with which the sum of products of two packed matrices is the trace of their product: 2 off the diagonal."""
     rows, columns = np.triu_indices(n_params)
     return np.where(rows == columns, 1, 2).astype(np.float32)
 
 
 def congruence(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The matrix, (packed, packed), that takes packed S to packed M S Mᵀ for a given M, (P, P)."""
+    """The (packed, packed) matrix that maps packed S to packed M S Mᵀ for a given M, (P, P)."""
     rows, columns = np.triu_indices(len(matrix))
     packed = matrix[rows][:, rows] * matrix[columns][:, columns] + matrix[rows][:, columns] * matrix[columns][:, rows]
     packed[:, rows == columns] /= 2
@@ -50,7 +50,7 @@ def invert(matrices: NDArray[np.float32]) -> float:
     Returns
     -------
     float
-        The sum of the logarithms of the determinants of what was given.
+        The sum of the logarithms of the determinants of the given matrices.
     """
     log_det = 0.0
     for k in range(len(matrices)):

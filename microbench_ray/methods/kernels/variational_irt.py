@@ -1,4 +1,4 @@
-"""The variational machinery behind `irt.fit_irt`: coordinate ascent on a lower bound of the evidence.
+"""Coordinate ascent on a lower bound of the evidence, for `irt.fit_irt`.
 
 Notation. Model i has ability θ_i (D,), item j has w_j = [a_j, b_j] (P = D + 1,). The logit of a right answer is z = h·w with
 h = [θ, −1]. Second moments are kept packed (see `symmetric`).
@@ -24,23 +24,23 @@ from microbench_ray.methods.kernels.symmetric import congruence, invert, outer_p
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-# The hyperprior. μ ~ N(0, MEAN_VARIANCE · I): a mean difficulty of ±3 logits is nothing unusual. The covariance Σ has an inverse-
+# The hyperprior. μ ~ N(0, MEAN_VARIANCE · I): a mean difficulty of ±3 logits is not unusual. The covariance Σ has an inverse-
 # Wishart prior that counts like 2 (P + 1) further items whose parameters vary by ITEM_VARIANCE: enough to be proper.
 MEAN_VARIANCE = 9.0
 ITEM_VARIANCE = 0.25
-# Of a block of the response matrix: its float32 work arrays, and the P × P matrices of its items, stay in a core's cache.
+# Size of a block of the response matrix: its float32 work arrays and the P × P matrices of its items fit in a core's cache.
 BLOCK_CELLS, BLOCK_ITEMS = 150_000, 512
 SMALLEST_XI_SQUARED = np.float32(1e-4)
 
 
 class Responses(NamedTuple):
-    """(n_models, n_items) responses less ½, 0 where missing; and 1 or 0 for there or missing, None where all are there."""
+    """(n_models, n_items) responses minus ½, 0 where missing; and 1 for present or 0 for missing, None if none is missing."""
 
     centred: Float32
     present: Float32 | None
 
     def blocks(self) -> Iterator[slice]:
-        """Runs of items whose cells fit in cache."""
+        """Slices of items whose responses fit in cache."""
         n_models, n_items = self.centred.shape
         width = min(max(32, BLOCK_CELLS // n_models), BLOCK_ITEMS)
         return (slice(start, min(start + width, n_items)) for start in range(0, n_items, width))
@@ -70,17 +70,17 @@ class State:
 
 
 def centre(responses: NDArray[np.floating]) -> Responses:
-    """Responses as the passes read them."""
+    """Centre the responses."""
     missing = np.isnan(responses)
     centred = (responses - 0.5).astype(np.float32, order="C")
     if not missing.any():
-        return Responses(centred, None)
+        return Responses(centred=centred, present=None)
     centred[missing] = 0
-    return Responses(centred, (~missing).astype(np.float32, order="C"))
+    return Responses(centred=centred, present=(~missing).astype(np.float32, order="C"))
 
 
 def start(data: Responses, n_dims: int) -> State:
-    """Abilities along the leading singular vectors of the standardised responses; items that differ in difficulty alone."""
+    """The initial state: abilities along leading singular vectors of the standardised responses, items with difficulties only."""
     n_models, n_items = data.centred.shape
     answered = np.full(n_items, n_models) if data.present is None else data.present.sum(axis=0, dtype=np.float64)
     right = data.centred.sum(axis=0, dtype=np.float64) + answered / 2
@@ -90,7 +90,7 @@ def start(data: Responses, n_dims: int) -> State:
     if data.present is not None:
         residual *= data.present
     vectors = np.linalg.eigh((residual @ residual.T).astype(np.float64)).eigenvectors[:, ::-1][:, :n_dims]
-    # Where there are fewer models than dimensions, the others start without any model in them, and stay so.
+    # With fewer models than dimensions, all abilities in the remaining dimensions start at 0, and stay there.
     ability = np.zeros((n_models, n_dims))
     ability[:, : vectors.shape[1]] = vectors * np.sqrt(n_models / 2)
     covariance = np.tile(np.eye(n_dims) / 2, (n_models, 1, 1))
@@ -99,7 +99,15 @@ def start(data: Responses, n_dims: int) -> State:
     moment = (outer_packed(mean) + np.eye(n_dims + 1)[np.triu_indices(n_dims + 1)]).astype(np.float32)
     prior_mean = np.zeros(n_dims + 1)
     prior_mean[-1] = mean[:, -1].mean()
-    return State(mean, moment, 0.0, ability, covariance, prior_mean, np.eye(n_dims + 1))
+    return State(
+        item_mean=mean,
+        item_second_moment=moment,
+        item_log_det=0.0,
+        ability_mean=ability,
+        ability_covariance=covariance,
+        prior_mean=prior_mean,
+        prior_covariance=np.eye(n_dims + 1),
+    )
 
 
 def one_pass(data: Responses, state: State) -> tuple[State, float]:
@@ -108,7 +116,7 @@ def one_pass(data: Responses, state: State) -> tuple[State, float]:
     Returns
     -------
     tuple
-        The new state, and the bound in nats of the state that was given.
+        The new state, and the bound of the given state in nats.
     """
     n_models, n_dims = state.ability_mean.shape
     n_params = n_dims + 1
@@ -142,17 +150,24 @@ def one_pass(data: Responses, state: State) -> tuple[State, float]:
     full = unpack(ability_precision, n_params)
     ability_covariance: Float64 = np.linalg.inv(full[:, :n_dims, :n_dims] + np.eye(n_dims)).astype(np.float64, copy=False)
     ability = _times(ability_covariance, ability_linear[:, :n_dims] + full[:, :n_dims, n_dims])
-    new = State(item_mean, item_moment, log_det, ability, ability_covariance, state.prior_mean, state.prior_covariance)
+    new = replace(
+        state,
+        item_mean=item_mean,
+        item_second_moment=item_moment,
+        item_log_det=log_det,
+        ability_mean=ability,
+        ability_covariance=ability_covariance,
+    )
     return standardise(update_priors(new)), bound
 
 
 def objective_and_gradient(data: Responses, state: State) -> tuple[float, Float64, Float64]:
-    """The bound at the best ξ, and its gradient with respect to the posterior means, their covariances held.
+    """The bound at the best ξ, and its gradient with respect to the posterior means, with their covariances fixed.
 
     Returns
     -------
     tuple
-        Nats; (n_items, P); (n_models, D).
+        The bound in nats, the gradient for items, (n_items, P), and for abilities, (n_models, D).
     """
     n_models, n_dims = state.ability_mean.shape
     n_params = n_dims + 1
@@ -190,21 +205,21 @@ def update_priors(state: State) -> State:
 def standardise(state: State) -> State:
     """Move the origin and the scale of the abilities to where the bound is highest.
 
-    θ = L θ' + c leaves every logit as it is if a' = Lᵀa and b' = b − a·c, and the items' divergence too if μ and Σ follow: what
-    changes is the abilities' divergence and the hyperprior, and no pass over the data is needed. Without it coordinate ascent
-    creeps along these directions (Liu, Rubin and Wu 1998, parameter-expanded EM; Luttinen and Ilin 2010).
+    θ = L θ' + c leaves every logit unchanged if a' = Lᵀa and b' = b − a·c, and the items' divergence too if μ and Σ are transformed
+    likewise. Only the abilities' divergence and the hyperprior change, and no pass over the data is needed. Without this step,
+    coordinate ascent is slow along these directions (Liu, Rubin and Wu 1998, parameter-expanded EM; Luttinen and Ilin 2010).
     """
     n_models, n_dims = state.ability_mean.shape
     pseudo = _pseudo_items(n_dims + 1) * ITEM_VARIANCE
     precision = np.linalg.inv(state.prior_covariance)
     slope, difficulty = state.prior_mean[:n_dims], state.prior_mean[n_dims]
-    # The best shift, which is exact: everything that depends on c is quadratic in it.
+    # The best shift is exact, as all terms are quadratic in c.
     matrix = (n_models + pseudo * precision[n_dims, n_dims]) * np.eye(n_dims) + np.outer(slope, slope) / MEAN_VARIANCE
     pull = state.ability_mean.sum(axis=0) - pseudo * precision[:n_dims, n_dims] + difficulty * slope / MEAN_VARIANCE
     shift = np.linalg.solve(matrix, pull)
     shifting = np.eye(n_dims + 1)
     shifting[n_dims, :n_dims] = -shift
-    # The best scale, but for the weak prior of μ.
+    # The best scale, ignoring the weak prior of μ.
     deviation = state.ability_mean - shift
     precision = np.linalg.inv(shifting @ state.prior_covariance @ shifting.T)
     moment = state.ability_covariance.sum(axis=0) + deviation.T @ deviation + pseudo * precision[:n_dims, :n_dims]
@@ -219,7 +234,7 @@ def standardise(state: State) -> State:
 
 
 def transform(state: State, matrix: Float64) -> State:
-    """The state with matrix @ w in the place of every item's w; (P, P). Abilities are left for the caller."""
+    """The state with every item's w replaced by matrix @ w, for a (P, P) matrix. Abilities are left to the caller."""
     return replace(
         state,
         item_mean=state.item_mean @ matrix.T,
@@ -241,7 +256,7 @@ def _weights(squares: Float32, present: Float32 | None, block: slice) -> tuple[F
         weights *= present[:, block]
         xi *= present[:, block]
         rise[present[:, block] == 0] = 1
-    # log 2cosh(ξ/2) = ξ/2 + log(1 + e^−ξ). The factors are at most 2: 64 of them multiply to a float32, at one logarithm.
+    # log 2cosh(ξ/2) = ξ/2 + log(1 + e^−ξ). The factors are at most 2, so the product of 64 fits a float32 and takes one logarithm.
     products = np.multiply.reduceat(rise, np.arange(0, len(rise), 64), axis=0)
     return weights, -0.5 * float(xi.sum(dtype=np.float64)) - float(np.log(products).sum(dtype=np.float64))
 
@@ -257,7 +272,7 @@ def _ability_moments(state: State) -> tuple[Float32, Float32]:
 
 
 def _times(matrices: Float64, vectors: Float64) -> Float64:
-    """Each matrix times its vector; (n, P, P) and (n, P)."""
+    """Each matrix times its vector: (n, P, P) and (n, P) to (n, P)."""
     product: Float64 = (matrices @ vectors[:, :, None])[:, :, 0]
     return product
 

@@ -1,1 +1,1 @@
-"""Selectors: which items a method chooses."""
+"""Selectors: the choice of items."""

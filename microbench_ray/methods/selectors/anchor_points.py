@@ -14,16 +14,16 @@ from microbench_ray.methods.kernels.fasterpam import swap_medoids
 from microbench_ray.methods.kernels.item_statistics import standardised
 
 BLOCK_ROWS = 16
-"""Rows of the distances that are worked on at a time: they stay in a core's cache, where the whole matrix does not."""
+"""Rows of the distance matrix that are processed at a time, so that they fit in a core's cache."""
 
 
 class Correlated(NamedTuple):
-    """What k-medoids works on.
+    """The input of k-medoids.
 
     Attributes
     ----------
     items
-        (n,) positions among the seen items of those that are clustered, ascending.
+        (n,) ascending positions, among the seen items, of the items that are clustered.
     distances
         (n, n) float32, 1 − the correlation of these items over the source models; 0 on the diagonal.
     """
@@ -39,18 +39,17 @@ class AnchorPoints:
     Items are clustered by k-medoids (`fasterpam`, from a random start) on 1 − Pearson's correlation over the source models; an
     anchor's weight is the share of the items in its cluster.
 
-    An item on which all sources respond alike has no correlation: it is in no cluster, and the others' shares, which sum to 1,
-    speak for it. Such items are chosen, at random, only where the size is larger than the number of others; each of
-    them then stands for its share of them all. Missing responses: an item's correlations are those of its responses with the
-    missing ones at the item's mean.
+    An item on which all sources respond alike has no correlation: it is in no cluster, and the shares of the others sum to 1. Such
+    items are chosen, at random, only if the size exceeds the number of clustered items; the share of all such items is then divided
+    equally among the chosen ones. Missing responses are set to the item's mean for the correlations.
 
     Parameters
     ----------
     signal
-        `confidence` (falling back to correctness) or `correctness`: what the correlation is of. `answers`: the mean over the
-        answers of the correlations of the confidences in each (falling back to `confidence`, and to the same clusters).
+        The responses that are correlated: `confidence` (falling back to correctness) or `correctness`. With `answers`, the
+        correlations of the confidences in each answer are averaged over the answers (falling back to `confidence`).
     max_items
-        Cluster at most so many items, a random subset; None for all. Bounds the memory, 4 bytes × max_items².
+        Cluster at most this many items, a random subset; None for all. Bounds the memory, 4 bytes × max_items².
     """
 
     signal: Signal = "confidence"
@@ -66,11 +65,11 @@ class AnchorPoints:
 
     @property
     def fit_key(self) -> str:
-        """Names the correlations."""
+        """Names the correlation matrix."""
         return "correlation" if self.max_items is None else f"correlation-{self.max_items}"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> Correlated:
-        """The distances between all items that have any."""
+        """Compute the distances between all items whose responses vary."""
         assert seen.responses is not None
         items = np.arange(seen.n_items)
         if self.max_items is not None and self.max_items < seen.n_items:
@@ -82,7 +81,7 @@ class AnchorPoints:
         distances: NDArray[np.float32] | None = None
         for each in scaled:
             kept = each[:, vary]
-            product = kept.T @ kept  # both the same array: half the work
+            product = kept.T @ kept  # the same array twice: BLAS does half the work
             distances = product if distances is None else np.add(distances, product, out=distances)
         assert distances is not None
         for start in range(0, len(distances), BLOCK_ROWS):
@@ -92,25 +91,25 @@ class AnchorPoints:
             np.subtract(1, rows, out=rows)
             np.maximum(rows, 0, out=rows)
         np.fill_diagonal(distances, 0)
-        return Correlated(items[vary], distances)
+        return Correlated(items=items[vary], distances=distances)
 
     def select(self, seen: SeenItems, fit: Correlated, size: int, rng: np.random.Generator) -> Selection:
         """Choose the `size` medoids, weighted by the shares of their clusters."""
         clustered = len(fit.items)
         if size <= clustered:
-            found = swap_medoids(fit.distances, rng.choice(clustered, size, replace=False))
-            return Selection(fit.items[found.medoids], np.bincount(found.labels, minlength=size) / clustered)
+            clusters = swap_medoids(fit.distances, rng.choice(clustered, size, replace=False))
+            return Selection(fit.items[clusters.medoids], np.bincount(clusters.labels, minlength=size) / clustered)
         others = rng.permutation(np.setdiff1d(np.arange(seen.n_items), fit.items))[: size - clustered]
         weights = np.full(size, 1 / seen.n_items)
         weights[clustered:] = (1 - clustered / seen.n_items) / len(others)
         return Selection(np.concatenate([fit.items, others]), weights)
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Correlations, and k-medoids for a handful of sizes."""
+        """Cost of the correlations, and of k-medoids for a handful of sizes."""
         n = n_items if self.max_items is None else min(n_items, self.max_items)
         return 0.05 + (3e-11 * n_source + 3e-8) * n * n
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """The distances, and the responses that they come from."""
+        """Size of the distances and of the responses."""
         n = n_items if self.max_items is None else min(n_items, self.max_items)
         return 4 * n * n + 18 * n_source * n + 4 * n_source * (n_items - n)

@@ -1,4 +1,4 @@
-"""Diverse items by a determinantal point process on the items' principal components."""
+"""Diverse items, by a determinantal point process on the items' principal components."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ Variant = Literal["default", "paper"]
 class Diversity(FitsComponents):
     """A discrete orthogonal polynomial ensemble on the items' first principal components.
 
-    Items are points: their coordinates are the principal components of the source models' responses, without tails, scaled into
+    Items are points: their coordinates are the principal components of the source models' responses, with trimmed tails, scaled to
     (-1, 1). The projection DPP of the first `size` multivariate monomials on these points is drawn (Bardenet, Ghosh and Lin 2021,
     "Determinantal point processes based on orthogonal polynomials for sampling minibatches in SGD").
 
-    The items' inclusion probabilities are known and far from equal: greatest at the rim, where few items lie. So a selected item
-    weighs 1 / (n_items × its inclusion probability). With `horvitz_thompson` the estimate is unbiased for the mean over all seen
-    items; `weighted_mean` is its ratio form (Hájek). As the constant is one of the monomials, no inclusion probability is below
-    1 / n_items, and no weight above 1.
+    The items' inclusion probabilities are known and far from equal: greatest at the boundary, where few items lie. So a selected
+    item weighs 1 / (n_items × its inclusion probability). With `horvitz_thompson` the estimate is unbiased for the mean over all
+    seen items; `weighted_mean` is its ratio form (Hájek). As the constant is one of the monomials, no inclusion probability is
+    below 1 / n_items, and no weight above 1.
 
-    `variant="default"` moves the tails to the edge of the box, so that every item can be drawn. `variant="paper"` leaves the items
-    outside the box out, so that the estimate is of the mean over the others, and gives no weights: all selected items count the
-    same, which is biased towards the rim.
+    `variant="default"` moves the tails to the edge of the box, so that every item can be drawn. `variant="paper"` excludes the
+    items outside the box, so that the estimate is of the mean over the others, and gives no weights: all selected items count the
+    same, which is biased towards the boundary.
 
-    Where the points allow fewer than `size` monomials (fewer different points than items; in the paper's variant, more items wanted
-    than are in the box), the DPP draws as many as there are and the rest is drawn uniformly from all items that it
-    left; the weights take account of that. Without any variation among the items all of them but one are drawn uniformly.
+    Where the points support fewer than `size` monomials (fewer distinct points than items; in the paper's variant, a size larger
+    than the number of items in the box), the DPP draws as many items as there are monomials, and the rest are drawn uniformly from
+    the remaining items; the weights account for that. Without any variation among the items, all items but one are drawn uniformly.
 
-    Missing responses: an item's missing responses are taken to be its mean over the source models that answered it.
+    Missing responses are set to the item's mean over the source models that answered it.
 
     Parameters
     ----------
     components
-        Number of principal components; fewer where there are fewer with any variance.
+        Number of principal components; fewer if fewer have any variance.
     trim
         Share of items in each tail of each component, in [0, 0.5).
     signal
@@ -66,7 +66,7 @@ class Diversity(FitsComponents):
             raise ConfigError("diversity: unknown variant.", got=repr(self.variant), hint="use one of default, paper")
 
     def select(self, seen: SeenItems, fit: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
-        """Choose `size` items; each weighs 1 / (n_items × its inclusion probability), in the paper's variant nothing."""
+        """Choose `size` items, with weights 1 / (n_items × inclusion probability); in the paper's variant without weights."""
         items, points = in_box(fit, self.trim, drop=self.variant == "paper")
         basis = polynomial_basis(points, size)
         drawn = items[sample_projection_dpp(basis, rng)]
@@ -82,16 +82,16 @@ class Diversity(FitsComponents):
         return Selection(drawn, 1 / (seen.n_items * probability[drawn]))
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """The sources' Gram matrix and its eigenvectors; and, for sizes up to 1,000, the polynomials."""
+        """Cost of the sources' Gram matrix and its eigenvectors, and of the polynomials for sizes up to 1,000."""
         return 0.005 + 2.5e-4 * n_items + 1e-8 * n_source * n_items + 4e-11 * n_source**2 * n_items + 2e-9 * n_source**3
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """The responses in double precision and their products with each other; or the polynomials of the largest size, thrice."""
+        """Size of the responses in double precision and their Gram matrix, or of three copies of the largest size's polynomials."""
         return max(28 * n_source * n_items + 24 * n_source**2, 4 * n_source * n_items + 26 * size * n_items)
 
 
 def in_box(coordinates: NDArray[np.float64], trim: float, *, drop: bool) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Points without tails, scaled into [-0.99, 0.99].
+    """Points with trimmed tails, scaled to [-0.99, 0.99].
 
     Parameters
     ----------
@@ -100,13 +100,13 @@ def in_box(coordinates: NDArray[np.float64], trim: float, *, drop: bool) -> tupl
     trim
         The box goes from the `trim` to the 1 - `trim` quantile of each coordinate.
     drop
-        Whether items outside the box are left out; else they are moved to its edge.
+        Whether items outside the box are excluded; otherwise they are moved to its edge.
 
     Returns
     -------
     items, points
-        (m,) positions of the items that are left and their (m, ≤ d) coordinates; a coordinate in which they do not
-        differ is left out.
+        (m,) positions of the remaining items and their (m, ≤ d) coordinates; coordinates in which they do not differ
+        are left out.
     """
     low, high = np.quantile(coordinates, [trim, 1 - trim], axis=0)
     items = np.arange(len(coordinates))

@@ -1,4 +1,4 @@
-"""Representatives of clusters of items in an embedding that is learnt from the source models' responses."""
+"""Representatives of clusters of items in an embedding computed from the source models' responses."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from microbench_ray.methods.selectors.tinybenchmarks import choose_representativ
 class EmbeddingKmeans(FitsComponents):
     """One item of each k-means cluster of the items' embeddings, weighted by the cluster's share of items.
 
-    The embedding is a truncated singular value decomposition of the source models' responses, each model's mean taken off (Eckart
-    and Young 1936): the squared distance of two items is, as nearly as so few coordinates allow, the sum over the models of the
-    squared difference of their responses. A cluster is represented by that of its items which is nearest to its centroid.
+    The embedding is a truncated singular value decomposition of the source models' responses minus each model's mean (Eckart
+    and Young 1936): the squared distance of two items is, as nearly as that many coordinates allow, the sum over the models of the
+    squared difference of their responses. A cluster is represented by the item nearest to its centroid.
 
-    Where there are fewer distinct items than `size`, clusters of many items give several. Missing responses: an item's missing
-    responses are taken to be its mean over the source models that answered it.
+    Where there are fewer distinct items than `size`, large clusters give several items. Missing responses are set to the item's
+    mean over the source models that answered it.
 
     Parameters
     ----------
     components
-        Coordinates of the embedding; fewer where there are fewer with any variance.
+        Number of coordinates of the embedding; fewer if fewer have any variance.
     signal
         `confidence` (falling back to correctness), or `correctness`.
 
@@ -51,9 +51,9 @@ class EmbeddingKmeans(FitsComponents):
         return choose_representatives(points, size, rng)
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """The sources' Gram matrix and its eigenvectors; and, for sizes up to 1,000, k-means."""
+        """Cost of the sources' Gram matrix and its eigenvectors, and of k-means for sizes up to 1,000."""
         return 0.02 + 2.5e-4 * n_items + 1e-8 * n_source * n_items + 4e-11 * n_source**2 * n_items + 2e-9 * n_source**3
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """The responses in double precision, their products with each other, and the embeddings."""
+        """Size of the responses in double precision, their Gram matrix, and the embeddings."""
         return 28 * n_source * n_items + 24 * n_source**2 + 32 * self.components * n_items

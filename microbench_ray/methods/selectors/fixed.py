@@ -1,4 +1,4 @@
-"""A given list of items: the audit of a micro-benchmark that exists."""
+"""A given list of items, to audit an existing micro-benchmark."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
 class Fixed(SelectorWithoutFit):
     """A given list of item ids, with optional weights.
 
-    It implies that all items are seen and that there is one run. Missing responses: none are read.
+    It implies that all items are seen and that there is one run. Responses of source models are not read.
 
     Parameters
     ----------
     items
         The item ids.
     weights
-        One non-negative weight per item; None for equal ones. They are scaled to sum to 1.
+        One non-negative weight per item; None for equal weights. They are scaled to sum to 1.
     path
         A file with the list instead: `.txt` (an id per line), `.csv` (columns item_id and, optionally, weight) or `.json` (a list
         of ids, or an object from id to weight).
     built_from
-        Models whose responses the list was made from: they are no targets.
+        Models whose responses the list was built from: they are excluded from the targets.
     """
 
     items: Sequence[str] = ()
@@ -41,7 +41,7 @@ class Fixed(SelectorWithoutFit):
     def __post_init__(self) -> None:
         if (self.path is None) == (not self.items):
             raise ConfigError(
-                "fixed: exactly one of items and path is needed.",
+                "fixed: give exactly one of items and path.",
                 got=f"items: {len(self.items)} ids, path: {self.path}",
                 hint="methods=[{method: fixed, selector: {path: my_items.txt}}]",
             )
@@ -49,10 +49,10 @@ class Fixed(SelectorWithoutFit):
         object.__setattr__(self, "items", items)
         object.__setattr__(self, "weights", None if weights is None else tuple(map(float, weights)))
         object.__setattr__(self, "built_from", tuple(self.built_from))
-        object.__setattr__(self, "path", None)  # the list is what counts, not where it lay
+        object.__setattr__(self, "path", None)  # the identity of a method is the list, not the file
         repeated = sorted({item for item in items if items.count(item) > 1})[:3] if len(set(items)) < len(items) else []
         if repeated:
-            raise ConfigError("fixed: an item is listed twice.", got=", ".join(repeated), hint="list every item once")
+            raise ConfigError("fixed: an item is listed more than once.", got=", ".join(repeated), hint="list every item once")
         if self.weights is not None and (
             len(self.weights) != len(items)
             or not all(np.isfinite(weight) and weight >= 0 for weight in self.weights)
@@ -64,19 +64,19 @@ class Fixed(SelectorWithoutFit):
             )
 
     def positions(self, item_ids: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-        """Where the listed items are among `item_ids`; DataError names those that are not there."""
-        place = {item: position for position, item in enumerate(item_ids)}
-        absent = [item for item in self.items if item not in place]
-        if absent:
+        """Positions of the listed items among `item_ids`; DataError if some are missing."""
+        position = {item: index for index, item in enumerate(item_ids)}
+        missing = [item for item in self.items if item not in position]
+        if missing:
             raise DataError(
-                f"fixed: {len(absent)} of {len(self.items)} listed items are not in the benchmark.",
-                got=", ".join(absent[:3]) + (" …" if len(absent) > 3 else ""),
-                hint=f"use the benchmark's item ids, such as {next(iter(place), '(none)')}",
+                f"fixed: {len(missing)} of {len(self.items)} listed items are not in the benchmark.",
+                got=", ".join(missing[:3]) + (" …" if len(missing) > 3 else ""),
+                hint=f"use the benchmark's item ids, such as {next(iter(position), '(none)')}",
             )
-        return np.array([place[item] for item in self.items], dtype=np.intp)
+        return np.array([position[item] for item in self.items], dtype=np.intp)
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
-        """The list itself; `size` is its length."""
+        """Return the list itself; `size` is its length."""
         items = self.positions(list(seen.item_ids))
         if self.weights is None:
             return Selection(items)
@@ -85,10 +85,10 @@ class Fixed(SelectorWithoutFit):
 
 
 def read_list(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
-    """The item ids, and weights if there are any, of a `.txt`, `.csv` or `.json` file; DataError where it holds none."""
+    """Read the item ids, and the weights if any, from a `.txt`, `.csv` or `.json` file; DataError if it holds no items."""
     items, weights = _parse(path)
     if not items:
-        raise DataError("fixed: the list of items holds no item.", where=str(path), hint="list at least one item id")
+        raise DataError("fixed: the list of items is empty.", where=str(path), hint="list at least one item id")
     return items, weights
 
 
@@ -109,8 +109,8 @@ def _parse(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
         return tuple(line.strip() for line in text.splitlines() if line.strip()), None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            "fixed: the list of items cannot be read.",
+            "fixed: cannot read the list of items.",
             where=str(path),
             got=f"{type(error).__name__}: {error}",
-            hint="a .txt with an id per line, a .csv with the columns item_id and weight, or a .json list",
+            hint="use a .txt with one id per line, a .csv with the columns item_id and weight, or a .json list",
         ) from None

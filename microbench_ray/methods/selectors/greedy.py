@@ -1,4 +1,4 @@
-"""Items chosen one after the other for the ridge readout: each the one that leaves least of the sources' accuracies unexplained."""
+"""Forward selection for the ridge readout: each item in turn is the one that best explains the sources' accuracies."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from microbench_ray.methods.kernels.sources import SourceAccuracies, source_accu
 from microbench_ray.methods.readout import FloatArray
 
 SECONDS_PER_ITEM = 4e-10
-"""Of one step, per source model and item."""
+"""CPU seconds of one step, per source model and item."""
 
 
 class ForwardSelection:
-    """The order in which items are chosen, worked out as far as it has been asked for.
+    """The order in which items are chosen, computed lazily.
 
     With K the Gram matrix of the chosen items' centred responses, M = (K + λI)⁻¹ and y the centred accuracies, the penalised
-    squared error of the ridge regression is λ yᵀMy. An item with responses x lessens it in proportion to (xᵀMy)² / (1 + xᵀMx), and
+    squared error of the ridge regression is λ yᵀMy. An item with responses x reduces it in proportion to (xᵀMy)² / (1 + xᵀMx), and
     changes M by a matrix of rank one.
 
     Parameters
     ----------
     known
-        Of the source models.
+        Responses and accuracies of the source models.
     penalty
         λ, in units of the items' mean sum of squares.
     """
@@ -45,7 +45,7 @@ class ForwardSelection:
         self._order: list[int] = []
 
     def first(self, size: int) -> NDArray[np.intp]:
-        """(size,) positions of the items chosen first; of equally good ones the first among the items."""
+        """(size,) positions of the first `size` chosen items; ties are broken by position."""
         while len(self._order) < size:
             item = int(np.argmax(np.where(self._left, np.square(self._gain) / self._own, -1.0)))
             column = self._m @ self._x[:, item]
@@ -63,13 +63,13 @@ class ForwardSelection:
 class Greedy:
     """Forward selection for the ridge readout (Miller 2002, §3.2, with ridge regression).
 
-    Sizes nest: the items of a smaller size are the first of a larger one. Missing responses: filled as `Ridge` does.
+    Sizes nest: the items of a smaller size are the first of a larger one. Missing responses are filled as in `Ridge`.
 
     Parameters
     ----------
     penalty
-        Of the regression while items are chosen, above 0, in units of the items' mean sum of squares over source models. A larger
-        one chooses items that go with accuracy by themselves, a smaller one items that add to those chosen.
+        Penalty of the regression while items are chosen, above 0, in units of the items' mean sum of squares over source models. A
+        larger one favours items that correlate with accuracy individually, a smaller one items that add to those already chosen.
 
     References
     ----------
@@ -82,15 +82,15 @@ class Greedy:
 
     def __post_init__(self) -> None:
         if not 0 < self.penalty < math.inf:
-            raise ConfigError("greedy: the penalty must be over 0.", got=repr(self.penalty), hint="penalty: 1.0")
+            raise ConfigError("greedy: penalty must be a finite number above 0.", got=repr(self.penalty), hint="penalty: 1.0")
 
     @property
     def fit_key(self) -> str:
-        """The order of the items depends on the penalty alone."""
+        """Names the order of the items, which depends on the penalty alone."""
         return f"forward_selection({self.penalty!r})"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> ForwardSelection:
-        """The source models' responses and accuracies, ready to choose from."""
+        """Prepare the forward selection."""
         return ForwardSelection(source_accuracies(seen), self.penalty)
 
     def select(self, seen: SeenItems, fit: ForwardSelection, size: int, rng: np.random.Generator) -> Selection:
@@ -98,9 +98,9 @@ class Greedy:
         return Selection(fit.first(size))
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """About 250 steps, each a product with the source models' responses."""
+        """Cost of about 250 steps, each a product with the source models' responses."""
         return 250 * SECONDS_PER_ITEM * n_source * n_items
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """The responses twice, a square matrix twice, and vectors."""
+        """Size of two copies of the responses, two square matrices, and vectors."""
         return 8 * (2 * n_source * n_items + 2 * n_source**2 + 8 * n_items)

@@ -1,4 +1,4 @@
-"""Random choices of items: uniform, and by subtask."""
+"""Random selections of items: uniform, and by subtask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
 
 @dataclass(frozen=True)
 class Random(SelectorWithoutFit):
-    """Uniform without replacement. Missing responses: none are read."""
+    """Uniform random sampling without replacement. Responses of source models are not read."""
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items, every set of them equally likely."""
@@ -22,9 +22,9 @@ class Random(SelectorWithoutFit):
 
 @dataclass(frozen=True)
 class RandomSubtaskEqual(SelectorWithoutFit):
-    """The same number of items from every subtask, what is left over going one each to random subtasks.
+    """The same number of items from every subtask; the remainder is given to random subtasks, one item each.
 
-    A subtask with fewer items than its share gives all it has; the others share the rest in the same way.
+    A subtask with fewer items than its share gives all of them, and the others share the rest in the same way.
     """
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
@@ -34,7 +34,7 @@ class RandomSubtaskEqual(SelectorWithoutFit):
 
 @dataclass(frozen=True)
 class RandomSubtaskProportional(SelectorWithoutFit):
-    """Items from every subtask in proportion to its size, by largest remainder (equal remainders in random order)."""
+    """Items from every subtask in proportion to its size, by the largest remainder method (ties in random order)."""
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items, uniformly within each subtask."""
@@ -45,8 +45,8 @@ class RandomSubtaskProportional(SelectorWithoutFit):
 class RandomSubtaskInverse(SelectorWithoutFit):
     """Successive draws with probability 1/size of an item's subtask, renormalised after each draw.
 
-    The paper's code calls this rule "proportional". Ordering the items by an exponential variate divided by their weight and
-    taking the first ones is the same distribution (Efraimidis and Spirakis 2006).
+    The paper's code calls this rule "proportional". Sorting the items by an exponential variate divided by their weight and
+    taking the first ones gives the same distribution (Efraimidis and Spirakis 2006).
     """
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
@@ -57,15 +57,15 @@ class RandomSubtaskInverse(SelectorWithoutFit):
 
 
 def equal_allocation(sizes: NDArray[np.int64], total: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Share `total` equally among groups that hold at most `sizes`; the remainder one each to random groups."""
+    """Share `total` equally among groups of at most `sizes`; the remainder goes to random groups, one each."""
     share = np.zeros_like(sizes)
     while (left := total - int(share.sum())) > 0:
-        room = np.flatnonzero(share < sizes)
-        each, rest = divmod(left, len(room))
+        not_full = np.flatnonzero(share < sizes)
+        each, rest = divmod(left, len(not_full))
         if each:
-            share[room] += np.minimum(each, sizes[room] - share[room])
+            share[not_full] += np.minimum(each, sizes[not_full] - share[not_full])
         else:
-            share[rng.choice(room, rest, replace=False)] += 1
+            share[rng.choice(not_full, rest, replace=False)] += 1
     return share
 
 
@@ -80,7 +80,7 @@ def largest_remainder(sizes: NDArray[np.int64], total: int, rng: np.random.Gener
 def choose_by_group(
     groups: NDArray[np.int32], allocate: Callable[[NDArray[np.int64]], NDArray[np.int64]], rng: np.random.Generator
 ) -> Selection:
-    """Draw uniformly within each group as many items as `allocate` gives it."""
+    """Draw from each group, uniformly, the number of items that `allocate` assigns to it."""
     sizes = np.bincount(groups).astype(np.int64)
     share = allocate(sizes)
     order = rng.permutation(len(groups))

@@ -21,24 +21,24 @@ Variant = Literal["default", "paper"]
 class StratifiedConfidence:
     """Proportional sampling from strata of items of similar mean source confidence.
 
-    The strata are the k-means clusters of the items' means. An item stands in the sample with probability exactly
-    size / n_items, whatever its stratum: each stratum gives the whole part of its proportional share, and what is left over is
-    drawn among the strata with probabilities equal to the fractional parts (systematic sampling). So the
-    Horvitz–Thompson weights are all 1 / size, and the estimate is unbiased.
+    The strata are the k-means clusters of the items' means. Every item is included with probability exactly size / n_items,
+    whatever its stratum: each stratum gives the integer part of its proportional share, and the remainder is drawn among the strata
+    with probabilities equal to the fractional parts (systematic sampling). So the Horvitz–Thompson weights are all 1 / size, and
+    the estimate is unbiased.
 
-    `variant="paper"` does as the paper's code: each stratum gives its proportional share, rounded, and what is left over is drawn
-    uniformly from all items not yet drawn. Its inclusion probabilities ignore the leftover draws: the stratum's rounded share over
-    the stratum's items, and size / n_items where that share is none. So the weights need not sum to 1, and the estimate is biased,
-    upwards by what the leftovers weigh. Where rounding gives more than `size` items, the surplus is dropped at random here (the
-    paper's code goes on with more), and the probabilities stay what they were.
+    `variant="paper"` follows the paper's code: each stratum gives its rounded proportional share, and the remainder is drawn
+    uniformly from all items not yet drawn. Its inclusion probabilities ignore these leftover draws: the stratum's rounded share
+    over the stratum's items, and size / n_items where that share is 0. So the weights need not sum to 1, and the estimate is
+    biased, upwards by the weight of the leftovers. Where rounding gives more than `size` items, the surplus is dropped at random
+    here (the paper's code keeps it), and the probabilities are not changed.
 
-    Missing responses: an item's mean is over the source models that answered it; an item that none answered gets the mean of
-    all others.
+    Missing responses: an item's mean is over the source models that answered it; an item without responses gets the mean of all
+    others.
 
     Parameters
     ----------
     strata
-        Number of clusters; fewer where there are fewer distinct means.
+        Number of clusters; fewer if there are fewer distinct means.
     signal
         `confidence` (falling back to correctness), or `correctness`.
     variant
@@ -63,7 +63,7 @@ class StratifiedConfidence:
         return f"strata-{self.strata}"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> NDArray[np.int32]:
-        """The stratum of every seen item, (n_items,) int32."""
+        """(n_items,) int32, the stratum of every seen item."""
         assert seen.responses is not None
         means = item_means(seen.responses)
         n_clusters = min(self.strata, len(np.unique(means)))
@@ -71,26 +71,26 @@ class StratifiedConfidence:
         return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
     def select(self, seen: SeenItems, fit: NDArray[np.int32], size: int, rng: np.random.Generator) -> Selection:
-        """Choose `size` items; each weighs 1 / (n_items × its inclusion probability): 1 / size, by default."""
+        """Choose `size` items, with weights 1 / (n_items × inclusion probability); by default 1 / size."""
         if self.variant == "paper":
             return select_as_paper(fit, size, rng)
         chosen = choose_by_group(fit, lambda sizes: randomised_proportional(sizes, size, rng), rng)
         return Selection(chosen.items, np.full(size, 1 / size))
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Averaging, and k-means on a line."""
+        """Cost of averaging, and of one-dimensional k-means."""
         return 0.02 + 1e-8 * n_source * n_items
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
-        """The responses."""
+        """Size of the responses."""
         return 12 * n_source * n_items
 
 
 def randomised_proportional(sizes: NDArray[np.int64], total: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Share `total` so that the expected share of each group is exactly proportional to its size.
 
-    Whole parts are given; the rest is drawn by systematic sampling (Madow 1949) over the groups in random order, with the
-    fractional parts as probabilities. In integers, so that the parts add up.
+    Integer parts are given; the rest is drawn by systematic sampling (Madow 1949) over the groups in random order, with the
+    fractional parts as probabilities. Computed in integers, so that the shares sum to `total`.
     """
     share, remainder = np.divmod(total * sizes, sizes.sum())
     order = rng.permutation(len(sizes))

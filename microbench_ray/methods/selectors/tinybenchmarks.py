@@ -1,4 +1,4 @@
-"""tinyBenchmarks (Polo et al. 2024): the items nearest the centroids of clusters of item-response parameters."""
+"""tinyBenchmarks (Polo et al. 2024): the items nearest to the centroids of clusters of item response parameters."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class TinyBenchmarks(FitsIrt):
 
     A multidimensional IRT model is fitted to the source models' correctness. As its abilities have covariance I, the squared
     distance of two items' [a, b] is the mean squared difference of their logits over models of such abilities. A cluster is
-    represented by that of its items which is nearest to its centroid.
+    represented by the item nearest to its centroid.
 
     Missing responses are left out of the likelihood; graded ones enter as fractions.
 
     Parameters
     ----------
     dims
-        Dimensions of the IRT model, an upper limit.
+        Maximum number of dimensions of the IRT model.
 
     References
     ----------
@@ -51,8 +51,8 @@ class TinyBenchmarks(FitsIrt):
 def choose_representatives(points: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
     """The point of each of `size` k-means clusters that is nearest to its centroid, weighted by the cluster's share of points.
 
-    Where there are fewer distinct points than `size`, the clusters with most points per representative get further ones, their
-    next nearest to the centroid, and a cluster's share is divided equally among its representatives.
+    Where there are fewer distinct points than `size`, the clusters with the most points per representative get further
+    representatives, their next nearest to the centroid; a cluster's share is divided equally among its representatives.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ def choose_representatives(points: NDArray[np.float64], size: int, rng: np.rando
     Selection
         Items in ascending order.
     """
-    from sklearn.exceptions import ConvergenceWarning  # slow to import, and most methods do without
+    from sklearn.exceptions import ConvergenceWarning  # slow to import, and not needed by most methods
 
-    single = points.astype(np.float32)
-    n_clusters = min(size, len(np.unique(single, axis=0)))
+    points_float32 = points.astype(np.float32)
+    n_clusters = min(size, len(np.unique(points_float32, axis=0)))
     with warnings.catch_warnings():
-        # Fewer clusters than asked for, where points nearly coincide, are made up for below.
+        # Where points nearly coincide, k-means finds fewer clusters; the loop below makes up the number.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        centres, labels = kmeans(single, n_clusters, rng)
+        centres, labels = kmeans(points_float32, n_clusters, rng)
     distance = ((points - centres[labels]) ** 2).sum(axis=1)
     by_cluster = np.lexsort((np.arange(len(points)), distance, labels))
     sizes = np.bincount(labels, minlength=n_clusters)
