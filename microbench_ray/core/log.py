@@ -1,7 +1,7 @@
 """Logging in the terminal: one handler that writes to a rich console on standard error.
 
 Every module logs to `logging.getLogger(__name__)`. The command line calls `configure`. A program that imports the package adds its
-own handlers to the logger `microbench_ray`; without handlers, it sees only warnings, as with any library.
+own handlers to the logger `microbench_ray`; without them, it sees no messages.
 """
 
 from __future__ import annotations

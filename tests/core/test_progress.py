@@ -1,10 +1,12 @@
-"""A line now and then for a log, a bar for a person."""
+"""Progress is shown as a line every ten seconds in a log, and as a bar in a terminal."""
 
 from __future__ import annotations
 
 import io
+import logging
 
 import pytest
+from rich.console import Console
 
 from microbench_ray.core.progress import WorkProgress
 
@@ -17,79 +19,98 @@ class Clock:
         return self.now
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
+def file_console() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def lines(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
 def test_a_log_gets_a_line_every_ten_seconds_and_one_at_the_end(clock: Clock) -> None:
-    stream = io.StringIO()
-    with WorkProgress(1000, stream, clock=clock) as progress:
+    console = file_console()
+    with WorkProgress(1000, visible=True, console=console, clock=clock) as progress:
         for _ in range(5):
             clock.now += 4
             progress.advance(100)
-        assert stream.getvalue() == "300/1,000 cells, 25 cells/s, 28 s left\n"
+        assert lines(console) == ["300/1,000 cells, 25 cells/s, 28 s left"]
         clock.now += 4
         progress.advance(500)
-        assert stream.getvalue().splitlines()[1:] == ["1,000/1,000 cells, 42 cells/s"]
-    assert stream.getvalue().count("1,000/1,000") == 1, "the end is told once"
+        assert lines(console)[1:] == ["1,000/1,000 cells, 42 cells/s"]
+    assert len(lines(console)) == 2, "the last line is not repeated"
 
 
 def test_failed_cells_are_counted(clock: Clock) -> None:
-    stream = io.StringIO()
-    with WorkProgress(20, stream, clock=clock) as progress:
+    console = file_console()
+    with WorkProgress(20, visible=True, console=console, clock=clock) as progress:
         clock.now += 1
         progress.advance(10)
         progress.advance(10, failed=True)
-    assert stream.getvalue() == "20/20 cells, 20 cells/s, 10 failed\n"
+    assert lines(console) == ["20/20 cells, 20 cells/s, 10 failed"]
     assert (progress.done, progress.failed) == (20, 10)
 
 
-def test_a_sweep_that_stops_early_says_how_far_it_came(clock: Clock) -> None:
-    stream = io.StringIO()
-    progress = WorkProgress(20, stream, clock=clock).__enter__()
+def test_an_interrupted_loop_shows_how_far_it_came(clock: Clock) -> None:
+    console = file_console()
+    progress = WorkProgress(20, visible=True, console=console, clock=clock).__enter__()
     clock.now += 2
     progress.advance(10)
     progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    assert stream.getvalue() == "10/20 cells, 5 cells/s, 2 s left\n"
+    assert lines(console) == ["10/20 cells, 5 cells/s, 2 s left"]
 
 
-def test_nothing_done_yet_has_no_time_left(clock: Clock) -> None:
-    stream = io.StringIO()
-    with WorkProgress(20, stream, clock=clock):
+def test_no_time_left_is_shown_before_anything_is_done(clock: Clock) -> None:
+    console = file_console()
+    with WorkProgress(20, visible=True, console=console, clock=clock):
         clock.now += 2
-    assert stream.getvalue() == "0/20 cells, 0 cells/s\n"
+    assert lines(console) == ["0/20 cells, 0 cells/s"]
 
 
 def test_a_terminal_gets_a_bar_with_rate_and_failures(clock: Clock) -> None:
-    stream = Terminal()
-    with WorkProgress(20, stream, clock=clock) as progress:
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    with WorkProgress(20, visible=True, console=console, clock=clock) as progress:
         clock.now += 1
         progress.advance(5)
         progress.advance(5, failed=True)
         progress.advance(10)
-    shown = stream.getvalue()
-    assert "20/20" in shown
-    assert "100%" in shown
-    assert "20 cells/s, 5 failed" in shown
-    assert shown.count("\n") < 5
+    shown = "\n".join(lines(console))
+    for fact in ("20/20", "100%", "20 cells/s, 5 failed"):
+        assert fact in shown
+    assert len(lines(console)) < 6
 
 
-def test_no_work_shows_nothing(clock: Clock) -> None:
-    stream = io.StringIO()
-    with WorkProgress(0, stream, clock=clock):
-        pass
-    assert stream.getvalue() == ""
-
-
-def test_less_than_one_is_not_worth_a_line(clock: Clock) -> None:
-    stream = io.StringIO()
-    with WorkProgress(0.02, stream, clock=clock, unit="MB") as progress:
+@pytest.mark.parametrize("total", [0, 0.02])
+def test_less_than_one_unit_of_work_shows_no_line(total: float, clock: Clock) -> None:
+    console = file_console()
+    with WorkProgress(total, visible=True, console=console, clock=clock, unit="MB") as progress:
         clock.now += 1
-        progress.advance(0.02)
-    assert stream.getvalue() == ""
+        progress.advance(total)
+    assert lines(console) == []
+
+
+@pytest.mark.parametrize("force_terminal", [False, True])
+def test_invisible_progress_shows_nothing_but_counts(force_terminal: bool, clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=200, force_terminal=force_terminal)
+    with WorkProgress(20, visible=False, console=console, clock=clock) as progress:
+        clock.now += 60
+        progress.advance(20)
+    assert lines(console) == []
+    assert progress.done == 20
+
+
+@pytest.mark.parametrize(("level", "shows"), [(logging.INFO, True), (logging.WARNING, False)])
+def test_progress_is_shown_by_default_if_info_messages_are(
+    level: int, shows: bool, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(level, logger="microbench_ray")
+    console = file_console()
+    with WorkProgress(20, console=console, clock=clock) as progress:
+        clock.now += 1
+        progress.advance(20)
+    assert bool(lines(console)) == shows

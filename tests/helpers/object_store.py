@@ -1,4 +1,4 @@
-"""An S3 server on loopback: a process of its own, with buckets that tests ask for."""
+"""An S3 server on loopback, in its own process."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-WORDS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
-NUMBERS = itertools.count()
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+BUCKET_NUMBERS = itertools.count()
 
 
 class ObjectStore:
-    """A server, and a client of it."""
+    """The server's address and a client for tests."""
 
     def __init__(self, port: int) -> None:
         self.port, self.endpoint = port, f"http://127.0.0.1:{port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        return WORDS | {"AWS_ENDPOINT_URL": self.endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
+        """Environment variables for clients of the server."""
+        return CREDENTIALS | {"AWS_ENDPOINT_URL": self.endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
 
     @property
     def client(self) -> Any:
+        """A `pyarrow.fs.S3FileSystem` of the server."""
         from pyarrow import fs
 
         return fs.S3FileSystem(
@@ -39,8 +41,8 @@ class ObjectStore:
         )
 
     def bucket(self) -> str:
-        """The name of a new one."""
-        name = f"bucket-{next(NUMBERS)}"
+        """Create a bucket and return its name."""
+        name = f"bucket-{next(BUCKET_NUMBERS)}"
         self.client.create_dir(name)
         return name
 
@@ -50,24 +52,25 @@ class ObjectStore:
 
     def read(self, path: str) -> bytes:
         with self.client.open_input_file(path) as source:
-            return source.read()
+            content: bytes = source.read()
+        return content
 
     def names(self, path: str) -> list[str]:
-        """All objects below, by their names from there."""
+        """Names of all objects below a path, relative to it."""
         from pyarrow.fs import FileSelector
 
-        found = self.client.get_file_info(FileSelector(path, recursive=True, allow_not_found=True))
-        return sorted(info.path.removeprefix(path + "/") for info in found if info.is_file)
+        infos = self.client.get_file_info(FileSelector(path, recursive=True, allow_not_found=True))
+        return sorted(info.path.removeprefix(path + "/") for info in infos if info.is_file)
 
 
 @contextmanager
 def serving(**environment: str) -> Iterator[ObjectStore]:
-    """Start a server, and end it afterwards."""
+    """Start a server with these environment variables, and stop it afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment)
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment)
     try:
         deadline = time.monotonic() + 30
         while True:
@@ -81,4 +84,4 @@ def serving(**environment: str) -> Iterator[ObjectStore]:
         yield ObjectStore(port)
     finally:
         process.kill()
-        process.wait()
+        process.wait(timeout=10)
