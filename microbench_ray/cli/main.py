@@ -231,15 +231,15 @@ def _audit(composer: Composer) -> int:
     outcome = run_audit(job)
     for line in verdict_lines(outcome.verdict):
         console.print(line)
-    if outcome.again:
+    if outcome.already_done:
         logger.info("Night %s is already in the history; nothing was recomputed", job.night)
-    files = [name for name in ("verdict.json", "report.html", "mdad.parquet") if (Path(outcome.place) / name).exists()]
-    console.print(f"Verdict: {outcome.place}/{', '.join(files)}; history: {job.out}/history")
-    if outcome.untold:
-        logger.error("%s", outcome.untold)
+    files = [name for name in ("verdict.json", "report.html", "mdad.parquet") if (Path(outcome.folder) / name).exists()]
+    console.print(f"Verdict: {outcome.folder}/{', '.join(files)}; history: {job.out}/history")
+    if outcome.webhook_error:
+        logger.error("%s", outcome.webhook_error)
     if outcome.verdict["status"] == "violated":
         return VIOLATED
-    return SOME_FAILED if outcome.failed or outcome.untold else DONE
+    return SOME_FAILED if outcome.failed or outcome.webhook_error else DONE
 
 
 def _accept(composer: Composer) -> int:
