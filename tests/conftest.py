@@ -15,7 +15,7 @@ from microbench_ray.cli.main import main
 from microbench_ray.sweeps.engine.base import Engine
 from microbench_ray.sweeps.engine.ray_engine import OWN_ENVIRONMENT, LocalRayEngine, import_ray
 from microbench_ray.sweeps.engine.serial import SerialEngine
-from tests.helpers.cluster import LoopbackCluster
+from tests.helpers.cluster import LoopbackCluster, processes_of, wait_for
 from tests.helpers.object_store import ObjectStore, serving
 from tests.helpers.ray_head import Head, head
 from tests.helpers.refusals import Refused, assert_one_message, everything
@@ -60,7 +60,9 @@ def ray_session(ray: Any) -> Iterator[Any]:
     """Ray on this machine with two workers, shared by all tests."""
     ray.init(address="local", num_cpus=2, object_store_memory=2**28, include_dashboard=False, log_to_driver=False)
     yield ray
+    processes = processes_of(ray._private.worker._global_node)
     ray.shutdown()
+    wait_for(processes)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -76,7 +77,10 @@ class LoopbackCluster:
 
     def kill_node(self, index: int = 0) -> None:
         """Kill a node's processes."""
-        self.cluster.remove_node(self.nodes.pop(index), allow_graceful=False)
+        node = self.nodes.pop(index)
+        processes = processes_of(node)
+        self.cluster.remove_node(node, allow_graceful=False)
+        wait_for(processes)
 
     def workers(self, index: int | None = None) -> list[psutil.Process]:
         """The processes that are computing a shard, on one node or on all."""
@@ -92,8 +96,21 @@ class LoopbackCluster:
 
     def close(self) -> None:
         """Stop all nodes."""
+        processes = [process for node in self.cluster.list_all_nodes() for process in processes_of(node)]
         self.cluster.shutdown()
+        wait_for(processes)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def processes_of(node: Any) -> list[subprocess.Popen[bytes]]:
+    """The processes that Ray started for a node of this process."""
+    return [started.process for kind in node.all_processes.values() for started in kind]
+
+
+def wait_for(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Wait for processes that Ray has ended; Ray itself does not, which Python reports as a leak."""
+    for process in processes:
+        process.wait(30)
 
 
 class Driver:
