@@ -13,7 +13,7 @@ from tests.helpers.table_files import write
 
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[..., Path]:
-    """Write columns, or text, to a file of that name in a temporary folder."""
+    """Write columns, text or bytes to a file in a temporary folder."""
 
     def put(name: str, content: dict[str, Any] | str | bytes) -> Path:
         path = tmp_path / name

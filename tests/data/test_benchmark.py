@@ -12,6 +12,7 @@ import pytest
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark, synthetic
+from tests.helpers.errors import refuses
 
 ITEMS = ["q1", "q2", "q3", "q4"]
 MODELS = ["ada", "bob", "cyd"]
@@ -91,7 +92,7 @@ def test_pickle_carries_no_cache_and_no_matrix_in_band() -> None:
     assert sizes[0] == sizes[1] < 6_000
 
 
-def test_missing_responses_are_no_wrong_answers() -> None:
+def test_missing_responses_do_not_count_as_wrong() -> None:
     scores = np.ones((3, 10))
     scores[1, :2] = np.nan  # a share of .2
     benchmark = make(scores, [f"q{k}" for k in range(10)], max_missing=0.2)
@@ -101,21 +102,22 @@ def test_missing_responses_are_no_wrong_answers() -> None:
     dropped = make(scores, [f"q{k}" for k in range(10)], max_missing=0.19)
     assert list(dropped.model_ids) == ["ada", "cyd"]
     assert not dropped.has_missing
-    assert dropped.notes == (
-        "1 of 3 models dropped, with more than 19% of the responses missing (max_missing) or none at all: 'bob' (20.0% missing)",
-    )
+    (note,) = dropped.notes
+    for fact in ("1 of 3 models", "19%", "max_missing", "'bob' (20.0% missing)"):
+        assert fact in note
 
 
-def test_items_that_nobody_answered_are_dropped_and_do_not_count_against_models() -> None:
+def test_items_without_answers_are_dropped_and_do_not_count_against_models() -> None:
     scores = np.array([[1, np.nan, 0, np.nan], [0, np.nan, 1, np.nan], [np.nan, np.nan, np.nan, 1]])
     benchmark = make(scores, confidence=np.where(np.isnan(scores), 0.1, 0.6), labels=LABELS, max_missing=0.4)
-    assert list(benchmark.model_ids) == ["ada", "bob"]  # 1 of 3 asked items missing: 33 %; cyd: 67 %
-    assert list(benchmark.item_ids) == ["q1", "q3"]  # q4 was answered by cyd alone
+    assert list(benchmark.model_ids) == ["ada", "bob"]  # each misses 1 of 3 answered items, 33 %; cyd 67 %
+    assert list(benchmark.item_ids) == ["q1", "q3"]  # only cyd answered q4
     assert benchmark.labels is not None
     assert benchmark.labels.tolist() == [3, 1]
     assert benchmark.confidence is not None
     assert benchmark.confidence.tolist() == pytest.approx(np.full((2, 2), 0.6))
-    assert benchmark.notes[1] == "2 of 4 items dropped, which no remaining model answered: 'q2', 'q4'"
+    for fact in ("2 of 4 items", "'q2', 'q4'"):
+        assert fact in benchmark.notes[1]
 
 
 def test_models_without_any_response_are_dropped_at_any_share() -> None:
@@ -123,21 +125,21 @@ def test_models_without_any_response_are_dropped_at_any_share() -> None:
     assert make(scores, ["a", "b"], max_missing=1).n_models == 2
 
 
-def test_nobody_left() -> None:
+def test_fewer_than_two_models_with_responses() -> None:
     scores = np.array([[1, np.nan], [np.nan, 1], [1, np.nan]])
-    with pytest.raises(DataError, match=r"Fewer than 2 models have enough responses"):
+    with refuses(DataError, "fewer than 2 models", got="3 of 3 models", hint="max_missing"):
         make(scores, ["a", "b"], max_missing=0.1)
-    with pytest.raises(DataError, match=r"not one response"):
+    with refuses(DataError, "no responses", got="3 models"):
         make(np.full((3, 4), np.nan))
 
 
 @pytest.mark.parametrize("convert", [np.asarray, list, lambda rows: [list(row) for row in rows]])
-def test_rows_one_by_one_are_the_same(convert: Any) -> None:
+def test_an_array_and_its_rows_give_the_same_benchmark(convert: Any) -> None:
     assert make(convert(SCORES)).digest == make().digest
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32, np.float64, np.float16])
-def test_every_numeric_type_is_the_same(dtype: Any) -> None:
+def test_all_numeric_types_give_the_same_benchmark(dtype: Any) -> None:
     whole = np.where(np.isnan(SCORES), 0, np.ceil(SCORES))
     assert make(whole.astype(dtype)).digest == make(whole).digest
 
@@ -146,19 +148,19 @@ def test_scores_in_units() -> None:
     raw = np.array([[2, 0, 1, 2], [0, 0, 2, 255], [2, 2, 2, 0]], np.uint8)
     assert make(raw, units=2).digest == make().digest
     assert make(raw, units=4).units == 4
-    assert make(np.where(raw == 1, 2, raw), units=2).units == 1  # the smallest grid that fits
+    assert make(np.where(raw == 1, 2, raw), units=2).units == 1  # the coarsest grid of these scores
 
 
 def test_confidence_of_missing_responses_is_ignored() -> None:
     confidence = np.full(SCORES.shape, 0.25)
-    confidence[1, 3] = 7.0  # no response there
+    confidence[1, 3] = 7.0  # a missing response
     benchmark = make(confidence=confidence)
     assert benchmark.confidence is not None
     assert np.isnan(benchmark.confidence[1, 3])
     assert np.isnan(benchmark.confidence).sum() == 1
 
 
-def test_digest_is_of_the_content() -> None:
+def test_digest_depends_only_on_the_content() -> None:
     base = full()
     assert replace(base, name="c", notes=("n",)).digest == base.digest
     assert full().digest == base.digest
@@ -184,7 +186,7 @@ def test_digest_is_of_the_content() -> None:
 
 
 def test_digest_is_stable() -> None:
-    """A new digest makes every stored result foreign: change it only together with the format."""
+    """Another digest makes all stored results unusable: change it only together with the format."""
     assert make().digest == GOLDEN
 
 
@@ -206,7 +208,7 @@ def test_save_and_open(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "deep").rglob("*")) == ["b", "items.arrow", "models.arrow"]
     make().save(tmp_path / "deep" / "b")  # replaces
     assert Benchmark.open(tmp_path / "deep" / "b").digest == make().digest
-    assert opened.digest == base.digest  # the old one goes on
+    assert opened.digest == base.digest  # the mapped files stay valid
 
 
 def test_open_reads_nothing_into_memory(tmp_path: Path) -> None:
@@ -229,31 +231,31 @@ def test_open_damaged(tmp_path: Path, file: str, damage: str) -> None:
             pass
     elif damage != "missing":
         path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "text": b"item_id,ada\n" * 50}[damage])
-    with pytest.raises(DataError, match=file.replace(".", r"\.")) as caught:
+    with refuses(DataError, file, where=str(tmp_path / "b"), hint="Benchmark.save"):
         Benchmark.open(tmp_path / "b")
-    assert caught.value.hint
 
 
-def test_open_mixed_and_absent(tmp_path: Path) -> None:
+def test_open_mixed_and_missing(tmp_path: Path) -> None:
     full().save(tmp_path / "b")
     make().save(tmp_path / "c")
     (tmp_path / "c" / "items.arrow").replace(tmp_path / "b" / "items.arrow")
-    with pytest.raises(DataError, match="of different benchmarks"):
+    with refuses(DataError, "different benchmarks", where=str(tmp_path / "b")):
         Benchmark.open(tmp_path / "b")
-    with pytest.raises(DataError, match="no such folder"):
+    with refuses(DataError, "missing", where=str(tmp_path / "nowhere"), got="no such folder"):
         Benchmark.open(tmp_path / "nowhere")
 
 
-def test_save_spares_other_files(tmp_path: Path) -> None:
+def test_save_does_not_replace_other_files(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.tex").write_text("x")
-    with pytest.raises(DataError, match="a folder with other files"):
+    thesis = tmp_path / "b" / "thesis.tex"
+    with refuses(DataError, "saved", where=str(tmp_path / "b"), got="a folder with other files"):
         full().save(tmp_path / "b")
-    with pytest.raises(DataError, match="a file"):
-        full().save(tmp_path / "b" / "thesis.tex")
-    assert (tmp_path / "b" / "thesis.tex").read_text() == "x"
-    with pytest.raises(DataError, match="cannot be saved"):
-        full().save(tmp_path / "b" / "thesis.tex" / "c")
+    with refuses(DataError, "saved", where=str(thesis), got="a file"):
+        full().save(thesis)
+    assert thesis.read_text() == "x"
+    with refuses(DataError, "saved", where=str(thesis / "c")):
+        full().save(thesis / "c")
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
@@ -261,48 +263,46 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("change", "parts"),
+    ("change", "word", "where", "got"),
     [
-        ({"scores": np.add(SCORES, [[0, 0, 0, 0], [0, 0, 0.5, 0], [0, 0, 0, 0]])}, ["[0, 1]", "'bob', item 'q3'", "1.5"]),
-        ({"scores": SCORES - [[0], [0], [1.0]]}, ["'cyd', item 'q4'", "-1"]),
-        ({"scores": np.where(SCORES == 0.5, np.inf, SCORES)}, ["'ada', item 'q3'", "inf"]),
-        ({"scores": np.array([[1, 2, 0, 1]] * 3)}, ["'ada', item 'q2'", "2"]),
-        ({"scores": SCORES.astype(str)}, ["must be numbers", "<U"]),
-        ({"scores": SCORES[:2]}, ["(n_models, n_items)", "(2, 4) for 3 models and 4 items"]),
-        ({"scores": SCORES[0]}, ["(4,)"]),
-        ({"scores": [SCORES[0], SCORES[1], SCORES[2][:3]]}, ["(3, 3)"]),
-        ({"items": ["q1", "q2", "q1", "q2"]}, ["Item ids must be unique", "2 given more than once: 'q1', 'q2'"]),
-        ({"models": ["ada", "ada", "cyd"]}, ["Model ids must be unique", "'ada'"]),
-        ({"models": ["ada", "", "cyd"]}, ["model 2 of 3", "''"]),
-        ({"items": ["q1", "q2", None, "q4"]}, ["item 3 of 4", "None"]),
-        ({"subtasks": ["a", "b"]}, ["one subtask per item", "2 for 4"]),
-        ({"subtasks": ["a", None, "b", "b"]}, ["subtask 2 of 4"]),
-        ({"models": ["ada"], "scores": SCORES[:1]}, ["at least 2 models", "1 model(s)"]),
-        ({"items": [], "scores": SCORES[:, :0]}, ["1 item", "0 item(s)"]),
-        ({"max_missing": 1.5}, ["max_missing", "1.5"]),
-        ({"confidence": np.full((3, 4), 1.01)}, ["probability", "confidence of model 'ada', item 'q1'", "1.01"]),
-        ({"confidence": np.full((3, 4), -np.inf)}, ["-inf"]),
-        ({"confidence": np.full((3, 4), 1e300)}, ["1e+300"]),
-        ({"confidence": np.full((3, 4), NAN)}, ["has no confidence", "model 'ada', item 'q1'"]),
-        ({"confidence": np.ones((3, 3))}, ["confidence must have the shape", "(3, 3)"]),
-        ({"answers": ANSWERS}, ["labels"]),
-        ({"answers": ANSWERS * 2, "labels": LABELS}, ["answers of model"]),
-        ({"answers": ANSWERS[..., 0], "labels": LABELS}, ["n_answers", "(3, 4)"]),
-        ({"answers": ANSWERS, "labels": [0, 0, 4, 0]}, ["one of the 4 answers", "item 'q3'", "4"]),
-        ({"labels": [0, 1, -1, 0]}, ["position of the correct answer", "item 'q3'", "-1"]),
-        ({"labels": [0, 1, 0.5, 0]}, ["0.5"]),
-        ({"labels": [0, 1]}, ["one label per item"]),
-        ({"metadata": pd.DataFrame({"score": [1, 2, 3]}, index=MODELS)}, ["may not be called 'score'"]),
-        ({"metadata": pd.DataFrame({"a": [[1], [2], [3]]}, index=MODELS)}, ["column 'a'", "list"]),
-        ({"metadata": pd.DataFrame({"a": [1, "b", 3]}, index=MODELS)}, ["mixes types"]),
-        ({"metadata": pd.DataFrame({"a": [1, 2, 3]}, index=["ada", "ada", "bob"])}, ["one row per model", "'ada'"]),
+        ({"scores": SCORES + np.array([[0, 0, 0, 0], [0, 0, 0.5, 0], [0, 0, 0, 0]])}, "[0, 1]", "'bob', item 'q3'", "1.5"),
+        ({"scores": SCORES - [[0], [0], [1.0]]}, "[0, 1]", "'cyd', item 'q4'", "-1"),
+        ({"scores": np.where(SCORES == 0.5, np.inf, SCORES)}, "[0, 1]", "'ada', item 'q3'", "inf"),
+        ({"scores": np.array([[1, 2, 0, 1]] * 3)}, "[0, 1]", "'ada', item 'q2'", "2"),
+        ({"scores": SCORES.astype(str)}, "numbers", "scores", "<U"),
+        ({"scores": SCORES[:2]}, "(n_models, n_items)", "scores", "(2, 4) for 3 models and 4 items"),
+        ({"scores": SCORES[0]}, "shape", "scores", "(4,)"),
+        ({"scores": [SCORES[0], SCORES[1], SCORES[2][:3]]}, "shape", "scores", "(3, 3)"),
+        ({"items": ["q1", "q2", "q1", "q2"]}, "unique", "item ids", "2 given more than once: 'q1', 'q2'"),
+        ({"models": ["ada", "ada", "cyd"]}, "unique", "model ids", "'ada'"),
+        ({"models": ["ada", "", "cyd"]}, "name", "model 2 of 3", "''"),
+        ({"items": ["q1", "q2", None, "q4"]}, "name", "item 3 of 4", "None"),
+        ({"subtasks": ["a", "b"]}, "subtask", None, "2 for 4"),
+        ({"subtasks": ["a", None, "b", "b"]}, "name", "subtask 2 of 4", "None"),
+        ({"models": ["ada"], "scores": SCORES[:1]}, "2 models", None, "1 model(s)"),
+        ({"items": [], "scores": SCORES[:, :0]}, "1 item", None, "0 item(s)"),
+        ({"max_missing": 1.5}, "[0, 1]", "max_missing", "1.5"),
+        ({"confidence": np.full((3, 4), 1.01)}, "probability", "confidence of model 'ada', item 'q1'", "1.01"),
+        ({"confidence": np.full((3, 4), -np.inf)}, "probability", "confidence", "-inf"),
+        ({"confidence": np.full((3, 4), 1e300)}, "probability", "confidence", "1e+300"),
+        ({"confidence": np.full((3, 4), NAN)}, "no confidence", "model 'ada', item 'q1'", None),
+        ({"confidence": np.ones((3, 3))}, "shape", "confidence", "(3, 3)"),
+        ({"answers": ANSWERS}, "labels", "answers", None),
+        ({"answers": ANSWERS * 2, "labels": LABELS}, "probability", "answers of model", None),
+        ({"answers": ANSWERS[..., 0], "labels": LABELS}, "n_answers", "answers", "(3, 4)"),
+        ({"answers": ANSWERS, "labels": [0, 0, 4, 0]}, "4 answers", "item 'q3'", "4"),
+        ({"labels": [0, 1, -1, 0]}, "position", "item 'q3'", "-1"),
+        ({"labels": [0, 1, 0.5, 0]}, "position", "item 'q3'", "0.5"),
+        ({"labels": [0, 1]}, "one label per item", "labels", "(2,)"),
+        ({"metadata": pd.DataFrame({"score": [1, 2, 3]}, index=MODELS)}, "'score'", None, "'score'"),
+        ({"metadata": pd.DataFrame({"a": [[1], [2], [3]]}, index=MODELS)}, "texts", "column 'a'", "list"),
+        ({"metadata": pd.DataFrame({"a": [1, "b", 3]}, index=MODELS)}, "types", "metadata", "'b'"),
+        ({"metadata": pd.DataFrame({"a": [1, 2, 3]}, index=["ada", "ada", "bob"])}, "one row per model", "model_id", "'ada'"),
     ],
 )
-def test_bad_input(change: dict[str, Any], parts: list[str]) -> None:
-    with pytest.raises(DataError) as caught:
+def test_invalid_input_is_reported(change: dict[str, Any], word: str, where: str | None, got: str | None) -> None:
+    with refuses(DataError, word, where=where, got=got):
         make(**change)
-    for part in parts:
-        assert part in str(caught.value)
 
 
 def test_metadata_is_aligned_with_notes() -> None:
@@ -310,9 +310,9 @@ def test_metadata_is_aligned_with_notes() -> None:
     benchmark = make(metadata=metadata)
     assert benchmark.metadata["year"].tolist() == [2025, pd.NA, 2023]
     assert benchmark.metadata["family"].isna().tolist() == [True, True, False]
-    assert benchmark.notes == (
-        "1 of 3 models have no metadata: 'bob'",
-        "metadata of 1 models without scores ignored: 'zoe'",
-    )
+    without_metadata, without_scores = benchmark.notes
+    assert "1 of 3 models" in without_metadata
+    assert "'bob'" in without_metadata
+    assert "'zoe'" in without_scores
     assert list(make().metadata.columns) == []
     assert list(make().metadata.index) == MODELS

@@ -1,6 +1,8 @@
-"""Columns by their buffers are those that pyarrow's own ways make."""
+"""Conversions through buffers give the same columns as pyarrow's own."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +17,7 @@ KINDS = [pa.bool_(), pa.uint8(), pa.int64(), pa.float32(), pa.float64()]
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("values", [[], [0, 1, 1], [None, 1, 0, 1], [None]], ids=str)
-def test_numbers(kind, values):
+def test_numbers(kind: pa.DataType, values: Sequence[int | None]) -> None:
     array = pa.array(values, pa.uint8()).cast(kind)
     for column in (array, pa.chunked_array([array]), pa.chunked_array([array, array]), pa.chunked_array([array.slice(1), array])):
         got, expected = numbers_of(column), np.array([np.nan if v is None else v for v in column.to_pylist()], np.float64)
@@ -23,11 +25,11 @@ def test_numbers(kind, values):
         assert column.null_count or got.dtype == kind.to_pandas_dtype()
 
 
-def test_no_chunk_is_no_number():
+def test_a_column_without_chunks_is_empty() -> None:
     assert numbers_of(pa.chunked_array([], pa.float64())).shape == (0,)
 
 
-def test_values_are_views_that_cannot_be_written():
+def test_values_are_read_only_views() -> None:
     values = np.arange(5, dtype=np.float32)
     got = numbers_of(number_array(values))
     assert np.shares_memory(values, got)
@@ -35,7 +37,7 @@ def test_values_are_views_that_cannot_be_written():
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=20))
-def test_texts(values):
+def test_texts(values: list[str]) -> None:
     array = text_array(values)
     array.validate(full=True)
     assert array.equals(pa.array(values, pa.string()))

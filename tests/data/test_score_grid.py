@@ -15,7 +15,7 @@ def units_of(*values: float, dtype: str = "f8") -> int:
     return find_units(blocks(np.array([values], dtype)))
 
 
-def test_missing_value_is_the_largest_of_the_type() -> None:
+def test_missing_value_is_the_largest_of_its_type() -> None:
     assert missing_value(np.uint8) == 255
     assert missing_value("uint32") == 2**32 - 1
 
@@ -31,7 +31,7 @@ def test_missing_value_is_the_largest_of_the_type() -> None:
         ((0.25, 0.5), 4),
         ((0.01, 0.02), 100),
         ((1 / 254, 1), 254),
-        ((1 / 255, 1), FINE_UNITS),  # no room for the missing value
+        ((1 / 255, 1), FINE_UNITS),  # leaves no value for missing responses
         ((1 / 127, 1 / 3), FINE_UNITS),  # 381
         ((0.4142, 1), FINE_UNITS),
         ((np.nan, np.nan), 1),
@@ -63,25 +63,26 @@ def test_units_over_several_blocks() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1))
-def test_continuous_scores_move_by_at_most_half_a_millionth(scores: list[float]) -> None:
+def test_continuous_scores_change_by_at_most_half_a_millionth(scores: list[float]) -> None:
     values = np.array([scores])
-    kept = quantise(values, FINE_UNITS)
-    assert kept.dtype == np.uint32
-    assert np.abs(kept / FINE_UNITS - values).max() <= 5.0001e-7
+    rounded = quantise(values, FINE_UNITS)
+    assert rounded.dtype == np.uint32
+    assert np.abs(rounded / FINE_UNITS - values).max() <= 5.0001e-7
 
 
-def test_quantise_marks_missing_and_absorbs_rounding_noise() -> None:
+def test_quantise_marks_missing_responses_and_removes_rounding_errors() -> None:
     assert quantise(np.array([[np.nan, 1 + 5e-7, -5e-7, 0.5]]), 2).tolist() == [[255, 2, 0, 1]]
     assert quantise(np.array([[np.nan, 0.25]]), FINE_UNITS).tolist() == [[2**32 - 1, 250_000]]
     assert quantise(np.array([[True, False]]), 2).tolist() == [[2, 0]]
 
 
-def test_blocks_of_an_array_and_of_its_rows_are_the_same() -> None:
-    rows = np.arange(60_000.0).reshape(6, 10_000)
-    chosen = np.array([0, 2, 5])
+def test_an_array_and_its_rows_have_the_same_blocks() -> None:
+    rows = np.arange(300_000.0).reshape(30, 10_000)
+    chosen = np.arange(0, 30, 2)
     for source in (rows, list(rows)):
-        for wanted in (None, chosen):
-            parts = list(blocks(source, wanted))
-            expected = rows if wanted is None else rows[wanted]
+        for selection in (None, chosen):
+            parts = list(blocks(source, selection))
+            assert len(parts) > 1
+            expected = rows if selection is None else rows[selection]
             assert np.array_equal(np.concatenate([block for _, block in parts]), expected)
-            assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]
+            assert [positions.start for positions, _ in parts] == [0, *(positions.stop for positions, _ in parts[:-1])]

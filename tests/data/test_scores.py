@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark, read_scores
+from tests.helpers.errors import refuses
 from tests.helpers.table_files import SUFFIXES, write
 
 Put = Callable[..., Path]
@@ -32,7 +33,7 @@ def test_formats(put: Put, wide: Wide, suffix: str) -> None:
     assert (benchmark.units, benchmark.confidence, benchmark.labels, benchmark.notes) == (1, None, None, ())
 
 
-CELLS = {
+CELLS: dict[str, st.SearchStrategy[Any]] = {
     "binary": st.sampled_from([0.0, 1.0]),
     "graded": st.sampled_from([0.0, 0.5, 1.0, None]),
     "thirds": st.sampled_from([0.0, 1 / 3, 2 / 3, 1.0, None]),
@@ -53,34 +54,34 @@ def wide_tables(draw: st.DrawFn) -> tuple[pa.Table, pa.Table | None]:
         columns["subtask"] = draw(st.lists(NAMES, min_size=len(items), max_size=len(items)))
     if draw(st.booleans()):
         columns["label"] = draw(st.lists(st.integers(0, 9), min_size=len(items), max_size=len(items)))
-    chances: dict[str, Any] = {"item_id": items}
+    confidences: dict[str, Any] = {"item_id": items}
     for model in models:
-        # the first item is answered by all, so that no model is dropped
+        # all models answer the first item, so that none is dropped
         scores = [draw(st.floats(0, 1)) if cell is CELLS["continuous"] else 1.0]
         scores += draw(st.lists(cell, min_size=len(items) - 1, max_size=len(items) - 1))
         columns[model] = pa.array(scores, pa.float64())
-        chances[model] = [np.float32(draw(st.floats(0, 1, width=32))) for _ in items]
-    return pa.table(columns), pa.table(chances) if draw(st.booleans()) else None
+        confidences[model] = [np.float32(draw(st.floats(0, 1, width=32))) for _ in items]
+    return pa.table(columns), pa.table(confidences) if draw(st.booleans()) else None
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(wide_tables(), st.randoms(use_true_random=False))
 def test_same_content_has_the_same_digest_in_every_format(tables: tuple[pa.Table, pa.Table | None], random: Any) -> None:
     scores, confidence = tables
     with tempfile.TemporaryDirectory() as folder:
-        found = set()
+        digests = set()
         for suffix in SUFFIXES:
             path = write(scores, Path(folder) / f"x{suffix}")
-            twin = None
+            confidence_path = None
             if confidence is not None:
                 order = list(range(confidence.num_rows))
                 random.shuffle(order)
-                twin = write(confidence.take(order), Path(folder) / f"twin{suffix}")
-            benchmark = read_scores(path, confidence=twin, max_missing=1)
-            found.add(benchmark.digest)
+                confidence_path = write(confidence.take(order), Path(folder) / f"confidence{suffix}")
+            benchmark = read_scores(path, confidence=confidence_path, max_missing=1)
+            digests.add(benchmark.digest)
         benchmark.save(Path(folder) / "saved")
-        found.add(read_scores(Path(folder) / "saved").digest)
-    assert len(found) == 1
+        digests.add(read_scores(Path(folder) / "saved").digest)
+    assert len(digests) == 1
     given_scores = scores.to_pandas().set_index("item_id")[list(benchmark.model_ids)]
     dropped = given_scores.drop(index=list(benchmark.item_ids))
     assert dropped.isna().all(axis=None)
@@ -119,13 +120,13 @@ def test_item_ids_are_texts(put: Put, ids: pa.Array) -> None:
 
 
 def test_csv_by_hand(put: Put) -> None:
-    """Ids that look like numbers or gaps stay as they are; a BOM, quotes and CRLF do no harm."""
+    """Ids that look like numbers or missing values are kept; a BOM, quotes and CRLF are supported."""
     text = '\ufeffitem_id,subtask,"a, b",c\r\n001,NA,true,0.50\r\n"x\ny",007,False,\r\nnull,nan,,NaN\r\n1e3,,1,1\r\n'
-    with pytest.raises(DataError, match=r"Every item needs a subtask"):
+    with refuses(DataError, "subtask", where="column 'subtask'", got="empty"):
         read_scores(put("x.csv", text))
     text = text.replace("1e3,,1,1", "1e3,a,,1").replace("1,1", "1")
     benchmark = read_scores(put("x.csv", text), max_missing=0.7)
-    assert list(benchmark.item_ids) == ["001", "x\ny", "1e3"]  # nobody answered "null"
+    assert list(benchmark.item_ids) == ["001", "x\ny", "1e3"]  # no model answered "null"
     assert list(benchmark.model_ids) == ["a, b", "c"]
     assert benchmark.subtask_names == ["NA", "007", "a"]
     assert benchmark.scores.tolist() == [[2, 0, 255], [1, 255, 2]]
@@ -140,7 +141,7 @@ def test_files_written_by_pandas(tmp_path: Path) -> None:
     assert len({read_scores(path).digest for path in tmp_path.iterdir()}) == 1
 
 
-def test_pandas_index_is_no_model(put: Put, wide: Wide) -> None:
+def test_a_pandas_index_is_not_a_model(put: Put, wide: Wide) -> None:
     path = put("x.parquet", wide | {"__index_level_0__": [7, 8, 9, 10]})
     assert read_scores(path).n_models == 3
 
@@ -160,21 +161,21 @@ def test_a_column_without_any_score_is_dropped(put: Put) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".feather"])
-@pytest.mark.parametrize("twin_suffix", [".parquet", ".csv"])
-def test_confidence_twin(put: Put, wide: Wide, suffix: str, twin_suffix: str) -> None:
-    twin = {"cyd": [0.1, 0.2, 0.3, 0.4], "item_id": ["q4", "q3", "q2", "q1"], "bob": [0.5] * 4, "ada": [0.75] * 4}
+@pytest.mark.parametrize("confidence_suffix", [".parquet", ".csv"])
+def test_confidence_file(put: Put, wide: Wide, suffix: str, confidence_suffix: str) -> None:
+    confidence = {"cyd": [0.1, 0.2, 0.3, 0.4], "item_id": ["q4", "q3", "q2", "q1"], "bob": [0.5] * 4, "ada": [0.75] * 4}
     path = put(f"x{suffix}", wide)
-    other = put(f"x.confidence{twin_suffix}", twin)
+    other = put(f"x.confidence{confidence_suffix}", confidence)
     benchmark = read_scores(path)
     assert benchmark.confidence is not None
     assert benchmark.confidence.tolist()[:2] == [[0.75] * 4, [0.5] * 4]
     assert benchmark.confidence[2].tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
     assert read_scores(path, confidence=None).confidence is None
-    assert read_scores(path, confidence=other.rename(other.with_name(f"elsewhere{twin_suffix}"))).digest == benchmark.digest
+    assert read_scores(path, confidence=other.rename(other.with_name(f"elsewhere{confidence_suffix}"))).digest == benchmark.digest
     assert read_scores(path).confidence is None
 
 
-def test_own_suffix_first(put: Put, wide: Wide) -> None:
+def test_a_companion_with_the_same_suffix_is_preferred(put: Put, wide: Wide) -> None:
     put("x.confidence.parquet", {"item_id": ["other"], "ada": [0.5]})
     put("x.confidence.csv", {"item_id": wide["item_id"]} | dict.fromkeys(("ada", "bob", "cyd"), [0.5] * 4))
     assert read_scores(put("x.csv", wide)).confidence is not None
@@ -190,7 +191,7 @@ def test_labels(put: Put, wide: Wide) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_metadata(put: Put, wide: Wide, suffix: str) -> None:
     path = put("x.parquet", wide)
-    about = {
+    metadata = {
         "model_id": ["cyd", "ada", "eve"],
         "params": [7e9, 0.5, 1.0],
         "layers": [32, 2, 1],
@@ -198,17 +199,16 @@ def test_metadata(put: Put, wide: Wide, suffix: str) -> None:
         "family": ["c", None, "e"],
         "release_date": pa.array([19000, None, 19002], pa.date32()),
     }
-    put(f"x.models{suffix}", about)
+    put(f"x.models{suffix}", metadata)
     benchmark = read_scores(path)
     frame = benchmark.metadata
     assert list(frame.index) == ["ada", "bob", "cyd"]
     assert frame.isna().sum(axis=1).tolist() == [2, 5, 0]
-    assert frame.loc["cyd"].tolist()[:4] == [7e9, 32, True, "c"]
-    assert str(frame.loc["cyd", "release_date"].date()) == "2022-01-08"
+    assert [frame[name]["cyd"] for name in ("params", "layers", "instruct", "family")] == [7e9, 32, True, "c"]
+    assert str(frame["release_date"]["cyd"]).startswith("2022-01-08")
     assert len(benchmark.notes) == 2
     assert read_scores(path, metadata=None).metadata.empty
-    digest = "same in every format"
-    assert {benchmark.digest: digest} == {read_scores(path, metadata=put("m.parquet", about)).digest: digest}
+    assert benchmark.digest == read_scores(path, metadata=put("m.parquet", metadata)).digest  # the same in every format
 
 
 def test_numeric_model_ids(put: Put) -> None:
@@ -229,46 +229,45 @@ def drop(wide: Wide, *names: str) -> Wide:
 
 
 BASE = "item_id,subtask,ada,bob\n"
-BAD: list[tuple[str, Any, list[str]]] = [
-    ("x.csv", "", ["The file is empty", "0 bytes"]),
-    ("x.parquet", "", ["The file is empty", "0 bytes"]),
-    ("x.csv", "\n", ["CSV"]),
-    ("x.parquet", "PAR1 but not really", ["not a Parquet file"]),
-    ("x.feather", "item_id,ada", ["not a Feather (Arrow IPC) file"]),
-    ("x.csv.gz", "item_id,ada\n", ["not a CSV file", "gzip"]),
-    ("x.csv", b"item_id,ad\xe9\nq,1\n", ["not a CSV file", "utf-8"]),
-    ("x.csv", BASE + "q1,s,1,0\nq2,s,1\n", ["CSV", "Expected 4 columns"]),
-    ("x.csv", BASE, ["no rows", "x.csv"]),
-    ("x.csv", "item_id,subtask\nq,s\n", ["no column with a model's scores", "'item_id', 'subtask'"]),
-    ("x.csv", "question,ada,bob\nq,1,0\n", ["no column item_id", "'question', 'ada', 'bob'", "rename"]),
-    ("x.csv", BASE + "q1,s,1,0\nq2,s,1,wrong\n", ["text where a score", "column 'bob', line 3, item 'q2'", "'wrong'"]),
-    ("x.csv", "item_id;ada;bob\nq1;1;0\n", ["no column item_id", "separate the columns by commas"]),
-    ("x.csv", BASE + "q1,s,1,0\nq2,s,1,1_0\n", ["column 'bob', line 3, item 'q2'", "'1_0'"]),
-    ("x.csv", BASE + "q1,s,1,0\nq2,s,1,2024-01-01\n", ["'bob'", "'2024-01-01'"]),
-    ("x.csv", BASE + "q1,s,1,0\nq2,s,1.5,0\n", ["in [0, 1]", "model 'ada', item 'q2'", "1.5"]),
-    ("x.csv", BASE + "q1,s,1,0\nq2,s,1,-inf\n", ["model 'bob', item 'q2'", "-inf"]),
-    ("x.csv", BASE + "q1,s,1,0\nq1,s,1,0\n", ["Item ids must be unique", "x.csv: item ids", "'q1'"]),
-    ("x.csv", BASE + "q1,s,1,0\n,s,1,0\n", ["Every item needs an item_id", "line 3"]),
-    ("x.csv", BASE + "q1,s,1,0\nq2,,1,0\n", ["Every item needs a subtask", "line 3", "leave the column out"]),
-    ("x.csv", "item_id,ada,bob,ada\nq1,1,0,1\n", ["Column names must be unique", "'ada'"]),
-    ("x.csv", ",item_id,ada,bob\n0,q1,1,0\n", ["A column has no name", "column 1", "index=False"]),
-    ("x.csv", "item_id,ada\nq1,1\n", ["at least 2 models", "1 model(s)"]),
-    ("x.csv", "item_id,label,ada,bob\nq1,B,1,0\n", ["text where a label", "'B'"]),
-    ("x.csv", "item_id,label,ada,bob\nq1,,1,0\n", ["position of the correct answer", "'q1'"]),
-    ("x.xlsx", "whatever", ["suffix '.xlsx'", ".parquet, .feather"]),
-    ("x", "whatever", ["suffix"]),
+INVALID_FILES: list[tuple[str, str | bytes, str, str | None, str | None]] = [
+    ("x.csv", "", "empty", None, "0 bytes"),
+    ("x.parquet", "", "empty", None, "0 bytes"),
+    ("x.csv", "\n", "CSV", None, None),
+    ("x.parquet", "PAR1 but not really", "not a Parquet file", None, None),
+    ("x.feather", "item_id,ada", "not a Feather (Arrow IPC) file", None, None),
+    ("x.csv.gz", "item_id,ada\n", "not a CSV file", None, "gzip"),
+    ("x.csv", b"item_id,ad\xe9\nq,1\n", "not a CSV file", None, "utf-8"),
+    ("x.csv", BASE + "q1,s,1,0\nq2,s,1\n", "CSV", None, "Expected 4 columns"),
+    ("x.csv", BASE, "no rows", None, None),
+    ("x.csv", "item_id,subtask\nq,s\n", "no column with a model's scores", None, "'item_id', 'subtask'"),
+    ("x.csv", "question,ada,bob\nq,1,0\n", "no column item_id", None, "'question', 'ada', 'bob'"),
+    ("x.csv", BASE + "q1,s,1,0\nq2,s,1,wrong\n", "text where a score", "column 'bob', line 3, item 'q2'", "'wrong'"),
+    ("x.csv", "item_id;ada;bob\nq1;1;0\n", "commas", None, "item_id;ada;bob"),
+    ("x.csv", BASE + "q1,s,1,0\nq2,s,1,1_0\n", "text where a score", "column 'bob', line 3, item 'q2'", "'1_0'"),
+    ("x.csv", BASE + "q1,s,1,0\nq2,s,1,2024-01-01\n", "text where a score", "column 'bob'", "'2024-01-01'"),
+    ("x.csv", BASE + "q1,s,1,0\nq2,s,1.5,0\n", "[0, 1]", "model 'ada', item 'q2'", "1.5"),
+    ("x.csv", BASE + "q1,s,1,0\nq2,s,1,-inf\n", "[0, 1]", "model 'bob', item 'q2'", "-inf"),
+    ("x.csv", BASE + "q1,s,1,0\nq1,s,1,0\n", "unique", "x.csv: item ids", "'q1'"),
+    ("x.csv", BASE + "q1,s,1,0\n,s,1,0\n", "item_id", "line 3", "empty"),
+    ("x.csv", BASE + "q1,s,1,0\nq2,,1,0\n", "remove the column", "column 'subtask', line 3", "empty"),
+    ("x.csv", "item_id,ada,bob,ada\nq1,1,0,1\n", "unique", None, "'ada'"),
+    ("x.csv", ",item_id,ada,bob\n0,q1,1,0\n", "index=False", "column 1", None),
+    ("x.csv", "item_id,ada\nq1,1\n", "2 models", None, "1 model(s)"),
+    ("x.csv", "item_id,label,ada,bob\nq1,B,1,0\n", "text where a label", "column 'label'", "'B'"),
+    ("x.csv", "item_id,label,ada,bob\nq1,,1,0\n", "position", "'q1'", "nan"),
+    ("x.xlsx", "whatever", ".parquet, .feather", None, "suffix '.xlsx'"),
+    ("x", "whatever", "suffix", None, "suffix ''"),
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "parts"), BAD)
-def test_bad_files(put: Put, name: str, content: Any, parts: list[str]) -> None:
+@pytest.mark.parametrize(("name", "content", "word", "where", "got"), INVALID_FILES)
+def test_invalid_files_are_reported(
+    put: Put, name: str, content: str | bytes, word: str, where: str | None, got: str | None
+) -> None:
     path = put(name, content)
-    with pytest.raises(DataError) as caught:
+    with refuses(DataError, word, where=str(path), got=got) as caught:
         read_scores(path)
-    message = str(caught.value)
-    assert str(path) in message
-    for part in parts:
-        assert part in message
+    assert where is None or where in str(caught.value.where)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None  # no traceback of pyarrow
 
 
@@ -278,92 +277,93 @@ def test_truncated(put: Put, wide: Wide, suffix: str, share: float) -> None:
     path = put(f"x{suffix}", wide)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(DataError, match="cut short") as caught:
+    with refuses(DataError, "cut short", where=str(path), hint="again"):
         read_scores(path)
-    assert str(path) in str(caught.value)
-    assert "again" in str(caught.value)
 
 
-def test_bad_columns_of_binary_formats(put: Put, wide: Wide) -> None:
-    cases: list[tuple[Wide, list[str]]] = [
-        (wide | {"bob": ["1", "0", "yes", None]}, ["column 'bob', row 3, item 'q3'", "'yes'"]),
-        (wide | {"bob": ["1", "0", "1", "0"]}, ["text where a score", "column 'bob', row 1", "'1'"]),
-        (wide | {"bob": [[1], [0], [1], [0]]}, ["no number where a score", "column 'bob', row 1"]),
-        (wide | {"item_id": ["q1", None, "q3", "q4"]}, ["Every item needs an item_id", "row 2"]),
-        (wide | {"item_id": pa.array([1, None, 3, 4])}, ["Every item needs an item_id", "row 2"]),
-        (wide | {"item_id": [1.0, 2.0, 3.0, 4.0]}, ["must hold texts or integers", "double"]),
-        (wide | {"subtask": ["a", "b", "c", None]}, ["Every item needs a subtask", "row 4"]),
-        ({name: column[:0] for name, column in wide.items()}, ["no rows"]),
-        (drop(wide, "item_id"), ["no column item_id"]),
-        (wide | {"bob": np.array([0, 0, 255, 0], np.uint8)}, ["model 'bob', item 'q3'", "255"]),
-    ]
-    for number, (table, parts) in enumerate(cases):
-        with pytest.raises(DataError) as caught:
-            read_scores(put(f"x{number}.parquet", table))
-        for part in parts:
-            assert part in str(caught.value)
+@pytest.mark.parametrize(
+    ("change", "word", "where", "got"),
+    [
+        ({"bob": ["1", "0", "yes", None]}, "text where a score", "column 'bob', row 3, item 'q3'", "'yes'"),
+        ({"bob": ["1", "0", "1", "0"]}, "text where a score", "column 'bob', row 1", "'1'"),
+        ({"bob": [[1], [0], [1], [0]]}, "no number where a score", "column 'bob', row 1", "[1]"),
+        ({"item_id": ["q1", None, "q3", "q4"]}, "item_id", "row 2", "empty"),
+        ({"item_id": pa.array([1, None, 3, 4])}, "item_id", "row 2", "empty"),
+        ({"item_id": [1.0, 2.0, 3.0, 4.0]}, "texts or integers", "column 'item_id'", "double"),
+        ({"subtask": ["a", "b", "c", None]}, "subtask", "row 4", "empty"),
+        ({"bob": np.array([0, 0, 255, 0], np.uint8)}, "[0, 1]", "model 'bob', item 'q3'", "255"),
+    ],
+)
+def test_invalid_columns_of_binary_formats_are_reported(
+    put: Put, wide: Wide, change: Wide, word: str, where: str, got: str
+) -> None:
+    with refuses(DataError, word, where=where, got=got):
+        read_scores(put("x.parquet", wide | change))
+
+
+def test_a_table_without_rows_or_item_ids_is_reported(put: Put, wide: Wide) -> None:
+    with refuses(DataError, "no rows", where="x.parquet"):
+        read_scores(put("x.parquet", {name: column[:0] for name, column in wide.items()}))
+    with refuses(DataError, "no column item_id", where="y.parquet", got="'subtask', 'ada', 'bob', 'cyd'"):
+        read_scores(put("y.parquet", drop(wide, "item_id")))
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
 def test_duplicate_columns_of_binary_formats(tmp_path: Path, suffix: str) -> None:
     table = pa.Table.from_arrays([pa.array(["q"]), pa.array([1]), pa.array([0])], names=["item_id", "ada", "ada"])
-    with pytest.raises(DataError, match="Column names must be unique"):
+    with refuses(DataError, "unique", where=f"x{suffix}", got="'ada'"):
         read_scores(write(table, tmp_path / f"x{suffix}"))
 
 
 def test_missing_paths(tmp_path: Path, put: Put, wide: Wide) -> None:
-    with pytest.raises(DataError, match=r"no such file[\s\S]*nothing at this path"):
-        read_scores(tmp_path / "nowhere.parquet")
-    with pytest.raises(DataError, match=r"no such file"):
-        read_scores(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"no models\.arrow[\s\S]*Parquet, Feather or CSV"):
+    for name in ("nowhere.parquet", "nowhere"):
+        with refuses(DataError, "exist", where=str(tmp_path / name), got="no such file"):
+            read_scores(tmp_path / name)
+    with refuses(DataError, "models.arrow", where=str(tmp_path), hint="Parquet, Feather or CSV"):
         read_scores(tmp_path)
     path = put("x.csv", wide)
-    for option in ("confidence", "metadata"):
-        with pytest.raises(DataError, match=r"no such file[\s\S]*gone\.csv"):
-            read_scores(path, **{option: tmp_path / "gone.csv"})
+    for options in ({"confidence": tmp_path / "gone.csv"}, {"metadata": tmp_path / "gone.csv"}):
+        with refuses(DataError, "exist", where="gone.csv", got="no such file"):
+            read_scores(path, confidence=options.get("confidence"), metadata=options.get("metadata"))
 
 
-TWIN = {"item_id": ["q1", "q2", "q3", "q4"], "ada": [0.5] * 4, "bob": [0.5] * 4, "cyd": [0.5] * 4}
-
-
-@pytest.mark.parametrize(
-    ("twin", "parts"),
-    [
-        (drop(TWIN, "bob"), ["the same model columns", "without 'bob'"]),
-        (TWIN | {"zoe": [0.5] * 4}, ["the same model columns", "with 'zoe'"]),
-        (TWIN | {"item_id": ["q1", "q2", "q3", "q5"]}, ["the same items", "without 'q4'; with 'q5'"]),
-        ({name: column[:3] for name, column in TWIN.items()}, ["the same items", "without 'q4'"]),
-        ({name: [*column, column[0]] for name, column in TWIN.items()}, ["the same items", "5 items for 4"]),
-        (TWIN | {"bob": [0.5, 0.5, 1.2, 0.5]}, ["confidence of model 'bob', item 'q3'", "1.2"]),
-        (TWIN | {"bob": [0.5, 0.5, None, 0.5]}, ["has no confidence", "model 'bob', item 'q3'"]),
-        (TWIN | {"bob": ["0.5", "high", "0.5", "0.5"]}, ["x.confidence.parquet: column 'bob', row 2", "'high'"]),
-        (drop(TWIN, "item_id"), ["x.confidence.parquet", "no column item_id"]),
-    ],
-)
-def test_bad_twins(put: Put, wide: Wide, twin: Wide, parts: list[str]) -> None:
-    path = put("x.parquet", wide)
-    put("x.confidence.parquet", twin)
-    with pytest.raises(DataError) as caught:
-        read_scores(path)
-    for part in ["x.confidence.parquet", *parts]:
-        assert part in str(caught.value)
+CONFIDENCE: Wide = {"item_id": ["q1", "q2", "q3", "q4"], "ada": [0.5] * 4, "bob": [0.5] * 4, "cyd": [0.5] * 4}
 
 
 @pytest.mark.parametrize(
-    ("about", "parts"),
+    ("confidence", "word", "where", "got"),
     [
-        ("model,params\nada,1\n", ["a column model_id", "'model', 'params'"]),
-        ("model_id,params\nada,1\nada,2\n", ["one row per model", "'ada'"]),
-        ("model_id,params,params\nada,1,2\n", ["unique"]),
-        ("model_id,score\nada,1\n", ["may not be called 'score'"]),
-        ("", ["empty"]),
+        (drop(CONFIDENCE, "bob"), "same model columns", "x.parquet", "missing: 'bob'"),
+        (CONFIDENCE | {"zoe": [0.5] * 4}, "same model columns", "x.parquet", "extra: 'zoe'"),
+        (CONFIDENCE | {"item_id": ["q1", "q2", "q3", "q5"]}, "same items", "x.parquet", "missing: 'q4'; extra: 'q5'"),
+        ({name: column[:3] for name, column in CONFIDENCE.items()}, "same items", "x.parquet", "missing: 'q4'"),
+        ({name: [*column, column[0]] for name, column in CONFIDENCE.items()}, "same items", "x.parquet", "5 items for 4"),
+        (CONFIDENCE | {"bob": [0.5, 0.5, 1.2, 0.5]}, "probability", "confidence of model 'bob', item 'q3'", "1.2"),
+        (CONFIDENCE | {"bob": [0.5, 0.5, None, 0.5]}, "no confidence", "model 'bob', item 'q3'", "missing"),
+        (CONFIDENCE | {"bob": ["0.5", "high", "0.5", "0.5"]}, "text", "x.confidence.parquet: column 'bob', row 2", "'high'"),
+        (drop(CONFIDENCE, "item_id"), "no column item_id", "x.confidence.parquet", "'ada'"),
     ],
 )
-def test_bad_metadata(put: Put, wide: Wide, about: str, parts: list[str]) -> None:
+def test_invalid_confidences_are_reported(put: Put, wide: Wide, confidence: Wide, word: str, where: str, got: str) -> None:
     path = put("x.parquet", wide)
-    put("x.models.csv", about)
-    with pytest.raises(DataError) as caught:
+    put("x.confidence.parquet", confidence)
+    with refuses(DataError, word, where=where, got=got) as caught:
         read_scores(path)
-    for part in ["x.models.csv", *parts]:
-        assert part in str(caught.value)
+    assert "x.confidence.parquet" in str(caught.value.where)
+
+
+@pytest.mark.parametrize(
+    ("content", "word", "got"),
+    [
+        ("model,params\nada,1\n", "column model_id", "'model', 'params'"),
+        ("model_id,params\nada,1\nada,2\n", "one row per model", "'ada'"),
+        ("model_id,params,params\nada,1,2\n", "unique", "'params'"),
+        ("model_id,score\nada,1\n", "'score'", "'score'"),
+        ("", "empty", "0 bytes"),
+    ],
+)
+def test_invalid_metadata_are_reported(put: Put, wide: Wide, content: str, word: str, got: str) -> None:
+    path = put("x.parquet", wide)
+    put("x.models.csv", content)
+    with refuses(DataError, word, where="x.models.csv", got=got):
+        read_scores(path)

@@ -1,4 +1,4 @@
-"""Small tables in every format that the readers know."""
+"""Writes small tables in all formats of the readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SUFFIXES = (".parquet", ".feather", ".arrow", ".csv", ".csv.gz")
 
 
 def write(table: pa.Table, path: Path) -> Path:
-    """Write a table in the format of the path's suffix."""
+    """Write a table in the format of the path's suffix, and return the path."""
     if path.name.endswith(".parquet"):
         pq.write_table(table, path)
     elif path.name.endswith((".feather", ".arrow")):
