@@ -240,8 +240,8 @@ def test_a_missing_file_is_reported(board: Path, tmp_path: Path, refused: Refuse
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"item_id": [*IDS[:-1], "other"]}, ["not of the same items", "'other'"]),
-        ({"m99": ONE}, ["not of the same model columns", "'m99'"]),
+        ({"item_id": [*IDS[:-1], "other"]}, ["same items", "'other'"]),
+        ({"m99": ONE}, ["same model columns", "'m99'"]),
         ({"m01": 3 * ONE}, ["m01", "[0, 1]"]),
         ({"m01": np.full(N_ITEMS, np.nan)}, ["m01"]),
     ],
