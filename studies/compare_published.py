@@ -22,8 +22,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from microbench_ray.cli.compose import CONF, Composer
+from microbench_ray.cli.compose import Composer
 from microbench_ray.methods import Method
+from microbench_ray.methods.presets import CONF
 from microbench_ray.metrics import BINS_PER_UNIT
 from microbench_ray.sweeps.driver import SweepJob, run_sweep
 

@@ -1,7 +1,7 @@
-"""Whether this checkout makes the tables of an earlier revision, byte for byte: `python -m studies.same_tables REVISION [DATA_DIR]`.
+"""Compares this checkout's tables with a revision's, byte for byte: `python -m studies.same_tables REVISION [DATA_DIR]`.
 
-Runs the same sweeps on both: the main job and, where a data folder is given, GPQA and a drawn leaderboard of MMLU-Pro's size. The
-revision is unpacked into `--oracle DIR` (by default a temporary folder); tables that DIR already holds are not made again. Exit code 1
+Runs the same sweeps on both: the main job and, where a data folder is given, GPQA and a simulated leaderboard of MMLU-Pro's size.
+The revision is unpacked into `--oracle DIR` (by default a temporary folder); tables already in DIR are not made again. Exit code 1
 where a table differs or is missing on one side.
 """
 
@@ -58,14 +58,30 @@ def run(checkout: Path, arguments: list[str], out: Path) -> None:
     """Run a sweep with the code of a checkout; nothing is done where it has finished before."""
     if (out / "summary.parquet").exists():
         return
-    command = [sys.executable, checkout / "jobs" / "sweep.py", "engine=serial", "figures=false", "report=false", *arguments, f"out={out}"]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(checkout)}, stdout=subprocess.DEVNULL, cwd=checkout)
+    command = [
+        sys.executable,
+        checkout / "jobs" / "sweep.py",
+        "engine=serial",
+        "figures=false",
+        "report=false",
+        *arguments,
+        f"out={out}",
+    ]
+    subprocess.run(
+        [str(word) for word in command],
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+        stdout=subprocess.DEVNULL,
+        cwd=checkout,
+    )
 
 
 def differences(before: Path, after: Path) -> tuple[int, list[str]]:
     """The number of Parquet files compared, and the names of those that differ or exist on one side alone."""
     names = sorted({path.relative_to(folder).as_posix() for folder in (before, after) for path in folder.rglob("*.parquet")})
-    content = [{name: (folder / name).read_bytes() if (folder / name).exists() else b"" for name in names} for folder in (before, after)]
+    content = [
+        {name: (folder / name).read_bytes() if (folder / name).exists() else b"" for name in names} for folder in (before, after)
+    ]
     return len(names), [name for name in names if content[0][name] != content[1][name]]
 
 
@@ -89,7 +105,10 @@ def main() -> None:
             run(ROOT, arguments, after)
             compared, different = differences(before, after)
             failed |= bool(different) or not compared
-            print(f"{name}: {compared} files compared, {len(different)} differ" + "".join(f"\n  {each}" for each in different), flush=True)
+            print(
+                f"{name}: {compared} files compared, {len(different)} differ" + "".join(f"\n  {each}" for each in different),
+                flush=True,
+            )
     sys.exit(failed)
 
 

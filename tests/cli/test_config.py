@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from microbench_ray.cli.compose import CONF, Composer
+from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.cli.settings.sweep import EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
 from microbench_ray.methods import Method
+from microbench_ray.methods.presets import CONF
 from microbench_ray.methods.registry import ESTIMATORS, SELECTORS
 from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine
 from microbench_ray.sweeps.engine.resources import Request

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from microbench_ray.cli.compose import CONF, Composer
+from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import GridError
+from microbench_ray.methods.presets import CONF
 from microbench_ray.sweeps.driver import SweepJob
 from tests.helpers.errors import refuses
 

@@ -57,22 +57,23 @@ def serial_driver(gate: Gate, arguments: list[str], times: Times | None = None) 
 
     if times is not None:
         lock.TIMES = times
-    settings.SerialEngine = Paused  # type: ignore[misc]
+    settings.SerialEngine = Paused  # type: ignore[attr-defined, misc]
     console_script(arguments)
 
 
 def ray_driver(gate: Gate, arguments: list[str]) -> None:
     """Run the command on a local Ray whose driver pauses at the gate after it has received its second shard."""
     from microbench_ray.cli.settings import sweep as settings
+    from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine
 
-    class Paused(settings.LocalRayEngine):
+    class Paused(LocalRayEngine):
         def run(self, benchmarks: Mapping[str, Benchmark], shards: Sequence[Shard]) -> Generator[tuple[Shard, Result], None, None]:
             for position, pair in enumerate(super().run(benchmarks, shards), 1):
                 yield pair
                 if position == SHARDS_BEFORE_GATE:
                     gate.pause()
 
-    settings.LocalRayEngine = Paused  # type: ignore[misc]
+    settings.LocalRayEngine = Paused  # type: ignore[attr-defined, misc]
     console_script(arguments)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,7 @@ def test_the_gradient_is_that_of_the_objective(gaps: bool) -> None:
     def along(item: np.ndarray, ability: np.ndarray, length: float) -> float:
         mean = state.item_mean + length * item
         moment = (covariance + outer_packed(mean)).astype(np.float32)
-        moved = variational_irt.replace(
-            state, item_mean=mean, item_second_moment=moment, ability_mean=state.ability_mean + length * ability
-        )
+        moved = replace(state, item_mean=mean, item_second_moment=moment, ability_mean=state.ability_mean + length * ability)
         return variational_irt.objective_and_gradient(data, moved)[0]
 
     for which in ("items", "abilities"):
@@ -94,7 +93,7 @@ def test_a_stretch_too_far_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = fit_irt(responses, 3, tolerance=1e-7, max_passes=400)
     monkeypatch.setattr(irt, "STRETCH_LIMIT", 30.0)
     bounds = []
-    one_pass = irt.one_pass
+    one_pass = variational_irt.one_pass
 
     def noting(data: Any, state: Any) -> Any:
         new, bound = one_pass(data, state)

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microbench_ray.cli.compose import CONF, Composer
+from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import ConfigError, EngineError
+from microbench_ray.methods.presets import CONF
 from microbench_ray.sweeps.cluster import submission
 from microbench_ray.sweeps.cluster.job_client import Cluster, within
 from microbench_ray.sweeps.cluster.submission import SubmitJob, dashboard_url, exit_code, follow, latest_attempt, run_submit
