@@ -1,10 +1,9 @@
 """What a second night costs: `python -m benchmarks.nightly [--models 400] [--items 12000] [--folder DIR]`.
 
-Writes logs of lm-evaluation-harness (a model's 14 tasks, about 1.6 kB a line) of models drawn from the embedded world, publishes
-three lists of items, and runs `microbench audit` as it is typed: the first night; a second one that adds 5 models; `microbench
-accept what=[pool]` and a third night with no new logs; and a fourth one with the accepted pool and no new logs, where nothing is
-to be done but the comparison. Prints for each night the wall and CPU seconds, the logs that were read, and what was swept.
-400 x 12,000 need 8 GB of disk.
+Writes logs of lm-evaluation-harness for synthetic models (14 tasks each, about 1.6 kB a line) and three lists of items, and runs
+`microbench audit` as typed: a first night; a second night with 5 new models; `microbench accept what=[pool]` and a third night
+without new logs; and a fourth night without new logs, which only compares. Prints for each night the wall and CPU seconds, the
+number of logs read, and the cells computed. 400 x 12,000 need 8 GB of disk.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ LETTERS = "ABCD"
 
 
 class Lines:
-    """The lines of all models' logs: the same documents, with the likelihoods and scores of each."""
+    """Writes the lines of logs: the same documents for all models, with each model's likelihoods and scores."""
 
     def __init__(self, world: Benchmark) -> None:
         draw = random.Random(0)
@@ -53,16 +52,18 @@ class Lines:
     def _start(k: int, target: int, words: list[str]) -> str:
         question, prompt = " ".join(words[:50]), " ".join(words[50:])
         doc = {"question_id": k, "question": question, "options": words[:4], "answer": LETTERS[target]}
-        asked = {f"gen_args_{j}": {"arg_0": prompt[: len(prompt) // 4], "arg_1": f" {letter}"} for j, letter in enumerate(LETTERS)}
-        return json.dumps({"doc_id": k, "doc": doc, "target": target, "arguments": asked})[:-1]
+        requests = {
+            f"gen_args_{j}": {"arg_0": prompt[: len(prompt) // 4], "arg_1": f" {letter}"} for j, letter in enumerate(LETTERS)
+        }
+        return json.dumps({"doc_id": k, "doc": doc, "target": target, "arguments": requests})[:-1]
 
     @staticmethod
     def _end(k: int, right: int) -> str:
         hashes = {f"{what}_hash": digest(k) for what in ("doc", "prompt", "target")}
         return json.dumps({"filter": "none", "metrics": ["acc"]} | hashes | {"acc": float(right)})[1:] + "\n"
 
-    def of(self, items: np.ndarray, right: np.ndarray, confidence: np.ndarray) -> str:
-        """A log: of some items, the scores and the confidences in the correct answer."""
+    def text(self, items: np.ndarray, right: np.ndarray, confidence: np.ndarray) -> str:
+        """The log of a model on some items, from its scores and its confidences in the correct answer."""
         levels = np.minimum((confidence * LEVELS).astype(int), LEVELS - 1)
         return "".join(
             self.starts[k] + self.middles[self.targets[k]][score][level] + self.ends[k][score]
@@ -71,38 +72,38 @@ class Lines:
 
 
 def digest(k: int) -> str:
-    """Stands for the hash of a document."""
+    """A stand-in for the hash of a document."""
     return hashlib.sha256(str(k).encode()).hexdigest()
 
 
-def _likelihoods(target: int, sure: float, right: int) -> str:
-    """The requests' answers: the target is the likeliest of the four if it is right, and another one if it is not."""
-    sure = max(sure, 0.3) if right else min(max(sure, 0.001), 0.4)
-    shares = [(1 - sure) * share for share in (0.8, 0.1, 0.1)] if not right else [(1 - sure) / 3] * 3
-    shares.insert(target, sure)
+def _likelihoods(target: int, confidence: float, right: int) -> str:
+    """The responses to the four requests: the target is the most likely one if the model is right, else another one."""
+    confidence = max(confidence, 0.3) if right else min(max(confidence, 0.001), 0.4)
+    shares = [(1 - confidence) * share for share in (0.8, 0.1, 0.1)] if not right else [(1 - confidence) / 3] * 3
+    shares.insert(target, confidence)
     pairs = [[str(math.log(share)), "False"] for share in shares]
     return f', "resps": {json.dumps([[pair] for pair in pairs])}, "filtered_resps": {json.dumps(pairs)}, '
 
 
 def write_logs(folder: Path, world: Benchmark, lines: Lines, models: range) -> int:
-    """Write the logs of some models; their bytes."""
+    """Write the logs of some models; return their size in bytes."""
     assert world.confidence is not None
     size = 0
     for model in models:
         name = world.model_ids[model]
-        place = folder / f"org__{name}"
-        place.mkdir(parents=True)
-        (place / f"results_{TIME}.json").write_text(json.dumps({"results": {}, "model_name": f"org/{name}"}))
-        right, sure = world.scores[model], world.confidence[model]
+        model_folder = folder / f"org__{name}"
+        model_folder.mkdir(parents=True)
+        (model_folder / f"results_{TIME}.json").write_text(json.dumps({"results": {}, "model_name": f"org/{name}"}))
+        right, confidence = world.scores[model], world.confidence[model]
         for code, task in enumerate(world.subtask_names):
             items = np.flatnonzero(world.subtask_codes == code)
-            text = lines.of(items, right[items], sure[items])
-            size += (place / f"samples_exam_{task}_{TIME}.jsonl").write_text(text)
+            text = lines.text(items, right[items], confidence[items])
+            size += (model_folder / f"samples_exam_{task}_{TIME}.jsonl").write_text(text)
     return size
 
 
 def write_lists(folder: Path, world: Benchmark) -> list[Path]:
-    """Publish lists of items by their ids."""
+    """Write lists of random item ids."""
     rng = np.random.default_rng(0)
     names = [f"exam_{world.subtask_names[code]}/{digest(k)[:16]}" for k, code in enumerate(world.subtask_codes)]
     paths = []
@@ -114,15 +115,15 @@ def write_lists(folder: Path, world: Benchmark) -> list[Path]:
 
 
 def run(*arguments: str) -> tuple[float, float, str]:
-    """Wall and CPU seconds of `microbench` with these arguments, and what it said."""
+    """Run `microbench`; return wall and CPU seconds, and its output and messages."""
     before, started = _children(), time.perf_counter()
     command = [sys.executable, "-c", "import sys; from microbench_ray.cli.main import main; sys.exit(main(sys.argv[1:]))"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
     wall = time.perf_counter() - started
-    if done.returncode not in (0, 3):  # 3: the policy is violated, which is a verdict
+    if done.returncode not in (0, 3):  # 3 is the verdict that the policy is violated
         sys.exit(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return wall, _children() - before, done.stdout
+    return wall, _children() - before, done.stdout + done.stderr
 
 
 def _children() -> float:
@@ -131,17 +132,17 @@ def _children() -> float:
 
 
 def night(label: str, arguments: list[str]) -> tuple[float, float]:
-    """Run a night and print its row; wall and CPU seconds."""
-    wall, cpu, said = run("audit", *arguments, f"night={label}")
-    logs = re.search(r"logs read: ([\d,]+)", said)
-    swept = re.findall(r"^([\w-]+): ([\d,]+) cells computed, ([\d,]+) reused", said, re.MULTILINE)
-    told = "; ".join(f"{name} {computed} computed, {reused} reused" for name, computed, reused in swept)
-    print(f"{label:>10} {wall:8.1f} {cpu:8.1f} {logs[1] if logs else '0':>10}   {told}", flush=True)
+    """Run a night and print its row; return wall and CPU seconds."""
+    wall, cpu, output = run("audit", *arguments, f"night={label}")
+    logs = re.search(r"logs read: ([\d,]+)", output)
+    swept = re.findall(r"^([\w-]+): ([\d,]+) cells computed, ([\d,]+) reused", output, re.MULTILINE)
+    cells = "; ".join(f"{name} {computed} computed, {reused} reused" for name, computed, reused in swept)
+    print(f"{label:>10} {wall:8.1f} {cpu:8.1f} {logs[1] if logs else '0':>10}   {cells}", flush=True)
     return wall, cpu
 
 
 def measure(folder: Path, n_models: int, n_items: int, engine: str) -> None:
-    """Run the nights, and print."""
+    """Run all nights and print a row for each."""
     world = synthetic(n_models=n_models + ADDED, n_items=n_items, n_subtasks=14)
     lines, logs = Lines(world), folder / "logs"
     size = write_logs(logs, world, lines, range(n_models))
@@ -156,8 +157,10 @@ def measure(folder: Path, n_models: int, n_items: int, engine: str) -> None:
         f"engine={engine}",
         f"out={folder / 'audit'}",
     ]
-    run("audit", "benchmark=synthetic", f"out={folder / 'warm'}", "methods=[random]", "grid.runs=1")  # Python's caches are filled
-    print(f"{'night':>10} {'wall s':>8} {'CPU s':>8} {'logs read':>10}   swept")
+    run(
+        "audit", "benchmark=synthetic", f"out={folder / 'warm'}", "methods=[random]", "grid.runs=1"
+    )  # fills the caches of compiled code
+    print(f"{'night':>10} {'wall s':>8} {'CPU s':>8} {'logs read':>10}   cells")
     first = night("1", arguments)
     write_logs(logs, world, lines, range(n_models, n_models + ADDED))
     second = night("2", arguments)
@@ -172,7 +175,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=400)
     parser.add_argument("--items", type=int, default=12_000)
     parser.add_argument("--engine", default="local", help="a key of conf/engine")
-    parser.add_argument("--folder", type=Path, help="an empty folder that is kept; a temporary one if not given")
+    parser.add_argument("--folder", type=Path, help="an empty folder to keep; by default a temporary one")
     given = parser.parse_args()
     if given.folder is not None:
         given.folder.mkdir(parents=True, exist_ok=True)

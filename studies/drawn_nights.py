@@ -1,11 +1,15 @@
-"""The nine nights whose page the README shows: `python -m studies.drawn_nights DIR` writes DIR/nights/2026-01-09/report.html.
+"""Nine nights of a synthetic leaderboard, for the page in the README.
 
-The invented leaderboard grows by four models a night; on the last night the new ones get nearly all of one subtask wrong.
+    python -m studies.drawn_nights DIR
+
+Writes DIR/nights/2026-01-09/report.html. The leaderboard grows by four models a night; on the last night the new models get nearly
+all items of one subtask wrong.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +38,15 @@ if __name__ == "__main__":
         scores = world.scores[: 400 + 4 * day].astype(float)
         if day == 8:
             scores[-4:, np.array(subtasks) == subtasks[0]] *= 0.15
-        board = Benchmark.from_arrays("board", scores, ids, names[: len(scores)], subtasks=subtasks)
-        night = f"2026-01-{day + 1:02}"
-        audit = AuditJob(lambda board=board: board, Path(sys.argv[1]), night, lists, methods, grid, figures=False, report=day == 8)
-        verdict = run_audit(audit, lambda text: None).verdict
+        job = AuditJob(
+            read=partial(Benchmark.from_arrays, "board", scores, ids, names[: len(scores)], subtasks=subtasks),
+            out=Path(sys.argv[1]),
+            night=f"2026-01-{day + 1:02}",
+            lists=lists,
+            methods=methods,
+            grid=grid,
+            figures=False,
+            report=day == 8,
+        )
+        verdict = run_audit(job).verdict
     print("\n".join(verdict_lines(verdict)))

@@ -275,8 +275,10 @@ def _text(
     text = f"{metric.description} ({models}): {shown}, {allowed}: {bounds}{unit}"
     about = " on ".join(f"'{name}'" for name in (key.subject, key.subtask) if name)
     text = f"{about}: {text}" if about else text[0].upper() + text[1:]
-    if rule.nights > 1 or streak.nights > 1:
-        text += f"; outside for {streak.nights} night{'s' * (streak.nights != 1)} in a row"
+    if streak.nights < rule.nights:
+        text += f"; outside for {streak.nights} of the {rule.nights} nights in a row that raise an alarm"
+    elif streak.nights > 1:
+        text += f"; outside for {streak.nights} nights in a row"
     return text + "."
 
 

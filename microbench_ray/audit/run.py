@@ -45,7 +45,7 @@ class AuditOutcome(NamedTuple):
     folder
         The night's folder.
     already_done
-        Whether the night was already in the history.
+        Whether the night was finished before, so that nothing was recomputed.
     failed
         Number of failed cells, and of models whose logs could not be read.
     webhook_error
@@ -75,8 +75,8 @@ def run_audit(job: AuditJob) -> AuditOutcome:
     with store.locked(job.wait_for_out):
         history = History(store)
         nights = history.nights()
-        already_done = job.night in nights
-        if not already_done:
+        in_history = job.night in nights
+        if not in_history:
             check_order(job.night, nights)
         log_findings = read_logs(job)
         benchmark = job.read()
@@ -90,7 +90,8 @@ def run_audit(job: AuditJob) -> AuditOutcome:
             )
         snapshot = take_snapshot(benchmark, None if job.items is None else job.items())
         inputs = digest_inputs(job, benchmark, snapshot, references, log_findings)
-        verdict = read_finished_verdict(store, job.night, inputs) if already_done else None
+        verdict = read_finished_verdict(store, job.night, inputs) if in_history else None
+        already_done = verdict is not None
         if verdict is None:
             verdict = audit_night(job, store, history, benchmark, snapshot, references, log_findings, inputs)
         outcome = AuditOutcome(
@@ -100,7 +101,8 @@ def run_audit(job: AuditJob) -> AuditOutcome:
             failed=len(log_findings) + verdict["made"]["failed_cells"],
         )
         try:
-            notify(job, store, outcome)
+            if not (in_history and store.has(f"{NIGHTS}/{job.night}/{SENT}")):
+                notify(job, store, outcome)
         except MicrobenchError as error:  # reported by the caller; the night itself is complete
             logger.debug("The verdict was not sent: %s", error)
             outcome = outcome._replace(webhook_error=error)
@@ -296,12 +298,11 @@ def write_page(
 
 
 def notify(job: AuditJob, store: Store, outcome: AuditOutcome) -> None:
-    """Send the verdict to the webhook, once per night."""
-    sent = f"{NIGHTS}/{job.night}/{SENT}"
-    if job.webhook is None or (outcome.already_done and store.has(sent)):
+    """Send the verdict to the webhook, if there is one, and mark the night as sent."""
+    if job.webhook is None:
         return
     send_verdict(job.webhook, outcome.verdict, f"{outcome.folder}/{PAGE}")
-    store.write(sent, b"")
+    store.write(f"{NIGHTS}/{job.night}/{SENT}", b"")
     logger.info("Sent the verdict to the webhook")
 
 

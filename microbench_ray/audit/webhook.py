@@ -105,8 +105,8 @@ def send_verdict(hook: Webhook, verdict: Mapping[str, Any], page: str, *, sleep:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
                 return
         except (OSError, http.client.HTTPException, ValueError) as error:
-            # Errors about a malformed URL quote it.
-            problem = type(error).__name__ if isinstance(error, ValueError) else str(error) or type(error).__name__
+            # Other errors than OSError may quote the URL.
+            problem = str(error) if isinstance(error, OSError) and str(error) else type(error).__name__
             logger.debug("Attempt %d of %d to send the verdict failed: %s", attempt + 1, ATTEMPTS, problem)
             if isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429:
                 break

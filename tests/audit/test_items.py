@@ -5,14 +5,14 @@ import pytest
 from scipy import stats
 
 from microbench_ray.audit import items
-from microbench_ray.audit.items import benjamini_hochberg, item_statistics, missing
+from microbench_ray.audit.items import benjamini_hochberg, count_missing_responses, item_statistics
 from microbench_ray.data import Benchmark
 from tests.helpers import small
 
 NAN = np.nan
 
 
-def test_statistics_by_hand_and_by_scipy(monkeypatch):
+def test_statistics_by_hand_and_by_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(items, "ITEMS_PER_BLOCK", 7)
     right = small.responses(40).astype(float)
     right[:, 3], right[:, 4], right[:, 5] = 1, 0, 0.5
@@ -23,21 +23,21 @@ def test_statistics_by_hand_and_by_scipy(monkeypatch):
     assert [found["dead"][k].as_py() for k in range(3, 7)] == ["all_right", "all_wrong", "constant", ""]
     assert found["dead"].to_pylist().count("") == small.N_ITEMS - 3
     for item in (0, 6, 12, 200):
-        there = ~np.isnan(right[:, item])
+        known = ~np.isnan(right[:, item])
         rest = np.nanmean(np.delete(right, item, axis=1), axis=1)
-        assert found["n_answered"][item].as_py() == there.sum()
+        assert found["n_answered"][item].as_py() == known.sum()
         assert found["mean"][item].as_py() == pytest.approx(np.nanmean(right[:, item]))
-        r = stats.pearsonr(right[there, item], rest[there]).statistic
+        r = stats.pearsonr(right[known, item], rest[known]).statistic
         assert found["discrimination"][item].as_py() == pytest.approx(r)
-        assert found["p_negative"][item].as_py() == pytest.approx(stats.norm.cdf(np.arctanh(r) * np.sqrt(there.sum() - 3)))
+        assert found["p_negative"][item].as_py() == pytest.approx(stats.norm.cdf(np.arctanh(r) * np.sqrt(known.sum() - 3)))
     assert found["discrimination"][3].as_py() is None
     assert found["negative"][3].as_py() is False
 
 
-def test_noise_does_not_fill_the_list_and_a_wrong_key_is_on_it():
+def test_a_wrong_answer_key_is_flagged_and_noise_rarely() -> None:
     right = small.responses(200)
-    right[:, :200] = np.random.default_rng(0).integers(0, 2, (200, 200))  # guessed by everybody
-    right[:, 230] = 1 - right[:, 230]  # the key is wrong
+    right[:, :200] = np.random.default_rng(0).integers(0, 2, (200, 200))  # every model guesses
+    right[:, 230] = 1 - right[:, 230]  # wrong answer key
     found = item_statistics(small.board(right))
     negative = np.flatnonzero(found["negative"].to_numpy())
     assert 230 in negative
@@ -45,7 +45,7 @@ def test_noise_does_not_fill_the_list_and_a_wrong_key_is_on_it():
     assert np.sum(found["p_negative"].to_numpy(zero_copy_only=False)[:200] < 0.05) > 3
 
 
-def test_false_discoveries_as_scipy_controls_them():
+def test_false_discoveries_are_controlled_as_by_scipy() -> None:
     rng = np.random.default_rng(1)
     for _ in range(50):
         p = rng.random(30) ** 3
@@ -56,18 +56,18 @@ def test_false_discoveries_as_scipy_controls_them():
     assert benjamini_hochberg(np.array([]), 0.05).tolist() == []
 
 
-def test_too_few_models_give_no_test():
+def test_too_few_models_have_no_p_value() -> None:
     found = item_statistics(small.board(small.responses(3)))
     assert found["p_negative"].null_count == small.N_ITEMS
     assert not found["negative"].to_numpy().any()
 
 
-def test_missing_responses_by_hand():
-    scores = [[1, NAN, 0, 1], [0, NAN, NAN, 1], [1, 0, 0, 0]]
+def test_missing_responses_by_hand() -> None:
+    scores = np.array([[1, NAN, 0, 1], [0, NAN, NAN, 1], [1, 0, 0, 0]])
     board = Benchmark.from_arrays("b", scores, list("wxyz"), ["a", "b", "c"], subtasks=["s", "s", "t", "t"], max_missing=0.6)
-    found = missing(board)
+    found = count_missing_responses(board)
     assert found.total == 3
     assert found.by_model == {"a": 1, "b": 2}
     assert found.by_item == {"x": 2, "y": 1}
     assert found.by_subtask == {"s": 2, "t": 1}
-    assert missing(small.board(small.responses(3))).total == 0
+    assert count_missing_responses(small.board(small.responses(3))).total == 0

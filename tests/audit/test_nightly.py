@@ -1,80 +1,91 @@
-"""The driver of audits: what a night does to the folder, the history and the verdict."""
+"""`run_audit` and `run_accept`: what a night does to the folder, the history and the verdict.
+
+The unmarked tests run a night end to end, resume an interrupted one, and accept one; the slow ones cover the other cases.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
-from microbench_ray.audit.drift_rules import DriftRule, Policy
-from microbench_ray.audit.run import run_accept
+from microbench_ray.audit.baseline import Part
+from microbench_ray.audit.drift_rules import DriftPolicy, DriftRule
+from microbench_ray.audit.findings import DEFAULT_ACTIONS
+from microbench_ray.audit.history import check_night
+from microbench_ray.audit.job import AcceptJob
+from microbench_ray.audit.run import AuditOutcome, run_accept, run_audit
 from microbench_ray.core.errors import ConfigError, GridError, StoreError
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
-from microbench_ray.methods import ESTIMATORS, SELECTORS, Method
+from microbench_ray.methods import ESTIMATORS, SELECTORS, Fixed, Method
+from microbench_ray.sweeps.driver import SweepJob, run_sweep
+from microbench_ray.sweeps.engine.serial import SerialEngine
+from microbench_ray.sweeps.grid import Grid, Targets
+from microbench_ray.sweeps.reduce import Rules
 from tests.helpers import nights
+from tests.helpers.errors import refuses
 
 SCORES = nights.responses()
 RANDOM = Method("random", SELECTORS["random"](), ESTIMATORS["mean"]())
 
 
-def quiet(text: str) -> None:
-    pass
+def accept_last(out: Path, *parts: Part) -> None:
+    run_accept(AcceptJob(out, parts))
+
+
+def findings(outcome: AuditOutcome, kind: str) -> list[dict[str, Any]]:
+    return [finding for finding in outcome.verdict["findings"] if finding["kind"] == kind]
 
 
 def test_the_first_night(tmp_path: Path) -> None:
     outcome = nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
-    said = outcome.verdict
-    assert (said["status"], said["night"], said["benchmark"], outcome.failed) == ("ok", "2026-01-01", "board", 0)
-    (tiny,) = said["subjects"]
-    assert (tiny["label"], tiny["size"]) == ("tiny", 64)
+    verdict = outcome.verdict
+    assert (verdict["status"], verdict["night"], verdict["benchmark"], outcome.failed) == ("ok", "2026-01-01", "board", 0)
+    (tiny,) = verdict["subjects"]
+    assert (tiny["label"], tiny["size"], tiny["wanted"]) == ("tiny", 64, 0.02)
     assert 0 < tiny["mdad"] < 0.2
     assert tiny["ci_lo"] <= tiny["mdad"] <= tiny["ci_hi"]
     assert tiny["items_needed"] > 64
-    assert said["baseline"]["night"] == "2026-01-01"
-    place = tmp_path / "nights/2026-01-01"
-    assert json.loads((place / "verdict.json").read_text()) == said
+    assert verdict["baseline"]["night"] == "2026-01-01"
+    folder = tmp_path / "nights/2026-01-01"
+    assert json.loads((folder / "verdict.json").read_text()) == verdict
     history = pq.read_table(tmp_path / "history")
     assert history.schema.names == SCHEMAS["history"].names
-    rows = history.to_pylist()
-    (mdad,) = [row for row in rows if row["kind"] == "mdad_list"]
+    (mdad,) = [row for row in history.to_pylist() if row["kind"] == "mdad_list"]
     assert (mdad["subject"], mdad["value"]) == ("tiny", tiny["mdad"])
-    leaderboard = pq.read_table(place / "leaderboard.parquet")
+    leaderboard = pq.read_table(folder / "leaderboard.parquet")
     assert leaderboard.num_rows == 80
     assert leaderboard["rank"].to_pylist() == sorted(leaderboard["rank"].to_pylist())
 
 
-def test_its_mdad_is_that_of_a_sweep(tmp_path: Path, sweep_of_list: dict[str, float]) -> None:
-    outcome = nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
-    assert outcome.verdict["subjects"][0]["mdad"] == sweep_of_list["mdad_monotone"]
-    assert outcome.verdict["subjects"][0]["ci_hi"] == sweep_of_list["mdad_monotone_ci_hi"]
-
-
-@pytest.fixture
-def sweep_of_list(tmp_path: Path) -> dict[str, float]:
-    from microbench_ray.sweeps.driver import SweepJob, run_sweep
-    from microbench_ray.sweeps.engine.serial import SerialEngine
-    from microbench_ray.sweeps.grid import Grid, Targets
-    from microbench_ray.sweeps.reduce import Rules
-
-    sweep = SweepJob(
-        (nights.board(SCORES[:80]),),
-        (nights.fixed(),),
-        Grid(),
-        Targets(),
-        Rules(n_resamples=100),
-        SerialEngine(),
-        tmp_path / "sweep",
+def test_the_mdad_of_a_list_is_that_of_a_sweep(tmp_path: Path) -> None:
+    job = SweepJob(
+        benchmarks=(nights.board(SCORES[:80]),),
+        methods=(nights.fixed(),),
+        grid=Grid(),
+        targets=Targets(),
+        rules=Rules(n_resamples=100),
+        engine=SerialEngine(),
+        out=tmp_path / "sweep",
     )
-    return run_sweep(sweep, sweep.plan(), quiet).tables["mdad"].to_pylist()[0]
+    row = run_sweep(job, job.plan()).tables["mdad"].to_pylist()[0]
+    outcome = nights.run(tmp_path / "audit", "2026-01-01", nights.board(SCORES[:80]))
+    assert outcome.verdict["subjects"][0]["mdad"] == row["mdad_monotone"]
+    assert outcome.verdict["subjects"][0]["ci_hi"] == row["mdad_monotone_ci_hi"]
 
 
-def test_new_vanished_and_rescored_models_are_told(tmp_path: Path) -> None:
+def test_new_vanished_and_rescored_models_are_reported(tmp_path: Path) -> None:
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
     first = (tmp_path / "history/2026-01-01.parquet").read_bytes()
     scores = SCORES[:82].copy()
@@ -85,177 +96,225 @@ def test_new_vanished_and_rescored_models_are_told(tmp_path: Path) -> None:
     assert outcome.verdict["changes"]["models_new"] == 2
     assert outcome.verdict["changes"]["models_vanished"] == 1
     assert outcome.verdict["changes"]["models_rescored"] == 1
-    texts = [finding["text"] for finding in outcome.verdict["findings"]]
-    assert any(text.startswith("Model 'm003' was scored again: 10 responses changed") for text in texts)
-    assert any(text.startswith("Model 'm000'") and "has vanished" in text for text in texts)
+    (rescored,) = findings(outcome, "model_rescored")
+    assert rescored["name"] == "m003"
+    assert "10 responses" in rescored["text"]
+    assert (rescored["reference"], rescored["value"]) == (pytest.approx(SCORES[3].mean()), pytest.approx(scores[3].mean()))
+    assert [finding["name"] for finding in findings(outcome, "model_vanished")] == ["m000"]
     assert (tmp_path / "history/2026-01-01.parquet").read_bytes() == first
     assert sorted(set(pq.read_table(tmp_path / "history")["night"].to_pylist())) == ["2026-01-01", "2026-01-02"]
     new = pq.read_table(tmp_path / "nights/2026-01-02/leaderboard.parquet", filters=[("is_new", "=", True)])
     assert sorted(new["model"].to_pylist()) == ["m080", "m081"]
 
 
-def test_the_same_night_twice_is_once(tmp_path: Path) -> None:
+def test_rerunning_a_finished_night_changes_nothing(tmp_path: Path) -> None:
     benchmark = nights.board(SCORES[:80])
     first = nights.run(tmp_path, "2026-01-01", benchmark)
     before = nights.files(tmp_path)
-    again = nights.run(tmp_path, "2026-01-01", benchmark)
-    assert again.again
-    assert again.verdict == first.verdict
+    repeated = nights.run(tmp_path, "2026-01-01", benchmark)
+    assert not first.already_done
+    assert repeated.already_done
+    assert repeated.verdict == first.verdict
     assert nights.files(tmp_path) == before
 
 
-def test_the_same_night_with_other_inputs_is_refused(tmp_path: Path) -> None:
+def test_a_finished_night_with_other_inputs_is_refused(tmp_path: Path) -> None:
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
     before = nights.files(tmp_path)
-    with pytest.raises(ConfigError) as caught:
+    with refuses(ConfigError, "history", where="2026-01-01", got="benchmark"):
         nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:81]))
-    assert "another benchmark" in str(caught.value)
-    with pytest.raises(ConfigError, match="other inputs"):
-        nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]), wanted=0.01)
+    with refuses(ConfigError, "history", where="2026-01-01", got="configuration"):
+        nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]), target_difference=0.01)
     assert nights.files(tmp_path) == before
 
 
-def test_nights_are_appended(tmp_path: Path) -> None:
+def test_a_night_must_sort_after_the_others(tmp_path: Path) -> None:
     nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:80]))
-    with pytest.raises(ConfigError) as caught:
+    with refuses(ConfigError, "sort", where="night", got="2026-01-02"):
         nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:81]))
-    assert "2026-01-02" in str(caught.value)
 
 
-def test_a_night_whose_folder_is_gone_is_made_again(tmp_path: Path) -> None:
-    import shutil
-
+@pytest.mark.slow
+def test_a_night_whose_folder_is_missing_is_recomputed(tmp_path: Path) -> None:
     benchmark = nights.board(SCORES[:80])
     nights.run(tmp_path, "2026-01-01", benchmark)
     before = nights.files(tmp_path)
     shutil.rmtree(tmp_path / "nights")
-    nights.run(tmp_path, "2026-01-01", benchmark)
+    assert not nights.run(tmp_path, "2026-01-01", benchmark).already_done
     assert nights.files(tmp_path) == before
 
 
 class Killed(BaseException):
-    """As if the process had been killed just before a write."""
+    """Stands for a process that is killed just before a write."""
 
 
-def test_killed_at_any_write_and_started_again_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    boards = {"2026-01-01": nights.board(SCORES[:80]), "2026-01-02": nights.board(SCORES[:83])}
-    for night, benchmark in boards.items():
-        nights.run(tmp_path / "undisturbed", night, benchmark, methods=(RANDOM,))
-    expected = nights.files(tmp_path / "undisturbed")
-    write = Store.write
-    left = {"writes": 0}
+class KilledWrites:
+    """Lets some writes of `Store` pass, and raises `Killed` before the next one."""
 
-    def dying(store: Store, name: str, content: bytes) -> None:
-        if left["writes"] == 0:
-            raise Killed
-        left["writes"] -= 1
-        write(store, name, content)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = 0
+        write = Store.write
 
-    monkeypatch.setattr(Store, "write", dying)
-    killed = 0
-    for night, benchmark in boards.items():
-        for after in range(1000):  # each attempt gets as far as the one before, and one write further
-            left["writes"] = after
+        def counted_write(store: Store, name: str, content: bytes) -> None:
+            if self.left == 0:
+                raise Killed
+            self.left -= 1
+            write(store, name, content)
+
+        monkeypatch.setattr(Store, "write", counted_write)
+
+    def run_until_finished(self, run: Callable[[], object], step: int) -> int:
+        """Run until it is not killed, each attempt with `step` more writes than the last; the number of killed attempts."""
+        for attempt in range(1000):
+            self.left = attempt * step
             try:
-                nights.run(tmp_path / "killed", night, benchmark, methods=(RANDOM,))
+                run()
             except Killed:
-                killed += 1
-            else:
-                break
-    assert killed > 20
-    assert nights.files(tmp_path / "killed") == expected
+                continue
+            return attempt
+        raise AssertionError("the night never finished")
 
 
-def test_methods_are_swept_again_only_when_the_pool_is_moved(tmp_path: Path) -> None:
-    said: list[str] = []
-
-    def night(label: str, n_models: int) -> str:
-        from microbench_ray.audit.run import run_audit
-
-        said.clear()
-        run_audit(nights.audit(tmp_path, label, nights.board(SCORES[:n_models]), methods=(RANDOM,)), said.append)
-        return next(text for text in said if text.startswith("methods:"))
-
-    assert night("2026-01-01", 80) == "methods: 8 cells computed, 0 reused"
-    assert night("2026-01-02", 84) == "methods: 0 cells computed, 8 reused"
-    run_accept(tmp_path, ["baseline"], quiet)
-    assert night("2026-01-03", 85) == "methods: 0 cells computed, 8 reused"
-    run_accept(tmp_path, ["pool"], quiet)
-    assert night("2026-01-04", 86) == "methods: 8 cells computed, 0 reused"
+def test_an_interrupted_night_resumes_and_writes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = nights.board(SCORES[:80])
+    nights.run(tmp_path / "undisturbed", "2026-01-01", board, methods=(RANDOM,))
+    writes = KilledWrites(monkeypatch)
+    n_killed = writes.run_until_finished(lambda: nights.run(tmp_path / "killed", "2026-01-01", board, methods=(RANDOM,)), step=7)
+    assert n_killed >= 2
+    assert nights.files(tmp_path / "killed") == nights.files(tmp_path / "undisturbed")
 
 
-def test_the_baseline_is_moved_by_command_alone(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_nights_interrupted_at_any_write_resume_and_write_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boards = {"2026-01-01": nights.board(SCORES[:80]), "2026-01-02": nights.board(SCORES[:83])}
+    for night, board in boards.items():
+        nights.run(tmp_path / "undisturbed", night, board, methods=(RANDOM,))
+    writes = KilledWrites(monkeypatch)
+    n_killed = 0
+    for night, board in boards.items():
+        job = nights.audit(tmp_path / "killed", night, board, methods=(RANDOM,))
+        n_killed += writes.run_until_finished(partial(run_audit, job), step=1)
+    assert n_killed > 20
+    assert nights.files(tmp_path / "killed") == nights.files(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_methods_are_swept_again_only_after_another_pool_is_accepted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="microbench_ray")
+
+    def cells(night: str, n_models: int) -> tuple[int, int]:
+        caplog.clear()
+        nights.run(tmp_path, night, nights.board(SCORES[:n_models]), methods=(RANDOM,))
+        (record,) = [each for each in caplog.records if each.name.endswith("audit.sweeps") and "methods" in (each.args or ())]
+        _, computed, reused = record.args or ()
+        return int(str(computed)), int(str(reused))
+
+    assert cells("2026-01-01", 80) == (8, 0)
+    assert cells("2026-01-02", 84) == (0, 8)
+    accept_last(tmp_path, "baseline")
+    assert cells("2026-01-03", 85) == (0, 8)
+    accept_last(tmp_path, "pool")
+    assert cells("2026-01-04", 86) == (8, 0)
+
+
+def test_accepting_a_night_makes_it_the_baseline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="microbench_ray")
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
     second = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:82]))
     assert second.verdict["baseline"]["night"] == "2026-01-01"
-    run_accept(tmp_path, ["baseline", "pool"], quiet)
+    caplog.clear()
+    accept_last(tmp_path, "baseline", "pool")
+    for fact in ("82 models", "2026-01-02", "baseline", "pool", nights.board(SCORES[:82]).digest):
+        assert fact in caplog.text
     third = nights.run(tmp_path, "2026-01-03", nights.board(SCORES[:83]))
     assert third.verdict["baseline"]["night"] == "2026-01-02"
 
 
-def test_nothing_is_accepted_before_the_first_night(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no night to accept"):
-        run_accept(tmp_path, ["baseline"], quiet)
-    with pytest.raises(ConfigError, match="no night to accept"):
-        run_accept(tmp_path / "none", ["baseline"], quiet)
-    assert not (tmp_path / "none").exists()
+def test_there_is_nothing_to_accept_before_the_first_night(tmp_path: Path) -> None:
+    with refuses(ConfigError, "no night", where=str(tmp_path)):
+        accept_last(tmp_path, "baseline")
+    with refuses(ConfigError, "no night", where="absent"):
+        accept_last(tmp_path / "absent", "baseline")
+    assert not (tmp_path / "absent").exists()
 
 
-def test_a_baseline_that_was_altered_is_refused(tmp_path: Path) -> None:
+def test_an_altered_baseline_is_refused(tmp_path: Path) -> None:
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
     (frozen,) = (tmp_path / "frozen").iterdir()
-    other = nights.board(1 - SCORES[:80])
+    altered = nights.board(1 - SCORES[:80])
     for path in frozen.iterdir():
         path.unlink()
-    other.save(frozen)
-    with pytest.raises(StoreError, match="not what was accepted"):
+    altered.save(frozen)
+    with refuses(StoreError, "altered", where=str(frozen), got=altered.digest):
         nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:81]))
+
+
+def test_a_damaged_baseline_file_is_reported(tmp_path: Path) -> None:
+    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
+    (tmp_path / "baseline.json").write_text('{"baseline": {}}')
+    with refuses(StoreError, "damaged", where="baseline.json", got="night"):
+        nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:81]))
+
+
+def corrupted(n_models: int) -> NDArray[np.float64]:
+    """Scores in which the models from 80 on get every item of subtask s0 wrong."""
+    scores = SCORES[:n_models].copy()
+    scores[80:, ::4] = 0.0
+    return scores
 
 
 def test_a_corrupted_subtask_of_new_models_is_drift(tmp_path: Path) -> None:
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
-    scores = SCORES[:84].copy()
-    scores[80:, ::4] = 0.0  # subtask s0 of tonight's four
-    outcome = nights.run(tmp_path, "2026-01-02", nights.board(scores))
-    drifts = [finding for finding in outcome.verdict["findings"] if finding["kind"] == "drift" and finding["severity"] == "fail"]
-    assert "s0" in {finding["subtask"] for finding in drifts}
+    outcome = nights.run(tmp_path, "2026-01-02", nights.board(corrupted(84)))
+    failures = [finding for finding in findings(outcome, "drift") if finding["severity"] == "fail"]
+    assert "s0" in {finding["subtask"] for finding in failures}
     assert outcome.verdict["status"] == "violated"
-    softer = nights.run(tmp_path / "softer", "2026-01-01", nights.board(SCORES[:80]))
-    assert softer.verdict["status"] == "ok"
-    actions = {**nights.audit(tmp_path, "x", nights.board(SCORES)).actions, "drift": "warn"}
-    softer = nights.run(tmp_path / "softer", "2026-01-02", nights.board(scores), actions=actions)
-    assert softer.verdict["status"] == "attention"
 
 
-def test_a_rule_of_n_nights_waits_for_them(tmp_path: Path) -> None:
-    policy = Policy((DriftRule("accuracy_change", nights=2),), n_resamples=300)
+@pytest.mark.slow
+def test_the_policy_may_make_drift_a_warning(tmp_path: Path) -> None:
+    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
+    actions = {**DEFAULT_ACTIONS, "drift": "warn"}
+    outcome = nights.run(tmp_path, "2026-01-02", nights.board(corrupted(84)), actions=actions)
+    assert "warn" in {finding["severity"] for finding in findings(outcome, "drift")}
+    assert outcome.verdict["status"] == "attention"
+
+
+def test_a_rule_about_two_nights_fails_on_the_second(tmp_path: Path) -> None:
+    policy = DriftPolicy((DriftRule("accuracy_change", nights=2),), n_resamples=300)
     scores = SCORES[:80].copy()
     scores[:, :160] = 0.0
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
-    ignore = dict.fromkeys(("model_rescored",), "ignore")
-    actions = {**nights.audit(tmp_path, "x", nights.board(SCORES)).actions, **ignore}
-    found = [
+    actions = {**DEFAULT_ACTIONS, "model_rescored": "ignore"}
+    outcomes = [
         nights.run(tmp_path, f"2026-01-0{k}", nights.board(np.vstack([scores, SCORES[80 : 80 + k]])), drift=policy, actions=actions)
         for k in (2, 3)
     ]
-    assert [outcome.verdict["status"] for outcome in found] == ["ok", "violated"]
+    assert [outcome.verdict["status"] for outcome in outcomes] == ["ok", "violated"]
 
 
-def test_an_mdad_over_its_limit_violates_the_policy(tmp_path: Path) -> None:
-    outcome = nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]), limits={"tiny": 0.001})
+def test_an_mdad_above_its_limit_violates_the_policy(tmp_path: Path) -> None:
+    outcome = nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]), max_mdad={"tiny": 0.001})
+    (finding,) = findings(outcome, "mdad")
+    assert (finding["severity"], finding["subject"], finding["bound_hi"]) == ("fail", "tiny", 0.001)
+    assert finding["value"] == outcome.verdict["subjects"][0]["mdad"]
     assert outcome.verdict["status"] == "violated"
-    assert "0.1 are allowed" in outcome.verdict["headline"]
+    assert "0.1" in outcome.verdict["headline"]
+    value = outcome.verdict["subjects"][0]["mdad"]
+    outcome = nights.run(tmp_path / "within", "2026-01-01", nights.board(SCORES[:80]), max_mdad={"tiny": value})
+    assert outcome.verdict["status"] == "ok"
 
 
-def test_items_of_a_list_that_are_not_there(tmp_path: Path) -> None:
-    benchmark = nights.board(SCORES[:80, :300])
-    outcome = nights.run(tmp_path, "2026-01-01", benchmark)
-    (finding,) = [finding for finding in outcome.verdict["findings"] if finding["kind"] == "list_items"]
-    assert finding["text"].startswith("4 of the 64 items of 'tiny' are not in tonight's benchmark: i300")
+def test_missing_items_of_a_list_are_reported(tmp_path: Path) -> None:
+    outcome = nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80, :300]))
+    (finding,) = findings(outcome, "list_items")
+    assert (finding["severity"], finding["subject"], finding["value"]) == ("fail", "tiny", 4)
+    for fact in ("4 of the 64", "tiny", "i300"):
+        assert fact in finding["text"]
     assert outcome.verdict["subjects"][0]["size"] == 60
 
 
-def test_dead_and_negative_items_and_missing_cells(tmp_path: Path) -> None:
+def test_dead_and_negative_items_and_missing_responses(tmp_path: Path) -> None:
     scores = SCORES[:80].copy()
     scores[:, 1], scores[:, 2] = 1.0, 0.0
     scores[:, 6] = scores.mean(axis=1) < np.median(scores.mean(axis=1))
@@ -267,68 +326,71 @@ def test_dead_and_negative_items_and_missing_cells(tmp_path: Path) -> None:
     assert {"missing", "item_dead", "item_negative"} <= set(nights.kinds(outcome))
 
 
-def test_targets_unlike_the_others(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_groups_of_targets_unlike_the_others(tmp_path: Path) -> None:
     outcome = nights.run(tmp_path, "2026-01-01", nights.board(np.vstack([SCORES, nights.responses(30, seed=1)])), methods=(RANDOM,))
-    tiny, *drawn = outcome.verdict["subjects"]
+    tiny, *swept = outcome.verdict["subjects"]
     assert [each["group"] for each in tiny["extrapolation"]] == ["best 20 %"]
-    assert tiny["extrapolation"][0]["n_models"] == 25  # a fifth of 120, and one as good as the last of them
-    assert [each["size"] for each in drawn] == [20, 40]
-    assert all(each["extrapolation"][0]["group"] == "best 20 %" for each in drawn)
+    assert tiny["extrapolation"][0]["n_models"] == 25  # a fifth of 120, and one tied with the last of them
+    assert [each["size"] for each in swept] == [20, 40]
+    assert [[each["group"] for each in subject["extrapolation"]] for subject in swept] == [["best 20 %"]] * 2
 
 
-def test_one_audit_at_a_time(tmp_path: Path) -> None:
-    with Store(tmp_path, folders=("history",)).held(0, quiet), pytest.raises(StoreError):
+def test_only_one_audit_holds_the_folder(tmp_path: Path) -> None:
+    with Store(tmp_path, folders=("history",)).locked(0), pytest.raises(StoreError) as caught:
         nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
+    assert str(tmp_path) in str(caught.value)
+    assert not (tmp_path / "baseline.json").exists()
 
 
 @pytest.mark.parametrize("label", ["", "..", "a/b", "x" * 200])
-def test_labels_that_are_no_file_names(label: str) -> None:
-    from microbench_ray.audit.history import check_night
-
-    with pytest.raises(ConfigError):
+def test_a_label_that_cannot_be_a_file_name_is_refused(label: str) -> None:
+    with refuses(ConfigError, "label", where="night", got=repr(label)):
         check_night(label)
 
 
-def test_a_night_without_any_of_the_baseline_s_items_says_so(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_benchmark_without_the_baselines_items_is_drift_until_accepted(tmp_path: Path) -> None:
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
     names = [f"m{k:03}" for k in range(80)]
     other = Benchmark.from_arrays("board", SCORES[:80], [f"z{k}" for k in range(SCORES.shape[1])], names)
     outcome = nights.run(tmp_path, "2026-01-02", other, report=True, figures=True)
-    said = [finding["text"] for finding in outcome.verdict["findings"] if finding["kind"] == "drift"]
-    assert len(said) == 1
-    assert said[0].startswith("Tonight's benchmark has none of the baseline's items")
+    (drift,) = findings(outcome, "drift")
+    assert drift["severity"] == "fail"
+    assert "items in common" in drift["text"]
     assert outcome.verdict["status"] == "violated"
-    run_accept(tmp_path, ["baseline", "pool"], quiet)
-    after = nights.run(tmp_path, "2026-01-03", other)
-    assert "drift" not in nights.kinds(after)
+    accept_last(tmp_path, "baseline", "pool")
+    accepted = nights.run(tmp_path, "2026-01-03", other)
+    assert "drift" not in nights.kinds(accepted)
 
 
+@pytest.mark.slow
 def test_a_small_baseline_does_not_judge_new_models(tmp_path: Path) -> None:
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:3]))
     outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:60]))
-    drifts = [finding for finding in outcome.verdict["findings"] if finding["kind"] == "drift"]
-    assert [finding["severity"] for finding in drifts] == ["note"]
-    assert drifts[0]["text"].startswith("The baseline has 3 models")
+    (drift,) = findings(outcome, "drift")
+    assert drift["severity"] == "note"
+    assert "3 models" in drift["text"]
     changed = SCORES[:60].copy()
     changed[:3] = 0.0
     assert nights.run(tmp_path, "2026-01-03", nights.board(changed)).verdict["status"] == "violated"
 
 
-def test_a_pool_too_small_for_the_grid_is_said_before_anything_is_accepted(tmp_path: Path) -> None:
-    with pytest.raises(GridError, match="models"):
+def test_a_pool_too_small_for_the_grid_is_refused_before_anything_is_accepted(tmp_path: Path) -> None:
+    with refuses(GridError, "models", where="pool of 40 models"):
         nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:40]), methods=(RANDOM,))
     assert not (tmp_path / "baseline.json").exists()
-    assert not list((tmp_path / "sweeps").iterdir())
+    assert list((tmp_path / "sweeps").iterdir()) == []
     outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:60]), methods=(RANDOM,))
     assert outcome.verdict["baseline"]["night"] == "2026-01-02"
 
 
-def test_a_first_night_that_was_killed_and_never_ended_is_no_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(*_: object, **__: object) -> None:
+def test_an_unfinished_first_night_is_not_a_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("microbench_ray.audit.run.look", killed)
+        patch.setattr("microbench_ray.audit.run.analyse_night", interrupt)
         with pytest.raises(KeyboardInterrupt):
             nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:40]))
     outcome = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:60]))
@@ -336,7 +398,8 @@ def test_a_first_night_that_was_killed_and_never_ended_is_no_baseline(tmp_path: 
     assert outcome.verdict["baseline"]["digest"] == nights.board(SCORES[:60]).digest
 
 
-def test_a_night_made_again_leaves_what_the_last_one_needs(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_recomputed_night_keeps_what_the_last_night_needs(tmp_path: Path) -> None:
     for k in (1, 2, 3):
         nights.run(tmp_path, f"2026-01-0{k}", nights.board(SCORES[: 78 + k]))
     shutil.rmtree(tmp_path / "nights" / "2026-01-02")
@@ -344,10 +407,13 @@ def test_a_night_made_again_leaves_what_the_last_one_needs(tmp_path: Path) -> No
     assert nights.run(tmp_path, "2026-01-04", nights.board(SCORES[:82])).verdict["changes"]["models_new"] == 1
 
 
-def test_where_no_item_of_any_list_is_there_the_night_goes_on(tmp_path: Path) -> None:
-    strange = Method("tiny", nights.Fixed(["z1", "z2"]), ESTIMATORS["weighted_mean"]())
-    outcome = nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]), lists=(strange,), report=True, figures=True)
-    assert outcome.verdict["headline"].startswith("2 of the 2 items of 'tiny' are not in tonight's benchmark: z1, z2")
+@pytest.mark.slow
+def test_a_night_without_any_listed_item_is_complete(tmp_path: Path) -> None:
+    absent = Method("tiny", Fixed(["z1", "z2"]), ESTIMATORS["weighted_mean"]())
+    job = nights.audit(tmp_path, "2026-01-01", nights.board(SCORES[:80]), lists=(absent,), report=True, figures=True)
+    outcome = run_audit(job)
+    for fact in ("2 of the 2", "tiny", "z1, z2"):
+        assert fact in outcome.verdict["headline"]
     assert (tmp_path / "nights" / "2026-01-01" / "report.html").exists()
-    again = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:84]), lists=(strange,), report=True, figures=True)
-    assert again.verdict["changes"]["models_new"] == 4
+    second = run_audit(replace(job, night="2026-01-02", read=lambda: nights.board(SCORES[:84])))
+    assert second.verdict["changes"]["models_new"] == 4
