@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import Folder, io_error
-from microbench_ray.core.storage.store import USE_ANOTHER_FOLDER, CANNOT_READ, Store, parquet_bytes
+from microbench_ray.core.storage.store import CANNOT_READ, USE_ANOTHER_FOLDER, Store, parquet_bytes
 from microbench_ray.sweeps.reuse import CellSelection, Identity
 from microbench_ray.sweeps.shards import Shard
 

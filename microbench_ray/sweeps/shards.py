@@ -20,7 +20,7 @@ from microbench_ray.core.schemas import SCHEMA_VERSION
 from microbench_ray.data import Benchmark, match_models
 from microbench_ray.data.split import seen_counts
 from microbench_ray.methods import Fixed, Method
-from microbench_ray.sweeps.fits import group_by_fit, distinct_fits
+from microbench_ray.sweeps.fits import distinct_fits, group_by_fit
 from microbench_ray.sweeps.grid import Grid, Targets, Unseen
 
 RUNS_PER_CHEAP_SHARD = 10

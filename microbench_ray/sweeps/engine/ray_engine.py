@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import ConfigError, EngineError
-from microbench_ray.core.host import free_memory, describe_host
+from microbench_ray.core.host import describe_host, free_memory
 from microbench_ray.core.memory import keep_memory
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.engine.base import Failure, Result

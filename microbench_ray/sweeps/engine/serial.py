@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping, Sequence
 from types import MappingProxyType
 
-from microbench_ray.core.host import free_memory, describe_host
+from microbench_ray.core.host import describe_host, free_memory
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.engine.base import Failure, Result
