@@ -35,7 +35,7 @@ class Gate:
         """Let the driver continue."""
         self.path.touch()
 
-    def wait_until_reached(self, child: Child, log: Path, seconds: float = 60) -> None:
+    def wait_until_reached(self, child: Child, log: Path, seconds: float = 120) -> None:
         """Wait until the driver has reached the gate."""
         deadline = time.monotonic() + seconds
         while not self._reached.exists():

@@ -1,4 +1,4 @@
-"""A given list of items: where it comes from, what it may hold, and what is said of a wrong one."""
+"""A fixed list of items: where it comes from, what it may hold, and how a wrong one is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods by name: what is built, and what is said of a name that does not exist."""
+"""Methods by name: what is built, and how an unknown name is refused."""
 
 from __future__ import annotations
 
