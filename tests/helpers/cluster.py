@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
 from tests.helpers.cluster_driver import run_with_faults
 from tests.helpers.processes import Child
 from tests.helpers.small_sweep import command
+
+Value = TypeVar("Value")
 
 OBJECT_STORE_BYTES = 80 * 2**20
 
@@ -126,13 +128,14 @@ class Driver:
         """Number of stored shards."""
         return len(list((self.out / "cells").glob("*.parquet")))
 
-    def wait_for(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        """Wait until a condition holds while the sweep runs."""
+    def wait_for(self, condition: Callable[[], Value], seconds: float = 60) -> Value:
+        """Wait until a condition holds while the sweep runs; return its value."""
         deadline = time.monotonic() + seconds
-        while not condition():
+        while not (value := condition()):
             assert self.child.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
+        return value
 
     def kill(self) -> None:
         """Kill the driver."""

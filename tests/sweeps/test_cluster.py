@@ -68,16 +68,14 @@ def test_the_tables_are_those_of_the_serial_engine(
 
 
 def test_a_worker_that_is_killed(cluster: LoopbackCluster, board: Path, fault: Path, reference: Path, tmp_path: Path) -> None:
-    inject(fault, sleep=0.05)
+    inject(fault, sleep=0.1)
     out = tmp_path / "out"
     driver = Driver(faulty_command(board, out, fault), out, cluster)
     driver.wait_for(lambda: is_half_way(driver))
-    driver.wait_for(cluster.workers)
-    victims = cluster.workers()
+    victims = driver.wait_for(cluster.workers)
     for victim in victims:
         victim.kill()
     assert driver.exit_code() == 0, driver.log.read_text()
-    assert victims
     assert json.loads((out / "manifest.json").read_text())["lost_attempts"] == {"WorkerCrashedError": len(victims)}
     assert f"{len(victims)} by WorkerCrashedError" in driver.log.read_text()
     assert_same_tables(out, reference)
