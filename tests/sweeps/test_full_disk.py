@@ -18,7 +18,6 @@ from microbench_ray.core.storage import store
 from tests.helpers.processes import Completed, run_function
 from tests.helpers.small_sweep import assert_same_tables, command
 
-pytestmark = pytest.mark.slow
 NEW_MOUNT_NAMESPACE = 0x20000
 Sweep = Callable[[float, float | None], Completed]
 
