@@ -75,7 +75,7 @@ def by_runs(agree: IntArray, pairs: IntArray, level: float) -> Bounds:
         n_eff = np.minimum(p * (1 - p) / variance, total / 2)
     # Below 1e-9 the variance is rounding, not spread.
     known = np.isfinite(n_eff) & (n_eff > 0) & (variance > 1e-18) & (runs > 1)
-    effect = (total * total / 2 / n_eff)[known].sum() / total[known].sum() if known.any() else np.inf
+    effect = ((total * total / 2)[known] / n_eff[known]).sum() / total[known].sum() if known.any() else np.inf
     fallback = np.where(runs > 1, np.maximum(runs, total / 2 / effect), total / 2)
     quantile: FloatArray = special.stdtrit(np.where(runs > 1, runs - 1.0, np.inf), (1 + level) / 2).astype(np.float64)
     return score_interval(p, np.where(known, n_eff, fallback), quantile)
