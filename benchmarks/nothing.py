@@ -1,4 +1,4 @@
-"""A method that does nothing, to measure the cost of everything else. In a module of its own, so that workers can import it."""
+"""A method that does nothing, to measure the cost of everything else. A separate module, so that workers can import it."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Completed:
 
 
 class Child:
-    """A running function in a new process, in a process group of its own.
+    """A running function in a new process, in a separate process group.
 
     Parameters
     ----------
