@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from microbench_ray.cli.main import main
 from microbench_ray.sweeps.engine.base import Engine
@@ -20,6 +22,14 @@ from tests.helpers.object_store import ObjectStore, serving
 from tests.helpers.ray_head import Head, head
 from tests.helpers.refusals import Refused, assert_one_message, everything
 from tests.helpers.small_sweep import command, write_board
+
+for name, examples in {"quick": 40, "ci": 100, "nightly": 10_000}.items():
+    settings.register_profile(name, max_examples=examples, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# One thread in this process and in those that it starts: two processes of tests with two threads each wait for one another.
+threadpool_limits(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

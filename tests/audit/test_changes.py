@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.audit.changes import CHANGES, Snapshot, compare_snapshots, take_snapshot
@@ -78,7 +78,6 @@ def test_a_digest_depends_on_the_responses_alone() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0, NAN]), min_size=4, max_size=4), min_size=2, max_size=2))
-@settings(deadline=None)
 def test_equal_digests_are_equal_responses(rows: list[list[float]]) -> None:
     scores = [[*row, 1.0] for row in rows]
     found = digests(board([*scores, [0, 0, 0, 0, 0]], models="abz", items="wxyzq", subtasks="sssss"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.audit.pair_sums import NO_PAIR, DriftTies, pair_matrices, weighted_sums
@@ -32,7 +32,6 @@ def test_each_model_once_counts_as_compare_does(ties: DriftTies, column: int) ->
 
 
 @given(seed=st.integers(0, 10_000), n_added=st.integers(0, 6), data=st.data())
-@settings(max_examples=60, deadline=None)
 def test_weights_and_additions_count_as_in_the_expanded_leaderboard(seed: int, n_added: int, data: st.DataObject) -> None:
     found = leaderboard(9, seed=seed)
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.data.split import draw_halves, seen_counts
@@ -32,7 +32,6 @@ codes_of_items = st.lists(st.integers(0, 5), min_size=1, max_size=60).map(lambda
 
 
 @given(codes_of_items, st.integers(0, 99))
-@settings(deadline=None)
 def test_every_item_is_in_exactly_one_half(codes: np.ndarray, seed: int) -> None:
     seen, unseen = draw_halves(codes, np.random.default_rng(seed))
     assert sorted([*seen, *unseen]) == list(range(len(codes)))

@@ -22,6 +22,7 @@ import psutil
 
 BIN = Path(sys.executable).parent
 START_SECONDS = 120
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports below those of Ray's workers; other tests may use Ray's default ports."""
+    """Free ports below those of Ray's workers, from a random one on; other tests may use Ray's default ports."""
     ports: list[int] = []
-    for port in range(6399, 10000):
+    for port in range(6400 + secrets.randbelow(3000), 10000):
         with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("", port))
             ports.append(port)
         if len(ports) == count:
             return ports
@@ -58,38 +59,51 @@ def head(num_cpus: int = 2, **variables: str) -> Iterator[Head]:
     """Start a head with these variables in its environment; end it and all its processes afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="mb", dir="/tmp"))  # a short path, because it holds sockets
     token = secrets.token_hex(32)
-    port, dashboard, agent, client = free_ports(4)
+    started: subprocess.Popen[bytes] | None = None
+    try:
+        for _ in range(ATTEMPTS):  # a port may be taken between its choice and its use
+            ports = free_ports(4)
+            started = _start(folder, ports, num_cpus, environment(RAY_AUTH_TOKEN=token, **variables))
+            urls = (f"http://127.0.0.1:{ports[1]}/api/jobs/", f"http://127.0.0.1:{ports[2]}/api/healthz")
+            if all(_answers(url, token, started, folder / "head.log") for url in urls):
+                yield Head(f"http://127.0.0.1:{ports[1]}", token, ports[2], folder)
+                return
+            _end(started)
+        raise AssertionError((folder / "head.log").read_text())
+    finally:
+        if started is not None:
+            _end(started)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: Path, ports: list[int], num_cpus: int, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    port, dashboard, agent, client = ports
     command = [str(BIN / "ray"), "start", "--head", "--block", f"--port={port}", f"--num-cpus={num_cpus}"]
     command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
     command += [f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"]
     command += [f"--temp-dir={folder}", f"--object-store-memory={2**28}"]
-    with (folder / "head.log").open("w") as log:
-        process = subprocess.Popen(
-            command, env=environment(RAY_AUTH_TOKEN=token, **variables), stdout=log, stderr=log, cwd=folder, start_new_session=True
-        )
-    try:
-        address = f"http://127.0.0.1:{dashboard}"
-        for url in (f"{address}/api/jobs/", f"http://127.0.0.1:{agent}/api/healthz"):
-            _wait(url, token, process, folder / "head.log")
-        yield Head(address, token, agent, folder)
-    finally:
-        started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)
-        for each in [*started, process]:
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                each.kill()
+    with (folder / "head.log").open("a") as log:
+        return subprocess.Popen(command, env=variables, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(15)
-        shutil.rmtree(folder, ignore_errors=True)
+    for each in [*children, process]:
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            each.kill()
+    process.wait(15)
 
 
-def _wait(url: str, token: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _answers(url: str, token: str, process: subprocess.Popen[bytes], log: Path) -> bool:
+    """Whether the URL answers before the head ends."""
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     deadline = time.monotonic() + START_SECONDS
-    while True:
+    while process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5):
-            return
-        assert process.poll() is None, log.read_text()
+            return True
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
+    return False

@@ -115,7 +115,11 @@ def test_metrics_exist_in_the_definitions_of_the_harness() -> None:
     tasks = set()
     for folder in Path(spec.origin).parent.joinpath("tasks", "leaderboard").iterdir():
         if folder.is_dir():
-            texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.suffix != ".py" and path.is_file()]
+            texts = [
+                path.read_text(encoding="utf-8")
+                for path in folder.rglob("*")
+                if path.suffix not in (".py", ".pyc") and path.is_file()
+            ]
             metrics = {metric for text in texts for metric in re.findall(r"^ *- metric: (\w+)", text, re.MULTILINE)}
             groups = {metric for text in texts if text.startswith("group:") for metric in re.findall(r"- metric: (\w+)", text)}
             names = {name for text in texts for name in re.findall(r"^task: (leaderboard_\w+)", text, re.MULTILINE)}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.core.errors import ConfigError
@@ -82,7 +82,6 @@ def test_sizes_nest_and_all_items_are_there_once() -> None:
 
 
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
 def test_a_balanced_order_is_a_permutation_however_it_is_stopped(n: int, n_subtasks: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     items = np.sort(rng.permutation(2 * n)[:n])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.methods import SeenItems
@@ -110,7 +110,6 @@ def groups_and_total(draw: st.DrawFn) -> Any:
 
 
 @given(groups_and_total(), st.integers(0, 99))
-@settings(deadline=None)
 def test_an_equal_allocation_is_as_equal_as_the_groups_allow(case: Any, seed: int) -> None:
     sizes, total = case
     share = equal_allocation(sizes, total, np.random.default_rng(seed))
@@ -120,7 +119,6 @@ def test_an_equal_allocation_is_as_equal_as_the_groups_allow(case: Any, seed: in
 
 
 @given(groups_and_total(), st.integers(0, 99))
-@settings(deadline=None)
 def test_a_proportional_allocation_is_within_one_of_its_quota(case: Any, seed: int) -> None:
     sizes, total = case
     share = largest_remainder(sizes, total, np.random.default_rng(seed))

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.core.errors import ConfigError
@@ -56,7 +56,6 @@ def test_the_expected_share_is_exactly_proportional(sizes: Any, total: int) -> N
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=10), st.data())
-@settings(deadline=None)
 def test_a_share_is_a_quota_rounded_up_or_down(sizes: Any, data: st.DataObject) -> None:
     total = data.draw(st.integers(1, sum(sizes)))
     share = randomised_proportional(np.array(sizes), total, np.random.default_rng(data.draw(st.integers(0, 99))))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -92,7 +92,6 @@ def test_bins_and_empty_bins() -> None:
 
 
 @given(runs_of_counts(), st.sampled_from(TIE_POLICIES), st.sampled_from([0.5, 0.95, 0.999]))
-@settings(max_examples=200, deadline=None)
 def test_intervals_by_runs_hold_the_agreement_and_never_have_zero_width(counts: Any, policy: Any, level: float) -> None:
     curve = agreement_curve(counts, tie_policy=policy, level=level)
     held = ~np.isnan(curve.agreement)
@@ -123,7 +122,6 @@ def test_fallbacks_of_the_interval_by_runs() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 400), st.floats(0, 1)), min_size=1, max_size=6), st.floats(0.01, 0.99))
-@settings(max_examples=100, deadline=None)
 def test_interval_by_pairs_is_the_binomial_quantile(bins: Any, level: float) -> None:
     n = np.array([size for size, _ in bins])
     k = np.rint(n * [share for _, share in bins]).astype(np.int64)
@@ -146,7 +144,6 @@ def test_interval_by_pairs_is_what_resampling_pairs_gives(tied: int) -> None:
 
 
 @given(st.sampled_from([1, 2, 3, 10, 40, 300]), st.data())
-@settings(max_examples=60, deadline=None)
 def test_interval_by_pairs_with_half_ties_is_the_exact_quantile(n: int, data: st.DataObject) -> None:
     ones = data.draw(st.integers(0, n))
     halves = data.draw(st.integers(0, n - ones))

@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.core.errors import ConfigError, DataError
@@ -23,7 +23,6 @@ def enumerated(one: np.ndarray, other: np.ndarray, size: int) -> tuple[float, fl
     return float(np.mean(np.array(sums) > 0)), float(np.mean(np.array(sums) == 0))
 
 
-@settings(max_examples=30, deadline=None)
 @given(tables, st.integers(1, 8), st.data())
 def test_exact_probabilities_are_those_of_enumeration(rng: np.random.Generator, n_items: int, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, n_items))
@@ -34,7 +33,6 @@ def test_exact_probabilities_are_those_of_enumeration(rng: np.random.Generator, 
         assert (got.right[k], got.tied[k]) == pytest.approx(enumerated(scores[i], scores[j], size), abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
 @given(tables, st.integers(2, 60), st.integers(1, 3), st.booleans())
 def test_moments_are_those_of_the_shared_items(rng: np.random.Generator, n_items: int, units: int, some_missing: bool) -> None:
     scores = rng.integers(0, units + 1, (5, n_items)).astype(np.uint8)
@@ -51,7 +49,6 @@ def test_moments_are_those_of_the_shared_items(rng: np.random.Generator, n_items
         assert pairs.bins[k] == difference.sum() * 200 // (units * both.sum())
 
 
-@settings(max_examples=30, deadline=None)
 @given(tables, st.integers(2, 40), st.integers(1, 2))
 def test_all_items_order_as_the_whole_and_more_items_are_never_worse(rng: np.random.Generator, n_items: int, units: int) -> None:
     pairs = cf.pair_moments(rng.integers(0, units + 1, (8, n_items)).astype(np.uint8), units=units)
@@ -64,7 +61,6 @@ def test_all_items_order_as_the_whole_and_more_items_are_never_worse(rng: np.ran
     assert all(later >= sooner - 1e-9 for sooner, later in pairwise(means))
 
 
-@settings(max_examples=30, deadline=None)
 @given(tables, st.integers(2, 40), st.data())
 def test_neither_the_order_of_models_nor_which_answer_is_right_matters(
     rng: np.random.Generator, n_items: int, data: st.DataObject

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
@@ -56,7 +56,6 @@ def curves(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(curves(), st.sampled_from([0.5, 0.6, 0.7, 0.8, 0.9, 1.0]))
-@settings(max_examples=500, deadline=None)
 def test_crossings_are_those_of_the_definition_and_of_pooled_violators(
     curve: tuple[np.ndarray, np.ndarray], threshold: float
 ) -> None:
@@ -68,7 +67,6 @@ def test_crossings_are_those_of_the_definition_and_of_pooled_violators(
 
 
 @given(curves(), st.floats(0.05, 0.95))
-@settings(max_examples=200, deadline=None)
 def test_monotone_mdad_is_that_of_sklearns_isotonic_fit(curve: tuple[np.ndarray, np.ndarray], threshold: float) -> None:
     agree, pairs = curve
     held = np.flatnonzero(pairs)
@@ -163,7 +161,6 @@ def test_interval_by_runs_is_that_of_a_resampling_loop(seed: int, policy: TiePol
 
 
 @given(st.integers(0, 50), st.permutations(range(12)))
-@settings(max_examples=50, deadline=None)
 def test_order_of_runs_does_not_matter(seed: int, order: list[Any]) -> None:
     runs = random_runs(seed)
     for ci in ("runs", "pairs"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -60,7 +60,6 @@ def targets(draw: st.DrawFn, max_targets: int = 14) -> Any:
 
 
 @given(targets())
-@settings(max_examples=300, deadline=None)
 def test_counts_equal_the_double_loop(case: Any) -> None:
     sums, answered, units, estimates = case
     assert count_pairs(true_pairs(sums, answered, units), estimates).equals(double_loop(*case))
@@ -168,7 +167,6 @@ def test_a_wrong_number_of_estimates_is_refused() -> None:
 
 
 @given(targets(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
 def test_order_of_targets_matters_only_to_true_ties(case: Any, random: Any) -> None:
     sums, answered, units, estimates = case
     order = list(range(len(sums)))
@@ -181,7 +179,6 @@ def test_order_of_targets_matters_only_to_true_ties(case: Any, random: Any) -> N
 
 
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=12), st.lists(st.integers(0, 9), min_size=12, max_size=12))
-@settings(max_examples=100, deadline=None)
 def test_increasing_maps_of_the_estimates_do_not_matter(sums: Any, levels: Any) -> None:
     estimates = np.array(levels[: len(sums)]) / 9
     truth = true_pairs(sums, [30] * len(sums))
@@ -189,7 +186,6 @@ def test_increasing_maps_of_the_estimates_do_not_matter(sums: Any, levels: Any) 
 
 
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=12))
-@settings(max_examples=50, deadline=None)
 def test_estimates_equal_to_the_truth_agree_everywhere(sums: Any) -> None:
     counts, tau = compare(true_pairs(sums, [30] * len(sums)), np.array(sums) / 30)
     assert np.array_equal(counts.n_agree, counts.n_pairs)
@@ -198,7 +194,6 @@ def test_estimates_equal_to_the_truth_agree_everywhere(sums: Any) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=15))
-@settings(max_examples=100, deadline=None)
 def test_tau_is_scipys(rows: Any) -> None:
     sums, estimates = np.array(rows).T
     tau = kendall_tau(true_pairs(sums, [9] * len(rows)), estimates / 9, tie_tolerance=0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.core.errors import DataError
@@ -25,7 +25,6 @@ def some_counts(draw: st.DrawFn, n_bins: int | None = None) -> Any:
 
 
 @given(some_counts(), some_counts(), some_counts())
-@settings(max_examples=100, deadline=None)
 def test_merge_laws(a: Any, b: Any, c: Any) -> None:
     assert (a + b).equals(b + a)
     assert ((a + b) + c).equals(a + (b + c))
@@ -35,7 +34,6 @@ def test_merge_laws(a: Any, b: Any, c: Any) -> None:
 
 
 @given(some_counts())
-@settings(max_examples=50, deadline=None)
 def test_trimming_keeps_every_pair_and_padding_undoes_it(a: Any) -> None:
     trimmed = a.trimmed()
     assert trimmed.n_pairs.sum() == a.n_pairs.sum()
@@ -73,7 +71,6 @@ def test_fields_that_do_not_fit_are_refused() -> None:
 
 
 @given(st.integers(1, 300), st.data())
-@settings(max_examples=100, deadline=None)
 def test_pair_counts_binned_from_accuracies_are_those_from_counts(n_items: int, data: st.DataObject) -> None:
     right = np.array(data.draw(st.lists(st.integers(0, n_items), min_size=2, max_size=8)))
     estimates = np.linspace(0, 1, right.size)

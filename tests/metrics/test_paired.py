@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.metrics import (
@@ -46,7 +46,6 @@ def bounds(values: np.ndarray, level: float) -> tuple[float, float]:
     return low[max(0, math.ceil(n * (1 - level) / 2 - 1e-9) - 1)], high[max(0, math.ceil(n * (1 + level) / 2 - 1e-9) - 1)]
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_runs=st.integers(2, 7),

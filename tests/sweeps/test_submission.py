@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.cli.compose import Composer
@@ -63,7 +63,6 @@ def test_awkward_arguments_pass_through_a_shell_unchanged(argument: str) -> None
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=4))
-@settings(max_examples=100, deadline=None)
 def test_any_arguments_pass_through_a_shell_unchanged(arguments: list[str]) -> None:
     assert echoed(Echo(tuple(arguments), {}).entrypoint) == ["microbench", "sweep", *arguments]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -26,14 +26,12 @@ def counts(draw: st.DrawFn) -> PairCounts:
 
 
 @given(counts())
-@settings(deadline=None, max_examples=200)
 def test_counts_come_back_as_they_were(given_counts: Any) -> None:
     back = counts_of(pa.table(count_columns(given_counts)))
     assert back.padded(201).equals(given_counts.padded(201))
 
 
 @given(counts(), st.data())
-@settings(deadline=None)
 def test_taken_or_chunked_rows_keep_their_counts(given_counts: Any, data: st.DataObject) -> None:
     table = pa.table(count_columns(given_counts))
     rows = data.draw(st.lists(st.integers(0, max(0, len(table) - 1)), max_size=8)) if len(table) else []
