@@ -54,6 +54,7 @@ BUDGETS = {
 }
 WORKER_MB = 700
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
+ROUNDS = int(os.environ.get("MICROBENCH_PERF_ROUNDS", "5"))
 """Factor by which a budget may be exceeded, because a shared machine is slower for a while."""
 
 cpu_time = pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
@@ -149,7 +150,9 @@ def test_a_run_of_a_method(benchmark, mmlu_pro, saved, name):
         return (replace(shard, runs=(next(runs),)), mmlu_pro), {}
 
     with threadpool_limits(1):
-        tables = benchmark.pedantic(evaluate_shard, setup=one_run, rounds=12 if BUDGETS[name] < 1 else 5, warmup_rounds=2)
+        tables = benchmark.pedantic(
+            evaluate_shard, setup=one_run, rounds=2 * ROUNDS if BUDGETS[name] < 1 else ROUNDS, warmup_rounds=1
+        )
     assert len(tables["cells"]) == 7 * 2
     words = [sys.executable, "-c", WORKER, str(saved), name]
     worker = json.loads(subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout)
@@ -180,7 +183,7 @@ def test_counting_and_bootstrap_of_a_method(benchmark, mmlu_pro):
         return reduce_partitions([(rows_table("cells", rows, counts), NONE)], Rules(), 0)
 
     with threadpool_limits(1):
-        tables = benchmark.pedantic(count_and_reduce, rounds=5, warmup_rounds=1)
+        tables = benchmark.pedantic(count_and_reduce, rounds=ROUNDS, warmup_rounds=1)
     assert len(tables["mdad"]) == 7 * 2
     within(benchmark, 0.3)
 

@@ -17,6 +17,7 @@ from microbench_ray.micro.plan_job import PlanJob, run_plan
 from microbench_ray.micro.sample_size import Criterion
 
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
+ROUNDS = int(os.environ.get("MICROBENCH_PERF_ROUNDS", "5"))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_the_whole_command(benchmark: BenchmarkFixture, mmlu_pro: Path) -> None:
     def run() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    printed = benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+    printed = benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1)
     benchmark.extra_info["budget_seconds"] = 2
     assert json.loads(printed)["items"][0]["size"] > 100
     assert benchmark.stats is not None

@@ -16,6 +16,7 @@ from microbench_ray.methods import build_method
 from microbench_ray.micro.build import build
 
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
+ROUNDS = int(os.environ.get("MICROBENCH_PERF_ROUNDS", "5"))
 PROGRAM = "from microbench_ray.cli.main import entry_point; entry_point('score')"
 
 
@@ -33,7 +34,7 @@ def test_one_model(benchmark: BenchmarkFixture, tmp_path: Path, size: int) -> No
         command = [sys.executable, "-c", PROGRAM, *arguments]
         return subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
 
-    printed = benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+    printed = benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1)
     benchmark.extra_info["budget_seconds"] = 1
     assert json.loads(printed)["models"][0]["answered"] == size
     assert benchmark.stats is not None

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
+ROUNDS = int(os.environ.get("MICROBENCH_PERF_ROUNDS", "5"))
 PROGRAM = "import sys; from microbench_ray.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -23,5 +24,5 @@ def test_start_of_a_command(benchmark, tmp_path, arguments, budget):
     def run():
         return subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, cwd=tmp_path, check=True)
 
-    assert benchmark.pedantic(run, rounds=5, iterations=1, warmup_rounds=1).stdout
+    assert benchmark.pedantic(run, rounds=ROUNDS, iterations=1, warmup_rounds=1).stdout
     assert benchmark.stats.stats.median <= budget * SLACK

@@ -137,6 +137,7 @@ def test_nights_and_their_exit_codes(tmp_path: Path, arguments: list[str], capsy
     assert main([*arguments, "night=2026-01-03"]) == 0
 
 
+@pytest.mark.slow
 def test_names_from_data_are_escaped_on_the_page(tmp_path: Path, arguments: list[str]) -> None:
     hostile = "<script>alert(1)</script>"
     table = pq.read_table(tmp_path / "board.parquet")

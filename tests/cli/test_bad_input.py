@@ -65,6 +65,7 @@ TYPING_ERRORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argument", TYPING_ERRORS)
 def test_a_typing_error_is_reported_with_valid_names(argument: str, board: Path, tmp_path: Path, refused: Refused) -> None:
     refused(swept(board, tmp_path / "out", argument), TYPING_ERRORS[argument])
@@ -149,11 +150,13 @@ WRONG_VALUES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argument", WRONG_VALUES)
 def test_an_invalid_value_is_reported(argument: str, board: Path, tmp_path: Path, refused: Refused) -> None:
     refused(swept(board, tmp_path / "out", argument), *WRONG_VALUES[argument])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "words"),
     [

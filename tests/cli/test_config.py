@@ -224,6 +224,7 @@ def test_the_folder_is_named_after_the_benchmark_by_default(
     assert "out=results/_x" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_scripts_in_jobs_are_the_same_application(board: Path, tmp_path: Path) -> None:
     def run_job(name: str, *arguments: str) -> str:
         completed = run_script(ROOT / "jobs" / f"{name}.py", arguments, cwd=tmp_path)
@@ -248,6 +249,7 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.rglob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_reduce_applies_other_rules_without_computing_cells(board: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sweep = command(board, out, "grid.n_source=[10]", "methods=[random]", runs=4)

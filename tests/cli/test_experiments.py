@@ -59,6 +59,7 @@ def sweep(leaderboards: Path) -> Swept:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_plans(name: str, sweep: Swept) -> None:
     job = sweep(name)
@@ -78,6 +79,7 @@ def test_the_full_table_has_every_method_except_fixed() -> None:
     assert METHODS - {"fixed"} <= set(content("table_full").methods)
 
 
+@pytest.mark.slow
 def test_better_compares_every_method_on_random_and_best_targets(sweep: Swept) -> None:
     assert METHODS - {"fixed"} <= set(content("better").methods)
     shards = sweep("better").plan().shards
@@ -90,6 +92,7 @@ def test_better_compares_every_method_on_random_and_best_targets(sweep: Swept) -
     assert {each.label for each in few.methods} < METHODS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["figure_3", "table_full"])
 def test_all_benchmarks_are_swept_at_the_papers_sizes(name: str, sweep: Swept) -> None:
     plan = sweep(name).plan()

@@ -240,6 +240,7 @@ def test_an_unreachable_object_store_is_reported(
     assert "s3://bucket" in message
 
 
+@pytest.mark.slow
 def test_a_silent_object_store_is_reported(
     s3: ObjectStore, board: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +295,7 @@ INVALID_URLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", INVALID_URLS)
 def test_an_invalid_url_is_rejected_before_any_work_and_its_secrets_are_not_printed(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -64,6 +64,7 @@ def wide_tables(draw: st.DrawFn) -> tuple[pa.Table, pa.Table | None]:
     return pa.table(columns), pa.table(confidences) if draw(st.booleans()) else None
 
 
+@pytest.mark.slow
 @given(wide_tables(), st.randoms(use_true_random=False))
 def test_same_content_has_the_same_digest_in_every_format(tables: tuple[pa.Table, pa.Table | None], random: Any) -> None:
     scores, confidence = tables

@@ -236,6 +236,7 @@ def test_only_a_target_without_responses_has_no_estimate(name: str, size: int, w
     assert np.array_equal(np.isnan(estimates), np.isnan(given.responses).all(axis=1))
 
 
+@pytest.mark.slow
 @every_estimator
 @every_case
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -289,6 +290,7 @@ def test_equal_fit_keys_are_the_same_fit() -> None:
         assert fits.setdefault((part.fit_key, signal), fit) == fit
 
 
+@pytest.mark.slow
 @every_selector
 @pytest.mark.parametrize("estimator", sorted(ESTIMATORS))
 def test_any_selector_goes_with_any_estimator(name: str, estimator: Any) -> None:

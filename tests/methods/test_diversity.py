@@ -49,6 +49,7 @@ def test_components_by_hand() -> None:
     assert principal_components(np.array([[0, 1], [0.25, 0.75], [0.125, np.nan]], np.float32), 4).shape == (2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("responses", [np.full((5, 30), 0.3), np.zeros((1, 30)), np.full((3, 30), np.nan)])
 def test_without_variation_there_are_no_components_and_the_choice_is_uniform(responses: Any) -> None:
     assert principal_components(responses.astype(np.float32), 4).shape == (30, 0)
@@ -81,6 +82,7 @@ def test_weights_are_inverse_inclusion_probabilities_over_items() -> None:
     assert selection.weights == pytest.approx(1 / (60 * probability[selection.items]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 6])
 def test_the_horvitz_thompson_estimate_is_unbiased_also_with_items_drawn_after_the_process(size: int) -> None:
     # Two sources that are right or wrong make four different points: a DPP of at most four items.

@@ -56,6 +56,7 @@ def stages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(dpp, "PROPOSALS", (2, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stages")
 def test_every_set_is_drawn_with_probability_the_determinant_of_its_kernel() -> None:
     basis = orthonormal(7, 3)
@@ -69,6 +70,7 @@ def test_every_set_is_drawn_with_probability_the_determinant_of_its_kernel() -> 
     assert_frequencies(np.array(list(counts.values())), DRAWS, probability)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stages")
 def test_items_and_pairs_are_included_with_probability_the_determinants_of_the_kernel() -> None:
     basis = orthonormal(9, 4)
@@ -85,6 +87,7 @@ def test_items_and_pairs_are_included_with_probability_the_determinants_of_the_k
     assert counts[0, 1] == 0  # equal rows are never drawn together
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stages")
 def test_the_order_of_drawing_is_the_chain_rules() -> None:
     basis = orthonormal(6, 2)
@@ -97,6 +100,7 @@ def test_the_order_of_drawing_is_the_chain_rules() -> None:
     assert (np.abs(ours - plain) <= 4 * spread + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_a_draw_of_many_items_has_the_chain_rules_moments() -> None:
     # Many blocks and several stages: the counts of items in the first half, over draws of both samplers.
     basis = orthonormal(500, 150)

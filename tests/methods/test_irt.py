@@ -179,6 +179,7 @@ DEGENERATE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DEGENERATE))
 @pytest.mark.parametrize("n_dims", [1, 10])
 def test_worlds_with_next_to_nothing_in_them_have_a_finite_fit(name: str, n_dims: int) -> None:

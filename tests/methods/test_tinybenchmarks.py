@@ -110,6 +110,7 @@ def test_predicting_the_items_not_selected_improves_the_estimate() -> None:
     assert max(size.values()) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_source", [1, 2, 3, 10])
 def test_few_source_models_are_enough_for_every_part(n_source: int) -> None:
     seen, rng = seen_of(responses_of(n_source, 40)), np.random.default_rng(0)

@@ -81,6 +81,7 @@ def test_curves_except_for_pairs_that_floats_misplace(golden: Any, test_data: Pa
     assert misplaced == 5495
 
 
+@pytest.mark.slow
 def test_errors_and_taus_of_every_run(golden: Any, test_data: Path) -> None:
     per_run = pd.read_parquet(test_data / "golden_gpqa" / "per_run.parquet").set_index(["method", "size", "run"]).sort_index()
     for (method, size, split), scores in golden.items():

@@ -46,6 +46,7 @@ def bounds(values: np.ndarray, level: float) -> tuple[float, float]:
     return low[max(0, math.ceil(n * (1 - level) / 2 - 1e-9) - 1)], high[max(0, math.ceil(n * (1 + level) / 2 - 1e-9) - 1)]
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_runs=st.integers(2, 7),

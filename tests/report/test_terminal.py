@@ -110,6 +110,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_svg")
 @pytest.mark.parametrize("case", CASES)
 def test_a_figure_is_drawn_for_every_panel(case: str, tmp_path: Path) -> None:
@@ -195,6 +196,7 @@ def test_separate_subtasks_are_compared_side_by_side(tmp_path: Path, shown: Show
     assert sorted(label.get_text() for label in axes[0].get_yticklabels()) == ["s0", "s1", "s2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fractions", [(), (0.1, 0.25)])
 def test_benchmarks_are_compared_and_a_slash_in_a_name_is_not_a_subtask(
     fractions: tuple[float, ...], tmp_path: Path, shown: Shown
@@ -241,6 +243,7 @@ def test_a_fixed_list_beside_other_methods_has_its_own_figure(tmp_path: Path) ->
     assert len(figures(swept(sweep_job(tmp_path, random(), fixed_list())), tmp_path / "figures")) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_svg")
 def test_null_columns_are_drawn_and_printed(tmp_path: Path) -> None:
     outcome = swept(sweep_job(tmp_path))
@@ -259,6 +262,7 @@ def test_null_columns_are_drawn_and_printed(tmp_path: Path) -> None:
 LABELS = ["[red]", "[/red]", "<b>bold</b>", "$x^2$", "$", "_hidden", "a_b", "100 %", "{x}", "\\alpha", "ä – ∞", "x" * 80]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_svg")
 def test_names_are_printed_unchanged(tmp_path: Path) -> None:
     outcome = swept(sweep_job(tmp_path, *(random(label) for label in LABELS), name="[bold]b$o$ard"))
@@ -270,6 +274,7 @@ def test_names_are_printed_unchanged(tmp_path: Path) -> None:
     assert drawn.stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_svg")
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "..", "a/b\\c"])
 def test_a_figure_stays_in_its_folder(name: str, tmp_path: Path) -> None:
@@ -280,6 +285,7 @@ def test_a_figure_stays_in_its_folder(name: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.slow
 def test_a_figure_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     outcome = swept(sweep_job(tmp_path))
     (tmp_path / "figures").write_text("in the way")
@@ -288,6 +294,7 @@ def test_a_figure_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         show_results(Console(file=io.StringIO()), outcome.tables, tmp_path, figures=True)
 
 
+@pytest.mark.slow
 def test_every_figure_has_an_svg_with_equal_bytes_for_equal_tables(tmp_path: Path) -> None:
     label = "<script>alert(1)</script>"
     outcome = swept(sweep_job(tmp_path, random(label)))

@@ -59,6 +59,7 @@ def mean_error(right: dict[int, int], estimates: dict[int, float]) -> float:
     return sum(100 * abs(estimates[model] - right[model] / N_ITEMS) for model in right) / len(right)
 
 
+@pytest.mark.slow
 def test_measures_are_those_of_brute_force() -> None:
     board = synthetic(n_models=N_MODELS, n_items=N_ITEMS, seed=3)
     seeds = measured(board, SIZE, 2)

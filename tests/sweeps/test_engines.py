@@ -184,6 +184,7 @@ def test_a_killed_sweep_resumes(board: Path, tmp_path: Path, reference: Path, ev
     assert_same_tables(out, reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_reports_how_to_resume_and_resumes(
     number: signal.Signals, board: Path, tmp_path: Path, reference: Path

@@ -176,6 +176,7 @@ MORE: dict[str, tuple[list[Any], dict[str, Any], tuple[Benchmark, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(MORE))
 def test_more_of_anything_changes_no_other_cell(what: Any) -> None:
     methods, change, benchmarks = MORE[what]

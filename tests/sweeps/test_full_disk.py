@@ -73,6 +73,7 @@ def on_a_small_disk(board: Path, tmp_path: Path) -> Sweep:
     return sweep
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_a_while_loses_nothing(on_a_small_disk: Sweep, reference: Path, tmp_path: Path) -> None:
     done = on_a_small_disk(60, 1)
     assert done.returncode == 0, done.stderr

@@ -101,6 +101,7 @@ def test_a_baseline_that_is_not_swept_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_two_groups_of_targets_are_two_sweeps_in_one_folder(board: Path, tmp_path: Path) -> None:
     both, alone, best = (tmp_path / name for name in ("both", "alone", "best"))
     assert main(command(board, both, "extra_targets=[best]", "baseline=random")) == 0

@@ -57,6 +57,7 @@ def test_a_folder_with_another_sweep_is_rejected(
     refused_after_plan(swept(other, finished), finished, capsys, "content of benchmark 'board'", *where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [

@@ -127,6 +127,7 @@ NEXT: dict[str, tuple[tuple[str, ...], dict[str, Any], int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", NEXT)
 def test_only_new_cells_are_computed_and_the_tables_are_those_of_a_fresh_sweep(case: str, tmp_path: Path) -> None:
     methods, changes, new = NEXT[case]

@@ -60,6 +60,7 @@ class Backwards(SerialEngine):
         yield from super().run(benchmarks, shards[::-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_configured_engine_gives_the_same_tables(scenario: str, gappy_board: Path, tmp_path: Path, engine: Engine) -> None:
     folders = [tmp_path / "configured", tmp_path / "reversed"]

@@ -94,6 +94,7 @@ def test_counts_equal_the_double_loop_with_missing_cells(units: int, monkeypatch
     assert assert_cells_equal_the_double_loop(shard, benchmark, responses, monkeypatch) == 4 * 3 * 3 * 2
 
 
+@pytest.mark.slow
 def test_counts_of_graded_scores_with_missing_cells_equal_the_double_loop(test_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = read_scores(test_data / "alpaca_eval1.parquet")
     table = pd.read_parquet(test_data / "alpaca_eval1.parquet")

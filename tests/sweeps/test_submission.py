@@ -95,6 +95,7 @@ def test_overrides_that_change_nothing_give_the_same_job_id(overrides: list[str]
     assert submitted(*overrides).job_id("20260102") == submitted().job_id("20260102")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", OTHER, ids=str)
 def test_overrides_that_change_something_give_another_job_id(overrides: list[str]) -> None:
     assert submitted(*overrides).job_id("20260102") != submitted().job_id("20260102")
@@ -119,6 +120,7 @@ def test_the_parameters_of_a_configured_method_are_part_of_the_hash(tmp_path: Pa
     assert ids[0] != ids[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "where"),
     [

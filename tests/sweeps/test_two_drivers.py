@@ -42,7 +42,7 @@ def reference(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(params=["on a disk", "in an object store"])
+@pytest.fixture(params=["on a disk", pytest.param("in an object store", marks=pytest.mark.slow)])
 def out(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "on a disk":
         return str(tmp_path / "out")

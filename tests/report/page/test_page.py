@@ -196,6 +196,7 @@ def test_unreached_and_unbounded_values_are_marked(audit: PageInput) -> None:
     assert None not in rows["y"] + rows["lo_y"] + rows["hi_y"]
 
 
+@pytest.mark.slow
 def test_a_sweep_without_any_mdad_has_a_headline(sweep: PageInput) -> None:
     found = sweep.tables["mdad"]
     for name in ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi"):
@@ -220,6 +221,7 @@ def test_a_first_night_without_alarms_has_the_same_charts() -> None:
     assert [chart["name"] for chart in parsed.charts()] == ["agreement", "mdad", "ranks", "drift"]
 
 
+@pytest.mark.slow
 def test_more_findings_than_fit_are_counted() -> None:
     many = verdict()
     many["findings"] = [many["findings"][0] | {"text": f"finding {k}"} for k in range(1000)]
@@ -267,6 +269,7 @@ def large_sweep() -> dict[str, pa.Table]:
     return {"mdad": table("mdad", 1, of_mdad), "agreement": table("agreement", n_bins, counts | bins)}
 
 
+@pytest.mark.slow
 def test_a_large_sweep_is_thinned_with_notes() -> None:
     tables = large_sweep()
     assert len(tables["agreement"]) > 300_000
@@ -280,6 +283,7 @@ def test_a_large_sweep_is_thinned_with_notes() -> None:
     assert 5_000 < len(curves["rows"]["method"]["at"]) <= 24_000
 
 
+@pytest.mark.slow
 def test_a_large_audit_stays_under_the_limit() -> None:
     nights = [f"{2020 + k // 365}-{k % 365:03d}" for k in range(3000)]
     lists = tuple(f"list {k}" for k in range(8))
@@ -290,6 +294,7 @@ def test_a_large_audit_stays_under_the_limit() -> None:
     assert re.search(r"last [\d,]+ nights", notes)
 
 
+@pytest.mark.slow
 def test_the_library_is_the_same_from_another_process_and_where_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     library.bundle.cache_clear()
     monkeypatch.setattr(library, "_PREPARED", [])
