@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from microbench_ray.core.errors import ConfigError, unknown
-from microbench_ray.methods.base import Estimator, Selector
+from microbench_ray.core.plain import plain
+from microbench_ray.methods.base import Estimator, Selector, WithoutFit
 from microbench_ray.methods.estimators.aipw import Aipw
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.estimators.irt import GpIrt, IrtAbility, PIrt
@@ -64,8 +65,18 @@ class Method:
     selector: Selector
     estimator: Estimator
 
+    def __post_init__(self) -> None:
+        for name, part in (("selector", self.selector), ("estimator", self.estimator)):
+            if isinstance(part, WithoutFit) and type(part).fit is not WithoutFit.fit and not part.fit_key:
+                raise ConfigError(
+                    f"The {name} has a fit of its own, but no fit_key.",
+                    where=f"method {self.label}",
+                    got=f"{type(part).__name__} with fit_key = ''",
+                    hint='set fit_key to a name that contains the parameters of the fit, for example fit_key = "disputed/3"',
+                )
+
     def identity(self) -> dict[str, Any]:
-        """Everything that the method's numbers depend on, as plain values."""
+        """Everything that the method's numbers depend on, as plain values; ConfigError for a parameter that is not one."""
         return {
             "label": self.label,
             "selector": _described(SELECTORS, self.selector),
@@ -116,4 +127,21 @@ def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
     kind = type(part)
     qualified_name = f"{kind.__module__}.{kind.__qualname__}"  # for a class outside the registry, of a notebook for example
     name = next((name for name, registered in registry.items() if registered is kind), qualified_name)
-    return {"name": name, **(asdict(part) if is_dataclass(part) and not isinstance(part, type) else {})}
+    parameters = plain(part if is_dataclass(part) else _attributes(part), qualified_name)
+    if "name" in parameters:
+        raise ConfigError(
+            "A parameter may not be called name.", where=qualified_name, got="name", hint="give the parameter another name"
+        )
+    return {"name": name, **parameters}
+
+
+def _attributes(part: Any) -> dict[str, Any]:
+    """The attributes of an object whose class is not a dataclass, in slots or not."""
+    slots = [name for kind in type(part).__mro__ for name in _names(kind.__dict__.get("__slots__", ()))]
+    return {name: getattr(part, name) for name in slots if hasattr(part, name) and name != "__dict__"} | getattr(
+        part, "__dict__", {}
+    )
+
+
+def _names(slots: str | Iterable[str]) -> list[str]:
+    return [slots] if isinstance(slots, str) else list(slots)

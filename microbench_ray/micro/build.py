@@ -252,7 +252,7 @@ class Builder:
         for part, part_signal in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
             signal = signal_used(self.benchmark, part_signal)
             seen = seen_items(self.benchmark, draw, signal)
-            key = part.fit_key, signal
+            key = part.fit_key or id(part), signal  # without a key, a fit is not shared
             if key not in fits:
                 fits[key] = part.fit(seen, seeding.export_stream(self.seed, name, f"fit {part.fit_key}/{signal}"))
             inputs.append((seen, fits[key]))

@@ -144,14 +144,14 @@ class RunFits:
     def __init__(self, shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> None:
         self._shard, self._benchmark, self._draw, self._run = shard, benchmark, draw, run
         self._seen: dict[Signal | None, SeenItems] = {}
-        self._fits: dict[tuple[str, Signal | None], Any] = {}
+        self._fits: dict[tuple[str | int, Signal | None], Any] = {}
 
     def fit(self, part: Selector | Estimator, preferred: Signal | None) -> tuple[SeenItems, Any]:
         """The seen items as a selector or an estimator may know them, and its fit to them."""
         signal = signal_used(self._benchmark, preferred)
         if signal not in self._seen:
             self._seen[signal] = seen_items(self._benchmark, self._draw, signal)
-        key = part.fit_key, signal
+        key = part.fit_key or id(part), signal  # without a key, a fit is not shared
         if key not in self._fits:
             shard = self._shard
             rng = seeding.fit_stream(shard.seed, f"{part.fit_key}/{signal}", shard.label, shard.n_source, self._run)

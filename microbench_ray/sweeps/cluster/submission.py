@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from microbench_ray.core.errors import ConfigError, EngineError
+from microbench_ray.core.plain import plain
 from microbench_ray.sweeps.cluster.job_client import Cluster, first_line
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class SubmitJob:
     def job_id(self, day: str) -> str:
         """The job's id on a day: the day, and a hash of the content and of the uploaded code."""
         code = {name: _digest(path.read_bytes()) for name, path in self._files().items()}
-        text = json.dumps([self.content, version("microbench-ray"), code], sort_keys=True, default=repr)
+        text = json.dumps([plain(self.content, "submit"), version("microbench-ray"), code], sort_keys=True)
         return f"microbench-{day}-{_digest(text.encode())[:10]}"
 
     def upload_bytes(self) -> int:
