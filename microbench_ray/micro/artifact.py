@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.files import folder_files, replace_folder
+from microbench_ray.micro.json_values import finite_number, floats, fractions, json_number, plain_text
 
 FloatArray = NDArray[np.float64]
 
@@ -279,9 +279,9 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
         "models": [
             {
                 "model": model_id,
-                "accuracy": _json_number(micro.accuracy[row]),
-                "estimate_held_out": _json_number(estimates[row]) if row in estimates else None,
-                "responses": [_json_number(value) for value in micro.responses[row]],
+                "accuracy": json_number(micro.accuracy[row]),
+                "estimate_held_out": json_number(estimates[row]) if row in estimates else None,
+                "responses": [json_number(value) for value in micro.responses[row]],
             }
             for row, model_id in enumerate(micro.models)
         ],
@@ -295,7 +295,7 @@ def _extrapolation(micro: MicroBenchmark, best: HeldOut) -> dict[str, Any]:
         "error": _error_summary(micro, best),
         "mdad": dict(best.mdad),
         "agreement": [dict(row) for row in best.agreement],
-        "models": [{"model": micro.models[row], "estimate_held_out": _json_number(value)} for row, value in estimates],
+        "models": [{"model": micro.models[row], "estimate_held_out": json_number(value)} for row, value in estimates],
     }
 
 
@@ -322,9 +322,13 @@ def dumps(content: Mapping[str, Any]) -> str:
 
 
 def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
-    items = tuple(Item(**item) for item in content["items"])
-    models = tuple(str(model["model"]) for model in content["models"])
-    responses = _floats([model["responses"] for model in content["models"]])
+    items = tuple(_checked_item(item, "items") for item in content["items"])
+    models = tuple(plain_text(model["model"], "models, model") for model in content["models"])
+    responses = fractions([model["responses"] for model in content["models"]], "models, responses")
+    if len(set(models)) < len(models):
+        raise ValueError("models: a model occurs twice")
+    if content["size"] != len(items):
+        raise ValueError(f"size: {content['size']!r} for {len(items)} items")
     if not items or responses.shape != (len(models), len(items)):
         raise ValueError(f"responses of shape {responses.shape} for {len(models)} models and {len(items)} items")
     row_of = {model_id: row for row, model_id in enumerate(models)}
@@ -338,17 +342,17 @@ def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
         versions=content["versions"],
         items=items,
         readout=Readout(
-            intercept=float(readout["intercept"]),
+            intercept=finite_number(readout["intercept"], "readout, intercept"),
             coefficients=np.array([item.coefficient for item in items], np.float64),
             means=None if readout["missing"] == "left out" else np.array([item.mean for item in items], np.float64),
-            total=float(readout["total"]),
+            total=finite_number(readout["total"], "readout, total"),
         ),
         models=models,
-        accuracy=_floats([model["accuracy"] for model in content["models"]]),
+        accuracy=fractions([model["accuracy"] for model in content["models"]], "models, accuracy"),
         responses=responses,
         held_out=_held_out(content, row_of, content["models"]),
         extrapolated=None if best is None else _held_out(best, row_of, best["models"]),
-        reserve=tuple(Item(**item) for item in content["reserve"]),
+        reserve=tuple(_checked_item(item, "reserve") for item in content["reserve"]),
     )
 
 
@@ -356,7 +360,7 @@ def _held_out(content: Mapping[str, Any], row_of: Mapping[str, int], models: Seq
     return HeldOut(
         label=content["error"]["of"],
         models=np.array([row_of[model["model"]] for model in models], np.intp),
-        estimates=_floats([model["estimate_held_out"] for model in models]),
+        estimates=floats([model["estimate_held_out"] for model in models], "models, estimate_held_out"),
         mdad=content["mdad"],
         agreement=content["agreement"],
     )
@@ -375,13 +379,13 @@ def _error_summary(micro: MicroBenchmark, held_out: HeldOut) -> dict[str, Any]:
     }
 
 
-def _json_number(value: float) -> float | int | None:
-    """A number for JSON: null for NaN, and 0 and 1 as integers."""
-    number = float(value)
-    if math.isnan(number):
-        return None
-    return int(number) if number in (0.0, 1.0) else number
-
-
-def _floats(rows: Sequence[Any]) -> FloatArray:
-    return np.array(rows, dtype=np.float64)  # None becomes NaN
+def _checked_item(content: Mapping[str, Any], part: str) -> Item:
+    item = Item(**content)
+    for name in ("id", "subtask"):
+        plain_text(getattr(item, name), f"{part}, {name}")
+    for name in ("weight", "coefficient", "mean"):
+        finite_number(getattr(item, name), f"{part}, {item.id!r}, {name}")
+    for name in ("task", "position"):
+        if getattr(item, name) is not None:
+            plain_text(getattr(item, name), f"{part}, {item.id!r}, {name}")
+    return item

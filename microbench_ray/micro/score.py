@@ -31,6 +31,8 @@ FloatArray = NDArray[np.float64]
 
 MIN_ANSWERED = 0.5
 """Share of the items below which a model is not scored."""
+MIN_RESERVE_ANSWERED = 0.9
+"""Share of the reserve's own items, those that are not in the micro-benchmark, below which the reserve was not run."""
 
 
 class ScoreInterval(NamedTuple):
@@ -197,13 +199,28 @@ def score_model(micro: MicroBenchmark, novelty: NoveltyCheck, model: str, answer
     scored = score_by_readout(micro, novelty, model, answers)
     if scored.refused or not reserve.size:
         return scored
-    answered = reserve[~np.isnan(reserve)]
-    if answered.size >= MIN_ANSWERED * reserve.size:
-        return score_by_reserve(micro, scored, answered)
+    if reserve_was_run(micro, reserve):
+        return score_by_reserve(micro, scored, reserve[~np.isnan(reserve)])
     if not scored.unlike:
         return scored
     advice = f"The {reserve.size} items of reserve.txt give an estimate that needs no known models: score both lists together."
     return replace(scored, warnings=(*scored.warnings, advice))
+
+
+def reserve_was_run(micro: MicroBenchmark, reserve: FloatArray) -> bool:
+    """Whether nearly all of the reserve's own items have a response.
+
+    Items that the reserve shares with the micro-benchmark are answered in any case. Alone they are selected items, whose mean is
+    not that of the benchmark.
+
+    Parameters
+    ----------
+    reserve
+        (n_reserve,) a model's responses, NaN where missing.
+    """
+    own = np.array([item.id not in micro.column_of for item in micro.reserve])
+    judged = own if own.any() else np.ones(reserve.size, bool)
+    return float((~np.isnan(reserve[judged])).mean()) >= MIN_RESERVE_ANSWERED
 
 
 def score_by_readout(micro: MicroBenchmark, novelty: NoveltyCheck, model: str, answers: FloatArray) -> Scored:

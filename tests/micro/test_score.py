@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import microbench_ray as mb
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.micro.artifact import MicroBenchmark
@@ -238,6 +239,41 @@ def test_a_model_unlike_the_known_ones_is_scored_by_the_reserve(micros: Micros) 
     assert not alone.by_reserve
     assert alone.interval_kind == "split_conformal"
     assert any("reserve.txt" in sentence for sentence in alone.warnings)
+
+
+def test_items_shared_with_the_reserve_do_not_count_as_the_reserve(known: Benchmark) -> None:
+    """With two thirds of the items selected, most of the reserve is answered without being run."""
+    size = 2 * N_ITEMS // 3
+    micro = mb.export(known, size=size, method="greedy", seed=3)
+    own = [item.id for item in micro.reserve if item.id not in micro.column_of]
+    assert 0 < len(own) < size / 2
+    every, selected = np.ones((1, len(micro.all_item_ids))), np.ones((1, size))
+    [alone] = score(micro, selected, micro.item_ids, ["strong"])
+    assert alone.unlike
+    assert not alone.by_reserve
+    assert any("reserve.txt" in sentence for sentence in alone.warnings)
+    [run] = score(micro, every, micro.all_item_ids, ["strong"])
+    assert run.by_reserve
+    nearly = every.copy()
+    nearly[0, micro.all_item_ids.index(own[0])] = np.nan  # of more than ten
+    assert len(own) > 10
+    assert score(micro, nearly, micro.all_item_ids, ["strong"])[0].by_reserve
+
+
+@pytest.mark.parametrize("high", [1.2, 55.0, np.inf])
+def test_responses_to_the_reserve_are_checked_like_all_others(micros: Micros, high: float) -> None:
+    """Also where the responses to the micro-benchmark's own items are valid: percentages, for example."""
+    micro = micros["greedy"]
+    responses = np.ones((1, len(micro.all_item_ids)))
+    responses[0, micro.size :] = high
+    with refuses(DataError, "[0, 1]", where="responses"):
+        score(micro, responses, micro.all_item_ids, ["m"])
+
+
+def test_the_librarys_table_says_which_items_the_estimate_is_the_mean_of(micros: Micros) -> None:
+    micro = micros["greedy"]
+    table = mb.score(micro, np.ones((1, len(micro.all_item_ids))), micro.all_item_ids, ["strong"])
+    assert table.loc["strong", ["unlike", "by_reserve"]].tolist() == [True, True]
 
 
 def test_a_model_like_the_known_ones_is_scored_by_the_items_alone(micros: Micros, known: Benchmark) -> None:
