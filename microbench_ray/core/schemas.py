@@ -59,8 +59,8 @@ _UNREACHED = "inf: the method alone never reaches it; -inf: the baseline alone; 
 def _difference(name: str, about: str, undefined: str) -> list[pa.Field]:
     return [
         _field(f"{name}_difference", pa.float64(), f"the method's less the baseline's, {about}; {undefined}", nullable=True),
-        _field(f"{name}_ci_lo", pa.float64(), "lower end of the difference's interval over resampled runs", nullable=True),
-        _field(f"{name}_ci_hi", pa.float64(), "upper end of it; both null with a single run", nullable=True),
+        _field(f"{name}_ci_lo", pa.float64(), "lower end of the difference's interval over runs", nullable=True),
+        _field(f"{name}_ci_hi", pa.float64(), "upper end of it; both null below 10 runs, of mean agreement below 2", nullable=True),
     ]
 
 

@@ -21,6 +21,9 @@ from microbench_ray.metrics.mdad import crossings, prefix_sums, threshold_fracti
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.ties import TiePolicy, as_runs, doubled
 
+MIN_RUNS = 10
+"""Runs below which differences of MDADs have no interval: percentiles over resamples of fewer runs exclude 0 too often, because all
+resamples lie between the runs' own extremes."""
 NEVER = 255
 """Stands for the bin of a threshold that is never reached."""
 
@@ -49,7 +52,7 @@ class Difference(NamedTuple):
 
     +∞ where only the method never reaches the threshold, −∞ where only the baseline never does, NaN where neither does (or where
     an agreement is out of no pairs). In an interval, an undefined resample counts as −∞ at the lower end and as +∞ at the upper
-    end.
+    end. NaN where there are too few runs for an interval.
     """
 
     value: float
@@ -107,20 +110,20 @@ def bootstrap_crossings(
 def paired_differences(
     method: BootstrapCrossings, baseline: BootstrapCrossings, weights: FloatArray, level: float = 0.95
 ) -> list[PairedDifferences]:
-    """The method minus the baseline at each threshold, with percentile intervals over the resamples that both share.
+    """The method minus the baseline at each threshold: MDADs with percentile intervals over the resamples that both share.
 
     Parameters
     ----------
     method, baseline
         From `bootstrap_crossings`, for the same runs and the same `weights`.
     weights
-        From `paired_run_weights`. A single run cannot be resampled: the intervals are then NaN.
+        From `paired_run_weights`. Below `MIN_RUNS` runs, the intervals of MDADs are NaN; that of mean agreement needs two runs.
     level
         Confidence level of the intervals.
     """
-    with_interval = weights.shape[1] > 1
+    with_interval = weights.shape[1] >= MIN_RUNS
+    agreement = mean_agreement_difference(method, baseline, level)
     with np.errstate(invalid="ignore"):
-        agreement = _difference(_agreement(method, weights) - _agreement(baseline, weights), 1.0, level, with_interval)
         first = _bins_or_inf(method.first) - _bins_or_inf(baseline.first)
         monotone = _bins_or_inf(method.monotone) - _bins_or_inf(baseline.monotone)
     return [
@@ -133,10 +136,32 @@ def paired_differences(
     ]
 
 
-def _agreement(of_method: BootstrapCrossings, weights: FloatArray) -> FloatArray:
-    """(1 + n_resamples,) share of pairs that agree; NaN where there are no pairs."""
-    agreement: FloatArray = (weights @ of_method.agree) / (weights @ of_method.pairs)
-    return agreement
+def mean_agreement_difference(method: BootstrapCrossings, baseline: BootstrapCrossings, level: float) -> Difference:
+    """The difference of two ratios of sums over the same runs, with Student's interval of its linearised values per run.
+
+    A run's linearised value is what it adds to the pooled agreement beyond its share of the pairs (Cochran 1977, section 6.3). With
+    n − 1 degrees of freedom, the interval holds also for a few runs, where percentiles over resamples are too narrow.
+
+    References
+    ----------
+    Cochran, W. G. (1977). Sampling Techniques. Wiley.
+    """
+    from scipy import special  # slow to import
+
+    n_runs = method.pairs.size
+    values, linearised = [], np.zeros(n_runs)
+    for sign, each in ((1, method), (-1, baseline)):
+        if not each.pairs.sum():
+            bound = math.inf if n_runs > 1 else math.nan
+            return Difference(value=math.nan, ci_lo=-bound, ci_hi=bound)
+        agreement = each.agree.sum() / each.pairs.sum()
+        values.append(float(agreement))
+        linearised += sign * (each.agree - agreement * each.pairs) / each.pairs.mean()
+    value = values[0] - values[1]
+    if n_runs == 1:
+        return Difference(value=value, ci_lo=math.nan, ci_hi=math.nan)
+    half_width = float(special.stdtrit(n_runs - 1, (1 + level) / 2) * linearised.std(ddof=1) / math.sqrt(n_runs))
+    return Difference(value=value, ci_lo=value - half_width, ci_hi=value + half_width)
 
 
 def _bins_or_inf(bins: npt.NDArray[np.uint8]) -> FloatArray:
@@ -145,7 +170,7 @@ def _bins_or_inf(bins: npt.NDArray[np.uint8]) -> FloatArray:
 
 
 def _difference(values: FloatArray, unit: float, level: float, with_interval: bool) -> Difference:
-    """The first value, and an interval from the others by order statistics."""
+    """The first value, and an interval from the others by order statistics; NaN where it is not wanted."""
     value, resampled = float(values[0]) / unit, values[1:]
     if not with_interval:
         return Difference(value=value, ci_lo=math.nan, ci_hi=math.nan)

@@ -5,6 +5,7 @@ Tie policy, thresholds and intervals are applied here, and nowhere before.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,8 +19,11 @@ from microbench_ray.core import seeding
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.schemas import GROUP_KEY, SCHEMAS
 from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreement_curve, mdads, mean_agreement, share_reliable
+from microbench_ray.metrics.paired import MIN_RUNS
 from microbench_ray.sweeps.paired import CellGroup, PairedRules, cell_group, paired_rows
 from microbench_ray.sweeps.tables import BINNED, counts_of, null_if_nan
+
+logger = logging.getLogger(__name__)
 
 INTERVALS = ("runs", "pairs")
 KEY = [*GROUP_KEY, "split"]
@@ -117,6 +121,9 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
                 parts[name].append(_agreement_table(rows[name]) if name == "agreement" else _table(name, rows[name]))
     if paired_rules is not None:
         parts["paired"] = [_table("paired", list(paired_rows(compared, paired_rules)))]
+        fewest = min((group.n_runs for group in compared if group.key["n_source"]), default=MIN_RUNS)
+        if fewest < MIN_RUNS:
+            logger.warning("Differences of MDADs have an interval from %d runs on; this sweep has %d.", MIN_RUNS, fewest)
     tables = {}
     for name in list(parts):
         tables_of_name = parts.pop(name)  # removed, so that at most two copies of a table are in memory
@@ -142,7 +149,11 @@ def reduce_group(
     dict of lists
         By table. Values are scalars; those of the single row for `agreement` may be arrays over bins.
     """
-    ci = "models" if resampled is not None and rules.ci == "runs" else rules.ci
+    ci = rules.ci
+    if ci == "runs" and resampled is not None:
+        ci = "models"
+    elif ci == "runs" and len(cells) == 1:
+        ci = "pairs"  # a single run cannot be resampled
     common: Row = group_key(cells) | {"tie_policy": rules.tie_policy, "ci": ci}
     settings: dict[str, Any] = {"tie_policy": rules.tie_policy, "ci": ci, "level": rules.confidence_level, "resampled": resampled}
     curve = agreement_curve(counts, **settings)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from microbench_ray.metrics import (
     PairCounts,
@@ -19,6 +20,8 @@ from microbench_ray.metrics import (
     paired_differences,
     paired_run_weights,
 )
+from microbench_ray.metrics.paired import MIN_RUNS
+from microbench_ray.metrics.ties import doubled
 
 N_RESAMPLES = 60
 
@@ -46,10 +49,32 @@ def bounds(values: np.ndarray, level: float) -> tuple[float, float]:
     return low[max(0, math.ceil(n * (1 - level) / 2 - 1e-9) - 1)], high[max(0, math.ceil(n * (1 + level) / 2 - 1e-9) - 1)]
 
 
+def student(one: PairCounts, other: PairCounts, policy: TiePolicy, level: float) -> tuple[float, float]:
+    """Student's interval of the difference, by the derivative of each mean agreement with respect to a run's weight."""
+    runs = np.arange(len(one.n_pairs))
+    with np.errstate(invalid="ignore"):
+        value = mean_agreement(one, policy) - mean_agreement(other, policy)
+        if math.isnan(value):
+            return -math.inf, math.inf
+        often = 10**5  # a run counted this much more often than the others changes the mean by its derivative
+        derivatives = []
+        for run in runs:
+            changes = []
+            for counts in (one, other):
+                agree, pairs = doubled(counts, policy)
+                weights = np.where(runs == run, often + 1, often)
+                before, after = (agree.sum() / pairs.sum(), (weights @ agree.sum(axis=1)) / (weights @ pairs.sum(axis=1)))
+                changes.append((after - before) * often * len(runs))
+            derivatives.append(changes[0] - changes[1])
+    error = np.std(derivatives, ddof=1) / math.sqrt(len(runs))
+    half_width = stats.t.ppf((1 + level) / 2, len(runs) - 1) * error
+    return value - half_width, value + half_width
+
+
 @pytest.mark.slow
 @given(
     seed=st.integers(0, 2**32 - 1),
-    n_runs=st.integers(2, 7),
+    n_runs=st.sampled_from([2, 3, 7, 9, 10, 13]),
     n_bins=st.integers(1, 12),
     policy=st.sampled_from(["wrong", "half", "drop", "paper"]),
     threshold=st.sampled_from([0.6, 0.8, 1.0]),
@@ -71,16 +96,20 @@ def test_differences_are_those_of_the_definition(seed: int, n_runs: int, n_bins:
                 for runs in (np.repeat(np.arange(n_runs), row.astype(int)) for row in weights)
             ]
         )
-    for difference, values in zip(found, expected.T, strict=True):
+    for name, difference, values in zip(found._fields, found, expected.T, strict=True):
         assert difference.value == pytest.approx(values[0], abs=1e-12, nan_ok=True)
-        assert (difference.ci_lo, difference.ci_hi) == pytest.approx(bounds(values[1:], 0.9), abs=1e-12)
+        if name == "mean_agreement":
+            interval = student(one, other, policy, 0.9)
+        else:
+            interval = bounds(values[1:], 0.9) if n_runs >= MIN_RUNS else (math.nan, math.nan)
+        assert (difference.ci_lo, difference.ci_hi) == pytest.approx(interval, abs=1e-4, nan_ok=True)
 
 
 def constant(n_agree: int) -> PairCounts:
-    """Four runs of ten pairs in bin 2."""
-    pairs = np.zeros((4, 3), np.int64)
+    """Ten runs of ten pairs in bin 2."""
+    pairs = np.zeros((10, 3), np.int64)
     pairs[:, 2] = 10
-    nothing, none = np.zeros_like(pairs), np.zeros(4, np.int64)
+    nothing, none = np.zeros_like(pairs), np.zeros(10, np.int64)
     return PairCounts(pairs, np.where(pairs > 0, n_agree, 0), nothing, nothing, none, none)
 
 
@@ -94,7 +123,7 @@ def constant(n_agree: int) -> PairCounts:
     ],
 )
 def test_a_threshold_never_reached_is_an_infinite_difference(method: int, baseline: int, value: Any, low: Any, high: Any) -> None:
-    weights = paired_run_weights(4, 100, np.random.default_rng(0))
+    weights = paired_run_weights(10, 100, np.random.default_rng(0))
     (found,) = paired_differences(
         bootstrap_crossings(constant(method), [0.8], weights), bootstrap_crossings(constant(baseline), [0.8], weights), weights
     )
@@ -130,3 +159,22 @@ def test_sharing_runs_narrows_the_interval() -> None:
     crossings = a.monotone[0].astype(float) - b.monotone[0].astype(float)
     low, high = np.quantile(crossings[1:] / 200, [0.025, 0.975])
     assert ours.mdad_monotone.ci_hi - ours.mdad_monotone.ci_lo < 0.7 * (high - low)
+
+
+@pytest.mark.parametrize("n_runs", [2, 3, 5, 9, 10, 20])
+def test_chance_is_seldom_called_a_win(n_runs: int) -> None:
+    """Two methods that agree equally often: an interval excludes 0 in about 5 % of comparisons at most, at any number of runs."""
+    rng = np.random.default_rng(n_runs)
+    n, wins = 300, np.zeros(3)
+    n_pairs = np.full((n_runs, 30), 4)
+    for _ in range(n):
+        shared = np.linspace(0.55, 1, 30) + rng.normal(0, 0.05, (n_runs, 1))
+        weights = paired_run_weights(n_runs, 200, rng)
+        ours, theirs = (
+            bootstrap_crossings(drawn(rng, shared + rng.normal(0, 0.03, (n_runs, 1)), n_pairs), [0.8], weights) for _ in range(2)
+        )
+        (found,) = paired_differences(ours, theirs, weights)
+        wins += [each.ci_lo > 0 or each.ci_hi < 0 for each in found]
+        assert all(math.isnan(each.ci_lo) for each in found[:2]) == (n_runs < MIN_RUNS)
+    # 5 % of 300 is 15, and more than 27 have a probability of .002.
+    assert wins.max() <= 27

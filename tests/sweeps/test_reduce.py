@@ -308,7 +308,7 @@ THREE_METHODS = cells(
     *(
         ({"method": method, "run": run}, counts({2: (10, in_two), 4: (10, in_four)}))
         for method, in_two, in_four in (("a", 8, 9), ("b", 7, 9), ("c", 5, 6))
-        for run in range(3)
+        for run in range(10)
     )
 )
 
@@ -325,7 +325,7 @@ def test_paired_differences_by_hand() -> None:
         assert [c[f"{prefix}_{end}"] for end in ("difference", "ci_lo", "ci_hi")] == [float("inf")] * 3
     assert a["mean_agreement_difference"] == pytest.approx((17 - 16) / 20)
     assert c["mean_agreement_difference"] == pytest.approx((11 - 16) / 20)
-    assert {(row["baseline"], row["n_runs"], row["ci"], row["threshold"]) for row in rows.values()} == {("b", 3, "runs", 0.8)}
+    assert {(row["baseline"], row["n_runs"], row["ci"], row["threshold"]) for row in rows.values()} == {("b", 10, "runs", 0.8)}
 
 
 def test_the_best_is_the_baseline_of_its_size_and_threshold() -> None:
@@ -348,6 +348,26 @@ def test_methods_are_compared_over_the_same_runs_alone() -> None:
     one_run = THREE_METHODS.filter(pc.equal(THREE_METHODS["run"], 0))
     row = reduce(one_run, baseline="b")["paired"].to_pylist()[0]
     assert (row["mdad_difference"], row["mdad_ci_lo"], row["mdad_ci_hi"], row["n_runs"]) == (-0.01, None, None, 1)
+
+
+@pytest.mark.parametrize(("n_runs", "null"), [(9, True), (10, False)])
+def test_differences_of_mdads_need_ten_runs_for_an_interval(n_runs: int, null: bool) -> None:
+    few = THREE_METHODS.filter(pc.less(THREE_METHODS["run"], n_runs))
+    for row in reduce(few, baseline="b")["paired"].to_pylist():
+        for name in ("mdad", "mdad_monotone"):
+            assert row[f"{name}_difference"] is not None
+            assert [row[f"{name}_{end}"] is None for end in ("ci_lo", "ci_hi")] == [null, null]
+        assert row["mean_agreement_ci_lo"] is not None
+
+
+@pytest.mark.parametrize(("n_runs", "ci"), [(1, "pairs"), (2, "runs")])
+def test_the_tables_name_the_interval_that_was_computed(n_runs: int, ci: str) -> None:
+    """A single run cannot be resampled: its intervals are those by pairs."""
+    few = THREE_METHODS.filter(pc.less(THREE_METHODS["run"], n_runs))
+    by_runs, by_pairs = reduce(few), reduce(few, ci="pairs")
+    for name in ("agreement", "mdad", "summary"):
+        assert set(by_runs[name]["ci"].to_pylist()) == {ci}
+        assert by_runs[name].equals(by_pairs[name]) == (ci == "pairs")
 
 
 def test_without_a_baseline_there_is_no_paired_table() -> None:
