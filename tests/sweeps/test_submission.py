@@ -263,6 +263,30 @@ def test_every_line_of_the_log_is_written_once_despite_dropped_connections(monke
     assert exit_code("job", info) == 0
 
 
+def test_a_stream_that_fails_is_reported_once_and_the_log_is_read_at_intervals(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the failure, also one of our own code, it is not passed over in silence."""
+
+    class Failing(FakeClient):
+        def tail_job_logs(self, job: str) -> Any:
+            raise TypeError("a failure that nobody expected")
+
+        def get_job_logs(self, job: str) -> str:
+            self.log += "more\n"
+            return self.log
+
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    written: list[str] = []
+    client = Failing([], ["RUNNING", "RUNNING", "RUNNING", "SUCCEEDED"], "a\n")
+    follow(Cluster(client, "http://x", 5), "job", written.append, reconnect=60)
+    assert "".join(written) == client.log
+    assert len(written) == 4  # three readings while it ran and one at its end
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "a failure that nobody expected" in record.getMessage()
+
+
 def test_a_silent_connection_is_reopened(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hanging(FakeClient):
         async def tail_job_logs(self, job: str) -> AsyncIterator[str]:

@@ -249,17 +249,32 @@ class JobLog:
             start += len(text)
 
 
+POLL_SECONDS = 2.0
+"""Between two readings of the log of a job whose stream failed."""
+
+
 def follow(cluster: Cluster, job: str, write: Callable[[str], object], reconnect: float) -> Any:
     """Write a job's log until the job ends, and return Ray's details of the job.
 
-    A dropped connection is reopened; EngineError if the cluster does not respond for `reconnect` seconds.
+    A stream without output is reopened. One that fails is reported once, and from then on the log is read at intervals. EngineError
+    if the cluster does not respond for `reconnect` seconds.
     """
-    log, last_response = JobLog(write), time.monotonic()
+    log, last_response, streaming = JobLog(write), time.monotonic(), True
     while True:
         try:
-            asyncio.run(log.tail(cluster.client.tail_job_logs(job)))
-        except Exception as error:  # whatever ended the stream, the job's status decides how to continue
-            logger.debug("The log stream of job %s ended: %s", job, first_line(error))
+            if streaming:
+                asyncio.run(log.tail(cluster.client.tail_job_logs(job)))
+            else:
+                log.add(0, cluster.request(lambda: cluster.client.get_job_logs(job)))
+        except TimeoutError:
+            logger.debug("Job %s has written nothing for %g s", job, QUIET_SECONDS)
+        except EngineError as error:  # of a request: the status below decides how to continue
+            logger.debug("The log of job %s could not be read: %s", job, error.got)
+        except Exception as error:
+            logger.warning(
+                "The log stream of job %s failed: %s. The log is read every few seconds instead.", job, first_line(error)
+            )
+            streaming = False
         try:
             info = cluster.info(job)
             last_response = time.monotonic()
@@ -279,7 +294,7 @@ def follow(cluster: Cluster, job: str, write: Callable[[str], object], reconnect
                 except EngineError as error:
                     logger.warning("The end of the log of job %s could not be read: %s", job, error.got)
                 return info
-        time.sleep(0.5)
+        time.sleep(0.5 if streaming else POLL_SECONDS)
 
 
 def exit_code(job: str, info: Any) -> int:
