@@ -32,10 +32,16 @@ class LogRecord:
         Size in bytes and modification time in nanoseconds of each file, by path.
     dropped
         Numbers of dropped samples, by reason.
+    revision
+        The revision of the model; empty if the log does not record it.
+    metrics
+        The metric that the log was read by, by task.
     """
 
     files: Mapping[str, tuple[int, int]]
     dropped: Mapping[str, int] = field(default_factory=dict)
+    revision: str = ""
+    metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,12 @@ def _record(folder: Folder, name: str, schema: pa.Schema) -> ModelRecord:
         got = f"format version {content['version']}" if "version" in content else "a Parquet file of another program"
         raise _unreadable(folder, name, got)
     logs = {
-        log: LogRecord(files={path: (size, time) for path, (size, time) in entry["files"].items()}, dropped=entry["dropped"])
+        log: LogRecord(
+            files={path: (size, time) for path, (size, time) in entry["files"].items()},
+            dropped=entry["dropped"],
+            revision=entry.get("revision", ""),
+            metrics=entry.get("metrics", {}),
+        )
         for log, entry in content["logs"].items()
     }
     return ModelRecord(model=content["model"], facts=content["facts"], logs=logs, items=content["items"])

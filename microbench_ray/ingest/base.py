@@ -64,12 +64,19 @@ class ModelLog:
         Which part of the files this log is (a task, a column), if they hold more than one.
     facts
         What the log records about the model (`params`, `family`, `release_date`, …): texts, numbers, booleans.
+    revision
+        Which version of the model the log is of, such as a commit; empty if the log does not record it.
+    metric, filter
+        The metric and the answer filter chosen for all logs of the task; None if each log is read by its own first one.
     """
 
     model: str
     files: tuple[Path, ...]
     part: str = ""
     facts: Mapping[str, str | float | bool] = field(default_factory=dict)
+    revision: str = ""
+    metric: str | None = None
+    filter: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,27 +14,11 @@ from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.likelihoods import read_confidence
+from microbench_ray.ingest.lm_eval_choice import MAIN_METRICS, Log, choose, metric_names, scalar_metrics
 from microbench_ray.ingest.lm_eval_files import ModelSamples, check_name, find_samples
+from microbench_ray.ingest.revisions import name_with_revision
 from microbench_ray.ingest.values import CHECK_SOURCE, ROUNDING
 
-MAIN_METRICS = ("acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "pass@1", "pass_at_1")
-"""Default metrics in order of preference; a task with none of them is scored by its first metric in [0, 1]."""
-FIELDS = frozenset(
-    (
-        "doc_id",
-        "doc",
-        "target",
-        "arguments",
-        "resps",
-        "filtered_resps",
-        "filter",
-        "metrics",
-        "doc_hash",
-        "prompt_hash",
-        "target_hash",
-    )
-)
-"""Fields of a line other than metrics."""
 HASH_DIGITS = 16
 """Hexadecimal digits of a document's hash in an item id: the probability that two of a million items collide is 3e-8."""
 
@@ -45,31 +29,59 @@ class LmEvalReader:
 
     Items are joined on the document's hash; if a task holds the same document twice, the second is a separate item. Older files
     without hashes are joined on the hash that the harness would have written, or on the position if they lack documents too.
+
+    A model loaded with `revision=` is named `org/name@revision`. All logs of a task are read by one metric and one filter.
     """
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return one log per sample file; several runs of one task and model are several logs."""
-        return select_logs(find_samples(path, options.max_line_bytes, tally), path, options, tally)
+        files = find_samples(path, options.max_line_bytes, tally)
+        return select_logs(files, path, options, tally, by_revision=True)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the samples; the subtask is the task."""
         return read_samples(log, options, tally, options.metric, lambda doc, where: log.part)
 
 
-def select_logs(files: Iterable[ModelSamples], path: Path, options: Options, tally: Tally) -> list[ModelLog]:
+def select_logs(
+    files: Iterable[ModelSamples],
+    path: Path,
+    options: Options,
+    tally: Tally,
+    *,
+    by_revision: bool = False,
+    fixed_metric: Callable[[str], str | None] = lambda task: None,
+) -> list[ModelLog]:
     """Return the logs that `options` selects.
+
+    Parameters
+    ----------
+    files
+        The sample files found.
+    path, options, tally
+        As in `Reader.find`.
+    by_revision
+        Whether revisions of a model are models of their own.
+    fixed_metric
+        Maps a task to its metric if `options` names none; None to choose one.
 
     Raises
     ------
     DataError
         There are none. The message lists the tasks and models found.
     """
-    selected, tasks, models = [], set(), set()
-    for file, model, facts in files:
+    found: list[Log] = []
+    tasks, models = set(), set()
+    for file, name, revision, facts, lower_is_better in files:
+        model = name_with_revision(name, revision) if by_revision else name
         tasks.add(file.task)
         models.add(model)
-        if matches(file.task, options.tasks) and matches(model, options.models):
-            selected.append(ModelLog(model=model, files=(file.path,), part=file.task, facts=facts))
+        if matches(file.task, options.tasks) and (matches(model, options.models) or matches(name, options.models)):
+            log = ModelLog(
+                model=model, files=(file.path,), part=file.task, facts=facts, revision=str(facts.get("revision") or revision)
+            )
+            found.append(Log(log=log, lower_is_better=lower_is_better))
+    selected = choose(found, lambda task: options.metric or fixed_metric(task), options, tally)
     if not selected and tally.failed:
         raise next(iter(tally.failed.values()))
     if not tasks:
@@ -109,7 +121,8 @@ def read_samples(
     """
     path, task = log.files[0], log.part
     selected_metric: str | None = None
-    selected_filter = options.filter
+    selected_filter = log.filter or options.filter
+    first_place = ""
     filters: set[str] = set()
     item_ids = _ItemIds(task)
     for number, row in json_lines(path, options.max_line_bytes):
@@ -131,8 +144,9 @@ def read_samples(
         if item.repeated and name is None:  # older versions wrote one line per filter without naming it
             tally.drop("samples of another, unnamed filter")
             continue
-        if selected_metric is None:
-            selected_metric = _select_metric(row, metric, where)
+        first_place = first_place or where
+        if selected_metric is None and metric_names(row):
+            selected_metric = _select_metric(row, metric or log.metric, where)
             suffix = f", filter {selected_filter}" if selected_filter not in (None, "none") else ""
             tally.choose(f"{task}: metric {selected_metric}{suffix}")
         confidence = read_confidence(row, tally)
@@ -140,12 +154,19 @@ def read_samples(
         yield Sample(
             item_id=item.item_id,
             subtask=subtask(doc if isinstance(doc, dict) else {}, where),
-            score=_score(row, selected_metric, where),
+            score=None if selected_metric is None else _score(row, selected_metric, where),
             confidence=confidence.confidence,
             answers=confidence.answers,
             label=confidence.label,
             content=item.content,
             position=str(row["doc_id"]) if "doc_id" in row else None,
+        )
+    if selected_metric is None and first_place:
+        raise DataError(
+            "No metric of the log is a score in [0, 1].",
+            where=first_place,
+            got="no metrics",
+            hint="run the task again, or exclude it with tasks=[…]",
         )
     if selected_metric is None and filters:
         got, hint = f"filter={selected_filter}", f"choose one of {first_few(sorted(filters))}"
@@ -206,18 +227,14 @@ def _content(row: Mapping[str, Any], where: str) -> str | None:
 
 
 def _select_metric(row: Mapping[str, Any], metric: str | None, where: str) -> str:
-    """Select the metric of a log by its first line: `metric`, or else the main metric."""
-    listed = row.get("metrics")
-    if isinstance(listed, list):
-        names = [name for name in listed if isinstance(name, str)]
-    else:
-        names = [name for name in row if name not in FIELDS]
+    """Select the metric of a log by its first line with metrics: `metric`, or else the main metric."""
+    names = metric_names(row)
     if metric is not None:
         if metric in names:
             return metric
         hint = f"choose one of {', '.join(names)}" if names else "leave out metric=; the log has no metrics"
         raise DataError("The log has no such metric.", where=where, got=f"metric={metric}", hint=hint)
-    scalars = [name for name in names if isinstance(row.get(name), bool | int | float | str | None)]
+    scalars = scalar_metrics(row)
     main = [name for name in MAIN_METRICS if name in scalars]
     other = [name for name in scalars if (score := finite_number(row.get(name))) is not None and 0 <= score <= 1]
     if not main and not other:

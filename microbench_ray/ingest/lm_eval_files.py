@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import Tally, finite_number
 from microbench_ray.ingest.jsonl import json_file
+from microbench_ray.ingest.revisions import parse_arguments, revision_argument
 
 STAMP = r"\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?"
 SAMPLES_NAME = re.compile(rf"samples_(?P<task>.+?)(?:_(?P<time>{STAMP}))?\.jsonl", re.DOTALL)
@@ -29,19 +31,25 @@ class SampleFile(NamedTuple):
 
 
 class RunResults(NamedTuple):
-    """Contents of a results file: the model's name, facts about the model, and the tasks."""
+    """Contents of a results file: the model's name and revision (empty for the default one), facts about the model, the tasks, and
+    for each task the metrics of which lower values are better."""
 
     model: str | None
+    revision: str
     facts: Mapping[str, str | float | bool]
     tasks: frozenset[str]
+    lower_is_better: Mapping[str, frozenset[str]]
 
 
 class ModelSamples(NamedTuple):
-    """A sample file with its model and facts about the model."""
+    """A sample file with its model, the revision that the model was loaded by, facts about the model, and the metrics of which
+    lower values are better."""
 
     file: SampleFile
     model: str
+    revision: str
     facts: Mapping[str, str | float | bool]
+    lower_is_better: frozenset[str]
 
 
 def read_results(folder: Path, max_bytes: int) -> dict[str, RunResults]:
@@ -52,7 +60,11 @@ def read_results(folder: Path, max_bytes: int) -> dict[str, RunResults]:
             content = json_file(path, max_bytes)
             if isinstance(content, dict) and ("results" in content or "config" in content):
                 runs[_normalise_time(name["time"])] = RunResults(
-                    model=_model_name(content), facts=_facts(content), tasks=_tasks(content)
+                    model=_model_name(content),
+                    revision=_revision(content),
+                    facts=_facts(content),
+                    tasks=_tasks(content),
+                    lower_is_better=_lower_is_better(content),
                 )
     return runs
 
@@ -70,7 +82,8 @@ def find_samples(path: Path, max_bytes: int, tally: Tally) -> Iterator[ModelSamp
             runs = read_results(folder, max_bytes)
             for name in names:
                 if (file := _parse_name(folder / name, runs)) is not None:
-                    yield _with_model(file, runs)
+                    with tally.collect_error(file.path):
+                        yield _with_model(file, runs)
                 elif path.is_file():
                     hint = "give a file samples_<task>_<time>.jsonl, or a folder of them"
                     raise DataError("The file name is not that of a sample file.", where=str(path), hint=hint)
@@ -100,13 +113,26 @@ def _parse_name(path: Path, runs: Mapping[str, RunResults]) -> SampleFile | None
 
 def _with_model(file: SampleFile, runs: Mapping[str, RunResults]) -> ModelSamples:
     run = runs.get(file.time)
-    if run is None and len({each.model for each in runs.values()}) == 1:
-        run = runs[max(runs)]
     where = str(file.path)
+    if run is None and len({each.model for each in runs.values()}) == 1:
+        revisions = sorted({each.revision or str(each.facts.get("revision", "")) for each in runs.values()})
+        if len(revisions) > 1:
+            raise DataError(
+                "The samples do not tell which revision of the model they are of.",
+                where=where,
+                got=f"no results file of their time, and results of several revisions: {first_few(revisions)}",
+                hint="copy the results file of the run into the folder, or move the samples to a folder of their own",
+            )
+        run = runs[max(runs)]
     model = (run.model if run is not None else None) or model_from_folder(file.path.parent)
     check_name(file.task, "task", where)
-    facts = run.facts if run is not None else {}
-    return ModelSamples(file=file, model=check_name(model, "model", where), facts=facts)
+    return ModelSamples(
+        file=file,
+        model=check_name(model, "model", where),
+        revision="" if run is None else run.revision,
+        facts={} if run is None else run.facts,
+        lower_is_better=frozenset() if run is None else run.lower_is_better.get(file.task, frozenset()),
+    )
 
 
 def model_from_folder(folder: Path) -> str:
@@ -137,15 +163,37 @@ def _normalise_time(time: str | None) -> str:
     return (time or "").replace(":", "-")
 
 
+def _arguments(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = content.get("config")
+    return parse_arguments(config.get("model_args") if isinstance(config, dict) else None)
+
+
 def _model_name(content: Mapping[str, Any]) -> str | None:
     name = content.get("model_name")
-    config = content.get("config")
-    arguments = config.get("model_args") if isinstance(config, dict) else None
-    if not (isinstance(name, str) and name) and isinstance(arguments, str):
-        arguments = dict(each.partition("=")[::2] for each in arguments.split(","))
-    if not (isinstance(name, str) and name) and isinstance(arguments, dict):
+    if not (isinstance(name, str) and name):
+        arguments = _arguments(content)
         name = next((arguments[key] for key in _MODEL_ARGUMENTS if arguments.get(key)), None)
     return name if isinstance(name, str) and name else None
+
+
+def _revision(content: Mapping[str, Any]) -> str:
+    return revision_argument(_arguments(content))
+
+
+def _lower_is_better(content: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """For each task the metrics of which lower values are better."""
+    lower: dict[str, set[str]] = {}
+    tasks = content.get("higher_is_better")
+    for task, metrics in tasks.items() if isinstance(tasks, dict) else ():
+        if isinstance(metrics, dict):
+            lower.setdefault(task, set()).update(metric for metric, higher in metrics.items() if higher is False)
+    configs = content.get("configs")
+    for task, config in configs.items() if isinstance(configs, dict) else ():
+        metrics = config.get("metric_list") if isinstance(config, dict) else None
+        for each in metrics if isinstance(metrics, list) else ():
+            if isinstance(each, dict) and isinstance(each.get("metric"), str) and each.get("higher_is_better") is False:
+                lower.setdefault(task, set()).add(each["metric"])
+    return {task: frozenset(metrics) for task, metrics in lower.items()}
 
 
 def _facts(content: Mapping[str, Any]) -> dict[str, str | float | bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,31 @@ class OpenLlmReader:
             else:
                 tally.drop("logs of earlier runs")
                 latest[key] = max(latest[key], run, key=lambda each: each.file.time)
-        return select_logs(latest.values(), path, options, tally)
+        return select_logs(_of_latest_revision(latest.values(), tally), path, options, tally, fixed_metric=metric_of)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the samples, scored by the leaderboard's metric unless `options` names another."""
         return read_samples(
             log, options, tally, options.metric or metric_of(log.part), lambda doc, where: subtask_of(log.part, doc, where)
         )
+
+
+def _of_latest_revision(runs: Iterable[ModelSamples], tally: Tally) -> list[ModelSamples]:
+    """The runs whose model is of the revision of its latest run, and those that do not record the revision."""
+    latest: dict[str, ModelSamples] = {}
+    runs = list(runs)
+    for run in runs:
+        if revision_of(run):
+            latest[run.model] = max(latest.get(run.model, run), run, key=lambda each: each.file.time)
+    kept = [run for run in runs if not revision_of(run) or revision_of(run) == revision_of(latest[run.model])]
+    if len(kept) < len(runs):
+        tally.drop("logs of earlier revisions of a model", len(runs) - len(kept))
+    return kept
+
+
+def revision_of(run: ModelSamples) -> str:
+    """The commit of the model, or else the revision that it was loaded by; empty if neither is recorded."""
+    return str(run.facts.get("revision") or run.revision)
 
 
 def metric_of(task: str) -> str | None:

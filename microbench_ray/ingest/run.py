@@ -17,11 +17,13 @@ from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
+from microbench_ray.data.names import first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
 from microbench_ray.ingest.registry import get_reader
+from microbench_ray.ingest.revisions import check_one_revision
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +153,7 @@ def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[M
     known = {file.record.model: file.record for file in list_model_files(store.folder)}
     by_model: dict[str, list[FoundLog]] = defaultdict(list)
     for log in logs:
-        by_model[log.model].append(FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log))))
+        by_model[log.model].append(FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log), revision=log.revision)))
     pending: dict[str, list[FoundLog]] = {}
     for model, model_logs in sorted(by_model.items()):
         ingested = known[model].logs if model in known else {}
@@ -214,7 +216,10 @@ def ingest_model(
         tables.append(fold(reader.read(log, job.options, tally), name))
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped))
+    check_one_revision(model, ((record.revision, name) for name, record in records.items()))
     table = merge(tables, model, job.on_conflict)
+    if not len(table):
+        raise nothing_read(model, records)
     store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records)))
     (summary.updated if existing else summary.added).append(model)
     summary.logs += len(changed)
@@ -224,6 +229,19 @@ def ingest_model(
     summary.subtasks.update(table["subtask"].unique().to_pylist())
     summary.missing += table["score"].null_count
     summary.responses += len(table) - table["score"].null_count
+
+
+def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
+    """The error for a model whose logs hold no response."""
+    reasons = Counter[str]()
+    for record in records.values():
+        reasons.update(record.dropped)
+    return DataError(
+        "The logs of a model hold no responses.",
+        where=f"model {model!r}, {first_few(records, 1)}",
+        got=f"left out: {'; '.join(f'{count:,} {reason}' for reason, count in sorted(reasons.items()))}" if reasons else None,
+        hint="check source=, tasks= and metric=, or exclude the model with models=[…]",
+    )
 
 
 def log_name(log: ModelLog) -> str:

@@ -1,0 +1,178 @@
+"""The metric and the filter of each lm-evaluation-harness task, chosen over all its logs so that their scores are comparable."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
+from microbench_ray.ingest.base import ModelLog, Options, Tally, finite_number
+from microbench_ray.ingest.jsonl import json_lines
+from microbench_ray.ingest.values import ROUNDING
+
+MAIN_METRICS = ("acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "pass@1", "pass_at_1")
+"""Default metrics in order of preference; a task with none of them is scored by its first metric in [0, 1]."""
+LOWER_IS_BETTER = frozenset(
+    (
+        "perplexity",
+        "word_perplexity",
+        "byte_perplexity",
+        "bits_per_byte",
+        "brier_score",
+        "likelihood_diff",
+        "pct_stereotype",
+        "ter",
+        "wer",
+        "cer",
+        "mse",
+        "mae",
+    )
+)
+"""Metrics of which lower values are better, for logs without results files."""
+FIELDS = frozenset(
+    (
+        "doc_id",
+        "doc",
+        "target",
+        "arguments",
+        "resps",
+        "filtered_resps",
+        "filter",
+        "metrics",
+        "doc_hash",
+        "prompt_hash",
+        "target_hash",
+    )
+)
+"""Fields of a line other than metrics."""
+
+
+class Log(NamedTuple):
+    """A log, and the metrics of which its results say that lower values are better."""
+
+    log: ModelLog
+    lower_is_better: frozenset[str]
+
+
+class _Head(NamedTuple):
+    """The filter of a log's first line, and its first line with metrics and the place of that line."""
+
+    filter: str | None
+    scored: Mapping[str, Any]
+    where: str
+
+
+def metric_names(row: Mapping[str, Any]) -> list[str]:
+    """Names of the metrics of a line; empty if the line is unscored."""
+    listed = row.get("metrics")
+    if isinstance(listed, list):
+        return [name for name in listed if isinstance(name, str)]
+    return [name for name in row if name not in FIELDS]
+
+
+def scalar_metrics(row: Mapping[str, Any]) -> list[str]:
+    """Names of the metrics of a line whose values may be scores."""
+    return [name for name in metric_names(row) if isinstance(row.get(name), bool | int | float | str | None)]
+
+
+def choose(logs: Iterable[Log], fixed_metric: Callable[[str], str | None], options: Options, tally: Tally) -> list[ModelLog]:
+    """Return the logs with the metric and filter of their task. A task that has none is left out, and its error collected.
+
+    Parameters
+    ----------
+    logs
+        The logs of all tasks.
+    fixed_metric
+        Maps a task to its metric if that is given; None to choose it.
+    options
+        The options of the job.
+    tally
+        Collects the errors, under the task.
+    """
+    by_task: dict[str, list[Log]] = {}
+    for each in logs:
+        by_task.setdefault(each.log.part, []).append(each)
+    chosen = []
+    for task, group in by_task.items():
+        with tally.collect_error(Path(f"task {task}")):
+            chosen += _choose_for_task(group, fixed_metric(task), options)
+    return chosen
+
+
+def _choose_for_task(group: Sequence[Log], metric: str | None, options: Options) -> list[ModelLog]:
+    task, files = group[0].log.part, [each.log.files[0] for each in group]
+    lower = frozenset().union(*(each.lower_is_better for each in group))
+    known = any(each.lower_is_better for each in group)
+    if metric is not None:
+        if metric in lower:
+            raise DataError(
+                "Lower values of the metric are better, so that it is not a score.",
+                where=f"task {task!r}",
+                got=f"metric {metric!r}, higher_is_better: false",
+                hint="choose another metric with metric=NAME, or exclude the task with tasks=[…]",
+            )
+        return [each.log for each in group]
+    heads = [head for file in files if (head := _head(file, options.max_line_bytes)) is not None]
+    filters = Counter(head.filter for head in heads if head.filter is not None)
+    selected_filter = min(filters, key=lambda name: (-filters[name], name)) if len(filters) > 1 else None
+    named = [scalar_metrics(head.scored) for head in heads]
+    counts = Counter(name for names in named for name in names)
+    usable = [name for name in counts if name not in lower and (known or name not in LOWER_IS_BETTER or name in MAIN_METRICS)]
+    main = [name for name in MAIN_METRICS if name in usable]
+    other = [] if main else _in_range(usable, heads, files, options.max_line_bytes)
+    if counts and not usable:
+        raise DataError(
+            "Lower values of all metrics of the task are better, so that none is a score.",
+            where=f"task {task!r}",
+            got=f"metrics {first_few(sorted(counts))}",
+            hint="exclude the task with tasks=[…]",
+        )
+    candidates = main or other
+    if counts and not candidates:
+        raise DataError(
+            "No metric of the task is a score in [0, 1] in all logs.",
+            where=heads[0].where,
+            got=f"metrics {first_few(sorted(counts))}",
+            hint="exclude the task with tasks=[…]",
+        )
+    best = max(candidates, key=lambda name: counts[name]) if candidates else None  # the first of the most frequent ones
+    return [replace(each.log, metric=best, filter=options.filter or selected_filter) for each in group]
+
+
+def _head(file: Path, max_bytes: int) -> _Head | None:
+    """The head of a log; None if it has no metrics or cannot be read, which is reported when it is read."""
+    first_filter: str | None = None
+    try:
+        for number, row in json_lines(file, max_bytes):
+            if not isinstance(row, dict):
+                return None
+            if first_filter is None and isinstance(row.get("filter"), str):
+                first_filter = row["filter"]
+            if metric_names(row):
+                return _Head(filter=first_filter, scored=row, where=f"{file}: line {number}")
+    except DataError:
+        pass
+    return None
+
+
+def _in_range(names: Sequence[str], heads: Sequence[_Head], files: Sequence[Path], max_bytes: int) -> list[str]:
+    """The metrics whose values are in [0, 1] in all logs. All lines are read only if the first ones leave several."""
+    kept = [name for name in names if all(_may_be_score(head.scored.get(name)) for head in heads)]
+    kept = [name for name in kept if any(finite_number(head.scored.get(name)) is not None for head in heads)]
+    for file in files if len(kept) > 1 else ():
+        try:
+            for _, row in json_lines(file, max_bytes):
+                if isinstance(row, dict):
+                    kept = [name for name in kept if _may_be_score(row.get(name))]
+        except DataError:
+            continue  # reported when the log is read
+    return kept
+
+
+def _may_be_score(value: Any) -> bool:
+    number = finite_number(value)
+    return not isinstance(value, list | dict) and (number is None or -ROUNDING <= number <= 1 + ROUNDING)
