@@ -2,7 +2,9 @@
 
 For scores of 0 and 1, a pair of models is described by the number of items that only the first answered correctly (b) and the
 number that only the second did (c). A sample holds B and C of them, multivariate hypergeometric, and orders the pair by the sign of
-B - C. In general B - C is the sum of the differences on n of N items, with mean n D/N and variance
+B - C: exactly where few of the b + c items are drawn, by a normal approximation elsewhere.
+
+In general B - C is the sum of the differences on n of N items, with mean n D/N and variance
 n (N-n)/(N-1) (Q/N - (D/N)²), where D and Q are the sums of the differences and of their squares.
 """
 
@@ -23,8 +25,8 @@ from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pairs import FloatArray, IndexArray
 from microbench_ray.metrics.ties import TiePolicy
 
-EXACT_SIZE = 10
-"""Up to this size the hypergeometric sum is cheap (66 terms) and the normal approximation at its worst."""
+FEW_DRAWN = 30
+"""Expected number of drawn items that only one of two models answered correctly, below which the normal approximation is off."""
 ITEMS_PER_BLOCK = 2048
 PAIRS_PER_BLOCK = 1 << 14
 
@@ -148,15 +150,15 @@ def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: in
 def normal_moments(pairs: PairMoments, size: int) -> tuple[FloatArray, FloatArray]:
     """(n_pairs,) mean and standard deviation of the difference of the sample's sums, in units of 1/units.
 
-    Where some responses are missing, a sample of n of N items is taken as n M/N of the M items that both models answered.
+    Where some responses are missing, the sample holds a random number of the items that both models answered; the sums are over
+    these.
     """
     check_size(size, pairs.n_items)
-    shared = pairs.shared.astype(np.float64)
-    drawn = size * shared / pairs.n_items
-    mean = pairs.difference / shared
-    per_item = np.maximum(0.0, pairs.squares / shared - mean**2)
-    variance = drawn * (shared - drawn) / np.maximum(shared - 1, 1) * per_item
-    return drawn * mean, np.sqrt(np.maximum(0.0, variance))
+    n_items = pairs.n_items
+    mean = pairs.difference / n_items
+    per_item = np.maximum(0.0, pairs.squares / n_items - mean**2)
+    variance = size * (n_items - size) / max(n_items - 1, 1) * per_item
+    return size * mean, np.sqrt(variance)
 
 
 def probability_at_least(mean: FloatArray, deviation: FloatArray, threshold: float) -> FloatArray:
@@ -177,9 +179,10 @@ def order_by_normal(pairs: PairMoments, size: int) -> OrderProbabilities:
 
 
 def order_exactly(pairs: PairMoments, size: int) -> OrderProbabilities:
-    """Probabilities by the multivariate hypergeometric sum, for scores of 0 and 1; (n+1)(n+2)/2 terms per pair.
+    """Exact probabilities for scores of 0 and 1, from the number of drawn items that only one of the two answered correctly.
 
-    Where some responses are missing, the sample is n M/N of the M items that both answered, rounded to a whole number, at least 1.
+    Of the m = b + c such items, K are in the sample, hypergeometric. Given K, their order is that of K draws without replacement
+    from b items for the better model and c against it, whose majority follows from that of K - 1 draws: a step for each K.
 
     Raises
     ------
@@ -191,43 +194,72 @@ def order_exactly(pairs: PairMoments, size: int) -> OrderProbabilities:
         raise ConfigError(
             "Exact probabilities are only defined for scores of 0 and 1.", where="order_exactly", got=f"units={pairs.units}"
         )
-    log_factorial = np.array([math.lgamma(n + 1) for n in range(int(pairs.shared.max()) + 2)])
-
-    def choose(n: IntArray, k: Any) -> FloatArray:
-        """Log of the binomial coefficient n over k; -inf where k exceeds n."""
-        rest = n - k
-        log_ways = log_factorial[n] - log_factorial[k] - log_factorial[np.maximum(rest, 0)]
-        return np.where(rest < 0, -np.inf, log_ways)
-
     right, tied = np.zeros(pairs.shared.size), np.zeros(pairs.shared.size)
     for start in range(0, right.size, PAIRS_PER_BLOCK):
         part = slice(start, start + PAIRS_PER_BLOCK)
-        shared = pairs.shared[part]
-        drawn = np.maximum(1, np.rint(size * shared / pairs.n_items)).astype(np.int64)
-        only_one = (np.rint(pairs.squares[part]).astype(np.int64) + pairs.difference[part]) // 2
-        only_other = only_one - pairs.difference[part]
-        same = shared - only_one - only_other
-        log_samples = choose(shared, drawn)
-        for b in range(int(drawn.max()) + 1):
-            if not (enough := only_one >= b).any():
-                break
-            first = choose(only_one, np.where(enough, b, 0))
-            for c in range(min(b, int(drawn.max()) - b) + 1):
-                rest = drawn - b - c
-                fits = enough & (rest >= 0) & (only_other >= c)
-                if not fits.any():
-                    break
-                log = first + choose(only_other, np.where(fits, c, 0)) + choose(same, np.maximum(rest, 0)) - log_samples
-                (right if b > c else tied)[part] += np.where(fits, np.exp(log), 0.0)
+        right[part], tied[part] = _exact_block(pairs.take(np.arange(right.size)[part]), size)
     return OrderProbabilities(right=np.minimum(right, 1.0), tied=np.minimum(tied, 1.0))
 
 
-def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
-    """Probabilities, exact up to `EXACT_SIZE` items of 0/1 scores, else by the normal approximation.
+def _exact_block(pairs: PairMoments, size: int) -> tuple[FloatArray, FloatArray]:
+    """(n_pairs,) probabilities of the right order and of a tie, as `order_exactly`."""
+    one_sided = np.rint(pairs.squares).astype(np.int64)
+    b = ((one_sided + pairs.difference) // 2).astype(np.float64)
+    m, c = one_sided.astype(np.float64), one_sided - b
+    ahead, behind = b / np.maximum(m, 1.0), c / np.maximum(m, 1.0)  # by one item, after an odd number of draws
+    majority, tie = np.zeros(b.size), np.ones(b.size)
+    right, tied = np.zeros(b.size), np.zeros(b.size)
+    drawn = DrawnDistribution(one_sided, size, pairs.n_items)
+    for k in range(drawn.last + 1):
+        share = drawn.probability(k)
+        right += share * majority
+        tied += share * tie
+        rest, j = np.maximum(m - k, 1.0), k // 2
+        if k % 2 == 0:  # the next draw breaks every tie
+            majority, tie = majority + tie * (b - j) / rest, np.zeros(b.size)
+        else:  # the next draw brings those who lead by one to a tie, or not
+            ahead_to_tie, behind_to_tie = ahead * (c - j) / rest, behind * (b - j) / rest
+            majority, tie = majority - ahead_to_tie, ahead_to_tie + behind_to_tie
+            # From k to k + 2 draws, by the ratio of hypergeometric probabilities.
+            ratio = (k + 2) * (k + 1) / ((j + 2) * (j + 1) * rest * np.maximum(m - k - 1, 1.0)) * (m >= k + 2)
+            ahead, behind = ahead * ratio * (b - j - 1) * (c - j), behind * ratio * (c - j - 1) * (b - j)
+    return right, tied
 
-    Pairs tied on the whole benchmark have no right order.
+
+class DrawnDistribution:
+    """How many of m items are in a sample of n of N, hypergeometric; for many m."""
+
+    def __init__(self, m: IntArray, size: int, n_items: int) -> None:
+        self._m, self._size, self._n_items = m, size, n_items
+        self._log_factorial = np.array([math.lgamma(n + 1) for n in range(n_items + 1)])
+        self.last = int(min(size, m.max(initial=0)))
+        """The largest possible number."""
+        self._samples = self._log_ways(np.asarray(n_items), np.asarray(size))
+
+    def probability(self, k: int) -> FloatArray:
+        """(n_pairs,) probability of k items."""
+        log = self._log_ways(self._m, np.asarray(k)) + self._log_ways(self._n_items - self._m, np.asarray(self._size - k))
+        return np.exp(log - self._samples)
+
+    def _log_ways(self, n: IntArray, k: IntArray) -> FloatArray:
+        """Log of the binomial coefficient n over k; -inf where k exceeds n."""
+        rest = n - k
+        log_factorial = self._log_factorial
+        return np.where(rest < 0, -np.inf, log_factorial[n] - log_factorial[k] - log_factorial[np.maximum(rest, 0)])
+
+
+def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
+    """Probabilities by the normal approximation; exact for pairs of 0/1 scores of whose one-sided items few are drawn.
+
+    Where at least `FEW_DRAWN` items that only one of the two answered correctly are expected in the sample, the two differ by less
+    than .002. Pairs tied on the whole benchmark have no right order.
     """
-    return order_exactly(pairs, size) if pairs.units == 1 and size <= EXACT_SIZE else order_by_normal(pairs, size)
+    order = order_by_normal(pairs, size)
+    if pairs.units == 1:
+        few = np.flatnonzero(size * pairs.squares < FEW_DRAWN * pairs.n_items)
+        if few.size:
+            order.right[few], order.tied[few] = order_exactly(pairs.take(few), size)
+    return order
 
 
 def expected_counts(pairs: PairMoments, size: int) -> ExpectedCounts:

@@ -294,7 +294,7 @@ def test_a_micro_benchmark_is_exported_loaded_and_scores_new_models(world: mb.Be
     assert list(scored.index) == models
     assert list(scored.columns) == [
         *("estimate", "low", "high", "interval_kind", "rank_low", "rank_high", "beyond_low", "beyond_high"),
-        *("answered", "missing", "neighbours", "warnings", "refused"),
+        *("answered", "missing", "unlike", "by_reserve", "neighbours", "warnings", "refused"),
     ]
     truth = frame[models].mean()
     assert ((scored["low"] <= truth) & (truth <= scored["high"])).all()
