@@ -82,10 +82,9 @@ def read_ingested(
             f"{len(answered) - len(kept)} of {len(answered)} items dropped, because fewer than {min_answered:.0%} of the models "
             f"answered them (min_answered): {first_few(items.item_ids[k] for k in np.flatnonzero(~enough))}"
         )
-    if not len(kept):
-        raise DataError(
-            "No item was answered by enough models.", where=folder.at(), got=notes[-1], hint="lower min_answered, for example to 0"
-        )
+    in_versions = 2 * items.n_in_versions > len(answered) and not (answered > 1).any()
+    if not len(kept) or in_versions:
+        raise _too_few_items(folder, in_versions, notes)
     if len(kept) < len(answered):
         scores, confidence = ([row[kept] for row in rows] for rows in (scores, confidence))
     answers = _answers(folder, files, positions, kept) if complete.answers and None not in items.labels else None
@@ -102,6 +101,20 @@ def read_ingested(
         max_missing=max_missing,
     )
     return replace(benchmark, notes=(*notes, *benchmark.notes))
+
+
+def _too_few_items(folder: Folder, in_versions: bool, notes: list[str]) -> DataError:
+    if in_versions:
+        return DataError(
+            "The models answered the same items in different versions.",
+            where=folder.at(),
+            got=next(note for note in notes if "versions" in note),
+            hint="run all models on the same items (fix the seed that shuffles them, and the prompt); to compare them by item_id "
+            "nevertheless, write a table with one row per item and one column per model, and ingest it with source=scores",
+        )
+    return DataError(
+        "No item was answered by enough models.", where=folder.at(), got=notes[-1], hint="lower min_answered, for example to 0"
+    )
 
 
 class Complete(NamedTuple):

@@ -32,6 +32,8 @@ class Items(NamedTuple):
     subtasks: list[str]
     labels: list[int | None]
     contents: list[str]
+    n_in_versions: int
+    """Number of items that models saw in different versions."""
 
 
 class ItemPositions:
@@ -83,7 +85,11 @@ def gather_items(folder: Folder, files: list[ModelFile]) -> tuple[Items, list[st
         )
     contents, subtasks, labels = zip(*(chosen[item] for item in order), strict=True) if order else ((), (), ())
     items = Items(
-        item_ids=order, subtasks=list(subtasks), labels=[None if label < 0 else label for label in labels], contents=list(contents)
+        item_ids=order,
+        subtasks=list(subtasks),
+        labels=[None if label < 0 else label for label in labels],
+        contents=list(contents),
+        n_in_versions=len(several),
     )
     return items, notes
 

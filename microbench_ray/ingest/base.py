@@ -116,11 +116,14 @@ class Tally:
         Logs by the choice made where a log offers several, such as `leaderboard_gpqa: metric acc_norm`.
     failed
         Errors by the path of the file or folder that could not be read.
+    metrics
+        The metric that was read, by task.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
     choices: Counter[str] = field(default_factory=Counter)
     failed: dict[str, DataError] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:
@@ -134,6 +137,10 @@ class Tally:
     def drop(self, reason: str, count: int = 1) -> None:
         """Count samples or logs that are left out."""
         self.dropped[reason] += count
+
+    def read_by(self, task: str, metric: str) -> None:
+        """Record the metric that a task is read by, which must be the same in all logs."""
+        self.metrics[task] = metric
 
     def choose(self, choice: str) -> None:
         """Count a log by the choice made for it."""

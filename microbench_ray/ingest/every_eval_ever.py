@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
 from microbench_ray.ingest.jsonl import json_file, json_lines
+from microbench_ray.ingest.revisions import name_with_revision, parse_arguments, revision_argument
 from microbench_ray.ingest.values import ENDED_IN_ERROR, files_below, item_digest, parse_score, require_logs, shorten, value_at
 
 _SIDECAR = "_samples.jsonl"
@@ -20,6 +21,9 @@ class EveryEvalEverReader:
 
     The metric is `is_correct`, or a pattern that matches result ids, or metric ids and names in the aggregate. It is required
     if an evaluation has several results.
+
+    Logs converted from lm-evaluation-harness hold an evaluation `task/filter` for every answer filter; the first filter of a task
+    is read. Their items are compared by the hash of the document, because prompts differ by chat template.
     """
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
@@ -34,10 +38,12 @@ class EveryEvalEverReader:
                 if file != path and not (isinstance(first, dict) and {"model_id", "evaluation_name", "evaluation"} <= first.keys()):
                     tally.drop("JSON Lines files of another format")
                     continue
-                model = value_at(first, str, f"{file}: line 1", "model_id")
-                if matches(model, options.models):
-                    aggregate = _aggregate(file)
-                    logs.append(ModelLog(model=model, files=(file, aggregate) if aggregate.is_file() else (file,)))
+                name = value_at(first, str, f"{file}: line 1", "model_id")
+                aggregate = _aggregate(file)
+                document = json_file(aggregate, options.max_line_bytes) if aggregate.is_file() else None
+                model = name_with_revision(name, _revision(document))
+                if matches(model, options.models) or matches(name, options.models):
+                    logs.append(ModelLog(model=model, files=(file,) if document is None else (file, aggregate)))
         return require_logs(logs, path, "Every Eval Ever", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
@@ -45,16 +51,29 @@ class EveryEvalEverReader:
         file, *aggregates = log.files
         results = _results(aggregates[0], options.max_line_bytes) if aggregates else {}
         result_of_task: dict[str, str] = {}
+        filters: dict[str, str] = {}
         for number, line in json_lines(file, options.max_line_bytes):
             where = f"{file}: line {number}"
-            if value_at(line, str, where, "model_id") != log.model:
-                got = f"{shorten(line['model_id'])} after {shorten(log.model)}"
+            if (model := value_at(line, str, where, "model_id")) not in (log.model, log.model.rpartition("@")[0]):
+                got = f"{shorten(model)} after {shorten(log.model)}"
                 raise DataError(
                     "The file holds samples of several models.", where=where, got=got, hint="split it: one file per model"
                 )
             task, name = value_at(line, str, where, "evaluation_name"), value_at(line, str, where, "sample_id")
             if not matches(task, options.tasks):
                 continue
+            metadata = line.get("metadata")
+            harness: Mapping[str, Any] = metadata if isinstance(metadata, dict) else {}
+            answer_filter = harness.get("filter")
+            if isinstance(answer_filter, str) and task.endswith(f"/{answer_filter}"):
+                base = task.removesuffix(f"/{answer_filter}")
+                if base not in filters:
+                    filters[base] = options.filter or answer_filter
+                    tally.choose(f"{base}: filter {filters[base]}")
+                    tally.read_by(base, f"filter {filters[base]}")
+                if answer_filter != filters[base]:
+                    tally.drop("samples of another filter")
+                    continue
             result = str(line.get("evaluation_result_id") or "")
             config = results.get(result, results.get(task, {}) if not result else {})
             if not _is_selected(result, config, options.metric):
@@ -68,9 +87,9 @@ class EveryEvalEverReader:
                     hint="choose one with metric=PATTERN, which matches result ids",
                 )
             prompt = value_at(line, dict, where, "input")
-            content = item_digest(
-                where, raw=prompt.get("raw"), reference=_list(prompt.get("reference")), choices=prompt.get("choices")
-            )
+            document = harness.get("doc_hash")
+            asked = {"raw": prompt.get("raw")} if not isinstance(document, str) or not document else {"document": document}
+            content = item_digest(where, **asked, reference=_list(prompt.get("reference")), choices=prompt.get("choices"))
             item = f"{task}/{name}"
             if line.get("error"):
                 tally.drop(ENDED_IN_ERROR)
@@ -79,6 +98,13 @@ class EveryEvalEverReader:
                 value = _value(value_at(line, dict, where, "evaluation"), config, options.metric, where)
                 score = parse_score(value, tally, file=file, item=item, metric=options.metric or result or task)
             yield Sample(item_id=item, subtask=task, score=score, content=content, position=name)
+
+
+def _revision(document: Any) -> str:
+    """The revision in the arguments that the aggregate records for the model; empty for the default."""
+    for name in ("model_info", "additional_details", "model_args"):
+        document = document.get(name) if isinstance(document, dict) else None
+    return revision_argument(parse_arguments(document))
 
 
 def _aggregate(file: Path) -> Path:

@@ -79,6 +79,7 @@ class HelmReader:
         metric = options.metric or _main_metric(responses, method, stats_file)
         if responses and not any(metric in response.means for response in responses):
             raise _no_metric(f"metric {metric!r}", responses, stats_file)
+        tally.read_by(log.part, metric)
         for instance, _, means in responses:
             item = f"{log.part}/{instance}"
             score = parse_score(means.get(metric), tally, file=stats_file, item=item, metric=metric)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.jsonl import json_file, parse, too_large
+from microbench_ray.ingest.revisions import name_with_revision, revision_argument
 from microbench_ray.ingest.values import ENDED_IN_ERROR, files_below, item_digest, parse_score, require_logs, shorten, value_at
 
 if TYPE_CHECKING:
@@ -27,33 +30,50 @@ _CHUNK = 4096  # compressed bytes that zipfile decompresses at once: at most 128
 class InspectReader:
     """Reads one log per file: one model's run of one task. The task is the subtask; epochs are repetitions.
 
-    The metric is the name of a scorer, or `scorer/key` if its values are dictionaries. The default is the first scorer.
+    The metric is the name of a scorer, or `scorer/key` if its values are dictionaries. The default is the scorer that most logs of
+    the task have, and have first.
+
+    Items that differ only in the order of their choices are the same item. A model loaded with a revision is named `name@revision`.
     """
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the successful logs, reading the header of each; other logs and unrelated JSON files are dropped with a reason."""
         logs = []
+        scorers: dict[str, list[list[str]]] = {}
         for file in files_below(path, ("*.eval", "*.json")):
             with tally.collect_error(file):
                 if file != path and file.suffix == ".json" and not _is_log(file):
                     tally.drop("JSON files of another kind")  # such as the listings that Inspect keeps beside its logs
                     continue
                 header = _header(file, options.max_line_bytes)
-                if not (matches(header.eval.task, options.tasks) and matches(header.eval.model, options.models)):
+                task, name = header.eval.task, header.eval.model
+                model = name_with_revision(name, revision_argument(header.eval.model_args))
+                if not (matches(task, options.tasks) and (matches(model, options.models) or matches(name, options.models))):
                     continue
                 if header.status != "success":
                     tally.drop(f"logs with status {header.status}")
                 elif header.invalidated:
                     tally.drop("invalidated logs")
                 else:
-                    logs.append(ModelLog(model=header.eval.model, files=(file,), part=header.eval.task))
+                    logs.append(ModelLog(model=model, files=(file,), part=task))
+                    scorers.setdefault(task, []).append(_scorers(header))
+        main = {task: _main_scorer(lists) for task, lists in scorers.items()}
+        if options.metric is None:
+            for log in logs:
+                if any(len(names) > 1 for names in scorers[log.part]):
+                    tally.choose(f"{log.part}: scorer {main[log.part]}")
+        logs = [replace(log, metric=main[log.part]) for log in logs]
         return require_logs(logs, path, "Inspect", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the samples, reading `.eval` one sample at a time; `.json` is one document of at most `max_line_bytes`."""
         (file,) = log.files
         header = _header(file, options.max_line_bytes)
-        scorer, _, key = (options.metric or _main_scorer(header)).partition("/")
+        listed = _scorers(header)
+        default = options.metric is None
+        scorer, key = log.metric or _main_scorer([listed]), ""
+        if options.metric is not None:
+            scorer, _, key = options.metric.partition("/")
         count = 0
         for count, sample in enumerate(_samples(file, options.max_line_bytes), 1):  # noqa: B007
             item = f"{log.part}/{sample.id}"
@@ -61,21 +81,24 @@ class InspectReader:
                 tally.drop(ENDED_IN_ERROR)
                 score = None
             else:
-                value, metric = _value(sample, scorer, key, options.metric is None, file)
+                if default and sample.scores and (not scorer or (len(listed) == len(sample.scores) == 1)):
+                    scorer = next(iter(sample.scores))  # the header may name an only scorer differently, or none
+                value, metric = _value(sample, scorer, key, default, file)
                 score = parse_score(value, tally, file=file, item=item, metric=metric)
-            content = item_digest(f"{file}: {item}", input=_texts(sample), choices=sample.choices, target=sample.target)
+                if sample.scores:
+                    tally.read_by(log.part, scorer.rpartition("/")[2])
+            content = item_digest(f"{file}: {item}", input=_texts(sample), **_answers(sample))
             yield Sample(item_id=item, subtask=log.part, score=score, content=content, position=str(sample.id))
         if not count:
             tally.drop("logs without samples")
 
 
-def _value(sample: EvalSample, scorer: str, key: str, default: bool, file: Path) -> tuple[Any, str]:
-    """Return the sample's score, not yet checked, and the full name of its metric."""
+def _value(sample: EvalSample, scorer: str, key: str, optional: bool, file: Path) -> tuple[Any, str]:
+    """Return the sample's score, not yet checked, and the full name of its metric. A sample without the scorer has no score if the
+    scorer is `optional`."""
     scores = sample.scores or {}
-    if not scores:
+    if not scores or (optional and scorer not in scores):
         return None, scorer
-    if not scorer or (default and scorer not in scores):
-        scorer = next(iter(scores))
     where = f"{file}: sample {shorten(sample.id)}, scorer {shorten(scorer)}"
     if scorer not in scores:
         hint = "choose one with metric=SCORER, and the tasks that have it with tasks=[…]"
@@ -100,9 +123,30 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _main_scorer(header: EvalLog) -> str:
-    scores = header.results.scores if header.results is not None else []
-    return scores[0].scorer if scores else ""
+def _scorers(header: EvalLog) -> list[str]:
+    """Names of a log's scorers in their order; empty if its header names none."""
+    names = [score.scorer for score in header.results.scores] if header.results is not None else []
+    return list(dict.fromkeys(names or [scorer.name.removeprefix("inspect_ai/") for scorer in header.eval.scorers or ()]))
+
+
+def _main_scorer(lists: Sequence[Sequence[str]]) -> str:
+    """The scorer that most logs have; of several, the one that is the first in most of them."""
+    counts, first = Counter(name for names in lists for name in names), Counter(names[0] for names in lists if names)
+    return min(counts, key=lambda name: (-counts[name], -first[name], name), default="")
+
+
+def _answers(sample: EvalSample) -> dict[str, Any]:
+    """The choices and the target for an item's digest. Choices are sorted, and letters in the target are replaced by their texts,
+    because Inspect can shuffle the choices for each model."""
+    if not sample.choices:
+        return {"choices": sample.choices, "target": sample.target}
+    targets = [sample.target] if isinstance(sample.target, str) else sample.target
+    positions = [ord(each) - ord("A") if len(each) == 1 else -1 for each in targets]
+    texts = [
+        sample.choices[position] if 0 <= position < len(sample.choices) else target
+        for position, target in zip(positions, targets, strict=True)
+    ]
+    return {"choices": sorted(sample.choices), "target": sorted(texts)}
 
 
 def _texts(sample: EvalSample) -> Any:

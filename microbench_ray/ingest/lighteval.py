@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.jsonl import too_large
+from microbench_ray.ingest.jsonl import json_file, too_large
+from microbench_ray.ingest.revisions import DEFAULT, name_with_revision, parse_arguments, revision_argument
 from microbench_ray.ingest.values import (
     CHECK_SOURCE,
     WRITE_AGAIN_OR_CHECK,
@@ -43,6 +44,10 @@ class LightevalReader:
     """Reads one log per file. The subtask is the task; the default metric is the first in the task's own order.
 
     Items are joined on the position in their dataset, which newer versions write, or else on their content.
+
+    Only the results file of a run records the revision of its model: `results/<model>/results_<time>.json` beside `details`. A
+    model loaded by one is named `org/name@revision`. Without that file, several runs of a model may be of several revisions, and
+    are refused.
     """
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
@@ -53,9 +58,12 @@ class LightevalReader:
             if match is None:
                 tally.drop("Parquet files not named details_TASK_TIME.parquet")
                 continue
-            task, model = match["task"], _model(file, path, match["time"])
-            if matches(task, options.tasks) and matches(model, options.models):
-                logs.append(ModelLog(model=model, files=(file,), part=task))
+            task, name = match["task"], _model(file, path, match["time"])
+            with tally.collect_error(file):
+                run = _run(file, name, match["time"], options.max_line_bytes)
+                model = name_with_revision(name, run.revision)
+                if matches(task, options.tasks) and (matches(model, options.models) or matches(name, options.models)):
+                    logs.append(ModelLog(model=model, files=(file,), part=task, revision=run.commit))
         return require_logs(logs, path, "lighteval", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
@@ -70,6 +78,7 @@ class LightevalReader:
                 got = f"metrics {first_few(row.metrics)}"
                 hint = "choose a metric with metric=NAME, and the tasks that have it with tasks=[…]"
                 raise DataError(f"The task has no metric {metric!r}.", where=f"{file}: row {number}", got=got, hint=hint)
+            tally.read_by(log.part, metric)
             value = row.metrics[metric]
             if value is None and any(other is not None for other in row.metrics.values()):
                 tally.drop("rows of the other sampling method")  # generative and log-likelihood metrics have separate rows
@@ -114,6 +123,39 @@ def _model(file: Path, top: Path, time: str) -> str:
             return match["model"].replace("__", "/")
     top = top.absolute()
     return "/".join(folder.relative_to(top).parts) if folder.is_relative_to(top) and folder != top else folder.name
+
+
+class _Run(NamedTuple):
+    """The revision that a run's model was loaded by (empty for the default one), and what identifies the model's version."""
+
+    revision: str
+    commit: str
+
+
+def _run(file: Path, model: str, time: str, max_bytes: int) -> _Run:
+    """Read the results of the run that wrote a detail file."""
+    folder = file.absolute().parent
+    folder = folder.parent if folder.name == time else folder
+    name = f"results_{time}.json"
+    places = [folder / name]
+    for parent in folder.parents:
+        places += [parent / "results" / model / name, parent / "results" / model.replace("/", "__") / name]
+        if parent.name == "details":
+            places += [parent.parent / name, parent.parent / "results" / model / name]
+            break
+        places.append(parent / name)
+    results = next((place for place in places if place.is_file()), None)
+    if results is None:
+        return _Run(revision="", commit=f"unknown, without {name}")
+    general = value_at(json_file(results, max_bytes), dict, str(results), "config_general")
+    config = general.get("model_config")
+    config = config if isinstance(config, dict) else {}
+    arguments = parse_arguments(f"model_name={config.get('model_name') or general.get('model_name')}")
+    revision = revision_argument({"revision": config.get("revision"), "subfolder": config.get("subfolder")}) or revision_argument(
+        arguments
+    )
+    commit = general.get("model_sha") or config.get("model_sha")
+    return _Run(revision=revision, commit=commit if isinstance(commit, str) and commit else revision or DEFAULT)
 
 
 def _rows(file: Path, max_bytes: int) -> Iterator[_Row]:

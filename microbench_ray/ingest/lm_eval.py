@@ -149,6 +149,7 @@ def read_samples(
             selected_metric = _select_metric(row, metric or log.metric, where)
             suffix = f", filter {selected_filter}" if selected_filter not in (None, "none") else ""
             tally.choose(f"{task}: metric {selected_metric}{suffix}")
+            tally.read_by(task, f"{selected_metric}{suffix}")
         confidence = read_confidence(row, tally)
         doc = row.get("doc")
         yield Sample(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,12 @@ from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import files_below, item_digest, parse_score, require_logs, value_at
 
 _CORRECT = ("correct", "is_correct", "cascade_correct")
+_RULES, _JUDGES = "rule_evaluation", "llm_evaluation"
+"""Fields of a cascade: the verdicts by rule, and those of a judge, which is asked only about samples that are wrong by rule."""
 _TARGETS = ("references", "answer", "refr", "gold")
+_VERDICT = re.compile("[ABC]")
+"""Verdicts of a judging model; A means correct."""
+_Detail = dict[str, Any]
 
 
 class OpenCompassReader:
@@ -39,15 +47,21 @@ class OpenCompassReader:
         details = _details(document, file)
         names = (options.metric,) if options.metric else _CORRECT
         key = next((name for name in names for _, detail in details if name in detail), None)
-        by_equality = key is None and options.metric is None and _accuracy_is_exact_match(document, details)
-        if key is None and not by_equality:
+        read: Callable[[_Detail], Any] | None = None
+        if key == _CORRECT[-1]:
+            read = _cascade
+        elif key is not None:
+            read = partial(_field, key)
+        elif options.metric is None:
+            read = _reading(document, [detail for _, detail in details])
+        if read is None:
             tally.drop(f"logs whose details lack {' or '.join(names)}" if details else "logs without per-sample details")
             return
         for name, detail in details:
             item = f"{log.part}/{name}"
             target = next((detail[name] for name in _TARGETS if name in detail), None)
             content = None if target is None else item_digest(f"{file}: {item}", target=target)
-            for value in _list(_equal(detail) if by_equality else detail.get(str(key))):
+            for value in _list(read(detail)):
                 score = parse_score(value, tally, file=file, item=item, metric=key or "predictions")
                 yield Sample(item_id=item, subtask=log.part, score=score, content=content, position=name)
 
@@ -65,18 +79,43 @@ def _details(document: dict[str, Any], file: Path) -> list[tuple[str, dict[str, 
     return named
 
 
-def _accuracy_is_exact_match(document: dict[str, Any], details: list[tuple[str, dict[str, Any]]]) -> bool:
-    """Whether the logged accuracy is the share of predictions equal to their references, so that equality means correct."""
+def _reading(document: _Detail, details: Sequence[_Detail]) -> Callable[[_Detail], Any] | None:
+    """How details without a field of correctness are read: as a cascade that has ended with the rules, or in the first way whose
+    mean is the logged accuracy. None if there is none."""
+    if details and all(_RULES in detail for detail in details):
+        return _cascade
     accuracy = document.get("accuracy")
     if not details or isinstance(accuracy, bool) or not isinstance(accuracy, int | float):
-        return False
-    if not all({"predictions", "references"} <= detail.keys() for _, detail in details):
-        return False
-    return abs(100 * sum(map(_equal, (detail for _, detail in details))) / len(details) - accuracy) < 1e-6
+        return None
+    for read in (_equal, _judged):
+        values = [value for detail in details if (value := read(detail)) is not None]
+        if len(values) == len(details) and abs(100 * sum(values) / len(values) - accuracy) < 1e-6:
+            return read
+    return None
 
 
-def _equal(detail: dict[str, Any]) -> bool:
-    return bool(detail["predictions"] == detail["references"])
+def _field(name: str, detail: _Detail) -> Any:
+    return detail.get(name)
+
+
+def _equal(detail: _Detail) -> float | None:
+    """Whether the prediction equals the reference."""
+    return float(detail["predictions"] == detail["references"]) if {"predictions", "references"} <= detail.keys() else None
+
+
+def _judged(detail: _Detail) -> float | None:
+    """The share of a judge's verdicts that say that the sample is correct."""
+    verdicts = [_VERDICT.search(each) if isinstance(each, str) else None for each in _list(detail.get("prediction"))]
+    return sum(each[0] == "A" for each in verdicts if each) / len(verdicts) if verdicts and all(verdicts) else None
+
+
+def _cascade(detail: _Detail) -> Any:
+    """Correctness of each prediction by the rules or by the judge."""
+    if _CORRECT[-1] in detail:
+        return detail[_CORRECT[-1]]
+    rules = [each.get("correct") if isinstance(each, dict) else None for each in _list(detail.get(_RULES))]
+    judges = [each.get("llm_correct") if isinstance(each, dict) else None for each in _list(detail.get(_JUDGES))]
+    return [rule or judge if judge is not None else rule for rule, judge in zip_longest(rules, judges[: len(rules)])]
 
 
 def _list(value: Any) -> Sequence[Any]:

@@ -60,5 +60,6 @@ def check_one_revision(model: str, revisions: Iterable[tuple[str, str]]) -> None
             "The logs of one model are of different revisions.",
             where=f"model {model!r}",
             got=f"{first!r} in {first_log}, {second!r} in {second_log}{more}",
-            hint="move the logs of each revision to a folder of their own, and ingest each with another out=DIR",
+            hint="move the logs of each revision to a folder of their own, and ingest each with another out=DIR; if a "
+            "results file is missing, copy it to its place beside the logs",
         )

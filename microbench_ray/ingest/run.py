@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,6 +162,7 @@ def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[M
             pending[model] = sorted(changed, key=lambda each: each.name)
         else:
             summary.unchanged.append(model)
+    metrics = kept_metrics(known.values(), pending)
     logs_per_file = Counter(path for model_logs in pending.values() for each in model_logs for path in each.record.files)
 
     def megabytes(model_logs: Sequence[FoundLog]) -> float:
@@ -172,7 +173,7 @@ def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[M
     with WorkProgress(sum(map(megabytes, pending.values())), unit="MB") as progress:
         for model, model_logs in pending.items():
             try:
-                ingest_model(job, reader, store, model, model_logs, known.get(model), summary)
+                ingest_model(job, reader, store, model, model_logs, known.get(model), metrics, summary)
             except DataError as error:
                 logger.debug("model %r could not be ingested: %s", model, error)
                 summary.failed[model] = error
@@ -186,6 +187,7 @@ def ingest_model(
     model: str,
     changed: Sequence[FoundLog],
     existing: ModelRecord | None,
+    metrics: dict[str, str],
     summary: IngestSummary,
 ) -> None:
     """Read a model's new and changed logs, merge them with its other responses, and write its file.
@@ -200,6 +202,8 @@ def ingest_model(
         The new and changed logs.
     existing
         The metadata of the model's existing file; None if the model is new.
+    metrics
+        The metric of each task that was read so far; those of the model's tasks are added once its file is written.
     summary
         Updated only after the file is written, except for `choices`.
     """
@@ -215,12 +219,15 @@ def ingest_model(
         tally = Tally(choices=summary.choices)
         tables.append(fold(reader.read(log, job.options, tally), name))
         facts |= log.facts
-        records[name] = replace(record, dropped=dict(tally.dropped))
+        records[name] = replace(record, dropped=dict(tally.dropped), metrics=dict(tally.metrics))
+        check_metrics(name, tally.metrics, metrics)
     check_one_revision(model, ((record.revision, name) for name, record in records.items()))
     table = merge(tables, model, job.on_conflict)
     if not len(table):
         raise nothing_read(model, records)
     store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records)))
+    for each in changed:
+        metrics |= records[each.name].metrics
     (summary.updated if existing else summary.added).append(model)
     summary.logs += len(changed)
     for each in changed:
@@ -229,6 +236,35 @@ def ingest_model(
     summary.subtasks.update(table["subtask"].unique().to_pylist())
     summary.missing += table["score"].null_count
     summary.responses += len(table) - table["score"].null_count
+
+
+def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[FoundLog]]) -> dict[str, str]:
+    """The metric of each task in the logs that are kept as they are."""
+    metrics: dict[str, str] = {}
+    for model in known:
+        replaced = {each.name for each in pending.get(model.model, ())}
+        for name, record in model.logs.items():
+            if name not in replaced:
+                metrics |= record.metrics
+    return metrics
+
+
+def check_metrics(log: str, metrics: Mapping[str, str], others: Mapping[str, str]) -> None:
+    """Check that a log was read by the same metrics as the other logs of its tasks.
+
+    Raises
+    ------
+    DataError
+        A metric differs.
+    """
+    for task, metric in metrics.items():
+        if others.get(task, metric) != metric:
+            raise DataError(
+                "The logs of one task are scored by different metrics.",
+                where=f"{log}: task {task!r}",
+                got=f"{metric!r}, but {others[task]!r} in other logs",
+                hint="choose one metric for all with metric=NAME and a new folder out=DIR",
+            )
 
 
 def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
