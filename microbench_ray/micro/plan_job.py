@@ -133,7 +133,7 @@ def show(answers: JsonObject, console: Console) -> None:
     if "told_apart" in answers:
         console.print(_detectable_sentence(answers["told_apart"]))
     if "order_of_models" in answers:
-        console.print(_ranking_sentence(answers["order_of_models"]))
+        console.print(_ranking_sentence(answers["order_of_models"], answers["n_items"]))
     if "order_of_scores" in answers:
         console.print(_posterior_sentence(answers["order_of_scores"]))
     if "gate" in answers:
@@ -152,13 +152,18 @@ def _detectable_sentence(answer: JsonObject) -> str:
     )
 
 
-def _ranking_sentence(answer: JsonObject) -> str:
+def _ranking_sentence(answer: JsonObject, n_items: int) -> str:
     if answer["better"] is None:
         return "The two models are tied on all items, so neither order is right."
-    return (
-        f"{answer['better']} is {_points(answer['difference'], 2)} points better than {answer['worse']} on all items. "
+    sample = (
         f"{answer['size']} random items rank them in this order with probability {answer['right']:.3f}, and tie them with "
         f"probability {answer['tied']:.3f}."
+    )
+    if answer["size"] == n_items:
+        sample = f"These {n_items} items are the whole benchmark."
+    return (
+        f"{answer['better']} is {_points(answer['difference'], 2)} points better than {answer['worse']} on all items. {sample} "
+        f"On other items like these {n_items}, the order is the same with probability {answer['right_beyond']:.3f}."
     )
 
 

@@ -24,6 +24,7 @@ from microbench_ray.metrics.closed_form import (
 )
 from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_size, items_needed_by_curve
+from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.ties import TiePolicy
 
@@ -81,6 +82,8 @@ class RankingProbability(NamedTuple):
     """Of their accuracies on all items."""
     right: float | None
     tied: float | None
+    right_beyond: float | None
+    """Probability that the order on all items is that of the population which the benchmark's items are a sample of."""
 
 
 class PosteriorRanking(NamedTuple):
@@ -181,7 +184,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
     pair = pair_moments(scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
     check_size(size, pair.n_items)
     if pair.difference[0] == 0:
-        return RankingProbability(size=size, better=None, worse=None, difference=0.0, right=None, tied=None)
+        return RankingProbability(size=size, better=None, worse=None, difference=0.0, right=None, tied=None, right_beyond=None)
     probabilities = order_probabilities(pair, size)
     return RankingProbability(
         size=size,
@@ -190,7 +193,26 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
         difference=float(pair.difference[0] / (pair.units * pair.shared[0])),
         right=float(probabilities.right[0]),
         tied=float(probabilities.tied[0]),
+        right_beyond=population_ranking_probability(pair),
     )
+
+
+def population_ranking_probability(pair: PairMoments) -> float:
+    """Probability that the better of two models is also better on the population of items like those of the benchmark.
+
+    With a flat prior on the difference, by the normal approximation: the difference over its standard error.
+
+    Parameters
+    ----------
+    pair
+        One pair of models.
+    """
+    shared = int(pair.shared[0])
+    mean = float(pair.difference[0]) / shared
+    variance = max(0.0, float(pair.squares[0]) / shared - mean**2) / max(shared - 1, 1)
+    if variance == 0:
+        return 1.0
+    return float(normal_share(np.array([mean / math.sqrt(variance)]))[0])
 
 
 def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], size: int) -> PosteriorRanking:

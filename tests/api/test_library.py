@@ -277,7 +277,7 @@ def test_planning(world: mb.Benchmark) -> None:
     assert list(posterior) == ["size", "scores", "difference", "right", "expected_difference"]
     assert 0.5 < posterior["right"] <= 1
     ranking = mb.ranking_probability(world, ["m00", "m01"], 20)
-    assert list(ranking) == ["size", "better", "worse", "difference", "right", "tied"]
+    assert list(ranking) == ["size", "better", "worse", "difference", "right", "tied", "right_beyond"]
     assert ranking["right"] > 0.5
     gate = mb.regression_gate(world, 0.05, 20)
     assert list(gate.columns) == ["tolerance", "recommended", "false_alarm", "miss", "false_alarm_fresh", "miss_fresh"]

@@ -35,6 +35,13 @@ def plan(board: Path, *more: str) -> list[str]:
     return ["plan", "benchmark=scores", f"benchmark.path={board}", *more]
 
 
+def board_of(scores: np.ndarray) -> Benchmark:
+    """A benchmark of these scores, (n_models, n_items)."""
+    return Benchmark.from_arrays(
+        "board", scores, [f"i{item}" for item in range(scores.shape[1])], [f"m{model}" for model in range(len(scores))]
+    )
+
+
 def micro_scores(world: Benchmark, size: int, draws: int, seed: int) -> np.ndarray:
     """(draws, n_models) right answers on random items."""
     rng = np.random.default_rng(seed)
@@ -57,6 +64,30 @@ def test_a_ranking_probability_is_the_share_of_draws(world: Benchmark) -> None:
     assert answer.right == pytest.approx(np.mean(drawn[:, better] > drawn[:, worse]), abs=0.03)
     assert answer.tied == pytest.approx(np.mean(drawn[:, better] == drawn[:, worse]), abs=0.03)
     assert answer.difference == pytest.approx(world.scores[better].mean() - world.scores[worse].mean())
+
+
+def test_the_whole_benchmark_does_not_make_an_order_certain() -> None:
+    """60 items for one model, 40 against it, of 200: D = .1 with standard error sqrt((.5 - .01) / 199), which is 2.015 of it."""
+    scores = np.zeros((2, 200), np.uint8)
+    scores[0, :60], scores[1, 60:100] = 1, 1
+    board = board_of(scores)
+    answer = ranking_probability(board, [str(name) for name in board.model_ids], 200)
+    assert answer.right == 1
+    assert answer.right_beyond == pytest.approx(0.97806, abs=1e-4)
+
+
+def test_the_order_on_other_items_is_as_probable_as_stated() -> None:
+    """Boards drawn from populations with a known order: of orders stated with a probability, that share is right."""
+    rng = np.random.default_rng(3)
+    stated, right = [], []
+    for _ in range(600):
+        truth = rng.uniform(0.1, 0.9, 2)  # far wider than a standard error, as the flat prior has it
+        board = board_of((rng.random((2, 100)) < truth[:, None]).astype(np.uint8))
+        answer = ranking_probability(board, [str(name) for name in board.model_ids], 100)
+        if answer.right_beyond is not None:
+            stated.append(answer.right_beyond)
+            right.append(answer.better == board.model_ids[int(np.argmax(truth))])
+    assert np.mean(stated) == pytest.approx(np.mean(right), abs=0.04)  # two standard errors of 600 draws
 
 
 def test_a_posterior_is_the_share_of_pairs_and_draws_with_these_scores(world: Benchmark) -> None:
@@ -116,7 +147,7 @@ def test_json_keeps_its_keys(board: Path, reference: Path, capsys: pytest.Captur
     assert methods[0] == "random"
     assert set(methods[1:]) == {"random", "stratified_confidence"}
     assert list(answers["told_apart"]) == ["size", "mdad", "share_of_pairs", "mean_agreement"]
-    assert list(answers["order_of_models"]) == ["size", "better", "worse", "difference", "right", "tied"]
+    assert list(answers["order_of_models"]) == ["size", "better", "worse", "difference", "right", "tied", "right_beyond"]
     assert list(answers["order_of_scores"]) == ["size", "scores", "difference", "right", "expected_difference"]
     assert 0.5 < answers["order_of_scores"]["right"] <= 1
     rates = ["tolerance", "recommended", "false_alarm", "miss", "false_alarm_fresh", "miss_fresh"]
@@ -138,6 +169,7 @@ def test_sentences_and_tables_hold_the_numbers_of_the_json(board: Path, capsys: 
         f"{100 * answers['told_apart']['share_of_pairs']:.1f} %",
         f"{answers['order_of_models']['right']:.3f}",
         f"{answers['order_of_models']['tied']:.3f}",
+        f"{answers['order_of_models']['right_beyond']:.3f}",
         f"{answers['order_of_scores']['right']:.3f}",
         f"{100 * recommended['tolerance']:.2f} points",
         f"{100 * recommended['miss']:.1f} %",
