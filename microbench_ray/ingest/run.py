@@ -8,13 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.progress import WorkProgress
+from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data.names import first_few
@@ -22,6 +23,15 @@ from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_m
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
+from microbench_ray.ingest.log_names import (
+    FoundLog,
+    file_stamps,
+    log_name,
+    moved_logs,
+    rename_log,
+    same_files,
+    same_responses,
+)
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.revisions import check_one_revision
 
@@ -110,14 +120,6 @@ class IngestSummary:
         return lines + [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
 
 
-class FoundLog(NamedTuple):
-    """A log with its name and the size and time of its files."""
-
-    name: str
-    log: ModelLog
-    record: LogRecord
-
-
 def run_ingest(job: IngestJob) -> IngestSummary:
     """Read logs into a folder of responses, skipping unchanged logs that are already ingested.
 
@@ -155,9 +157,11 @@ def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[M
     for log in logs:
         by_model[log.model].append(FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log), revision=log.revision)))
     pending: dict[str, list[FoundLog]] = {}
+    moved: dict[str, dict[str, list[str]]] = {}
     for model, model_logs in sorted(by_model.items()):
         ingested = known[model].logs if model in known else {}
         changed = [each for each in model_logs if each.name not in ingested or ingested[each.name].files != each.record.files]
+        moved[model] = moved_logs(model_logs, ingested)
         if changed:
             pending[model] = sorted(changed, key=lambda each: each.name)
         else:
@@ -173,7 +177,7 @@ def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[M
     with WorkProgress(sum(map(megabytes, pending.values())), unit="MB") as progress:
         for model, model_logs in pending.items():
             try:
-                ingest_model(job, reader, store, model, model_logs, known.get(model), metrics, summary)
+                ingest_model(job, reader, store, model, model_logs, known.get(model), moved[model], metrics, summary)
             except DataError as error:
                 logger.debug("model %r could not be ingested: %s", model, error)
                 summary.failed[model] = error
@@ -187,6 +191,7 @@ def ingest_model(
     model: str,
     changed: Sequence[FoundLog],
     existing: ModelRecord | None,
+    moved: Mapping[str, Sequence[str]],
     metrics: dict[str, str],
     summary: IngestSummary,
 ) -> None:
@@ -202,6 +207,8 @@ def ingest_model(
         The new and changed logs.
     existing
         The metadata of the model's existing file; None if the model is new.
+    moved
+        For new logs the names of ingested ones that they may be, as `moved_logs` returns them.
     metrics
         The metric of each task that was read so far; those of the model's tasks are added once its file is written.
     summary
@@ -209,26 +216,40 @@ def ingest_model(
     """
     file = model_file(model)
     tables = []
-    if existing is not None:
-        responses = read_responses(store.folder, file)
-        replaced = pa.array([each.name for each in changed], pa.string())
-        tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], replaced))))
+    responses = SCHEMAS["responses"].empty_table() if existing is None else read_responses(store.folder, file)
     facts: dict[str, Any] = dict(existing.facts) if existing else {}
     records: dict[str, LogRecord] = dict(existing.logs) if existing else {}
+    renamed: dict[str, str] = {}
+    for each in changed:
+        same = next((old for old in moved.get(each.name, ()) if old in records and same_files(records[old], each.record)), None)
+        if same is not None:
+            renamed[same] = each.name
+            records[each.name] = replace(records.pop(same), files=each.record.files)
+    changed = [each for each in changed if each.name not in renamed.values()]
+    responses = rename_log(responses, renamed) if renamed else responses
+    outdated = {each.name for each in changed}
     for name, log, record in changed:
         tally = Tally(choices=summary.choices)
-        tables.append(fold(reader.read(log, job.options, tally), name))
+        table = fold(reader.read(log, job.options, tally), name)
+        for old in moved.get(name, ()):
+            if old in records and same_responses(responses, old, table):
+                outdated.add(old)
+                del records[old]
+        tables.append(table)
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped), metrics=dict(tally.metrics))
         check_metrics(name, tally.metrics, metrics)
     check_one_revision(model, ((record.revision, name) for name, record in records.items()))
+    tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], pa.array(sorted(outdated), pa.string())))))
     table = merge(tables, model, job.on_conflict)
     if not len(table):
         raise nothing_read(model, records)
     store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records)))
     for each in changed:
         metrics |= records[each.name].metrics
-    (summary.updated if existing else summary.added).append(model)
+    (summary.added if not existing else summary.updated if changed else summary.unchanged).append(model)
+    if not changed:
+        return
     summary.logs += len(changed)
     for each in changed:
         summary.dropped.update(records[each.name].dropped)
@@ -278,23 +299,6 @@ def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
         got=f"left out: {'; '.join(f'{count:,} {reason}' for reason, count in sorted(reasons.items()))}" if reasons else None,
         hint="check source=, tasks= and metric=, or exclude the model with models=[…]",
     )
-
-
-def log_name(log: ModelLog) -> str:
-    """The name of a log: its absolute path, followed by `#` and its part if it has one."""
-    return log.files[0].resolve().as_posix() + (f"#{log.part}" if log.part else "")
-
-
-def file_stamps(log: ModelLog) -> dict[str, tuple[int, int]]:
-    """Size in bytes and modification time in nanoseconds of a log's files, by path."""
-    stamps = {}
-    for path in log.files:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
-        stamps[path.resolve().as_posix()] = (status.st_size, status.st_mtime_ns)
-    return stamps
 
 
 def settings_of(job: IngestJob) -> dict[str, Any]:
