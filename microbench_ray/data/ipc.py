@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.replace import replacing
 
 FORMAT_VERSION = 1
 FILES = ("models.arrow", "items.arrow")
@@ -32,7 +31,7 @@ class StoredBenchmark(NamedTuple):
 def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str, Any]) -> None:
     """Write both tables, with `facts` (name, units, notes, digest) in their schema metadata.
 
-    The files are written to a temporary folder next to `folder` and flushed to disk; the temporary folder is then renamed.
+    The files are written to a new folder, flushed to disk, which then takes the place of `folder` (`storage.replace`).
 
     Raises
     ------
@@ -49,16 +48,9 @@ def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str
         )
     head = {_KEY: json.dumps({"version": FORMAT_VERSION} | facts).encode()}
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            new, old = Path(scratch) / "new", Path(scratch) / "old"
-            new.mkdir()
+        with replacing(folder) as new:
             for name, table in zip(FILES, (models, items), strict=True):
                 _write(new / name, table.replace_schema_metadata(head))
-            if folder.exists():
-                folder.rename(old)
-            new.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise DataError("The benchmark cannot be saved.", where=str(folder), got=str(error)) from None
 

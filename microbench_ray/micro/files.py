@@ -5,16 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from microbench_ray.core.errors import StoreError
-
-logger = logging.getLogger(__name__)
+from microbench_ray.core.storage.replace import recover, replacing
 
 ITEMS, WEIGHTS, SAMPLES, INSPECT, README = "items.txt", "weights.csv", "samples.json", "inspect_ids.json", "README.md"
 RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT = "reserve.txt", "reserve_samples.json", "reserve_inspect_ids.json"
@@ -121,13 +117,14 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
 
 
 def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, overwrite: bool) -> None:
-    """Make `path` a folder of exactly these files by renaming a new folder into place; on failure it stays as it was.
+    """Make `path` a folder of exactly these files by `storage.replace.replacing`; on failure it stays as it was.
 
     Raises
     ------
     StoreError
         The folder holds something else, or cannot be written.
     """
+    recover(path)
     existing = _texts(path)
     if existing == files:
         return
@@ -140,32 +137,12 @@ def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, over
         if not overwrite:
             hint = f"{OTHER_FOLDER}, or overwrite=true to replace it"
             raise StoreError("The folder holds another micro-benchmark.", where=str(path), got=main_file, hint=hint)
-    new, old = (path.parent / f".{path.name}.{secrets.token_hex(4)}.{kind}" for kind in ("tmp", "old"))
     try:
-        new.mkdir(parents=True)
-        for name, text in files.items():
-            (new / name).write_text(text, encoding="utf-8")
-        if path.exists():
-            path.rename(old)
-        try:
-            new.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
+        with replacing(path) as new:
+            for name, text in files.items():
+                (new / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError("The folder cannot be written.", where=str(path), got=str(error), hint=OTHER_FOLDER) from None
-    finally:
-        for leftover in (new, old):
-            _remove(leftover)
-
-
-def _remove(folder: Path) -> None:
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-    except OSError as error:
-        logger.warning("The temporary folder %s could not be removed: %s", folder, error)
 
 
 def _texts(path: Path) -> dict[str, str | None]:

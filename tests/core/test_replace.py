@@ -1,0 +1,195 @@
+"""A replaced folder is the old or the new one, whatever interrupts the replacement, and the next call cleans up."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microbench_ray.core.storage import replace
+
+OLD, NEW = {"a": "old a", "b": "old b"}, {"a": "new a", "c": "new c"}
+CALLS = [
+    (os, "rename"),
+    (Path, "rename"),
+    (Path, "mkdir"),
+    (Path, "write_text"),
+    (shutil, "rmtree"),
+    (replace, "_exchange"),
+]
+INTERRUPTIONS: list[Callable[[], BaseException]] = [
+    lambda: OSError(errno.ENOSPC, "No space left on device"),
+    KeyboardInterrupt,
+    SystemExit,
+]
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    with replace.replacing(folder) as new:
+        for name, text in files.items():
+            (new / name).write_text(text)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def content(folder: Path) -> dict[str, str] | None:
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else None
+
+
+@pytest.fixture(params=["in one step", "in two renames"])
+def exchanging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    if request.param == "in two renames":
+        monkeypatch.setattr(replace, "_exchange", lambda one, other: False)
+    return request.param == "in one step"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def test_a_folder_is_written_and_replaced(folder: Path, exchanging: bool) -> None:
+    write(folder, OLD)
+    assert content(folder) == OLD
+    write(folder, NEW)
+    assert content(folder) == NEW
+    assert names(folder.parent) == ["out"]
+
+
+def test_linux_exchanges_folders_in_one_step(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if not replace._exchange(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("this file system cannot exchange folders")
+    assert names(tmp_path / "one") == ["other"]
+
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS, ids=["disk full", "Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("before", [None, OLD], ids=["new folder", "replaced folder"])
+def test_an_interruption_at_any_call_leaves_the_old_or_the_new_folder(
+    tmp_path: Path, exchanging: bool, before: dict[str, str] | None, interruption: Callable[[], BaseException]
+) -> None:
+    """Each call of a replacement is interrupted in turn, before and after it has done its work."""
+    n_interrupted = 0
+    for after in (False, True):
+        number = 0
+        while True:
+            folder = tmp_path / f"{after}-{number}"
+            if before is not None:
+                write(folder, before)
+            with interrupted_at(number, after, interruption) as calls:
+                caught: BaseException | None = None
+                try:
+                    write(folder, NEW)
+                except BaseException as error:
+                    caught = error
+            assert caught is None or type(caught) is type(interruption())
+            assert content(folder) in ([before, NEW] if caught else [NEW])
+            write(folder, NEW)
+            assert content(folder) == NEW
+            left = [name for name in names(tmp_path) if name.startswith(f".{folder.name}.")]
+            # What could not be removed belongs to this process, which is still running.
+            assert len(left) <= 2
+            n_interrupted += calls["reached"]
+            if not calls["reached"]:
+                break
+            number += 1
+    assert n_interrupted >= 8
+
+
+class interrupted_at:
+    """Raise at the call of that number, of all calls that change files."""
+
+    def __init__(self, number: int, after: bool, interruption: Callable[[], BaseException]) -> None:
+        self.number, self.after, self.interruption = number, after, interruption
+        self.calls = {"count": 0, "reached": False}
+
+    def __enter__(self) -> dict[str, Any]:
+        self.patch = pytest.MonkeyPatch()
+        for owner, name in CALLS:
+            self.patch.setattr(owner, name, self.counted(getattr(owner, name)))
+        return self.calls
+
+    def __exit__(self, *error: object) -> None:
+        self.patch.undo()
+
+    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            mine = self.calls["count"] == self.number
+            self.calls["count"] += 1
+            if mine and not self.after:
+                self.calls["reached"] = True
+                raise self.interruption()
+            result = function(*arguments, **options)
+            if mine:
+                self.calls["reached"] = True
+                raise self.interruption()
+            return result
+
+        return call
+
+
+def killed_at(folder: Path, number: int, exchange: bool) -> None:
+    """In a process of its own: replace a folder, and end by SIGKILL at a call."""
+
+    def die() -> BaseException:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return SystemExit()
+
+    if not exchange:
+        replace._exchange = lambda one, other: False  # type: ignore[assignment]
+    with interrupted_at(number, False, die):
+        write(folder, NEW)
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["in one step", "in two renames"])
+def test_a_kill_at_any_call_is_mended_by_the_next(tmp_path: Path, exchange: bool) -> None:
+    context, number, n_killed = multiprocessing.get_context("forkserver"), 0, 0
+    while True:
+        folder = tmp_path / f"out{number}"
+        write(folder, OLD)
+        child = context.Process(target=killed_at, args=(folder, number, exchange))
+        child.start()
+        child.join(60)
+        assert child.exitcode in (0, -signal.SIGKILL)
+        replace.recover(folder)
+        assert content(folder) in (OLD, NEW)
+        assert [name for name in names(tmp_path) if name.startswith(f".out{number}.")] == []
+        write(folder, NEW)
+        assert content(folder) == NEW
+        if child.exitcode == 0:
+            break
+        n_killed += 1
+        number += 1
+    assert n_killed >= 5
+
+
+def test_where_both_folders_are_is_said_if_neither_is_in_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, OLD)
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if target == folder:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(replace, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="old folder is now") as caught:
+        write(folder, NEW)
+    kept = {path.name: content(path) for path in folder.parent.iterdir()}
+    assert OLD in kept.values()
+    assert NEW in kept.values()
+    assert len(kept) == 2
+    for name in kept:
+        assert name in str(caught.value)
