@@ -7,6 +7,26 @@ from collections.abc import Iterable, Sequence
 
 from microbench_ray.core.errors import DataError
 
+MAX_SHOWN = 200
+"""Characters of a name in a message."""
+
+
+def show_name(name: object) -> str:
+    """A name, text or path from a file for a message on a terminal: unprintable characters escaped, long texts cut."""
+    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(name)[: MAX_SHOWN + 1])
+    return text if len(str(name)) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def storable(name: object) -> bool:
+    """Whether a name is a text that can be stored: not empty, and valid Unicode."""
+    if not isinstance(name, str) or not name:
+        return False
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
 
 def first_few(names: Iterable[object], count: int = 5) -> str:
     """List the first few names for a message: ``'a', 'b' and 7 more``."""
@@ -21,13 +41,13 @@ def check_texts(values: Sequence[str], kind: str) -> list[str]:
     Raises
     ------
     DataError
-        A value is empty or not a text; the error names the first one.
+        A value is empty, not a text or not valid Unicode; the error names the first one.
     """
     texts = list(values)
-    bad = next((k for k, text in enumerate(texts) if not isinstance(text, str) or not text), None)
+    bad = next((k for k, text in enumerate(texts) if not storable(text)), None)
     if bad is not None:
         raise DataError(
-            f"Every {kind} must have a name, a non-empty text.",
+            f"Every {kind} must have a name, a non-empty text in valid Unicode.",
             where=f"{kind} {bad + 1} of {len(texts)}",
             got=repr(texts[bad]),
         )

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from microbench_ray.core.errors import DataError, StoreError
 from microbench_ray.core.schemas import conform
 from microbench_ray.core.storage.folders import Folder, file_name, io_error
+from microbench_ray.data.names import storable
 
 FORMAT_VERSION = 1
 MODELS = "models"
@@ -145,6 +146,10 @@ def _record(folder: Folder, name: str, schema: pa.Schema) -> ModelRecord:
         )
         for log, entry in content["logs"].items()
     }
+    texts = [content["model"], *content["facts"], *(value for value in content["facts"].values() if isinstance(value, str))]
+    invalid = next((text for text in texts if text and not storable(text)), None)
+    if invalid is not None:
+        raise _unreadable(folder, name, f"a name or fact that is not valid Unicode: {invalid!a}")
     return ModelRecord(model=content["model"], facts=content["facts"], logs=logs, items=content["items"])
 
 

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from microbench_ray.core.errors import DataError
+from microbench_ray.core.errors import DataError, MicrobenchError
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +128,10 @@ class Tally:
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:
-        """Record a DataError raised inside the block under `path` instead of raising it, so that the other logs are still read."""
+        """Record an error raised inside the block under `path` instead of raising it, so that the other logs are still read."""
         try:
-            yield
+            with refuse_unreadable(str(path)):
+                yield
         except DataError as error:
             logger.debug("%s could not be read: %s", path, error)
             self.failed[str(path)] = error
@@ -171,6 +173,21 @@ class Reader(Protocol):
         ...
 
 
+@contextmanager
+def refuse_unreadable(where: str) -> Iterator[None]:
+    """Convert any exception to a DataError, because logs are untrusted, and no value in one may stop the others from being read."""
+    try:
+        yield
+    except MicrobenchError:
+        raise
+    except Exception as error:
+        logger.debug("%s could not be read", where, exc_info=True)
+        got = f"{type(error).__name__}: {' '.join(ascii(str(error))[1:-1].split())}"[:200]
+        raise DataError(
+            "The log holds a value that cannot be read.", where=where, got=got, hint="write or copy the log again"
+        ) from None
+
+
 def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name matches one of the patterns; True if there are no patterns."""
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
@@ -187,6 +204,10 @@ def finite_number(value: Any) -> float | None:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, int | float) and abs(value) < float("inf"):  # NaN compares as False
-        return float(value)
+    if isinstance(value, int | float | Decimal):
+        try:
+            number = float(value)
+        except (OverflowError, ValueError):  # an integer above 1e308; a signalling NaN
+            return None
+        return number if isfinite(number) else None
     return None

@@ -29,7 +29,7 @@ class EveryEvalEverReader:
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the sample files. Reads the first line of each for the model's id."""
         logs = []
-        for file in files_below(path, ("*.jsonl",)):
+        for file in files_below(path, ("*.jsonl",), tally):
             with tally.collect_error(file):
                 _, first = next(json_lines(file, options.max_line_bytes), (1, None))
                 if first is None:

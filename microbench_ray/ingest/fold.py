@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.data.names import storable
 from microbench_ray.ingest.base import Sample
 
 OnConflict = Literal["error", "last"]
@@ -105,6 +106,15 @@ def _table(items: dict[str, _Item], log: str) -> pa.Table:
         "log": [log] * len(firsts),
     }
     schema = SCHEMAS["responses"]
+    for name in ("item_id", "subtask", "position"):
+        for value in columns[name]:
+            if value is not None and not storable(value):
+                raise DataError(
+                    f"The {name} of a sample is empty or not valid Unicode.",
+                    where=log,
+                    got=ascii(value),
+                    hint="write the log again, or rename the item",
+                )
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 

@@ -52,7 +52,7 @@ class HelmReader:
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the run folders at or below `path`; an unfinished run is dropped."""
         logs = []
-        for spec_file in files_below(path, ("run_spec.json",)):
+        for spec_file in files_below(path, ("run_spec.json",), tally):
             with tally.collect_error(spec_file):
                 where, folder = str(spec_file), spec_file.parent
                 spec = json_file(spec_file, options.max_line_bytes)

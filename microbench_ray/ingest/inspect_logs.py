@@ -40,7 +40,7 @@ class InspectReader:
         """Return the successful logs, reading the header of each; other logs and unrelated JSON files are dropped with a reason."""
         logs = []
         scorers: dict[str, list[list[str]]] = {}
-        for file in files_below(path, ("*.eval", "*.json")):
+        for file in files_below(path, ("*.eval", "*.json"), tally):
             with tally.collect_error(file):
                 if file != path and file.suffix == ".json" and not _is_log(file):
                     tally.drop("JSON files of another kind")  # such as the listings that Inspect keeps beside its logs

@@ -53,7 +53,7 @@ class LightevalReader:
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the detail files; the model comes from the folders, the task from the file name."""
         logs = []
-        for file in files_below(path, ("details_*.parquet",)):
+        for file in files_below(path, ("details_*.parquet",), tally):
             match = _NAME.fullmatch(file.name)
             if match is None:
                 tally.drop("Parquet files not named details_TASK_TIME.parquet")

@@ -88,6 +88,9 @@ def select_logs(
         raise DataError(
             "No lm-evaluation-harness samples were found.",
             where=str(path),
+            got=f"left out: {', '.join(f'{count:,} {reason}' for reason, count in tally.dropped.items())}"
+            if tally.dropped
+            else None,
             hint="run lm_eval with --log_samples and --output_path, and give that folder with path=…",
         )
     if not selected:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.data.names import first_few
+from microbench_ray.data.names import first_few, storable
 from microbench_ray.ingest.base import Tally, finite_number
 from microbench_ray.ingest.jsonl import json_file
+from microbench_ray.ingest.regular import is_regular
 from microbench_ray.ingest.revisions import parse_arguments, revision_argument
 
 STAMP = r"\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?"
@@ -82,6 +83,8 @@ def find_samples(path: Path, max_bytes: int, tally: Tally) -> Iterator[ModelSamp
             runs = read_results(folder, max_bytes)
             for name in names:
                 if (file := _parse_name(folder / name, runs)) is not None:
+                    if not is_regular(file.path, tally):
+                        continue
                     with tally.collect_error(file.path):
                         yield _with_model(file, runs)
                 elif path.is_file():
@@ -150,11 +153,7 @@ def check_name(name: str, kind: str, where: str) -> str:
     DataError
         The name is empty or cannot be encoded.
     """
-    try:
-        valid = bool(name.encode())
-    except UnicodeEncodeError:
-        valid = False
-    if valid:
+    if storable(name):
         return name
     raise DataError(f"The {kind} name is empty or not valid Unicode.", where=where, got=ascii(name))
 

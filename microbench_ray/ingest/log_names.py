@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import show_name, storable
 from microbench_ray.data.responses import LogRecord
 from microbench_ray.ingest.base import ModelLog
 
@@ -38,6 +39,27 @@ def file_stamps(log: ModelLog) -> dict[str, tuple[int, int]]:
             raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
         stamps[path.resolve().as_posix()] = (status.st_size, status.st_mtime_ns)
     return stamps
+
+
+def check_names(found: FoundLog) -> None:
+    """Check that the names and facts of a log can be stored.
+
+    Raises
+    ------
+    DataError
+        One of them is empty or not valid Unicode.
+    """
+    texts = [("model name", found.log.model), ("path", found.name), ("revision", found.log.revision or "-")]
+    texts += [(f"fact {name!a}", value) for name, value in found.log.facts.items() if isinstance(value, str)]
+    texts += [("name of a fact", name) for name in found.log.facts]
+    for kind, text in texts:
+        if not storable(text):
+            raise DataError(
+                f"The {kind} of a log is empty or not valid Unicode.",
+                where=show_name(found.name),
+                got=ascii(text),
+                hint="rename it, or write the log again",
+            )
 
 
 def moved_logs(found: Iterable[FoundLog], ingested: Mapping[str, LogRecord]) -> dict[str, list[str]]:

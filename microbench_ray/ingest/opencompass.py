@@ -32,7 +32,7 @@ class OpenCompassReader:
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the files `results/<model>/<dataset>.json`; model and dataset come from the path."""
         logs = []
-        for file in files_below(path, ("*.json",)):
+        for file in files_below(path, ("*.json",), tally):
             folder = file.absolute().parent
             if file != path and folder.parent.name != "results":
                 continue  # predictions, summaries, configurations

@@ -18,13 +18,14 @@ from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
-from microbench_ray.data.names import first_few
+from microbench_ray.data.names import first_few, show_name
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
-from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally
+from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally, refuse_unreadable
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
 from microbench_ray.ingest.log_names import (
     FoundLog,
+    check_names,
     file_stamps,
     log_name,
     moved_logs,
@@ -117,7 +118,8 @@ class IngestSummary:
         lines += choices[:MAX_CHOICES]
         if len(choices) > MAX_CHOICES:
             lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
-        return lines + [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
+        lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
+        return [show_name(line) for line in lines]
 
 
 def run_ingest(job: IngestJob) -> IngestSummary:
@@ -155,7 +157,14 @@ def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[M
     known = {file.record.model: file.record for file in list_model_files(store.folder)}
     by_model: dict[str, list[FoundLog]] = defaultdict(list)
     for log in logs:
-        by_model[log.model].append(FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log), revision=log.revision)))
+        try:
+            with refuse_unreadable(str(log.files[0])):
+                found = FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log), revision=log.revision))
+                check_names(found)
+        except DataError as error:
+            summary.failed[str(log.files[0])] = error
+        else:
+            by_model[log.model].append(found)
     pending: dict[str, list[FoundLog]] = {}
     moved: dict[str, dict[str, list[str]]] = {}
     for model, model_logs in sorted(by_model.items()):
@@ -230,7 +239,8 @@ def ingest_model(
     outdated = {each.name for each in changed}
     for name, log, record in changed:
         tally = Tally(choices=summary.choices)
-        table = fold(reader.read(log, job.options, tally), name)
+        with refuse_unreadable(name):
+            table = fold(reader.read(log, job.options, tally), name)
         for old in moved.get(name, ()):
             if old in records and same_responses(responses, old, table):
                 outdated.add(old)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.digest import content_digest
 from microbench_ray.ingest.base import ModelLog, Options, Tally, finite_number
+from microbench_ray.ingest.regular import is_regular
 
 T = TypeVar("T")
 
@@ -131,8 +132,10 @@ def value_at(document: Any, kind: type[T], where: str, *keys: str) -> T:
     return document
 
 
-def files_below(path: Path, patterns: Iterable[str]) -> list[Path]:
-    """The file at `path`, or the sorted files below it whose names match one of the patterns.
+def files_below(path: Path, patterns: Iterable[str], tally: Tally) -> list[Path]:
+    """The file at `path`, or the sorted regular files below it whose names match one of the patterns.
+
+    Paths of other kinds, such as pipes and links to nowhere, are logged and counted in `tally`; folders are not.
 
     Raises
     ------
@@ -143,7 +146,8 @@ def files_below(path: Path, patterns: Iterable[str]) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")
-    return sorted({file for pattern in patterns for file in path.rglob(pattern) if file.is_file()})
+    found = sorted({file for pattern in patterns for file in path.rglob(pattern)})
+    return [file for file in found if not file.is_dir() and is_regular(file, tally)]
 
 
 def require_logs(logs: Sequence[ModelLog], path: Path, tool: str, options: Options, tally: Tally) -> Sequence[ModelLog]:

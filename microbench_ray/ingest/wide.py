@@ -31,20 +31,21 @@ class WideReader:
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the model columns of the table at `path`, or of all tables in that folder."""
         logs = []
-        for file in files_below(path, [f"*{suffix}" for suffix in SUFFIXES]):
-            stem, _ = split_suffix(file)
-            if file != path and stem.endswith(_COMPANIONS):
-                continue
-            names = _names(file)
-            if "item_id" not in names:
-                got, hint = f"columns {first_few(names)}", "rename the column of item names to item_id"
-                raise DataError("The table has no item_id column.", where=str(file), got=got, hint=hint)
-            companion = _confidence_file(file)
-            with_confidences = frozenset() if companion is None else frozenset(_names(companion))
-            for name in names:
-                if name not in ITEM_COLUMNS and matches(name, options.models):
-                    files = (file, companion) if companion is not None and name in with_confidences else (file,)
-                    logs.append(ModelLog(model=name, files=files, part=name))
+        for file in files_below(path, [f"*{suffix}" for suffix in SUFFIXES], tally):
+            with tally.collect_error(file):
+                stem, _ = split_suffix(file)
+                if file != path and stem.endswith(_COMPANIONS):
+                    continue
+                names = _names(file)
+                if "item_id" not in names:
+                    got, hint = f"columns {first_few(names)}", "rename the column of item names to item_id"
+                    raise DataError("The table has no item_id column.", where=str(file), got=got, hint=hint)
+                companion = _confidence_file(file)
+                with_confidences = frozenset() if companion is None else frozenset(_names(companion))
+                for name in names:
+                    if name not in ITEM_COLUMNS and matches(name, options.models):
+                        files = (file, companion) if companion is not None and name in with_confidences else (file,)
+                        logs.append(ModelLog(model=name, files=files, part=name))
         return require_logs(logs, path, "wide table", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:

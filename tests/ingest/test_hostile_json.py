@@ -169,7 +169,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, "t", [line(0)])
     path.unlink()
     path.symlink_to(tmp_path / "nowhere")
-    with refuses(DataError, "cannot be read", where=str(path)):
+    with refuses(DataError, "no lm-evaluation-harness samples", where=str(tmp_path), got="not regular files"):
         read_one(READER, tmp_path)
 
 
