@@ -11,10 +11,15 @@ MAX_SHOWN = 200
 """Characters of a name in a message."""
 
 
+def escape_controls(text: str) -> str:
+    """A text whose unprintable characters are escaped: controls, line breaks, changes of direction, surrogates."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def show_name(name: object) -> str:
-    """A name, text or path from a file for a message on a terminal: unprintable characters escaped, long texts cut."""
-    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(name)[: MAX_SHOWN + 1])
-    return text if len(str(name)) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+    """A name, text or path from a file for a message on a terminal: escaped, and cut to `MAX_SHOWN` characters."""
+    text = str(name)
+    return escape_controls(text[:MAX_SHOWN]) + ("…" if len(text) > MAX_SHOWN else "")
 
 
 def storable(name: object) -> bool:

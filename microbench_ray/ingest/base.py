@@ -11,11 +11,13 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from microbench_ray.core.errors import DataError, MicrobenchError
+from microbench_ray.data.names import escape_controls, show_name
 
 logger = logging.getLogger(__name__)
+Error = TypeVar("Error", bound=MicrobenchError)
 
 
 class Sample(NamedTuple):
@@ -133,8 +135,8 @@ class Tally:
             with refuse_unreadable(str(path)):
                 yield
         except DataError as error:
-            logger.debug("%s could not be read: %s", path, error)
-            self.failed[str(path)] = error
+            self.failed[str(path)] = for_terminal(error)
+            logger.debug("%s could not be read: %s", show_name(path), self.failed[str(path)])
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count samples or logs that are left out."""
@@ -181,11 +183,17 @@ def refuse_unreadable(where: str) -> Iterator[None]:
     except MicrobenchError:
         raise
     except Exception as error:
-        logger.debug("%s could not be read", where, exc_info=True)
+        logger.debug("%s could not be read", show_name(where), exc_info=True)
         got = f"{type(error).__name__}: {' '.join(ascii(str(error))[1:-1].split())}"[:200]
         raise DataError(
             "The log holds a value that cannot be read.", where=where, got=got, hint="write or copy the log again"
         ) from None
+
+
+def for_terminal(error: Error) -> Error:
+    """The error with the names and values in it, which come from files, escaped for a terminal."""
+    parts = {name: None if text is None else escape_controls(text) for name, text in vars(error).items() if name != "what"}
+    return type(error)(escape_controls(error.what), **parts)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

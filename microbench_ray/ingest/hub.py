@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.data.names import first_few
+from microbench_ray.data.names import first_few, show_name
 from microbench_ray.ingest.base import Options, matches
 from microbench_ray.ingest.lm_eval_files import RESULTS_NAME, SAMPLES_NAME, model_from_folder
 
@@ -153,6 +153,7 @@ def _latest_runs(files: list[_File], options: Options) -> list[_File]:
     for file in files:
         folder, _, name = file.path.rpartition("/")
         if file.path.startswith("/") or ".." in file.path.split("/"):
+            logger.warning("%s was skipped: the path leaves the repository", show_name(file.path))
             continue
         if (match := SAMPLES_NAME.fullmatch(name)) and matches(match["task"], options.tasks):
             run = (match["time"] or "", file)

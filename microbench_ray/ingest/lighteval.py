@@ -15,6 +15,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.jsonl import json_file, too_large
+from microbench_ray.ingest.parquet_limits import check_rows
 from microbench_ray.ingest.revisions import DEFAULT, name_with_revision, parse_arguments, revision_argument
 from microbench_ray.ingest.values import (
     CHECK_SOURCE,
@@ -161,6 +162,7 @@ def _run(file: Path, model: str, time: str, max_bytes: int) -> _Run:
 def _rows(file: Path, max_bytes: int) -> Iterator[_Row]:
     try:
         with pq.ParquetFile(file) as table:
+            check_rows(table, file)
             new, columns = _columns(table.schema_arrow.names, file)
             number = 0
             for batch in table.iter_batches(batch_size=_batch_rows(table, columns, file, max_bytes), columns=columns):

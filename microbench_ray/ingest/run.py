@@ -13,14 +13,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.errors import ConfigError, DataError, MicrobenchError
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
-from microbench_ray.data.names import first_few, show_name
+from microbench_ray.data.names import escape_controls, first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
-from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally, refuse_unreadable
+from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
 from microbench_ray.ingest.log_names import (
@@ -119,7 +119,7 @@ class IngestSummary:
         if len(choices) > MAX_CHOICES:
             lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
         lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
-        return [show_name(line) for line in lines]
+        return [escape_controls(line) for line in lines]
 
 
 def run_ingest(job: IngestJob) -> IngestSummary:
@@ -137,6 +137,15 @@ def run_ingest(job: IngestJob) -> IngestSummary:
     StoreError
         The folder cannot be written, or another process holds it.
     """
+    try:
+        summary = _ingest(job)
+    except MicrobenchError as error:
+        raise for_terminal(error) from None
+    summary.failed = {name: for_terminal(failure) for name, failure in summary.failed.items()}
+    return summary
+
+
+def _ingest(job: IngestJob) -> IngestSummary:
     reader = get_reader(job.source)
     store = Store(job.out, folders=(MODELS,))
     with store.locked(job.wait_for_out):
@@ -188,7 +197,7 @@ def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[M
             try:
                 ingest_model(job, reader, store, model, model_logs, known.get(model), moved[model], metrics, summary)
             except DataError as error:
-                logger.debug("model %r could not be ingested: %s", model, error)
+                logger.debug("model %r could not be ingested: %s", model, for_terminal(error))
                 summary.failed[model] = error
             progress.advance(megabytes(model_logs), failed=model in summary.failed)
 

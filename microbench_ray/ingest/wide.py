@@ -15,6 +15,7 @@ from microbench_ray.data.names import first_few
 from microbench_ray.data.scores import ITEM_COLUMNS
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.parquet_limits import check_columns
 from microbench_ray.ingest.values import files_below, parse_score, require_logs
 
 _TEXTS = ("item_id", "subtask")
@@ -51,11 +52,11 @@ class WideReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the column's cells in row order; an empty cell has no score."""
         file = log.files[0]
-        table = _columns(file, log.part)
+        table = _columns(file, log.part, options.max_line_bytes)
         items = _ids(table, file)
         subtasks = table.column("subtask").to_pylist() if "subtask" in table.column_names else [_ONE_SUBTASK] * len(items)
         labels = table.column("label").to_pylist() if "label" in table.column_names else [None] * len(items)
-        confidences = _confidences(log.files[1], log.part) if len(log.files) > 1 else {}
+        confidences = _confidences(log.files[1], log.part, options.max_line_bytes) if len(log.files) > 1 else {}
         left_out = {subtask for subtask in set(subtasks) if not matches(str(subtask), options.tasks)}
         for row, (item, subtask, label, value) in enumerate(
             zip(items, subtasks, labels, table.column(log.part).to_pylist(), strict=True)
@@ -96,17 +97,19 @@ def _confidence_file(file: Path) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _confidences(file: Path, model: str) -> dict[str, Any]:
-    table = _columns(file, model)
+def _confidences(file: Path, model: str, max_bytes: int) -> dict[str, Any]:
+    table = _columns(file, model, max_bytes)
     return dict(zip(_ids(table, file), table.column(model).to_pylist(), strict=True))
 
 
-def _columns(file: Path, model: str) -> pa.Table:
+def _columns(file: Path, model: str, max_bytes: int) -> pa.Table:
     """Read one model's column and the columns about the items."""
     if not _is_parquet(file):
         return _whole(file, *_identity(file))
     with _opened(file) as opened:
         try:
+            _check_items(file, *_identity(file), max_bytes)
+            check_columns(file, [model], max_bytes)
             return opened.read(columns=[*ITEM_COLUMNS, model])
         except (pa.ArrowException, OSError) as error:
             raise _broken(file, error) from None
@@ -144,6 +147,11 @@ def _identity(file: Path) -> tuple[int, int]:
     except OSError as error:
         raise DataError("A table cannot be read.", where=str(file), got=str(error)) from None
     return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=2)  # the same for all columns of models
+def _check_items(file: Path, changed: int, size: int, max_bytes: int) -> None:
+    check_columns(file, ITEM_COLUMNS, max_bytes)
 
 
 @lru_cache(maxsize=2)  # a table and its confidences: their columns are read one after the other
