@@ -85,6 +85,7 @@ def test_the_mdad_of_a_list_is_that_of_a_sweep(tmp_path: Path) -> None:
     assert outcome.verdict["subjects"][0]["ci_hi"] == row["mdad_monotone_ci_hi"]
 
 
+@pytest.mark.slow
 def test_new_vanished_and_rescored_models_are_reported(tmp_path: Path) -> None:
     nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]))
     first = (tmp_path / "history/2026-01-01.parquet").read_bytes()

@@ -42,6 +42,7 @@ def best_swap(matrix: np.ndarray, medoids: np.ndarray) -> float:
     return min(losses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plane", "ties", "any"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_no_swap_helps_at_the_end(kind: str, dtype: Any) -> None:

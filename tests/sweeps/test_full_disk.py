@@ -83,6 +83,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(on_a_small_disk: Sweep, r
     assert_same_tables(tmp_path / "copy", reference)
 
 
+@pytest.mark.slow
 def test_a_sweep_on_a_disk_that_stays_full_stops_and_can_be_resumed(
     on_a_small_disk: Sweep, reference: Path, tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_the_best_are_better_than_every_source(board: Path) -> None:
             assert accuracies[draw.targets].min() > accuracies[draw.sources].max()
 
 
+@pytest.mark.slow
 def test_graded_scores_with_gaps_are_compared_on_both_groups(test_data: Path, tmp_path: Path) -> None:
     arguments = [
         "sweep",

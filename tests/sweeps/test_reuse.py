@@ -224,6 +224,7 @@ def check_sequence(grids: list[dict[str, Any]]) -> None:
 SEQUENCES = st.lists(GRIDS, min_size=2, max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SEQUENCES)
 def test_a_sequence_of_grids_computes_every_cell_once(grids: list[dict[str, Any]]) -> None:
