@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.data.names import escape_controls
 
 DEFAULT_ACTIONS: Mapping[str, str] = {
     "drift": "fail",
@@ -66,10 +67,13 @@ def check_actions(actions: Mapping[str, str]) -> Mapping[str, str]:
 def assign_severities(rows: Iterable[HistoryRow], actions: Mapping[str, str]) -> list[HistoryRow]:
     """Give each row the severity of its kind's action; rows of kinds without an action are unchanged.
 
+    Unprintable characters in the texts are escaped.
+
     A row about drift keeps the severity of its rule, capped at that of the action for `drift`.
     """
     assigned = []
     for row in rows:
+        row = replace(row, text=escape_controls(row.text))  # a line break in a name would start a line of its own
         is_drift = row.kind in ("metric", "drift")
         action = actions.get("drift" if is_drift else row.kind)
         if action is None or (is_drift and not row.severity):

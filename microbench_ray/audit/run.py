@@ -71,6 +71,8 @@ def run_audit(job: AuditJob) -> AuditOutcome:
     MicrobenchError
         The logs, the benchmark or the audit's folder cannot be read.
     """
+    if job.webhook is not None:
+        job.webhook.check()
     store = Store(job.out, folders=FOLDERS)
     with store.locked(job.wait_for_out):
         history = History(store)

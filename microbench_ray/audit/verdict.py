@@ -11,7 +11,7 @@ import pyarrow as pa
 from microbench_ray.audit.audited_mdad import Subject
 from microbench_ray.audit.baseline import AcceptedBenchmark
 from microbench_ray.audit.findings import SEVERITIES, worst_severity
-from microbench_ray.data.names import first_few
+from microbench_ray.data.names import escape_controls, first_few
 
 VERSION = 1
 STATUS = {"fail": "violated", "warn": "attention", "note": "ok", "": "ok"}
@@ -118,7 +118,7 @@ def group_findings(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def headline(status: str, findings: Sequence[Mapping[str, Any]], benchmark: BenchmarkShape, failed_cells: int) -> str:
     """One line: the worst finding, or that there is none, and the size of the benchmark."""
-    shape = f"{benchmark.name}: {benchmark.n_models:,} models, {benchmark.n_items:,} items"
+    shape = f"{escape_controls(benchmark.name)}: {benchmark.n_models:,} models, {benchmark.n_items:,} items"
     failed = f"; {failed_cells:,} cells failed" if failed_cells else ""
     if status == "ok":
         return f"No problems found. {shape}{failed}"

@@ -259,14 +259,7 @@ def test_server_errors_are_retried_and_client_errors_are_not(webhook: WebhookSer
     assert len(webhook.received) == 7
 
 
-def test_a_malformed_url_from_the_environment_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUR_HOOK", "http://127.0.0.1/secret path")
-    with refuses(EngineError, "webhook", where="127.0.0.1", got="InvalidURL") as caught:
-        send_verdict(Webhook("env:OUR_HOOK"), {"status": "ok"}, "", sleep=lambda seconds: None)
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("value", "got"), [(None, "not set"), ("mailto:someone", "another value")])
+@pytest.mark.parametrize(("value", "got"), [(None, "not set"), ("mailto:someone", "scheme")])
 def test_an_environment_variable_without_a_url_is_refused(monkeypatch: pytest.MonkeyPatch, value: str | None, got: str) -> None:
     if value is None:
         monkeypatch.delenv("OUR_HOOK", raising=False)

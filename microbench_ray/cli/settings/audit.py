@@ -18,6 +18,7 @@ from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.ingest import IngestConf
 from microbench_ray.cli.settings.sweep import EngineConf, GridConf, RulesConf, place_of
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.masking import mask_secrets
 from microbench_ray.core.storage.urls import is_url
 from microbench_ray.data import item_versions
 from microbench_ray.methods import Fixed, Method
@@ -209,7 +210,7 @@ class AuditConf(RulesConf):
             report=self.report,
             figures=self.figures,
             wait_for_out=self.wait_for_out,
-            config=content,
+            config=mask_secrets(content),
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from microbench_ray.core.masking import mask_secrets
 from microbench_ray.report.page.text import Html, facts, join, table, tag
 
 MAX_CONFIG = 60_000
@@ -15,7 +16,7 @@ MAX_CONFIG = 60_000
 
 def provenance_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> Html:
     """What is needed to reproduce the results, from the manifest and the verdict."""
-    config = yaml.safe_dump(_plain(manifest.get("config", {})), sort_keys=False, allow_unicode=True, width=100)
+    config = yaml.safe_dump(mask_secrets(_plain(manifest.get("config", {}))), sort_keys=False, allow_unicode=True, width=100)
     if len(config) > MAX_CONFIG:
         config = config[:MAX_CONFIG] + "\n… continued in manifest.json"
     benchmarks: Mapping[str, Mapping[str, Any]] = manifest.get("benchmarks", {})
