@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.core.storage.replace import replacing
+from microbench_ray.core.storage.replace import recover, replacing
 
 FORMAT_VERSION = 1
 FILES = ("models.arrow", "items.arrow")
@@ -31,7 +30,7 @@ class StoredBenchmark(NamedTuple):
 def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str, Any]) -> None:
     """Write both tables, with `facts` (name, units, notes, digest) in their schema metadata.
 
-    The files are written to a new folder, flushed to disk, which then takes the place of `folder` (`storage.replace`).
+    The files are written to a new folder, which then takes the place of `folder` (`storage.replace`).
 
     Raises
     ------
@@ -39,15 +38,16 @@ def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str
         `folder` is a file, contains other files, or cannot be written.
     """
     folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
-        raise DataError(
-            "A benchmark must be saved to a new folder or to the folder of a benchmark.",
-            where=str(folder),
-            got="a folder with other files" if folder.is_dir() else "a file",
-            hint="give a new folder",
-        )
     head = {_KEY: json.dumps({"version": FORMAT_VERSION} | facts).encode()}
     try:
+        recover(folder)
+        if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
+            raise DataError(
+                "A benchmark must be saved to a new folder or to the folder of a benchmark.",
+                where=str(folder),
+                got="a folder with other files" if folder.is_dir() else "a file",
+                hint="give a new folder",
+            )
         with replacing(folder) as new:
             for name, table in zip(FILES, (models, items), strict=True):
                 _write(new / name, table.replace_schema_metadata(head))
@@ -88,11 +88,8 @@ def open_tables(folder: Path) -> StoredBenchmark:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    with path.open("wb") as sink:
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        sink.flush()
-        os.fsync(sink.fileno())
+    with path.open("wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
 
 
 def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:

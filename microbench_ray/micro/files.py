@@ -124,7 +124,10 @@ def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, over
     StoreError
         The folder holds something else, or cannot be written.
     """
-    recover(path)
+    try:
+        recover(path)
+    except OSError as error:
+        raise StoreError("The folder cannot be written.", where=str(path), got=str(error), hint=OTHER_FOLDER) from None
     existing = _texts(path)
     if existing == files:
         return
@@ -147,12 +150,12 @@ def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, over
 
 def _texts(path: Path) -> dict[str, str | None]:
     """The text of every file in a folder, by name; None for anything that is not a text file."""
-    if not path.exists():
-        return {}
-    if not path.is_dir():
-        raise StoreError("The path is a file, not a folder.", where=str(path), hint=OTHER_FOLDER)
     texts: dict[str, str | None] = {}
     try:
+        if not path.exists():
+            return {}
+        if not path.is_dir():
+            raise StoreError("The path is a file, not a folder.", where=str(path), hint=OTHER_FOLDER)
         for entry in sorted(path.iterdir()):
             try:
                 texts[entry.name] = entry.read_text(encoding="utf-8") if entry.is_file() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -22,6 +23,10 @@ CALLS = [
     (Path, "mkdir"),
     (Path, "write_text"),
     (shutil, "rmtree"),
+    (os, "unlink"),
+    (os, "rmdir"),
+    (os, "fsync"),
+    (fcntl, "flock"),
     (replace, "_exchange"),
 ]
 INTERRUPTIONS: list[Callable[[], BaseException]] = [
@@ -97,9 +102,7 @@ def test_an_interruption_at_any_call_leaves_the_old_or_the_new_folder(
             assert content(folder) in ([before, NEW] if caught else [NEW])
             write(folder, NEW)
             assert content(folder) == NEW
-            left = [name for name in names(tmp_path) if name.startswith(f".{folder.name}.")]
-            # What could not be removed belongs to this process, which is still running.
-            assert len(left) <= 2
+            assert [name for name in names(tmp_path) if name.startswith(f".{folder.name}.")] == []
             n_interrupted += calls["reached"]
             if not calls["reached"]:
                 break
@@ -193,3 +196,76 @@ def test_where_both_folders_are_is_said_if_neither_is_in_place(folder: Path, mon
     assert len(kept) == 2
     for name in kept:
         assert name in str(caught.value)
+
+
+def test_leftovers_of_a_process_with_the_same_id_are_swept(folder: Path) -> None:
+    """In a container every process has the same id: neither a name nor an id tells that its process is gone."""
+    write(folder, OLD)
+    folder.rename(folder.with_name(".out.0123abcd.old"))
+    folder.with_name(".out.0123abcd.tmp").mkdir()
+    folder.with_name(".out.89abcdef.tmp").mkdir()
+    replace.recover(folder)
+    assert content(folder) == OLD
+    assert names(folder.parent) == ["out"]
+
+
+def test_a_folder_that_is_being_filled_is_not_swept(folder: Path) -> None:
+    write(folder, OLD)
+    with replace.replacing(folder) as new:
+        (new / "a").write_text("first")
+        replace.recover(folder)
+        write(folder, NEW)
+        assert content(new) == {"a": "first"}
+    assert content(folder) == {"a": "first"}
+    assert names(folder.parent) == ["out"]
+
+
+def test_the_old_folder_of_a_running_process_is_left_to_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, OLD)
+    rename = Path.rename
+
+    def rename_while_another_looks(path: Path, target: Path) -> Path:
+        replace.recover(folder)
+        return rename(path, target)
+
+    monkeypatch.setattr(replace, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(Path, "rename", rename_while_another_looks)
+    write(folder, NEW)
+    assert content(folder) == NEW
+    assert names(folder.parent) == ["out"]
+
+
+def test_other_names_beside_the_folder_are_left_alone(folder: Path) -> None:
+    others = [".out.notes.tmp", ".other.0123abcd.tmp", "out.0123abcd.old", ".out.0123abcd.tmp.d"]
+    for name in others:
+        folder.with_name(name).mkdir()
+    elsewhere = folder.with_name("elsewhere")
+    write(elsewhere, OLD)
+    folder.with_name(".out.0123abcd.tmp").symlink_to(elsewhere)
+    write(folder, NEW)
+    assert names(folder.parent) == sorted([*others, "elsewhere", "out", ".out.0123abcd.tmp"])
+    assert content(elsewhere) == OLD
+
+
+def test_what_a_link_points_to_is_replaced_and_the_link_kept(folder: Path, exchanging: bool) -> None:
+    write(folder, OLD)
+    link = folder.parent / "links" / "link"
+    link.parent.mkdir()
+    link.symlink_to(folder)
+    write(link, NEW)
+    assert link.is_symlink()
+    assert content(folder) == NEW
+    assert names(link.parent) == ["link"]
+    assert names(folder.parent) == ["links", "out"]
+
+
+def test_a_file_system_without_locks_or_flushed_folders_is_written_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*arguments: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    monkeypatch.setattr(os, "fsync", unsupported)
+    write(folder, OLD)
+    write(folder, NEW)
+    assert content(folder) == NEW
+    assert names(folder.parent) == ["out"]

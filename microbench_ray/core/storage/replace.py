@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import logging
 import os
 import re
@@ -23,24 +24,28 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 def replacing(target: Path) -> Iterator[Path]:
     """A new folder beside `target`, to be filled; it takes the place of `target` when the block ends without an error.
 
-    The two folders change places in one step where the operating system has one (Linux), and else in two renames. Whatever
-    interrupts this, the old folder or the new one is whole under the target's name; after a kill between two renames, the old
-    folder is put back by the next call, or by `recover`. What killed calls have left beside the target is removed by the next one.
+    The new folder is flushed to disk. The two then change places in one step where the operating system has one (Linux), and else
+    in two renames. Whatever interrupts this, the old folder or the new one is whole under the target's name; after a kill between
+    two renames, the old folder is put back by the next call, or by `recover`. What killed calls have left beside the target is
+    removed by the next one. Where `target` is a link, the folder that it points to is replaced.
 
     Raises
     ------
     OSError
         The folder cannot be written. The message says where the old and the new folder lie, if not in their places.
     """
+    target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     recover(target)
-    token = f"{os.getpid()}-{secrets.token_hex(4)}"
-    new, old = (target.parent / f".{target.name}.{token}.{kind}" for kind in ("tmp", "old"))
-    new.mkdir()
+    new, lock = _new_folder(target)
+    old = new.with_suffix(".old")
     try:
         yield new
+        _flush(new)
         _swap(new, target, old)
+        _sync(target.parent)
     finally:
+        os.close(lock)
         if target.exists():
             for leftover in (new, old):
                 _remove(leftover)
@@ -49,29 +54,89 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def recover(target: Path) -> None:
-    """Put back the folder that a killed `replacing` had moved away, and remove what else it has left."""
-    form = re.compile(rf"\.{re.escape(target.name)}\.(\d+)-[0-9a-f]{{8}}\.(tmp|old)")
+    """Put back the folder that a killed `replacing` had moved away, and remove what else it has left.
+
+    Raises
+    ------
+    OSError
+        The folder beside which leftovers are looked for cannot be read, or the old folder cannot be put back.
+    """
+    target = Path(os.path.realpath(target))
     if not target.parent.is_dir():
         return
-    found = [(path, match) for path in sorted(target.parent.iterdir()) if (match := form.fullmatch(path.name))]
-    abandoned = [(path, match[2]) for path, match in found if not _is_running(int(match[1]))]
-    for path, kind in abandoned:
-        if kind == "old" and not target.exists():
+    form = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.(tmp|old)")
+    found = [path for path in sorted(target.parent.iterdir()) if form.fullmatch(path.name) and not path.is_symlink()]
+    abandoned = [path for path in found if not _is_locked(path.with_suffix(".tmp"))]
+    for path in abandoned:
+        if path.suffix == ".old" and not target.exists():
             path.rename(target)
             logger.warning("%s was put back: it had been moved to %s by a process that was killed.", target, path.name)
-    for path, _ in abandoned:
-        if target.exists() or path.name.endswith(".tmp"):
+    for path in abandoned:
+        if target.exists() or path.suffix == ".tmp":
             _remove(path)
 
 
-def _is_running(process: int) -> bool:
+def _new_folder(target: Path) -> tuple[Path, int]:
+    """An empty folder beside `target`, and a descriptor by which it is locked while this process fills it.
+
+    A lock ends with its process, whatever ends that. A process id would not do: in a container the next process has the same one.
+    """
+    while True:
+        new = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        new.mkdir()
+        try:
+            lock = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:  # another process took it for abandoned
+            continue
+        except BaseException:
+            _remove(new)
+            raise
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        except OSError as error:  # some network file systems
+            logger.debug("%s cannot be locked: %s", new, error)
+        except BaseException:
+            os.close(lock)
+            _remove(new)
+            raise
+        if new.exists():
+            return new, lock
+        os.close(lock)
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether a process is filling this folder; False where nothing can be locked: what is swept too early fails with a message."""
     try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
         return False
-    except PermissionError:  # of another user
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    return True
+    except OSError as error:
+        logger.debug("%s cannot be locked: %s", folder, error)
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _flush(folder: Path) -> None:
+    """Write a folder's files to disk, so that a crash of the machine after the exchange leaves no empty ones."""
+    for path in folder.iterdir():
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that flush no folders
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:
