@@ -86,7 +86,7 @@ class LocalFolder:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         probe = self.path / f".probe.{secrets.token_hex(4)}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # a driver that starts at the same moment sweeps such files away
 
     def files(self, name: str = "") -> Mapping[str, int]:
         """List a subfolder."""

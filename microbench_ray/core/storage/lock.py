@@ -105,6 +105,8 @@ class FileLock:
         while (descriptor := self._try_lock()) is None:
             try:
                 holder = _describe_holder(self._path.read_bytes())
+            except FileNotFoundError:  # released in this moment
+                continue
             except OSError as error:
                 logger.debug("Cannot read %s: %s", self._path, error)
             if time.monotonic() >= deadline:
