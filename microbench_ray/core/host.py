@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
+import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -39,14 +41,36 @@ def blas() -> list[str]:
     return sorted({f"{lib['internal_api']} {lib['version']} {lib.get('architecture') or ''}".strip() for lib in libraries})
 
 
+def usable_cores() -> int:
+    """Number of cores that this process may use; all of the machine where the system knows no affinity (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def free_memory() -> int:
-    """Bytes of memory available on this machine, or in this container if it has a limit."""
-    available = [
-        int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
-    ]
+    """Bytes of memory available on this machine, or in this container if it has a limit.
+
+    Where the system does not tell what is available (macOS), all of the machine's memory; `sys.maxsize` where it tells nothing.
+    """
+    available = [_available_memory()]
     try:
         limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
         available.append(int(limit) - int(used))
     except (OSError, ValueError) as error:  # outside a container, or without a limit
         logger.debug("No memory limit of a control group: %s", error)
     return min(available)
+
+
+def _available_memory() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable"):
+                return int(line.split()[1]) * 1024
+    except OSError as error:
+        logger.debug("Cannot read /proc/meminfo: %s", error)
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError) as error:
+        logger.debug("The machine's memory is unknown: %s", error)
+        return sys.maxsize

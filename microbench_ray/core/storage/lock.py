@@ -267,7 +267,8 @@ class Lease:
 
 def _clock() -> float:
     """Seconds since boot, including time during which the machine was suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    # macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC includes that time.
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _describe_process() -> dict[str, str | int]:

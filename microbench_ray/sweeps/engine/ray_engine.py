@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import ConfigError, EngineError
-from microbench_ray.core.host import describe_host, free_memory
+from microbench_ray.core.host import describe_host, free_memory, usable_cores
 from microbench_ray.core.memory import keep_memory
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.engine.base import Failure, Result
@@ -170,7 +170,7 @@ class LocalRayEngine:
     @property
     def n_workers(self) -> int:
         """Number of workers."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or usable_cores()
 
     @property
     def description(self) -> str:
