@@ -9,8 +9,9 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from microbench_ray.audit.history import NIGHT
 from microbench_ray.core.errors import DataError, StoreError
 from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import Store
@@ -59,22 +60,29 @@ def read_references(store: Store) -> References | None:
     """
     try:
         content = json.loads(store.folder.read(BASELINE_FILE))
-        return References(
-            baseline=AcceptedBenchmark(**content["baseline"]),
-            pool=AcceptedBenchmark(**content["pool"]),
-        )
+        return References(baseline=_accepted(content["baseline"]), pool=_accepted(content["pool"]))
     except FileNotFoundError:
         return None
     except OSError as error:
         hint = "check the permissions of the folder"
         raise io_error(store.folder, BASELINE_FILE, error, "The baseline cannot be read.", hint) from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise StoreError(
             "The baseline file is damaged.",
             where=store.at(BASELINE_FILE),
             got=f"{type(error).__name__}: {error}",
             hint="restore the file from a copy",
         ) from None
+
+
+def _accepted(content: Any) -> AcceptedBenchmark:
+    """One part of the file; ValueError, TypeError or KeyError if it is damaged."""
+    night, digest = content["night"], content["digest"]
+    if not DIGEST.fullmatch(digest):
+        raise ValueError(f"digest {digest[:40]!r}")
+    if not NIGHT.fullmatch(night):
+        raise ValueError(f"night {night[:40]!r}")
+    return AcceptedBenchmark(night=night, digest=digest)
 
 
 def accept(store: Store, benchmark: Benchmark, night: str, parts: Sequence[Part]) -> References:

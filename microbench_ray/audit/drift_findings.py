@@ -45,7 +45,7 @@ def drift_rows(
     """
     if tonight.digest == baseline.digest:
         return []
-    hint = "microbench accept makes the latest night the baseline"
+    hint = "microbench accept makes the latest night the baseline (violated=true if its verdict is VIOLATED)"
     if not set(tonight.item_ids) & set(baseline.item_ids):
         text = f"Tonight's benchmark and the baseline have no items in common and cannot be compared; {hint}"
         return [HistoryRow(kind="drift", text=text, severity="fail")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -17,14 +18,14 @@ from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import Store
 
 HISTORY = "history"
-_NIGHT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+NIGHT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 _READ = "The history cannot be read."
 _HINT = "restore the file from a copy, or move it away to drop this night from the history"
 
 
 def check_night(night: str) -> str:
     """Return the label; ConfigError if it cannot be part of a file name."""
-    if not _NIGHT.fullmatch(night):
+    if not NIGHT.fullmatch(night):
         raise ConfigError(
             "A night's label may contain only letters, digits, '-', '_' and '.', and starts with a letter or a digit.",
             where="night",
@@ -101,14 +102,37 @@ class History:
 
 
 def check_order(night: str, existing: Sequence[str]) -> None:
-    """Raise ConfigError if a new night would not be the last one."""
-    if existing and night < existing[-1]:
+    """Raise ConfigError if a new night would not be the last one, or if no dated night could follow it."""
+    if not existing:
+        return
+    last = existing[-1]
+    if night < last:
+        last_date = night_date(last)
+        reason = ", which is not a date" if last_date is None else ""
+        if last_date is not None and last_date > datetime.now(UTC).date():
+            reason = ", which is in the future"
         raise ConfigError(
             "The label of a new night must sort after the existing ones.",
             where="night",
-            got=f"{night}; the last night in the history is {existing[-1]}",
-            hint="night=LABEL, such as the date",
+            got=f"{night}; the last night in the history is {last}{reason}",
+            hint=f"night=LABEL, such as the date; if {last} is wrong, set it aside with microbench accept drop={last}",
         )
+    if night_date(last) is not None and night_date(night) is None:
+        raise ConfigError(
+            "The label of a new night must start with a date, like the last one: no dated night could follow another label.",
+            where="night",
+            got=f"{night}; the last night in the history is {last}",
+            hint="night=2026-01-31, or night=2026-01-31-rerun for a second one on a day",
+        )
+
+
+def night_date(night: str) -> date | None:
+    """The date that a label starts with; None if it starts with none."""
+    match = re.match(r"\d{4}-\d{2}-\d{2}(?!\d)", night, re.ASCII)
+    try:
+        return date.fromisoformat(match[0]) if match else None
+    except ValueError:
+        return None
 
 
 def night_table(night: str, rows: Sequence[HistoryRow]) -> pa.Table:

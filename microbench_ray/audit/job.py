@@ -43,7 +43,7 @@ class Extrapolation:
 
 @dataclass(frozen=True)
 class AcceptJob:
-    """Accept the benchmark of the last night.
+    """Accept the benchmark of a night, or set the last night aside.
 
     Attributes
     ----------
@@ -53,11 +53,20 @@ class AcceptJob:
         `baseline`, `pool` or both.
     wait_for_out
         Seconds to wait while another audit holds the folder.
+    night
+        Label of the night; None for the last one.
+    violated
+        Whether a night whose verdict is `violated` is accepted too.
+    drop
+        Label of the last night, to set it aside; nothing is accepted then. None for no such night.
     """
 
     out: Path
     what: tuple[Part, ...]
     wait_for_out: float = 0.0
+    night: str | None = None
+    violated: bool = False
+    drop: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,28 +11,45 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from microbench_ray.audit.accepting import run_accept as run_accept
 from microbench_ray.audit.analysis import NightAnalysis, PreviousNights, analyse_night
-from microbench_ray.audit.baseline import FROZEN, References, accept, freeze, open_frozen, read_references, remove_unused
+from microbench_ray.audit.baseline import (
+    FROZEN,
+    References,
+    accept,
+    freeze,
+    frozen_folder,
+    open_frozen,
+    read_references,
+    remove_unused,
+)
 from microbench_ray.audit.changes import Snapshot, take_snapshot
+from microbench_ray.audit.files import (
+    FOLDERS,
+    INPUTS,
+    NIGHTS,
+    PAGE,
+    SENT,
+    VERDICT,
+    read_inputs,
+    read_verdict,
+    remove_temporary_files,
+    to_json,
+)
 from microbench_ray.audit.findings import HistoryRow, assign_severities
-from microbench_ray.audit.history import HISTORY, History, check_order, night_table
-from microbench_ray.audit.job import AcceptJob, AuditJob
+from microbench_ray.audit.history import History, check_order, night_table
+from microbench_ray.audit.job import AuditJob
 from microbench_ray.audit.sweeps import SWEEPS, Sweeper
 from microbench_ray.audit.verdict import BenchmarkShape, build_verdict
 from microbench_ray.audit.webhook import send_verdict
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
+from microbench_ray.core.plain import plain
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
 from microbench_ray.ingest.run import run_ingest
 from microbench_ray.report.page import library, render
 
 logger = logging.getLogger(__name__)
-
-NIGHTS = "nights"
-INPUTS, VERDICT, PAGE = "inputs.json", "verdict.json", "report.html"
-SENT = "told"
-"""File of a night whose verdict was sent to the webhook."""
-FOLDERS = (HISTORY, NIGHTS, FROZEN, SWEEPS)
 
 
 class AuditOutcome(NamedTuple):
@@ -75,6 +92,7 @@ def run_audit(job: AuditJob) -> AuditOutcome:
         job.webhook.check()
     store = Store(job.out, folders=FOLDERS)
     with store.locked(job.wait_for_out):
+        remove_temporary_files(store)
         history = History(store)
         nights = history.nights()
         in_history = job.night in nights
@@ -109,35 +127,6 @@ def run_audit(job: AuditJob) -> AuditOutcome:
             logger.debug("The verdict was not sent: %s", error)
             outcome = outcome._replace(webhook_error=error)
     return outcome
-
-
-def run_accept(job: AcceptJob) -> References:
-    """Make the benchmark of the last night the baseline, the pool, or both.
-
-    Raises
-    ------
-    ConfigError
-        The history has no night yet.
-    """
-    no_night = ConfigError(
-        "There is no night to accept.",
-        where=str(job.out),
-        hint="run microbench audit first; the first night is accepted automatically",
-    )
-    if not job.out.exists():  # `Store.locked` would create it
-        raise no_night
-    store = Store(job.out, folders=FOLDERS)
-    with store.locked(job.wait_for_out):
-        nights = History(store).nights()
-        if not nights:
-            raise no_night
-        digest = read_json(store, f"{NIGHTS}/{nights[-1]}/{INPUTS}")["benchmark"]
-        benchmark = open_frozen(store, digest)
-        references = accept(store, benchmark, nights[-1], job.what)
-    logger.info(
-        "Accepted the %d models of night %s as %s (digest %s)", benchmark.n_models, nights[-1], " and ".join(job.what), digest
-    )
-    return references
 
 
 def read_logs(job: AuditJob) -> list[HistoryRow]:
@@ -178,11 +167,12 @@ def audit_night(
         library.prepare()
     folder = f"{NIGHTS}/{job.night}"
     sweeper = make_sweeper(job, store)
-    earlier_rows = history.read([night for night in history.nights() if night < job.night])
+    earlier_nights = [night for night in history.nights() if night < job.night]
+    earlier_rows = history.read(earlier_nights)
     previous = PreviousNights(
         baseline=open_frozen(store, references.baseline.digest),
         pool=open_frozen(store, references.pool.digest),
-        last=read_last_night(store, earlier_rows),
+        last=read_last_night(store, earlier_nights),
         history=earlier_rows,
         baseline_night=references.baseline.night,
     )
@@ -208,7 +198,7 @@ def audit_night(
     freeze(store, benchmark)  # the next night is compared with it
     history.append(job.night, rows)
     # A night before the last one may have been recomputed: keep what the last one needs.
-    last_digest = read_json(store, f"{NIGHTS}/{history.nights()[-1]}/{INPUTS}")["benchmark"]
+    last_digest = read_inputs(store, history.nights()[-1])["benchmark"]
     used = {benchmark.digest, last_digest, references.pool.digest, references.baseline.digest}
     remove_unused(Path(store.at(SWEEPS)), used)
     remove_unused(Path(store.at(FROZEN)), used)
@@ -228,10 +218,8 @@ def read_finished_verdict(store: Store, night: str, inputs: Mapping[str, Any]) -
     ConfigError
         The night was computed from other inputs.
     """
-    folder = f"{NIGHTS}/{night}"
     try:
-        recorded = read_json(store, f"{folder}/{INPUTS}")
-        verdict = read_json(store, f"{folder}/{VERDICT}")
+        recorded, verdict = read_inputs(store, night), read_verdict(store, night)
     except StoreError as error:
         logger.info("Recomputing night %s: %s", night, error.got)
         return None
@@ -268,18 +256,28 @@ def digest_inputs(
         "baseline": references.baseline.digest,
         "pool": references.pool.digest,
         "audited": _digest([method.identity() for method in job.lists_and_methods]),
-        "configuration": _digest({key: repr(value) for key, value in configuration.items()}),
+        "configuration": _digest(configuration),
         "logs_failed": _digest([row.text for row in log_findings]),
     }
 
 
-def read_last_night(store: Store, earlier_rows: pa.Table) -> tuple[Benchmark, Snapshot] | None:
-    """The benchmark and the snapshot of the last of the earlier nights; None if there is none."""
-    if not len(earlier_rows):
+def read_last_night(store: Store, nights: Sequence[str]) -> tuple[Benchmark, Snapshot] | None:
+    """The benchmark and the snapshot of the last of some nights; None if there is none.
+
+    If the last night's benchmark is not stored, as only that of the last night is kept and a later one was set aside, the latest
+    night with a stored one takes its place.
+    """
+    if not nights:
         return None
-    folder = f"{NIGHTS}/{earlier_rows['night'][-1].as_py()}"
-    benchmark = open_frozen(store, read_json(store, f"{folder}/{INPUTS}")["benchmark"])
-    return benchmark, take_snapshot(benchmark, store.read_table(f"{folder}/snapshot_items", "snapshot_items"))
+    night, digest = nights[-1], read_inputs(store, nights[-1])["benchmark"]
+    for earlier in reversed(nights[:-1]):
+        if frozen_folder(store, digest).exists():
+            break
+        night, digest = earlier, read_inputs(store, earlier)["benchmark"]
+    if night != nights[-1]:
+        logger.warning("The benchmark of night %s is not stored: tonight's changes are those since night %s", nights[-1], night)
+    benchmark = open_frozen(store, digest)
+    return benchmark, take_snapshot(benchmark, store.read_table(f"{NIGHTS}/{night}/snapshot_items", "snapshot_items"))
 
 
 def write_page(
@@ -308,24 +306,6 @@ def notify(job: AuditJob, store: Store, outcome: AuditOutcome) -> None:
     logger.info("Sent the verdict to the webhook")
 
 
-def read_json(store: Store, name: str) -> dict[str, Any]:
-    """Read a JSON file of the audit; StoreError if it is missing or damaged."""
-    try:
-        content: dict[str, Any] = json.loads(store.folder.read(name))
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            "A file of the audit cannot be read.",
-            where=store.at(name),
-            got=str(error),
-            hint="restore it from a copy",
-        ) from None
-    return content
-
-
-def to_json(content: Mapping[str, Any]) -> bytes:
-    """Indented JSON."""
-    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
 def _digest(content: Any) -> str:
-    return blake2b(json.dumps(content, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
+    """The digest of values as plain JSON; ConfigError for a value without a plain form."""
+    return blake2b(json.dumps(plain(content, "inputs"), sort_keys=True).encode(), digest_size=16).hexdigest()

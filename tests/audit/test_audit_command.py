@@ -130,7 +130,11 @@ def test_nights_and_their_exit_codes(tmp_path: Path, arguments: list[str], capsy
     refused = capsys.readouterr().err
     assert "night 2026-01-02" in refused
     assert "configuration" in refused
-    assert main(["accept", f"out={tmp_path / 'audit'}"]) == 0
+    assert main(["accept", f"out={tmp_path / 'audit'}"]) == 1
+    refused = capsys.readouterr().err
+    for fact in ("VIOLATED", "night 2026-01-02", "violated=true"):
+        assert fact in refused
+    assert main(["accept", f"out={tmp_path / 'audit'}", "violated=true"]) == 0
     accepted = capsys.readouterr().err
     for fact in ("84 models", "2026-01-02", "baseline", "pool"):
         assert fact in accepted

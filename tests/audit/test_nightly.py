@@ -41,7 +41,7 @@ RANDOM = Method("random", SELECTORS["random"](), ESTIMATORS["mean"]())
 
 
 def accept_last(out: Path, *parts: Part) -> None:
-    run_accept(AcceptJob(out, parts))
+    run_accept(AcceptJob(out, parts, violated=True))
 
 
 def findings(outcome: AuditOutcome, kind: str) -> list[dict[str, Any]]:
@@ -127,6 +127,16 @@ def test_a_finished_night_with_other_inputs_is_refused(tmp_path: Path) -> None:
     with refuses(ConfigError, "history", where="2026-01-01", got="configuration"):
         nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:80]), target_difference=0.01)
     assert nights.files(tmp_path) == before
+
+
+def test_a_night_is_identified_by_the_content_of_its_configuration(tmp_path: Path) -> None:
+    benchmark = nights.board(SCORES[:40])
+    limits = {"tiny": 0.5, "other": 0.25}
+    nights.run(tmp_path, "2026-01-01", benchmark, max_mdad=limits)
+    same = {"max_mdad": dict(reversed(limits.items())), "target_difference": np.float64(0.02)}
+    assert nights.run(tmp_path, "2026-01-01", benchmark, **same).already_done
+    with refuses(ConfigError, "plain", where="max_mdad", got="object"):
+        nights.run(tmp_path, "2026-01-02", benchmark, max_mdad={"tiny": object()})
 
 
 def test_a_night_must_sort_after_the_others(tmp_path: Path) -> None:

@@ -220,6 +220,9 @@ class AcceptConf:
 
     out: str = NEEDED
     what: list[str] = field(default_factory=lambda: list(PARTS))
+    night: str | None = None
+    violated: bool = False
+    drop: str | None = None
     wait_for_out: float = 0.0
 
     def job(self) -> AcceptJob:
@@ -230,9 +233,24 @@ class AcceptConf:
         for each in self.what:
             if each not in PARTS:
                 raise ConfigError("what must be baseline, pool, or both.", where="what", got=each, hint=hint)
-        what = tuple(each for each in PARTS if each in self.what)
-        out = audit_folder(self.out, self.wait_for_out)
-        return AcceptJob(out=out, what=what, wait_for_out=self.wait_for_out)
+        if self.drop is not None and (self.night is not None or self.violated):
+            raise ConfigError(
+                "A night is either accepted or set aside.",
+                where="drop, night, violated",
+                got=f"drop={self.drop}",
+                hint="give drop alone",
+            )
+        for label in (self.night, self.drop):
+            if label is not None:
+                check_night(label)
+        return AcceptJob(
+            out=audit_folder(self.out, self.wait_for_out),
+            what=tuple(each for each in PARTS if each in self.what),
+            wait_for_out=self.wait_for_out,
+            night=self.night,
+            violated=self.violated,
+            drop=self.drop,
+        )
 
 
 def audit_folder(out: str, wait_for_out: float) -> Path:
