@@ -32,6 +32,8 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]+\.tmp|\.probe\.[0-9a-f]+")
 """Names of temporary files; results never have such names."""
 MAX_NAME_BYTES = 150
 """Limit for a file name derived from data; file systems allow 255 bytes."""
+MADE_LATER = ("figures", "set_aside")
+"""Subfolders that are written to after the work: checked before it."""
 
 
 class Folder(Protocol):
@@ -71,7 +73,11 @@ class Folder(Protocol):
 
 
 class LocalFolder:
-    """A local folder. A file is written under a temporary name, flushed to the disk and renamed."""
+    """A local folder. A file is written under a temporary name, flushed to the disk and renamed.
+
+    The folder itself may be a link. Below it no writer follows one: a link in place of a file is replaced, and one in place of a
+    subfolder is refused with a StoreError, because files elsewhere would be replaced and deleted through it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -82,6 +88,8 @@ class LocalFolder:
 
     def prepare(self, names: tuple[str, ...]) -> None:
         """Create the subfolders, and create and delete a file as a test."""
+        for name in (*names, *MADE_LATER):
+            self._path(f"{name}/")
         for name in names:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         probe = self.path / f".probe.{secrets.token_hex(4)}"
@@ -109,16 +117,25 @@ class LocalFolder:
     def write(self, name: str, content: bytes) -> None:
         """Write a file; write it again if a starting process deleted the temporary file as a leftover."""
         try:
-            self._write(self.path / name, content)
+            self._write(self._path(name), content)
         except FileNotFoundError as error:
             logger.debug("%s disappeared during the write; writing it again: %s", self.at(name), error)
-            self._write(self.path / name, content)
+            self._write(self._path(name), content)
+
+    def _path(self, name: str) -> Path:
+        """The path of a file to be written or deleted; StoreError where one of its subfolders is a link."""
+        folder = self.path
+        for part in name.split("/")[:-1]:
+            folder /= part
+            if folder.is_symlink():
+                raise not_ours(folder, "a link")
+        return self.path / name
 
     def _write(self, path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -132,12 +149,13 @@ class LocalFolder:
 
     def move(self, name: str, to: str) -> None:
         """Rename a file; the target's folder is created."""
-        (self.path / to).parent.mkdir(parents=True, exist_ok=True)
-        (self.path / name).rename(self.path / to)
+        source, target = self._path(name), self._path(to)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
 
     def delete(self, name: str) -> None:
         """Delete a file."""
-        (self.path / name).unlink()
+        self._path(name).unlink()
 
 
 class RemoteFolder:
@@ -204,6 +222,17 @@ class RemoteFolder:
 def open_folder(place: str | Path) -> Folder:
     """The folder at a path or URL. This makes no request and does not check that the folder exists."""
     return RemoteFolder(str(place)) if is_url(place) else LocalFolder(local_path(place))
+
+
+def not_ours(path: Path, what: str) -> StoreError:
+    """The error for something in an output folder that this program has not made and must not write through."""
+    target = f" to {path.readlink()}" if path.is_symlink() else ""
+    return StoreError(
+        "The output folder holds something that is not its own.",
+        where=str(path),
+        got=f"{what}{target}",
+        hint="remove it, or set out=DIR to another folder",
+    )
 
 
 def io_error(folder: Folder, name: str, error: OSError, what: str, hint: str) -> StoreError:

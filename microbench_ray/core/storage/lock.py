@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+import stat
 import threading
 import time
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from microbench_ray.core.errors import StoreError
-from microbench_ray.core.storage.folders import Folder, LocalFolder, io_error
+from microbench_ray.core.storage.folders import Folder, LocalFolder, io_error, not_ours
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def lock_folder(folder: Folder, wait: float, times: Times | None = None) -> Fold
     Raises
     ------
     StoreError
-        Another process still holds the lock after `wait` seconds.
+        Another process still holds the lock after `wait` seconds, or the lock file is a link.
     OSError
         The folder cannot be written.
     """
@@ -121,7 +122,7 @@ class FileLock:
         """The descriptor of the locked file; None if another process holds the lock."""
         while True:
             # Child processes must not inherit the descriptor, because they would keep the lock.
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = self._open()
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_same_file(descriptor, self._path):
@@ -138,6 +139,20 @@ class FileLock:
                 os.close(descriptor)
                 raise
             os.close(descriptor)  # the previous holder deleted the file before this process locked it
+
+    def _open(self) -> int:
+        """A descriptor of the lock file, whose content will be replaced; StoreError if that is not a file of its own."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        except OSError:
+            if self._path.is_symlink():
+                raise not_ours(self._path, "a link") from None
+            raise
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+            return descriptor
+        os.close(descriptor)
+        raise not_ours(self._path, "a link" if stat.S_ISREG(status.st_mode) else "not a file")
 
     def check(self) -> None:
         """Do nothing: a file lock cannot be lost."""
@@ -288,7 +303,7 @@ def _describe_holder(content: bytes) -> str:
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
     except FileNotFoundError:
         return False
 

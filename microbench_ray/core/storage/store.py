@@ -62,7 +62,7 @@ class Store:
         return self.folder.at(name)
 
     def prepare(self) -> None:
-        """Create the folder and check that it can be written; StoreError if not."""
+        """Create the folder and check that it can be written; StoreError if not, or if a subfolder is a link."""
         self._write_with("", lambda: self.folder.prepare(self._folders), "The output folder cannot be written.")
 
     @contextmanager
