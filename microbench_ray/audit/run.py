@@ -39,6 +39,7 @@ from microbench_ray.audit.files import (
 from microbench_ray.audit.findings import HistoryRow, assign_severities
 from microbench_ray.audit.history import History, check_order, night_table
 from microbench_ray.audit.job import AuditJob
+from microbench_ray.audit.sensitivity import smallest_drops
 from microbench_ray.audit.sweeps import SWEEPS, Sweeper
 from microbench_ray.audit.verdict import BenchmarkShape, build_verdict
 from microbench_ray.audit.webhook import send_verdict
@@ -189,6 +190,7 @@ def audit_night(
         baseline=references.baseline,
         inputs=inputs,
         failed_cells=analysis.failed_cells,
+        drops=smallest_drops(rows, job.drift, job.actions),
     )
     for name, content in {**analysis.tables, "snapshot_items": snapshot.items}.items():
         store.write_table(f"{folder}/{name}", content, name)

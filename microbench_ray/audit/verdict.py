@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ import pyarrow as pa
 from microbench_ray.audit.audited_mdad import Subject
 from microbench_ray.audit.baseline import AcceptedBenchmark
 from microbench_ray.audit.findings import SEVERITIES, worst_severity
-from microbench_ray.data.names import escape_controls, first_few
+from microbench_ray.audit.sensitivity import SmallestDrop
+from microbench_ray.data.names import escape_controls, first_few, show_name
 
 VERSION = 1
 STATUS = {"fail": "violated", "warn": "attention", "note": "ok", "": "ok"}
@@ -47,6 +49,7 @@ def build_verdict(
     baseline: AcceptedBenchmark,
     inputs: Mapping[str, Any],
     failed_cells: int,
+    drops: Sequence[SmallestDrop] = (),
 ) -> dict[str, Any]:
     """Build the content of verdict.json; docs/audit.md describes its keys.
 
@@ -66,6 +69,8 @@ def build_verdict(
         Digests of everything that the night's results depend on.
     failed_cells
         Number of cells that failed in the night's sweeps.
+    drops
+        The smallest drops that the drift rules would have found.
     """
     reported = [row for row in rows.to_pylist() if row["severity"]]
     findings = group_findings(reported)
@@ -75,10 +80,11 @@ def build_verdict(
         "night": night,
         "benchmark": benchmark.name,
         "status": status,
-        "headline": headline(status, findings, benchmark, failed_cells),
+        "headline": headline(status, findings, benchmark, failed_cells, drops),
         "findings": findings,
         "subjects": [each.to_json() for each in subjects],
         "changes": dict(changes),
+        "smallest_drops": [each.to_json() for each in drops],
         "baseline": {"night": baseline.night, "digest": baseline.digest},
         "made": {
             "benchmark": {"digest": inputs["benchmark"], "n_models": benchmark.n_models, "n_items": benchmark.n_items},
@@ -90,7 +96,11 @@ def build_verdict(
 
 
 def group_findings(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Findings for verdict.json, worst first; many of one kind and severity become one summary."""
+    """Findings for verdict.json, worst first; many of one kind and severity become one summary.
+
+    Findings about drift are ordered by how far they are outside. When new models fail on one subtask, their accuracy on the others
+    is higher than predicted, which is less far outside than the failure itself.
+    """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["severity"], "drift" if row["kind"] == "metric" else row["kind"]), []).append(row)
@@ -112,16 +122,45 @@ def group_findings(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 }
             )
         else:
-            findings += [{key: row[key] for key in FINDING_KEYS} | {"kind": kind} for row in members]
+            ordered = sorted(members, key=excess, reverse=True) if kind == "drift" else members
+            findings += [{key: row[key] for key in FINDING_KEYS} | {"kind": kind} for row in ordered]
     return findings
 
 
-def headline(status: str, findings: Sequence[Mapping[str, Any]], benchmark: BenchmarkShape, failed_cells: int) -> str:
-    """One line: the worst finding, or that there is none, and the size of the benchmark."""
+def excess(row: Mapping[str, Any]) -> float:
+    """How far the value of a row about drift is from its reference, as a multiple of the distance of the bound on that side.
+
+    At least 1 for a value outside; infinite for a row without a metric, which is about the whole night; 1 for an MDAD that is never
+    reached.
+    """
+    value, reference = row["value"], row["reference"]
+    if row["kind"] != "metric":
+        return math.inf
+    if value is None or reference is None:
+        return 1.0
+    bound = row["bound_lo"] if value < reference else row["bound_hi"]
+    return abs(value - reference) / max(abs(bound - reference), 1e-9) if bound is not None else 1.0
+
+
+def headline(
+    status: str,
+    findings: Sequence[Mapping[str, Any]],
+    benchmark: BenchmarkShape,
+    failed_cells: int,
+    drops: Sequence[SmallestDrop] = (),
+) -> str:
+    """One line: the worst finding, or that there is none and what may have gone unseen, and the size of the benchmark."""
     shape = f"{escape_controls(benchmark.name)}: {benchmark.n_models:,} models, {benchmark.n_items:,} items"
     failed = f"; {failed_cells:,} cells failed" if failed_cells else ""
     if status == "ok":
-        return f"No problems found. {shape}{failed}"
+        unseen = ""
+        if drops:
+            worst_drop = max(drops, key=lambda drop: drop.all_new_models)
+            unseen = (
+                f"; drops of tonight's new models in one subtask of up to {100 * worst_drop.all_new_models:.1f} points "
+                f"('{show_name(worst_drop.subtask)}') may go unseen"
+            )
+        return f"No problems found. {shape}{failed}{unseen}"
     worst = [each for each in findings if each["severity"] == ("fail" if status == "violated" else "warn")]
     first = worst[0]["text"].rstrip(".")
     more = f", and {len(worst) - 1} more" if len(worst) > 1 else ""
