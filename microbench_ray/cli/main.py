@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microbench_ray.core import log
-from microbench_ray.core.errors import ConfigError, MicrobenchError
+from microbench_ray.core import log, streams
+from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +81,14 @@ def main(arguments: Sequence[str]) -> int:
 def entry_point(*job: str) -> None:
     """The console script, and the scripts in jobs/. SIGTERM, which schedulers send, is treated as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main([*job, *sys.argv[1:]]))
+    streams.endure()
+    code = main([*job, *sys.argv[1:]])
+    failure = streams.output_failure()
+    if failure is not None:
+        hint = "results that are saved in files are complete; redirect standard output elsewhere"
+        sys.stderr.write(f"{StoreError('Not everything could be printed.', where='standard output', got=failure, hint=hint)}\n")
+        code = code or SOME_FAILED
+    sys.exit(code)
 
 
 def _main(arguments: list[str]) -> int:

@@ -24,7 +24,12 @@ def error_console() -> Console:
     """The console on standard error, shared by log messages and progress bars so that messages do not break a bar."""
     from rich.console import Console
 
-    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    class ErrorConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Show nothing more; rich would end the program."""
+            self.quiet = True
+
+    return ErrorConsole(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 class TerminalHandler(logging.Handler):

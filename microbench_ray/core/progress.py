@@ -94,7 +94,10 @@ class WorkProgress:
         seconds_left = f", {max(0.0, self.total - self.done) / self._rate():,.0f} s left" if self.done and not finished else ""
         failed = f", {self.failed:,.0f} failed" if self.failed else ""
         rate = f"{self._rate():,.0f} {self.unit}/s"
-        self._console.print(f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate}{seconds_left}{failed}")
+        try:
+            self._console.print(f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate}{seconds_left}{failed}")
+        except OSError as error:  # the work is worth more than its progress
+            logger.debug("Progress cannot be shown: %s", error)
 
 
 def can_draw(console: Console) -> bool:
