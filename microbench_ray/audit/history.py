@@ -115,7 +115,7 @@ def check_order(night: str, existing: Sequence[str]) -> None:
             "The label of a new night must sort after the existing ones.",
             where="night",
             got=f"{night}; the last night in the history is {last}{reason}",
-            hint=f"night=LABEL, such as the date; if {last} is wrong, set it aside with microbench accept drop={last}",
+            hint=f"night=LABEL, such as the date; if {last} is wrong, set it aside with microbench accept out=DIR drop={last}",
         )
     if night_date(last) is not None and night_date(night) is None:
         raise ConfigError(

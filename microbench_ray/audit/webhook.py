@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -201,7 +202,9 @@ def _describe(error: Exception, timeout: float) -> str:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
         return f"no complete answer within {timeout:g} s"
-    return show_name(cause) if isinstance(cause, OSError) and str(cause) else f"{type(cause).__name__}: not a valid HTTP answer"
+    if isinstance(cause, http.client.HTTPException):
+        return f"the answer is not valid HTTP ({type(cause).__name__})"
+    return show_name(cause) if isinstance(cause, OSError) and str(cause) else type(cause).__name__
 
 
 def slack_text(verdict: Mapping[str, Any], page: str) -> str:

@@ -57,7 +57,7 @@ def test_a_night_of_the_future_is_named_and_can_be_set_aside(tmp_path: Path, cap
     nights.run(tmp_path, "2026-01-01", board(60))
     nights.run(tmp_path, "2026-01-02", board(61))
     nights.run(tmp_path, "2054-03-01", board(62))
-    with refuses(ConfigError, "sort", got="2054-03-01, which is in the future", hint="microbench accept drop=2054-03-01"):
+    with refuses(ConfigError, "sort", got="2054-03-01, which is in the future", hint="microbench accept out=DIR drop=2054-03-01"):
         nights.run(tmp_path, "2026-01-03", board(63))
     assert accept(tmp_path, "drop=2054-03-01") == 0
     assert "set_aside/2054-03-01" in capsys.readouterr().err

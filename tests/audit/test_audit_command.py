@@ -194,6 +194,7 @@ def test_unreadable_logs_are_a_finding_and_the_night_is_complete(
         ("max_missing_share=-0.1", ("max_missing_share", "-0.1")),
         ("top_k=0", ("top_k", "0")),
         ("night=../x", ("night", "../x")),
+        ("methods=[{method: random, label: 'x\n  fail: forged'}]", ("lists, methods", "x\\n  fail")),
         ("webhook.url=ftp://x", ("webhook.url", "ftp://x", "http")),
         ("webhook={url: 'https://x', shape: discord}", ("webhook.shape", "discord", "slack")),
         ("ingest={source: lm_eval, path: logs}", ("ingest", "benchmark=scores")),

@@ -83,6 +83,7 @@ def test_an_answer_that_is_not_http_is_one_message(answer: bytes, serve: Serve) 
     with refuses(EngineError, "webhook", where="127.0.0.1") as caught:
         send(url)
     assert SECRET not in str(caught.value)
+    assert caught.value.got
     assert len(received) == 3
 
 

@@ -21,6 +21,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.masking import mask_secrets
 from microbench_ray.core.storage.urls import is_url
 from microbench_ray.data import item_versions
+from microbench_ray.data.names import show_name
 from microbench_ray.methods import Fixed, Method
 
 
@@ -163,6 +164,14 @@ class AuditConf(RulesConf):
         if self.top_k < 1:
             raise ConfigError("top_k must be at least 1.", where="top_k", got=str(self.top_k), hint="top_k=10")
         labels = [method.label for method in methods]
+        for label in labels:
+            if not label.isprintable():
+                raise ConfigError(
+                    "A label must not contain line breaks or other control characters.",
+                    where="lists, methods",
+                    got=show_name(label),
+                    hint="lists={tiny: tiny.txt}",
+                )
         for label, limit in self.max_mdad.items():
             if label not in labels:
                 raise ConfigError(
