@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -18,6 +18,7 @@ from microbench_ray.cli.config_errors import explained, missing_value
 from microbench_ray.cli.renamed_keys import RenamedKeys
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.presets import CONF, checked_parts, method_parts
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ class Composer:
             raise explained(error, schema_of(self.job)) from None
         except (ValueError, TypeError) as error:  # such as grid=null
             raise ConfigError("A part of conf/ is chosen by name.", got=str(error), hint="key=NAME, such as grid=default") from None
-        return self.renamed_keys.in_files(composed)
+        renamed = self.renamed_keys.in_files(composed)
+        # Other paths of a submitted job are those of the cluster, where they are expanded.
+        expand_home(renamed.get("submit") if self.job == "submit" else renamed)
+        return renamed
 
     def text(self) -> str:
         """The composed configuration as YAML."""
@@ -269,6 +273,24 @@ def quoted(argument: str) -> str:
         return argument
     escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + ("\\'" if match[2] else ""), value)
     return f"{key}='{escaped}'"
+
+
+def expand_home(content: Any) -> None:
+    """Expand the `~` of every value that is a path such as `~/x`: shells do not expand it in `key=~/x`."""
+    if isinstance(content, ListConfig):
+        keys: Sequence[Any] = range(len(content))
+    elif isinstance(content, DictConfig):
+        keys = list(content)
+    else:
+        return
+    for key in keys:
+        if OmegaConf.is_missing(content, key) or OmegaConf.is_interpolation(content, key):
+            continue
+        value = content[key]
+        if isinstance(value, str) and (value == "~" or value.startswith("~/")):
+            content[key] = str(local_path(value))
+        else:
+            expand_home(value)
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:

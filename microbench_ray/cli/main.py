@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
+from microbench_ray.core.storage.urls import local_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,7 +114,7 @@ def _main(arguments: list[str]) -> int:
     for argument in rest:
         if argument.startswith("-"):
             raise ConfigError("Unknown option.", got=argument, hint="see microbench --help")
-    composer = Composer(job, rest, None if config_dir is None else Path(config_dir), log_level=level)
+    composer = Composer(job, rest, None if config_dir is None else local_path(config_dir), log_level=level)
     if show_config:
         sys.stdout.write(composer.text())
         return DONE

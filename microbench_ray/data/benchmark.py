@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.assemble import build_tables
 from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.digest import content_digest, plain_values
@@ -146,7 +147,7 @@ class Benchmark:
         DataError
             The folder does not contain a benchmark, or its files are truncated, of another format or of different benchmarks.
         """
-        stored = open_tables(Path(folder))
+        stored = open_tables(local_path(folder))
         return cls(name or stored.name, models=stored.models, items=stored.items, units=stored.units, notes=stored.notes)
 
     def save(self, folder: str | Path) -> None:
@@ -160,7 +161,7 @@ class Benchmark:
             The folder contains other files, or cannot be written.
         """
         facts = {"name": self.name, "units": self.units, "notes": list(self.notes), "digest": self.digest}
-        save_tables(Path(folder), self.models, self.items, facts)
+        save_tables(local_path(folder), self.models, self.items, facts)
 
     @property
     def n_models(self) -> int:

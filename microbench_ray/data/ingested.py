@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.storage.folders import Folder, LocalFolder, open_folder
+from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.ingested_items import ItemPositions, gather_items
 from microbench_ray.data.names import first_few
@@ -196,7 +197,7 @@ def _metadata_table(folder: Folder, records: list[ModelRecord], metadata: str | 
                 (folder.path / f"models{suffix}" for suffix in SUFFIXES if (folder.path / f"models{suffix}").is_file()), None
             )
     if metadata is not None:
-        table = read_table(Path(metadata), texts=("model_id",))
+        table = read_table(local_path(metadata), texts=("model_id",))
         if "model_id" not in table.column_names:
             raise DataError("Metadata must have a column model_id.", where=str(metadata), got=f"columns {table.column_names}")
         ids = table["model_id"].to_pylist()

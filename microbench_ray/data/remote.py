@@ -10,7 +10,7 @@ from pathlib import Path
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.storage.folders import RemoteFolder
-from microbench_ray.core.storage.urls import check_url, diagnose, is_url, one_line, parent_and_name, without_query
+from microbench_ray.core.storage.urls import check_url, diagnose, is_url, local_path, one_line, parent_and_name, without_query
 
 CHUNK_BYTES = 2**24
 
@@ -28,7 +28,7 @@ class LocalCopies:
         Parameters
         ----------
         path
-            A local path, which is returned unchanged, or the URL of a file or folder.
+            A local path, whose `~` is expanded, or the URL of a file or folder.
         is_companion
             Whether a file with this name, in the folder of the URL's file, is copied as well. All files of a folder are copied.
 
@@ -38,7 +38,7 @@ class LocalCopies:
             The object store cannot be read.
         """
         if not is_url(path):
-            return Path(path)
+            return local_path(path)
         parent, name = parent_and_name(check_url(str(path)))
         folder = self._scratch / str(len(self._urls))
         folder.mkdir()

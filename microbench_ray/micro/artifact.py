@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.files import folder_files, replace_folder
 from microbench_ray.micro.json_values import finite_number, floats, fractions, json_number, plain_text
@@ -190,7 +191,7 @@ class MicroBenchmark:
             The folder holds something else, or cannot be written.
         """
         files = folder_files(self, FILE, dumps(content_of(self)))
-        replace_folder(Path(path), files, FILE, overwrite=overwrite)
+        replace_folder(local_path(path), files, FILE, overwrite=overwrite)
         return list(files)
 
 
@@ -212,7 +213,7 @@ def load(path: str | Path) -> MicroBenchmark:
     DataError
         The file is missing, truncated, of another kind or version, or was edited.
     """
-    file = Path(path)
+    file = local_path(path)
     file = file / FILE if file.is_dir() else file
     try:
         text = file.read_text(encoding="utf-8")

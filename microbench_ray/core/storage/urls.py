@@ -66,9 +66,11 @@ def is_url(path: object) -> bool:
 
 
 def local_path(path: str | Path) -> Path:
-    """A local path, also from a URL `file:///…`."""
+    """A local path, also from a URL `file:///…`. A leading `~` is the home folder: shells do not expand it in `key=~/…`."""
     text = str(path)
-    return Path(unquote(text[len("file://") :])) if text.lower().startswith("file:///") else Path(path)
+    if text.lower().startswith("file:///"):
+        return Path(unquote(text[len("file://") :]))
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - leaves an unknown `~user`, where Path.expanduser raises
 
 
 def check_url(url: str, where: str | None = None) -> str:
