@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.causes import diagnose, one_line
 from microbench_ray.core.storage.folders import RemoteFolder
-from microbench_ray.core.storage.urls import check_url, diagnose, is_url, local_path, one_line, parent_and_name, without_query
+from microbench_ray.core.storage.urls import check_url, is_url, local_path, parent_and_name, without_query
 
 CHUNK_BYTES = 2**24
 

@@ -264,22 +264,6 @@ def test_rejected_credentials_are_reported(
             assert "secret" not in message.replace("AWS_SECRET", "")
 
 
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload", "bucket"),
-        ("AWS Error ACCESS_DENIED during PutObject", "credentials"),
-        ("HTTP status 403", "credentials"),
-        ("AWS Error NETWORK_CONNECTION: curlCode: 28, Timeout was reached", "reached"),
-        ("something else", "failed"),
-    ],
-)
-def test_causes_of_errors_are_found(text: str, word: str) -> None:
-    cause = urls.diagnose(OSError(text))
-    assert word in cause.what
-    assert cause.hint
-
-
 INVALID_URLS = {
     "s3://key:secret@bucket/x": "credentials",
     "s3://key@bucket/x": "credentials",

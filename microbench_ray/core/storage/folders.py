@@ -12,16 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microbench_ray.core.errors import StoreError
-from microbench_ray.core.storage.urls import (
-    check_url,
-    diagnose,
-    is_url,
-    join_url,
-    local_path,
-    one_line,
-    open_filesystem,
-    without_query,
-)
+from microbench_ray.core.storage.causes import diagnose, one_line
+from microbench_ray.core.storage.urls import check_url, is_url, join_url, local_path, open_filesystem, without_query
 
 if TYPE_CHECKING:
     import pyarrow as pa

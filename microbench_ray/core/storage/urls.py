@@ -1,4 +1,4 @@
-"""URLs of remote files: which URLs are valid, how they are opened, and how failures are explained."""
+"""URLs of remote files: which URLs are valid, and how they are opened."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.storage.causes import first_line
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -25,34 +26,6 @@ ATTEMPTS, CONNECT_SECONDS, REQUEST_SECONDS = 3, 5, 20
 """Attempts and timeouts of one request, so that a silent object store is reported within a minute."""
 
 
-class Cause(NamedTuple):
-    """The cause of a failure in an object store."""
-
-    what: str
-    hint: str
-
-
-CAUSES = (
-    (
-        ("no_such_bucket", "bucket does not exist", "containernotfound"),
-        Cause(what="The bucket does not exist.", hint="create the bucket, or give the name of an existing one"),
-    ),
-    (
-        ("access_denied", "invalid_access", "signature", "status 403", "status 401", "credential", "token"),
-        Cause(
-            what="The object store rejected the credentials.",
-            hint="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the client's configuration files: they need write access",
-        ),
-    ),
-    (
-        ("network_connection", "timeout", "timed out", "resolve host", "connect", "unavailable"),
-        Cause(
-            what="The object store cannot be reached.",
-            hint="check the network and the store's address: AWS_ENDPOINT_URL, or endpoint_override in the URL",
-        ),
-    ),
-)
-"""Key words in the errors of object stores, with their cause."""
 CREDENTIALS_HINT = (
     "give credentials in environment variables (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or in the client's "
     "configuration files"
@@ -164,7 +137,7 @@ def open_filesystem(url: str) -> tuple[Any, str]:
             return filesystem, path.rstrip("/")
     except (ValueError, TypeError, NotImplementedError, AttributeError) as error:  # Arrow's errors are subclasses of these
         raise ConfigError(
-            "The URL cannot be opened.", where=without_query(url), got=_first_line(error), hint="for example s3://bucket/prefix"
+            "The URL cannot be opened.", where=without_query(url), got=first_line(error), hint="for example s3://bucket/prefix"
         ) from None
     return _by_fsspec(fs, url, scheme)
 
@@ -203,7 +176,7 @@ def _by_fsspec(fs: Any, url: str, scheme: str) -> tuple[Any, str]:
         raise ConfigError(
             f"No installed package supports {scheme}://.",
             where=without_query(url),
-            got=_first_line(error),
+            got=first_line(error),
             hint="pip install the package named above"
             if isinstance(error, ImportError)
             else "use s3://, gs://, abfss://, or a local path",
@@ -214,21 +187,3 @@ def _by_fsspec(fs: Any, url: str, scheme: str) -> tuple[Any, str]:
 def without_query(url: str) -> str:
     """A URL without its query, for messages."""
     return url.partition("?")[0]
-
-
-def diagnose(error: Exception) -> Cause:
-    """Find the cause of an object store's error."""
-    text = str(error).lower()
-    for words, cause in CAUSES:
-        if any(word in text for word in words):
-            return cause
-    return Cause(what="The request to the object store failed.", hint="try again, or use another location")
-
-
-def one_line(error: Exception) -> str:
-    """An error in one line: the operating system's description if there is one."""
-    return getattr(error, "strerror", None) or _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
