@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
+from tests.helpers.real_data import test_data
 
-@pytest.fixture(scope="session")
-def test_data() -> Path:
-    """The folder of real data, from MICROBENCH_TEST_DATA."""
-    folder = os.environ.get("MICROBENCH_TEST_DATA")
-    if not folder:
-        pytest.skip("MICROBENCH_TEST_DATA is not set")
-    return Path(folder)
+__all__ = ["test_data"]  # a fixture, found by its name
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -20,8 +20,11 @@ from microbench_ray.sweeps.engine.serial import SerialEngine
 from tests.helpers.cluster import LoopbackCluster, processes_of, wait_for
 from tests.helpers.object_store import ObjectStore, serving
 from tests.helpers.ray_head import Head, head
+from tests.helpers.real_data import test_data
 from tests.helpers.refusals import Refused, assert_one_message, everything
 from tests.helpers.small_sweep import command, write_board
+
+__all__ = ["test_data"]  # a fixture, found by its name
 
 for name, examples in {"quick": 40, "ci": 100, "nightly": 10_000}.items():
     settings.register_profile(name, max_examples=examples, deadline=None)
@@ -30,15 +33,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 # One thread in this process and in those that it starts: two processes of tests with two threads each wait for one another.
 threadpool_limits(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture(scope="session")
-def test_data() -> Path:
-    """The folder of real data, from MICROBENCH_TEST_DATA."""
-    folder = os.environ.get("MICROBENCH_TEST_DATA")
-    if not folder:
-        pytest.skip("MICROBENCH_TEST_DATA is not set")
-    return Path(folder)
 
 
 @pytest.fixture(scope="session")

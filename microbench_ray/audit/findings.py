@@ -73,7 +73,7 @@ def assign_severities(rows: Iterable[HistoryRow], actions: Mapping[str, str]) ->
     """
     assigned = []
     for row in rows:
-        row = replace(row, text=escape_controls(row.text))  # a line break in a name would start a line of its own
+        row = replace(row, text=escape_controls(row.text))  # otherwise a line break in a name starts a new line
         is_drift = row.kind in ("metric", "drift")
         action = actions.get("drift" if is_drift else row.kind)
         if action is None or (is_drift and not row.severity):

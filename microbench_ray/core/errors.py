@@ -60,3 +60,8 @@ def unknown(kind: str, where: str, got: object, known: Iterable[str]) -> ConfigE
     suggestion = f"did you mean {closest[0]}? " if closest else ""
     listing = f"valid: {', '.join(names)}" if names else "there are none"
     return ConfigError(f"Unknown {kind}.", where=where, got=str(got), hint=suggestion + listing)
+
+
+def first_line(error: object) -> str:
+    """The first line of an error's message that is not empty, or the name of its class."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from microbench_ray.core.errors import DataError
+from microbench_ray.core.errors import DataError, first_line
 from microbench_ray.core.storage.replace import recover, replacing
 
 FORMAT_VERSION = 1
@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
-            "The file is cut short, or not an Arrow file.", where=str(path), got=_first_line(error), hint=_REWRITE
+            "The file is truncated or not an Arrow file.", where=str(path), got=first_line(error), hint=_REWRITE
         ) from None
     head = (table.schema.metadata or {}).get(_KEY)
     facts: dict[str, Any] = json.loads(head) if head else {}
@@ -106,7 +106,3 @@ def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         what = f"The file is not a benchmark of format version {FORMAT_VERSION}."
         raise DataError(what, where=str(path), got=got, hint=_REWRITE)
     return table, facts
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["no description"])[0]

@@ -159,7 +159,7 @@ def _load(path: Path) -> NDArray[Any]:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(
-            "The file is cut short, or is not a .npy file of numbers.",
+            "The file is truncated or not a .npy file of numbers.",
             where=str(path),
             got=(str(error).splitlines() or [type(error).__name__])[0],
             hint="copy it again; pickled objects are not supported",

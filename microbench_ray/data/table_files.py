@@ -85,7 +85,7 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         formats = {".parquet": "Parquet", ".feather": "Feather (Arrow IPC)", ".arrow": "Feather (Arrow IPC)"}
         raise DataError(
-            f"The file is cut short, or not a {formats.get(suffix, 'CSV')} file.",
+            f"The file is truncated or not a {formats.get(suffix, 'CSV')} file.",
             where=str(path),
             got=(str(error).splitlines() or [type(error).__name__])[0],
             hint="write or copy it again",

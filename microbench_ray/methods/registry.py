@@ -69,7 +69,7 @@ class Method:
         for name, part in (("selector", self.selector), ("estimator", self.estimator)):
             if isinstance(part, WithoutFit) and type(part).fit is not WithoutFit.fit and not part.fit_key:
                 raise ConfigError(
-                    f"The {name} has a fit of its own, but no fit_key.",
+                    f"The {name} overrides fit, but has no fit_key.",
                     where=f"method {self.label}",
                     got=f"{type(part).__name__} with fit_key = ''",
                     hint='set fit_key to a name that contains the parameters of the fit, for example fit_key = "disputed/3"',

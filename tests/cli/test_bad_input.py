@@ -207,9 +207,9 @@ IDS = [f"i{k}" for k in range(N_ITEMS)]
 BAD_TABLES: dict[str, tuple[str, Callable[[bytes], pa.Table | bytes], list[str]]] = {
     "empty": ("x.parquet", lambda whole: b"", ["The file is empty", "0 bytes"]),
     "empty CSV": ("x.csv", lambda whole: b"", ["The file is empty"]),
-    "cut short": ("x.parquet", lambda whole: whole[: len(whole) // 2], ["cut short"]),
-    "cut inside the footer": ("x.parquet", lambda whole: whole[:-20], ["cut short"]),
-    "not a table": ("x.feather", lambda whole: b"hello, this is no table at all", ["cut short, or not a Feather"]),
+    "cut short": ("x.parquet", lambda whole: whole[: len(whole) // 2], ["truncated"]),
+    "cut inside the footer": ("x.parquet", lambda whole: whole[:-20], ["truncated"]),
+    "not a table": ("x.feather", lambda whole: b"hello, this is no table at all", ["truncated or not a Feather"]),
     "a suffix of another program": ("x.xlsx", lambda whole: b"PK", [".parquet, .feather"]),
     "text for a score": (
         "x.csv",

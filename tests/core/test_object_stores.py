@@ -175,7 +175,7 @@ def test_a_saved_benchmark_and_a_release_are_read(s3: ObjectStore, board: Path, 
         remote = read_release(location)
         assert (remote.name, remote.digest) == ("x", expected)
     s3.write(f"{bucket}/release/x_labels_combined.npy", b"\x93NUMPY")
-    with refuses(DataError, "cut short", where=f"{url}/x_labels_combined.npy"):
+    with refuses(DataError, "truncated", where=f"{url}/x_labels_combined.npy"):
         read_release(url)
 
 
@@ -189,7 +189,7 @@ def test_a_configured_benchmark_is_read_from_data_dir(s3: ObjectStore, board: Pa
 def test_errors_in_a_remote_benchmark_name_its_url(s3: ObjectStore, board: Path) -> None:
     bucket = s3.bucket()
     cases = {
-        "short.parquet": (board.read_bytes()[:-9], "cut short"),
+        "short.parquet": (board.read_bytes()[:-9], "truncated"),
         "empty.csv": (b"", "empty"),
         "text.csv": (b"item_id,a\nq,x\n", "text"),
     }

@@ -143,7 +143,7 @@ class interrupted_at:
 
 
 def killed_at(folder: Path, number: int, exchange: bool) -> None:
-    """In a process of its own: replace a folder, and end by SIGKILL at a call."""
+    """Run in a child process: replace a folder, and be killed at one of its calls."""
 
     def die() -> BaseException:
         os.kill(os.getpid(), signal.SIGKILL)

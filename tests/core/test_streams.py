@@ -1,4 +1,4 @@
-"""Whatever becomes of the terminal, a sweep is finished, and what could not be printed is told in one message."""
+"""A sweep finishes even if its output streams are broken, closed or full; one message reports what could not be printed."""
 
 from __future__ import annotations
 

@@ -113,8 +113,8 @@ def test_missing_responses(release: Release) -> None:
         ({"labels": np.full(5, np.nan)}, "position", "labels", "nan"),
         ({"correctness": np.zeros((3, 4), bool)}, "shapes", "_combined.npy", "(3, 4)"),
         ({"correctness": np.full((3, 5), 2)}, "[0, 1]", "model 'model_000', item 'subtask_00/0'", "2"),
-        ({"correctness": b""}, "cut short", "_models-by-correctness_combined.npy", None),
-        ({"correctness": b"\x93NUMPY\x01\x00"}, "cut short", "_models-by-correctness_combined.npy", None),
+        ({"correctness": b""}, "truncated", "_models-by-correctness_combined.npy", None),
+        ({"correctness": b"\x93NUMPY\x01\x00"}, "truncated", "_models-by-correctness_combined.npy", None),
         ({"correctness": np.array([[object()]])}, "pickled", "_models-by-correctness_combined.npy", None),
         ({"confidence": np.zeros((3, 5))}, "shapes", "_combined.npy", "(3, 5)"),
         ({"confidence": np.full((3, 5, 4), 1.5)}, "probability", "answers of model 'model_000'", "1.5"),
@@ -139,5 +139,5 @@ def test_invalid_releases_are_reported(release: Release, change: dict[str, Any],
 def test_truncated(release: Release) -> None:
     path = Path(f"{release()}_models-by-confidence_combined.npy")
     path.write_bytes(path.read_bytes()[:-8])
-    with refuses(DataError, "cut short", where=str(path)):
+    with refuses(DataError, "truncated", where=str(path)):
         read_release(path.parent)

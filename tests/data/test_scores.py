@@ -277,7 +277,7 @@ def test_truncated(put: Put, wide: Wide, suffix: str, share: float) -> None:
     path = put(f"x{suffix}", wide)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with refuses(DataError, "cut short", where=str(path), hint="again"):
+    with refuses(DataError, "truncated", where=str(path), hint="again"):
         read_scores(path)
 
 

@@ -1,4 +1,4 @@
-"""Methods of a user's own classes: their fits and parameters are told apart."""
+"""Methods that users write themselves: each has its own fit and its own parameters."""
 
 from __future__ import annotations
 

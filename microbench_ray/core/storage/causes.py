@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from microbench_ray.core.errors import first_line
+
 
 class Cause(NamedTuple):
     """The cause of a failure in an object store."""
@@ -138,8 +140,3 @@ def _plain(name: str) -> str:
 def one_line(error: Exception) -> str:
     """An error in one line: the operating system's description if there is one."""
     return getattr(error, "strerror", None) or first_line(error)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's text that is not empty, or the name of its class."""
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

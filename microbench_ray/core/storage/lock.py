@@ -141,7 +141,7 @@ class FileLock:
             os.close(descriptor)  # the previous holder deleted the file before this process locked it
 
     def _open(self) -> int:
-        """A descriptor of the lock file, whose content will be replaced; StoreError if that is not a file of its own."""
+        """Open the lock file for writing; StoreError if it is a link or not a regular file."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         except OSError:

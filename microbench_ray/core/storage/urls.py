@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from microbench_ray.core.errors import ConfigError
-from microbench_ray.core.storage.causes import first_line
+from microbench_ray.core.errors import ConfigError, first_line
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
 OPTIONS: Mapping[str, tuple[str, ...]] = {

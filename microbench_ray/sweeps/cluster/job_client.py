@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from microbench_ray.core.errors import EngineError
+from microbench_ray.core.errors import EngineError, first_line
 from microbench_ray.sweeps.engine.ray_engine import OWN_ENVIRONMENT, import_ray
 
 logger = logging.getLogger(__name__)
@@ -141,8 +141,3 @@ def within(seconds: float, call: Callable[[], Value]) -> Value:
     if error is not None:
         raise error
     return value  # type: ignore[return-value]
-
-
-def first_line(error: object) -> str:
-    """The first line of an error's message; the name of its class if the message is empty."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from microbench_ray.core.errors import ConfigError, EngineError
+from microbench_ray.core.errors import ConfigError, EngineError, first_line
 from microbench_ray.core.plain import plain
-from microbench_ray.sweeps.cluster.job_client import Cluster, first_line
+from microbench_ray.sweeps.cluster.job_client import Cluster
 
 logger = logging.getLogger(__name__)
 
