@@ -18,6 +18,7 @@ from microbench_ray.cli.config_errors import explained, missing_value
 from microbench_ray.cli.renamed_keys import RenamedKeys
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.core.masking import mask_secrets
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.presets import CONF, checked_parts, method_parts
 
@@ -121,7 +122,8 @@ class Composer:
 
     def text(self) -> str:
         """The composed configuration as YAML."""
-        return OmegaConf.to_yaml(self.compose(self.overrides))
+        shown = mask_secrets(OmegaConf.to_container(self.compose(self.overrides)))
+        return OmegaConf.to_yaml(OmegaConf.create(shown))
 
     def reduce(self) -> ReduceConf:
         """The configuration of `microbench reduce`."""

@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.core.masking import MASK
 
 ANY_LIST = "a list in brackets, as [a,b]"
 ANY_MAPPING = "a mapping in braces, as {key: value}"
@@ -33,6 +34,13 @@ def explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
     prefix
         Path of that dataclass in the job's configuration, such as `benchmark.`.
     """
+    shown = _explained(error, schema, prefix)
+    if "webhook" in f"{error} {getattr(error, 'override', '')} {shown.where}".lower():  # its URL is a secret
+        return ConfigError(shown.what, where=shown.where or "webhook", got=MASK, hint="quote the URL: 'webhook.url=\"https://…\"'")
+    return shown
+
+
+def _explained(error: Exception, schema: Any, prefix: str) -> ConfigError:
     text = str(error).strip()
     if isinstance(error, OverrideParseException):
         return ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,8 @@ from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Tally, finite_number
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.values import ROUNDING
+
+logger = logging.getLogger(__name__)
 
 MAIN_METRICS = ("acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "pass@1", "pass_at_1")
 """Default metrics in order of preference; a task with none of them is scored by its first metric in [0, 1]."""
@@ -154,8 +157,8 @@ def _head(file: Path, max_bytes: int) -> _Head | None:
                 first_filter = row["filter"]
             if metric_names(row):
                 return _Head(filter=first_filter, scored=row, where=f"{file}: line {number}")
-    except DataError:
-        pass
+    except DataError as error:
+        logger.debug("No metrics were found in a log, which is read again later: %s", error)
     return None
 
 
@@ -168,8 +171,8 @@ def _in_range(names: Sequence[str], heads: Sequence[_Head], files: Sequence[Path
             for _, row in json_lines(file, max_bytes):
                 if isinstance(row, dict):
                     kept = [name for name in kept if _may_be_score(row.get(name))]
-        except DataError:
-            continue  # reported when the log is read
+        except DataError as error:
+            logger.debug("A log was left out of the choice of metrics, and is read again later: %s", error)
     return kept
 
 

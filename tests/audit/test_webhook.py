@@ -259,3 +259,21 @@ def test_a_line_break_in_a_name_forges_no_finding() -> None:
     text = slack_text({"status": "attention", "headline": forged, "findings": raw}, forged)
     assert not any(part.strip().startswith("fail") for part in text.splitlines())
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["webhook.url={}{{", "webhook.url=[{}]", "webhook={}", "webhook.url={},b"],
+)
+def test_a_url_in_an_argument_that_cannot_be_read_is_not_shown(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "out=x", "benchmark.path=x", argument.format("https://example.org/T0/secret42")]) == 1
+    printed = capsys.readouterr()
+    assert "webhook" in printed.err
+    assert "secret42" not in printed.out + printed.err
+
+
+def test_the_printed_configuration_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "out=x", "webhook.url=https://example.org/T0/secret42", "--cfg"]) == 0
+    printed = capsys.readouterr()
+    assert "https://example.org/…" in printed.out
+    assert "secret42" not in printed.out + printed.err
