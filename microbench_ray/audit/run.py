@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from microbench_ray.audit.accepting import run_accept as run_accept
 from microbench_ray.audit.analysis import NightAnalysis, PreviousNights, analyse_night
 from microbench_ray.audit.baseline import (
     FROZEN,

@@ -40,7 +40,7 @@ Benchmarks and micro-benchmarks
 
 A leaderboard, every night
   audit      look for drift, changed data and unreliable ranks, and write a verdict
-  accept     make the latest audit the baseline
+  accept     make a night the baseline, or set the last one aside
 
 Options
   -v, -q             show debug messages; show only warnings and errors
@@ -251,7 +251,7 @@ def _audit(composer: Composer) -> int:
 
 
 def _accept(composer: Composer) -> int:
-    from microbench_ray.audit.run import run_accept
+    from microbench_ray.audit.accepting import run_accept
 
     run_accept(composer.accept())
     return DONE

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from microbench_ray.audit.accepting import run_accept
 from microbench_ray.audit.baseline import PARTS
 from microbench_ray.audit.history import check_order
 from microbench_ray.audit.job import AcceptJob
-from microbench_ray.audit.run import run_accept
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark

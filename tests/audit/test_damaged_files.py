@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from microbench_ray.audit.accepting import run_accept
 from microbench_ray.audit.files import read_inputs, read_verdict
 from microbench_ray.audit.job import AcceptJob
-from microbench_ray.audit.run import run_accept
 from microbench_ray.audit.webhook import slack_text
 from microbench_ray.core.errors import MicrobenchError, StoreError
 from microbench_ray.core.storage.store import Store
