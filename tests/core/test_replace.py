@@ -6,48 +6,22 @@ import errno
 import fcntl
 import multiprocessing
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from microbench_ray.core.storage import replace
+from tests.helpers.interruptions import INTERRUPTIONS, content, interrupted_at, names
 
 OLD, NEW = {"a": "old a", "b": "old b"}, {"a": "new a", "c": "new c"}
-CALLS = [
-    (os, "rename"),
-    (Path, "rename"),
-    (Path, "mkdir"),
-    (Path, "write_text"),
-    (shutil, "rmtree"),
-    (os, "unlink"),
-    (os, "rmdir"),
-    (os, "fsync"),
-    (fcntl, "flock"),
-    (replace, "_exchange"),
-]
-INTERRUPTIONS: list[Callable[[], BaseException]] = [
-    lambda: OSError(errno.ENOSPC, "No space left on device"),
-    KeyboardInterrupt,
-    SystemExit,
-]
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
     with replace.replacing(folder) as new:
         for name, text in files.items():
             (new / name).write_text(text)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def content(folder: Path) -> dict[str, str] | None:
-    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else None
 
 
 @pytest.fixture(params=["in one step", "in two renames"])
@@ -108,38 +82,6 @@ def test_an_interruption_at_any_call_leaves_the_old_or_the_new_folder(
                 break
             number += 1
     assert n_interrupted >= 8
-
-
-class interrupted_at:
-    """Raise at the call of that number, of all calls that change files."""
-
-    def __init__(self, number: int, after: bool, interruption: Callable[[], BaseException]) -> None:
-        self.number, self.after, self.interruption = number, after, interruption
-        self.calls = {"count": 0, "reached": False}
-
-    def __enter__(self) -> dict[str, Any]:
-        self.patch = pytest.MonkeyPatch()
-        for owner, name in CALLS:
-            self.patch.setattr(owner, name, self.counted(getattr(owner, name)))
-        return self.calls
-
-    def __exit__(self, *error: object) -> None:
-        self.patch.undo()
-
-    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            mine = self.calls["count"] == self.number
-            self.calls["count"] += 1
-            if mine and not self.after:
-                self.calls["reached"] = True
-                raise self.interruption()
-            result = function(*arguments, **options)
-            if mine:
-                self.calls["reached"] = True
-                raise self.interruption()
-            return result
-
-        return call
 
 
 def killed_at(folder: Path, number: int, exchange: bool) -> None:

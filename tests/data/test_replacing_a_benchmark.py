@@ -10,8 +10,8 @@ import pytest
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.storage import replace
 from microbench_ray.data import Benchmark, synthetic
-from tests.core.test_replace import INTERRUPTIONS, interrupted_at, names
 from tests.helpers.errors import refuses
+from tests.helpers.interruptions import INTERRUPTIONS, replace_with_interruptions
 
 OLD, NEW = synthetic("old", 4, 6, 1), synthetic("new", 5, 7, 2)
 
@@ -23,25 +23,9 @@ def test_an_interrupted_save_leaves_the_old_or_the_new_benchmark(
 ) -> None:
     if not exchange:
         monkeypatch.setattr(replace, "_exchange", lambda one, other: False)
-    for number in range(100):
-        folder = tmp_path / str(number)
-        OLD.save(folder)
-        with interrupted_at(number, number % 2 == 0, interruption) as calls:
-            where: str | None = None
-            try:
-                NEW.save(folder)
-            except DataError as error:
-                where = error.where
-            except (KeyboardInterrupt, SystemExit):
-                where = str(folder)
-        assert where in ([None, str(folder)] if calls["reached"] else [None])
-        assert Benchmark.open(folder).digest in (OLD.digest, NEW.digest)
-        NEW.save(folder)
-        assert Benchmark.open(folder).digest == NEW.digest
-        assert [name for name in names(tmp_path) if name.startswith(".")] == []
-        if not calls["reached"]:
-            break
-    assert 8 <= number < 99
+    replace_with_interruptions(
+        tmp_path, {"old": OLD.save, "new": NEW.save}, lambda path: Benchmark.open(path).digest, DataError, interruption
+    )
 
 
 def test_a_folder_with_other_files_that_a_killed_process_moved_away_is_not_replaced(tmp_path: Path) -> None:

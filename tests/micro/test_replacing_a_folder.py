@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.storage import replace
 from microbench_ray.micro.files import ITEMS, replace_folder
-from tests.core.test_replace import INTERRUPTIONS, content, interrupted_at, names
 from tests.helpers.errors import refuses
+from tests.helpers.interruptions import INTERRUPTIONS, content, names, replace_with_interruptions
 
 OLD = {"microbench.json": "{}", ITEMS: "old", "README.md": "old"}
 NEW = {"microbench.json": "[]", ITEMS: "new"}
@@ -27,25 +28,13 @@ def test_an_interrupted_export_is_the_old_or_the_new_one(
 ) -> None:
     if not exchange:
         monkeypatch.setattr(replace, "_exchange", lambda one, other: False)
-    for number in range(100):
-        folder = tmp_path / str(number)
-        export(folder, OLD)
-        with interrupted_at(number, number % 2 == 0, interruption) as calls:
-            where: str | None = None
-            try:
-                export(folder, NEW)
-            except StoreError as error:
-                where = error.where
-            except (KeyboardInterrupt, SystemExit):
-                where = str(folder)
-        assert where in ([None, str(folder)] if calls["reached"] else [None])
-        assert content(folder) in (OLD, NEW)
-        export(folder, NEW)
-        assert content(folder) == NEW
-        assert [name for name in names(tmp_path) if name.startswith(".")] == []
-        if not calls["reached"]:
-            break
-    assert 8 <= number < 99
+    replace_with_interruptions(
+        tmp_path,
+        {"old": partial(export, files=OLD), "new": partial(export, files=NEW)},
+        content,
+        StoreError,
+        interruption,
+    )
 
 
 def test_an_old_export_that_a_killed_process_moved_away_is_put_back_first(tmp_path: Path) -> None:
