@@ -7,16 +7,15 @@ import json
 import logging
 import os
 import re
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from microbench_ray.core.deadline import within
 from microbench_ray.core.errors import ConfigError, EngineError
 from microbench_ray.core.masking import FROM_ENVIRONMENT, MASK, mask_url
 from microbench_ray.data.names import escape_controls, show_name
@@ -171,27 +170,22 @@ def send_verdict(
 
 
 def _attempt(url: str, body: bytes, timeout: float) -> Exception | None:
-    """Send the body once; the error, or None.
-
-    The timeout of a socket starts anew with each byte. A thread bounds the attempt as a whole; after that, it is left behind.
-    """
-    outcome: SimpleQueue[Exception | None] = SimpleQueue()
+    """Send the body once; the error, or None. The timeout of a socket starts anew with each byte, so the attempt is bounded too."""
 
     def post() -> None:
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         try:
-            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
             with urllib.request.build_opener(_NoRedirects).open(request, timeout=timeout):
-                outcome.put(None)
-        except Exception as error:  # whatever the server sends must not end the night
-            outcome.put(error)
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
+                pass
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
 
-    threading.Thread(target=post, name="webhook", daemon=True).start()
     try:
-        return outcome.get(timeout=timeout)
-    except Empty:
-        return TimeoutError()
+        within(timeout, post)
+    except Exception as error:  # whatever the server sends must not end the night
+        return error
+    return None
 
 
 def _describe(error: Exception, timeout: float) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from microbench_ray.core.deadline import within
 from microbench_ray.core.errors import EngineError
 from microbench_ray.sweeps.cluster import submission
-from microbench_ray.sweeps.cluster.job_client import Cluster, within
+from microbench_ray.sweeps.cluster.job_client import Cluster
 from microbench_ray.sweeps.cluster.submission import SubmitJob, exit_code, follow, run_submit
 from tests.helpers.errors import refuses
 from tests.helpers.processes import run_command

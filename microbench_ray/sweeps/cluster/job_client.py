@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import shlex
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+from microbench_ray.core.deadline import Value, within
 from microbench_ray.core.errors import EngineError, first_line
 from microbench_ray.sweeps.engine.ray_engine import OWN_ENVIRONMENT, import_ray
 
 logger = logging.getLogger(__name__)
 
-Value = TypeVar("Value")
 
 UPLOAD_SECONDS = 120.0
 STOP_SECONDS = 30.0
@@ -121,23 +119,3 @@ class Cluster:
             hint = "submit.address=http://HOST:8265, the dashboard of a running cluster; submit.timeout=SECONDS waits longer"
             return EngineError("Could not reach the cluster.", where=self.address, got=got, hint=hint)
         return EngineError("The cluster rejected the request.", where=self.address, got=first_line(error))
-
-
-def within(seconds: float, call: Callable[[], Value]) -> Value:
-    """The value of a call; TimeoutError if it takes more than `seconds`. Ray's requests have no time limit."""
-    outcome: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue(1)
-
-    def run() -> None:
-        try:
-            outcome.put((call(), None))
-        except BaseException as error:  # raised again in the caller's thread
-            outcome.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = outcome.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]
