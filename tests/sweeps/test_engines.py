@@ -19,14 +19,17 @@ import pytest
 
 from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
+from microbench_ray.core.errors import EngineError
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.driver import SweepJob, SweepOutcome, run_sweep
 from microbench_ray.sweeps.engine import serial
 from microbench_ray.sweeps.engine.base import Engine, Result
+from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.shards import Shard
 from tests.helpers.drivers import SHARDS_BEFORE_GATE, PausedDriver, ray_driver, serial_driver
+from tests.helpers.errors import refuses
 from tests.helpers.processes import run_command
 from tests.helpers.small_sweep import assert_same_tables, command, read_cells
 
@@ -242,3 +245,32 @@ def test_the_global_random_state_changes_nothing(board: Path, tmp_path: Path, re
     random.seed(77)
     assert main(command(board, tmp_path)) == 0
     assert_same_tables(tmp_path, reference)
+
+
+class SlowRay:
+    """Stands for the module `ray` on a busy machine: some starts fail."""
+
+    def __init__(self, n_failures: int) -> None:
+        self.n_failures = n_failures
+        self.calls: list[str] = []
+
+    def init(self, **options: object) -> None:
+        self.calls.append("init")
+        if self.calls.count("init") <= self.n_failures:
+            raise Exception("The current node timed out during startup.\nIt was slow.")
+
+    def shutdown(self) -> None:
+        self.calls.append("shutdown")
+
+
+@pytest.mark.parametrize("n_failures", [0, 1, 2])
+def test_ray_is_started_again_if_it_did_not_start(n_failures: int, caplog: pytest.LogCaptureFixture) -> None:
+    ray = SlowRay(n_failures)
+    LocalRayEngine(workers=1)._start(ray, 0)
+    assert ray.calls == ["init", "shutdown"] * n_failures + ["init"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * n_failures
+
+
+def test_ray_that_never_starts_is_one_message() -> None:
+    with refuses(EngineError, "started", got="timed out during startup", hint="engine=serial"):
+        LocalRayEngine(workers=1)._start(SlowRay(99), 0)

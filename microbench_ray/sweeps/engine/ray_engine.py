@@ -39,6 +39,8 @@ ENVIRONMENT = {
 """Environment variables for Ray, which reads them on import."""
 OWN_ENVIRONMENT = {"RAY_AUTH_MODE": "token"}
 """Further variables for a Ray that we start; on a cluster its operator decides."""
+START_ATTEMPTS = 3
+"""Attempts to start Ray on this machine: on a busy one, its node takes longer than the 30 s that Ray allows."""
 OBJECT_STORE_SLACK = 256 * 2**20
 FETCH_SECONDS = 60.0
 MAX_CACHED_BENCHMARKS = 4
@@ -195,20 +197,26 @@ class LocalRayEngine:
                 ray.shutdown()
 
     def _start(self, ray: Any, input_bytes: int) -> None:
-        try:
-            ray.init(
-                address="local",
-                num_cpus=self.n_workers,
-                object_store_memory=2 * input_bytes + OBJECT_STORE_SLACK,
-                include_dashboard=False,
-                **QUIET,
-            )
-        except Exception as error:  # Ray has no specific class for a node that starts too slowly
-            raise EngineError(
-                "Ray could not be started on this machine.",
-                got=f"{type(error).__name__}: {error}".splitlines()[0],
-                hint="engine=serial computes without Ray; `ray stop` ends a previous Ray that may be in the way",
-            ) from error
+        for attempt in range(1, START_ATTEMPTS + 1):
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=self.n_workers,
+                    object_store_memory=2 * input_bytes + OBJECT_STORE_SLACK,
+                    include_dashboard=False,
+                    **QUIET,
+                )
+                return
+            except Exception as error:  # Ray has no specific class for a node that starts too slowly
+                got = f"{type(error).__name__}: {error}".splitlines()[0]
+                ray.shutdown()
+                if attempt == START_ATTEMPTS:
+                    raise EngineError(
+                        "Ray could not be started on this machine.",
+                        got=got,
+                        hint="engine=serial computes without Ray; `ray stop` ends a previous Ray that may be in the way",
+                    ) from error
+                logger.warning("Ray did not start (attempt %d of %d): %s", attempt, START_ATTEMPTS, got)
 
 
 @dataclass(frozen=True)
