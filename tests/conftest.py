@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from microbench_ray.cli.main import main
 from microbench_ray.sweeps.engine.base import Engine
-from microbench_ray.sweeps.engine.ray_engine import OWN_ENVIRONMENT, LocalRayEngine, import_ray
+from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine
+from microbench_ray.sweeps.engine.ray_start import OWN_ENVIRONMENT, import_ray, start_ray
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from tests.helpers.cluster import LoopbackCluster, processes_of, wait_for
 from tests.helpers.object_store import ObjectStore, serving
@@ -62,7 +63,7 @@ def ray() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def ray_session(ray: Any) -> Iterator[Any]:
     """Ray on this machine with two workers, shared by all tests."""
-    ray.init(address="local", num_cpus=2, object_store_memory=2**28, include_dashboard=False, log_to_driver=False)
+    start_ray(ray, workers=2, input_bytes=0)
     yield ray
     processes = processes_of(ray._private.worker._global_node)
     ray.shutdown()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,15 +15,12 @@ from microbench_ray.data.shifted_groups import ShiftedGroup
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.driver import SweepJob, run_sweep
 from microbench_ray.sweeps.engine.base import Engine
-from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules
 
 logger = logging.getLogger(__name__)
 
 TABLES = ("mdad", "agreement", "summary", "failures")
-SERIAL_SECONDS = 20.0
-"""Shorter sweeps run in this process, as starting Ray would take longer. The tables are the same on every engine."""
 SWEEPS = "sweeps"
 LISTS = "lists"
 METHODS = "methods"
@@ -59,7 +56,7 @@ class Sweeper:
     grid, rules, seed
         As for a sweep.
     engine
-        Makes the engine, for sweeps longer than `SERIAL_SECONDS`.
+        Makes an engine for a sweep.
     """
 
     folder: Path
@@ -73,10 +70,7 @@ class Sweeper:
     ) -> tuple[dict[str, pa.Table], int]:
         """Return the tables of a sweep and the number of failed cells. Finished cells are reused."""
         job = self._job(benchmark, methods, name, targets)
-        plan = job.plan()
-        if plan.seconds > SERIAL_SECONDS:
-            job = replace(job, engine=self.engine())
-        outcome = run_sweep(job, plan)
+        outcome = run_sweep(job, job.plan())
         logger.info("%s: %s cells computed, %s reused", name, f"{outcome.computed:,}", f"{outcome.reused:,}")
         return dict(outcome.tables), outcome.failed
 
@@ -99,7 +93,7 @@ class Sweeper:
             grid=self.grid,
             targets=targets,
             rules=self.rules,
-            engine=SerialEngine(),
+            engine=self.engine(),
             out=self.folder / benchmark.digest / name,
             seed=self.seed,
         )

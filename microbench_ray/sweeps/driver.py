@@ -207,7 +207,7 @@ def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOu
 
 
 def engine_report(engine: Engine) -> dict[str, Any]:
-    """The manifest's entries about the workers: their machines and the lost attempts. Logs a warning where either matters."""
+    """The manifest's entries about the engine, its machines and lost attempts. Logs a warning where the last two matter."""
     machines, lost = sorted(engine.machines), dict(engine.lost)
     if len(machines) > 1:
         logger.warning(
@@ -217,7 +217,7 @@ def engine_report(engine: Engine) -> dict[str, Any]:
     if lost:
         kinds = ", ".join(f"{count} by {kind}" for kind, count in sorted(lost.items()))
         logger.warning("%d attempts at shards were lost (%s) and retried up to engine.max_retries times", sum(lost.values()), kinds)
-    return {"machines": machines, "lost_attempts": lost}
+    return {"engine": engine.description, "machines": machines, "lost_attempts": lost}
 
 
 def compute(job: SweepJob, store: SweepStore, shards: Sequence[Shard]) -> list[FailedShard]:

@@ -132,7 +132,8 @@ def test_the_other_files_have_the_keys_and_defaults_of_their_classes() -> None:
     assert load("targets/random") == defaults(TargetsConf) == vars(Targets())
     assert load("targets/group") == defaults(TargetsConf) | {"label": "group"}
     assert load("targets/best") == defaults(TargetsConf) | {"label": "best", "best": 0.2}
-    assert load("engine/local") == defaults(EngineConf)
+    assert load("engine/auto") == defaults(EngineConf)
+    assert load("engine/local") == defaults(EngineConf) | {"name": "local"}
     assert load("engine/serial").keys() == defaults(EngineConf).keys()
     assert RulesConf().rules() == Rules()
     reduce, sweep = load("reduce"), load("sweep")

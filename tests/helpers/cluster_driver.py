@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
-from microbench_ray.sweeps.engine.ray_engine import import_ray
+from microbench_ray.sweeps.engine.ray_start import import_ray
 from tests.helpers.processes import console_script
 
 

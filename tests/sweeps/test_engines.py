@@ -9,7 +9,7 @@ import random
 import signal
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,17 +19,14 @@ import pytest
 
 from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
-from microbench_ray.core.errors import EngineError
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.driver import SweepJob, SweepOutcome, run_sweep
 from microbench_ray.sweeps.engine import serial
 from microbench_ray.sweeps.engine.base import Engine, Result
-from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.shards import Shard
 from tests.helpers.drivers import SHARDS_BEFORE_GATE, PausedDriver, ray_driver, serial_driver
-from tests.helpers.errors import refuses
 from tests.helpers.processes import run_command
 from tests.helpers.small_sweep import assert_same_tables, command, read_cells
 
@@ -117,7 +114,7 @@ class Mixed(SerialEngine):
     """Reports two kinds of machines and lost attempts."""
 
     machines = frozenset({"old processor; OpenBLAS", "new processor; OpenBLAS"})
-    lost: Mapping[str, int] = {"WorkerCrashedError": 2, "NodeDiedError": 1}
+    lost: ClassVar[Mapping[str, int]] = {"WorkerCrashedError": 2, "NodeDiedError": 1}
 
 
 def test_different_machines_and_lost_attempts_are_logged_and_recorded(
@@ -201,17 +198,20 @@ def test_an_interrupted_sweep_reports_how_to_resume_and_resumes(
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_killed_sweep_on_one_ray_worker_resumes(board: Path, tmp_path: Path, reference: Path) -> None:
+@pytest.mark.parametrize(("killed", "resumed"), [("local", "auto"), ("auto", "local")])
+def test_a_sweep_killed_on_one_engine_resumes_on_another(
+    killed: str, resumed: str, board: Path, tmp_path: Path, reference: Path
+) -> None:
     out = tmp_path / "out"
-    arguments = command(board, out, "engine.workers=1", engine="local")
-    stop_half_way(PausedDriver(ray_driver, arguments, tmp_path), out, signal.SIGKILL)
+    driver = ray_driver if killed == "local" else serial_driver
+    stop_half_way(PausedDriver(driver, command(board, out, "engine.workers=1", engine=killed), tmp_path), out, signal.SIGKILL)
     n_missing = N_CELLS - 30 * len(done_in(out))
-    resumed = run_command(arguments, seconds=180)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "local Ray, 1 worker;" in resumed.stderr
-    assert f"{N_CELLS - n_missing} of {N_CELLS} cells" in resumed.stderr
-    assert f"{n_missing}/{n_missing} cells" in resumed.stderr
-    assert "Traceback" not in resumed.stderr
+    done = run_command(command(board, out, "engine.workers=1", engine=resumed), seconds=180)
+    assert done.returncode == 0, done.stderr
+    assert ("in this process" if resumed == "auto" else "local Ray, 1 worker;") in done.stderr
+    assert f"{N_CELLS - n_missing} of {N_CELLS} cells" in done.stderr
+    assert f"{n_missing}/{n_missing} cells" in done.stderr
+    assert "Traceback" not in done.stderr
     assert_same_tables(out, reference)
 
 
@@ -245,32 +245,3 @@ def test_the_global_random_state_changes_nothing(board: Path, tmp_path: Path, re
     random.seed(77)
     assert main(command(board, tmp_path)) == 0
     assert_same_tables(tmp_path, reference)
-
-
-class SlowRay:
-    """Stands for the module `ray` on a busy machine: some starts fail."""
-
-    def __init__(self, n_failures: int) -> None:
-        self.n_failures = n_failures
-        self.calls: list[str] = []
-
-    def init(self, **options: object) -> None:
-        self.calls.append("init")
-        if self.calls.count("init") <= self.n_failures:
-            raise Exception("The current node timed out during startup.\nIt was slow.")
-
-    def shutdown(self) -> None:
-        self.calls.append("shutdown")
-
-
-@pytest.mark.parametrize("n_failures", [0, 1, 2])
-def test_ray_is_started_again_if_it_did_not_start(n_failures: int, caplog: pytest.LogCaptureFixture) -> None:
-    ray = SlowRay(n_failures)
-    LocalRayEngine(workers=1)._start(ray, 0)
-    assert ray.calls == ["init", "shutdown"] * n_failures + ["init"]
-    assert [record.levelname for record in caplog.records] == ["WARNING"] * n_failures
-
-
-def test_ray_that_never_starts_is_one_message() -> None:
-    with refuses(EngineError, "started", got="timed out during startup", hint="engine=serial"):
-        LocalRayEngine(workers=1)._start(SlowRay(99), 0)

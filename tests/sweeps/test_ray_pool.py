@@ -17,7 +17,8 @@ from microbench_ray.methods import build_method
 from microbench_ray.sweeps.engine import ray_engine
 from microbench_ray.sweeps.engine.base import Failure
 from microbench_ray.sweeps.engine.dispatch import Lost
-from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine, RayPool, WorkerResult, cached, check_reachable, within
+from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine, RayPool, WorkerResult, cached
+from microbench_ray.sweeps.engine.ray_start import check_reachable, within
 from microbench_ray.sweeps.engine.resources import parse_requests
 from microbench_ray.sweeps.shards import Shard
 from tests.helpers.errors import refuses

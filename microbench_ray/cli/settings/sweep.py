@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from microbench_ray.core.storage.folders import file_name
 from microbench_ray.core.storage.urls import check_url, is_url, local_path
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.driver import SweepJob
+from microbench_ray.sweeps.engine.auto import AutoEngine
 from microbench_ray.sweeps.engine.base import Engine
 from microbench_ray.sweeps.engine.dispatch import Limits
 from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine, LocalRayEngine
@@ -80,7 +82,7 @@ class TargetsConf:
 class EngineConf:
     """conf/engine/."""
 
-    name: str = "local"
+    name: str = "auto"
     workers: int | None = None
     max_retries: int = 3
     deadline: float = 600.0
@@ -115,7 +117,8 @@ class EngineConf:
         limits = Limits(deadline=self.deadline, max_retries=self.max_retries, patience=self.patience)
         if self.name == "serial":
             return SerialEngine()
-        if self.name == "local":
+        on_a_cluster = self.name == "cluster" or (self.name == "auto" and bool(self.address or os.environ.get("RAY_ADDRESS")))
+        if self.name in ("auto", "local") and not on_a_cluster:
             for key in ("address", "resources"):
                 if getattr(self, key):
                     raise ConfigError(
@@ -124,8 +127,9 @@ class EngineConf:
                         got=f"{getattr(self, key)}",
                         hint="engine=cluster",
                     )
-            return LocalRayEngine(workers=self.workers, limits=limits)
-        if self.name == "cluster":
+            local = LocalRayEngine(workers=self.workers, limits=limits)
+            return local if self.name == "local" else AutoEngine(by_ray=local, in_process=SerialEngine(limits))
+        if on_a_cluster:
             if self.workers is not None:
                 raise ConfigError(
                     "engine.workers requires engine=local; on a cluster the nodes' resources limit the workers.",
@@ -140,7 +144,7 @@ class EngineConf:
             return ClusterRayEngine(
                 address=self.address, timeout=self.timeout, limits=limits, requests=parse_requests(self.resources)
             )
-        raise ConfigError("Unknown engine.", where="engine.name", got=self.name, hint="valid: cluster, local, serial")
+        raise ConfigError("Unknown engine.", where="engine.name", got=self.name, hint="valid: auto, cluster, local, serial")
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 
 from microbench_ray.core.deadline import Value, within
 from microbench_ray.core.errors import EngineError, first_line
-from microbench_ray.sweeps.engine.ray_engine import OWN_ENVIRONMENT, import_ray
+from microbench_ray.sweeps.engine.ray_start import OWN_ENVIRONMENT, import_ray
 
 logger = logging.getLogger(__name__)
 

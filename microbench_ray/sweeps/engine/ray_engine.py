@@ -1,4 +1,4 @@
-"""The Ray engines; the only module that imports ray, apart from the job client.
+"""The Ray engines.
 
 A benchmark is put into the object store once. Tasks receive references and view the matrices there without a copy; every node
 fetches them once. `dispatch` decides which shards are submitted, their deadlines and their retries. Ray's own retries are off,
@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import sys
-import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -24,6 +21,7 @@ from microbench_ray.core.memory import keep_memory
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.engine.base import Failure, Result
 from microbench_ray.sweeps.engine.dispatch import Limits, Lost, dispatch
+from microbench_ray.sweeps.engine.ray_start import OWN_ENVIRONMENT, QUIET, check_reachable, import_ray, start_ray, within
 from microbench_ray.sweeps.engine.resources import Request, Requests
 from microbench_ray.sweeps.engine.serial import compute
 from microbench_ray.sweeps.engine.watchdog import DeadlineExceeded, deadline
@@ -31,17 +29,6 @@ from microbench_ray.sweeps.shards import Host, Shard
 
 logger = logging.getLogger(__name__)
 
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # Under `uv run`, Ray would copy the folder and start its workers by `uv run` there; ours must match the driver.
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-}
-"""Environment variables for Ray, which reads them on import."""
-OWN_ENVIRONMENT = {"RAY_AUTH_MODE": "token"}
-"""Further variables for a Ray that we start; on a cluster its operator decides."""
-START_ATTEMPTS = 3
-"""Attempts to start Ray on this machine: on a busy one, its node takes longer than the 30 s that Ray allows."""
-OBJECT_STORE_SLACK = 256 * 2**20
 FETCH_SECONDS = 60.0
 MAX_CACHED_BENCHMARKS = 4
 
@@ -188,35 +175,13 @@ class LocalRayEngine:
         ray = import_ray(OWN_ENVIRONMENT)
         already_running = ray.is_initialized()  # in a notebook or a test session
         if not already_running:
-            self._start(ray, sum(benchmark.nbytes for benchmark in benchmarks.values()))
+            start_ray(ray, workers=self.n_workers, input_bytes=sum(benchmark.nbytes for benchmark in benchmarks.values()))
         try:
             pool = RayPool(ray, benchmarks, Requests(), lambda: self.n_workers, self.machines)
             yield from dispatch(pool, shards, self.limits, self.lost)
         finally:
             if not already_running:
                 ray.shutdown()
-
-    def _start(self, ray: Any, input_bytes: int) -> None:
-        for attempt in range(1, START_ATTEMPTS + 1):
-            try:
-                ray.init(
-                    address="local",
-                    num_cpus=self.n_workers,
-                    object_store_memory=2 * input_bytes + OBJECT_STORE_SLACK,
-                    include_dashboard=False,
-                    **QUIET,
-                )
-                return
-            except Exception as error:  # Ray has no specific class for a node that starts too slowly
-                got = f"{type(error).__name__}: {error}".splitlines()[0]
-                ray.shutdown()
-                if attempt == START_ATTEMPTS:
-                    raise EngineError(
-                        "Ray could not be started on this machine.",
-                        got=got,
-                        hint="engine=serial computes without Ray; `ray stop` ends a previous Ray that may be in the way",
-                    ) from error
-                logger.warning("Ray did not start (attempt %d of %d): %s", attempt, START_ATTEMPTS, got)
 
 
 @dataclass(frozen=True)
@@ -296,59 +261,3 @@ class ClusterRayEngine:
                     "engine.timeout=SECONDS waits longer",
                 ) from error
         return ray
-
-
-QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
-
-
-def import_ray(environment: Mapping[str, str] | None = None) -> Any:
-    """Import Ray, which is slow, with these environment variables besides `ENVIRONMENT`; return the module."""
-    if "ray" not in sys.modules:
-        for name, value in {**ENVIRONMENT, **(environment or {})}.items():
-            os.environ.setdefault(name, value)
-    import ray
-
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    return ray
-
-
-def check_reachable(address: str, timeout: float) -> None:
-    """Raise EngineError if nothing listens at `HOST:PORT`; Ray itself would retry for many minutes."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "://" in address:
-        raise EngineError(
-            "The address of the cluster must be HOST:PORT.",
-            where="engine.address",
-            got=address,
-            hint="engine.address=HOST:PORT; from outside the cluster use microbench submit",
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout).close()
-    except (OSError, OverflowError) as error:
-        raise EngineError(
-            "Could not connect to the cluster.",
-            where=address,
-            got=str(error),
-            hint="start the cluster, or set engine.address=HOST:PORT (or RAY_ADDRESS) to its head node; "
-            "engine.timeout=SECONDS waits longer",
-        ) from None
-
-
-def within(seconds: float, call: Callable[[], object]) -> BaseException | None:
-    """Run a call in a thread for at most `seconds` and return what it raised, or None. A call that takes longer is abandoned."""
-    raised: list[BaseException] = [TimeoutError(f"no response within {seconds:g} s")]
-
-    def target() -> None:
-        try:
-            call()
-        except BaseException as error:  # returned to the caller
-            raised[0] = error
-        else:
-            raised.clear()
-
-    thread = threading.Thread(target=target, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return raised[0] if raised else None

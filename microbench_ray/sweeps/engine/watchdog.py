@@ -19,13 +19,20 @@ class DeadlineExceeded(BaseException):
 
 
 @contextlib.contextmanager
-def deadline(seconds: float) -> Iterator[None]:
+def deadline(seconds: float, *, end_process: bool = True) -> Iterator[None]:
     """Raise DeadlineExceeded in the body after `seconds`; end the process if the body runs for GRACE_SECONDS more.
 
     Compiled code sees an exception only after it returns. Ending the process does not need the interpreter lock: the tracebacks
     of all threads go to standard error and the exit code is 1.
 
     Outside the main thread no exception is raised; only the process is ended.
+
+    Parameters
+    ----------
+    seconds
+        Time allowed.
+    end_process
+        False: code that does not return to Python is waited for.
     """
 
     def expired(number: int, frame: FrameType | None) -> None:
@@ -34,7 +41,8 @@ def deadline(seconds: float) -> Iterator[None]:
     in_main = threading.current_thread() is threading.main_thread()
     previous_handler = signal.signal(signal.SIGALRM, expired) if in_main else None
     try:
-        faulthandler.dump_traceback_later(seconds + GRACE_SECONDS, exit=True, file=STDERR)
+        if end_process:
+            faulthandler.dump_traceback_later(seconds + GRACE_SECONDS, exit=True, file=STDERR)
         if in_main:
             signal.setitimer(signal.ITIMER_REAL, seconds)
         yield
@@ -42,4 +50,5 @@ def deadline(seconds: float) -> Iterator[None]:
         if in_main:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, previous_handler)
-        faulthandler.cancel_dump_traceback_later()
+        if end_process:
+            faulthandler.cancel_dump_traceback_later()
