@@ -52,5 +52,26 @@ def text_array(values: Sequence[str]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(bounds), pa.py_buffer(b"".join(encoded))])
 
 
+def column_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Make a column of texts or numbers from Python values; None is a missing value.
+
+    Parameters
+    ----------
+    values
+        The values.
+    kind
+        `pa.string()`, or a type of integers or floats.
+    """
+    present = np.array([value is not None for value in values], np.bool_)
+    if pa.types.is_string(kind):
+        column = text_array(["" if value is None else value for value in values])
+    else:
+        column = number_array(np.array([0 if value is None else value for value in values], kind.to_pandas_dtype()))
+    if present.all():
+        return column
+    _, *content = column.buffers()
+    return pa.Array.from_buffers(kind, len(column), [pa.py_buffer(np.packbits(present, bitorder="little")), *content])
+
+
 _NAN = number_array(np.array([np.nan]))[0]
 """An Arrow scalar made without pandas, which `pa.scalar` would import."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.data.columns import column_of, number_array
 from microbench_ray.metrics import PairCounts
 
 BINNED = ("n_pairs", "n_agree", "n_tied", "n_tied_agree")
@@ -24,13 +25,13 @@ def count_columns(counts: PairCounts) -> dict[str, pa.Array]:
     counts
         With one leading axis, the rows.
     """
-    columns: dict[str, pa.Array] = {name: pa.array(getattr(counts, name)) for name in SCALAR}
+    columns: dict[str, pa.Array] = {name: number_array(getattr(counts, name)) for name in SCALAR}
     for name in BINNED:
         values = getattr(counts, name)
         lengths = np.where(values.any(axis=1), values.shape[1] - np.argmax(values[:, ::-1] != 0, axis=1), 0)
         kept = np.arange(values.shape[1]) < lengths[:, None]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        columns[name] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values[kept].astype(np.int32)))
+        columns[name] = pa.ListArray.from_arrays(number_array(offsets), number_array(values[kept].astype(np.int32)))
     return columns
 
 
@@ -50,7 +51,7 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], counts: Sequence[Pa
         columns = count_columns(PairCounts.stack(counts) if counts else PairCounts.zeros((0,)))
     for field in schema:
         if field.name not in columns:
-            columns[field.name] = pa.array([null_if_nan(row[field.name]) for row in rows], field.type)
+            columns[field.name] = column_of([null_if_nan(row[field.name]) for row in rows], field.type)
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 

@@ -46,6 +46,22 @@ assert len(outcome.tables["mdad"]) == 2
 assert not {"ray", "hydra", "omegaconf"} & set(sys.modules)
 """
 
+WORKER = """
+import sys
+import numpy as np
+from microbench_ray.data import Benchmark
+from microbench_ray.methods import build_method
+from microbench_ray.sweeps.evaluate import evaluate_shard
+from microbench_ray.sweeps.grid import Grid, Targets
+from microbench_ray.sweeps.shards import plan_sweep
+scores = np.random.default_rng(0).random((30, 40)).round()
+benchmark = Benchmark.from_arrays("b", scores, [f"q{k}" for k in range(40)], [f"m{k}" for k in range(30)])
+random = build_method("random", {"name": "random"}, {"name": "mean"})
+(shard,) = plan_sweep([benchmark], [random], Grid(sizes=(5,), n_source=(10,), n_target=10, runs=2), Targets()).shards
+assert len(evaluate_shard(shard, benchmark)["cells"]) == 4
+assert not {"pandas", "scipy", "sklearn", "numba", "matplotlib", "rich", "ray", "hydra"} & set(sys.modules)
+"""
+
 
 def run_program(program: str, argument: str, cwd: Path) -> str:
     """Run a program in a fresh interpreter and return what it prints."""
@@ -97,3 +113,7 @@ def test_public_names_are_imported_on_first_use() -> None:
     assert all(getattr(microbench_ray, name).__name__ == name for name in microbench_ray.__all__)
     with pytest.raises(AttributeError, match="mdat"):
         _ = microbench_ray.mdat
+
+
+def test_a_worker_imports_only_what_its_methods_need(tmp_path: Path) -> None:
+    run_program(WORKER, "", tmp_path)

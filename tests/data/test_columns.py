@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microbench_ray.data.columns import number_array, numbers_of, text_array
+from microbench_ray.data.columns import column_of, number_array, numbers_of, text_array
 
 KINDS = [pa.bool_(), pa.uint8(), pa.int64(), pa.float32(), pa.float64()]
 
@@ -41,3 +41,20 @@ def test_texts(values: list[str]) -> None:
     array = text_array(values)
     array.validate(full=True)
     assert array.equals(pa.array(values, pa.string()))
+
+
+COLUMNS = [
+    (pa.string(), st.text(st.characters(exclude_categories=["Cs"]))),
+    (pa.int32(), st.integers(-(2**31), 2**31 - 1)),
+    (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    (pa.float64(), st.floats(allow_nan=False)),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), COLUMNS, ids=str)
+@given(data=st.data())
+def test_columns_with_missing_values(kind: pa.DataType, values: st.SearchStrategy, data: st.DataObject) -> None:
+    given_values = data.draw(st.lists(st.none() | values, max_size=20))
+    array = column_of(given_values, kind)
+    array.validate(full=True)
+    assert array.equals(pa.array(given_values, kind))

@@ -16,7 +16,8 @@ from microbench_ray.audit.job import AcceptJob, AuditJob, Extrapolation
 from microbench_ray.audit.webhook import Webhook
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.ingest import IngestConf
-from microbench_ray.cli.settings.sweep import EngineConf, GridConf, RulesConf, place_of
+from microbench_ray.cli.settings.places import place_of
+from microbench_ray.cli.settings.sweep import EngineConf, GridConf, RulesConf
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.masking import mask_secrets
 from microbench_ray.core.storage.urls import is_url

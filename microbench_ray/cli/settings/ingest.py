@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from microbench_ray.cli.settings.benchmark import NEEDED
-from microbench_ray.cli.settings.sweep import place_of
+from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.storage.urls import is_url
 from microbench_ray.ingest.base import Options

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from microbench_ray.cli.settings.sweep import SweepConf, place_of
+from microbench_ray.cli.settings.places import place_of
+from microbench_ray.cli.settings.sweep import SweepConf
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.sweeps.cluster.submission import SubmitJob
 

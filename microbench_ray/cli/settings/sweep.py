@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.cli.settings.benchmark import NEEDED
+from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.storage.folders import file_name
-from microbench_ray.core.storage.urls import check_url, is_url, local_path
+from microbench_ray.core.storage.urls import check_url, is_url
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.driver import SweepJob
 from microbench_ray.sweeps.engine.auto import AutoEngine
@@ -284,10 +285,3 @@ def benchmark_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
             where = f"{benchmark.name}, benchmark.sizes" if benchmark.name else "benchmark.sizes"
             raise ConfigError(what, where=where, got=error.got, hint=error.hint) from None
     return sizes if grid.sizes else ()
-
-
-def place_of(out: str, wait_for_out: float) -> Path | str:
-    """The output folder as a path or a URL; ConfigError for an invalid value."""
-    if wait_for_out < 0:
-        raise ConfigError("wait_for_out must be at least 0.", where="wait_for_out", got=f"{wait_for_out:g}", hint="wait_for_out=0")
-    return check_url(out, "out") if is_url(out) else local_path(out)

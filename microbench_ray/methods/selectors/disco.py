@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from microbench_ray.methods.base import SIGNALS, SeenItems, Selection, Signal, check_signal
 
@@ -80,6 +79,8 @@ def disagreement(responses: NDArray[np.floating]) -> NDArray[np.float64]:
     numpy.ndarray
         (n_items,), at least 0; 0 for an item that no model answered.
     """
+    from scipy.special import xlogy  # slow to import
+
     given = responses.astype(np.float64)
     given = np.stack([given, 1 - given], axis=2) if given.ndim == 2 else given
     total = given.sum(axis=2, keepdims=True)

@@ -1,0 +1,15 @@
+"""The output folder of a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.storage.urls import check_url, is_url, local_path
+
+
+def place_of(out: str, wait_for_out: float) -> Path | str:
+    """The output folder as a path or a URL; ConfigError for an invalid value."""
+    if wait_for_out < 0:
+        raise ConfigError("wait_for_out must be at least 0.", where="wait_for_out", got=f"{wait_for_out:g}", hint="wait_for_out=0")
+    return check_url(out, "out") if is_url(out) else local_path(out)
