@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 from threadpoolctl import threadpool_info
 
-from microbench_ray.core.threads import one_thread
+from microbench_ray.core.threads import VARIABLES, one_thread
 
 IMPORT_BETWEEN = """
 import json, sys
@@ -41,3 +44,33 @@ def test_the_limit_applies_to_libraries_imported_later() -> None:
     before, after = json.loads(done.stdout)
     assert len(after) > len(before) >= 1
     assert set(before) == set(after) == {1}
+
+
+LOADED_INSIDE = """
+import os, sys
+from threadpoolctl import threadpool_info
+from microbench_ray.core.threads import VARIABLES, one_thread
+with one_thread():
+    import scipy.linalg
+    import sklearn.cluster
+    threads = {entry["filepath"]: entry["num_threads"] for entry in threadpool_info()}
+assert len(threads) >= 3, threads  # numpy's and scipy's BLAS, and OpenMP
+assert set(threads.values()) == {1}, threads
+assert not set(VARIABLES) & set(os.environ)
+"""
+
+
+def test_a_library_that_is_loaded_inside_has_one_thread() -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    completed = subprocess.run([sys.executable, "-c", LOADED_INSIDE], env=environment, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+
+
+def test_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with contextlib.suppress(ValueError), one_thread():
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
+        raise ValueError
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
