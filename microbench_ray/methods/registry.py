@@ -76,7 +76,11 @@ class Method:
                 )
 
     def identity(self) -> dict[str, Any]:
-        """Everything that the method's numbers depend on, as plain values; ConfigError for a parameter that is not one."""
+        """Everything that the method's numbers depend on, as plain values; ConfigError for a parameter that is not one.
+
+        A class whose numbers have changed for the same parameters says so by a higher `version`, so that finished cells of an
+        earlier one are not reused.
+        """
         return {
             "label": self.label,
             "selector": _described(SELECTORS, self.selector),
@@ -132,7 +136,8 @@ def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
         raise ConfigError(
             "A parameter may not be called name.", where=qualified_name, got="name", hint="give the parameter another name"
         )
-    return {"name": name, **parameters}
+    version = getattr(kind, "version", None)
+    return {"name": name, **({"version": version} if isinstance(version, int) else {}), **parameters}
 
 
 def _attributes(part: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import ESTIMATORS, SELECTORS, build_method
+from microbench_ray.methods.selectors.tinybenchmarks import TinyBenchmarks
 from tests.helpers.errors import refuses
 
 MEAN = {"name": "mean"}
@@ -26,6 +27,11 @@ def test_a_method_is_built_from_names_and_parameters() -> None:
 def test_parameters_are_part_of_the_identity() -> None:
     built = [build_method("m", {"name": "stratified_confidence", "strata": strata}, MEAN).identity() for strata in (4, 5, 4)]
     assert built[0] == built[2] != built[1]
+
+
+def test_the_version_of_a_class_is_part_of_the_identity() -> None:
+    method = build_method("m", {"name": "tinybenchmarks"}, MEAN)
+    assert method.identity()["selector"] == {"name": "tinybenchmarks", "version": TinyBenchmarks.version, "dims": 10}
 
 
 def test_names_are_those_of_the_design() -> None:

@@ -40,6 +40,7 @@ class EmbeddingKmeans(FitsComponents):
     components: int = 10
     signal: Signal = "confidence"
     nested: ClassVar[bool] = False
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_signal("embedding_kmeans", self.signal)

@@ -38,6 +38,7 @@ class TinyBenchmarks(FitsIrt):
     dims: int = 10
     signal: ClassVar[Signal] = "correctness"
     nested: ClassVar[bool] = False
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_dims("tinybenchmarks", self.dims)
@@ -70,12 +71,11 @@ def choose_representatives(points: NDArray[np.float64], size: int, rng: np.rando
     """
     from sklearn.exceptions import ConvergenceWarning  # slow to import, and not needed by most methods
 
-    points_float32 = points.astype(np.float32)
-    n_clusters = min(size, len(np.unique(points_float32, axis=0)))
+    n_clusters = min(size, len(np.unique(points.astype(np.float32), axis=0)))
     with warnings.catch_warnings():
         # Where points nearly coincide, k-means finds fewer clusters; the loop below makes up the number.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        centres, labels = kmeans(points_float32, n_clusters, rng)
+        centres, labels = kmeans(points, n_clusters, rng)
     distance = ((points - centres[labels]) ** 2).sum(axis=1)
     by_cluster = np.lexsort((np.arange(len(points)), distance, labels))
     sizes = np.bincount(labels, minlength=n_clusters)
