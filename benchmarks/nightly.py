@@ -174,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--models", type=int, default=400)
     parser.add_argument("--items", type=int, default=12_000)
-    parser.add_argument("--engine", default="local", help="a key of conf/engine")
+    parser.add_argument("--engine", default="auto", help="a key of conf/engine")
     parser.add_argument("--folder", type=Path, help="an empty folder to keep; by default a temporary one")
     given = parser.parse_args()
     if given.folder is not None:
