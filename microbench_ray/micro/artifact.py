@@ -25,6 +25,8 @@ FloatArray = NDArray[np.float64]
 FORMAT = "microbench_ray micro-benchmark"
 VERSION = 1
 FILE = "microbench.json"
+MIN_COMPARED = 20
+"""Models from which on an MDAD among them is given: that of fewer models is mostly chance."""
 HINT = "run microbench export again, or copy the folder again"
 
 
@@ -69,8 +71,9 @@ class HeldOut:
         (n,) estimated accuracies, each by a micro-benchmark built without the model (for the best models calibrated by
         `intervals.calibration`); NaN for a model that answered none of the items.
     mdad
-        The MDAD among them at agreement 0.8 (ties count as wrong): `mdad`, `mdad_monotone`, and the latter's interval `ci_lo`,
-        `ci_hi`; fractions, None where the MDAD is not reached or the interval is unbounded.
+        The MDAD among all pairs of them at agreement 0.8 (ties count as wrong): `mdad`, `mdad_monotone`, and the latter's 95 %
+        interval over models `ci_lo`, `ci_hi`; fractions, None where the MDAD is not reached or the interval is unbounded, and all
+        None with fewer than `MIN_COMPARED` models. `n_models` is the number of models compared.
     agreement
         `diff_lo`, `agreement` and `n_pairs` of every half-point bin with pairs.
     """
