@@ -80,7 +80,7 @@ def _parsed(text: str, suffix: str) -> ItemList:
     if suffix == ".csv":
         rows = list(csv.DictReader(io.StringIO(text, newline="")))  # an id in quotes may hold line breaks
         ids = tuple(row["item_id"] for row in rows)
-        if not all(isinstance(each, str) for each in ids):
+        if not all(ids):
             raise ValueError("a row without an item_id")
         return ItemList(ids, tuple(float(row["weight"]) for row in rows) if rows and "weight" in rows[0] else None)
     lines = (line.strip() for line in text.replace("\r", "\n").split("\n"))

@@ -40,7 +40,7 @@ def covered(board: Benchmark, n_models: int, selector: str, estimator: str, size
         order = np.random.default_rng(repeat).permutation(board.n_models)
         micro = build(part_of(board, np.sort(order[:n_models])), method(selector, estimator), size, seed=repeat)
         row, truth = micro.held_out.mdad, true_mdad(board, np.sort(order[n_models:]), micro)
-        low, high = (np.inf if row[key] is None else row[key] for key in ("ci_lo", "ci_hi"))
+        low, high = (np.inf if value is None else value for value in (row["ci_lo"], row["ci_hi"]))
         hits += low <= truth <= high
     return hits / repeats
 
@@ -115,7 +115,7 @@ def test_the_line_shows_the_numbers_of_the_file(tmp_path: Path, capsys: pytest.C
     out = tmp_path / "micro"
     assert main(["export", "benchmark.n_models=60", "benchmark.n_items=200", "method=random", "size=50", f"out={out}"]) == 0
     row = artifact.load(out).held_out.mdad
-    values = [f"{100 * row[key]:.1f}" for key in ("mdad_monotone", "ci_lo", "ci_hi") if row[key] is not None]
+    values = [f"{100 * value:.1f}" for value in (row["mdad_monotone"], row["ci_lo"], row["ci_hi"]) if value is not None]
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "drawn like the known ones" in line]
     assert len(values) >= 2
     for value in values:
