@@ -1,4 +1,4 @@
-"""Texts that come from data, such as names, as they are shown on a terminal and in commands: one function each."""
+"""Texts that come from data, such as names: one function shows them on a terminal, one quotes them in commands."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ def show_name(name: object) -> str:
     """A name, text or path from a file for a message on a terminal: escaped, and cut to `MAX_SHOWN` characters."""
     text = str(name)
     return escape_controls(text[:MAX_SHOWN]) + ("…" if len(text) > MAX_SHOWN else "")
+
+
+def storable(name: object) -> bool:
+    """Whether a name is a text that can be stored: not empty, and valid Unicode."""
+    if not isinstance(name, str) or not name:
+        return False
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shell_quote(text: object) -> str:

@@ -6,20 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.core.shown import escape_controls, show_name
+from microbench_ray.core.shown import escape_controls, show_name, storable
 
 __all__ = ["check_ids", "check_texts", "escape_controls", "first_few", "show_name", "storable"]
-
-
-def storable(name: object) -> bool:
-    """Whether a name is a text that can be stored: not empty, and valid Unicode."""
-    if not isinstance(name, str) or not name:
-        return False
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def first_few(names: Iterable[object], count: int = 5) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.data.names import storable
+from microbench_ray.core.shown import storable
 
 FloatArray = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from microbench_ray.core.shown import escape_controls
+from microbench_ray.core.shown import escape_controls, escape_lines
 from microbench_ray.core.storage.folders import file_name
 from microbench_ray.report.axes import draw_curves, draw_mdad, draw_unreliable, mark_unbounded
 from microbench_ray.report.terminal import MONOTONE, PANEL, items_text, panel_title
@@ -70,7 +70,7 @@ def draw_figures(
     marks = f"{INTERVALS} over {' or '.join(sorted(set(mdad['ci'])))}; {NOT_DRAWN}"
     for name, figure in _figures(curves, mdad, summary, benchmarks):
         line_length = int(16 * figure.get_figwidth())
-        caption = "\n".join([*textwrap.wrap(marks, line_length), *textwrap.wrap(escape_controls(note or ""), line_length)])
+        caption = "\n".join([*textwrap.wrap(marks, line_length), *textwrap.wrap(escape_lines(note or ""), line_length)])
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.3", parse_math=False)
         stem = file_name(name, "-")
         file = f"{stem}.png" if f"{stem}.png" not in drawn else f"{stem}_{len(drawn)}.png"

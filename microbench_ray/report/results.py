@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import StoreError
-from microbench_ray.core.shown import escape_controls
+from microbench_ray.core.shown import escape_controls, escape_lines
 from microbench_ray.report.figures import draw_figures
 from microbench_ray.report.terminal import mdad_tables
 from microbench_ray.sweeps.results import SweepStore
@@ -56,7 +56,7 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
     if report:
         _write_page(store, manifest, tables)
     if note:
-        console.print(f"Note: {escape_controls(str(note))}")
+        console.print(f"Note: {escape_lines(str(note))}")
     paired = ", paired.parquet" if "paired" in tables else ""
     console.print(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet{paired}")
     for name in figure_names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import shutil
 from collections.abc import Iterator
@@ -38,11 +39,11 @@ NULLABLE = ("accuracy", "estimate_held_out", "responses", "mdad", "mdad_monotone
 DELETE = object()
 
 
-def answer(content: Content) -> str:
+def answer(content: Content) -> tuple[str, Content]:
     """What `score` prints, as a table and as JSON."""
     micro = from_content(content, "forged.json")
     scored = score(micro, ANSWERS, MICRO.all_item_ids, ["a", "b", "c", "d"])
-    return table_report(micro, scored, []) + json_report(micro, scored, [])
+    return table_report(micro, scored, []), json.loads(json_report(micro, scored, []))
 
 
 EXPECTED = answer(CONTENT)
@@ -89,7 +90,7 @@ def changed(place: Place, change: Any) -> Content:
 def assert_same_or_refused(content: Content) -> bool:
     """Check one changed content; whether it was refused."""
     try:
-        found: str | DataError = answer(content)
+        found: tuple[str, Content] | DataError = answer(content)
     except DataError as error:
         found = error
     if not isinstance(found, DataError):
