@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
+from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.urls import local_path
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _ingest(composer: Composer) -> int:
     summary = run_ingest(job)
     for sentence in summary.lines():
         console.print(sentence)
-    logger.info("Next: microbench sweep benchmark=ingested benchmark.path=%s", job.out)
+    logger.info("Next: microbench sweep benchmark=ingested benchmark.path=%s", shell_quote(job.out))
     for error in summary.failed.values():
         logger.error("%s", error)
     return SOME_FAILED if summary.failed else DONE
@@ -242,7 +243,7 @@ def _audit(composer: Composer) -> int:
     if outcome.already_done:
         logger.info("Night %s is already in the history; nothing was recomputed", job.night)
     files = [name for name in ("verdict.json", "report.html", "mdad.parquet") if (Path(outcome.folder) / name).exists()]
-    console.print(f"Verdict: {outcome.folder}/{', '.join(files)}; history: {job.out}/history")
+    console.print(escape_controls(f"Verdict: {outcome.folder}/{', '.join(files)}; history: {job.out}/history"))
     if outcome.webhook_error:
         logger.error("%s", outcome.webhook_error)
     if outcome.verdict["status"] == "violated":
@@ -320,9 +321,9 @@ RUN = {
 
 def terminal() -> Console:
     """The console on standard output, at least 120 columns wide where that is a file."""
-    from rich.console import Console
+    from microbench_ray.core.console import TerminalConsole
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = TerminalConsole(soft_wrap=True, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, 120)
     return console

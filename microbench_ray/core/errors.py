@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from microbench_ray.core.shown import escape_controls
+
 
 class MicrobenchError(Exception):
     """An error in the user's input: shown as one message without a traceback, exit code 1.
@@ -26,10 +28,11 @@ class MicrobenchError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        lines = [self.what]
+        """The message: a line per part, whose names cannot reach a terminal raw or add lines."""
+        lines = [escape_controls(self.what)]
         for label, text in (("where", self.where), ("got", self.got), ("hint", self.hint)):
             if text is not None:
-                lines.append(f"  {label + ':':<7}{text}")
+                lines.append(f"  {label + ':':<7}{escape_controls(text)}")
         return "\n".join(lines)
 
 

@@ -7,10 +7,13 @@ own handlers to the logger `microbench_ray`; without them, it sees no messages.
 from __future__ import annotations
 
 import logging
+from copy import copy
 from functools import cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.errors import ConfigError, MicrobenchError
+from microbench_ray.core.shown import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,9 +25,9 @@ ROOT = "microbench_ray"
 @cache
 def error_console() -> Console:
     """The console on standard error, shared by log messages and progress bars so that messages do not break a bar."""
-    from rich.console import Console
+    from microbench_ray.core.console import TerminalConsole
 
-    class ErrorConsole(Console):
+    class ErrorConsole(TerminalConsole):
         def on_broken_pipe(self) -> None:
             """Show nothing more; rich would end the program."""
             self.quiet = True
@@ -44,14 +47,26 @@ class TerminalHandler(logging.Handler):
 
 
 class TerminalFormatter(logging.Formatter):
-    """Formats a record as its message, with its level in front from `warning` on. At `debug`, all show their level and logger."""
+    """Formats a record as its message, with its level in front from `warning` on. At `debug`, all show their level and logger.
+
+    Texts, paths and errors among its arguments are escaped, so that a name cannot add a line. Messages of this package's errors are
+    escaped already.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one record."""
+        if isinstance(record.args, tuple):
+            record = copy(record)
+            record.args = tuple(_escaped(each) for each in record.args or ())
         text = super().format(record)
         if logging.getLogger(ROOT).level <= logging.DEBUG:
             return f"{record.levelname.lower()}: {record.name.removeprefix(ROOT + '.')}: {text}"
         return f"{record.levelname.lower()}: {text}" if record.levelno >= logging.WARNING else text
+
+
+def _escaped(argument: object) -> object:
+    raw = isinstance(argument, str | PurePath | Exception) and not isinstance(argument, MicrobenchError)
+    return escape_controls(str(argument)) if raw else argument
 
 
 def configure(level: str) -> None:

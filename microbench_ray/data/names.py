@@ -6,31 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.shown import escape_controls, show_name, storable
 
-MAX_SHOWN = 200
-"""Characters of a name in a message."""
-
-
-def escape_controls(text: str) -> str:
-    """A text whose unprintable characters are escaped: controls, line breaks, changes of direction, surrogates."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
-def show_name(name: object) -> str:
-    """A name, text or path from a file for a message on a terminal: escaped, and cut to `MAX_SHOWN` characters."""
-    text = str(name)
-    return escape_controls(text[:MAX_SHOWN]) + ("…" if len(text) > MAX_SHOWN else "")
-
-
-def storable(name: object) -> bool:
-    """Whether a name is a text that can be stored: not empty, and valid Unicode."""
-    if not isinstance(name, str) or not name:
-        return False
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+__all__ = ["check_ids", "check_texts", "escape_controls", "first_few", "show_name", "storable"]
 
 
 def first_few(names: Iterable[object], count: int = 5) -> str:

@@ -5,7 +5,7 @@ from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, PairCounts
 from microbench_ray.metrics.curve import AgreementCurve, agreement_curve
 from microbench_ray.metrics.intervals import INTERVAL_KINDS, IntervalKind
 from microbench_ray.metrics.mdad import Mdad, mdad, mdads, share_reliable
-from microbench_ray.metrics.model_bootstrap import bootstrap_models
+from microbench_ray.metrics.model_bootstrap import bootstrap_models, expanded_level
 from microbench_ray.metrics.paired import (
     BootstrapCrossings,
     Difference,
@@ -48,6 +48,7 @@ __all__ = [
     "bootstrap_models",
     "compare",
     "count_pairs",
+    "expanded_level",
     "kendall_tau",
     "mdad",
     "mdads",

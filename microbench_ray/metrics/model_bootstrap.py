@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -78,6 +79,26 @@ def bootstrap_models(
         n_true_tied=n_true_tied,
         n_true_tied_up=n_true_tied_up,
     )
+
+
+def expanded_level(level: float, n_models: int) -> float:
+    """The level of a percentile interval over few resampled models that covers about as often as `level` says.
+
+    The resamples of n models vary less than models do, by sqrt((n - 1) / n), and have normal tails where Student's t is due; the
+    percentiles are moved outwards by both (the expanded percentile interval of Hesterberg, What Teachers Should Know About the
+    Bootstrap, The American Statistician 69, 2015). At 20 models, .95 becomes .968.
+
+    Parameters
+    ----------
+    level
+        The level in (0, 1).
+    n_models
+        Number of models, at least 2.
+    """
+    from scipy.special import ndtr, stdtrit  # slow to import
+
+    z = stdtrit(n_models - 1, (1 + level) / 2) * math.sqrt(n_models / (n_models - 1))
+    return float(2 * ndtr(z) - 1)
 
 
 def _weights(drawn_from: IndexArray, n_target: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,14 +16,17 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
+from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
 from microbench_ray.micro.files import folder_files, replace_folder
-from microbench_ray.micro.json_values import finite_number, floats, fractions, json_number, plain_text
+from microbench_ray.micro.json_values import floats, fractions, json_number, plain_text
 
 FloatArray = NDArray[np.float64]
 
 FORMAT = "microbench_ray micro-benchmark"
 VERSION = 1
 FILE = "microbench.json"
+MIN_COMPARED = 20
+"""Models from which on an MDAD among them is given: that of fewer models is mostly chance."""
 HINT = "run microbench export again, or copy the folder again"
 
 
@@ -69,8 +71,9 @@ class HeldOut:
         (n,) estimated accuracies, each by a micro-benchmark built without the model (for the best models calibrated by
         `intervals.calibration`); NaN for a model that answered none of the items.
     mdad
-        The MDAD among them at agreement 0.8 (ties count as wrong): `mdad`, `mdad_monotone`, and the latter's interval `ci_lo`,
-        `ci_hi`; fractions, None where the MDAD is not reached or the interval is unbounded.
+        The MDAD among all pairs of them at agreement 0.8 (ties count as wrong): `mdad`, `mdad_monotone`, and the latter's 95 %
+        interval over models `ci_lo`, `ci_hi`; fractions, None where the MDAD is not reached or the interval is unbounded, and all
+        None with fewer than `MIN_COMPARED` models. `n_models` is the number of models compared.
     agreement
         `diff_lo`, `agreement` and `n_pairs` of every half-point bin with pairs.
     """
@@ -240,14 +243,14 @@ def load(path: str | Path) -> MicroBenchmark:
 def from_content(content: Mapping[str, Any], where: str) -> MicroBenchmark:
     """A micro-benchmark from the content of microbench.json; DataError where it was edited or is incomplete."""
     try:
-        for key in ("items", "reserve"):
-            counts = Counter(item["id"] for item in content[key])
-            if repeated := [item_id for item_id, count in counts.items() if count > 1]:
-                raise DataError("An item occurs twice.", where=f"{where}, {key}", got=repr(repeated[0]), hint=HINT)
+        check_unique(content)
         if content["checksum"] != checksum(content):
             raise DataError("The file was edited after the export.", where=where, got="a checksum that does not match", hint=HINT)
-        return _micro_benchmark(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        check_kinds(content)
+        micro = _micro_benchmark(content)
+        check_agreement(content, content_of(micro))
+        return micro
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         got = f"{type(error).__name__}: {error}"
         raise DataError("The file is incomplete or malformed.", where=where, got=got, hint=HINT) from None
 
@@ -323,7 +326,7 @@ def dumps(content: Mapping[str, Any]) -> str:
 
 
 def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
-    items = tuple(_checked_item(item, "items") for item in content["items"])
+    items = tuple(Item(**item) for item in content["items"])
     models = tuple(plain_text(model["model"], "models, model") for model in content["models"])
     responses = fractions([model["responses"] for model in content["models"]], "models, responses")
     if len(set(models)) < len(models):
@@ -337,23 +340,23 @@ def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
     return MicroBenchmark(
         benchmark=content["benchmark"],
         method=content["method"],
-        seed=int(content["seed"]),
-        signal=str(content["signal"]),
+        seed=content["seed"],
+        signal=content["signal"],
         source=content["source"],
         versions=content["versions"],
         items=items,
         readout=Readout(
-            intercept=finite_number(readout["intercept"], "readout, intercept"),
+            intercept=float(readout["intercept"]),
             coefficients=np.array([item.coefficient for item in items], np.float64),
             means=None if readout["missing"] == "left out" else np.array([item.mean for item in items], np.float64),
-            total=finite_number(readout["total"], "readout, total"),
+            total=float(readout["total"]),
         ),
         models=models,
         accuracy=fractions([model["accuracy"] for model in content["models"]], "models, accuracy"),
         responses=responses,
         held_out=_held_out(content, row_of, content["models"]),
         extrapolated=None if best is None else _held_out(best, row_of, best["models"]),
-        reserve=tuple(_checked_item(item, "reserve") for item in content["reserve"]),
+        reserve=tuple(Item(**item) for item in content["reserve"]),
     )
 
 
@@ -378,15 +381,3 @@ def _error_summary(micro: MicroBenchmark, held_out: HeldOut) -> dict[str, Any]:
         "root_mean_square": float(np.sqrt(np.square(errors).mean())) if known else None,
         "bias": float(errors.mean()) if known else None,
     }
-
-
-def _checked_item(content: Mapping[str, Any], part: str) -> Item:
-    item = Item(**content)
-    for name in ("id", "subtask"):
-        plain_text(getattr(item, name), f"{part}, {name}")
-    for name in ("weight", "coefficient", "mean"):
-        finite_number(getattr(item, name), f"{part}, {item.id!r}, {name}")
-    for name in ("task", "position"):
-        if getattr(item, name) is not None:
-            plain_text(getattr(item, name), f"{part}, {item.id!r}, {name}")
-    return item

@@ -20,8 +20,8 @@ from microbench_ray.methods import ESTIMATORS, Fixed, Method, Selection
 from microbench_ray.methods.estimators.means import Mean
 from microbench_ray.methods.readout import Linear, Readout
 from microbench_ray.methods.selectors.random import Random
-from microbench_ray.metrics import Mdad, PairCounts, agreement_curve, bootstrap_models, compare, mdad
-from microbench_ray.micro.artifact import HeldOut, Item, MicroBenchmark
+from microbench_ray.metrics import Mdad, PairCounts, agreement_curve, bootstrap_models, compare, expanded_level, mdad
+from microbench_ray.micro.artifact import MIN_COMPARED, HeldOut, Item, MicroBenchmark
 from microbench_ray.micro.intervals import calibration
 from microbench_ray.sweeps.evaluate import Draw, Truth, check_selection, responses_to, seen_items, true_accuracies
 from microbench_ray.sweeps.fits import signal_used
@@ -34,6 +34,8 @@ MIN_MODELS = 4
 BEST = 0.2
 """Share of the models, the best ones, held out together to measure errors for models better than the known ones."""
 RESAMPLES = 1000
+MAX_COMPARED = 1000
+"""Models of more are drawn at random: the cost of comparing pairs in every resample grows with the square of the models."""
 PACKAGES = ("microbench-ray", "numpy")
 
 
@@ -213,6 +215,13 @@ def coefficient_scale(readout: Readout) -> float:
     return readout.total / weight if weight else 1.0
 
 
+class ComparedPairs(NamedTuple):
+    """The entries `mdad` and `agreement` of a `HeldOut`."""
+
+    mdad: dict[str, float | None]
+    agreement: list[dict[str, float]]
+
+
 class CrossValidation(NamedTuple):
     """Estimates of models by micro-benchmarks built on the other folds."""
 
@@ -287,16 +296,41 @@ class Builder:
         """Every model, estimated by the micro-benchmark built on the other folds."""
         all_models = np.arange(self.benchmark.n_models)
         parts, estimates = self.cross_validate(all_models, folds)
-        pooled = PairCounts.stack([compare(self._truth(part).pairs, estimates[part]).counts for part in parts])
-        rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples")
-        detectable = mdad(pooled, n_resamples=RESAMPLES, seed=rng) if pooled.n_pairs.any() else None
+        compared = all_models
+        if compared.size > MAX_COMPARED:
+            rng = seeding.export_stream(self.seed, self.benchmark.name, "compared")
+            compared = np.sort(rng.choice(all_models, MAX_COMPARED, replace=False))
+        pairs = self.compare(self._truth(compared), estimates[compared], "resamples")
         return HeldOut(
             label=f"models drawn like the known ones: {len(parts)} folds",
             models=all_models,
             estimates=estimates,
-            mdad=_mdad_row(detectable),
-            agreement=_agreement_rows(pooled),
+            mdad=pairs.mdad,
+            agreement=pairs.agreement,
         )
+
+    def compare(self, truth: Truth, estimates: FloatArray, stream: str) -> ComparedPairs:
+        """Compare the order of all pairs of held-out models with the true one.
+
+        The pairs share models, and the interval is therefore over resamples of the models. Two models may have been estimated by
+        different micro-benchmarks, those of their folds; with few models, the MDAD is a little too large for this.
+
+        Parameters
+        ----------
+        truth, estimates
+            Of the same models.
+        stream
+            Name of the random stream of the resamples.
+        """
+        counts = compare(truth.pairs, estimates).counts
+        n_models = int((~np.isnan(estimates) & (truth.answered > 0)).sum())
+        agreement = _agreement_rows(counts)
+        if n_models < MIN_COMPARED or not counts.n_pairs.any():
+            return ComparedPairs(_mdad_row(None, n_models), agreement)
+        rng = seeding.export_stream(self.seed, self.benchmark.name, stream)
+        resampled = bootstrap_models(truth.sums, truth.answered, self.benchmark.units, estimates, RESAMPLES, rng)
+        level = expanded_level(0.95, n_models)
+        return ComparedPairs(_mdad_row(mdad(counts, ci="models", resampled=resampled, level=level), n_models), agreement)
 
     def extrapolated(self, truth: Truth, folds: int) -> HeldOut | None:
         """The best models, estimated by the micro-benchmark built on the others; None where there are too few of either.
@@ -309,17 +343,13 @@ class Builder:
         targets, others = best.targets, np.setdiff1d(np.arange(self.benchmark.n_models), best.targets)
         line = calibration(self.cross_validate(others, folds).estimates[others], truth.accuracy[others])
         estimates = line.accuracy(self.estimates(others, targets))
-        target_truth = self._truth(targets)
-        rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples of the best")
-        resampled = bootstrap_models(target_truth.sums, target_truth.answered, self.benchmark.units, estimates, RESAMPLES, rng)
-        counts = compare(target_truth.pairs, estimates).counts
-        detectable = mdad(counts, ci="models", resampled=resampled, seed=rng) if counts.n_pairs.any() else None
+        pairs = self.compare(self._truth(targets), estimates, "resamples of the best")
         return HeldOut(
             label=f"the {best.label} of the models, by a micro-benchmark built on the others",
             models=targets,
             estimates=estimates,
-            mdad=_mdad_row(detectable),
-            agreement=_agreement_rows(counts),
+            mdad=pairs.mdad,
+            agreement=pairs.agreement,
         )
 
     def reserve(self, origin: Origin) -> tuple[Item, ...]:
@@ -345,16 +375,18 @@ class Builder:
         return true_accuracies(self.benchmark, "seen", models, self._items)
 
 
-def _mdad_row(detectable: Mdad | None) -> dict[str, float | None]:
+def _mdad_row(detectable: Mdad | None, n_models: int) -> dict[str, float | None]:
+    """`HeldOut.mdad`; all but `n_models` are None where there are too few models."""
     if detectable is None:
-        return dict.fromkeys(("mdad", "mdad_monotone", "ci_lo", "ci_hi"))
+        return dict.fromkeys(("mdad", "mdad_monotone", "ci_lo", "ci_hi")) | {"n_models": n_models}
     values = {
         "mdad": detectable.mdad,
         "mdad_monotone": detectable.mdad_monotone,
         "ci_lo": detectable.mdad_monotone_ci_lo,
         "ci_hi": detectable.mdad_monotone_ci_hi,
     }
-    return {key: None if math.isnan(value) else float(value) for key, value in values.items()}
+    row = {key: None if math.isnan(value) else float(value) for key, value in values.items()}
+    return row | {"n_models": n_models}
 
 
 def _agreement_rows(counts: PairCounts) -> list[dict[str, float]]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.data import Benchmark, item_positions
 from microbench_ray.ingest.run import read_settings
 from microbench_ray.methods import Method
-from microbench_ray.micro.artifact import HeldOut, MicroBenchmark
+from microbench_ray.micro.artifact import MIN_COMPARED, HeldOut, MicroBenchmark
 from microbench_ray.micro.build import Origin, Place, build, check_method
-from microbench_ray.micro.files import INSPECT, RESERVE, SAMPLES
+from microbench_ray.micro.files import INSPECT, RESERVE, SAMPLES, tasks_word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +82,8 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
     """Print what was exported, the errors on held-out models, and the commands to run next."""
     benchmark = micro.benchmark
     console.print(
-        f"{benchmark['name']}: {micro.size} of {benchmark['n_items']:,} items by {micro.method['label']}, built on all "
+        f"{escape_controls(benchmark['name'])}: {micro.size} of {benchmark['n_items']:,} items by "
+        f"{escape_controls(micro.method['label'])}, built on all "
         f"{benchmark['n_models']:,} models."
     )
     for held_out in (micro.held_out, micro.extrapolated):
@@ -90,20 +92,33 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
         else:
             console.print(_held_out_line(micro, held_out))
     if SAMPLES in files:
-        tasks = ",".join(sorted(micro.tasks))
-        console.print(f"Run it: lm_eval run --tasks {tasks} --samples {out}/samples.json --log_samples --output_path LOGS …")
+        samples = shell_quote(out / SAMPLES)
+        console.print(f"Run it: lm_eval run --tasks {tasks_word(micro)} --samples {samples} --log_samples --output_path LOGS …")
     elif INSPECT in files:
-        console.print(f"Run it: inspect eval TASK --sample-id …, with the ids in {out}/inspect_ids.json")
+        console.print(f"Run it: inspect eval TASK --sample-id …, with the ids in {escape_controls(str(out / INSPECT))}")
     else:
         console.print("No samples.json or inspect_ids.json: the items' tasks and document numbers are unknown.")
     if micro.reserve:
-        console.print(f"For models unlike the known ones, also run the random items of {out}/{RESERVE}.")
-    console.print(f"Score it: microbench score micro={out} responses=LOGS source={micro.source.get('source', 'FORMAT')}")
-    console.print(f"Files: {out}/{', '.join(files)}")
+        console.print(f"For models unlike the known ones, also run the random items of {escape_controls(str(out / RESERVE))}.")
+    source = shell_quote(micro.source.get("source", "FORMAT"))
+    console.print(f"Score it: microbench score micro={shell_quote(out)} responses=LOGS source={source}")
+    console.print(f"Files: {escape_controls(str(out))}/{', '.join(files)}")
 
 
 def _held_out_line(micro: MicroBenchmark, held_out: HeldOut) -> str:
-    absolute, reached = np.abs(micro.errors(held_out)), held_out.mdad["mdad_monotone"]
+    absolute = np.abs(micro.errors(held_out))
     error = "no estimates" if np.isnan(absolute).all() else f"mean absolute error {np.nanmean(absolute) * 100:.1f} points"
-    detects = "no difference detected reliably" if reached is None else f"detects differences of {reached * 100:.1f} points or more"
-    return f"Held out ({held_out.label}): {error}; {detects}."
+    return f"Held out ({held_out.label}): {error}; {_detects(held_out)}."
+
+
+def _detects(held_out: HeldOut) -> str:
+    """Which differences are detected, with the 95 % interval; the number of models needed where they are too few to say."""
+    n_models, reached, low, high = (held_out.mdad[key] for key in ("n_models", "mdad_monotone", "ci_lo", "ci_hi"))
+    if n_models is None or n_models < MIN_COMPARED:
+        return f"too few models to say which differences it detects ({n_models or 0:.0f}, at least {MIN_COMPARED} are needed)"
+    if reached is None and low is None:
+        return "no difference is detected reliably"
+    ends = f"95 % interval {'–' if low is None else f'{low * 100:.1f}'} to {'∞' if high is None else f'{high * 100:.1f}'}"
+    if reached is None:
+        return f"no difference is detected reliably ({ends} points)"
+    return f"detects differences of {reached * 100:.1f} points or more ({ends})"

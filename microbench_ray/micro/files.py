@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from microbench_ray.core.errors import StoreError
+from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.replace import recover, replacing
+from microbench_ray.methods.item_lists import id_lines
 
 ITEMS, WEIGHTS, SAMPLES, INSPECT, README = "items.txt", "weights.csv", "samples.json", "inspect_ids.json", "README.md"
 RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT = "reserve.txt", "reserve_samples.json", "reserve_inspect_ids.json"
@@ -60,10 +62,10 @@ def folder_files(micro: Exportable, main_file: str, main_text: str) -> dict[str,
         Name and text of its microbench.json.
     """
     source = micro.source.get("source")
-    files = {main_file: main_text, ITEMS: "".join(f"{item.id}\n" for item in micro.items), WEIGHTS: _weights(micro)}
+    files = {main_file: main_text, ITEMS: id_lines(item.id for item in micro.items), WEIGHTS: _weights(micro)}
     files |= _tool_files(source, micro.tasks, SAMPLES, INSPECT)
     if micro.reserve:
-        files[RESERVE] = "".join(f"{item.id}\n" for item in micro.reserve)
+        files[RESERVE] = id_lines(item.id for item in micro.reserve)
         files |= _tool_files(source, micro.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
     return files | {README: _readme(micro, main_file, files)}
 
@@ -78,6 +80,11 @@ def _tool_files(source: object, tasks: Mapping[str, Sequence[str]], samples: str
     return {}
 
 
+def tasks_word(micro: Exportable) -> str:
+    """The tasks as one word of a shell's command, separated by commas."""
+    return shell_quote(",".join(sorted(micro.tasks)))
+
+
 def _weights(micro: Exportable) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -87,9 +94,9 @@ def _weights(micro: Exportable) -> str:
 
 
 def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
-    benchmark, label = micro.benchmark, micro.method["label"]
+    benchmark, label = micro.benchmark, escape_controls(micro.method["label"]).replace("`", "'")
     lines = [
-        f"# A micro-benchmark of {benchmark['name']}",
+        f"# A micro-benchmark of {escape_controls(benchmark['name'])}",
         "",
         f"{len(micro.items)} of its {benchmark['n_items']:,} items, chosen by `{label}` from the responses of "
         f"{benchmark['n_models']:,} models. Built by [microbench_ray](https://arxiv.org/abs/2510.08730). To score a new model with "
@@ -99,12 +106,12 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
         "microbench score micro=THIS_FOLDER responses=LOGS source=lm_eval    # for other formats, see microbench ingest",
         "```",
         "",
+        *_run_lines(micro, files),
         f"- `{main_file}`: the items, the readout from responses to an accuracy, the known models, and errors of held-out ones.",
         f"- `{ITEMS}`, `{WEIGHTS}`: the items as a plain list, and with the share of the benchmark that each represents.",
     ]
     if SAMPLES in files:
-        tasks = ",".join(sorted(micro.tasks))
-        lines.append(f"- `{SAMPLES}`: for lm-evaluation-harness: `lm_eval run --tasks {tasks} --samples {SAMPLES} --log_samples …`")
+        lines.append(f"- `{SAMPLES}`: the documents of each task, for lm-evaluation-harness.")
     if INSPECT in files:
         lines.append(f"- `{INSPECT}`: the sample ids of each task, for `inspect eval TASK --sample-id ID,ID,…`")
     if RESERVE in files:
@@ -114,6 +121,14 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
             "flags more of these models."
         ]
     return "\n".join(lines) + "\n"
+
+
+def _run_lines(micro: Exportable, files: Mapping[str, str]) -> list[str]:
+    """The command that runs the items; in a block of its own, as a name may hold the signs that end a piece of code in a line."""
+    if SAMPLES not in files:
+        return []
+    command = f"lm_eval run --tasks {tasks_word(micro)} --samples {SAMPLES} --log_samples --output_path LOGS …"
+    return ["To run its items:", "", "```sh", command, "```", ""]
 
 
 def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, overwrite: bool) -> None:

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench_ray.core.shown import storable
+
 FloatArray = NDArray[np.float64]
+
+LARGEST = 1e6
+"""Largest number in an export: responses and accuracies lie in [0, 1], and coefficients are not far from them."""
 
 
 def json_number(value: float) -> float | int | None:
@@ -21,12 +26,12 @@ def json_number(value: float) -> float | int | None:
 
 
 def floats(rows: Sequence[Any], where: str) -> FloatArray:
-    """Numbers of any size, NaN for None; ValueError for a value that is not finite."""
-    values: FloatArray = np.array(rows, dtype=np.float64)
-    stated = np.array([value is not None for row in rows for value in (row if isinstance(row, list) else [row])], dtype=bool)
-    if not np.isfinite(values.ravel()[stated]).all():
-        raise ValueError(f"{where}: a number is not finite")
-    return values
+    """Numbers of at most `LARGEST`, in rows or not, NaN for None; ValueError for any other value."""
+    for row in rows:
+        for value in row if isinstance(row, list) else [row]:
+            if value is not None:
+                finite_number(value, where)
+    return np.array(rows, dtype=np.float64)
 
 
 def fractions(rows: Sequence[Any], where: str) -> FloatArray:
@@ -38,14 +43,14 @@ def fractions(rows: Sequence[Any], where: str) -> FloatArray:
 
 
 def finite_number(value: Any, where: str) -> float:
-    """A finite number; ValueError for anything else, also for true and false."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{where}: {value!r} is not a finite number")
+    """A number of at most `LARGEST`; ValueError for anything else, also for true and false."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise ValueError(f"{where}: {value!r:.40} is not a finite number of at most {LARGEST:,.0f}")
     return float(value)
 
 
 def plain_text(value: Any, where: str) -> str:
-    """A text; ValueError for anything else."""
-    if not isinstance(value, str):
-        raise ValueError(f"{where}: {value!r} is not a text")
-    return value
+    """A text that can be shown and stored; ValueError for anything else."""
+    if not storable(value):
+        raise ValueError(f"{where}: {value!r:.40} is not a non-empty text in valid Unicode")
+    return str(value)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.data import Benchmark
 from microbench_ray.micro.sample_size import (
     Criterion,
@@ -102,7 +103,8 @@ def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> di
             "The sweep has no MDADs for this benchmark, threshold and tie policy.",
             where=f"results={results}",
             got=f"benchmark {benchmark.name}, threshold {criterion.threshold}, tie_policy {criterion.tie_policy}",
-            hint=f"microbench reduce out={results} thresholds=[{criterion.threshold}] tie_policy={criterion.tie_policy}",
+            hint=f"microbench reduce out={shell_quote(results)} "
+            f"thresholds=[{criterion.threshold}] tie_policy={criterion.tie_policy}",
         )
     curve_keys = ("method", "n_source", "targets", "unseen")
     curves = {}
@@ -120,15 +122,16 @@ def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> di
 
 def show(answers: JsonObject, console: Console) -> None:
     """Print the answers as sentences and tables."""
+    benchmark = escape_controls(answers["benchmark"])
     for note in answers["notes"]:
-        console.print(f"{answers['benchmark']}: {note}")
+        console.print(f"{benchmark}: {escape_controls(note)}")
     console.print(
-        f"{answers['benchmark']}: {answers['n_models']} models, {answers['n_items']:,} items. A difference counts as detected if "
+        f"{benchmark}: {answers['n_models']} models, {answers['n_items']:,} items. A difference counts as detected if "
         f"{_percent(answers['threshold'])} of the pairs with it are ordered as by all items (ties: {answers['tie_policy']})."
     )
     if answers["items"]:
         header = ("difference, points", "method", "items")
-        rows = [(_points(row["difference"]), row["method"], _size(row["size"])) for row in answers["items"]]
+        rows = [(_points(row["difference"]), escape_controls(row["method"]), _size(row["size"])) for row in answers["items"]]
         _table(console, header, rows)
     if "told_apart" in answers:
         console.print(_detectable_sentence(answers["told_apart"]))
@@ -162,7 +165,8 @@ def _ranking_sentence(answer: JsonObject, n_items: int) -> str:
     if answer["size"] == n_items:
         sample = f"These {n_items} items are the whole benchmark."
     return (
-        f"{answer['better']} is {_points(answer['difference'], 2)} points better than {answer['worse']} on all items. {sample} "
+        f"{escape_controls(answer['better'])} is {_points(answer['difference'], 2)} points better than "
+        f"{escape_controls(answer['worse'])} on all items. {sample} "
         f"On other items like these {n_items}, the order is the same with probability {answer['right_beyond']:.3f}."
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from microbench_ray.core.errors import StoreError
+from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.storage.folders import LocalFolder
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.score import Scored, ScoreInterval
@@ -40,7 +41,7 @@ def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequenc
         f"{benchmark['name']}: {micro.size} of {benchmark['n_items']:,} items by {micro.method['label']}, "
         f"{len(micro.models):,} known models"
     )
-    rows = [HEADER, *(_row(micro, model) for model in scored)]
+    rows = [HEADER, *(tuple(map(escape_controls, _row(micro, model))) for model in scored)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left_aligned = {0, len(HEADER) - 1}
     table = [
@@ -51,7 +52,7 @@ def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequenc
         for row in rows
     ]
     sentences = [f"{model.model}: {sentence}" for model in scored for sentence in _sentences(model)]
-    return "\n".join([*notes, title, "", *table, *([""] if sentences else []), *sentences]) + "\n"
+    return "\n".join(map(escape_controls, [*notes, title, "", *table, *([""] if sentences else []), *sentences])) + "\n"
 
 
 def write(path: Path, report: str) -> None:

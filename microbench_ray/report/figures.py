@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from microbench_ray.core.shown import escape_controls, escape_lines
 from microbench_ray.core.storage.folders import file_name
 from microbench_ray.report.axes import draw_curves, draw_mdad, draw_unreliable, mark_unbounded
 from microbench_ray.report.terminal import MONOTONE, PANEL, items_text, panel_title
@@ -61,14 +62,15 @@ def draw_figures(
     list of str
         The names of the PNG files.
     """
-    curves, mdad, summary = (tables[name].to_pandas() for name in ("agreement", "mdad", "summary"))
+    curves, mdad, summary = (_shown(tables[name].to_pandas()) for name in ("agreement", "mdad", "summary"))
+    benchmarks = [escape_controls(name) for name in benchmarks]
     drawn: list[str] = []
     if not len(mdad):
         return drawn
     marks = f"{INTERVALS} over {' or '.join(sorted(set(mdad['ci'])))}; {NOT_DRAWN}"
     for name, figure in _figures(curves, mdad, summary, benchmarks):
         line_length = int(16 * figure.get_figwidth())
-        caption = "\n".join([*textwrap.wrap(marks, line_length), *textwrap.wrap(note or "", line_length)])
+        caption = "\n".join([*textwrap.wrap(marks, line_length), *textwrap.wrap(escape_lines(note or ""), line_length)])
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.3", parse_math=False)
         stem = file_name(name, "-")
         file = f"{stem}.png" if f"{stem}.png" not in drawn else f"{stem}_{len(drawn)}.png"
@@ -76,6 +78,11 @@ def draw_figures(
         write(f"{file.removesuffix('.png')}.svg", _svg(figure))
         drawn.append(file)
     return drawn
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with names as they are shown: control characters are not allowed in an SVG."""
+    return table.assign(**{name: table[name].map(escape_controls) for name in ("benchmark", "method", "targets")})
 
 
 def _png(figure: Figure) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import StoreError
+from microbench_ray.core.shown import escape_controls, escape_lines
 from microbench_ray.report.figures import draw_figures
 from microbench_ray.report.terminal import mdad_tables
 from microbench_ray.sweeps.results import SweepStore
@@ -42,23 +43,26 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
     manifest = store.manifest() or {}
     note = manifest.get("config", {}).get("figure_note")
 
+    def place(name: str) -> str:
+        return escape_controls(store.at(name))
+
     titled_tables = list(mdad_tables(tables["mdad"]))
     for title, table in titled_tables[:MAX_TABLES]:
         console.print(title)
         console.print(table, soft_wrap=False)
     if len(titled_tables) > MAX_TABLES:
-        console.print(f"… and {len(titled_tables) - MAX_TABLES} more tables in {store.at('mdad.parquet')}")
+        console.print(f"… and {len(titled_tables) - MAX_TABLES} more tables in {place('mdad.parquet')}")
     figure_names = _write_figures(store, manifest, tables, note) if figures else []
     if report:
         _write_page(store, manifest, tables)
     if note:
-        console.print(f"Note: {note}")
+        console.print(f"Note: {escape_lines(str(note))}")
     paired = ", paired.parquet" if "paired" in tables else ""
-    console.print(f"Tables: {store.at('agreement.parquet')}, mdad.parquet, summary.parquet{paired}")
+    console.print(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet{paired}")
     for name in figure_names:
-        console.print(f"Figure: {store.at(f'figures/{name}')}")
+        console.print(f"Figure: {place(f'figures/{name}')}")
     if report:
-        console.print(f"Page: {store.at('report.html')}")
+        console.print(f"Page: {place('report.html')}")
 
 
 def _write_figures(store: SweepStore, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], note: str | None) -> list[str]:

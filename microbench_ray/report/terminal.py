@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.sweeps.shards import Plan
 
@@ -24,9 +25,10 @@ MONOTONE = ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
 def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
     """The cost of a sweep, in one line."""
     shards = f"{len(plan.shards):,} shard" + ("" if len(plan.shards) == 1 else "s")
+    place = escape_controls(open_folder(out).at())
     return (
         f"{plan.n_cells:,} cells in {shards}, about {plan.seconds:,.1f} CPU seconds; "
-        f"{_bytes(plan.input_bytes)} of scores, {_bytes(plan.worker_bytes)} more per worker; {engine}; out={open_folder(out).at()}"
+        f"{_bytes(plan.input_bytes)} of scores, {_bytes(plan.worker_bytes)} more per worker; {engine}; out={place}"
     )
 
 
@@ -41,7 +43,8 @@ def mdad_tables(mdad: pa.Table) -> Iterator[tuple[str, Table]]:
             table.add_column(f"{size:,}", justify="right", overflow="fold")
         for method, of_method in rows.groupby("method", sort=False):
             by_size = of_method.set_index("size")
-            table.add_row(Text(str(method)), *(_cell(by_size.loc[size]) if size in by_size.index else "" for size in sizes))
+            label = Text(escape_controls(str(method)))
+            table.add_row(label, *(_cell(by_size.loc[size]) if size in by_size.index else "" for size in sizes))
         yield title, table
 
 
@@ -56,7 +59,7 @@ def panel_title(panel: Any) -> str:
     """A panel in words; `panel` holds the values of `PANEL`."""
     benchmark, targets, n_target, _, n_source = panel
     sources = f", {n_source:,} source models" if n_source else ""
-    return f"{benchmark}: {n_target:,} target models ({targets}){sources}"
+    return escape_controls(f"{benchmark}: {n_target:,} target models ({targets}){sources}")
 
 
 def items_text(split: str, panel: Any) -> str:
@@ -69,7 +72,14 @@ def _bytes(count: int) -> str:
 
 
 def verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
-    """Lines for a verdict: the headline, each audited list and method, and the findings, most severe first."""
+    """Lines for a verdict: the headline, each audited list and method, and the findings, most severe first.
+
+    Names in it are escaped, also where verdict.json was edited by hand.
+    """
+    yield from map(escape_controls, _verdict_lines(verdict))
+
+
+def _verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
     yield f"{verdict['status'].upper()}: {verdict['headline']}"
     for each in verdict["subjects"]:
         lo, hi = each["ci_lo"], each["ci_hi"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
+from microbench_ray.methods.item_lists import read_list
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Fixed(SelectorWithoutFit):
     weights
         One non-negative weight per item; None for equal weights. They are scaled to sum to 1.
     path
-        A file with the list instead: `.txt` (an id per line), `.csv` (columns item_id and, optionally, weight) or `.json` (a list
-        of ids, or an object from id to weight).
+        A file with the list instead: `.txt` (an id per line, as it is or as a JSON string), `.csv` (columns item_id and,
+        optionally, weight) or `.json` (a list of ids, or an object from id to weight).
     built_from
         Models whose responses the list was built from: they are excluded from the targets.
     """
@@ -56,7 +56,7 @@ class Fixed(SelectorWithoutFit):
         if self.weights is not None and (
             len(self.weights) != len(items)
             or not all(np.isfinite(weight) and weight >= 0 for weight in self.weights)
-            or sum(self.weights) <= 0
+            or not 0 < sum(self.weights) < math.inf
         ):
             raise ConfigError(
                 "fixed: weights must be one non-negative number per item, not all zero.",
@@ -82,35 +82,3 @@ class Fixed(SelectorWithoutFit):
             return Selection(items)
         weights = np.array(self.weights)
         return Selection(items, weights / weights.sum())
-
-
-def read_list(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
-    """Read the item ids, and the weights if any, from a `.txt`, `.csv` or `.json` file; DataError if it holds no items."""
-    items, weights = _parse(path)
-    if not items:
-        raise DataError("fixed: the list of items is empty.", where=str(path), hint="list at least one item id")
-    return items, weights
-
-
-def _parse(path: Path) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            content = json.loads(text)
-            if isinstance(content, dict):
-                return tuple(map(str, content)), tuple(map(float, content.values()))
-            if not isinstance(content, list):
-                raise TypeError(f"neither a list nor an object: {text.strip()[:40]}")
-            return tuple(map(str, content)), None
-        if path.suffix == ".csv":
-            rows = list(csv.DictReader(text.splitlines()))
-            ids = tuple(row["item_id"] for row in rows)
-            return ids, tuple(float(row["weight"]) for row in rows) if rows and "weight" in rows[0] else None
-        return tuple(line.strip() for line in text.splitlines() if line.strip()), None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            "fixed: cannot read the list of items.",
-            where=str(path),
-            got=f"{type(error).__name__}: {error}",
-            hint="use a .txt with one id per line, a .csv with the columns item_id and weight, or a .json list",
-        ) from None

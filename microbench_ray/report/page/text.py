@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from microbench_ray.core.shown import escape_lines
+
 VOID = ("meta", "link", "input", "br", "hr")
 
 
@@ -34,22 +36,28 @@ def tag(name: str, *children: object, **attributes: object) -> Html:
         if value is None or value is False:
             continue
         label = key.rstrip("_").replace("_", "-")
-        parts.append(label if value is True else f'{label}="{html.escape(str(value))}"')
+        parts.append(label if value is True else f'{label}="{_by_reference(html.escape(str(value)))}"')
     opening = f"<{' '.join(parts)}>"
     return Html(opening if name in VOID else f"{opening}{join(*children)}</{name}>")
 
 
 def join(*children: object) -> Html:
-    """Children in sequence, escaped where they are not `Html`."""
-    return Html("".join(child if isinstance(child, Html) else html.escape(str(child)) for child in children if child is not None))
+    """Children in sequence, escaped where they are not `Html`; unprintable characters in texts are shown as in the terminal."""
+    present = (child for child in children if child is not None)
+    return Html("".join(child if isinstance(child, Html) else html.escape(escape_lines(str(child))) for child in present))
+
+
+def _by_reference(text: str) -> str:
+    """A text whose unprintable characters are references to them, so that an attribute keeps its value."""
+    return "".join(each if each.isprintable() else f"&#{ord(each)};" for each in text)
 
 
 def script_json(content: object) -> Html:
     """JSON that is safe inside a script element: no string in it can end the element or open a comment."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
-    for sign in "<>&\u2028\u2029":
+    for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Html(text)
+    return Html("".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text))
 
 
 def is_missing(value: object) -> bool:
