@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -16,6 +17,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import ConfigError, EngineError
@@ -197,6 +199,7 @@ class LocalRayEngine:
                 ray.shutdown()
 
     def _start(self, ray: Any, input_bytes: int) -> None:
+        provide_token()
         for attempt in range(1, START_ATTEMPTS + 1):
             try:
                 ray.init(
@@ -310,6 +313,20 @@ def import_ray(environment: Mapping[str, str] | None = None) -> Any:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     return ray
+
+
+def provide_token() -> None:
+    """Set a token for a Ray that we start where there is none and Ray, which keeps its own in `~/.ray`, could not write one."""
+    folder = Path("~/.ray").expanduser()
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or (folder / "auth_token").exists():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return
+    except OSError as error:
+        logger.debug("Ray cannot keep a token in the home folder: %s", error)
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def check_reachable(address: str, timeout: float) -> None:
