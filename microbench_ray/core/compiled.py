@@ -36,14 +36,15 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         folder = fallback_folder()
         if folder is None:
             return numba.njit(**options)(function)
-        configured, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        config: Any = numba.config
+        configured, config.CACHE_DIR = config.CACHE_DIR, str(folder)
         try:
             return numba.njit(cache=True, **options)(function)
         except RuntimeError as error:
             logger.debug("%s", error)
             return numba.njit(**options)(function)
         finally:
-            numba.config.CACHE_DIR = configured
+            config.CACHE_DIR = configured
 
     return decorate
 

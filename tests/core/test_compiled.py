@@ -12,7 +12,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numba
 import pyarrow.parquet as pq
 import pytest
 from numba.core import caching
@@ -23,7 +25,8 @@ from microbench_ray.core.compiled import compiled, fallback_folder
 from tests.helpers.processes import console_script, run_function
 from tests.helpers.small_sweep import command
 
-LOCATORS = (caching.InTreeCacheLocator, caching.UserWideCacheLocator)
+CONFIG: Any = numba.config
+LOCATORS: Any = (caching.InTreeCacheLocator, caching.UserWideCacheLocator)
 
 
 def read_only(locator: object) -> None:
@@ -34,7 +37,7 @@ def read_only(locator: object) -> None:
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder for temporary files, where neither the package's folder nor the home can be written."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(caching.config, "CACHE_DIR", "")
+    monkeypatch.setattr(CONFIG, "CACHE_DIR", "")
     for locator in LOCATORS:
         monkeypatch.setattr(locator, "ensure_cache_path", read_only)
     fallback_folder.cache_clear()
@@ -53,7 +56,7 @@ def test_machine_code_is_kept_in_a_folder_of_this_user_only(temporary: Path) -> 
     assert folder.stat().st_mode & 0o777 == 0o700
     kept = sorted(path.suffix for path in folder.rglob("*twice*"))
     assert kept == [".nbc", ".nbi"]
-    assert caching.config.CACHE_DIR == ""
+    assert CONFIG.CACHE_DIR == ""
     again = compiled()(twice)
     assert again(4) == 8
     assert sum(again.stats.cache_hits.values()) == 1
