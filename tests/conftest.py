@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from microbench_ray.sweeps.engine.base import Engine
 from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine
 from microbench_ray.sweeps.engine.ray_start import OWN_ENVIRONMENT, import_ray, start_ray
 from microbench_ray.sweeps.engine.serial import SerialEngine
+from tests.helpers import counts
 from tests.helpers.cluster import LoopbackCluster, processes_of, wait_for
 from tests.helpers.object_store import ObjectStore, serving
 from tests.helpers.ray_head import Head, head
@@ -142,6 +143,25 @@ def engine(request: pytest.FixtureRequest) -> Engine:
         return SerialEngine()
     request.getfixturevalue("ray_session")
     return LocalRayEngine(workers=2)
+
+
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None]) -> counts.Counted:
+    """Print counts of what the test did at the end of the run, whatever is captured."""
+
+    def counted(**numbers: int) -> None:
+        record_property(counts.PROPERTY, counts.line(numbers))
+
+    return counted
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts."""
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, ()) if each.when == "call"]
+    if lines := counts.lines((report.nodeid, report.user_properties) for report in reports):
+        terminalreporter.section("counts")
+        for each in lines:
+            terminalreporter.write_line(each)
 
 
 @pytest.hookimpl(tryfirst=True)

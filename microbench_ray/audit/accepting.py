@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from microbench_ray.core.storage.store import Store
 logger = logging.getLogger(__name__)
 
 SET_ASIDE = "set_aside"
+HISTORY_FILE = "history.parquet"
+"""The name of a night's rows of the history in its folder of `set_aside`."""
 
 
 def run_accept(job: AcceptJob) -> References | None:
@@ -45,10 +48,10 @@ def run_accept(job: AcceptJob) -> References | None:
     with store.locked(job.wait_for_out):
         remove_temporary_files(store)
         nights = History(store).nights()
+        if job.drop is not None and (nights or is_set_aside(store, job.drop)):
+            return set_night_aside(store, nights, job.drop)
         if not nights:
             raise no_night
-        if job.drop is not None:
-            return set_night_aside(store, nights, job.drop)
         return accept_night(store, nights, job)
 
 
@@ -87,7 +90,35 @@ def check_not_violated(store: Store, night: str) -> None:
 
 
 def set_night_aside(store: Store, nights: Sequence[str], night: str) -> References | None:
-    """Move the last night out of the history, into the folder `set_aside`; errors as for `run_accept`."""
+    """Move the last night out of the history, into the folder `set_aside`; errors as for `run_accept`.
+
+    If a killed command has set it aside already, what that has not moved is moved.
+    """
+    references = read_references(store)
+    folders = _folders_aside(store, night)
+    if night in nights or not is_set_aside(store, night):
+        check_can_be_set_aside(nights, references, night)
+        if not folders or (folders[-1] / HISTORY_FILE).exists():  # else a killed command has made the folder only
+            folders.append(Path(store.at(SET_ASIDE)) / (f"{night}.{len(folders)}" if folders else night))
+    target = folders[-1]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        # The history first: a night that is not in it does not count, whatever else is left of it.
+        if night in nights:
+            Path(store.at(f"{HISTORY}/{night}.parquet")).rename(target / HISTORY_FILE)
+        folder = Path(store.at(f"{NIGHTS}/{night}"))
+        if folder.exists() and not (target / "night").exists():
+            folder.rename(target / "night")
+    except OSError as error:
+        raise StoreError(
+            "The night cannot be moved.", where=str(target), got=str(error), hint="check the permissions of the folder"
+        ) from None
+    logger.info("Night %s was moved to %s and is no longer in the history", night, target)
+    return references if set(nights) - {night} else None
+
+
+def check_can_be_set_aside(nights: Sequence[str], references: References | None, night: str) -> None:
+    """Raise ConfigError unless a night is the last one, and neither the baseline nor the pool of others."""
     if night != nights[-1]:
         raise ConfigError(
             "Only the last night of the history can be set aside, because later nights were compared with the others.",
@@ -95,7 +126,6 @@ def set_night_aside(store: Store, nights: Sequence[str], night: str) -> Referenc
             got=night,
             hint=f"drop={nights[-1]}",
         )
-    references = read_references(store)
     is_used = references is not None and night in (references.baseline.night, references.pool.night)
     if is_used and len(nights) > 1:
         raise ConfigError(
@@ -104,28 +134,18 @@ def set_night_aside(store: Store, nights: Sequence[str], night: str) -> Referenc
             got=night,
             hint=f"first accept another one: microbench accept night=NIGHT, such as {nights[-2]}",
         )
-    target = _unused(Path(store.at(SET_ASIDE)), night)
-    try:
-        target.mkdir(parents=True)
-        # The history first: a night that is not in it does not count, whatever else is left of it.
-        Path(store.at(f"{HISTORY}/{night}.parquet")).rename(target / "history.parquet")
-        folder = Path(store.at(f"{NIGHTS}/{night}"))
-        if folder.exists():
-            folder.rename(target / "night")
-    except OSError as error:
-        raise StoreError(
-            "The night cannot be moved.", where=str(target), got=str(error), hint="check the permissions of the folder"
-        ) from None
-    logger.info("Night %s was moved to %s and is no longer in the history", night, target)
-    return references if len(nights) > 1 else None
 
 
-def _unused(folder: Path, name: str) -> Path:
-    """A path in a folder that does not exist yet: NAME, NAME.1, …"""
-    number = 0
-    while (folder / (f"{name}.{number}" if number else name)).exists():
-        number += 1
-    return folder / (f"{name}.{number}" if number else name)
+def is_set_aside(store: Store, night: str) -> bool:
+    """Whether a night of this label was set aside, at least out of the history."""
+    return any((folder / HISTORY_FILE).exists() for folder in _folders_aside(store, night))
+
+
+def _folders_aside(store: Store, night: str) -> list[Path]:
+    """The existing folders of a label's nights that were set aside: NIGHT, NIGHT.1, …"""
+    folder = Path(store.at(SET_ASIDE))
+    names = (f"{night}.{number}" if number else night for number in itertools.count())
+    return list(itertools.takewhile(Path.exists, (folder / name for name in names)))
 
 
 def _is_stored(store: Store, night: str) -> bool:

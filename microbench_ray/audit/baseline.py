@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal, get_args
 from microbench_ray.audit.history import NIGHT
 from microbench_ray.core.errors import DataError, StoreError
 from microbench_ray.core.storage.folders import io_error
+from microbench_ray.core.storage.replace import remove
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
 
@@ -111,7 +111,7 @@ def remove_unused(folder: Path, used: Collection[str]) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and DIGEST.fullmatch(path.name) and path.name not in used:
             try:
-                shutil.rmtree(path)
+                remove(path)
             except OSError as error:
                 logger.warning("Cannot remove the unused folder %s: %s", path, error)
 

@@ -15,6 +15,7 @@ from microbench_ray.audit.sweeps import SWEEPS
 from microbench_ray.audit.verdict import STATUS
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.storage.folders import TEMPORARY
+from microbench_ray.core.storage.replace import recover_all
 from microbench_ray.core.storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -102,10 +103,15 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 
 
 def remove_temporary_files(store: Store) -> None:
-    """Delete what killed audits left in the folders of nights; the audit's own folders are swept by the lock."""
+    """Delete what killed audits left in the folders of nights and of benchmarks; the audit's own folders are swept by the lock."""
     for path in Path(store.at(NIGHTS)).rglob(".*"):
         if TEMPORARY.fullmatch(path.name) and path.is_file():
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 logger.debug("Cannot delete %s: %s", path, error)
+    for name in (FROZEN, SWEEPS):
+        try:
+            recover_all(Path(store.at(name)))
+        except OSError as error:
+            logger.debug("Cannot delete temporary folders in %s: %s", store.at(name), error)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from microbench_ray.core.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled(nogil=True)
 def weighted_sums_kernel(bins, agree, base, added, n_late, n_bins):  # type: ignore[no-untyped-def]
     """The fields of `pair_sums.PairSums`, in order; arguments as for `pair_sums.weighted_sums`."""
     n, n_models = base.shape

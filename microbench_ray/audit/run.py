@@ -114,6 +114,7 @@ def run_audit(job: AuditJob) -> AuditOutcome:
         already_done = verdict is not None
         if verdict is None:
             verdict = audit_night(job, store, history, benchmark, snapshot, references, log_findings, inputs)
+        remove_unused_benchmarks(store, history, benchmark, references)  # also where a finished night was killed before this
         outcome = AuditOutcome(
             verdict=verdict,
             folder=store.at(f"{NIGHTS}/{job.night}"),
@@ -198,12 +199,16 @@ def audit_night(
     write_page(job, store, folder, verdict, analysis, pa.concat_tables([earlier_rows, table]))
     freeze(store, benchmark)  # the next night is compared with it
     history.append(job.night, rows)
+    return verdict
+
+
+def remove_unused_benchmarks(store: Store, history: History, benchmark: Benchmark, references: References) -> None:
+    """Remove the stored benchmarks, and the sweeps on them, that no later night needs."""
     # A night before the last one may have been recomputed: keep what the last one needs.
     last_digest = read_inputs(store, history.nights()[-1])["benchmark"]
     used = {benchmark.digest, last_digest, references.pool.digest, references.baseline.digest}
     remove_unused(Path(store.at(SWEEPS)), used)
     remove_unused(Path(store.at(FROZEN)), used)
-    return verdict
 
 
 def make_sweeper(job: AuditJob, store: Store) -> Sweeper:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls
-from microbench_ray.core.storage.folders import LocalFolder
+from microbench_ray.core.storage.folders import LocalFolder, remove_leftovers
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.score import Scored, ScoreInterval
 
@@ -56,8 +56,9 @@ def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequenc
 
 
 def write(path: Path, report: str) -> None:
-    """Write the report atomically; StoreError where that fails."""
+    """Write the report atomically, and remove what killed writes have left; StoreError where that fails."""
     try:
+        remove_leftovers(path)
         LocalFolder(path.parent).write(path.name, report.encode())
     except OSError as error:
         raise StoreError("The report cannot be written.", where=str(path), got=str(error), hint="out=FILE elsewhere") from None

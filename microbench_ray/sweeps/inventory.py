@@ -25,7 +25,8 @@ MAX_REPORTED = 10
 def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
     """Read the metadata of all shard files and move damaged files to `set_aside/`.
 
-    A file is damaged if it is truncated, has another schema, belongs to another shard, or lacks one of its companion tables.
+    A file is damaged if it is truncated, has another schema, belongs to another shard, or lacks one of its companion tables. A
+    companion without cells, which are written last, is left by an interrupted write and deleted.
 
     Parameters
     ----------
@@ -45,13 +46,14 @@ def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
         identities = dict(zip(files, scanners.map(lambda file: _scan(store, *file), files), strict=True))
     usable: list[Identity] = []
     problems: dict[str, str] = {}
+    unfinished: list[str] = []
     for (name, shard_id), identity in identities.items():
         file = f"{name}/{shard_id}.parquet"
         if isinstance(identity, str):
             problems[file] = identity
         elif name != "cells":
             if shard_id not in shard_ids["cells"]:
-                problems[file] = "its cells are missing"
+                unfinished.append(file)
         else:
             missing = [
                 companion
@@ -63,6 +65,9 @@ def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
             elif not estimates or "estimates" in identity.companions:
                 usable.append(identity)
     set_aside(store, problems)
+    for file in unfinished:
+        logger.debug("Deleting %s: its shard was interrupted before its cells were written", store.at(file))
+        store.remove(file)
     return usable
 
 

@@ -53,12 +53,7 @@ class SweepStore(Store):
 
     def shard_files(self, name: str) -> Collection[str]:
         """Ids of the shards with a file in the folder `name`: `cells`, `estimates` or `resamples`."""
-        try:
-            return {
-                file.removesuffix(".parquet") for file in self.folder.files(name) if file.endswith(".parquet") and file[0] != "."
-            }
-        except OSError as error:
-            raise io_error(self.folder, name, error, "The output folder cannot be read.", USE_ANOTHER_FOLDER) from None
+        return {file.removesuffix(".parquet") for file in self.files(name) if file.endswith(".parquet") and file[0] != "."}
 
     def write_shard(self, shard: Shard, tables: Mapping[str, pa.Table]) -> None:
         """Write a shard's tables, `cells` last, because its presence marks the shard as done."""

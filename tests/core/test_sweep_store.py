@@ -206,15 +206,13 @@ def test_missing_estimates_matter_only_to_a_sweep_that_keeps_them(
     ]
 
 
-def test_estimates_without_cells_are_moved_away(
+def test_estimates_without_cells_which_an_interrupted_write_left_are_deleted(
     store: SweepStore, with_estimates: Shard, computed_with_estimates: Tables, out: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.write_shard(with_estimates, computed_with_estimates)
     (out / "cells" / f"{with_estimates.id}.parquet").unlink()
-    usable, (warning,) = scan(store, caplog, estimates=True)
-    assert usable == []
-    assert "cells" in warning
-    assert files(out) == [f"set_aside/estimates-{with_estimates.id}.parquet"]
+    assert scan(store, caplog, estimates=True) == ([], [])
+    assert files(out) == []
 
 
 def test_a_flipped_bit_is_noticed_when_its_page_is_read(

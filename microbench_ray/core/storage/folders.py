@@ -216,6 +216,14 @@ def open_folder(place: str | Path) -> Folder:
     return RemoteFolder(str(place)) if is_url(place) else LocalFolder(local_path(place))
 
 
+def remove_leftovers(path: Path) -> None:
+    """Delete the temporary files that killed writes of a file have left beside it; one that is being written is written again."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
+        if form.fullmatch(leftover.name):
+            leftover.unlink(missing_ok=True)
+
+
 def not_ours(path: Path, what: str) -> StoreError:
     """The error for something in an output folder that this program has not made and must not write through."""
     target = f" to {path.readlink()}" if path.is_symlink() else ""

@@ -18,6 +18,8 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_LEFTOVER = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(tmp|old)")
+"""Names of folders that a killed process leaves beside a folder, whose name is the first group."""
 
 
 @contextmanager
@@ -64,8 +66,8 @@ def recover(target: Path) -> None:
     target = Path(os.path.realpath(target))
     if not target.parent.is_dir():
         return
-    form = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.(tmp|old)")
-    found = [path for path in sorted(target.parent.iterdir()) if form.fullmatch(path.name) and not path.is_symlink()]
+    leftovers = ((path, _LEFTOVER.fullmatch(path.name)) for path in sorted(target.parent.iterdir()))
+    found = [path for path, match in leftovers if match and match[1] == target.name and not path.is_symlink()]
     abandoned = [path for path in found if not _is_locked(path.with_suffix(".tmp"))]
     for path in abandoned:
         if path.suffix == ".old" and not target.exists():
@@ -74,6 +76,32 @@ def recover(target: Path) -> None:
     for path in abandoned:
         if target.exists() or path.suffix == ".tmp":
             _remove(path)
+
+
+def recover_all(parent: Path) -> None:
+    """`recover` for every folder that is or was in `parent`.
+
+    Raises
+    ------
+    OSError
+        As for `recover`.
+    """
+    if parent.is_dir():
+        for name in sorted({match[1] for path in parent.iterdir() if (match := _LEFTOVER.fullmatch(path.name))}):
+            recover(parent / name)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder: under its name it is whole or gone, at every instant.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be renamed. What then cannot be removed is reported, and removed by the next `recover`.
+    """
+    removed = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    folder.rename(removed)
+    _remove(removed)
 
 
 def _new_folder(target: Path) -> tuple[Path, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,10 +126,14 @@ class Store:
     def has(self, name: str) -> bool:
         """Whether a file exists."""
         subfolder, _, file = name.rpartition("/")
+        return file in self.files(subfolder)
+
+    def files(self, subfolder: str = "") -> Collection[str]:
+        """Names of the files in a subfolder; StoreError if it cannot be listed."""
         try:
-            return file in self.folder.files(subfolder)
+            return self.folder.files(subfolder).keys()
         except OSError as error:
-            raise io_error(self.folder, name, error, "The output folder cannot be read.", USE_ANOTHER_FOLDER) from None
+            raise io_error(self.folder, subfolder, error, "The output folder cannot be read.", USE_ANOTHER_FOLDER) from None
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; StoreError if this fails or the lock is lost."""
@@ -138,7 +142,7 @@ class Store:
     def set_aside(self, name: str) -> str:
         """Move a file to the folder `set_aside`, without replacing other files, and return its new name."""
         flat_name = name.replace("/", "-")
-        existing = self.folder.files(SET_ASIDE)
+        existing = self.files(SET_ASIDE)
         candidates = (f"{flat_name}.{k}" if k else flat_name for k in range(len(existing) + 1))
         new_name = f"{SET_ASIDE}/{next(each for each in candidates if each not in existing)}"
         self._write_with(new_name, lambda: self.folder.move(name, new_name), "A damaged file cannot be moved away.")

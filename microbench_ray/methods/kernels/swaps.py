@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from microbench_ray.core.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled(nogil=True)
 def swap_until_best(distances, medoids, max_passes, min_gain):  # type: ignore[no-untyped-def]
     """Swap two or more `medoids` in place until no swap lowers the loss; return nearest, loss, passes, swaps and convergence."""
     n, k = distances.shape[0], medoids.size
@@ -73,7 +74,7 @@ def swap_until_best(distances, medoids, max_passes, min_gain):  # type: ignore[n
     return nearest, loss, n_passes, n_swaps, False
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@compiled(nogil=True, fastmath={"reassoc", "nsz"})
 def _reach(row, to_second):  # type: ignore[no-untyped-def]
     """How much nearer a candidate is to the points than their second medoid, summed; approximate, since sums may be reordered."""
     reach = row.dtype.type(0)
@@ -82,7 +83,7 @@ def _reach(row, to_second):  # type: ignore[no-untyped-def]
     return reach
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _two_nearest(distances, medoids, slot, point, nearest, second, to_nearest, to_second):  # type: ignore[no-untyped-def]
     """Find a point's nearest and second nearest medoid; a medoid is its own nearest, even if another is as near."""
     row = distances[point]
@@ -102,7 +103,7 @@ def _two_nearest(distances, medoids, slot, point, nearest, second, to_nearest, t
     to_nearest[point], to_second[point] = row[medoids[first]], row[medoids[other]]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _losses(nearest, to_nearest, to_second, removal):  # type: ignore[no-untyped-def]
     """Return the loss, and write into `removal` its increase if a medoid is removed without replacement."""
     loss = 0.0

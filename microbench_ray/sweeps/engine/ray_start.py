@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import EngineError
@@ -55,6 +57,7 @@ def start_ray(ray: Any, *, workers: int, input_bytes: int) -> None:
     RayStartError
         Its node did not come up in the last of `START_WAITS`.
     """
+    provide_token()
     for attempt, seconds in enumerate(START_WAITS, 1):
         try:
             with without_unused_processes(ray._private.node.Node), patient(ray._private.services, seconds):
@@ -153,6 +156,20 @@ def import_ray(environment: Mapping[str, str] | None = None) -> Any:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     return ray
+
+
+def provide_token() -> None:
+    """Set a token for a Ray that we start where there is none and Ray, which keeps its own in `~/.ray`, could not write one."""
+    folder = Path("~/.ray").expanduser()
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or (folder / "auth_token").exists():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return
+    except OSError as error:
+        logger.debug("Ray cannot keep a token in the home folder: %s", error)
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def check_reachable(address: str, timeout: float) -> None:
