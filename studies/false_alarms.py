@@ -1,14 +1,14 @@
 """How often does the default drift policy raise an alarm on clean nights of a real board, and which planted drops does it find?
 
-    python -m studies.false_alarms BOARD… [--baselines 15,20,25,30,45,70,150,250] [--histories 20] [--nights 12] [--resamples 2000]
+    python -m studies.false_alarms BOARD… [--baselines 15,20,25,30,45,70,150,250] [--histories 20] [--nights 12]
 
-A BOARD is a wide score table, or `MODELSxITEMSxSUBTASKS` for a synthetic leaderboard, such as 40x600x8. A history takes the models of
-a board in random order: some are the baseline, and each night adds one to four more until none are left. Two random lists are audited.
-A board without subtasks is divided at random into six unequal ones.
+A BOARD is a wide score table, or `MODELSxITEMSxSUBTASKS` for a synthetic leaderboard, such as 40x600x8. A history takes the
+models of a board in random order: some are the baseline, and each night adds one to four more until none are left. Two random
+lists are audited. A board without subtasks is divided at random into six unequal ones.
 
-No night has drift, so every alarm is false. Nights of a history share the baseline, so the standard error is that over histories. On
-the last night of each history, a drop of twice the interval is also planted in one subtask of the new models, chosen among those on
-which a rule judges them and their scores are high enough to drop.
+No night has drift, so every alarm is false. Nights of a history share the baseline, so the standard error is that over histories.
+On the last night of each history, a drop of twice the interval is also planted in one subtask of the new models, chosen among
+those on which a rule judges them and their scores are high enough to drop.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def with_scores(board: Benchmark, scores: NDArray[Any], models: Sequence[Any], s
 def two_lists(board: Benchmark, rng: np.random.Generator) -> dict[str, Fixed]:
     """Two random lists, of a twentieth and of a fifth of the items."""
     sizes = {"short": max(10, board.n_items // 20), "long": max(20, board.n_items // 5)}
-    return {label: Fixed(items=tuple(rng.choice(board.item_ids.astype(str), size, replace=False))) for label, size in sizes.items()}
+    items = board.item_ids.astype(str)
+    return {label: Fixed(items=tuple(rng.choice(items, size, replace=False))) for label, size in sizes.items()}
 
 
 def alarms(table: pa.Table) -> set[str]:
@@ -227,10 +228,11 @@ def main() -> None:
             started = time.process_time()
             result = replay(board, n_baseline, options.histories, options.nights, policy)
             drop = f"{100 * float(np.median(result.drops)):4.0f}" if result.drops else "   –"
+            rates = f"{100 * result.share:8.2f}  {100 * result.standard_error:6.2f}  {100 * result.judged_share:7.0f}"
             print(
-                f"{board.name:25s} {board.n_models:6d}  {n_baseline:8d}  {result.n_nights:6d}  {100 * result.share:8.2f}  "
-                f"{100 * result.standard_error:6.2f}  {100 * result.judged_share:7.0f}  {result.found:5d} {result.planted:3d}  {drop}  "
-                f"{time.process_time() - started:5.0f}  {dict(result.by_metric.most_common())}",
+                f"{board.name:25s} {board.n_models:6d}  {n_baseline:8d}  {result.n_nights:6d}  {rates}  "
+                f"{result.found:5d} {result.planted:3d}  {drop}  {time.process_time() - started:5.0f}  "
+                f"{dict(result.by_metric.most_common())}",
                 flush=True,
             )
 
