@@ -95,6 +95,8 @@ def find_unjudged(values: Mapping[MetricKey, MetricValue], policy: DriftPolicy) 
     shares = {family: LEVEL_SHARES[family] for family in {METRICS[key.metric].family for key in values}}
     found = {}
     for key, value in values.items():
+        if value.n_group == 0:  # the same as in the baseline
+            continue
         allowed = (1 - policy.level) * shares[METRICS[key.metric].family] / sum(shares.values()) * (1 + ROUNDING)
         needed = value.n_models
         while smallest_probability(key.metric, needed, value.n_group) > allowed:
