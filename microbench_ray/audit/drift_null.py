@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.audit.drift_means import N_TERMS, BaselineFits, fit_baselines, largest_deviations, mean_deviations
 from microbench_ray.audit.drift_rules import METRICS, DriftPolicy, is_of_pairs
-from microbench_ray.audit.pair_sums import NO_PAIR, PairMatrices, PairSums, pair_matrices, weighted_sums
+from microbench_ray.audit.pair_sums import NO_PAIR, PairMatrices, PairSums, division_sums, pair_matrices
 from microbench_ray.audit.profile import Profile
 from microbench_ray.metrics import BINS_PER_UNIT
 from microbench_ray.metrics.mdad import crossings, prefix_sums, threshold_fraction
@@ -237,13 +237,12 @@ def _metrics_of_pairs(
     keys = [key for key in keys if is_of_pairs(key.metric)]
     values: dict[MetricKey, MetricValue] = {}
     everyone = tonight.take(np.concatenate([cohorts.shared_tonight, cohorts.added]))
-    base = divisions.indicator(divisions.order[:, : divisions.n_base]).astype(np.int64)
     for subject, subtask in dict.fromkeys((key.subject, key.subtask) for key in keys):
         column = _column(shared, subtask)
         pairs = pair_matrices(everyone, subject, column, policy.tie_policy)
-        sums = weighted_sums(pairs, base, divisions.added, divisions.n_new)
+        sums = division_sums(pairs, divisions.added, divisions.n_new)
         baseline_pairs = pair_matrices(shared, subject, column, policy.tie_policy)
-        baseline_sums = weighted_sums(baseline_pairs, np.ones((1, shared.n_models), np.int64), np.zeros((1, 0), np.int64), 0)
+        baseline_sums = division_sums(baseline_pairs, np.zeros((1, 0), np.intp), 0)
         never_bin = _never_reached_bin(pairs)
         reference, found = (_pair_metrics(each, policy.threshold, never_bin) for each in (baseline_sums, sums))
         known = ~np.isnan(everyone.estimates[subject][:, column])
@@ -279,7 +278,7 @@ def _never_reached_bin(pairs: PairMatrices) -> int:
 
 
 def _pair_metrics(sums: PairSums, threshold: float, never_bin: int) -> Mapping[str, FloatArray]:
-    """(n,) metrics of each leaderboard with its added models; those named `base_…` without them."""
+    """(n,) metrics of each division, or (1,) where they are the same in all; those named `base_…` are of the baseline."""
     ratio = threshold_fraction(threshold)
 
     def mdads(agree: IntArray, pairs: IntArray) -> FloatArray:
