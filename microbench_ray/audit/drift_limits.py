@@ -125,17 +125,19 @@ def _outward(deviation: FloatArray, rule: DriftRule) -> FloatArray:
 def _limits(extremes: Mapping[Family, FloatArray], level: float) -> dict[Family, float]:
     """Limits on the largest deviation of each family such that `level` of the divisions keep them all.
 
-    A division's rank in a family is the number of divisions at least as extreme, over the family's share of the level; its rank
-    is the smallest over the families, and the limits are such that those of the smallest ranks exceed them.
+    The most extreme divisions of each family are outside, in the proportion of the shares and at least one: as many as keep the
+    number of divisions outside in any family to 1 − `level` of all. Tonight's is one more, as likely as any other to be outside.
     """
     ordered = {family: np.sort(values) for family, values in extremes.items()}
     n = next(iter(ordered.values())).size
-    ranks = np.min(
-        [(n - np.searchsorted(ordered[family], values, side="left")) / LEVEL_SHARES[family] for family, values in extremes.items()],
-        axis=0,
-    )
-    # Tonight is one more division, as likely as any other to be the most extreme.
-    n_outside = max(0, math.floor((n + 1) * (1 - level) * (1 + ROUNDING)) - 1)
-    rank = float(np.sort(ranks)[n_outside])
-    n_above = {family: max(0, math.ceil(rank * LEVEL_SHARES[family] * (1 - ROUNDING)) - 1) for family in ordered}
-    return {family: float(values[n - 1 - n_above[family]]) for family, values in ordered.items()}
+    # By family and division, the number of divisions at least as extreme.
+    ranks = {family: n - np.searchsorted(ordered[family], values, side="left") for family, values in extremes.items()}
+
+    def most_extreme(total: int) -> dict[Family, int]:
+        return {family: max(1, math.floor(total * LEVEL_SHARES[family] * (1 + ROUNDING))) for family in ranks}
+
+    allowed = math.floor((n + 1) * (1 - level) * (1 + ROUNDING))
+    total = 1
+    while np.any([ranks[family] <= m for family, m in most_extreme(total + 1).items()], axis=0).sum() <= allowed:
+        total += 1
+    return {family: float(ordered[family][n - m]) for family, m in most_extreme(total).items()}
