@@ -8,7 +8,8 @@ lists are audited. A board without subtasks is divided at random into six unequa
 
 No night has drift, so every alarm is false. Nights of a history share the baseline, so the standard error is that over histories.
 On the last night of each history, a drop of twice the interval is also planted in one subtask of the new models, chosen among
-those on which a rule judges them and their scores are high enough to drop.
+those on which a rule judges them and their scores are high enough to drop. Of the drops found, `named` counts those of which the
+worst finding, which becomes the headline, names the subtask.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from microbench_ray.audit.drift import detect_drift
 from microbench_ray.audit.drift_rules import DriftPolicy
 from microbench_ray.audit.profile import Profile, profile
+from microbench_ray.audit.verdict import excess
 from microbench_ray.data import Benchmark, read_scores, synthetic
 from microbench_ray.methods.selectors.fixed import Fixed
 
@@ -50,6 +52,8 @@ class Replay:
     """Nights with an alarm, by metric."""
     planted: int = 0
     found: int = 0
+    named: int = 0
+    """Planted drops found of which the worst finding names the subtask."""
     drops: list[float] = field(default_factory=list)
     """Sizes of the planted drops, fractions."""
 
@@ -198,8 +202,10 @@ def _plant(
         earlier=pa.concat_tables(earlier),
         seed=history,
     )
+    found = sorted((row for row in table.to_pylist() if row["severity"] == "fail"), key=excess, reverse=True)
     result.planted += 1
-    result.found += bool(alarms(table))
+    result.found += bool(found)
+    result.named += bool(found) and found[0]["subtask"] == subtask
     result.drops.append(2 * bounds[subtask])
 
 
@@ -219,7 +225,10 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=DriftPolicy().n_resamples)
     options = parser.parse_args()
     policy = DriftPolicy(n_resamples=options.resamples)
-    print("board                     models  baseline  nights  alarms %       ± judged %  found  of  drop  CPU s  alarms by rule")
+    print(
+        "board                     models  baseline  nights  alarms %       ± judged %  found  of  named  drop  CPU s"
+        "  alarms by rule"
+    )
     for name in options.boards:
         board = read_board(name, np.random.default_rng(0))
         for n_baseline in map(int, options.baselines.split(",")):
@@ -231,7 +240,7 @@ def main() -> None:
             rates = f"{100 * result.share:8.2f}  {100 * result.standard_error:6.2f}  {100 * result.judged_share:7.0f}"
             print(
                 f"{board.name:25s} {board.n_models:6d}  {n_baseline:8d}  {result.n_nights:6d}  {rates}  "
-                f"{result.found:5d} {result.planted:3d}  {drop}  {time.process_time() - started:5.0f}  "
+                f"{result.found:5d} {result.planted:3d}  {result.named:5d}  {drop}  {time.process_time() - started:5.0f}  "
                 f"{dict(result.by_metric.most_common())}",
                 flush=True,
             )
