@@ -1,9 +1,4 @@
-"""Drift of a night from the baseline: one row of the history per metric, with its interval on nights without drift.
-
-The intervals of a night hold simultaneously for all metrics (max-T: Westfall and Young 1993, "Resampling-Based Multiple
-Testing"): each metric is scaled by its standard deviation on simulated nights, and the limit is a quantile of the largest scaled
-deviation.
-"""
+"""Drift of a night from the baseline: one row of the history per metric, with its interval on nights without drift."""
 
 from __future__ import annotations
 
@@ -14,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from microbench_ray.audit.drift_limits import DriftInterval, UnjudgedRule, find_unjudged, intervals, rule_of
 from microbench_ray.audit.drift_null import Cohorts, MetricKey, MetricValue, evaluate_metrics, find_cohorts
-from microbench_ray.audit.drift_rules import METRICS, DriftPolicy, DriftRule, is_of_pairs
+from microbench_ray.audit.drift_rules import METRICS, DriftPolicy, DriftRule
 from microbench_ray.audit.findings import HistoryRow
 from microbench_ray.audit.profile import Profile
 from microbench_ray.core import seeding
@@ -25,14 +20,14 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.sweeps.tables import rows_table
 
-FloatArray = NDArray[np.float64]
 
+class DriftComparison(NamedTuple):
+    """A night compared with the baseline."""
 
-class DriftInterval(NamedTuple):
-    """The interval of a metric on a night without drift; an open side is infinite."""
-
-    low: float
-    high: float
+    table: pa.Table
+    """Rows of the history, one per metric."""
+    unjudged: tuple[UnjudgedRule, ...]
+    """The metrics with an infinite interval, for want of models."""
 
 
 class Streak(NamedTuple):
@@ -52,6 +47,20 @@ def detect_drift(
     earlier: pa.Table | None = None,
     seed: int = 0,
 ) -> pa.Table:
+    """Compare a night with the baseline; the rows of `compare_night`."""
+    return compare_night(baseline, tonight, new, night=night, policy=policy, earlier=earlier, seed=seed).table
+
+
+def compare_night(
+    baseline: Profile,
+    tonight: Profile,
+    new: Collection[str],
+    *,
+    night: str,
+    policy: DriftPolicy | None = None,
+    earlier: pa.Table | None = None,
+    seed: int = 0,
+) -> DriftComparison:
     """Compare a night with the baseline.
 
     Parameters
@@ -71,9 +80,10 @@ def detect_drift(
 
     Returns
     -------
-    pyarrow.Table
-        Schema `history`, kind `metric`. `severity` is that of the rule if the value is outside for as many nights in a row as the
-        rule asks for, `note` if it is outside for fewer, and empty otherwise.
+    DriftComparison
+        Its table has the schema `history`, kind `metric`. `severity` is that of the rule if the value is outside for as many
+        nights in a row as the rule asks for, `note` if it is outside for fewer, and empty otherwise. A metric that is not judged
+        has no bounds.
 
     Raises
     ------
@@ -98,69 +108,12 @@ def detect_drift(
         values = evaluate_metrics(baseline, tonight, cohorts, policy, rng)
     previous = _previous_rows(earlier, night)
     rows = [
-        _row(key, value, interval, _rule(policy, key), tonight.sizes.get(key.subject), cohorts, previous.get(key))
-        for (key, value), interval in zip(values.items(), intervals(values, policy, cohorts.shared_baseline.size), strict=True)
+        _row(key, value, interval, rule_of(policy, key), tonight.sizes.get(key.subject), cohorts, previous.get(key))
+        for (key, value), interval in zip(values.items(), intervals(values, policy), strict=True)
     ]
     rows += _accuracy_changes(baseline, tonight, cohorts, policy, previous)
-    return rows_table("history", [{"night": night, **asdict(row)} for row in rows])
-
-
-def intervals(values: Mapping[MetricKey, MetricValue], policy: DriftPolicy, n_baseline: int) -> list[DriftInterval]:
-    """Compute the simultaneous intervals of the metrics of a night, in their order.
-
-    Tonight's metrics are over a handful of models and have heavier tails than those over all added models. The largest scaled
-    deviation is therefore taken within each family, and both families use the same quantile, chosen so that together they keep
-    the level.
-
-    A few hundred models say little about the extremes. The bootstrap is therefore smoothed (Silverman and Young 1987, "The
-    bootstrap: to smooth or not to smooth?"), with a bandwidth of n^(-1/5) standard deviations for the n models of the baseline,
-    which widens all metrics alike.
-    """
-    if not values:
-        return []
-    rules = [_rule(policy, key) for key in values]
-    centres_and_scales: list[tuple[float, float]] = []
-    extremes: dict[str, FloatArray] = {}
-    for (key, value), rule in zip(values.items(), rules, strict=True):
-        null = np.where(np.isnan(value.null), np.nanmean(value.null), value.null)
-        mean, scale = float(null.mean()), max(float(null.std()), value.floor)
-        centres_and_scales.append((value.reference + mean, scale * rule.factor))
-        deviation = _outward((null - mean) / (scale * rule.factor), rule)
-        family = METRICS[key.metric].family
-        extremes[family] = np.maximum(extremes.get(family, np.array(-np.inf)), deviation)
-    limits = _limits(extremes, policy.level)
-    smoothing = math.sqrt(1 + n_baseline**-0.4)
-    found = []
-    for key, rule, (centre, scale) in zip(values, rules, centres_and_scales, strict=True):
-        half_width = limits[METRICS[key.metric].family] * scale * smoothing
-        low = -math.inf if rule.sides == "up" else centre - half_width
-        high = math.inf if rule.sides == "down" else centre + half_width
-        if is_of_pairs(key.metric):
-            low, high = max(low, 0.0), min(high, 1.0)
-        found.append(DriftInterval(low=low, high=high))
-    return found
-
-
-def _outward(deviation: FloatArray, rule: DriftRule) -> FloatArray:
-    return np.abs(deviation) if rule.sides == "two" else deviation if rule.sides == "up" else -deviation
-
-
-def _limits(extremes: Mapping[str, FloatArray], level: float) -> dict[str, float]:
-    """Limits on the largest deviation of each family, at one common quantile, such that `level` of the nights keep them all."""
-    ordered = {family: np.sort(values) for family, values in extremes.items()}
-    n = next(iter(ordered.values())).size
-    # The worst rank of a night over the families: the night keeps the limits at a quantile if that rank is below it.
-    rank = np.max([np.searchsorted(ordered[family], values, side="right") for family, values in extremes.items()], axis=0)
-    # The (n + 1)-th night is as likely as any other to be the largest.
-    position = min(n, math.ceil((n + 1) * level)) - 1
-    at = int(np.sort(rank)[position]) - 1
-    return {family: float(values[at]) for family, values in ordered.items()}
-
-
-def _rule(policy: DriftPolicy, key: MetricKey) -> DriftRule:
-    rule = policy.rule(*key)
-    assert rule is not None  # only metrics with a rule are evaluated
-    return rule
+    table = rows_table("history", [{"night": night, **asdict(row)} for row in rows])
+    return DriftComparison(table, tuple(find_unjudged(values, policy).values()))
 
 
 def _row(

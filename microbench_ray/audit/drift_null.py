@@ -1,9 +1,11 @@
 """The drift metrics of a night, and their null distribution: what they would be without drift.
 
-A simulated night draws with replacement, all from the models of the real baseline: a baseline of n0 models, and K added models,
-the last k of which are tonight's. A draw from the null distribution is the metric of the added models less the same metric of the
-drawn baseline, so it includes the sampling error of the baseline. All metrics of a simulated night come from the same draw, which
-gives their joint distribution.
+Without drift, it is chance which models are in the baseline, which were added since, and which of those are new tonight. All
+models of both nights are therefore divided into such groups at random, and the metrics of each division come from the same code
+as tonight's, including the fit to the baseline. Tonight's division is one of them, so it is among the most extreme 1 % with a
+probability of 1 %: for any number of models, and however the models and the subtasks are distributed (a permutation test: Fisher
+1935, "The Design of Experiments"; Hemerik and Goeman 2018, "Exact testing with random permutations"). All metrics of a division
+come from the same groups, which gives their joint distribution.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench_ray.audit.drift_means import N_TERMS, BaselineFits, fit_baselines, largest_deviations, mean_deviations
 from microbench_ray.audit.drift_rules import METRICS, DriftPolicy, is_of_pairs
-from microbench_ray.audit.pair_sums import NO_PAIR, PairMatrices, PairSums, pair_matrices, weighted_sums
+from microbench_ray.audit.pair_sums import NO_PAIR, PairMatrices, PairSums, division_sums, pair_matrices
 from microbench_ray.audit.profile import Profile
 from microbench_ray.metrics import BINS_PER_UNIT
 from microbench_ray.metrics.mdad import crossings, prefix_sums, threshold_fraction
@@ -27,7 +30,7 @@ IntArray = NDArray[np.int64]
 HALF_BIN = 0.5 / BINS_PER_UNIT
 """Smallest standard deviation assumed for an MDAD, which moves in whole bins."""
 MIN_SCALE = 1e-6
-"""The same for other metrics."""
+"""The same for agreements."""
 
 
 class MetricKey(NamedTuple):
@@ -44,10 +47,16 @@ class MetricValue(NamedTuple):
     value: float
     reference: float
     """The metric of the baseline; for metrics of added models, over all models of the baseline."""
+    centre: float
+    """The expected value without drift."""
+    scale: float
+    """The unit of `null`: the standard error of `value`."""
     null: FloatArray
-    """(n_resamples,) value − reference on simulated nights without drift."""
-    floor: float
-    """Smallest standard deviation assumed for `null`."""
+    """(n_resamples,) deviations from the expected value, in units of their standard error, in random divisions of the models."""
+    n_models: int
+    """Models of the baseline and added ones for which the metric is defined."""
+    n_group: int
+    """Those of them that are in the metric's family: tonight's new models, or all added ones."""
     ceiling: float = math.inf
     """A value, reference or bound of at least this stands for an MDAD that is never reached."""
     model: str = ""
@@ -98,9 +107,9 @@ def evaluate_metrics(
     cohorts
         From `find_cohorts`.
     policy
-        The rules, and the number of nights to simulate.
+        The rules, and the number of random divisions.
     rng
-        Generator for the simulated nights.
+        Generator for the random divisions.
 
     Returns
     -------
@@ -109,14 +118,45 @@ def evaluate_metrics(
         model was added.
     """
     shared = baseline.take(cohorts.shared_baseline)
-    n, n_added, n_new = shared.n_models, cohorts.added.size, cohorts.new.size
-    if n == 0 or n_added == 0:
+    n_added, n_new = cohorts.added.size, cohorts.new.size
+    if shared.n_models == 0 or n_added == 0:
         return {}
-    base = _counts(rng.integers(0, n, (policy.n_resamples, n)), n)
-    drawn = rng.integers(0, n, (policy.n_resamples, n_added))
+    divisions = draw_divisions(rng, policy.n_resamples, shared.n_models, n_added, n_new)
     keys = [key for key in _keys(shared) if policy.rule(*key) and (n_new or METRICS[key.metric].family != "new")]
-    of_means = _means_over_models(shared, tonight, cohorts, keys, base, drawn)
-    return of_means | _metrics_of_pairs(shared, tonight, cohorts, policy, keys, base, drawn)
+    of_means = _metrics_of_means(shared, tonight, cohorts, keys, divisions)
+    return of_means | _metrics_of_pairs(shared, tonight, cohorts, policy, keys, divisions)
+
+
+class Divisions(NamedTuple):
+    """Divisions of the models of a night into groups; the first one is tonight's, the others are random."""
+
+    order: NDArray[np.intp]
+    """(1 + n_resamples, n_models) models in the order in which they were added: first the baseline, tonight's last."""
+    n_base: int
+    n_new: int
+
+    @property
+    def added(self) -> NDArray[np.intp]:
+        """(1 + n_resamples, n_added) models added since the baseline, tonight's last."""
+        return self.order[:, self.n_base :]
+
+    @property
+    def new(self) -> NDArray[np.intp]:
+        """(1 + n_resamples, n_new) models added tonight."""
+        return self.order[:, self.order.shape[1] - self.n_new :]
+
+    def indicator(self, members: NDArray[np.intp]) -> FloatArray:
+        """(1 + n_resamples, n_models) 1 for the members of a group, else 0."""
+        indicator = np.zeros(self.order.shape)
+        np.put_along_axis(indicator, members, 1.0, axis=1)
+        return indicator
+
+
+def draw_divisions(rng: np.random.Generator, n_resamples: int, n_base: int, n_added: int, n_new: int) -> Divisions:
+    """Draw random divisions of n_base + n_added models, of which the last n_new are tonight's."""
+    order = np.tile(np.arange(n_base + n_added), (1 + n_resamples, 1))
+    order[1:] = rng.permuted(order[1:], axis=1)
+    return Divisions(order, n_base, n_new)
 
 
 def _keys(profile: Profile) -> list[MetricKey]:
@@ -130,95 +170,58 @@ def _keys(profile: Profile) -> list[MetricKey]:
     ]
 
 
-def _counts(drawn: IntArray, n: int) -> IntArray:
-    """(n_rows, n) how often each number occurs in each row of `drawn`."""
-    shifted = drawn + np.arange(0, drawn.shape[0] * n, n)[:, None]
-    return np.bincount(shifted.ravel(), minlength=drawn.shape[0] * n).reshape(-1, n)
-
-
 def _column(profile: Profile, subtask: str) -> int:
     return 1 + profile.subtasks.index(subtask) if subtask else 0
 
 
-def _means_over_models(
-    shared: Profile, tonight: Profile, cohorts: Cohorts, keys: list[MetricKey], base: IntArray, drawn: IntArray
+def _metrics_of_means(
+    shared: Profile, tonight: Profile, cohorts: Cohorts, keys: list[MetricKey], divisions: Divisions
 ) -> dict[MetricKey, MetricValue]:
     """Metrics that are a mean or an extreme over models of a number per model."""
     keys = [key for key in keys if not is_of_pairs(key.metric)]
-    if not keys:
-        return {}
-    coefficients = fit_subtask_curves(shared)
-    before, now = ({key: per_model(key, side, coefficients) for key in keys} for side in (shared, tonight))
-    matrix = np.stack([before[key] for key in keys], axis=1)
-    known = ~np.isnan(matrix)
-    filled = np.where(known, matrix, 0.0)
-
-    def means(weights: IntArray) -> FloatArray:
-        weight = weights.astype(np.float64)
-        total, count = weight @ filled, weight @ known.astype(np.float64)
-        return _share(total, count)
-
-    n, n_new = shared.n_models, cohorts.new.size
-    simulated = means(base)
-    late = drawn[:, drawn.shape[1] - n_new :]
-    of_family = {"added": means(_counts(drawn, n)), "new": means(_counts(late, n))}
+    sides = (shared, tonight.take(cohorts.added))
+    base = divisions.indicator(divisions.order[:, : divisions.n_base])
+    groups = {"new": divisions.indicator(divisions.new), "added": divisions.indicator(divisions.added)}
+    fits: dict[tuple[str, str], BaselineFits] = {}
     values = {}
-    for column, key in enumerate(keys):
-        family = METRICS[key.metric].family
-        models = cohorts.new if family == "new" else cohorts.added
-        if key.metric == "residual_worst":
-            deviations = np.abs(now[key][models])
-            if known[:, column].any() and not np.isnan(deviations).all():
-                values[key] = MetricValue(
-                    value=float(np.nanmax(deviations)),
-                    reference=0.0,
-                    null=_largest_deviation(matrix[:, column][late]),
-                    floor=MIN_SCALE,
-                    model=str(tonight.model_ids[models[np.nanargmax(deviations)]]),
-                )
+    for key in keys:
+        column, family = _column(shared, key.subtask), METRICS[key.metric].family
+        numbers = np.concatenate([_number_per_model(key, side) for side in sides])
+        predictor = None if key.subject else np.concatenate([_elsewhere(side, column - 1) for side in sides])
+        known = ~np.isnan(numbers if predictor is None else numbers + predictor)
+        n_base, n_group = int(known[: divisions.n_base].sum()), int((known & (groups[family][0] == 1)).sum())
+        if n_group == 0 or n_base <= (0 if predictor is None else N_TERMS):
             continue
+        if (key.subject, key.subtask) not in fits:
+            step = 1 / max(1, int(shared.answered[:, column].max()))
+            fits[key.subject, key.subtask] = fit_baselines(numbers, predictor, base, step)
+        fit = fits[key.subject, key.subtask]
+        reference = 0.0 if predictor is not None else float(numbers[: divisions.n_base][known[: divisions.n_base]].mean())
+        if key.metric == "residual_worst":
+            worst = largest_deviations(fit, divisions.new)
+            deviation, error = worst.deviation, worst.error
+            model = str(tonight.model_ids[cohorts.added[worst.model[0] - divisions.n_base]])
+        else:
+            deviation, error = mean_deviations(fit, groups[family])
+            model = ""
         values[key] = MetricValue(
-            value=_mean(now[key][models]),
-            reference=_mean(before[key]),
-            null=of_family[family][:, column] - simulated[:, column],
-            floor=MIN_SCALE,
+            value=reference + float(deviation[0]),
+            reference=reference,
+            centre=reference,
+            scale=float(error[0]),
+            null=np.nan_to_num(deviation[1:] / error[1:]),
+            n_models=int(known.sum()),
+            n_group=n_group,
+            model=model,
         )
-    return _defined(values)
+    return values
 
 
-def _largest_deviation(values: FloatArray) -> FloatArray:
-    """(n,) the largest absolute value of each row, 0 where all are undefined."""
-    largest: FloatArray = np.where(np.isnan(values), 0.0, np.abs(values)).max(axis=1)
-    return largest
-
-
-def _mean(values: FloatArray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
-def fit_subtask_curves(profile: Profile) -> FloatArray:
-    """(n_subtasks, 3) coefficients of accuracy on a subtask as a quadratic function of accuracy on all other subtasks.
-
-    Zero if there are no other subtasks, or too few models for a fit.
-    """
-    coefficients = np.zeros((len(profile.subtasks), 3))
-    for t in range(len(profile.subtasks)):
-        elsewhere, here = _elsewhere(profile, t), profile.accuracy[:, 1 + t]
-        known = ~np.isnan(elsewhere + here)
-        if known.sum() > 3:
-            coefficients[t] = np.linalg.lstsq(np.vander(elsewhere[known], 3), here[known], rcond=None)[0]
-    return coefficients
-
-
-def per_model(key: MetricKey, profile: Profile, coefficients: FloatArray) -> FloatArray:
-    """(n_models,) estimate − accuracy for a metric of a list, or accuracy on a subtask − its fitted value (residuals)."""
+def _number_per_model(key: MetricKey, profile: Profile) -> FloatArray:
+    """(n_models,) estimate − accuracy for a metric of a list, or accuracy on a subtask for residuals."""
     column = _column(profile, key.subtask)
     accuracy = profile.accuracy[:, column]
-    if METRICS[key.metric].of_list:
-        return profile.estimates[key.subject][:, column] - accuracy
-    residual: FloatArray = accuracy - np.vander(_elsewhere(profile, column - 1), 3) @ coefficients[column - 1]
-    return residual
+    return profile.estimates[key.subject][:, column] - accuracy if key.subject else accuracy
 
 
 def _elsewhere(profile: Profile, t: int) -> FloatArray:
@@ -228,58 +231,54 @@ def _elsewhere(profile: Profile, t: int) -> FloatArray:
 
 
 def _metrics_of_pairs(
-    shared: Profile,
-    tonight: Profile,
-    cohorts: Cohorts,
-    policy: DriftPolicy,
-    keys: list[MetricKey],
-    base: IntArray,
-    drawn: IntArray,
+    shared: Profile, tonight: Profile, cohorts: Cohorts, policy: DriftPolicy, keys: list[MetricKey], divisions: Divisions
 ) -> dict[MetricKey, MetricValue]:
     """Agreement and MDAD."""
     keys = [key for key in keys if is_of_pairs(key.metric)]
     values: dict[MetricKey, MetricValue] = {}
-    n_new = cohorts.new.size
+    everyone = tonight.take(np.concatenate([cohorts.shared_tonight, cohorts.added]))
     for subject, subtask in dict.fromkeys((key.subject, key.subtask) for key in keys):
         column = _column(shared, subtask)
-        pairs = pair_matrices(shared, subject, column, policy.tie_policy)
-        baseline_sums = weighted_sums(pairs, np.ones((1, shared.n_models), np.int64), np.zeros((1, 0), np.int64), 0)
-        simulated_sums = weighted_sums(pairs, base, drawn, n_new)
-        start = np.zeros((1, tonight.n_models), np.int64)
-        start[0, cohorts.shared_tonight] = 1
-        tonight_pairs = pair_matrices(tonight, subject, column, policy.tie_policy)
-        tonight_sums = weighted_sums(tonight_pairs, start, cohorts.added[None], n_new)
+        pairs = pair_matrices(everyone, subject, column, policy.tie_policy)
+        sums = division_sums(pairs, divisions.added, divisions.n_new)
+        baseline_pairs = pair_matrices(shared, subject, column, policy.tie_policy)
+        baseline_sums = division_sums(baseline_pairs, np.zeros((1, 0), np.intp), 0)
         never_bin = _never_reached_bin(pairs)
-        reference, null, value = (
-            _pair_metrics(sums, policy.threshold, never_bin) for sums in (baseline_sums, simulated_sums, tonight_sums)
-        )
+        reference, found = (_pair_metrics(each, policy.threshold, never_bin) for each in (baseline_sums, sums))
+        known = ~np.isnan(everyone.estimates[subject][:, column])
         for key in keys:
             if (key.subject, key.subtask) != (subject, subtask):
                 continue
             is_mdad = key.metric == "mdad_monotone"
+            of_baseline = float(reference["mdad_monotone" if is_mdad else "agreement"][0])
+            value = float(found[key.metric][0])
+            if math.isnan(value + of_baseline):
+                continue
+            deviation = found[key.metric] - found["base_mdad" if is_mdad else "base_agreement"]
+            mean = float(np.nanmean(deviation))
+            scale = max(float(np.nanstd(deviation)), HALF_BIN if is_mdad else MIN_SCALE)
+            n_group = divisions.n_new if METRICS[key.metric].family == "new" else cohorts.added.size
             values[key] = MetricValue(
-                value=float(value[key.metric][0]),
-                reference=float(reference["mdad_monotone" if is_mdad else "agreement"][0]),
-                null=null[key.metric] - null["base_mdad" if is_mdad else "base_agreement"],
-                floor=HALF_BIN if is_mdad else MIN_SCALE,
+                value=value,
+                reference=of_baseline,
+                centre=of_baseline + mean,
+                scale=scale,
+                null=np.nan_to_num((deviation[1:] - mean) / scale),
+                n_models=int(known.sum()),
+                n_group=int(known[known.size - n_group :].sum()),
                 ceiling=never_bin / BINS_PER_UNIT if is_mdad else math.inf,
             )
-    return _defined(values)
-
-
-def _defined(values: Mapping[MetricKey, MetricValue]) -> dict[MetricKey, MetricValue]:
-    """The metrics that are defined both tonight and in the baseline."""
-    return {key: value for key, value in values.items() if not math.isnan(value.value + value.reference)}
+    return values
 
 
 def _never_reached_bin(pairs: PairMatrices) -> int:
-    """The bin that stands for an MDAD never reached: the one after the last bin with a pair of the baseline."""
+    """The bin that stands for an MDAD never reached: the one after the last bin with a pair."""
     used = pairs.bins[pairs.bins != NO_PAIR]
     return int(used.max()) + 1 if used.size else 1
 
 
 def _pair_metrics(sums: PairSums, threshold: float, never_bin: int) -> Mapping[str, FloatArray]:
-    """(n,) metrics of each leaderboard with its added models; those named `base_…` without them."""
+    """(n,) metrics of each division, or (1,) where they are the same in all; those named `base_…` are of the baseline."""
     ratio = threshold_fraction(threshold)
 
     def mdads(agree: IntArray, pairs: IntArray) -> FloatArray:

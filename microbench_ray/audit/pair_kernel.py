@@ -1,4 +1,4 @@
-"""Compiled loops of `pair_sums.weighted_sums`."""
+"""Compiled loops of `pair_sums.division_sums`."""
 
 from __future__ import annotations
 
@@ -8,49 +8,33 @@ from microbench_ray.core.compiled import compiled
 
 
 @compiled(nogil=True)
-def weighted_sums_kernel(bins, agree, base, added, n_late, n_bins):  # type: ignore[no-untyped-def]
-    """The fields of `pair_sums.PairSums`, in order; arguments as for `pair_sums.weighted_sums`."""
-    n, n_models = base.shape
-    n_added = added.shape[1]
+def division_sums_kernel(bins, agree, added, n_late, n_bins):  # type: ignore[no-untyped-def]
+    """The fields of `pair_sums.PairSums`, in order; arguments as for `pair_sums.division_sums`."""
+    n_models = bins.shape[0]
+    n, n_added = added.shape
+    total_agree, total_pairs = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    for i in range(n_models):
+        for j in range(i):
+            total_pairs[bins[i, j]] += 2
+            total_agree[bins[i, j]] += agree[i, j]
     base_agree, base_pairs = np.zeros((n, n_bins), np.int64), np.zeros((n, n_bins), np.int64)
-    all_agree, all_pairs = np.zeros((n, n_bins), np.int64), np.zeros((n, n_bins), np.int64)
     late = np.zeros((n, 2), np.int64)
-    present, weight = np.empty(n_models, np.int64), np.empty(n_models, np.int64)
-    row_agree, row_pairs = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    present = np.empty(n_models, np.bool_)
+    row_agree, row_pairs = np.empty(256, np.int64), np.empty(256, np.int64)
     for k in range(n):
-        row_agree[:] = 0
-        row_pairs[:] = 0
-        n_present = 0
-        for j in range(n_models):
-            weight[j] = base[k, j]
-            if weight[j] > 0:
-                present[n_present] = j
-                n_present += 1
-        for i in range(n_present):
-            model = present[i]
-            for j in range(i):
-                partner = present[j]
-                product = weight[model] * weight[partner]
-                row_pairs[bins[model, partner]] += product
-                row_agree[bins[model, partner]] += product * agree[model, partner]
+        present[:] = True
+        row_agree[:] = total_agree
+        row_pairs[:] = total_pairs
+        for i in range(n_added):  # the models added last are removed first
+            model = added[k, n_added - 1 - i]
+            present[model] = False
+            for partner in range(n_models):
+                if present[partner]:
+                    row_pairs[bins[model, partner]] -= 2
+                    row_agree[bins[model, partner]] -= agree[model, partner]
+            if i == n_late - 1:
+                late[k, 0] = total_agree[:n_bins].sum() - row_agree[:n_bins].sum()
+                late[k, 1] = total_pairs[:n_bins].sum() - row_pairs[:n_bins].sum()
         base_agree[k] = row_agree[:n_bins]
-        base_pairs[k] = 2 * row_pairs[:n_bins]
-        before_agree, before_pairs = base_agree[k].sum(), base_pairs[k].sum()
-        for i in range(n_added):
-            if i == n_added - n_late:
-                before_agree, before_pairs = row_agree[:n_bins].sum(), 2 * row_pairs[:n_bins].sum()
-            model = added[k, i]
-            for j in range(n_present):
-                partner = present[j]
-                row_pairs[bins[model, partner]] += weight[partner]
-                row_agree[bins[model, partner]] += weight[partner] * agree[model, partner]
-            if weight[model] == 0:
-                present[n_present] = model
-                n_present += 1
-            weight[model] += 1
-        all_agree[k] = row_agree[:n_bins]
-        all_pairs[k] = 2 * row_pairs[:n_bins]
-        if n_late > 0:
-            late[k, 0] = all_agree[k].sum() - before_agree
-            late[k, 1] = all_pairs[k].sum() - before_pairs
-    return base_agree, base_pairs, all_agree, all_pairs, late
+        base_pairs[k] = row_pairs[:n_bins]
+    return base_agree, base_pairs, total_agree[:n_bins].copy(), total_pairs[:n_bins].copy(), late

@@ -1,7 +1,4 @@
-"""Pair counts of simulated leaderboards, in which every model occurs a whole number of times.
-
-The counts of `metrics.bootstrap_models` for one list at a time, ten times as fast, and with models added one after the other.
-"""
+"""Pair counts of one leaderboard divided in many ways into a baseline and models added to it."""
 
 from __future__ import annotations
 
@@ -30,16 +27,16 @@ class PairMatrices(NamedTuple):
 
 
 class PairSums(NamedTuple):
-    """Doubled pair counts (see `metrics.ties.doubled`) of n leaderboards, per bin."""
+    """Doubled pair counts (see `metrics.ties.doubled`) of n divisions of a leaderboard, per bin."""
 
     base_agree: IntArray
-    """(n, n_bins) agreeing pairs before any model is added."""
+    """(n, n_bins) agreeing pairs of the baseline."""
     base_pairs: IntArray
-    """(n, n_bins) all pairs before any model is added."""
+    """(n, n_bins) all pairs of the baseline."""
     all_agree: IntArray
-    """(n, n_bins) agreeing pairs with every added model."""
+    """(1, n_bins) agreeing pairs of the leaderboard."""
     all_pairs: IntArray
-    """(n, n_bins) all pairs with every added model."""
+    """(1, n_bins) all pairs of the leaderboard."""
     late: IntArray
     """(n, 2) agreeing pairs and all pairs, over all bins, that have one of the models added last."""
 
@@ -81,22 +78,19 @@ def pair_matrices(profile: Profile, label: str, column: int = 0, ties: DriftTies
     return PairMatrices(bins=bins, agree=agree)
 
 
-def weighted_sums(pairs: PairMatrices, base: IntArray, added: IntArray, n_late: int) -> PairSums:
-    """Count the pairs of leaderboards drawn from one leaderboard.
+def division_sums(pairs: PairMatrices, added: NDArray[np.intp], n_late: int) -> PairSums:
+    """Count the pairs of divisions of a leaderboard.
 
     Parameters
     ----------
     pairs
-        Pairs of the models that are drawn from.
-    base
-        (n, n_models) how often each model occurs in each leaderboard before any is added. A pair counts as often as the product
-        for its two models; a model forms no pair with itself.
+        Pairs of the models of the leaderboard.
     added
-        (n, n_added) positions of the models that are added, with repetition.
+        (n, n_added) positions of the models that are not in the baseline, each once.
     n_late
         Number of models at the end of `added` that `PairSums.late` is about.
     """
-    from microbench_ray.audit.pair_kernel import weighted_sums_kernel  # importing numba takes a second
+    from microbench_ray.audit.pair_kernel import division_sums_kernel  # importing numba takes a second
 
-    base_agree, base_pairs, all_agree, all_pairs, late = weighted_sums_kernel(pairs.bins, pairs.agree, base, added, n_late, N_BINS)
-    return PairSums(base_agree=base_agree, base_pairs=base_pairs, all_agree=all_agree, all_pairs=all_pairs, late=late)
+    base_agree, base_pairs, all_agree, all_pairs, late = division_sums_kernel(pairs.bins, pairs.agree, added, n_late, N_BINS)
+    return PairSums(base_agree=base_agree, base_pairs=base_pairs, all_agree=all_agree[None], all_pairs=all_pairs[None], late=late)

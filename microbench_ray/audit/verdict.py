@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from microbench_ray.audit.audited_mdad import Subject
 from microbench_ray.audit.baseline import AcceptedBenchmark
+from microbench_ray.audit.drift_rules import METRICS
 from microbench_ray.audit.findings import SEVERITIES, worst_severity
 from microbench_ray.audit.sensitivity import SmallestDrop
 from microbench_ray.data.names import escape_controls, first_few, show_name
@@ -72,7 +73,8 @@ def build_verdict(
     drops
         The smallest drops that the drift rules would have found.
     """
-    reported = [row for row in rows.to_pylist() if row["severity"]]
+    all_rows = rows.to_pylist()
+    reported = [row for row in all_rows if row["severity"]]
     findings = group_findings(reported)
     status = STATUS[worst_severity([row["severity"] for row in reported])]
     return {
@@ -80,7 +82,9 @@ def build_verdict(
         "night": night,
         "benchmark": benchmark.name,
         "status": status,
-        "headline": headline(status, findings, benchmark, failed_cells, drops),
+        "headline": headline(
+            status, findings, benchmark, failed_cells, drops, unchecked=bool(changes.get("models_new")) and not judges_new(all_rows)
+        ),
         "findings": findings,
         "subjects": [each.to_json() for each in subjects],
         "changes": dict(changes),
@@ -142,18 +146,34 @@ def excess(row: Mapping[str, Any]) -> float:
     return abs(value - reference) / max(abs(bound - reference), 1e-9) if bound is not None else 1.0
 
 
+def judges_new(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a rule of drift judged tonight's new models."""
+    return any(
+        row["kind"] == "metric"
+        and row["metric"] in METRICS
+        and METRICS[row["metric"]].family == "new"
+        and (row["bound_lo"], row["bound_hi"]) != (None, None)
+        for row in rows
+    )
+
+
 def headline(
     status: str,
     findings: Sequence[Mapping[str, Any]],
     benchmark: BenchmarkShape,
     failed_cells: int,
     drops: Sequence[SmallestDrop] = (),
+    *,
+    unchecked: bool = False,
 ) -> str:
-    """One line: the worst finding, or that there is none and what may have gone unseen, and the size of the benchmark."""
+    """One line: the worst finding, or that there is none and what may have gone unseen, and the size of the benchmark.
+
+    `unchecked` says that no rule of drift judged tonight's new models.
+    """
     shape = f"{escape_controls(benchmark.name)}: {benchmark.n_models:,} models, {benchmark.n_items:,} items"
     failed = f"; {failed_cells:,} cells failed" if failed_cells else ""
     if status == "ok":
-        unseen = ""
+        unseen = "; tonight's new models were not checked for drift" if unchecked else ""
         if drops:
             worst_drop = max(drops, key=lambda drop: drop.all_new_models)
             unseen = (

@@ -15,6 +15,7 @@ from microbench_ray.audit.drift_rules import DriftPolicy, DriftRule
 from microbench_ray.audit.findings import DEFAULT_ACTIONS, HistoryRow
 from microbench_ray.audit.sensitivity import smallest_drops
 from microbench_ray.audit.verdict import excess
+from microbench_ray.report.terminal import verdict_lines
 from tests.helpers import nights
 
 SCORES = nights.responses()
@@ -64,8 +65,34 @@ def test_a_night_without_findings_says_what_it_could_not_see(second_night: Night
     assert 0.05 < worst["all_new_models"] < 0.5
     assert verdict["status"] == "ok"
     assert f"{100 * worst['all_new_models']:.1f} points ('{worst['subtask']}')" in verdict["headline"]
-    for drop in drops.values():
+    # Of 74 models, 4 are new: the model that is furthest off is among them on 5 % of clean nights, whoever it is.
+    assert {drop["one_new_model"] for drop in drops.values()} == {None}
+    (note,) = [finding["text"] for finding in verdict["findings"] if finding["kind"] == "drift"]
+    assert "residual_worst" in note
+    assert "400 models are needed" in note  # 4/400 is 1 %
+    assert "residual_new" not in note
+
+
+def test_a_rule_about_single_models_judges_them_where_the_level_allows_it(tmp_path: Path) -> None:
+    rules = DriftPolicy(RULES.rules, level=0.9, n_resamples=300)
+    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:N_BASELINE]), drift=rules)
+    verdict = nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:N_TONIGHT]), drift=rules).verdict
+    for drop in verdict["smallest_drops"]:
         assert drop["all_new_models"] < drop["one_new_model"]
+    assert "not checked" not in verdict["headline"]
+
+
+def test_a_single_new_model_that_no_rule_can_judge_is_not_said_to_be_checked(second_night: Night) -> None:
+    scores = lowered(0, 1.0)[[*range(N_BASELINE), N_BASELINE]]
+    verdict = second_night(scores)
+    assert verdict["status"] == "ok"
+    assert "not checked for drift" in verdict["headline"]
+    assert verdict["smallest_drops"] == []
+    (note,) = [finding for finding in verdict["findings"] if finding["kind"] == "drift"]
+    assert note["severity"] == "note"
+    for word in ("residual_new", "residual_worst", "of 71 models, 1 is new", "100 models are needed"):
+        assert word in note["text"]
+    assert any(note["text"] in line for line in verdict_lines(verdict))
 
 
 @pytest.mark.parametrize("subtask", [1, 2])

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from microbench_ray.audit.drift_rules import DriftPolicy
 from microbench_ray.core.schemas import SCHEMAS
 from tests.helpers import nights
 
@@ -57,7 +58,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     scores = leaderboard()
     for day, night in enumerate(month()):
         board = nights.board(scores[: FIRST + ADDED * day])
-        nights.run(out, night, board, items=partial(items_of, day))
+        nights.run(out, night, board, items=partial(items_of, day), drift=DriftPolicy())
     rows: list[dict[str, Any]] = pq.read_table(out / "history").to_pylist()
     return rows
 
@@ -80,8 +81,9 @@ def deviations(history: list[dict[str, Any]], metric: str, day: int) -> dict[str
     }
 
 
-def test_nights_before_the_first_planted_event_raise_no_alarm(history: list[dict[str, Any]]) -> None:
-    assert [night for night in month()[:CORRUPTED] if failing(history)[night]] == []
+def test_nights_before_the_first_planted_event_rarely_raise_an_alarm(history: list[dict[str, Any]]) -> None:
+    # At 1 % per night, two alarms or more in these seven nights have a probability of 0.2 %.
+    assert len([night for night in month()[:CORRUPTED] if failing(history)[night]]) <= 1
 
 
 def test_a_corrupted_subtask_is_found_that_night(history: list[dict[str, Any]]) -> None:
