@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The times of the manifest: one more minute at every call. The list holds those told so far."""
     told: list[str] = []
 
