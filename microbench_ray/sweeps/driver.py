@@ -22,11 +22,11 @@ from microbench_ray.methods import Method
 from microbench_ray.sweeps.engine.base import Engine, Failure
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.inventory import scan_shard_files, set_aside
-from microbench_ray.sweeps.manifest import check_manifest, check_schema, describe, now, partitions_of
+from microbench_ray.sweeps.manifest import check_manifest, check_schema, computed_before, describe, now, partitions_of, run_entry
 from microbench_ray.sweeps.paired import check_baseline
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
 from microbench_ray.sweeps.results import DamagedFiles, SweepStore
-from microbench_ray.sweeps.reuse import CellSelection, assign
+from microbench_ray.sweeps.reuse import CellSelection, Identity, assign
 from microbench_ray.sweeps.shards import Plan, Shard, check_memory, plan_sweep
 from microbench_ray.sweeps.tables import rows_table
 
@@ -164,12 +164,14 @@ def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOu
     seconds = {"compute": 0.0, "reduce": 0.0}
     reused = plan.n_cells
     for rounds_left in reversed(range(MAX_ROUNDS)):
-        assignment = assign(plan.shards, scan_shard_files(store, estimates=job.keep_estimates))
+        existing = scan_shard_files(store, estimates=job.keep_estimates)
+        assignment = assign(plan.shards, existing)
         n_missing = sum(shard.n_cells for shard in assignment.missing)
         reused = min(reused, plan.n_cells - n_missing)
         if rounds_left == MAX_ROUNDS - 1 and reused:
             logger.info("%s: %s of %s cells are already done", store.at(), f"{reused:,}", f"{plan.n_cells:,}")
         manifest = describe(assignment.partitions, job.benchmarks, seed=job.seed, engine=job.engine.description, config=job.config)
+        manifest["runs"] = computed_before(store.manifest(), existing)
         store.write_manifest(manifest)
         started = time.monotonic()
         failures = compute(job, store, assignment.missing)
@@ -189,6 +191,9 @@ def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOu
             seconds["reduce"] += time.monotonic() - computed_at
         break
     n_computed = plan.n_cells - reused - n_failed
+    new_files = [Identity.of(shard) for shard in assignment.missing if shard.id not in failed_ids]
+    if new_files:
+        manifest["runs"].append(run_entry(manifest["started"], new_files))
     manifest |= {
         "seconds": seconds,
         "cells": {"computed": n_computed, "reused": reused, "failed": n_failed},

@@ -6,7 +6,7 @@ import logging
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from microbench_ray.core.host import blas, cpu
 from microbench_ray.core.schemas import SCHEMA_VERSION
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.results import SweepStore
-from microbench_ray.sweeps.reuse import CellSelection
+from microbench_ray.sweeps.reuse import CellSelection, Identity
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,46 @@ def describe(
         "git_commit": _git_commit(),
         "machine": {"cpu": cpu(), "blas": blas()},
         "started": now(),
+    }
+
+
+def computed_before(manifest: Mapping[str, Any] | None, identities: Iterable[Identity]) -> list[dict[str, Any]]:
+    """The manifest's entries `runs` about intact shard files: which run computed them.
+
+    A run writes its manifest before it computes, and which files it computed once it has finished. Files that no run has claimed
+    are therefore those of the last one if it was interrupted.
+
+    Parameters
+    ----------
+    manifest
+        The manifest of the last run; None if there is none.
+    identities
+        The intact shard files.
+
+    Returns
+    -------
+    list of dict
+        As `run_entry` makes them, in the order of their times; a time is null where the manifest does not tell it.
+    """
+    last, started_of = None, {}
+    try:
+        if manifest is not None:
+            started_of = {str(file): str(run["started"]) for run in manifest["runs"] for file in run["files"]}
+            last = None if "finished" in manifest else str(manifest["started"])
+    except (KeyError, TypeError) as error:  # written by an earlier version, or edited by hand
+        logger.debug("The manifest does not tell which run computed which cells: %r", error)
+    files: dict[str | None, list[Identity]] = {}
+    for identity in identities:
+        files.setdefault(started_of.get(identity.id, last), []).append(identity)
+    return [run_entry(started, files[started]) for started in sorted(files, key=lambda started: started or "")]
+
+
+def run_entry(started: str | None, files: Sequence[Identity]) -> dict[str, Any]:
+    """An entry of the manifest's `runs`: when a run started, and how many cells it computed into which files."""
+    return {
+        "started": started,
+        "cells": sum(file.n_cells for file in files),
+        "files": sorted(file.id for file in files),
     }
 
 

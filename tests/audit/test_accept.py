@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark
 from tests.helpers import nights
 from tests.helpers.errors import refuses
+from tests.helpers.refusals import everything
 
 SCORES = nights.responses()
 
@@ -93,6 +95,41 @@ def test_the_same_label_is_set_aside_twice(tmp_path: Path) -> None:
         nights.run(tmp_path, "2054-01-01", board(40))
         run_accept(AcceptJob(tmp_path, PARTS, drop="2054-01-01"))
     assert sorted(path.name for path in (tmp_path / "set_aside").iterdir()) == ["2054-01-01", "2054-01-01.1"]
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("only_night", [False, True])
+@pytest.mark.parametrize("n_moves", [0, 1, 2])
+def test_a_killed_command_that_set_a_night_aside_is_finished_by_the_next(
+    n_moves: int, only_night: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for night in ("2026-01-01", "2026-01-02")[only_night:]:
+        nights.run(tmp_path / "killed", night, board(40))
+    shutil.copytree(tmp_path / "killed", tmp_path / "undisturbed")
+    jobs = {name: AcceptJob(tmp_path / name, PARTS, drop="2026-01-02") for name in ("killed", "undisturbed")}
+    references = run_accept(jobs["undisturbed"])
+    assert (references is None) == only_night
+    left, rename = n_moves, Path.rename
+
+    def rename_or_die(path: Path, target: Path) -> Path:
+        nonlocal left
+        if not left:
+            raise Killed
+        left -= 1
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename_or_die)
+        if n_moves < 2:
+            with pytest.raises(Killed):
+                run_accept(jobs["killed"])
+        else:
+            run_accept(jobs["killed"])
+    assert run_accept(jobs["killed"]) == references
+    assert everything(tmp_path / "killed", relative=True) == everything(tmp_path / "undisturbed", relative=True)
 
 
 def test_a_violated_night_is_accepted_only_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,40 @@ def test_nights_interrupted_at_any_write_resume_and_write_the_same_files(tmp_pat
         n_killed += writes.run_until_finished(partial(run_audit, job), step=1)
     assert n_killed > 20
     assert nights.files(tmp_path / "killed") == nights.files(tmp_path / "undisturbed")
+
+
+def test_a_night_killed_while_it_removes_an_old_benchmark_leaves_it_whole_or_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the leaderboard of that night, should it come back, could not be opened."""
+    boards = {f"2026-01-0{night}": nights.board(SCORES[:n_models]) for night, n_models in ((1, 40), (2, 41), (3, 42))}
+    out, first, second, third = tmp_path / "audit", *boards
+    for night in (first, second):
+        nights.run(out, night, boards[night])
+
+    def killed_half_way(folder: Path) -> None:
+        next(path for path in Path(folder).rglob("*") if path.is_file()).unlink()
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed_half_way)
+        with pytest.raises(Killed):
+            nights.run(out, third, boards[third])
+    assert nights.run(out, third, boards[third]).already_done
+    stored = {path.name for path in (out / "frozen").iterdir()}
+    assert stored == {boards[night].digest for night in (first, third)}
+    assert {path.name for path in (out / "sweeps").iterdir()} == stored
+    nights.run(out, "2026-01-04", boards[second])
+    nights.run(out, "2026-01-05", boards[third])
+
+
+def test_a_benchmark_that_a_killed_night_was_storing_is_removed_by_the_next(tmp_path: Path) -> None:
+    nights.run(tmp_path, "2026-01-01", nights.board(SCORES[:40]))
+    left = tmp_path / "frozen" / f".{'0' * 32}.0123abcd.tmp"
+    left.mkdir()
+    (left / "models.arrow").touch()
+    nights.run(tmp_path, "2026-01-02", nights.board(SCORES[:41]))
+    assert not left.exists()
 
 
 def test_an_unfinished_first_night_is_not_a_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

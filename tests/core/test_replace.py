@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from microbench_ray.core.storage import replace
-from tests.helpers.interruptions import INTERRUPTIONS, content, interrupted_at, names
+from tests.helpers.interruptions import INTERRUPTIONS, content, interrupted_at, kill_this_process, names
 
 OLD, NEW = {"a": "old a", "b": "old b"}, {"a": "new a", "c": "new c"}
 
@@ -87,13 +87,9 @@ def test_an_interruption_at_any_call_leaves_the_old_or_the_new_folder(
 def killed_at(folder: Path, number: int, exchange: bool) -> None:
     """Run in a child process: replace a folder, and be killed at one of its calls."""
 
-    def die() -> BaseException:
-        os.kill(os.getpid(), signal.SIGKILL)
-        return SystemExit()
-
     if not exchange:
         replace._exchange = lambda one, other: False  # type: ignore[assignment]
-    with interrupted_at(number, False, die):
+    with interrupted_at(number, False, kill_this_process):
         write(folder, NEW)
 
 

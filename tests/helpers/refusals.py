@@ -10,9 +10,10 @@ from tests.helpers.small_sweep import command
 Refused = Callable[..., str]
 
 
-def everything(folder: Path) -> dict[str, bytes | None]:
-    """The content of every file below a folder, by path; None for folders."""
-    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+def everything(folder: Path, *, relative: bool = False) -> dict[str, bytes | None]:
+    """The content of every file below a folder, by path, or by path relative to the folder; None for folders."""
+    paths = sorted(folder.rglob("*"))
+    return {str(path.relative_to(folder) if relative else path): path.read_bytes() if path.is_file() else None for path in paths}
 
 
 def assert_one_message(code: int, message: str, words: tuple[str, ...]) -> None:

@@ -71,6 +71,15 @@ def test_json_on_the_terminal_and_in_a_file(folder: Path, capsys: Captured, micr
     assert (models["few"]["estimate"], models["few"]["interval_kind"]) == (None, None)
 
 
+def test_what_a_killed_command_left_beside_the_report_is_removed(folder: Path) -> None:
+    left, others = folder / ".report.txt.0123abcd.tmp", [folder / ".other.txt.0123abcd.tmp", folder / ".report.txt.notes.tmp"]
+    for path in (left, *others):
+        path.touch()
+    assert main(command(folder, f"out={folder / 'report.txt'}", table="complete.csv")) == 0
+    assert not left.exists()
+    assert all(path.exists() for path in others)
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -15,6 +15,7 @@ import pytest
 
 from microbench_ray.cli.main import main
 from tests.helpers.cluster import Driver, LoopbackCluster, faulty_command, inject
+from tests.helpers.counts import Counted
 from tests.helpers.processes import run_command
 from tests.helpers.small_sweep import assert_same_tables, command
 
@@ -139,7 +140,9 @@ def test_a_shard_that_hangs_once_and_one_that_always_does(
 
 
 @pytest.mark.nightly
-def test_a_shard_that_runs_out_of_memory(ray: Any, board: Path, fault: Path, reference: Path, tmp_path: Path) -> None:
+def test_a_shard_that_runs_out_of_memory(
+    ray: Any, board: Path, fault: Path, reference: Path, tmp_path: Path, counted: Counted
+) -> None:
     memory = psutil.virtual_memory()
     threshold = 1 - (memory.available - 3e9) / memory.total
     cluster = LoopbackCluster(nodes=2, RAY_memory_usage_threshold=f"{threshold:.4f}", RAY_memory_monitor_refresh_ms="100")
@@ -156,6 +159,7 @@ def test_a_shard_that_runs_out_of_memory(ray: Any, board: Path, fault: Path, ref
         again = Driver([*arguments, "grid.runs=40"], out, cluster)
         assert again.exit_code() == 0, again.log.read_text()
         assert_same_tables(out, reference)
+        counted(workers_out_of_memory=4, sweeps=2, differences=0)
     finally:
         cluster.close()
 

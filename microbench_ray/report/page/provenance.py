@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -32,6 +32,7 @@ def provenance_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] |
         "baseline": f"{baseline.get('night')}, {baseline.get('digest')}" if baseline else None,
         "started": manifest.get("started"),
         "finished": manifest.get("finished"),
+        "cells computed": _runs(manifest.get("runs")),
         "engine": manifest.get("engine"),
         "git commit": manifest.get("git_commit"),
         **{
@@ -51,6 +52,13 @@ def provenance_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] |
         else None,
         tag("details", tag("summary", "Configuration"), tag("pre", tag("code", config), tabindex="0")),
     )
+
+
+def _runs(runs: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """How many cells were computed by which run; None for a folder in which nothing was kept from an earlier run."""
+    if not runs or len(runs) < 2:
+        return None
+    return ", ".join(f"{run['cells']:,} by the run of {run['started'] or 'an unknown time'}" for run in runs)
 
 
 def _short(value: Any) -> str:
