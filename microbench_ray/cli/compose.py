@@ -50,6 +50,7 @@ JOBS = tuple(SCHEMAS)
 TEXT_KEYS = (
     "targets.where",
     "targets.regex",
+    "benchmark.name",
     "benchmark.path",
     "benchmark.confidence",
     "benchmark.metadata",
@@ -112,7 +113,7 @@ class Composer:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 composed = compose(self.job, overrides=[*search, *overrides])
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            raise explained(error, schema_of(self.job)) from None
+            raise explained(error, schema_of(self.job), arguments=self.arguments) from None
         except (ValueError, TypeError) as error:  # such as grid=null
             raise ConfigError("A part of conf/ is chosen by name.", got=str(error), hint="key=NAME, such as grid=default") from None
         renamed = self.renamed_keys.in_files(composed)

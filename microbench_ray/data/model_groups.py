@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.data.benchmark import Benchmark
 from microbench_ray.data.expression import UnknownColumn, UnsupportedSyntax, evaluate
 from microbench_ray.data.names import first_few
@@ -94,7 +95,10 @@ def best_models(benchmark: Benchmark, share: float) -> NDArray[np.intp]:
     """
     if not 0 < share < 1:
         raise DataError(
-            "best must be a share between 0 and 1.", where="targets.best", got=f"{share:g}", hint="for example best: 0.2"
+            "best must be a share between 0 and 1.",
+            where="targets.best",
+            got=f"{share:g}",
+            hint=fraction_hint("targets.best", share, "0.2"),
         )
     sums, answered = _totals(benchmark)
     accuracies = [Fraction(int(total), max(1, int(count))) for total, count in zip(sums, answered, strict=True)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fractions_hint
 from microbench_ray.data import Benchmark, match_models
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,9 @@ class Grid:
                     f"grid.{key} has duplicate values.", where=f"grid.{key}", got=str(list(values)), hint="list each value once"
                 )
         _require("grid.sizes", "whole numbers of at least 1", all(size >= 1 for size in self.sizes), self.sizes)
-        _require("grid.fractions", "in (0, 1]", all(0 < fraction <= 1 for fraction in self.fractions), self.fractions)
+        in_range = all(0 < fraction <= 1 for fraction in self.fractions)
+        hint = fractions_hint("grid.fractions", self.fractions, "[0.1]")
+        _require("grid.fractions", "in (0, 1]", in_range, self.fractions, hint)
         _require("grid.sizes", "non-empty unless grid.fractions is given", bool(self.sizes or self.fractions), self.sizes)
         _require("grid.n_source", "whole numbers of at least 1", bool(self.n_source) and min(self.n_source) >= 1, self.n_source)
         _require("grid.n_target", "at least 2", self.n_target >= 2, self.n_target)
@@ -112,7 +115,7 @@ def _renamed_subtasks(old: str) -> Subtasks:
     return new
 
 
-def _require(key: str, requirement: str, satisfied: bool, value: object) -> None:
+def _require(key: str, requirement: str, satisfied: bool, value: object, hint: str | None = None) -> None:
     if not satisfied:
         got = str(list(value) if isinstance(value, tuple) else value)
-        raise ConfigError(f"{key} must be {requirement}.", where=key, got=got)
+        raise ConfigError(f"{key} must be {requirement}.", where=key, got=got, hint=hint)

@@ -270,7 +270,7 @@ def _out_of_memory(plan: Plan, host: Host, available: int) -> GridError:
     max_items = isqrt(max(0, available) // (16 * host.workers))  # a quarter for the distances: the responses need memory too
     hint = "use fewer workers (engine.workers=1) or fewer source models"
     if has_max_items:
-        hint += ", or fit fewer items: methods=[{method: …, selector: {max_items: " + f"{max_items}" + "}}]"
+        hint += f", or fit fewer items: 'methods=[{{method: …, selector: {{max_items: {max_items}}}}}]'"
     return GridError(
         f"The fit of {', '.join(method.label for method in plan.heaviest)} does not fit into memory.",
         where=f"{host.machine}, {host.workers} worker{'s' if host.workers > 1 else ''}",
