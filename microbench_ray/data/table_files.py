@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
+from microbench_ray.data.table_hints import check_separator
 
 SUFFIXES = (".parquet", ".feather", ".arrow", ".csv", ".csv.gz")
 """Suffixes of files that `read_table` supports."""
@@ -99,6 +100,8 @@ def _read_csv(path: Path, suffix: str, texts: Sequence[str]) -> pa.Table:
     with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
         header = next(csv.reader(lines), [])
     _check_columns(path, header)
+    if len(header) == 1:
+        check_separator(str(path), header)
     types = {name: pa.string() for name in texts if name in header}
     with pa.input_stream(str(path), compression="gzip" if suffix.endswith(".gz") else None) as source:
         return pa.csv.read_csv(

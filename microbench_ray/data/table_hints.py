@@ -31,15 +31,8 @@ def without_item_id(where: str, names: Sequence[str], index: str | None = None) 
         How to make a column of the index, of a DataFrame whose index may hold the ids.
     """
     got = f"columns {first_few(names)}"
-    separator = next((each for each in SEPARATORS if any(each in name for name in names)), None)
+    check_separator(where, names)
     alike = [name for name in names if re.sub(r"[\W_]", "", name).casefold() in ID_NAMES]
-    if separator is not None:
-        what = "The columns of the table are not separated by commas."
-        hint = (
-            f"the file has {SEPARATORS[separator]}: write it with commas, and with decimal points, such as with pandas: "
-            f'read_csv(FILE, sep={separator!r}, decimal=",").to_csv(NEW, index=False)'
-        )
-        return DataError(what, where=where, got=got, hint=hint)
     if alike:
         hint = f"rename the column {alike[0]!r} to item_id, if it holds the ids of the items"
     elif index is not None:
@@ -47,6 +40,19 @@ def without_item_id(where: str, names: Sequence[str], index: str | None = None) 
     else:
         hint = "add a column item_id with a unique id in every row, such as the number of the question"
     return DataError("The table has no column item_id.", where=where, got=got, hint=hint)
+
+
+def check_separator(where: str, names: Sequence[str]) -> None:
+    """Raise DataError if names of columns contain a separator of columns: the table is not separated by commas."""
+    separator = next((each for each in SEPARATORS if any(each in name for name in names)), None)
+    if separator is not None:
+        raise DataError(
+            "The columns of the table are not separated by commas.",
+            where=where,
+            got=f"columns {first_few(names)}",
+            hint=f"the file has {SEPARATORS[separator]}: write it with commas, and with decimal points, such as with pandas: "
+            f'read_csv(FILE, sep={separator!r}, decimal=",").to_csv(NEW, index=False)',
+        )
 
 
 def cell_hint(model: str, value: object) -> str:
