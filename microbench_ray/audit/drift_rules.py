@@ -12,6 +12,7 @@ from typing import Literal
 from microbench_ray.audit.pair_sums import DriftTies
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.fractions import fraction_hint
+from microbench_ray.sweeps.reduce import MAX_RESAMPLES
 
 Family = Literal["new", "added", "same"]
 """The models of a metric: tonight's new ones, all added since the baseline, or those of the baseline that are still present."""
@@ -175,6 +176,8 @@ class DriftPolicy:
         object.__setattr__(self, "rules", tuple(self.rules))
         if not 0 < self.level < 1:
             raise _error("level must be between 0 and 1.", "level", self.level, fraction_hint("drift.level", self.level, "0.99"))
+        if self.n_resamples > MAX_RESAMPLES:
+            raise _error(f"n_resamples must be at most {MAX_RESAMPLES:,}.", "n_resamples", self.n_resamples, "n_resamples=2000")
         if self.n_resamples * (1 - self.level) < 2:
             needed = int(2 / (1 - self.level)) + 1
             raise _error("Too few resamples for this level.", "n_resamples", self.n_resamples, f"at least {needed}")

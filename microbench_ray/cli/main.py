@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError
-from microbench_ray.core.storage.urls import local_path
+from microbench_ray.core.storage.urls import check_place, local_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,6 +117,8 @@ def _main(arguments: list[str]) -> int:
     for argument in rest:
         if argument.startswith("-"):
             raise ConfigError("Unknown option.", got=argument, hint="see microbench --help")
+    if config_dir is not None:
+        check_place(config_dir, "--config-dir")
     composer = Composer(job, rest, None if config_dir is None else local_path(config_dir), log_level=level)
     if show_config:
         sys.stdout.write(composer.text())

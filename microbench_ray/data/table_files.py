@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.parquet import OversizedTable, read_parquet
+from microbench_ray.core.storage.urls import check_place
 from microbench_ray.data.names import first_few
 from microbench_ray.data.table_hints import check_separator
 
@@ -63,6 +64,7 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
     DataError
         The file is missing, empty, truncated or of another format, or column names are empty or repeated.
     """
+    check_place(path, "path")
     if not path.is_file():
         raise DataError(
             "The table is not a file." if path.is_dir() else "The table does not exist.",

@@ -19,6 +19,9 @@ DEPRECATED_SUBTASKS: dict[str, Subtasks] = {"together": "pooled", "apart": "sepa
 """Former values of `Grid.subtasks`, accepted for one more release."""
 
 
+MAX_RUNS = 1_000_000
+
+
 @dataclass(frozen=True)
 class Grid:
     """The parameters that a sweep varies.
@@ -70,7 +73,7 @@ class Grid:
         _require("grid.sizes", "non-empty unless grid.fractions is given", bool(self.sizes or self.fractions), self.sizes)
         _require("grid.n_source", "whole numbers of at least 1", bool(self.n_source) and min(self.n_source) >= 1, self.n_source)
         _require("grid.n_target", "at least 2", self.n_target >= 2, self.n_target)
-        _require("grid.runs", "at least 1", self.runs >= 1, self.runs)
+        _require("grid.runs", f"at least 1, and at most {MAX_RUNS:,}", 1 <= self.runs <= MAX_RUNS, self.runs, "grid.runs=50")
         _require("grid.subtasks", "pooled or separate", self.subtasks in ("pooled", "separate"), self.subtasks)
         _require("grid.unseen", "half or none", self.unseen in ("half", "none"), self.unseen)
 

@@ -27,6 +27,8 @@ from microbench_ray.sweeps.tables import BINNED, counts_of, null_if_nan
 logger = logging.getLogger(__name__)
 
 INTERVALS = ("runs", "pairs")
+MAX_RESAMPLES = 100_000
+"""Bootstrap resamples; their counts are in memory at once."""
 KEY = [*GROUP_KEY, "split"]
 REDUCED = ("agreement", "mdad", "summary")
 Row = dict[str, Any]
@@ -80,8 +82,13 @@ class Rules:
                 got=str(self.confidence_level),
                 hint=fraction_hint("confidence_level", self.confidence_level, "0.95"),
             )
-        if self.n_resamples < 100:
-            raise ConfigError("n_resamples must be at least 100.", got=str(self.n_resamples), hint="n_resamples=1000")
+        if not 100 <= self.n_resamples <= MAX_RESAMPLES:
+            raise ConfigError(
+                f"n_resamples must be at least 100, and at most {MAX_RESAMPLES:,}.",
+                where="n_resamples",
+                got=str(self.n_resamples),
+                hint="n_resamples=1000",
+            )
 
     def paired_rules(self, seed: int) -> PairedRules | None:
         """How methods are compared; None without a baseline."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.storage.folders import file_name
 from microbench_ray.core.storage.urls import check_url, is_url, local_path
+from microbench_ray.data.regex import check_regex
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.driver import SweepJob
 from microbench_ray.sweeps.engine.base import Engine
@@ -76,6 +78,8 @@ class TargetsConf:
                 got=f"{self.best:g}",
                 hint=fraction_hint("targets.best", self.best, "0.2"),
             )
+        if self.regex is not None:
+            check_regex(self.regex, "targets.regex")
         names = None if self.names is None else tuple(self.names)
         return Targets(label=self.label, names=names, regex=self.regex, where=self.where, best=self.best)
 
@@ -288,6 +292,8 @@ def benchmark_sizes_of(benchmark: Any, grid: Grid) -> tuple[int, ...]:
 
 def place_of(out: str, wait_for_out: float) -> Path | str:
     """The output folder as a path or a URL; ConfigError for an invalid value."""
-    if wait_for_out < 0:
-        raise ConfigError("wait_for_out must be at least 0.", where="wait_for_out", got=f"{wait_for_out:g}", hint="wait_for_out=0")
+    if not 0 <= wait_for_out < math.inf:
+        raise ConfigError(
+            "wait_for_out must be at least 0, and finite.", where="wait_for_out", got=f"{wait_for_out:g}", hint="wait_for_out=60"
+        )
     return check_url(out, "out") if is_url(out) else local_path(out)
