@@ -162,6 +162,21 @@ class AuditConf(RulesConf):
                 got=f"{self.max_missing_share:g}",
                 hint=fraction_hint("max_missing_share", self.max_missing_share, "0.05 for 5 %"),
             )
+        best, families = self.extrapolation.best, self.extrapolation.families
+        if best is not None and not 0 < best < 1:
+            raise ConfigError(
+                "extrapolation.best must be a fraction between 0 and 1.",
+                where="extrapolation.best",
+                got=f"{best:g}",
+                hint=fraction_hint("extrapolation.best", best, "0.2"),
+            )
+        if families < 0:
+            raise ConfigError(
+                "extrapolation.families must be at least 0.",
+                where="extrapolation.families",
+                got=str(families),
+                hint="extrapolation.families=3",
+            )
         if self.top_k < 1:
             raise ConfigError("top_k must be at least 1.", where="top_k", got=str(self.top_k), hint="top_k=10")
         labels = [method.label for method in methods]
@@ -197,6 +212,7 @@ class AuditConf(RulesConf):
             self.ingest.out = benchmark.path
             ingest = self.ingest.job()
         rules = self.rules()
+        self.engine.engine(methods)  # checked now, and made when the sweeps start
         return AuditJob(
             read=benchmark.read,
             items=(lambda: item_versions(benchmark.path)) if benchmark.reader == "ingested" else None,
