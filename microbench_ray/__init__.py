@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         regression_gate,
     )
     from microbench_ray.api.sweep import Result, sweep
-    from microbench_ray.core.errors import MicrobenchError
+    from microbench_ray.core.errors import DataWarning, MicrobenchError
     from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
     from microbench_ray.data.memory import benchmark
     from microbench_ray.methods.base import EstimatorWithoutFit, SeenItems, Selection, SelectorWithoutFit
@@ -43,7 +43,7 @@ _HOMES = {
         "regression_gate",
     ),
     "api.sweep": ("Result", "sweep"),
-    "core.errors": ("MicrobenchError",),
+    "core.errors": ("DataWarning", "MicrobenchError"),
     "data": ("Benchmark", "read_ingested", "read_release", "read_scores", "synthetic"),
     "data.memory": ("benchmark",),
     "methods.base": ("EstimatorWithoutFit", "SeenItems", "Selection", "SelectorWithoutFit"),
@@ -64,6 +64,7 @@ _RENAMED = {
 __all__ = [
     "AgreementCurve",
     "Benchmark",
+    "DataWarning",
     "EstimatorWithoutFit",
     "Mdad",
     "MicroBenchmark",

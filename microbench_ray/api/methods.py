@@ -60,10 +60,12 @@ def method(
     built = build_method(label, parts["selector"], parts["estimator"])
     objects: dict[str, Any] = {part: value for part, value in given.items() if value is not None and not isinstance(value, Mapping)}
     for part, value in objects.items():
+        check_instance(part, value, f"method {label}")
         needed = ("fit", "select" if part == "selector" else "estimate", "fit_key", "signal", "fit_seconds", "fit_bytes")
         if missing := [name for name in needed if not hasattr(value, name)]:
             got = f"{type(value).__name__} without {', '.join(missing)}"
-            hint = "see microbench_ray.methods.base"
+            base = f"mb.{part.capitalize()}WithoutFit"
+            hint = f"class {type(value).__name__}({base}) inherits all but {needed[1]} and signal; see microbench_ray.methods.base"
             raise ConfigError(f"The {part} lacks attributes.", where=f"method {label}", got=got, hint=hint)
     return Method(label, objects.get("selector", built.selector), objects.get("estimator", built.estimator))
 
@@ -74,7 +76,21 @@ def methods_of(given: MethodLike | list[MethodLike] | tuple[MethodLike, ...]) ->
     return [entry if isinstance(entry, Method) else _built(entry) for entry in entries]
 
 
+def check_instance(part: str, value: object, where: str) -> None:
+    """Raise ConfigError for a class where an instance of it is needed."""
+    if isinstance(value, type):
+        hint = f"{part}={value.__name__}(), with parentheses, which make an instance"
+        raise ConfigError(f"The {part} is a class, not an instance.", where=where, got=f"class {value.__name__}", hint=hint)
+
+
 def _built(entry: str | Mapping[str, Any]) -> Method:
     """A method from its name or a mapping."""
+    if not isinstance(entry, str | Mapping):
+        kind = entry if isinstance(entry, type) else type(entry)
+        part = next((part for part, act in (("selector", "select"), ("estimator", "estimate")) if hasattr(kind, act)), None)
+        if part is not None:
+            selector = "" if part == "selector" else "selector=…, "
+            hint = f'mb.method(label="mine", {selector}{part}={kind.__name__}())'
+            raise ConfigError(f"A method is needed, not its {part} alone.", where="methods", got=kind.__name__, hint=hint)
     label, parts = method_parts(entry, packaged_parts)
     return build_method(label, parts["selector"], parts["estimator"])

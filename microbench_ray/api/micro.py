@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from microbench_ray.api.arguments import check_benchmark, whole_number
 from microbench_ray.data import Benchmark
 from microbench_ray.data.memory import responses as responses_in
 from microbench_ray.micro import score as scoring
@@ -67,7 +68,13 @@ def export(
     from microbench_ray.api.methods import methods_of
     from microbench_ray.micro.build import build
 
-    micro = build(benchmark, methods_of(DEFAULT_METHOD if method is None else method)[0], size, seed, folds=folds)
+    micro = build(
+        check_benchmark(benchmark),
+        methods_of(DEFAULT_METHOD if method is None else method)[0],
+        None if size is None else whole_number("size", size, 1),
+        whole_number("seed", seed, 0),
+        folds=whole_number("folds", folds, 2),
+    )
     if out is not None:
         micro.save(out, overwrite=overwrite)
     return micro

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from microbench_ray.api.arguments import check_benchmark, whole_number
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.closed_form import PairMoments
 from microbench_ray.metrics.ties import TiePolicy
@@ -57,7 +58,7 @@ def detectable_difference(
         `mean_agreement` over all pairs.
     """
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
-    return sample_size.detectable_difference(_pairs(benchmark), size, criterion)._asdict()
+    return sample_size.detectable_difference(_pairs(benchmark), whole_number("size", size, 1), criterion)._asdict()
 
 
 def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
     dict
         `size`, `better`, `worse`, their `difference`, and the probabilities `right` and `tied`; None for models tied on all items.
     """
-    return sample_size.ranking_probability(benchmark, models, size)._asdict()
+    return sample_size.ranking_probability(check_benchmark(benchmark), models, whole_number("size", size, 1))._asdict()
 
 
 def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float], size: int) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float],
         `size`, `scores` and their `difference`; `right`, the probability, None for equal scores; `expected_difference` of such
         models.
     """
-    answer = sample_size.posterior_ranking_probability(_pairs(benchmark), scores, size)
+    answer = sample_size.posterior_ranking_probability(_pairs(benchmark), scores, whole_number("size", size, 1))
     return answer._asdict() | {"scores": list(answer.scores)}
 
 
@@ -97,10 +98,11 @@ def regression_gate(benchmark: Benchmark, drop: float, size: int) -> pd.DataFram
     """
     import pandas as pd
 
-    return pd.DataFrame(sample_size.regression_gate(benchmark, _pairs(benchmark), drop, size))
+    return pd.DataFrame(sample_size.regression_gate(benchmark, _pairs(benchmark), drop, whole_number("size", size, 1)))
 
 
 def _pairs(benchmark: Benchmark) -> PairMoments:
+    check_benchmark(benchmark)
     if benchmark not in _PAIRS:
         _PAIRS[benchmark] = sample_size.pairs_of(benchmark)
     return _PAIRS[benchmark]

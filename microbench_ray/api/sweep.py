@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from microbench_ray.api.arguments import check_benchmark, whole_number, whole_numbers
 from microbench_ray.api.methods import MethodLike, methods_of
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.log import error_console
@@ -79,7 +80,7 @@ class Result:
 def sweep(
     benchmark: Benchmark | Sequence[Benchmark],
     methods: MethodLike | list[MethodLike] = "random",
-    sizes: Sequence[int] = (10, 25, 50, 100),
+    sizes: int | Sequence[int] = (10, 25, 50, 100),
     n_source: int | Sequence[int] = 100,
     n_target: int = 50,
     runs: int = 20,
@@ -136,18 +137,17 @@ def sweep(
         thresholds = rules["thresholds"]
         rules["thresholds"] = (thresholds,) if isinstance(thresholds, float) else tuple(thresholds)
     checked_rules = Rules(**rules)
-    if seed < 0:
-        raise ConfigError("seed must be at least 0.", where="seed", got=str(seed), hint="seed=0")
-    benchmarks = [benchmark] if isinstance(benchmark, Benchmark) else list(benchmark)
+    seed = whole_number("seed", seed, 0)
+    benchmarks = [check_benchmark(each) for each in (benchmark if isinstance(benchmark, list | tuple) else [benchmark])]
     plan = plan_sweep(
         benchmarks,
         methods_of(methods),
         Grid(
-            sizes=tuple(map(int, sizes)),
+            sizes=whole_numbers("sizes", sizes),
             fractions=tuple(map(float, fractions)),
-            n_source=(n_source,) if isinstance(n_source, int) else tuple(map(int, n_source)),
-            n_target=n_target,
-            runs=runs,
+            n_source=whole_numbers("n_source", n_source),
+            n_target=whole_number("n_target", n_target, 2),
+            runs=whole_number("runs", runs, 1),
             subtasks=subtasks,
             unseen=unseen,
         ),

@@ -11,6 +11,8 @@ from typing import Literal
 
 from microbench_ray.audit.pair_sums import DriftTies
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fraction_hint
+from microbench_ray.sweeps.reduce import MAX_RESAMPLES
 
 Family = Literal["new", "added", "same"]
 """The models of a metric: tonight's new ones, all added since the baseline, or those of the baseline that are still present."""
@@ -173,14 +175,17 @@ class DriftPolicy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
         if not 0 < self.level < 1:
-            raise _error("level must be between 0 and 1.", "level", self.level, "for example 0.99")
+            raise _error("level must be between 0 and 1.", "level", self.level, fraction_hint("drift.level", self.level, "0.99"))
+        if self.n_resamples > MAX_RESAMPLES:
+            raise _error(f"n_resamples must be at most {MAX_RESAMPLES:,}.", "n_resamples", self.n_resamples, "n_resamples=2000")
         if self.n_resamples * (1 - self.level) < 2:
             needed = int(2 / (1 - self.level)) + 1
             raise _error("Too few resamples for this level.", "n_resamples", self.n_resamples, f"at least {needed}")
         if self.tie_policy not in ("wrong", "half", "drop"):
             raise _error("Unknown tie policy for drift.", "tie_policy", self.tie_policy, "valid: wrong, half, drop")
         if not 0 <= self.tolerance < 1:
-            raise _error("tolerance must be a fraction, below 1.", "tolerance", self.tolerance, "0.0025 for a quarter of a point")
+            hint = fraction_hint("drift.tolerance", self.tolerance, "0.0025 for a quarter of a point")
+            raise _error("tolerance must be a fraction, below 1.", "tolerance", self.tolerance, hint)
 
     def check(self, subjects: Sequence[str], subtasks: Sequence[str]) -> None:
         """Raise ConfigError if a rule names an unknown list or subtask."""

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from microbench_ray.audit.findings import HistoryRow
 from microbench_ray.core.errors import ConfigError, StoreError
+from microbench_ray.core.parquet import read_parquet
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import Store
@@ -64,8 +64,9 @@ class History:
     def _night(self, night: str) -> pa.Table:
         folder, name = self._store.folder, f"{HISTORY}/{night}.parquet"
         try:
-            with pq.ParquetFile(pa.BufferReader(folder.read(name)), page_checksum_verification=True) as file:
-                return conform(file.read(), HISTORY)
+            content = folder.read(name)
+            table = read_parquet(pa.BufferReader(content), len(content), page_checksum_verification=True)
+            return conform(table, HISTORY)
         except (pa.ArrowException, OSError, StoreError) as error:
             raise StoreError(_READ, where=folder.at(name), got=str(error).splitlines()[0], hint=_HINT) from None
 

@@ -19,7 +19,7 @@ from microbench_ray.cli.renamed_keys import RenamedKeys
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.masking import mask_secrets
-from microbench_ray.core.storage.urls import local_path
+from microbench_ray.core.storage.urls import check_address, check_place, local_path
 from microbench_ray.methods.presets import CONF, checked_parts, method_parts
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ JOBS = tuple(SCHEMAS)
 TEXT_KEYS = (
     "targets.where",
     "targets.regex",
+    "benchmark.name",
     "benchmark.path",
     "benchmark.confidence",
     "benchmark.metadata",
@@ -64,6 +65,20 @@ TEXT_KEYS = (
     "submit.working_dir",
 )
 """Keys of expressions and paths: their values may contain any character."""
+PATH_KEYS = (
+    "benchmark.path",
+    "benchmark.confidence",
+    "benchmark.metadata",
+    "data_dir",
+    "ingest.path",
+    "micro",
+    "out",
+    "path",
+    "responses",
+    "results",
+    "submit.working_dir",
+)
+"""Keys whose values are paths or URLs."""
 MAPPING_KEYS = ("engine.resources", "lists", "max_mdad")
 """Mappings with keys that users choose, such as labels of methods."""
 
@@ -112,10 +127,11 @@ class Composer:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 composed = compose(self.job, overrides=[*search, *overrides])
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            raise explained(error, schema_of(self.job)) from None
+            raise explained(error, schema_of(self.job), arguments=self.arguments) from None
         except (ValueError, TypeError) as error:  # such as grid=null
             raise ConfigError("A part of conf/ is chosen by name.", got=str(error), hint="key=NAME, such as grid=default") from None
         renamed = self.renamed_keys.in_files(composed)
+        check_places(renamed)
         # Other paths of a submitted job are those of the cluster, where they are expanded.
         expand_home(renamed.get("submit") if self.job == "submit" else renamed)
         return renamed
@@ -177,7 +193,7 @@ class Composer:
 
     def submit(self) -> SubmitJob:
         """The job of `microbench submit`. Files are not read: their paths are those of the cluster."""
-        from microbench_ray.cli.settings.submit import SubmittedConf, check_place
+        from microbench_ray.cli.settings.submit import SubmittedConf, check_absolute
 
         composed = self.compose(self.overrides)
         conf: SubmittedConf = checked(SubmittedConf, composed)
@@ -192,7 +208,7 @@ class Composer:
         if self.log_level != "info":
             arguments.append(f"log_level={self.log_level}")
         if self.config_dir is not None:
-            check_place("--config-dir", str(self.config_dir))
+            check_absolute("--config-dir", str(self.config_dir))
             arguments += ["--config-dir", str(self.config_dir)]
         content = {key: value for key, value in plain(composed).items() if key != "submit"}
         parts = [repr(each) for each in (*benchmarks, *methods)]
@@ -223,10 +239,12 @@ class Composer:
         from microbench_ray.methods import build_method  # slow to import
 
         path = parts["selector"].get("path")
+        if path is not None:
+            check_place(str(path), f"methods, {label}, selector.path")
         if path is not None and not files:
-            from microbench_ray.cli.settings.submit import check_place
+            from microbench_ray.cli.settings.submit import check_absolute
 
-            check_place(f"methods, {label}, selector.path", str(path))
+            check_absolute(f"methods, {label}, selector.path", str(path))
             parts["selector"] |= {"path": None, "items": [str(path)]}
         return build_method(label, parts["selector"], parts["estimator"])
 
@@ -293,6 +311,28 @@ def expand_home(content: Any) -> None:
             content[key] = str(local_path(value))
         else:
             expand_home(value)
+
+
+def check_places(composed: DictConfig) -> None:
+    """Raise ConfigError for a malformed path, URL or address in the configuration, before anything is read."""
+    places = [(key, OmegaConf.select(composed, key)) for key in PATH_KEYS if _has_value(composed, key)]
+    lists = composed.get("lists") if "lists" in composed else None
+    if isinstance(lists, DictConfig):
+        places += [(f"lists.{label}", lists[label]) for label in lists if _has_value(lists, label)]
+    for key, place in places:
+        if isinstance(place, str):
+            check_place(place, key)
+    for key in ("submit.address", "engine.address"):
+        if _has_value(composed, key) and isinstance(address := OmegaConf.select(composed, key), str) and address != "auto":
+            check_address(address, key)
+
+
+def _has_value(composed: DictConfig, key: str) -> bool:
+    """Whether a key has a value that can be resolved; errors of others are reported where they are used."""
+    try:
+        return OmegaConf.select(composed, key, throw_on_missing=True) is not None
+    except OmegaConfBaseException:
+        return False
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:

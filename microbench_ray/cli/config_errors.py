@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -22,7 +23,7 @@ ANY_MAPPING = "a mapping in braces, as {key: value}"
 TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "a string", Any: "a value", NoneType: "null"}
 
 
-def explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
+def explained(error: Exception, schema: Any, prefix: str = "", arguments: Sequence[str] = ()) -> ConfigError:
     """The ConfigError for an exception of Hydra or OmegaConf.
 
     Parameters
@@ -33,9 +34,11 @@ def explained(error: Exception, schema: Any, prefix: str = "") -> ConfigError:
         The dataclass of the configuration.
     prefix
         Path of that dataclass in the job's configuration, such as `benchmark.`.
+    arguments
+        The command line.
     """
-    shown = _explained(error, schema, prefix)
-    if "webhook" in f"{error} {getattr(error, 'override', '')} {shown.where}".lower():  # its URL is a secret
+    shown = (isinstance(error, OverrideParseException) and _split_at_space(arguments)) or _explained(error, schema, prefix)
+    if "webhook" in f"{error} {getattr(error, 'override', '')} {shown.where} {shown.got}".lower():  # its URL is a secret
         return ConfigError(shown.what, where=shown.where or "webhook", got=MASK, hint="quote the URL: 'webhook.url=\"https://…\"'")
     return shown
 
@@ -62,7 +65,9 @@ def _explained(error: Exception, schema: Any, prefix: str) -> ConfigError:
         return ConfigError("A configuration file is not valid YAML.", got=" ".join(text.split()), hint="fix the file named above")
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
         key, _, value = match[1].partition("=")
-        return ConfigError("A list needs brackets.", where=key, got=value, hint=f"'{key}=[{value}]'")
+        return _decimal_comma(schema, key, value) or ConfigError(
+            "A list needs brackets.", where=key, got=value, hint=f"'{key}=[{value}]'"
+        )
     key = prefix + str(getattr(error, "full_key", None) or "")
     if isinstance(error, ConfigKeyError):
         return unknown_key(key, schema, prefix)
@@ -77,6 +82,39 @@ def _explained(error: Exception, schema: Any, prefix: str) -> ConfigError:
     )
 
 
+def _split_at_space(arguments: Sequence[str]) -> ConfigError | None:
+    """The error for a list or mapping that the shell split at its spaces; None if there is none."""
+    for place, argument in enumerate(arguments):
+        for end in range(place + 2, len(arguments) + 1):
+            joined = "".join(arguments[place:end])
+            if "=" in argument and _is_open(argument) and not _is_open(joined):
+                got = " ".join(arguments[place:end])
+                return ConfigError(
+                    "A value has a space in it, where the shell splits it.",
+                    where=argument.split("=", 1)[0],
+                    got=got,
+                    hint=f"remove the space, or quote the argument: {shlex.quote(got)}",
+                )
+    return None
+
+
+def _is_open(text: str) -> bool:
+    """Whether a text has more opening than closing brackets."""
+    return sum(map(text.count, "[{(")) > sum(map(text.count, "]})"))
+
+
+def _decimal_comma(schema: Any, key: str, value: str) -> ConfigError | None:
+    """The error for a number such as 0,8; None for another value, or a key that is not of fractions."""
+    kind = type_of(schema, key)
+    kinds = (kind, *get_args(kind))
+    if float not in kinds or not re.fullmatch(r"\d+,\d+", value):
+        return None
+    number = value.replace(",", ".")
+    is_list = getattr(kind, "__origin__", None) is list
+    hint = f"{key}=[{number}], or {key}=[{value}] for two numbers" if is_list else f"{key}={number}"
+    return ConfigError("A number needs a decimal point, not a comma.", where=key, got=value, hint=hint)
+
+
 def missing_value(key: str) -> ConfigError:
     """The error for a required key without a value."""
     return ConfigError("A value is needed.", where=key, hint=f"{key}=…")
@@ -87,14 +125,20 @@ def plus_sign(key: str, value: str) -> ConfigError:
     return ConfigError(f"Use {key}={value}, not +{key}={value}.", where=key, got=f"+{key}=…")
 
 
-def expected_type(schema: Any, key: str) -> str | None:
-    """The type of a key of a dataclass, in words; None for a key that it does not have."""
+def type_of(schema: Any, key: str) -> Any:
+    """The type of a key of a dataclass; None for a key that it does not have."""
     kind = schema
     for part in re.findall(r"[^.\[\]]+", key):
         if part.isdigit():
             kind = next(iter(get_args(kind)), None)
         else:
             kind = get_type_hints(kind).get(part) if is_dataclass(kind) else None
+    return kind
+
+
+def expected_type(schema: Any, key: str) -> str | None:
+    """The type of a key of a dataclass, in words; None for a key that it does not have."""
+    kind = type_of(schema, key)
     if kind in TYPE_NAMES:
         return TYPE_NAMES[kind]
     if getattr(kind, "__origin__", None) is dict:
@@ -106,12 +150,45 @@ def expected_type(schema: Any, key: str) -> str | None:
 
 
 def unknown_key(key: str, schema: Any, prefix: str = "") -> ConfigError:
-    """The error for an unknown key: suggests the closest key and lists all at the same level."""
+    """The error for an unknown key: suggests a key of that name elsewhere, or the closest key, and lists all at the same level."""
     known: Mapping[str, Any] = OmegaConf.structured(schema)
     *path, last = key.removeprefix(prefix).split(".")
+    if "benchmark" in path:
+        readers = [name for name, reader in BENCHMARKS.items() if last in reader.__dataclass_fields__]
+        names = {name for reader in BENCHMARKS.values() for name in reader.__dataclass_fields__}
+        error = unknown("key", key, last, names)
+        return _with_hint(error, _of_reader(last, readers)) if readers else error
     for part in path:
-        if part == "benchmark":
-            names = {name for reader in BENCHMARKS.values() for name in reader.__dataclass_fields__}
-            return unknown("key", key, last, names)
         known = known[part] if part in known and OmegaConf.is_dict(known[part]) else {}
-    return unknown("key", key, last, [str(name) for name in known])
+    error = unknown("key", key, last, [str(name) for name in known])
+    if prefix:
+        return error
+    hint = error.hint or ""
+    elsewhere = [each for each in _keys(schema) if each.split(".")[-1] == last]
+    if elsewhere:
+        return _with_hint(error, f"did you mean {' or '.join(elsewhere)}? {hint.rpartition('? ')[2]}")
+    readers = [name for name, reader in BENCHMARKS.items() if last in reader.__dataclass_fields__]
+    if readers and type_of(schema, "benchmark") is not None and not hint.startswith("did you mean"):
+        return _with_hint(error, f"did you mean benchmark.{last}? {_of_reader(last, readers)}")
+    return error
+
+
+def _of_reader(key: str, readers: Sequence[str]) -> str:
+    """The hint for a key that only some kinds of benchmarks have."""
+    others = f" (or benchmark={', '.join(readers[1:])})" if readers[1:] else ""
+    return f"choose a benchmark that has this key: benchmark={readers[0]} benchmark.{key}=…{others}"
+
+
+def _keys(schema: Any, prefix: str = "") -> list[str]:
+    """All keys of a dataclass and of the dataclasses in it, with their paths."""
+    keys = []
+    for name, kind in get_type_hints(schema).items():
+        keys.append(prefix + name)
+        for part in (kind, *get_args(kind)):
+            if is_dataclass(part) and getattr(kind, "__origin__", None) is not list:
+                keys += _keys(part, f"{prefix}{name}.")
+    return keys
+
+
+def _with_hint(error: ConfigError, hint: str) -> ConfigError:
+    return ConfigError(error.what, where=error.where, got=error.got, hint=hint)

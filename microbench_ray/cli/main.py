@@ -6,14 +6,15 @@ import json
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microbench_ray.core import log, streams
-from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
+from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError
 from microbench_ray.core.shown import escape_controls, shell_quote
-from microbench_ray.core.storage.urls import local_path
+from microbench_ray.core.storage.urls import check_place, local_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +61,7 @@ Examples
   microbench ingest source=lm_eval path=LOGS out=BOARD
   microbench export benchmark=ingested benchmark.path=BOARD method=greedy size=100 out=MICRO
   microbench score micro=MICRO responses=LOGS source=lm_eval
-  microbench audit benchmark.path=BOARD lists={tiny: tiny.txt} out=DIR
+  microbench audit benchmark.path=BOARD 'lists={tiny: tiny.txt}' out=DIR
   microbench accept out=DIR
 
 Results go to standard output, messages to standard error.
@@ -71,7 +72,9 @@ Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something fail
 def main(arguments: Sequence[str]) -> int:
     """Run a job and return its exit code. An error in the input is reported in one message on standard error."""
     try:
-        return _main(list(arguments))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # shown as notes
+            return _main(list(arguments))
     except MicrobenchError as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
@@ -115,6 +118,8 @@ def _main(arguments: list[str]) -> int:
     for argument in rest:
         if argument.startswith("-"):
             raise ConfigError("Unknown option.", got=argument, hint="see microbench --help")
+    if config_dir is not None:
+        check_place(config_dir, "--config-dir")
     composer = Composer(job, rest, None if config_dir is None else local_path(config_dir), log_level=level)
     if show_config:
         sys.stdout.write(composer.text())
@@ -168,7 +173,7 @@ def _sweep(composer: Composer) -> int:
     conf, job = composer.sweep()
     for benchmark in job.benchmarks:
         for note in benchmark.notes:
-            logger.info("%s: %s", benchmark.name, note)
+            logger.warning("%s: %s", benchmark.name, note)
     plan = job.plan()
     for name, sizes in job.benchmark_sizes.items():
         logger.info("%s: sizes %s, from its own configuration", name, ", ".join(map(str, sizes)))
@@ -276,7 +281,7 @@ def _export(composer: Composer) -> int:
     job = composer.export()
     outcome = run_export(job)
     for note in outcome.notes:
-        logger.info("%s: %s", outcome.micro.benchmark["name"], note)
+        logger.warning("%s: %s", outcome.micro.benchmark["name"], note)
     show(outcome.micro, outcome.files, job.out, terminal())
     return DONE
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from microbench_ray.core.shown import escape_controls
 
+MAX_LISTED = 100
+"""Valid names that a hint lists."""
+
 
 class MicrobenchError(Exception):
     """An error in the user's input: shown as one message without a traceback, exit code 1.
@@ -28,12 +31,25 @@ class MicrobenchError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        """The message: a line per part, whose names cannot reach a terminal raw or add lines."""
-        lines = [escape_controls(self.what)]
-        for label, text in (("where", self.where), ("got", self.got), ("hint", self.hint)):
-            if text is not None:
-                lines.append(f"  {label + ':':<7}{escape_controls(text)}")
-        return "\n".join(lines)
+        return _message(self.what, self.where, self.got, self.hint)
+
+
+class DataWarning(UserWarning):
+    """Data that can be read but is probably not what was meant; parameters as for `MicrobenchError`. Nothing is changed."""
+
+    def __init__(self, what: str, *, where: str | None = None, got: str | None = None, hint: str | None = None) -> None:
+        self.what, self.where, self.got, self.hint = what, where, got, hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        return _message(self.what, self.where, self.got, self.hint)
+
+    @property
+    def note(self) -> str:
+        """The warning in one line, for the notes of a benchmark."""
+        details = "; ".join(text for text in (self.where, self.got) if text)
+        what = f"{self.what.rstrip('.')} ({details})." if details else self.what
+        return what + (f" Hint: {self.hint}." if self.hint else "")
 
 
 class ConfigError(MicrobenchError):
@@ -56,13 +72,25 @@ class EngineError(MicrobenchError):
     """An engine that cannot be started or reached."""
 
 
+def _message(what: str, where: str | None, got: str | None, hint: str | None) -> str:
+    """The lines of an error or a warning: one per part, whose names cannot reach a terminal raw or add lines."""
+    details = (("where", where), ("got", got), ("hint", hint))
+    lines = [f"  {label + ':':<7}{escape_controls(text)}" for label, text in details if text is not None]
+    return "\n".join([escape_controls(what), *lines])
+
+
 def unknown(kind: str, where: str, got: object, known: Iterable[str]) -> ConfigError:
     """The error for an unknown name; the hint gives the closest valid name and lists all of them."""
+    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), hint=closest(got, known))
+
+
+def closest(got: object, known: Iterable[str], count: int = MAX_LISTED) -> str:
+    """The hint for an unknown name: the closest valid name, and the valid names, at most `count` of them."""
     names = sorted(known)
-    closest = difflib.get_close_matches(str(got), names, n=1)
-    suggestion = f"did you mean {closest[0]}? " if closest else ""
-    listing = f"valid: {', '.join(names)}" if names else "there are none"
-    return ConfigError(f"Unknown {kind}.", where=where, got=str(got), hint=suggestion + listing)
+    found = difflib.get_close_matches(str(got), names, n=1)
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    listing = f"valid: {', '.join(names[:count])}{more}" if names else "there are none"
+    return (f"did you mean {found[0]}? " if found else "") + listing
 
 
 def first_line(error: object) -> str:

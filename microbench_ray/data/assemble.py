@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from microbench_ray.core.errors import DataError
+from microbench_ray.core.errors import DataError, DataWarning
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.data.columns import number_array, text_array
 from microbench_ray.data.metadata import RESERVED, align_metadata
 from microbench_ray.data.missing import KeptCells, count_missing, drop_incomplete
 from microbench_ray.data.names import check_ids, check_texts
 from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks, find_units, missing_value, quantise, score_dtype
+from microbench_ray.data.suspicious import find_suspicious
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,8 @@ class BenchmarkTables(NamedTuple):
     items: pa.Table
     units: int
     notes: tuple[str, ...]
+    suspicious: tuple[DataWarning, ...]
+    """Signs that the scores are not what they are taken for; their notes are among `notes`."""
 
 
 def build_tables(
@@ -51,7 +55,12 @@ def build_tables(
     if len(models) < 2 or len(items) < 1:
         raise DataError("A benchmark needs at least 2 models and 1 item.", got=f"{len(models)} model(s), {len(items)} item(s)")
     if not 0 <= max_missing <= 1:
-        raise DataError("max_missing must be a share in [0, 1].", where="max_missing", got=repr(max_missing))
+        raise DataError(
+            "max_missing must be a share in [0, 1].",
+            where="max_missing",
+            got=repr(max_missing),
+            hint=fraction_hint("max_missing", max_missing, "0.1"),
+        )
     shape = (len(models), len(items))
     _check_shape("scores", scores, shape)
     subtask_column = text_array([ONLY_SUBTASK] * shape[1] if subtasks is None else check_texts(subtasks, "subtask"))
@@ -62,7 +71,9 @@ def build_tables(
         scores = _in_fractions(scores, units)
 
     missing = count_missing(scores, models, items)
+    suspicious = find_suspicious(scores, models, items)
     kept, notes = drop_incomplete(missing, scores, models, items, max_missing)
+    notes = [*(each.note for each in suspicious), *notes]
     units = find_units((rows, kept.pick(block)) for rows, block in blocks(scores, kept.models))
     matrix = np.empty((kept.n_models, kept.n_items), score_dtype(units))
     for rows, block in blocks(scores, kept.models):
@@ -102,7 +113,11 @@ def build_tables(
     if label_array is not None:
         item_columns["label"] = number_array(label_array[kept.items])
     return BenchmarkTables(
-        models=pa.table({name: columns[name] for name in order}), items=pa.table(item_columns), units=units, notes=tuple(notes)
+        models=pa.table({name: columns[name] for name in order}),
+        items=pa.table(item_columns),
+        units=units,
+        notes=tuple(notes),
+        suspicious=tuple(suspicious),
     )
 
 

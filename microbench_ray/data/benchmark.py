@@ -19,6 +19,7 @@ from microbench_ray.data.digest import content_digest, plain_values
 from microbench_ray.data.ipc import open_tables, save_tables
 from microbench_ray.data.metadata import RESERVED
 from microbench_ray.data.score_grid import Rows, missing_value
+from microbench_ray.data.suspicious import warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +124,12 @@ class Benchmark:
         ------
         DataError
             The input is invalid; the error names the place.
+
+        Warns
+        -----
+        DataWarning
+            A model or an item looks like a mean or another aggregate, or models and items seem to be exchanged. The command line
+            shows `notes` instead.
         """
         tables = build_tables(
             scores,
@@ -136,6 +143,7 @@ class Benchmark:
             units=units,
             max_missing=max_missing,
         )
+        warn(tables.suspicious)
         return cls(name, models=tables.models, items=tables.items, units=tables.units, notes=tables.notes)
 
     @classmethod

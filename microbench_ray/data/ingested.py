@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.storage.folders import Folder, LocalFolder, open_folder
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
@@ -61,7 +62,8 @@ def read_ingested(
     """
     folder = open_folder(path)
     if not 0 <= min_answered <= 1:
-        raise DataError("min_answered must be a share in [0, 1].", where="min_answered", got=repr(min_answered))
+        hint = fraction_hint("min_answered", min_answered, "0.5")
+        raise DataError("min_answered must be a share in [0, 1].", where="min_answered", got=repr(min_answered), hint=hint)
     files = list_model_files(folder)
     if not files:
         raise DataError(

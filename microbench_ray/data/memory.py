@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.scores import NamedTable, wide_benchmark, wide_columns
+from microbench_ray.data.suspicious import find_suspicious, warn
+from microbench_ray.data.table_hints import without_item_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +65,11 @@ def benchmark(
     ------
     DataError
         The input is invalid; the error names the place.
+
+    Warns
+    -----
+    DataWarning
+        As for `Benchmark.from_arrays`.
     """
     if (table := as_table(scores, "scores")) is not None:
         _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask)
@@ -76,7 +83,7 @@ def benchmark(
     if confidence is not None and as_table(confidence, "confidence") is not None:
         raise DataError(DIFFERENT_TYPES, where="confidence", got="a table, and an array of scores")
     matrix = _matrix(scores, "scores")
-    models, items = _names("model", model_ids, len(matrix)), _names("item", item_ids, matrix.shape[1])
+    models, items = _names("model", model_ids, matrix, axis=0), _names("item", item_ids, matrix, axis=1)
     return Benchmark.from_arrays(
         name,
         matrix,
@@ -98,17 +105,28 @@ def responses(
     ------
     DataError
         The input is invalid; the error names the place.
+
+    Warns
+    -----
+    DataWarning
+        A model or an item looks like a mean or another aggregate.
     """
     if (table := as_table(given, "responses")) is not None:
         _check_no_names(item_ids=item_ids, model_ids=model_ids)
         columns = wide_columns(NamedTable(path=Path("responses"), table=table))
         values = np.stack([np.asarray(column, np.float64) for column in columns.scores])
-        return Responses(values=values, item_ids=columns.item_ids, model_ids=columns.model_ids)
+        return _checked(Responses(values=values, item_ids=columns.item_ids, model_ids=columns.model_ids))
     if item_ids is None:
         raise DataError("An array of responses needs item ids.", where="item_ids", hint="item_ids=[…], one per column")
     matrix = _matrix(given, "responses").astype(np.float64)
-    models = _names("model", model_ids, len(matrix))
-    return Responses(values=matrix, item_ids=[str(item) for item in item_ids], model_ids=models)
+    models, items = _names("model", model_ids, matrix, axis=0), _names("item", item_ids, matrix, axis=1)
+    return _checked(Responses(values=matrix, item_ids=items, model_ids=models))
+
+
+def _checked(given: Responses) -> Responses:
+    """The responses, after warning of aggregates among them."""
+    warn(find_suspicious(given.values, given.model_ids, given.item_ids, where="responses", shape=False))
+    return given
 
 
 def as_table(given: Any, what: str) -> pa.Table | None:
@@ -120,6 +138,9 @@ def as_table(given: Any, what: str) -> pa.Table | None:
     if not hasattr(given, "iloc") or not hasattr(given, "columns"):
         return None
     frame = given.reset_index() if given.index.name == "item_id" else given
+    if "item_id" not in frame.columns:
+        has_ids = frame.index.is_unique and type(frame.index).__name__ != "RangeIndex"
+        raise without_item_id(what, [str(name) for name in frame.columns], "rename_axis('item_id')" if has_ids else None)
     try:
         return pa.Table.from_pandas(frame.rename(columns=str), preserve_index=False)
     except (pa.ArrowException, ValueError, TypeError) as error:
@@ -155,9 +176,19 @@ def _matrix(given: ArrayLike, what: str) -> NDArray[Any]:
     return matrix
 
 
-def _names(kind: str, given: Sequence[str] | None, count: int) -> list[str]:
+def _names(kind: str, given: Sequence[str] | None, matrix: NDArray[Any], axis: int) -> list[str]:
+    """The ids along an axis; models are the rows and items the columns."""
+    count = matrix.shape[axis]
     if given is None:
         return [f"{kind}_{k}" for k in range(count)]
     if len(given) != count:
-        raise DataError(f"There must be one {kind} id per {kind}.", where=f"{kind}_ids", got=f"{len(given)} for {count}")
+        exchanged = len(given) == matrix.shape[1 - axis]
+        raise DataError(
+            f"There must be one {kind} id per {kind}.",
+            where=f"{kind}_ids",
+            got=f"{len(given)} for an array of the shape {matrix.shape}",
+            hint="the array has a row per item: pass its transpose, which has a row per model (array.T)"
+            if exchanged
+            else f"the array has a row per model and a column per item: give {count} {kind}_ids",
+        )
     return [str(name) for name in given]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks
+from microbench_ray.data.table_hints import cell_hint
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def count_missing(scores: Rows, models: list[str], items: list[str]) -> MissingC
                 "A score must lie in [0, 1].",
                 where=f"model {models[rows.start + row]!r}, item {items[item]!r}",
                 got=f"{block[row, item]:g}, and {int(outside[row].sum()) - 1} more of this model's scores outside",
-                hint="divide the scores by the maximum score; leave the cell of a missing response empty (NaN)",
+                hint=cell_hint(models[rows.start + row], float(block[row, item])),
             )
     return MissingCounts(per_model, per_item)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -13,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.data.benchmark import Benchmark
 from microbench_ray.data.expression import UnknownColumn, UnsupportedSyntax, evaluate
 from microbench_ray.data.names import first_few
+from microbench_ray.data.regex import search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ def match_models(
     names
         Model ids.
     regex
-        Regular expression to search for in the model ids; anchor it with ^ and $ to match whole ids.
+        Regular expression in the syntax of RE2 to search for in the model ids; anchor it with ^ and $ to match whole ids.
     where
         Comparison of metadata columns, such as ``"instruct and 7e9 <= params <= 9e9"``, ``"family in ['a', 'b']"`` or
         ``"release_date >= '2024-01-01'"``. Models with unknown values in a comparison do not match. The column `accuracy`, the
@@ -69,11 +70,7 @@ def match_models(
     if names is not None:
         return _by_names(benchmark, list(names))
     if regex is not None:
-        try:
-            pattern = re.compile(regex)
-        except re.error as error:
-            raise DataError(f"The regular expression is invalid: {error}.", where="targets.regex", got=repr(regex)) from None
-        matches = np.array([pattern.search(model) is not None for model in benchmark.model_ids])
+        matches = search(regex, list(benchmark.model_ids), "targets.regex")
         return _positions(benchmark, matches, "targets.regex", repr(regex))
     if best is not None:
         return best_models(benchmark, best)
@@ -94,7 +91,10 @@ def best_models(benchmark: Benchmark, share: float) -> NDArray[np.intp]:
     """
     if not 0 < share < 1:
         raise DataError(
-            "best must be a share between 0 and 1.", where="targets.best", got=f"{share:g}", hint="for example best: 0.2"
+            "best must be a share between 0 and 1.",
+            where="targets.best",
+            got=f"{share:g}",
+            hint=fraction_hint("targets.best", share, "0.2"),
         )
     sums, answered = _totals(benchmark)
     accuracies = [Fraction(int(total), max(1, int(count))) for total, count in zip(sums, answered, strict=True)]

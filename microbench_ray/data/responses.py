@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError, StoreError
+from microbench_ray.core.parquet import read_parquet
 from microbench_ray.core.schemas import conform
 from microbench_ray.core.storage.folders import Folder, file_name, io_error
 from microbench_ray.data.names import storable
@@ -105,13 +106,13 @@ def read_record(folder: Folder, name: str) -> ModelRecord:
 
 def read_responses(folder: Folder, name: str, columns: tuple[str, ...] | None = None) -> pa.Table:
     """Read all or some columns of a model's file, sorted by `item_id`; DataError if it cannot be read or has another format."""
-    with _open(folder, name) as file:
-        try:
-            _record(folder, name, file.schema_arrow)
-            table = file.read(columns=None if columns is None else list(columns))
-        except (pa.ArrowException, OSError, StoreError) as error:
-            raise _unreadable(folder, name, str(error).splitlines()[0]) from None
-        return table.replace_schema_metadata(None)
+    try:
+        source = folder.open(name)
+        table = read_parquet(source, source.size(), columns, page_checksum_verification=True)
+        _record(folder, name, table.schema)
+    except (pa.ArrowException, OSError, StoreError) as error:
+        raise _unreadable(folder, name, str(error).splitlines()[0]) from None
+    return table.replace_schema_metadata(None)
 
 
 def list_model_files(folder: Folder) -> list[ModelFile]:

@@ -17,6 +17,7 @@ from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.names import first_few
 from microbench_ray.data.remote import local_copies
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
+from microbench_ray.data.table_hints import cell_hint, without_item_id
 
 ITEM_COLUMNS = ("item_id", "subtask", "label")
 """Columns that describe the item; every other column is a model."""
@@ -153,14 +154,7 @@ def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
     """Item ids and model columns of a wide table."""
     columns = table.column_names
     if "item_id" not in columns:
-        raise DataError(
-            "The table has no column item_id.",
-            where=str(path),
-            got=f"columns {first_few(columns)}",
-            hint="rename the column with the ids of the items to item_id"
-            if len(columns) > 1
-            else "separate the columns with commas",
-        )
+        raise without_item_id(str(path), columns)
     models = [column for column in columns if column not in ITEM_COLUMNS]
     if not models:
         raise DataError(
@@ -211,7 +205,7 @@ def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDA
         f"{'label' if name == 'label' else 'score'} should be.",
         where=f"{path}: column {name!r}, {row_name(path, row)}, item {item_ids[row]!r}",
         got=repr(value),
-        hint="scores are numbers in [0, 1]: leave the cell of a missing response empty, and remove columns that are not models",
+        hint=cell_hint(name, value),
     )
 
 

@@ -14,7 +14,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.parquet import OversizedTable, read_parquet
+from microbench_ray.core.storage.urls import check_place
 from microbench_ray.data.names import first_few
+from microbench_ray.data.table_hints import check_separator
 
 SUFFIXES = (".parquet", ".feather", ".arrow", ".csv", ".csv.gz")
 """Suffixes of files that `read_table` supports."""
@@ -61,6 +64,7 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
     DataError
         The file is missing, empty, truncated or of another format, or column names are empty or repeated.
     """
+    check_place(path, "path")
     if not path.is_file():
         raise DataError(
             "The table is not a file." if path.is_dir() else "The table does not exist.",
@@ -74,14 +78,20 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
             raise DataError("The file is empty.", where=str(path), got="0 bytes", hint="write or copy it again")
         if suffix == ".parquet":
             # Not read_table, which imports pandas: errors should be reported before that.
-            file = pq.ParquetFile(path, memory_map=True)
-            _check_columns(path, file.schema_arrow.names)
-            table = file.read()
+            _check_columns(path, pq.read_schema(path, memory_map=True).names)
+            table = read_parquet(str(path), path.stat().st_size, memory_map=True)
         elif suffix in (".feather", ".arrow"):
             table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
             _check_columns(path, table.column_names)
         else:
             table = _read_csv(path, suffix, texts)
+    except OversizedTable as error:
+        raise DataError(
+            "The table takes far more memory than its file has bytes.",
+            where=str(path),
+            got=str(error),
+            hint="write the table again, with one row per item and short ids",
+        ) from None
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         formats = {".parquet": "Parquet", ".feather": "Feather (Arrow IPC)", ".arrow": "Feather (Arrow IPC)"}
         raise DataError(
@@ -99,6 +109,8 @@ def _read_csv(path: Path, suffix: str, texts: Sequence[str]) -> pa.Table:
     with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
         header = next(csv.reader(lines), [])
     _check_columns(path, header)
+    if len(header) == 1:
+        check_separator(str(path), header)
     types = {name: pa.string() for name in texts if name in header}
     with pa.input_stream(str(path), compression="gzip" if suffix.endswith(".gz") else None) as source:
         return pa.csv.read_csv(

@@ -13,7 +13,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from microbench_ray.core.errors import DataError, MicrobenchError
+from microbench_ray.core.errors import DataError, DataWarning, MicrobenchError
 from microbench_ray.data.names import escape_controls, show_name
 
 logger = logging.getLogger(__name__)
@@ -121,12 +121,15 @@ class Tally:
         Errors by the path of the file or folder that could not be read.
     metrics
         The metric that was read, by task.
+    suspicious
+        Warnings about what was read, by their text.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
     choices: Counter[str] = field(default_factory=Counter)
     failed: dict[str, DataError] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
+    suspicious: dict[str, DataWarning] = field(default_factory=dict)
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:
@@ -145,6 +148,10 @@ class Tally:
     def read_by(self, task: str, metric: str) -> None:
         """Record the metric that a task is read by, which must be the same in all logs."""
         self.metrics[task] = metric
+
+    def suspect(self, warning: DataWarning) -> None:
+        """Record a warning, once."""
+        self.suspicious[warning.note] = warning
 
     def choose(self, choice: str) -> None:
         """Count a log by the choice made for it."""

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.parquet import ROWS_PER_BYTE, text_bytes
 from microbench_ray.data.names import show_name
 from microbench_ray.ingest.jsonl import too_large
 
-ROWS_PER_BYTE = 8
-"""Maximum number of rows per byte of a file; rows of distinct items take about a byte at least."""
 COLUMN_LIMITS = 4
 """How many times `max_line_bytes` the texts of a column may take."""
 
@@ -76,19 +74,6 @@ def check_columns(file: Path, columns: Sequence[str], max_bytes: int) -> None:
             if pa.types.is_dictionary(fields[name]):
                 size = 0
                 for number in range(table.metadata.num_row_groups):
-                    size += sum(map(_decoded_bytes, table.read_row_group(number, columns=[name]).column(0).chunks))
+                    size += sum(map(text_bytes, table.read_row_group(number, columns=[name]).column(0).chunks))
                     if size > limit:
                         raise too_large("The texts of a column are too long.", where, f"more than {limit:,} bytes")
-
-
-def _decoded_bytes(chunk: pa.Array) -> int:
-    """Bytes of the texts of a dictionary array if every row held its own."""
-    values = chunk.dictionary
-    if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type) or _is_string(values.type)):
-        return 0
-    lengths = pc.cast(pc.binary_length(values), pa.int64()).take(chunk.indices)
-    return int(pc.sum(lengths).as_py() or 0)
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

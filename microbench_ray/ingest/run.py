@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from microbench_ray.core.errors import ConfigError, DataError, MicrobenchError
+from microbench_ray.core.errors import ConfigError, DataError, DataWarning, MicrobenchError
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import Folder, io_error
@@ -87,7 +87,7 @@ class IngestSummary:
         Items and subtasks of the models with logs read.
     responses, missing
         Responses of these models with and without a score.
-    dropped, choices
+    dropped, choices, suspicious
         As in `base.Tally`.
     failed
         Errors by model, whose file is left unchanged, or by the path that could not be read.
@@ -104,6 +104,7 @@ class IngestSummary:
     dropped: Counter[str] = field(default_factory=Counter)
     choices: Counter[str] = field(default_factory=Counter)
     failed: dict[str, DataError] = field(default_factory=dict)
+    suspicious: dict[str, DataWarning] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The summary as lines for the terminal."""
@@ -119,6 +120,7 @@ class IngestSummary:
         if len(choices) > MAX_CHOICES:
             lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
         lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
+        lines += [f"warning: {note}" for note in self.suspicious]
         return [escape_controls(line) for line in lines]
 
 
@@ -154,7 +156,7 @@ def _ingest(job: IngestJob) -> IngestSummary:
         tally = Tally()
         logs = reader.find(path, job.options, tally)
         store.write(SETTINGS_FILE, (json.dumps(settings_of(job), indent=2) + "\n").encode())
-        summary = IngestSummary(dropped=tally.dropped, choices=tally.choices, failed=tally.failed)
+        summary = IngestSummary(dropped=tally.dropped, choices=tally.choices, failed=tally.failed, suspicious=tally.suspicious)
         ingest_models(job, reader, store, logs, summary)
     if summary.failed and not (summary.added or summary.updated or summary.unchanged):
         raise next(iter(summary.failed.values()))
@@ -247,7 +249,7 @@ def ingest_model(
     responses = rename_log(responses, renamed) if renamed else responses
     outdated = {each.name for each in changed}
     for name, log, record in changed:
-        tally = Tally(choices=summary.choices)
+        tally = Tally(choices=summary.choices, suspicious=summary.suspicious)
         with refuse_unreadable(name):
             table = fold(reader.read(log, job.options, tally), name)
         for old in moved.get(name, ()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,8 +30,17 @@ ROUNDING = 1e-9
 """How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
 
 
-def parse_score(value: Any, tally: Tally, *, file: Path, item: str, metric: str) -> float | None:
+def other_metric(value: Any) -> str:
+    """The hint for a value of a log that is not a score in [0, 1]."""
+    return f"choose a {'numeric metric' if isinstance(value, str) else 'metric in [0, 1]'} with metric=NAME"
+
+
+def parse_score(
+    value: Any, tally: Tally, *, file: Path, item: str, metric: str, hint_of: Callable[[Any], str] = other_metric
+) -> float | None:
     """Convert a logged score to a float in [0, 1]; None for a missing or non-finite score, which is counted in `tally`.
+
+    `hint_of` gives the hint for a value that is not such a score.
 
     Raises
     ------
@@ -49,13 +58,11 @@ def parse_score(value: Any, tally: Tally, *, file: Path, item: str, metric: str)
         try:
             float(value)
         except (TypeError, ValueError, OverflowError):
-            hint = "choose a numeric metric with metric=NAME"
-            raise DataError("A score is not a number.", where=where, got=shorten(value), hint=hint) from None
+            raise DataError("A score is not a number.", where=where, got=shorten(value), hint=hint_of(value)) from None
         tally.drop(NOT_FINITE)
         return None
     if not -ROUNDING <= number <= 1 + ROUNDING:
-        hint = "choose a metric in [0, 1] with metric=NAME"
-        raise DataError("A score is outside [0, 1].", where=where, got=f"{number:g}", hint=hint)
+        raise DataError("A score is outside [0, 1].", where=where, got=f"{number:g}", hint=hint_of(number))
     return min(max(number, 0.0), 1.0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.data.names import first_few
 from microbench_ray.data.scores import ITEM_COLUMNS
+from microbench_ray.data.suspicious import aggregate_warning, named_like_aggregates
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
+from microbench_ray.data.table_hints import cell_hint, without_item_id
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.parquet_limits import check_columns
 from microbench_ray.ingest.values import files_below, parse_score, require_logs
@@ -39,14 +40,14 @@ class WideReader:
                     continue
                 names = _names(file)
                 if "item_id" not in names:
-                    got, hint = f"columns {first_few(names)}", "rename the column of item names to item_id"
-                    raise DataError("The table has no item_id column.", where=str(file), got=got, hint=hint)
+                    raise without_item_id(str(file), names)
                 companion = _confidence_file(file)
                 with_confidences = frozenset() if companion is None else frozenset(_names(companion))
                 for name in names:
                     if name not in ITEM_COLUMNS and matches(name, options.models):
                         files = (file, companion) if companion is not None and name in with_confidences else (file,)
                         logs.append(ModelLog(model=name, files=files, part=name))
+                _suspect("model", [name for name in names if matches(name, options.models)], file, tally)
         return require_logs(logs, path, "wide table", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
@@ -54,9 +55,11 @@ class WideReader:
         file = log.files[0]
         table = _columns(file, log.part, options.max_line_bytes)
         items = _ids(table, file)
+        _suspect("item", items, file, tally)
         subtasks = table.column("subtask").to_pylist() if "subtask" in table.column_names else [_ONE_SUBTASK] * len(items)
         labels = table.column("label").to_pylist() if "label" in table.column_names else [None] * len(items)
         confidences = _confidences(log.files[1], log.part, options.max_line_bytes) if len(log.files) > 1 else {}
+        hint_of = partial(cell_hint, log.part)
         left_out = {subtask for subtask in set(subtasks) if not matches(str(subtask), options.tasks)}
         for row, (item, subtask, label, value) in enumerate(
             zip(items, subtasks, labels, table.column(log.part).to_pylist(), strict=True)
@@ -66,7 +69,7 @@ class WideReader:
                 raise DataError("A row has no subtask.", where=where, hint="fill in the subtask, or remove the column")
             if subtask in left_out:
                 continue
-            score = parse_score(value, tally, file=file, item=item, metric=log.part)
+            score = parse_score(value, tally, file=file, item=item, metric=log.part, hint_of=hint_of)
             confidence = confidences.get(item)
             if confidence is not None:
                 confidence = parse_score(confidence, tally, file=log.files[1], item=item, metric=log.part)
@@ -78,6 +81,12 @@ class WideReader:
                 label=_label(label),
                 position=str(row),
             )
+
+
+def _suspect(kind: str, names: Sequence[str], file: Path, tally: Tally) -> None:
+    """Warn of models or items that are called like aggregates; their content is looked at when the benchmark is read."""
+    if found := named_like_aggregates(names, kind):
+        tally.suspect(aggregate_warning(kind, found, str(file), "by name"))
 
 
 def _label(value: Any) -> int | None:

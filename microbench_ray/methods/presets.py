@@ -38,7 +38,7 @@ def method_parts(entry: Any, read_preset: Callable[[str], Parts]) -> tuple[str, 
             "A method must be the name of a preset or a mapping.",
             where="methods",
             got=repr(entry),
-            hint="methods=[random] or methods=[{method: random, label: mine}]",
+            hint="methods=[random] or 'methods=[{method: random, label: mine}]'",
         )
     changes: dict[str, Any] = {"method": entry, "label": entry} if isinstance(entry, str) else dict(entry)
     base = changes.pop("method", None)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, IntArray
 from microbench_ray.metrics.items_needed import check_size, check_target_difference
 from microbench_ray.metrics.normal import normal_share
@@ -293,7 +294,7 @@ def expected_mdad(counts: ExpectedCounts, threshold: float = 0.8, tie_policy: Ti
             "The threshold must be an agreement above 0 and at most 1.",
             where="threshold",
             got=repr(threshold),
-            hint="for example 0.8",
+            hint=fraction_hint("threshold", threshold, "0.8"),
         )
     agree, out_of = expected_agreeing(counts, tie_policy)
     # As in `mdad.prefix_sums`, the last minimum of the sums of excesses marks the crossing; 1e-9 allows for rounding.

@@ -8,9 +8,12 @@ section 2), and a difference that can be detected goes as its root. So from an M
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fraction_hint, fractions_hint
 
 
 def items_needed(target_difference: float, mdad: float | None, size: int, n_items: int) -> int | None:
@@ -90,6 +93,18 @@ def items_needed_by_curve(target_difference: float, curve: Iterable[tuple[int, f
     return items_needed(target_difference, None if math.isinf(mdad) else mdad, size, n_items)
 
 
+def check_differences(differences: Sequence[float]) -> None:
+    """Raise ConfigError unless all differences are numbers in (0, 1]."""
+    numbers = [each for each in differences if isinstance(each, int | float | np.number)]
+    if len(numbers) < len(differences) or not all(0 < each <= 1 for each in numbers):
+        raise ConfigError(
+            "Differences must be fractions above 0 and at most 1.",
+            where="differences",
+            got=str(list(differences)),
+            hint=fractions_hint("differences", numbers, "[0.02] for two points"),
+        )
+
+
 def check_target_difference(target_difference: float) -> None:
     """Raise ConfigError for a target difference outside (0, 1]."""
     if not 0 < target_difference <= 1:
@@ -97,14 +112,19 @@ def check_target_difference(target_difference: float) -> None:
             "The target difference must be a fraction above 0 and at most 1.",
             where="target_difference",
             got=repr(target_difference),
-            hint="for example 0.01 for one point",
+            hint=fraction_hint("target_difference", target_difference, "0.01 for one point"),
         )
 
 
 def check_size(size: int, n_items: int) -> None:
     """Raise ConfigError for a size outside 1 to n_items."""
     if not 1 <= size <= n_items:
-        raise ConfigError("The size must be between 1 and the number of items.", where="size", got=f"{size} of {n_items} items")
+        raise ConfigError(
+            "The size must be between 1 and the number of items.",
+            where="size",
+            got=f"{size} of {n_items} items",
+            hint=f"size={min(100, n_items)}",
+        )
 
 
 def _round_up(number: float) -> int:

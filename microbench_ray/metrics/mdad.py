@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.metrics import intervals
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray, PairCounts
 from microbench_ray.metrics.intervals import IntervalKind
@@ -187,7 +188,7 @@ def threshold_fraction(threshold: float) -> Fraction:
             "The threshold must be an agreement above 0 and at most 1.",
             where="threshold",
             got=repr(threshold),
-            hint="for example 0.8",
+            hint=fraction_hint("threshold", threshold, "0.8"),
         )
     return Fraction(str(float(threshold))).limit_denominator(10_000)
 

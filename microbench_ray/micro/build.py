@@ -175,7 +175,7 @@ def check_method(method: Method) -> None:
         "The estimator cannot be exported: it is not linear in the responses.",
         where=f"methods, {method.label}, estimator",
         got=method.identity()["estimator"]["name"],
-        hint=f"one of {linear}: method={{method: {method.label}, estimator: {{name: …}}}}",
+        hint=f"one of {linear}: 'method={{method: {method.label}, estimator: {{name: …}}}}'",
     )
 
 
@@ -248,7 +248,7 @@ class Builder:
                 "An exported micro-benchmark can read only one signal.",
                 where=f"methods, {method.label}, estimator.signal",
                 got="both scores and confidences",
-                hint=f"method={{method: {method.label}, estimator: {{signal: correctness}}}}",
+                hint=f"'method={{method: {method.label}, estimator: {{signal: correctness}}}}'",
             )
         self._items = np.arange(benchmark.n_items)
 

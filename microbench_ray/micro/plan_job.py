@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.data import Benchmark
+from microbench_ray.data.names import show_name
 from microbench_ray.micro.sample_size import (
     Criterion,
     SweptCurve,
@@ -90,21 +91,24 @@ def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> di
     """
     from microbench_ray.core.storage.store import Store  # slow to import, and needed only here
 
-    rows = [
-        row
-        for row in Store(results).read_table("mdad").to_pylist()
-        if row["benchmark"] == benchmark.name
-        and row["split"] == "seen"
-        and row["threshold"] == criterion.threshold
-        and row["tie_policy"] == criterion.tie_policy
-    ]
+    of_benchmark = [row for row in Store(results).read_table("mdad").to_pylist() if row["split"] == "seen"]
+    swept = sorted({str(row["benchmark"]) for row in of_benchmark})
+    of_benchmark = [row for row in of_benchmark if row["benchmark"] == benchmark.name]
+    if not of_benchmark:
+        raise ConfigError(
+            "The sweep is not of this benchmark.",
+            where=f"results={results}",
+            got=show_name(f"benchmark {benchmark.name}; the sweep is of {', '.join(swept) or 'none'}"),
+            hint=show_name(f"if they are one benchmark under two names: benchmark.name={shell_quote((swept or ['NAME'])[0])}"),
+        )
+    rows = [row for row in of_benchmark if row["threshold"] == criterion.threshold and row["tie_policy"] == criterion.tie_policy]
     if not rows:
         raise ConfigError(
-            "The sweep has no MDADs for this benchmark, threshold and tie policy.",
+            "The sweep has no MDADs for this threshold and tie policy.",
             where=f"results={results}",
-            got=f"benchmark {benchmark.name}, threshold {criterion.threshold}, tie_policy {criterion.tie_policy}",
-            hint=f"microbench reduce out={shell_quote(results)} "
-            f"thresholds=[{criterion.threshold}] tie_policy={criterion.tie_policy}",
+            got=f"threshold {criterion.threshold}, tie_policy {criterion.tie_policy}",
+            hint=f"microbench reduce out={shell_quote(results)} thresholds=[{criterion.threshold}] "
+            f"tie_policy={criterion.tie_policy}",
         )
     curve_keys = ("method", "n_source", "targets", "unseen")
     curves = {}

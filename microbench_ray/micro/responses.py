@@ -113,6 +113,7 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
         raise no_matching_item(micro, matcher.others, str(path))
     notes = [f"read: {choice}" for choice in sorted(tally.choices)]
     notes += [f"left out: {count:,} {reason}" for reason, count in sorted(tally.dropped.items())]
+    notes += [f"warning: {note}" for note in tally.suspicious]
     if matcher.n_others:
         notes.append(f"ignored: {matcher.n_others:,} responses to items outside the micro-benchmark")
     return NewResponses(models=list(rows), responses=np.array(list(rows.values())), notes=notes, failed=failed)

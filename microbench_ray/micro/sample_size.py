@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.errors import ConfigError, DataError, closest
+from microbench_ray.core.fractions import fraction_hint, fractions_hint
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.closed_form import (
     PairMoments,
@@ -23,7 +24,7 @@ from microbench_ray.metrics.closed_form import (
     smallest_size,
 )
 from microbench_ray.metrics.counts import BINS_PER_UNIT
-from microbench_ray.metrics.items_needed import check_size, items_needed_by_curve
+from microbench_ray.metrics.items_needed import check_differences, check_size, items_needed_by_curve
 from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.ties import TiePolicy
@@ -129,7 +130,14 @@ def items_needed(
         When a difference counts as detected; must be the one of `curves`.
     curves
         The methods' curves from a finished sweep, by method.
+
+    Raises
+    ------
+    ConfigError
+        A difference outside (0, 1].
     """
+    differences = list(differences)
+    check_differences(differences)
     answers: list[ItemsNeeded] = []
     for difference in differences:
         size = smallest_size(pairs, difference, criterion.threshold, criterion.tie_policy)
@@ -178,7 +186,9 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
             "A ranking needs two different models of the benchmark.",
             where="models",
             got=", ".join(unknown or models) or "nothing",
-            hint=f"two of its {len(row_of)} models, such as {', '.join(list(row_of)[:2])}",
+            hint=closest(unknown[0], row_of, count=10)
+            if unknown
+            else f"models=[A,B] with two of its {len(row_of)} models, such as {', '.join(list(row_of)[:2])}",
         )
     scores = benchmark.scores[[row_of[name] for name in models]]
     pair = pair_moments(scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
@@ -237,9 +247,7 @@ def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], s
     DataError
         No pair of the benchmark shows such a difference with a probability above 1e-9.
     """
-    if len(scores) != 2 or not all(0 <= score <= 1 for score in scores):
-        got = str(list(scores))
-        raise ConfigError("The micro-scores must be two fractions in [0, 1].", where="scores", got=got, hint="scores=[.62,.58]")
+    check_scores(scores)
     mean, deviation = normal_moments(pairs, size)
     difference = abs(scores[0] - scores[1])
     steps = round(difference * size * pairs.units)
@@ -262,6 +270,28 @@ def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], s
     return PosteriorRanking(
         size=size, scores=(scores[0], scores[1]), difference=difference, right=right, expected_difference=expected
     )
+
+
+def check_scores(scores: Sequence[float]) -> None:
+    """Raise ConfigError unless there are two scores in [0, 1]."""
+    if len(scores) != 2 or not all(0 <= score <= 1 for score in scores):
+        raise ConfigError(
+            "The micro-scores must be two fractions in [0, 1].",
+            where="scores",
+            got=str(list(scores)),
+            hint=fractions_hint("scores", scores, "[.62,.58]"),
+        )
+
+
+def check_drop(drop: float) -> None:
+    """Raise ConfigError for a drop below the width of a bin, or above 1."""
+    if not 1 / BINS_PER_UNIT <= drop <= 1:
+        raise ConfigError(
+            "The drop must be a fraction of at least 0.005.",
+            where="drop",
+            got=repr(drop),
+            hint=fraction_hint("drop", drop, "0.02 for two points"),
+        )
 
 
 def regression_gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size: int) -> list[GateRates]:
@@ -293,10 +323,7 @@ def regression_gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size:
     DataError
         No pairs less than half a point apart, or none that differ by `drop`.
     """
-    if not 1 / BINS_PER_UNIT <= drop <= 1:
-        raise ConfigError(
-            "The drop must be a fraction of at least 0.005.", where="drop", got=repr(drop), hint="0.02 for two points"
-        )
+    check_drop(drop)
     check_size(size, pairs.n_items)
     equal, fallen = pairs.take(pairs.bins == 0), pairs.take(pairs.bins == math.floor(drop * BINS_PER_UNIT + 1e-9))
     if not equal.bins.size or not fallen.bins.size:

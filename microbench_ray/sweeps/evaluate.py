@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.core import seeding
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark
 from microbench_ray.data.split import draw_halves
 from microbench_ray.methods import SIGNALS, Estimator, Method, SeenItems, Selection, Selector, Signal
@@ -230,13 +231,30 @@ def _block(matrix: NDArray[Any], models: Positions, items: Positions) -> NDArray
 
 
 def check_selection(method: Method, selection: Selection, size: int, n_items: int) -> None:
-    """Raise ValueError unless the selector chose `size` distinct seen items: anything else is a bug in the method."""
+    """Raise ConfigError unless the selector chose `size` distinct seen items: anything else is a bug in the method."""
+    where = f"method {method.label}, {type(method.selector).__name__}.select"
+    if not isinstance(selection, Selection):
+        what, hint = "A selector must return a Selection.", "return mb.Selection(np.asarray(items))"
+        raise ConfigError(what, where=where, got=type(selection).__name__, hint=hint)
+    for name, values, kinds in (("items", selection.items, "iu"), ("weights", selection.weights, "f")):
+        if name == "weights" and values is None:
+            continue
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in kinds or values.shape != (size,):
+            of = f" of {values.dtype}, shape {values.shape}" if isinstance(values, np.ndarray) else ""
+            raise ConfigError(
+                f"The {name} of a Selection must be an array of {size} {'positions' if name == 'items' else 'numbers'}.",
+                where=where,
+                got=f"{type(values).__name__}{of}",
+                hint=f"np.asarray({name}, {'np.intp' if name == 'items' else 'np.float64'})",
+            )
     items = selection.items
     n_distinct = len(np.unique(items))
-    if len(items) != size or n_distinct != size or items.min() < 0 or items.max() >= n_items:
-        raise ValueError(
-            f"the selector of method '{method.label}' must choose {size} distinct positions below {n_items}; "
-            f"it chose {len(items)}, {n_distinct} of them distinct: {items[:5].tolist()}"
+    if n_distinct != size or items.min() < 0 or items.max() >= n_items:
+        raise ConfigError(
+            f"A selector must choose distinct positions, from 0 to {n_items - 1}.",
+            where=where,
+            got=f"{n_distinct} distinct positions for size {size}, from {items.min()} to {items.max()}",
+            hint="choose among the items of `seen`, without replacement",
         )
 
 

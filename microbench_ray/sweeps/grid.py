@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fractions_hint
 from microbench_ray.data import Benchmark, match_models
 
 logger = logging.getLogger(__name__)
@@ -16,6 +17,9 @@ Unseen = Literal["half", "none"]
 Subtasks = Literal["pooled", "separate"]
 DEPRECATED_SUBTASKS: dict[str, Subtasks] = {"together": "pooled", "apart": "separate"}
 """Former values of `Grid.subtasks`, accepted for one more release."""
+
+
+MAX_RUNS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,13 @@ class Grid:
                     f"grid.{key} has duplicate values.", where=f"grid.{key}", got=str(list(values)), hint="list each value once"
                 )
         _require("grid.sizes", "whole numbers of at least 1", all(size >= 1 for size in self.sizes), self.sizes)
-        _require("grid.fractions", "in (0, 1]", all(0 < fraction <= 1 for fraction in self.fractions), self.fractions)
+        in_range = all(0 < fraction <= 1 for fraction in self.fractions)
+        hint = fractions_hint("grid.fractions", self.fractions, "[0.1]")
+        _require("grid.fractions", "in (0, 1]", in_range, self.fractions, hint)
         _require("grid.sizes", "non-empty unless grid.fractions is given", bool(self.sizes or self.fractions), self.sizes)
         _require("grid.n_source", "whole numbers of at least 1", bool(self.n_source) and min(self.n_source) >= 1, self.n_source)
         _require("grid.n_target", "at least 2", self.n_target >= 2, self.n_target)
-        _require("grid.runs", "at least 1", self.runs >= 1, self.runs)
+        _require("grid.runs", f"at least 1, and at most {MAX_RUNS:,}", 1 <= self.runs <= MAX_RUNS, self.runs, "grid.runs=50")
         _require("grid.subtasks", "pooled or separate", self.subtasks in ("pooled", "separate"), self.subtasks)
         _require("grid.unseen", "half or none", self.unseen in ("half", "none"), self.unseen)
 
@@ -112,7 +118,7 @@ def _renamed_subtasks(old: str) -> Subtasks:
     return new
 
 
-def _require(key: str, requirement: str, satisfied: bool, value: object) -> None:
+def _require(key: str, requirement: str, satisfied: bool, value: object, hint: str | None = None) -> None:
     if not satisfied:
         got = str(list(value) if isinstance(value, tuple) else value)
-        raise ConfigError(f"{key} must be {requirement}.", where=key, got=got)
+        raise ConfigError(f"{key} must be {requirement}.", where=key, got=got, hint=hint)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core import seeding
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fraction_hint, fractions_hint
 from microbench_ray.core.schemas import GROUP_KEY, SCHEMAS
 from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreement_curve, mdads, mean_agreement, share_reliable
 from microbench_ray.metrics.paired import MIN_RUNS
@@ -26,6 +27,8 @@ from microbench_ray.sweeps.tables import BINNED, counts_of, null_if_nan
 logger = logging.getLogger(__name__)
 
 INTERVALS = ("runs", "pairs")
+MAX_RESAMPLES = 100_000
+"""Bootstrap resamples; their counts are in memory at once."""
 KEY = [*GROUP_KEY, "split"]
 REDUCED = ("agreement", "mdad", "summary")
 Row = dict[str, Any]
@@ -62,7 +65,10 @@ class Rules:
     def __post_init__(self) -> None:
         if not self.thresholds or not all(0 < threshold <= 1 for threshold in self.thresholds):
             raise ConfigError(
-                "thresholds must be one or more agreements in (0, 1].", got=str(list(self.thresholds)), hint="thresholds=[0.8]"
+                "thresholds must be one or more agreements in (0, 1].",
+                where="thresholds",
+                got=str(list(self.thresholds)),
+                hint=fractions_hint("thresholds", self.thresholds, "[0.8]"),
             )
         if len(set(self.thresholds)) < len(self.thresholds):
             raise ConfigError("thresholds holds a value twice.", got=str(list(self.thresholds)), hint="list every threshold once")
@@ -70,9 +76,19 @@ class Rules:
             if value not in valid:
                 raise ConfigError(f"Unknown {key}.", got=str(value), hint=f"use one of {', '.join(valid)}")
         if not 0 < self.confidence_level < 1:
-            raise ConfigError("confidence_level must be between 0 and 1.", got=str(self.confidence_level), hint="0.95")
-        if self.n_resamples < 100:
-            raise ConfigError("n_resamples must be at least 100.", got=str(self.n_resamples), hint="n_resamples=1000")
+            raise ConfigError(
+                "confidence_level must be between 0 and 1.",
+                where="confidence_level",
+                got=str(self.confidence_level),
+                hint=fraction_hint("confidence_level", self.confidence_level, "0.95"),
+            )
+        if not 100 <= self.n_resamples <= MAX_RESAMPLES:
+            raise ConfigError(
+                f"n_resamples must be at least 100, and at most {MAX_RESAMPLES:,}.",
+                where="n_resamples",
+                got=str(self.n_resamples),
+                hint="n_resamples=1000",
+            )
 
     def paired_rules(self, seed: int) -> PairedRules | None:
         """How methods are compared; None without a baseline."""

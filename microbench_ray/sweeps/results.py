@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import StoreError
+from microbench_ray.core.parquet import read_parquet
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import CANNOT_READ, USE_ANOTHER_FOLDER, Store, parquet_bytes
@@ -87,8 +87,8 @@ class SweepStore(Store):
                 damaged[f"{name}/{shard_id}.parquet"] = NO_SUCH_FILE
                 continue
             try:
-                with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
-                    table = file.read(use_threads=False).replace_schema_metadata()
+                table = read_parquet(pa.BufferReader(content), len(content), page_checksum_verification=True)
+                table = table.replace_schema_metadata()
                 tables[shard_id] = table if table.schema.equals(SCHEMAS[name], check_metadata=True) else conform(table, name)
             except (pa.ArrowException, OSError, StoreError) as error:
                 damaged[f"{name}/{shard_id}.parquet"] = str(error).splitlines()[0]

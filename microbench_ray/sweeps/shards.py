@@ -20,6 +20,7 @@ from microbench_ray.core.schemas import SCHEMA_VERSION
 from microbench_ray.data import Benchmark, match_models
 from microbench_ray.data.split import seen_counts
 from microbench_ray.methods import Fixed, Method
+from microbench_ray.sweeps.bounds import check_bounds
 from microbench_ray.sweeps.fits import distinct_fits, group_by_fit
 from microbench_ray.sweeps.grid import Grid, Targets, Unseen
 
@@ -188,7 +189,8 @@ def plan_sweep(
     Raises
     ------
     GridError
-        A size exceeds the seen items, there are too few models, or two methods, benchmarks or groups of targets share a name.
+        A size exceeds the seen items, there are too few models, two methods, benchmarks or groups of targets share a name, or the
+        grid is too large to plan, see `bounds`.
     """
     _unique("benchmark name", [benchmark.name for benchmark in benchmarks])
     _unique("method label", [method.label for method in methods])
@@ -196,6 +198,7 @@ def plan_sweep(
     drawn = [method for method in methods if not isinstance(method.selector, Fixed)]
     target_groups = (targets, *extra_targets)
     _unique("label of targets", ["all" if fixed and each == Targets() else each.label for each in target_groups])
+    check_bounds(benchmarks, len(drawn), grid, len(target_groups), benchmark_sizes or {}, sizes_apart=sizes_apart)
     shards: list[Shard] = []
     worker_bytes, heaviest = 0, tuple[Method, ...]()
     for benchmark, target_models in ((benchmark, each) for benchmark in benchmarks for each in target_groups):
@@ -270,7 +273,7 @@ def _out_of_memory(plan: Plan, host: Host, available: int) -> GridError:
     max_items = isqrt(max(0, available) // (16 * host.workers))  # a quarter for the distances: the responses need memory too
     hint = "use fewer workers (engine.workers=1) or fewer source models"
     if has_max_items:
-        hint += ", or fit fewer items: methods=[{method: …, selector: {max_items: " + f"{max_items}" + "}}]"
+        hint += f", or fit fewer items: 'methods=[{{method: …, selector: {{max_items: {max_items}}}}}]'"
     return GridError(
         f"The fit of {', '.join(method.label for method in plan.heaviest)} does not fit into memory.",
         where=f"{host.machine}, {host.workers} worker{'s' if host.workers > 1 else ''}",

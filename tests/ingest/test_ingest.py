@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from microbench_ray.cli.main import main
-from microbench_ray.core.errors import ConfigError, DataError, StoreError
+from microbench_ray.core.errors import ConfigError, DataError, DataWarning, StoreError
 from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark, read_ingested
@@ -325,7 +325,8 @@ def test_versions_of_items_are_listed_once_for_all_models(tmp_path: Path, plain:
     rows = item_versions(tmp_path / "board").to_pylist()
     assert [(row["item_id"], row["content"]) for row in rows[:3]] == [("q1", "new"), ("q1", "old"), ("q2", "x")]
     assert [row["item_id"] for row in rows[3:]] == [f"r{number:02}" for number in range(70)]
-    benchmark = read_ingested(tmp_path / "board", max_missing=0.5)
+    with pytest.warns(DataWarning, match="exchanged"):  # 70 numbered models, 2 items that they share
+        benchmark = read_ingested(tmp_path / "board", max_missing=0.5)
     assert "35 responses" in benchmark.notes[0]
     assert scores(benchmark)["m1"] == {"q1": None, "q2": 0}
 

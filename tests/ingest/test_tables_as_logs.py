@@ -84,7 +84,7 @@ def test_a_changed_table_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "word"),
     [
-        ({"name": ["a"], "one": [1.0]}, "no item_id column"),
+        ({"name": ["a"], "one": [1.0]}, "no column item_id"),
         ({"item_id": ["a"], "one": [1.5]}, "outside"),
         ({"item_id": ["a"], "one": ["blue"]}, "not a number"),
         ({"item_id": ["a", None], "one": [1.0, 0.0]}, "no item_id"),

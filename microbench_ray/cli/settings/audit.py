@@ -19,6 +19,7 @@ from microbench_ray.cli.settings.ingest import IngestConf
 from microbench_ray.cli.settings.places import place_of
 from microbench_ray.cli.settings.sweep import EngineConf, GridConf, RulesConf
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.masking import mask_secrets
 from microbench_ray.core.storage.urls import is_url
 from microbench_ray.data import item_versions
@@ -144,7 +145,7 @@ class AuditConf(RulesConf):
                 "Nothing to audit.",
                 where="lists, methods",
                 got="both are empty",
-                hint="lists={tiny: tiny.txt}, or methods=[random]",
+                hint="'lists={tiny: tiny.txt}', or methods=[random]",
             )
         if self.seed < 0:
             raise ConfigError("seed must be at least 0.", where="seed", got=str(self.seed), hint="seed=0")
@@ -153,14 +154,29 @@ class AuditConf(RulesConf):
                 "target_difference must be a fraction above 0, up to 1.",
                 where="target_difference",
                 got=f"{self.target_difference:g}",
-                hint="target_difference=0.02 for 2 points",
+                hint=fraction_hint("target_difference", self.target_difference, "0.02 for 2 points"),
             )
         if not 0 <= self.max_missing_share <= 1:
             raise ConfigError(
                 "max_missing_share must be a fraction from 0 to 1.",
                 where="max_missing_share",
                 got=f"{self.max_missing_share:g}",
-                hint="max_missing_share=0.05 for 5 %",
+                hint=fraction_hint("max_missing_share", self.max_missing_share, "0.05 for 5 %"),
+            )
+        best, families = self.extrapolation.best, self.extrapolation.families
+        if best is not None and not 0 < best < 1:
+            raise ConfigError(
+                "extrapolation.best must be a fraction between 0 and 1.",
+                where="extrapolation.best",
+                got=f"{best:g}",
+                hint=fraction_hint("extrapolation.best", best, "0.2"),
+            )
+        if families < 0:
+            raise ConfigError(
+                "extrapolation.families must be at least 0.",
+                where="extrapolation.families",
+                got=str(families),
+                hint="extrapolation.families=3",
             )
         if self.top_k < 1:
             raise ConfigError("top_k must be at least 1.", where="top_k", got=str(self.top_k), hint="top_k=10")
@@ -171,7 +187,7 @@ class AuditConf(RulesConf):
                     "A label must not contain line breaks or other control characters.",
                     where="lists, methods",
                     got=show_name(label),
-                    hint="lists={tiny: tiny.txt}",
+                    hint="'lists={tiny: tiny.txt}'",
                 )
         for label, limit in self.max_mdad.items():
             if label not in labels:
@@ -183,7 +199,7 @@ class AuditConf(RulesConf):
                     "The largest allowed MDAD must be a fraction above 0, up to 1.",
                     where=f"max_mdad.{label}",
                     got=f"{limit:g}",
-                    hint="0.03 for 3 points",
+                    hint=fraction_hint(f"max_mdad.{label}", limit, "0.03 for 3 points"),
                 )
         ingest = None
         if self.ingest is not None:
@@ -197,6 +213,7 @@ class AuditConf(RulesConf):
             self.ingest.out = benchmark.path
             ingest = self.ingest.job()
         rules = self.rules()
+        self.engine.engine(methods)  # checked now, and made when the sweeps start
         return AuditJob(
             read=benchmark.read,
             items=(lambda: item_versions(benchmark.path)) if benchmark.reader == "ingested" else None,

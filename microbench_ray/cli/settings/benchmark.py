@@ -8,6 +8,8 @@ from typing import Any
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
 
+MAX_CELLS = 500_000_000
+"""Responses of a synthetic benchmark, which is in memory: 5,000 models on 100,000 items."""
 NEEDED = "???"
 """Hydra's mark for a required key."""
 
@@ -26,6 +28,13 @@ class SyntheticConf:
 
     def read(self) -> Benchmark:
         """Draw the benchmark."""
+        if self.n_models * self.n_items > MAX_CELLS:
+            raise ConfigError(
+                f"A synthetic benchmark may have at most {MAX_CELLS:,} responses.",
+                where="benchmark.n_models, benchmark.n_items",
+                got=f"{self.n_models:,} × {self.n_items:,}",
+                hint="benchmark.n_models=200 benchmark.n_items=2000",
+            )
         if self.n_models < 2 or not 1 <= self.n_subtasks <= self.n_items or self.world_seed < 0:
             raise ConfigError(
                 "A synthetic benchmark needs at least 2 models, from 1 to n_items subtasks, and a seed of at least 0.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from microbench_ray.core.errors import ConfigError
@@ -10,6 +11,8 @@ from microbench_ray.core.storage.urls import check_url, is_url, local_path
 
 def place_of(out: str, wait_for_out: float) -> Path | str:
     """The output folder as a path or a URL; ConfigError for an invalid value."""
-    if wait_for_out < 0:
-        raise ConfigError("wait_for_out must be at least 0.", where="wait_for_out", got=f"{wait_for_out:g}", hint="wait_for_out=0")
+    if not 0 <= wait_for_out < math.inf:
+        raise ConfigError(
+            "wait_for_out must be at least 0, and finite.", where="wait_for_out", got=f"{wait_for_out:g}", hint="wait_for_out=60"
+        )
     return check_url(out, "out") if is_url(out) else local_path(out)

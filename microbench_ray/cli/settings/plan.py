@@ -7,8 +7,10 @@ from typing import Any
 
 from microbench_ray.cli.settings.benchmark import IngestedConf, ScoresConf
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fraction_hint
+from microbench_ray.metrics.items_needed import check_differences
 from microbench_ray.micro.plan_job import PlanJob
-from microbench_ray.micro.sample_size import Criterion
+from microbench_ray.micro.sample_size import Criterion, check_drop, check_scores
 
 
 @dataclass
@@ -43,7 +45,19 @@ class PlanConf:
                 "This tie policy has no closed form.", where="tie_policy", got=self.tie_policy, hint="wrong, half or drop"
             )
         if not 0 < self.threshold <= 1:
-            raise ConfigError("The threshold must be above 0 and at most 1.", where="threshold", got=repr(self.threshold))
+            raise ConfigError(
+                "The threshold must be above 0 and at most 1.",
+                where="threshold",
+                got=repr(self.threshold),
+                hint=fraction_hint("threshold", self.threshold, "0.8"),
+            )
+        check_differences(self.differences)
+        if self.size is not None and self.size < 1:
+            raise ConfigError("The size must be at least 1.", where="size", got=str(self.size), hint="size=100")
+        if self.scores:
+            check_scores(self.scores)
+        if self.drop is not None:
+            check_drop(self.drop)
         need_size = [key for key in ("models", "scores", "drop") if getattr(self, key) not in ([], None)]
         if need_size and self.size is None:
             raise ConfigError("This question needs a number of items.", where=need_size[0], hint="size=100")

@@ -40,18 +40,18 @@ class SubmittedConf(SweepConf):
         """Raise ConfigError for a missing or relative path: a job runs in a temporary folder on the cluster."""
         if self.out is None:
             raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", hint=f"out={SHARED_PLACE}")
-        check_place("out", str(place_of(self.out, self.wait_for_out)))
+        check_absolute("out", str(place_of(self.out, self.wait_for_out)))
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
                 place = getattr(benchmark, key, None)
                 if place not in (None, "auto"):
-                    check_place(f"benchmark.{key}", place)
+                    check_absolute(f"benchmark.{key}", place)
 
 
 SHARED_PLACE = "/mnt/shared/FOLDER or out=s3://BUCKET/FOLDER, permanent storage visible to the whole cluster"
 
 
-def check_place(key: str, place: str) -> None:
+def check_absolute(key: str, place: str) -> None:
     """Raise ConfigError for a relative path."""
     if "://" not in place and not Path(place).is_absolute():
         raise ConfigError(

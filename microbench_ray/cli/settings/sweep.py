@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.storage.folders import file_name
 from microbench_ray.core.storage.urls import check_url, is_url
+from microbench_ray.data.regex import check_regex
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.driver import SweepJob
 from microbench_ray.sweeps.engine.auto import AutoEngine
@@ -73,8 +75,13 @@ class TargetsConf:
             )
         if self.best is not None and not 0 < self.best < 1:
             raise ConfigError(
-                "targets.best must be between 0 and 1.", where="targets.best", got=f"{self.best:g}", hint="targets.best=0.2"
+                "targets.best must be between 0 and 1.",
+                where="targets.best",
+                got=f"{self.best:g}",
+                hint=fraction_hint("targets.best", self.best, "0.2"),
             )
+        if self.regex is not None:
+            check_regex(self.regex, "targets.regex")
         names = None if self.names is None else tuple(self.names)
         return Targets(label=self.label, names=names, regex=self.regex, where=self.where, best=self.best)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.storage.causes import diagnose, one_line
-from microbench_ray.core.storage.urls import check_url, is_url, join_url, local_path, open_filesystem, without_query
+from microbench_ray.core.storage.urls import check_place, check_url, is_url, join_url, local_path, open_filesystem, without_query
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -212,7 +212,8 @@ class RemoteFolder:
 
 
 def open_folder(place: str | Path) -> Folder:
-    """The folder at a path or URL. This makes no request and does not check that the folder exists."""
+    """The folder at a path or URL; ConfigError for a malformed one. No request is made, and the folder need not exist."""
+    check_place(place)
     return RemoteFolder(str(place)) if is_url(place) else LocalFolder(local_path(place))
 
 

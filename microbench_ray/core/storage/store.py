@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import StoreError
+from microbench_ray.core.parquet import read_parquet
 from microbench_ray.core.schemas import conform
 from microbench_ray.core.storage.folders import TEMPORARY, LocalFolder, io_error, open_folder
 from microbench_ray.core.storage.lock import FolderLock, lock_folder
@@ -112,7 +113,8 @@ class Store:
         file = f"{name}.parquet"
         (content,) = self.read_files([file])
         try:
-            return conform(pq.ParquetFile(pa.BufferReader(content or b"")).read(), schema or name, where=self.at(file))
+            table = read_parquet(pa.BufferReader(content or b""), len(content or b""))
+            return conform(table, schema or name, where=self.at(file))
         except (pa.ArrowException, OSError) as error:
             got = "no such file" if content is None else str(error).splitlines()[0]
             hint = "rerun the same microbench sweep: it computes this table again"

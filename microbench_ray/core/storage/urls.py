@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from microbench_ray.core.errors import ConfigError, first_line
+from microbench_ray.core.masking import mask_text
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +22,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "abfss": ("blob_storage_authority", "blob_storage_scheme", "dfs_storage_authority", "dfs_storage_scheme", "enable_tls"),
 }
 """Options allowed in the query of a URL, by scheme. None of them is secret, because URLs are printed and stored in the manifest."""
+MAX_NAME, MAX_PATH = 255, 4095
+"""Bytes of a name and of a path on the file systems in use."""
 ATTEMPTS, CONNECT_SECONDS, REQUEST_SECONDS = 3, 5, 20
 """Attempts and timeouts of one request, so that a silent object store is reported within a minute."""
 
@@ -88,6 +91,48 @@ def check_url(url: str, where: str | None = None) -> str:
     if any(part == ".." for part in parts.path.split("/")):
         raise ConfigError("A URL must not contain `..`.", where=where, got=redacted, hint="give the resolved URL")
     return url
+
+
+def check_place(place: str | Path, where: str | None = None) -> None:
+    """Raise ConfigError for a path or URL that cannot name a file: malformed, too long, or with a NUL character.
+
+    Parameters
+    ----------
+    place
+        A local path, or a URL as for `check_url`.
+    where
+        The configuration key that holds it.
+    """
+    text = str(place)
+    if is_url(text):
+        check_url(text, where)
+        return
+    try:
+        encoded = os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ConfigError("The path is not valid text.", where=where, got=ascii(text)[:80], hint="give another path") from None
+    longest = max(encoded.split(b"/"), key=len)
+    if b"\0" in encoded:
+        what, got = "A path must not contain a NUL character.", ascii(text)[1:41]
+    elif len(longest) > MAX_NAME:
+        what, got = f"A name in the path is longer than {MAX_NAME} bytes.", f"{ascii(os.fsdecode(longest))[1:41]}…"
+    elif len(encoded) > MAX_PATH:
+        what, got = f"The path is longer than {MAX_PATH:,} bytes.", f"{ascii(text)[1:41]}…"
+    else:
+        return
+    raise ConfigError(what, where=where, got=got, hint="give the path of a file or folder")
+
+
+def check_address(address: str, where: str) -> None:
+    """Raise ConfigError for the address of a server that is malformed: `http://[::1`, or a port that is no number."""
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        valid = parts.hostname is not None and (parts.port or 1) > 0 and address.isprintable() and " " not in address
+    except ValueError:
+        valid = False
+    if not valid:
+        got = ascii(mask_text(address)[:80])[1:-1]
+        raise ConfigError("This is not the address of a server.", where=where, got=got, hint=f"{where}=http://HOST:8265")
 
 
 def join_url(url: str, name: str) -> str:

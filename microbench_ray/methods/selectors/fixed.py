@@ -43,7 +43,7 @@ class Fixed(SelectorWithoutFit):
             raise ConfigError(
                 "fixed: give exactly one of items and path.",
                 got=f"items: {len(self.items)} ids, path: {self.path}",
-                hint="methods=[{method: fixed, selector: {path: my_items.txt}}]",
+                hint="'methods=[{method: fixed, selector: {path: my_items.txt}}]'",
             )
         items, weights = (tuple(map(str, self.items)), self.weights) if self.path is None else read_list(Path(self.path))
         object.__setattr__(self, "items", items)

@@ -1,0 +1,109 @@
+"""Reading of Parquet tables in bounded memory: a file of a few kilobytes can describe gigabytes.
+
+Repeated values are stored once, in a dictionary page, and runs of them as a count. So the size of a table in memory is found before
+it is decoded: from the numbers of values, and for texts from a dictionary of the distinct ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+ROWS_PER_BYTE = 8
+"""Maximum number of rows per byte of a file; rows of distinct items take about a byte at least."""
+MIN_LIMIT = 256 << 20
+"""Bytes in memory that every table may take."""
+BYTES_PER_BYTE = 400
+"""Bytes in memory per byte of the file above that: scores of 0 and 1 as float64 take about 200 where they compress well."""
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12, "BYTE_ARRAY": 4}
+"""Bytes of a decoded value by its physical type; of a text, those of its place."""
+
+
+class OversizedTable(pa.ArrowInvalid):
+    """A table that takes far more memory than its file has bytes."""
+
+
+def memory_limit(n_bytes: int) -> int:
+    """Bytes that a table may take in memory if its file has `n_bytes`."""
+    return max(MIN_LIMIT, BYTES_PER_BYTE * n_bytes)
+
+
+def read_parquet(source: Any, n_bytes: int, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
+    """Read a Parquet table after checking its size in memory.
+
+    Parameters
+    ----------
+    source
+        A path or a seekable Arrow file.
+    n_bytes
+        The size of the file.
+    columns
+        The columns to read, all by default.
+    options
+        Of `pyarrow.parquet.ParquetFile`.
+
+    Raises
+    ------
+    OversizedTable
+        The table would take more than `memory_limit`; the error gives the bytes.
+    pyarrow.ArrowException, OSError
+        The file cannot be read.
+    """
+    file = pq.ParquetFile(source, **options)
+    schema, limit = file.schema_arrow, memory_limit(n_bytes)
+    names = schema.names if columns is None else [name for name in columns if name in schema.names]
+    size = decoded_bytes(file.metadata, names)
+    _check(size, limit, n_bytes)
+    texts = [name for name in names if _is_text(schema.field(name).type)]
+    if not texts:
+        return file.read(columns=names, use_threads=False)
+    coded = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=texts, **options)
+    parts = []
+    for number in range(coded.metadata.num_row_groups):
+        part = coded.read_row_group(number, columns=names, use_threads=False)
+        size += sum(text_bytes(chunk) for name in texts for chunk in part.column(name).chunks)
+        _check(size, limit, n_bytes)
+        parts.append(part)
+    if not parts:
+        return file.read(columns=names, use_threads=False)
+    order = parts[0].column_names
+    target = pa.schema([schema.field(name) for name in order], metadata=schema.metadata)
+    return pa.concat_tables(parts).cast(target)
+
+
+def decoded_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:
+    """Bytes of the columns in memory, for texts without their repetitions; from the footer alone."""
+    total, kept = 0, set(names)
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for column in map(group.column, range(group.num_columns)):
+            top, *nested = column.path_in_schema.split(".")
+            if top not in kept and column.path_in_schema not in kept:
+                continue
+            is_text = column.physical_type == "BYTE_ARRAY"
+            total += column.num_values * _WIDTHS.get(column.physical_type, 16)
+            total += column.total_uncompressed_size * (column.num_values if is_text and nested else 1)
+    return total
+
+
+def text_bytes(chunk: pa.Array) -> int:
+    """Bytes of the texts of a dictionary array if every row held its own; 0 for other arrays."""
+    if not pa.types.is_dictionary(chunk.type) or not _is_text(chunk.type):
+        return 0
+    lengths = pc.cast(pc.binary_length(chunk.dictionary), pa.int64()).take(chunk.indices)
+    return int(pc.sum(lengths).as_py() or 0)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(value) for test in tests)
+
+
+def _check(size: int, limit: int, n_bytes: int) -> None:
+    if size > limit:
+        raise OversizedTable(f"more than {limit:,} bytes in memory, from a file of {n_bytes:,} bytes")
