@@ -23,7 +23,7 @@ _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96
 """Bytes of a decoded value by its physical type; of a text, those of its place."""
 
 
-class OversizedTable(pa.ArrowInvalid):
+class OversizedTable(pa.ArrowInvalid):  # type: ignore[misc]
     """A table that takes far more memory than its file has bytes."""
 
 

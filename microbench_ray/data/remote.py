@@ -11,7 +11,7 @@ from pathlib import Path
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.storage.causes import diagnose, one_line
 from microbench_ray.core.storage.folders import RemoteFolder
-from microbench_ray.core.storage.urls import check_url, is_url, local_path, parent_and_name, without_query
+from microbench_ray.core.storage.urls import check_place, is_url, local_path, parent_and_name, without_query
 
 CHUNK_BYTES = 2**24
 
@@ -35,12 +35,15 @@ class LocalCopies:
 
         Raises
         ------
+        ConfigError
+            The path or URL is malformed.
         DataError
             The object store cannot be read.
         """
+        check_place(path, "path")
         if not is_url(path):
             return local_path(path)
-        parent, name = parent_and_name(check_url(str(path)))
+        parent, name = parent_and_name(str(path))
         folder = self._scratch / str(len(self._urls))
         folder.mkdir()
         if without_query(parent).endswith(":/"):  # the URL of a bucket, which is a folder

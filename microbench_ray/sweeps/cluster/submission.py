@@ -69,9 +69,9 @@ class SubmitJob:
 
     def __post_init__(self) -> None:
         for key in ("timeout", "reconnect"):
-            if not getattr(self, key) > 0:
+            if not 0 < getattr(self, key) < float("inf"):
                 raise ConfigError(
-                    f"submit.{key} must be greater than 0.",
+                    f"submit.{key} must be greater than 0 and finite.",
                     where=f"submit.{key}",
                     got=str(getattr(self, key)),
                     hint="give a number of seconds",
