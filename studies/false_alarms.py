@@ -84,10 +84,14 @@ class Replay:
 def read_board(name: str, rng: np.random.Generator) -> Benchmark:
     """Read a board, or draw one from `MODELSxITEMSxSUBTASKS`, and give it subtasks if it has none."""
     drawn = re.fullmatch(r"(\d+)x(\d+)x(\d+)", name)
-    board = synthetic(name, *map(int, drawn.groups()), seed=1) if drawn else read_scores(name, confidence=None, metadata=None)
+    if drawn:
+        n_models, n_items, n_subtasks = map(int, drawn.groups())
+        board = synthetic(name, n_models, n_items, n_subtasks, seed=1)
+    else:
+        board = read_scores(name, confidence=None, metadata=None)
     if len(board.subtask_names) > 1:
         return board
-    return with_scores(board, board.scores, board.model_ids, unequal_subtasks(board.n_items, rng))
+    return with_scores(board, board.scores, list(board.model_ids), unequal_subtasks(board.n_items, rng))
 
 
 def unequal_subtasks(n_items: int, rng: np.random.Generator) -> list[str]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from microbench_ray.audit.drift import DriftComparison
+from microbench_ray.audit.drift_findings import unjudged_rows
 from microbench_ray.audit.drift_limits import UnjudgedRule, find_unjudged, intervals, smallest_probability
 from microbench_ray.audit.drift_null import MetricKey, MetricValue
 from microbench_ray.audit.drift_rules import DriftPolicy, DriftRule
+from microbench_ray.audit.findings import HistoryRow
+from microbench_ray.sweeps.tables import rows_table
 
 
 def metric(null: NDArray[np.float64], scale: float = 1.0, n_models: int = 1000, n_group: int = 4) -> MetricValue:
@@ -102,3 +107,22 @@ def test_a_metric_without_an_added_model_is_as_in_the_baseline() -> None:
     key = MetricKey("agreement", "l", "")
     policy = DriftPolicy((DriftRule("agreement"),), n_resamples=200)
     assert find_unjudged({key: metric(null, n_group=0)}, policy) == {}
+
+
+def test_notes_name_the_rules_that_judge_nothing_and_the_models_they_need() -> None:
+    metrics = ["bias_new", "bias_new", "residual_new", "residual_worst"]
+    rows = [{"night": "n", "kind": "metric", "metric": name, "subject": f"l{k}"} for k, name in enumerate(metrics)]
+    table = rows_table("history", [{**asdict(HistoryRow(kind="metric")), **row} for row in rows])
+    unjudged = (
+        UnjudgedRule("bias_new", 39, 1, 125),  # one of the two lists
+        UnjudgedRule("residual_worst", 40, 2, 250),
+        UnjudgedRule("residual_new", 40, 2, 250),
+    )
+    notes = unjudged_rows(DriftComparison(table, unjudged), 0.99)
+    assert {(note.kind, note.severity) for note in notes} == {("drift", "note")}
+    first, second = (note.text for note in notes)
+    for word in ("bias_new (in part)", "of 39 models, 1 is new tonight", "1 % of the nights", "125 models are needed"):
+        assert word in first
+    for word in ("residual_worst, residual_new", "of 40 models, 2 are new tonight", "250 models are needed"):
+        assert word in second
+    assert unjudged_rows(DriftComparison(table, ()), 0.99) == []

@@ -40,18 +40,19 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-Night = Callable[[NDArray[np.float64]], dict[str, Any]]
+Night = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def second_night(baseline: Path, tmp_path: Path) -> Night:
     """Audit a second night after the baseline; its verdict."""
 
-    def run(scores: NDArray[np.float64]) -> dict[str, Any]:
+    def run(scores: NDArray[np.float64], **changes: Any) -> dict[str, Any]:
         out = tmp_path / "audit"
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(baseline, out)
-        outcome = nights.run(out, "2026-01-02", nights.board(scores), drift=RULES, lists=(nights.fixed(every=40),))
+        lists = (nights.fixed(every=40),)
+        outcome = nights.run(out, "2026-01-02", nights.board(scores), drift=RULES, lists=lists, **changes)
         return outcome.verdict
 
     return run
@@ -82,9 +83,8 @@ def test_a_rule_about_single_models_judges_them_where_the_level_allows_it(tmp_pa
     assert "not checked" not in verdict["headline"]
 
 
-def test_a_single_new_model_that_no_rule_can_judge_is_not_said_to_be_checked(second_night: Night) -> None:
-    scores = lowered(0, 1.0)[[*range(N_BASELINE), N_BASELINE]]
-    verdict = second_night(scores)
+def test_a_single_new_model_that_no_rule_can_judge_is_not_said_to_be_checked(second_night: Night, tmp_path: Path) -> None:
+    verdict = second_night(lowered(0, 1.0)[: N_BASELINE + 1], report=True)
     assert verdict["status"] == "ok"
     assert "not checked for drift" in verdict["headline"]
     assert verdict["smallest_drops"] == []
@@ -93,6 +93,7 @@ def test_a_single_new_model_that_no_rule_can_judge_is_not_said_to_be_checked(sec
     for word in ("residual_new", "residual_worst", "of 71 models, 1 is new", "100 models are needed"):
         assert word in note["text"]
     assert any(note["text"] in line for line in verdict_lines(verdict))
+    assert note["text"] in (tmp_path / "audit/nights/2026-01-02/report.html").read_text()
 
 
 @pytest.mark.parametrize("subtask", [1, 2])
