@@ -245,15 +245,12 @@ def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
 def population_order(pairs: PairMoments) -> FloatArray:
     """(n_pairs,) probability that the order of a pair on all items is that on the population that the items are a sample of.
 
-    By the normal approximation with a flat prior on the difference: the difference over its standard error. One more item, on which
-    one of the two is right and the other wrong, either way, is added: without it two items for one model and none against it would
-    make its lead certain.
+    For scores of 0 and 1 it is that of a sign test, with a flat prior on the share of one-sided items that speak for the better
+    model: b of b + c items make its posterior Beta(b + 1, c + 1), which is above 1/2 with the probability of at most b heads in
+    b + c + 1 throws of a coin, by the normal approximation that of (b - c) / sqrt(b + c + 1). In general D / sqrt(Q + 1).
     """
-    n = pairs.n_items + 1
-    mean = pairs.mean * pairs.n_items / n
-    square = (pairs.square * pairs.n_items + pairs.units**2) / n
-    deviation = np.sqrt((square - mean**2) / pairs.n_items)
-    return normal_share(mean / deviation)
+    total, squares = pairs.mean * pairs.n_items, pairs.square * pairs.n_items
+    return normal_share(total / np.sqrt(squares + pairs.units**2))
 
 
 def population_probabilities(pairs: PairMoments, size: int, order: OrderProbabilities | None = None) -> OrderProbabilities:

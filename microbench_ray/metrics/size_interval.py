@@ -82,10 +82,9 @@ class ResampledMdads:
         for column, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             sums[:, column + 1] = products[:, start:end] @ excess[start:end]
         prefix = np.cumsum(sums, axis=1)
-        # The last minimum of the prefix sums marks the crossing, as in `expected_mdad`; it lies just after an occupied bin.
+        # The last minimum of the prefix sums marks the crossing, as in `expected_mdad`; it lies just before an occupied bin.
         last = occupied.size - np.argmin(prefix[:, ::-1], axis=1)
-        edges = np.concatenate([[0], occupied + 1])
-        return np.where(last == occupied.size, N_BINS, edges[last]).astype(np.intp)
+        return np.append(occupied, N_BINS)[last].astype(np.intp)
 
     def mdad_interval(self, size: int, mdad: float) -> tuple[float | None, float | None]:
         """95 % interval over models of the MDAD with `size` random items, around the one of all models.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from microbench_ray.micro.sample_size import CLOSED_FORM
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -53,7 +55,7 @@ def _show_items(rows: Sequence[JsonObject], console: Console) -> None:
         (
             _points(row["difference"]),
             row["method"],
-            _size(row["size"]) + (EXTRAPOLATED if row["extrapolated"] else ""),
+            _size(row),
             ""
             if row["low"] is None
             else f"{row['low']:,} to {'more than all' if row['high'] is None else format(row['high'], ',')}",
@@ -160,5 +162,7 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share * 100:.1f} %"
 
 
-def _size(size: int | None) -> str:
-    return "never" if size is None else f"{size:,}"
+def _size(row: JsonObject) -> str:
+    if row["size"] is None:  # the curve of a sweep ends where its sizes do
+        return "never" if row["method"] == CLOSED_FORM else "unknown"
+    return f"{row['size']:,}{EXTRAPOLATED if row['extrapolated'] else ''}"

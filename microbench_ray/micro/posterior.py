@@ -16,8 +16,9 @@ from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.micro.reference import Reference, reference_of
 
 LEVEL_WIDTH = 1.5
-"""Standard errors of a micro-score, around the mean of the two scores, within which models are at their level. Measured on six real
-boards: what is said is right as often among their best models (`studies/order_calibration.py`)."""
+"""Standard errors of a micro-score, around the mean of the two scores, within which models are at their level.
+
+Measured on seven real boards: among their best models, orders are right about as often as said (`studies/order_calibration.py`)."""
 MIN_LEVEL_MODELS = 6
 """Models at the level at least: the nearest ones, where fewer lie in the range."""
 
@@ -41,12 +42,14 @@ class PosteriorRanking(NamedTuple):
     """What the order is right on: the benchmark's items, or the population that they are a sample of."""
 
 
-def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], size: int) -> PosteriorRanking:
+def posterior_ranking_probability(
+    pairs: PairMoments, scores: Sequence[float], size: int, *, level_width: float = LEVEL_WIDTH
+) -> PosteriorRanking:
     """Posterior probability that two micro-scores are in the right order, with a uniform prior over the pairs at their level.
 
     That is the share, among these pairs and draws of `size` random items that show this difference of micro-scores, of those that
     show it in the right order. Pairs tied on all items count as not right. The pairs are those of models whose accuracies lie
-    between the two scores, or within `LEVEL_WIDTH` standard errors of a score from their mean: pairs of models that are further
+    between the two scores, or within `level_width` standard errors of a score from their mean: pairs of models that are further
     apart are easily put in order, and would make the order of two of the best look surer than it is.
 
     Parameters
@@ -57,6 +60,8 @@ def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], s
         Two micro-scores, fractions.
     size
         Items that they were measured on.
+    level_width
+        As above; `math.inf` for all pairs of the benchmark.
 
     Raises
     ------
@@ -70,7 +75,7 @@ def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], s
         raise ConfigError("The micro-scores must be two fractions in [0, 1].", where="scores", got=got, hint="scores=[.62,.58]")
     check_size(size, pairs.n_items)
     reference = reference_of(size, pairs.n_items)
-    near, low, high = pairs_at_level(pairs, scores, size)
+    near, low, high = pairs_at_level(pairs, scores, size, level_width)
     mean, deviation = normal_moments(near, size, population=reference == "population")
     difference = abs(scores[0] - scores[1])
     steps = round(difference * size * pairs.units)
@@ -102,11 +107,12 @@ def posterior_ranking_probability(pairs: PairMoments, scores: Sequence[float], s
     )
 
 
-def pairs_at_level(pairs: PairMoments, scores: Sequence[float], size: int) -> tuple[PairMoments, float, float]:
+def pairs_at_level(pairs: PairMoments, scores: Sequence[float], size: int, level_width: float) -> tuple[PairMoments, float, float]:
     """The pairs of models at the level of two micro-scores, and the least and greatest accuracy of these models."""
     accuracy: FloatArray = pairs.accuracy
     level = (scores[0] + scores[1]) / 2
-    margin = LEVEL_WIDTH * math.sqrt(level * (1 - level) / size)
+    error = math.sqrt(level * (1 - level) / size)
+    margin = level_width * error if error else 0.0
     distance = np.abs(accuracy - level)  # NaN, which compares as false, for models without responses
     nearest = np.sort(distance)[min(MIN_LEVEL_MODELS, np.count_nonzero(~np.isnan(accuracy))) - 1]
     low, high = min(*scores, level - max(margin, nearest)), max(*scores, level + max(margin, nearest))

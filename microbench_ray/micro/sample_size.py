@@ -279,7 +279,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
 def population_interval(pair: PairMoments) -> tuple[float, float]:
     """95 % interval of the difference of two models' accuracies on the population that the items are a sample of; fractions.
 
-    By the normal approximation, with one more item on which one of the two is right and the other wrong (`population_order`).
+    By the normal approximation, with one more item on which one of the two is right and the other wrong, either way.
 
     Parameters
     ----------

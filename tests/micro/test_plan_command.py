@@ -176,6 +176,42 @@ def test_bad_input_is_one_message(board: Path, capsys: pytest.CaptureFixture[str
         assert word in message
 
 
+def test_a_size_beyond_the_sweep_is_marked_in_json_and_text(
+    board: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sweep has 5, 10 and 20 items; where none of them detects a difference, the number of items is extrapolated."""
+    question = plan(board, "differences=[.03,.3]", f"results={reference}")
+    assert main([*question, "format=json"]) == 0
+    rows = [row for row in json.loads(capsys.readouterr().out)["items"] if "closed form" not in row["method"]]
+    known = [row for row in rows if row["size"] is not None]
+    assert all(row["extrapolated"] == (row["size"] > 20) for row in known)
+    assert {row["extrapolated"] for row in known} == {True, False}
+    assert all((row["low"], row["high"]) == (None, None) for row in rows)
+    assert main(question) == 0
+    text = capsys.readouterr().out
+    for row in known:
+        line = next(line for line in text.splitlines() if row["method"] in line and f"{100 * row['difference']:.1f} " in line)
+        assert (f"{row['size']}*" in line) == row["extrapolated"]
+    assert "Extrapolated beyond the sizes of the sweep" in text
+    assert main(plan(board, "differences=[.5]", f"results={reference}")) == 0
+    assert "xtrapolated" not in capsys.readouterr().out
+
+
+def test_the_number_of_items_has_an_interval_over_models(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    question = plan(board, "differences=[.1,.2]", "size=60")
+    assert main([*question, "format=json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert main(question) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for row in answers["items"]:
+        assert row["low"] <= row["size"] <= row["high"]
+        assert row["low"] < row["high"]
+        assert f"{row['low']} to {row['high']}" in text
+    detected = answers["told_apart"]
+    assert detected["mdad_low"] <= detected["mdad"] <= detected["mdad_high"]
+    assert f"{100 * detected['mdad_low']:.1f} to {100 * detected['mdad_high']:.1f}" in text
+
+
 def test_a_sweep_with_another_threshold_is_refused(board: Path, reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(plan(board, f"results={reference}", "threshold=0.7")) == 1
     message = capsys.readouterr().err
