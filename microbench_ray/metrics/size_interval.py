@@ -84,7 +84,8 @@ class ResampledMdads:
         prefix = np.cumsum(sums, axis=1)
         # The last minimum of the prefix sums marks the crossing, as in `expected_mdad`; it lies just before an occupied bin.
         last = occupied.size - np.argmin(prefix[:, ::-1], axis=1)
-        return np.append(occupied, N_BINS)[last].astype(np.intp)
+        bins: IndexArray = np.append(occupied, N_BINS)[last].astype(np.intp)
+        return bins
 
     def mdad_interval(self, size: int, mdad: float) -> tuple[float | None, float | None]:
         """95 % interval over models of the MDAD with `size` random items, around the one of all models.

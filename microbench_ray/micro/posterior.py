@@ -19,7 +19,7 @@ LEVEL_WIDTH = 1.5
 """Standard errors of a micro-score, around the mean of the two scores, within which models are at their level.
 
 Measured on seven real boards: among their best models, orders are right about as often as said (`studies/order_calibration.py`)."""
-MIN_LEVEL_MODELS = 6
+MIN_LEVEL_MODELS = 4
 """Models at the level at least: the nearest ones, where fewer lie in the range."""
 
 
@@ -114,8 +114,9 @@ def pairs_at_level(pairs: PairMoments, scores: Sequence[float], size: int, level
     error = math.sqrt(level * (1 - level) / size)
     margin = level_width * error if error else 0.0
     distance = np.abs(accuracy - level)  # NaN, which compares as false, for models without responses
-    nearest = np.sort(distance)[min(MIN_LEVEL_MODELS, np.count_nonzero(~np.isnan(accuracy))) - 1]
-    low, high = min(*scores, level - max(margin, nearest)), max(*scores, level + max(margin, nearest))
+    n_answering = int(np.count_nonzero(~np.isnan(accuracy)))
+    reach = max(margin, float(np.sort(distance)[min(MIN_LEVEL_MODELS, n_answering) - 1]))
+    low, high = min(scores[0], scores[1], level - reach), max(scores[0], scores[1], level + reach)
     inside = (accuracy >= low - 1e-12) & (accuracy <= high + 1e-12)
     near = pairs.take(inside[pairs.higher] & inside[pairs.lower])
     return near, float(accuracy[inside].min()), float(accuracy[inside].max())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from microbench_ray.data import synthetic
+from microbench_ray.data import read_scores, synthetic
 from microbench_ray.metrics import closed_form as cf
 from microbench_ray.metrics import size_interval
 from microbench_ray.metrics.model_bootstrap import model_weights
@@ -85,3 +86,27 @@ def test_a_difference_that_resamples_do_not_detect_has_no_upper_end() -> None:
     low, high = drawn.size_interval(0.05, 40)
     assert high is None
     assert low <= 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["gpqa", "boards/openllm_musr", "boards/helm_gsm", "boards/helm_med_qa", "boards/agents_swebench_verified"]
+)
+def test_intervals_of_parts_of_real_boards_hold_the_number_of_the_whole(test_data: Path, name: str) -> None:
+    scores, rng = read_scores(test_data / f"{name}.parquet", confidence=None).scores, np.random.default_rng(3)
+    whole = pair_moments(scores)
+    shares = []
+    for n_models in (30, 60, len(scores) // 2):
+        held = []
+        for _ in range(12):
+            part = pair_moments(scores[rng.permutation(len(scores))[:n_models]])
+            drawn = ResampledMdads(part, 0.8, "wrong", False, rng)
+            for difference in (0.02, 0.05):
+                size, truth = cf.smallest_size(part, difference), cf.smallest_size(whole, difference)
+                if size is not None and truth is not None:
+                    low, high = drawn.size_interval(difference, size)
+                    held.append(low <= truth and (high is None or truth <= high))
+        shares.append(float(np.mean(held)))
+        print(f"{name}, {n_models} models: {shares[-1]:.2f} of {len(held)}")
+    assert min(shares) >= 0.75
+    assert np.mean(shares) >= 0.9

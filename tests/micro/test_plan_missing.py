@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from microbench_ray.data import Benchmark, synthetic
-from microbench_ray.metrics.closed_form import expected_counts, order_probabilities
+from microbench_ray.data import Benchmark, read_scores, synthetic
+from microbench_ray.metrics.closed_form import expected_agreeing, expected_counts, order_probabilities
 from microbench_ray.micro.sample_size import pairs_of, ranking_probability
 
 N_MODELS, N_ITEMS = 27, 400
@@ -108,3 +109,15 @@ def test_graded_scores_tie_as_often_as_in_draws() -> None:
         answer = ranking_probability(board, [f"m{one}", f"m{other}"], 20)
         better, worse = int(str(answer.better)[1:]), int(str(answer.worse)[1:])
         assert (answer.right, answer.tied) == pytest.approx((above[better, worse], tied[better, worse]), abs=0.025)
+
+
+def test_the_closed_form_of_a_graded_board_is_near_draws_where_ties_count_as_half(test_data: Path) -> None:
+    """AlpacaEval 1: most scores are 0 or 1, so that sums tie more often than on a grid of halves."""
+    board = read_scores(test_data / "alpaca_eval1.parquet", confidence=None)
+    pairs = pairs_of(board)
+    above, tied = drawn_orders(board, 10, 2000, 1)
+    drawn = [share[pairs.higher, pairs.lower][pairs.difference > 0].mean() for share in (above, tied)]
+    counts = expected_counts(pairs, 10)
+    right, half = (float(expected_agreeing(counts, policy)[0].sum() / counts.n_pairs.sum()) for policy in ("wrong", "half"))
+    assert half == pytest.approx(drawn[0] + drawn[1] / 2, abs=0.01)
+    assert right == pytest.approx(drawn[0], abs=0.075)

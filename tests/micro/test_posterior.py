@@ -85,8 +85,8 @@ def test_the_best_models_that_lie_together_are_not_said_to_be_in_order() -> None
         sums = top[[one, other]][:, rng.permutation(board.n_items)[:100]].sum(axis=1, dtype=int)
         if abs(sums[0] - sums[1]) >= 4:
             scores = (sums / 100).tolist()
-            said.append(posterior_ranking_probability(pairs, scores, 100).right)
-            by_all.append(posterior_ranking_probability(pairs, scores, 100, level_width=math.inf).right)
+            said.append(posterior_ranking_probability(pairs, scores, 100).right or 0.0)
+            by_all.append(posterior_ranking_probability(pairs, scores, 100, level_width=math.inf).right or 0.0)
             right.append((sums[0] > sums[1]) == (accuracies(board)[one] > accuracies(board)[other]))
     assert len(right) > 100
     assert np.mean(by_all) > 0.8
@@ -104,7 +104,7 @@ def test_the_answer_says_of_which_pairs_it_speaks(tmp_path: Path, capsys: pytest
     question = ["plan", "benchmark=scores", f"benchmark.path={tmp_path / 'top.parquet'}", "size=100", "scores=[.88,.84]"]
     assert main([*question, "format=json"]) == 0
     answer = json.loads(capsys.readouterr().out)["order_of_scores"]
-    assert 6 <= answer["n_pairs"] < 100
+    assert 3 <= answer["n_pairs"] < 100
     assert 0.75 < answer["accuracy_low"] < answer["accuracy_high"] < 0.9
     assert main(question) == 0
     text = " ".join(capsys.readouterr().out.split())
