@@ -15,8 +15,8 @@ import numpy.typing as npt
 from microbench_ray.metrics.closed_form import OrderProbabilities
 from microbench_ray.metrics.pairs import TIE_TOLERANCE, FloatArray
 
-DRAWS = 1 << 16
-"""Samples drawn: the standard error of a probability is at most 0.002."""
+DRAWS, MAX_NUMBERS = 1 << 16, 1 << 22
+"""Samples drawn, fewer where they have many kinds of items: the standard error of a probability is at most 0.002, or 0.004."""
 MAX_KINDS = 200
 """More kinds of items than this take too long to draw; on so fine a grid, ties are rare and the normal approximation is good."""
 
@@ -45,7 +45,7 @@ def simulated_order(
     kinds, counts = np.unique(np.stack([better, worse]).astype(np.int64), axis=1, return_counts=True)
     if counts.size > MAX_KINDS:
         return None
-    drawn = rng.multivariate_hypergeometric(counts, size, size=DRAWS).astype(np.float64)
+    drawn = rng.multivariate_hypergeometric(counts, size, size=min(DRAWS, MAX_NUMBERS // counts.size)).astype(np.float64)
 
     def means(scores: npt.NDArray[np.int64]) -> FloatArray:
         present = np.ones(scores.size, bool) if missing is None else scores != missing

@@ -17,6 +17,8 @@ ACCEPTABLE_RATE = 0.1
 """Rate of false alarms or misses of the recommended gate above which more items are advised."""
 EXTRAPOLATED = "*"
 """Mark of a size beyond those that a method was swept at."""
+FEW_PAIRS = 15
+"""Pairs of models below which a prior made of them is said to be weak."""
 
 
 def show(answers: JsonObject, console: Console) -> None:
@@ -111,11 +113,12 @@ def _posterior_sentence(answer: JsonObject) -> str:
     higher, lower = sorted(answer["scores"], reverse=True)
     if answer["right"] is None:
         return f"{higher:g} and {lower:g} on {answer['size']} items are tied, which says nothing about the order."
+    weak = " So few pairs say little: use a benchmark with more models at that level." if answer["n_pairs"] < FEW_PAIRS else ""
     return (
         f"{higher:g} against {lower:g} on {answer['size']} random items: the order is right with probability "
         f"{answer['right']:.3f}, for two models like the pairs of this leaderboard at their level: {answer['n_pairs']:,} pairs of "
         f"models with accuracies of {_points(answer['accuracy_low'])} to {_points(answer['accuracy_high'])} %. Pairs with such "
-        f"scores differ by {_points(answer['expected_difference'])} points on average."
+        f"scores differ by {_points(answer['expected_difference'])} points on average.{weak}"
     )
 
 

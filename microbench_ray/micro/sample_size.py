@@ -216,7 +216,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
 
     The order is the leaderboard's, by accuracies that are each over the items that the model answered, also where the two answered
     different items. The probabilities are exact or within .006 for scores of 0 and 1 on the same items; where responses are
-    missing or graded they are shares of drawn samples, with a standard error of .002 (`simulated_order`).
+    missing or graded they are shares of drawn samples, with a standard error of .002 to .004 (`simulated_order`).
 
     Raises
     ------

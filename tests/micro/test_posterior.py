@@ -12,6 +12,7 @@ import pytest
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import Benchmark, read_scores, synthetic
+from microbench_ray.micro.plan_report import FEW_PAIRS
 from microbench_ray.micro.posterior import LEVEL_WIDTH, MIN_LEVEL_MODELS, pairs_at_level, posterior_ranking_probability
 from microbench_ray.micro.sample_size import pairs_of
 from studies import order_calibration
@@ -109,6 +110,7 @@ def test_the_answer_says_of_which_pairs_it_speaks(tmp_path: Path, capsys: pytest
     assert main(question) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert f"{answer['n_pairs']} pairs" in text
+    assert ("few pairs" in text) == (answer["n_pairs"] < FEW_PAIRS)
     assert f"accuracies of {100 * answer['accuracy_low']:.1f} to {100 * answer['accuracy_high']:.1f} %" in text
 
 
