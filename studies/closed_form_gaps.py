@@ -20,6 +20,7 @@ from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.methods import build_method
 from microbench_ray.metrics import closed_form as cf
+from microbench_ray.metrics.pair_moments import pair_moments
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import groups
@@ -33,7 +34,7 @@ def largest_gaps(benchmark: Benchmark, sizes: Sequence[int] = SIZES, runs: int =
     """Largest |closed form − simulation| of agreement over bins of at least 1,000 pairs, by size up to n_items."""
     grid = Grid(sizes=tuple(n for n in sizes if n <= benchmark.n_items), n_source=(1,), n_target=100, runs=runs, unseen="none")
     plan = plan_sweep([benchmark], [build_method("random", {"name": "random"}, {"name": "mean"})], grid, Targets())
-    pairs = cf.pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
+    pairs = pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
     pooled: dict[int, np.ndarray] = {}
     for shard in plan.shards:
         tables = evaluate_shard(shard, benchmark)

@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 
 from microbench_ray.api.arguments import check_benchmark, whole_number
 from microbench_ray.data import Benchmark
-from microbench_ray.metrics.closed_form import PairMoments
+from microbench_ray.metrics.pair_moments import PairMoments
 from microbench_ray.metrics.ties import TiePolicy
-from microbench_ray.micro import sample_size
+from microbench_ray.micro import gate, posterior, sample_size
 from microbench_ray.micro.sample_size import Criterion
 
 if TYPE_CHECKING:
@@ -37,13 +37,19 @@ def items_needed(
     Returns
     -------
     pandas.DataFrame
-        `difference` and `size`, one row per difference; `size` is missing where not even all items detect it.
+        `difference`, `size`, `low`, `high` and `reference`, one row per difference. `size` is missing where not even all items
+        detect it; `low` and `high` are its 95 % interval over models, `high` missing where more than all items would be needed;
+        `reference` is `benchmark`, or for benchmarks of fewer than 200 items `population`: pairs are then to be ordered as by the
+        population of items that these are a sample of.
     """
     import pandas as pd
 
     given = [differences] if isinstance(differences, float | int) else list(differences)
-    answers = sample_size.items_needed(_pairs(benchmark), given, Criterion(threshold=threshold, tie_policy=tie_policy))
-    return pd.DataFrame({"difference": given, "size": pd.array([answer.size for answer in answers], dtype="Int64")})
+    criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
+    answers = sample_size.items_needed(_pairs(benchmark), given, criterion, name=benchmark.name)
+    columns: dict[str, Any] = {"difference": given}
+    columns |= {name: pd.array([getattr(row, name) for row in answers], dtype="Int64") for name in ("size", "low", "high")}
+    return pd.DataFrame(columns | {"reference": [answer.reference for answer in answers]})
 
 
 def detectable_difference(
@@ -55,35 +61,46 @@ def detectable_difference(
     -------
     dict
         `size`; `mdad`, a fraction, None where no difference is detected; `share_of_pairs` that differ by at least the MDAD;
-        `mean_agreement` over all pairs.
+        `mean_agreement` over all pairs; `mdad_low` and `mdad_high`, the 95 % interval of the MDAD over models; `reference`, as for
+        `ranking_probability`.
     """
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
-    return sample_size.detectable_difference(_pairs(benchmark), whole_number("size", size, 1), criterion)._asdict()
+    answer = sample_size.detectable_difference(_pairs(benchmark), whole_number("size", size, 1), criterion, name=benchmark.name)
+    return answer._asdict()
 
 
 def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> dict[str, Any]:
     """Probability that `size` random items order two models of the benchmark as all items do.
 
+    Where the benchmark has fewer than 200 items, or `size` is all of them, the order to be found is not that of these items but of
+    the population that they are a sample of.
+
     Returns
     -------
     dict
-        `size`, `better`, `worse`, their `difference`, and the probabilities `right` and `tied`; None for models tied on all items.
+        `size`, `better`, `worse`, their `difference` on the benchmark, and the probabilities `right` and `tied`; `right_beyond`,
+        the probability that the order on all items is that of the population; `difference_low` and `difference_high`, the 95 %
+        interval of the difference on the population; `reference`, `benchmark` or `population`: what `right` refers to;
+        `n_answered`, the items that the better and the worse model answered. For models tied on all items, names and probabilities
+        are None.
     """
-    return sample_size.ranking_probability(check_benchmark(benchmark), models, whole_number("size", size, 1))._asdict()
+    answer = sample_size.ranking_probability(check_benchmark(benchmark), models, whole_number("size", size, 1))
+    return answer._asdict() | {"n_answered": list(answer.n_answered)}
 
 
 def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float], size: int) -> dict[str, Any]:
     """Posterior probability that two micro-scores, fractions on `size` random items, are in the right order.
 
-    The prior is uniform over the ordered pairs of the benchmark's models.
+    The prior is uniform over the pairs of the benchmark's models at the level of these scores.
 
     Returns
     -------
     dict
         `size`, `scores` and their `difference`; `right`, the probability, None for equal scores; `expected_difference` of such
-        models.
+        models; `n_pairs`, the number of pairs at that level, and `accuracy_low` and `accuracy_high`, the range of their accuracies;
+        `reference`, as for `ranking_probability`.
     """
-    answer = sample_size.posterior_ranking_probability(_pairs(benchmark), scores, whole_number("size", size, 1))
+    answer = posterior.posterior_ranking_probability(_pairs(benchmark), scores, whole_number("size", size, 1))
     return answer._asdict() | {"scores": list(answer.scores)}
 
 
@@ -94,11 +111,12 @@ def regression_gate(benchmark: Benchmark, drop: float, size: int) -> pd.DataFram
     -------
     pandas.DataFrame
         By `tolerance`: the rates `false_alarm` and `miss` on the same fixed items, and `false_alarm_fresh` and `miss_fresh` on
-        items drawn anew for each version; one row is `recommended`. See `microbench_ray.micro.sample_size.regression_gate`.
+        items drawn anew for each version; one row is `recommended`; `reference`, as for `ranking_probability`. See
+        `microbench_ray.micro.gate.regression_gate`.
     """
     import pandas as pd
 
-    return pd.DataFrame(sample_size.regression_gate(benchmark, _pairs(benchmark), drop, whole_number("size", size, 1)))
+    return pd.DataFrame(gate.regression_gate(benchmark, _pairs(benchmark), drop, whole_number("size", size, 1)))
 
 
 def _pairs(benchmark: Benchmark) -> PairMoments:

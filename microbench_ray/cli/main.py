@@ -264,7 +264,8 @@ def _accept(composer: Composer) -> int:
 
 
 def _plan(composer: Composer) -> int:
-    from microbench_ray.micro.plan_job import run_plan, show
+    from microbench_ray.micro.plan_job import run_plan
+    from microbench_ray.micro.plan_report import show
 
     job = composer.plan()
     answers = run_plan(job)

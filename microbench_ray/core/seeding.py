@@ -90,3 +90,8 @@ def rank_stream(root_seed: int, benchmark: str, label: str) -> np.random.Generat
 def export_stream(root_seed: int, benchmark: str, purpose: str) -> np.random.Generator:
     """Stream of an exported micro-benchmark; `purpose` is, for instance, its method, its held-out models or its resamples."""
     return stream(root_seed, "export", benchmark, purpose)
+
+
+def plan_stream(root_seed: int, benchmark: str, purpose: str, *key: Key) -> np.random.Generator:
+    """Stream of an answer of `plan`: samples of items for two models, or resamples of the models."""
+    return stream(root_seed, "plan", benchmark, purpose, *key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +89,8 @@ def drop_incomplete(
     Returns
     -------
     kept, notes
-        What is kept, and a note for the user about dropped models and another about dropped items.
+        What is kept, and a note for the user about dropped models, which says how many more a larger `max_missing` keeps, and
+        another about dropped items.
 
     Raises
     ------
@@ -111,13 +113,13 @@ def drop_incomplete(
         more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
         notes.append(
             f"{len(dropped)} of {len(models)} models dropped, with more than {max_missing:.0%} of the responses missing "
-            f"(max_missing) or without responses: {named}{more}"
+            f"(max_missing) or without responses: {named}{more}{_kept_by_more(share[~kept])}"
         )
         if kept.sum() < 2:
             raise DataError(
                 "Fewer than 2 models have enough responses.",
                 got=notes[0],
-                hint="raise max_missing, or remove items that most models did not answer",
+                hint=f"{'raise max_missing, or ' if (share[~kept] < 1).any() else ''}remove items that most models did not answer",
             )
         answered = np.zeros(len(items), bool)
         for _, block in blocks(scores, np.flatnonzero(kept)):
@@ -133,3 +135,19 @@ def drop_incomplete(
         all_items=bool(answered.all()),
     )
     return kept_cells, notes
+
+
+def _kept_by_more(shares: NDArray[Any]) -> str:
+    """Which larger `max_missing` keeps half, and which all, of the dropped models with responses; empty where none has any.
+
+    Parameters
+    ----------
+    shares
+        (n_dropped,) their shares of missing responses.
+    """
+    answering = np.sort(shares[shares < 1])
+    if not answering.size:
+        return ""
+    levels = sorted({math.ceil(100 * float(answering[k]) - 1e-9) / 100 for k in ((answering.size - 1) // 2, -1)})
+    kept = [f"max_missing={level:g} keeps {int((answering <= level).sum())} more" for level in levels]
+    return ". " + ", ".join(kept)

@@ -2,33 +2,38 @@
 
 For scores of 0 and 1, a pair of models is described by the number of items that only the first answered correctly (b) and the
 number that only the second did (c). A sample holds B and C of them, multivariate hypergeometric, and orders the pair by the sign of
-B - C: exactly where few of the b + c items are drawn, by a normal approximation elsewhere.
+B - C: exactly where few of the b + c items are drawn or left out, by a normal approximation elsewhere.
 
-In general B - C is the sum of the differences on n of N items, with mean n D/N and variance
-n (N-n)/(N-1) (Q/N - (D/N)²), where D and Q are the sums of the differences and of their squares.
+In general the order is that of a sum over n of N items, with mean n M and variance n (N-n)/(N-1) (S - M²), where M and S are the
+means over all items of each item's term and of its square (`pair_moments`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, IntArray
 from microbench_ray.metrics.items_needed import check_size, check_target_difference
 from microbench_ray.metrics.normal import normal_share
-from microbench_ray.metrics.pairs import FloatArray, IndexArray
+from microbench_ray.metrics.pair_moments import PairMoments
+from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.ties import TiePolicy
 
-FEW_DRAWN = 30
-"""Expected number of drawn items that only one of two models answered correctly, below which the normal approximation is off."""
-ITEMS_PER_BLOCK = 2048
+FEW_DRAWN, FEW_LEFT_OUT = 15, 6
+"""Expected number of items that only one of two models answered correctly, in the sample and among those left out of it, below
+which the normal approximation is off."""
+FEW_UNSHARED = 12
+"""Expected number of drawn items that only one of two models answered, below which their distribution is summed exactly."""
+TAIL_DEVIATIONS = 7
+"""Deviations above its mean beyond which a hypergeometric number is left out of a sum."""
 PAIRS_PER_BLOCK = 1 << 14
 
 
@@ -52,114 +57,20 @@ class ExpectedCounts(NamedTuple):
     """(201,) of those, tied in the sample."""
 
 
-@dataclass(frozen=True, eq=False)
-class PairMoments:
-    """The moments of all pairs of models, the better model first, from which closed forms are computed.
-
-    Parameters
-    ----------
-    higher, lower
-        (n_pairs,) positions of the models; in stored order where they are tied.
-    difference
-        (n_pairs,) D, at least 0: sum of score differences over the items that both answered, in units of 1/units.
-    squares
-        (n_pairs,) Q: sum of their squares, in units of 1/units²; for 0/1 scores the items that only one of the two answered
-        correctly.
-    shared
-        (n_pairs,) items that both answered, at least 1.
-    units, n_items
-        Grid of the scores; items in the benchmark.
-    """
-
-    higher: IndexArray
-    lower: IndexArray
-    difference: IntArray
-    squares: FloatArray
-    shared: IntArray
-    units: int
-    n_items: int
-
-    @cached_property
-    def bins(self) -> IntArray:
-        """(n_pairs,) bin of the true difference, computed in integers; pairs tied on the whole benchmark are in bin 0."""
-        return self.difference * BINS_PER_UNIT // (self.units * self.shared)
-
-    def take(self, index: npt.NDArray[Any]) -> PairMoments:
-        """Return the pairs at `index`: positions, or a boolean mask."""
-        fields = ("higher", "lower", "difference", "squares", "shared")
-        return replace(self, **{name: getattr(self, name)[index] for name in fields})
-
-
-def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: int = 1) -> PairMoments:
-    """Compute the moments of all pairs by matrix products, over the items that both models answered.
-
-    Parameters
-    ----------
-    scores
-        (n_models, n_items) whole numbers in units of 1/units.
-    missing
-        The number that marks a missing response; None where no response is missing.
-    units
-        Grid of the scores.
-
-    Raises
-    ------
-    DataError
-        Fewer than two models, no items, or no two models that answered the same item.
-    """
-    if scores.ndim != 2 or scores.shape[0] < 2 or scores.shape[1] < 1:
-        raise DataError(
-            "At least two models and one item are needed to form pairs.", where="pair_moments", got=f"shape {scores.shape}"
-        )
-    n_models, n_items = scores.shape
-    # Products of one block are whole numbers that float32 holds exactly up to 2**24.
-    kind: Any = np.float32 if units**2 * ITEMS_PER_BLOCK <= 1 << 24 else np.float64
-    sums = np.zeros((n_models, n_models))
-    products, squares, shared = np.zeros_like(sums), np.zeros_like(sums), np.zeros_like(sums)
-    for start in range(0, n_items, ITEMS_PER_BLOCK):
-        block = scores[:, start : start + ITEMS_PER_BLOCK]
-        if missing is None:
-            values = block.astype(kind)
-            sums += values.sum(axis=1)[:, None]
-            squares += np.square(values).sum(axis=1)[:, None]
-            shared += block.shape[1]
-        else:
-            present = (block != missing).astype(kind)
-            values = np.where(block == missing, 0, block).astype(kind)
-            sums += values @ present.T
-            squares += np.square(values) @ present.T
-            shared += present @ present.T
-        products += values @ values.T
-    first, second = np.nonzero(np.triu(shared > 0, 1))
-    if not first.size:
-        raise DataError("No two models answered the same item.", where="pair_moments", got=f"{n_models} models")
-    difference = np.rint(sums - sums.T)[first, second].astype(np.int64)
-    total = np.maximum(0.0, squares + squares.T - 2 * products)[first, second]
-    swap = difference < 0
-    higher, lower = np.where(swap, second, first), np.where(swap, first, second)
-    return PairMoments(
-        higher=higher,
-        lower=lower,
-        difference=np.abs(difference),
-        squares=total,
-        shared=shared[first, second].astype(np.int64),
-        units=units,
-        n_items=n_items,
-    )
-
-
-def normal_moments(pairs: PairMoments, size: int) -> tuple[FloatArray, FloatArray]:
+def normal_moments(pairs: PairMoments, size: int, *, population: bool = False) -> tuple[FloatArray, FloatArray]:
     """(n_pairs,) mean and standard deviation of the difference of the sample's sums, in units of 1/units.
 
-    Where some responses are missing, the sample holds a random number of the items that both models answered; the sums are over
-    these.
+    Parameters
+    ----------
+    pairs, size
+        Pairs, and number of items in the sample.
+    population
+        Whether the items are drawn from the population that the benchmark's items are a sample of, not from these items.
     """
     check_size(size, pairs.n_items)
     n_items = pairs.n_items
-    mean = pairs.difference / n_items
-    per_item = np.maximum(0.0, pairs.squares / n_items - mean**2)
-    variance = size * (n_items - size) / max(n_items - 1, 1) * per_item
-    return size * mean, np.sqrt(variance)
+    correction = 1.0 if population else (n_items - size) / max(n_items - 1, 1)
+    return size * pairs.mean, np.sqrt(size * correction * pairs.variance)
 
 
 def probability_at_least(mean: FloatArray, deviation: FloatArray, threshold: float) -> FloatArray:
@@ -173,46 +84,71 @@ def probability_at_least(mean: FloatArray, deviation: FloatArray, threshold: flo
 
 
 def order_by_normal(pairs: PairMoments, size: int) -> OrderProbabilities:
-    """Probabilities by the normal approximation with a half-unit continuity correction; for any scores."""
+    """Probabilities by the normal approximation with a half-unit continuity correction; for any scores.
+
+    The correction is for differences that are whole numbers, which are those of models of which the sample holds the same number of
+    answered items. Elsewhere the two means have different denominators, and ties are rare.
+    """
     mean, deviation = normal_moments(pairs, size)
     right, wrong = probability_at_least(mean, deviation, 1.0), probability_at_least(-mean, deviation, 1.0)
+    differ = np.flatnonzero(~pairs.same_items & (deviation > 0))
+    if differ.size:
+        whole = same_count_probability(pairs.take(differ), size)
+        z = mean[differ] / deviation[differ]
+        for probability, share in ((right, normal_share(z)), (wrong, normal_share(-z))):
+            probability[differ] = whole * probability[differ] + (1 - whole) * share
     return OrderProbabilities(right=right, tied=np.maximum(0.0, 1 - right - wrong))
 
 
-def order_exactly(pairs: PairMoments, size: int) -> OrderProbabilities:
-    """Exact probabilities for scores of 0 and 1, from the number of drawn items that only one of the two answered correctly.
+def same_count_probability(pairs: PairMoments, size: int) -> FloatArray:
+    """(n_pairs,) probability that a sample holds equally many items that only the one and that only the other model answered."""
+    one, other, n_items = pairs.only_higher, pairs.only_lower, pairs.n_items
+    share = size / n_items
+    deviation = np.sqrt((one + other) * share * (1 - share))
+    normal = normal_share(((one - other) * share + 0.5) / np.maximum(deviation, 1e-9))
+    normal -= normal_share(((one - other) * share - 0.5) / np.maximum(deviation, 1e-9))
+    few = np.flatnonzero((one + other) * share < FEW_UNSHARED)
+    a, b, exact = one[few], other[few], np.zeros(few.size)
+    ways = LogWays(n_items)
+    for k in range(min(size // 2, int(np.minimum(a, b).max(initial=0)), FEW_UNSHARED) + 1):
+        exact += np.exp(ways(a, k) + ways(b, k) + ways(n_items - a - b, size - 2 * k) - ways(n_items, size))
+    normal[few] = exact
+    return normal
 
-    Of the m = b + c such items, K are in the sample, hypergeometric. Given K, their order is that of K draws without replacement
-    from b items for the better model and c against it, whose majority follows from that of K - 1 draws: a step for each K.
+
+def order_exactly(pairs: PairMoments, size: int) -> OrderProbabilities:
+    """Exact probabilities for scores of 0 and 1, from the items in the sample, or left out of it, that only one model got right.
 
     Raises
     ------
     ConfigError
-        Graded scores, or a size outside 1 to n_items.
+        Graded scores, models that answered different items, or a size outside 1 to n_items.
     """
     check_size(size, pairs.n_items)
-    if pairs.units != 1:
-        raise ConfigError(
-            "Exact probabilities are only defined for scores of 0 and 1.", where="order_exactly", got=f"units={pairs.units}"
-        )
-    right, tied = np.zeros(pairs.shared.size), np.zeros(pairs.shared.size)
+    if pairs.units != 1 or not pairs.same_items.all():
+        got = f"units={pairs.units}" if pairs.units != 1 else "models that answered different items"
+        raise ConfigError("Exact probabilities are for scores of 0 and 1 on the same items.", where="order_exactly", got=got)
+    right, tied = np.zeros(pairs.n_pairs), np.zeros(pairs.n_pairs)
+    one_sided = np.rint(pairs.square * pairs.n_items).astype(np.int64)
+    ahead = (one_sided + np.rint(pairs.mean * pairs.n_items).astype(np.int64)) // 2
+    by_items = _order_by_drawn if 2 * size <= pairs.n_items else _order_by_left_out
     for start in range(0, right.size, PAIRS_PER_BLOCK):
         part = slice(start, start + PAIRS_PER_BLOCK)
-        right[part], tied[part] = _exact_block(pairs.take(np.arange(right.size)[part]), size)
-    return OrderProbabilities(right=np.minimum(right, 1.0), tied=np.minimum(tied, 1.0))
+        right[part], tied[part] = by_items(ahead[part], one_sided[part] - ahead[part], size, pairs.n_items)
+    return OrderProbabilities(right=np.clip(right, 0.0, 1.0), tied=np.clip(tied, 0.0, 1.0))
 
 
-def _exact_block(pairs: PairMoments, size: int) -> tuple[FloatArray, FloatArray]:
-    """(n_pairs,) probabilities of the right order and of a tie, as `order_exactly`."""
-    one_sided = np.rint(pairs.squares).astype(np.int64)
-    b = ((one_sided + pairs.difference) // 2).astype(np.float64)
-    m, c = one_sided.astype(np.float64), one_sided - b
+def _order_by_drawn(b: IntArray, c: IntArray, size: int, n_items: int) -> tuple[FloatArray, FloatArray]:
+    """(n_pairs,) probabilities of the right order and of a tie, where b items speak for the better model and c against it.
+
+    Of the m = b + c such items, K are in the sample, hypergeometric. Given K, their order is that of K draws without replacement,
+    whose majority follows from that of K - 1 draws: a step for each K.
+    """
+    m = (b + c).astype(np.float64)
     ahead, behind = b / np.maximum(m, 1.0), c / np.maximum(m, 1.0)  # by one item, after an odd number of draws
     majority, tie = np.zeros(b.size), np.ones(b.size)
     right, tied = np.zeros(b.size), np.zeros(b.size)
-    drawn = DrawnDistribution(one_sided, size, pairs.n_items)
-    for k in range(drawn.last + 1):
-        share = drawn.probability(k)
+    for k, share in enumerate(drawn_probabilities(b + c, size, n_items)):
         right += share * majority
         tied += share * tie
         rest, j = np.maximum(m - k, 1.0), k // 2
@@ -227,46 +163,123 @@ def _exact_block(pairs: PairMoments, size: int) -> tuple[FloatArray, FloatArray]
     return right, tied
 
 
-class DrawnDistribution:
-    """How many of m items are in a sample of n of N, hypergeometric; for many m."""
+def _order_by_left_out(b: IntArray, c: IntArray, size: int, n_items: int) -> tuple[FloatArray, FloatArray]:
+    """As `_order_by_drawn`, from the items left out: i for the better model and j against it make a tie where i - j = b - c."""
+    n_out, ways, lead = n_items - size, LogWays(n_items), b - c
+    last = last_drawn(b + c, n_out, n_items)
+    wrong, tied = np.zeros(b.size), np.zeros(b.size)
+    (close,) = np.nonzero(lead <= last)
+    b, c, lead = b[close], c[close], lead[close]
+    numbers, scale = np.arange(last + 1), math.log(max(n_out, 1) / n_items)  # the scale keeps the factors from overflowing
+    of_b, of_c = (np.exp(ways(m, numbers[:, None]) + numbers[:, None] * scale) for m in (b, c))
+    log_rest = ways(n_items - b - c, n_out - numbers[:, None]) - ways(n_items, n_out)
+    of_rest = np.exp(log_rest - numbers[:, None] * scale)
+    for ahead in range(last + 1):
+        share = np.zeros(b.size)
+        for j in range((last - ahead) // 2 + 1):
+            share += of_b[j + ahead] * of_c[j] * of_rest[2 * j + ahead]
+        tied[close] += share * (lead == ahead)
+        wrong[close] += share * (lead < ahead)
+    return 1 - wrong - tied, tied
 
-    def __init__(self, m: IntArray, size: int, n_items: int) -> None:
-        self._m, self._size, self._n_items = m, size, n_items
-        self._log_factorial = np.array([math.lgamma(n + 1) for n in range(n_items + 1)])
-        self.last = int(min(size, m.max(initial=0)))
-        """The largest possible number."""
-        self._samples = self._log_ways(np.asarray(n_items), np.asarray(size))
 
-    def probability(self, k: int) -> FloatArray:
-        """(n_pairs,) probability of k items."""
-        log = self._log_ways(self._m, np.asarray(k)) + self._log_ways(self._n_items - self._m, np.asarray(self._size - k))
-        return np.exp(log - self._samples)
+def drawn_probabilities(m: IntArray, size: int, n_items: int) -> Iterator[FloatArray]:
+    """For k = 0, 1, …: (n_pairs,) probability that k of m items are in a sample of n of N; hypergeometric, for many m.
 
-    def _log_ways(self, n: IntArray, k: IntArray) -> FloatArray:
-        """Log of the binomial coefficient n over k; -inf where k exceeds n."""
-        rest = n - k
-        log_factorial = self._log_factorial
-        return np.where(rest < 0, -np.inf, log_factorial[n] - log_factorial[k] - log_factorial[np.maximum(rest, 0)])
+    By the ratio of a probability to the one before. It ends at `last_drawn`.
+    """
+    others = n_items - m - size  # of the remaining items, those that are not in the sample if none of the m is
+    first, ways = np.maximum(0, -others), LogWays(n_items)
+    start = np.exp(ways(m, first) + ways(n_items - m, size - first) - ways(n_items, size))
+    probability = np.where(first == 0, start, 0.0)
+    remaining, others = m.astype(np.float64), others.astype(np.float64)
+    late = bool(first.any())
+    for k in range(last_drawn(m, size, n_items) + 1):
+        yield probability
+        probability = probability * ((size - k) / (k + 1)) * (remaining - k) / np.maximum(others + (k + 1), 1.0)
+        if late:
+            probability = np.where(first == k + 1, start, probability)
+
+
+def last_drawn(m: IntArray, size: int, n_items: int) -> int:
+    """The largest number of m items in a sample of n of N that is not left out of a sum; the rest has a probability below 1e-6."""
+    most, share = float(m.max(initial=0)), size / n_items
+    tail = most * share + TAIL_DEVIATIONS * math.sqrt(most * share * (1 - share) + 1)
+    return int(min(size, most, math.ceil(tail)))
+
+
+class LogWays:
+    """Logs of binomial coefficients up to n over k; -inf where there is no way."""
+
+    def __init__(self, n: int) -> None:
+        self._log_factorial = log_factorials(n)
+
+    def __call__(self, n: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
+        """Logs of n over k, whole numbers."""
+        number, chosen = np.asarray(n), np.asarray(k)
+        rest, log_factorial = number - chosen, self._log_factorial
+        log = log_factorial[np.maximum(number, 0)] - log_factorial[np.maximum(chosen, 0)] - log_factorial[np.maximum(rest, 0)]
+        return np.where((rest < 0) | (chosen < 0), -np.inf, log)
+
+
+@cache
+def log_factorials(n: int) -> FloatArray:
+    """(n + 1,) logs of 0! to n!."""
+    return np.array([math.lgamma(k + 1) for k in range(n + 1)])
 
 
 def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
-    """Probabilities by the normal approximation; exact for pairs of 0/1 scores of whose one-sided items few are drawn.
+    """Probabilities by the normal approximation; exact for pairs of 0/1 scores of whose one-sided items few are drawn or left out.
 
-    Where at least `FEW_DRAWN` items that only one of the two answered correctly are expected in the sample, the two differ by less
-    than .002. Pairs tied on the whole benchmark have no right order.
+    Elsewhere the two differ by less than .006. Pairs tied on the whole benchmark have no right order. Pairs that did not answer the
+    same items have the normal approximation at any size.
     """
-    order = order_by_normal(pairs, size)
+    order, n_out = order_by_normal(pairs, size), pairs.n_items - size
     if pairs.units == 1:
-        few = np.flatnonzero(size * pairs.squares < FEW_DRAWN * pairs.n_items)
-        if few.size:
-            order.right[few], order.tied[few] = order_exactly(pairs.take(few), size)
+        few = (size * pairs.square < FEW_DRAWN) | (n_out * pairs.square < FEW_LEFT_OUT)
+        (exact,) = np.nonzero(few & pairs.same_items)
+        if exact.size:
+            order.right[exact], order.tied[exact] = order_exactly(pairs.take(exact), size)
     return order
 
 
-def expected_counts(pairs: PairMoments, size: int) -> ExpectedCounts:
-    """Expected pair counts by bin of true difference, for the mean over `size` uniformly random items, with all items seen."""
+def population_order(pairs: PairMoments) -> FloatArray:
+    """(n_pairs,) probability that the order of a pair on all items is that on the population that the items are a sample of.
+
+    For scores of 0 and 1 it is that of a sign test, with a flat prior on the share of one-sided items that speak for the better
+    model: b of b + c items make its posterior Beta(b + 1, c + 1), which is above 1/2 with the probability of at most b heads in
+    b + c + 1 throws of a coin, by the normal approximation that of (b - c) / sqrt(b + c + 1). In general D / sqrt(Q + 1).
+    """
+    total, squares = pairs.mean * pairs.n_items, pairs.square * pairs.n_items
+    return normal_share(total / np.sqrt(squares + pairs.units**2))
+
+
+def population_probabilities(pairs: PairMoments, size: int, order: OrderProbabilities | None = None) -> OrderProbabilities:
+    """Probabilities that a sample orders each pair as the population that the benchmark's items are a sample of.
+
+    Given the items, the order in the sample and the order in the population are independent: the sample is right where both agree
+    with the benchmark, or neither does.
+
+    Parameters
+    ----------
+    pairs, size
+        Pairs, and number of items in the sample.
+    order
+        Probabilities that the sample orders the pairs as the benchmark; by default `order_probabilities`.
+    """
+    of_sample = order_probabilities(pairs, size) if order is None else order
+    beyond, wrong = population_order(pairs), np.maximum(0.0, 1 - of_sample.right - of_sample.tied)
+    return OrderProbabilities(right=of_sample.right * beyond + wrong * (1 - beyond), tied=of_sample.tied)
+
+
+def expected_counts(pairs: PairMoments, size: int, *, population: bool = False) -> ExpectedCounts:
+    """Expected pair counts by bin of true difference, for the mean over `size` uniformly random items, with all items seen.
+
+    With `population`, pairs agree that are ordered as on the population of items, not as on the benchmark's items.
+    """
     differ = pairs.difference > 0
-    order, bins = order_probabilities(pairs, size), pairs.bins[differ]
+    probabilities = population_probabilities if population else order_probabilities
+    order, bins = probabilities(pairs, size), pairs.bins[differ]
 
     def per_bin(weights: FloatArray | None) -> FloatArray:
         return np.bincount(bins, weights, minlength=N_BINS).astype(np.float64)
@@ -304,11 +317,16 @@ def expected_mdad(counts: ExpectedCounts, threshold: float = 0.8, tie_policy: Ti
 
 
 def smallest_size(
-    pairs: PairMoments, target_difference: float, threshold: float = 0.8, tie_policy: TiePolicy = "wrong"
+    pairs: PairMoments,
+    target_difference: float,
+    threshold: float = 0.8,
+    tie_policy: TiePolicy = "wrong",
+    *,
+    counts_at: Callable[[int], ExpectedCounts] | None = None,
 ) -> int | None:
     """The smallest number of random items whose MDAD is at most `target_difference`, by bisection over sizes.
 
-    None where even all items do not reach it: no pair of the benchmark differs by that little.
+    None where even all items do not reach it. `counts_at` gives the expected counts of a size, by default `expected_counts`.
 
     Raises
     ------
@@ -318,7 +336,8 @@ def smallest_size(
     check_target_difference(target_difference)
 
     def suffices(size: int) -> bool:
-        return expected_mdad(expected_counts(pairs, size), threshold, tie_policy) <= target_difference + 1e-12
+        counts = expected_counts(pairs, size) if counts_at is None else counts_at(size)
+        return expected_mdad(counts, threshold, tie_policy) <= target_difference + 1e-12
 
     low, high = 0, pairs.n_items
     if not suffices(high):

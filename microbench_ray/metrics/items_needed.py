@@ -93,6 +93,11 @@ def items_needed_by_curve(target_difference: float, curve: Iterable[tuple[int, f
     return items_needed(target_difference, None if math.isinf(mdad) else mdad, size, n_items)
 
 
+def curve_reaches(target_difference: float, curve: Iterable[tuple[int, float | None]]) -> bool:
+    """Whether a method detects a target difference at one of the sizes of its curve; elsewhere a size is extrapolated."""
+    return any(mdad is not None and mdad <= target_difference for _, mdad in curve)
+
+
 def check_differences(differences: Sequence[float]) -> None:
     """Raise ConfigError unless all differences are numbers in (0, 1]."""
     numbers = [each for each in differences if isinstance(each, int | float | np.number)]

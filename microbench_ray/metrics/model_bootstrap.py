@@ -53,7 +53,7 @@ def bootstrap_models(
         raise ConfigError("A bootstrap needs at least one resample.", where="n_resamples", got=str(n_resamples))
     pairs = true_pairs(sums, answered, units)
     values = np.asarray(estimates, np.float64)
-    weights = _weights(np.flatnonzero(pairs.answered), values.size, n_resamples, rng)
+    weights = model_weights(np.flatnonzero(pairs.answered), values.size, n_resamples, rng)
     counts = np.zeros((n_resamples, 4, N_BINS))
     true_tied = np.zeros((n_resamples, 2))
     for block in pairs.blocks():
@@ -101,7 +101,7 @@ def expanded_level(level: float, n_models: int) -> float:
     return float(2 * ndtr(z) - 1)
 
 
-def _weights(drawn_from: IndexArray, n_target: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:
+def model_weights(drawn_from: IndexArray, n_target: int, n_resamples: int, rng: np.random.Generator) -> FloatArray:
     """(n_resamples, n_target) how often each resample draws each model."""
     weights = np.zeros((n_resamples, n_target))
     if drawn_from.size:

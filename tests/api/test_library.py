@@ -267,20 +267,30 @@ def test_bad_arguments_are_refused(
 
 def test_planning(world: mb.Benchmark) -> None:
     needed = mb.items_needed(world, [0.1, 0.0001])
-    assert list(needed.columns) == ["difference", "size"]
-    assert needed["size"][0] < 120
+    assert list(needed.columns) == ["difference", "size", "low", "high", "reference"]
+    assert needed["low"][0] <= needed["size"][0] < 120
+    assert set(needed["reference"]) == {"population"}  # 120 items are few
+    assert needed["size"].isna()[1]
     assert list(mb.items_needed(world, 0.1)["size"]) == list(needed["size"][:1])
     detectable = mb.detectable_difference(world, int(needed["size"][0]))
-    assert list(detectable) == ["size", "mdad", "share_of_pairs", "mean_agreement"]
-    assert detectable["mdad"] <= 0.1
+    assert list(detectable) == [
+        *("size", "mdad", "share_of_pairs", "mean_agreement", "mdad_low", "mdad_high", "reference"),
+    ]
+    assert detectable["mdad_low"] <= detectable["mdad"] <= 0.1
     posterior = mb.posterior_ranking_probability(world, [0.7, 0.5], 20)
-    assert list(posterior) == ["size", "scores", "difference", "right", "expected_difference"]
+    assert list(posterior) == [
+        *("size", "scores", "difference", "right", "expected_difference", "n_pairs", "accuracy_low", "accuracy_high", "reference"),
+    ]
     assert 0.5 < posterior["right"] <= 1
     ranking = mb.ranking_probability(world, ["m00", "m01"], 20)
-    assert list(ranking) == ["size", "better", "worse", "difference", "right", "tied", "right_beyond"]
+    assert list(ranking) == [
+        *("size", "better", "worse", "difference", "right", "tied", "right_beyond"),
+        *("difference_low", "difference_high", "reference", "n_answered"),
+    ]
+    assert ranking["n_answered"] == [120, 120]
     assert ranking["right"] > 0.5
     gate = mb.regression_gate(world, 0.05, 20)
-    assert list(gate.columns) == ["tolerance", "recommended", "false_alarm", "miss", "false_alarm_fresh", "miss_fresh"]
+    assert list(gate.columns) == ["tolerance", "recommended", "false_alarm", "miss", "false_alarm_fresh", "miss_fresh", "reference"]
     assert gate["miss"].is_monotonic_increasing
     assert gate["false_alarm"].is_monotonic_decreasing
 

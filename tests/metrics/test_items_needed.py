@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.metrics.items_needed import items_needed, items_needed_by_curve
+from microbench_ray.metrics.items_needed import curve_reaches, items_needed, items_needed_by_curve
 from tests.helpers.errors import refuses
 
 
@@ -69,3 +69,12 @@ def test_a_size_outside_the_benchmark_is_refused(size: int) -> None:
 def test_an_empty_curve_is_refused() -> None:
     with refuses(ConfigError, "at least one size", where="items_needed_by_curve"):
         items_needed_by_curve(0.1, [], 2)
+
+
+def test_a_curve_reaches_the_differences_that_one_of_its_sizes_detects() -> None:
+    """Swept at 10 and 50 items: 2 points are extrapolated to more, 3 points and 10 are not."""
+    curve = [(10, None), (50, 0.03)]
+    assert [curve_reaches(target, curve) for target in (0.02, 0.03, 0.1)] == [False, True, True]
+    needed = items_needed_by_curve(0.02, curve, 1000)
+    assert needed is not None
+    assert needed > 50

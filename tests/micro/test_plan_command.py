@@ -12,17 +12,8 @@ from microbench_ray.cli.main import main
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.metrics.closed_form import normal_moments
-from microbench_ray.micro.sample_size import (
-    Criterion,
-    Falls,
-    GateRates,
-    detectable_difference,
-    items_needed,
-    pairs_of,
-    posterior_ranking_probability,
-    ranking_probability,
-    regression_gate,
-)
+from microbench_ray.micro.gate import Falls, GateRates, regression_gate
+from microbench_ray.micro.sample_size import Criterion, detectable_difference, items_needed, pairs_of, ranking_probability
 from tests.helpers.errors import refuses
 
 
@@ -66,16 +57,6 @@ def test_a_ranking_probability_is_the_share_of_draws(world: Benchmark) -> None:
     assert answer.difference == pytest.approx(world.scores[better].mean() - world.scores[worse].mean())
 
 
-def test_the_whole_benchmark_does_not_make_an_order_certain() -> None:
-    """60 items for one model, 40 against it, of 200: D = .1 with standard error sqrt((.5 - .01) / 199), which is 2.015 of it."""
-    scores = np.zeros((2, 200), np.uint8)
-    scores[0, :60], scores[1, 60:100] = 1, 1
-    board = board_of(scores)
-    answer = ranking_probability(board, [str(name) for name in board.model_ids], 200)
-    assert answer.right == 1
-    assert answer.right_beyond == pytest.approx(0.97806, abs=1e-4)
-
-
 def test_the_order_on_other_items_is_as_probable_as_stated() -> None:
     """Boards drawn from populations with a known order: of orders stated with a probability, that share is right."""
     rng = np.random.default_rng(3)
@@ -88,20 +69,6 @@ def test_the_order_on_other_items_is_as_probable_as_stated() -> None:
             stated.append(answer.right_beyond)
             right.append(answer.better == board.model_ids[int(np.argmax(truth))])
     assert np.mean(stated) == pytest.approx(np.mean(right), abs=0.04)  # two standard errors of 600 draws
-
-
-def test_a_posterior_is_the_share_of_pairs_and_draws_with_these_scores(world: Benchmark) -> None:
-    answer = posterior_ranking_probability(pairs_of(world), [0.5, 0.6], 50)
-    n_right = n_shown = 0
-    difference, n_answered = 0.0, world.scores.sum(axis=1, dtype=int)
-    for drawn in micro_scores(world, 50, 1500, 2):
-        higher, lower = np.nonzero(drawn[:, None] - drawn == 5)
-        n_right, n_shown = n_right + int(np.sum(n_answered[higher] > n_answered[lower])), n_shown + higher.size
-        difference += float(np.sum(n_answered[higher] - n_answered[lower])) / world.n_items
-    assert answer.right == pytest.approx(n_right / n_shown, abs=0.02)
-    assert answer.expected_difference == pytest.approx(difference / n_shown, abs=0.01)
-    equal = posterior_ranking_probability(pairs_of(world), [0.5, 0.5], 50)
-    assert (equal.right, equal.expected_difference) == (None, 0.0)
 
 
 def test_rates_of_a_gate_are_the_shares_of_draws(world: Benchmark) -> None:
@@ -142,15 +109,23 @@ def test_json_keeps_its_keys(board: Path, reference: Path, capsys: pytest.Captur
         *("told_apart", "order_of_models", "order_of_scores", "gate"),
     ]
     assert (answers["n_models"], answers["n_items"]) == (40, 120)
-    assert all(list(row) == ["difference", "method", "size"] for row in answers["items"])
+    keys = ["difference", "method", "size", "low", "high", "extrapolated", "reference"]
+    assert all(list(row) == keys for row in answers["items"])
     methods = [row["method"].split(" ")[0] for row in answers["items"]]
     assert methods[0] == "random"
     assert set(methods[1:]) == {"random", "stratified_confidence"}
-    assert list(answers["told_apart"]) == ["size", "mdad", "share_of_pairs", "mean_agreement"]
-    assert list(answers["order_of_models"]) == ["size", "better", "worse", "difference", "right", "tied", "right_beyond"]
-    assert list(answers["order_of_scores"]) == ["size", "scores", "difference", "right", "expected_difference"]
+    assert list(answers["told_apart"]) == [
+        *("size", "mdad", "share_of_pairs", "mean_agreement", "mdad_low", "mdad_high", "reference"),
+    ]
+    assert list(answers["order_of_models"]) == [
+        *("size", "better", "worse", "difference", "right", "tied", "right_beyond"),
+        *("difference_low", "difference_high", "reference", "n_answered"),
+    ]
+    assert list(answers["order_of_scores"]) == [
+        *("size", "scores", "difference", "right", "expected_difference", "n_pairs", "accuracy_low", "accuracy_high", "reference"),
+    ]
     assert 0.5 < answers["order_of_scores"]["right"] <= 1
-    rates = ["tolerance", "recommended", "false_alarm", "miss", "false_alarm_fresh", "miss_fresh"]
+    rates = ["tolerance", "recommended", "false_alarm", "miss", "false_alarm_fresh", "miss_fresh", "reference"]
     assert all(list(row) == rates for row in answers["gate"]["rows"])
     assert [row["recommended"] for row in answers["gate"]["rows"]].count(True) == 1
 
@@ -199,6 +174,42 @@ def test_bad_input_is_one_message(board: Path, capsys: pytest.CaptureFixture[str
     assert "Traceback" not in message
     for word in words:
         assert word in message
+
+
+def test_a_size_beyond_the_sweep_is_marked_in_json_and_text(
+    board: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sweep has 5, 10 and 20 items; where none of them detects a difference, the number of items is extrapolated."""
+    question = plan(board, "differences=[.03,.3]", f"results={reference}")
+    assert main([*question, "format=json"]) == 0
+    rows = [row for row in json.loads(capsys.readouterr().out)["items"] if "closed form" not in row["method"]]
+    known = [row for row in rows if row["size"] is not None]
+    assert all(row["extrapolated"] == (row["size"] > 20) for row in known)
+    assert {row["extrapolated"] for row in known} == {True, False}
+    assert all((row["low"], row["high"]) == (None, None) for row in rows)
+    assert main(question) == 0
+    text = capsys.readouterr().out
+    for row in known:
+        line = next(line for line in text.splitlines() if row["method"] in line and f"{100 * row['difference']:.1f} " in line)
+        assert (f"{row['size']}*" in line) == row["extrapolated"]
+    assert "Extrapolated beyond the sizes of the sweep" in text
+    assert main(plan(board, "differences=[.5]", f"results={reference}")) == 0
+    assert "xtrapolated" not in capsys.readouterr().out
+
+
+def test_the_number_of_items_has_an_interval_over_models(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    question = plan(board, "differences=[.1,.2]", "size=60")
+    assert main([*question, "format=json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert main(question) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for row in answers["items"]:
+        assert row["low"] <= row["size"] <= row["high"]
+        assert row["low"] < row["high"]
+        assert f"{row['low']} to {row['high']}" in text
+    detected = answers["told_apart"]
+    assert detected["mdad_low"] <= detected["mdad"] <= detected["mdad_high"]
+    assert f"{100 * detected['mdad_low']:.1f} to {100 * detected['mdad_high']:.1f}" in text
 
 
 def test_a_sweep_with_another_threshold_is_refused(board: Path, reference: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,10 @@ from microbench_ray.cli.settings.benchmark import IngestedConf, ScoresConf
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.metrics.items_needed import check_differences
+from microbench_ray.micro.gate import check_drop
 from microbench_ray.micro.plan_job import PlanJob
-from microbench_ray.micro.sample_size import Criterion, check_drop, check_scores
+from microbench_ray.micro.posterior import check_scores
+from microbench_ray.micro.sample_size import Criterion
 
 
 @dataclass

@@ -1,0 +1,190 @@
+"""The moments of pairs of models, from which the closed forms of random sampling are computed.
+
+Where both models answered the same items, a pair is described by the sum D of its score differences and the sum Q of their squares.
+Elsewhere each accuracy is a mean over the items that its model answered, a ratio. The order of two ratios is that of
+
+    sum over the sample of  v = [i answered by a] (x_a - c) / p_a - [i answered by b] (x_b - c) / p_b
+
+with c midway between the two accuracies and p the shares of answered items, to first order (Cochran 1977, "Sampling Techniques",
+section 2.11). The mean of v over all items is the difference of the accuracies, and where both answered the same items, v is the
+difference of scores divided by p.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray
+from microbench_ray.metrics.pairs import FloatArray, IndexArray
+
+ITEMS_PER_BLOCK = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class PairMoments:
+    """The moments of all pairs of models, the better model on the leaderboard first.
+
+    Parameters
+    ----------
+    higher, lower
+        (n_pairs,) positions of the models; in stored order where they are tied.
+    difference
+        (n_pairs,) difference of their accuracies, each over the items that the model answered; a fraction, at least 0.
+    bins
+        (n_pairs,) bin of the difference, computed in integers; pairs tied on the whole benchmark are in bin 0.
+    mean, square
+        (n_pairs,) means over all items of v (module docstring), times the mean share of answered items, and of its square; in units
+        of 1/units and 1/units². Where both models answered the same items these are D/N and Q/N.
+    only_higher, only_lower
+        (n_pairs,) items that only one of the two answered.
+    accuracy
+        (n_models,) accuracies, over the items that each model answered; NaN for none.
+    units, n_items
+        Grid of the scores; items in the benchmark.
+    """
+
+    higher: IndexArray
+    lower: IndexArray
+    difference: FloatArray
+    bins: IntArray
+    mean: FloatArray
+    square: FloatArray
+    only_higher: IntArray
+    only_lower: IntArray
+    accuracy: FloatArray
+    units: int
+    n_items: int
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs."""
+        return int(self.higher.size)
+
+    @property
+    def same_items(self) -> npt.NDArray[np.bool_]:
+        """(n_pairs,) whether both models answered the same items."""
+        same: npt.NDArray[np.bool_] = (self.only_higher == 0) & (self.only_lower == 0)
+        return same
+
+    @property
+    def variance(self) -> FloatArray:
+        """(n_pairs,) variance of v over all items, in units of 1/units²."""
+        return np.maximum(0.0, self.square - self.mean**2)
+
+    def take(self, index: npt.NDArray[Any]) -> PairMoments:
+        """Return the pairs at `index`: positions, or a boolean mask."""
+        fields = ("higher", "lower", "difference", "bins", "mean", "square", "only_higher", "only_lower")
+        return replace(self, **{name: getattr(self, name)[index] for name in fields})
+
+
+def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: int = 1) -> PairMoments:
+    """Compute the moments of all pairs by matrix products.
+
+    Parameters
+    ----------
+    scores
+        (n_models, n_items) whole numbers in units of 1/units.
+    missing
+        The number that marks a missing response; None where no response is missing.
+    units
+        Grid of the scores.
+
+    Raises
+    ------
+    DataError
+        Fewer than two models, no items, or no two models with responses.
+    """
+    if scores.ndim != 2 or scores.shape[0] < 2 or scores.shape[1] < 1:
+        raise DataError(
+            "At least two models and one item are needed to form pairs.", where="pair_moments", got=f"shape {scores.shape}"
+        )
+    sums = _sums(scores, missing, units)
+    first, second = np.nonzero(np.triu((sums.answered > 0)[:, None] & (sums.answered > 0), 1))
+    if not first.size:
+        raise DataError("No two models have responses.", where="pair_moments", got=f"{scores.shape[0]} models")
+    total, answered = np.rint(sums.total).astype(np.int64), sums.answered
+    cross = total[first] * answered[second] - total[second] * answered[first]
+    swap = cross < 0
+    higher, lower = np.where(swap, second, first), np.where(swap, first, second)
+    n_higher, n_lower = answered[higher], answered[lower]
+    difference = np.abs(cross) / (units * n_higher * n_lower)
+    mean, square = _order_moments(sums, higher, lower, scores.shape[1])
+    shared = n_higher if missing is None else np.rint(sums.shared[higher, lower]).astype(np.int64)
+    return PairMoments(
+        higher=higher,
+        lower=lower,
+        difference=difference,
+        bins=np.abs(cross) * BINS_PER_UNIT // (units * n_higher * n_lower),
+        mean=mean,
+        square=square,
+        only_higher=n_higher - shared,
+        only_lower=n_lower - shared,
+        accuracy=np.where(answered > 0, sums.total / (units * np.maximum(answered, 1)), np.nan),
+        units=units,
+        n_items=scores.shape[1],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums over items: per model of scores, squares and answered items; per pair over the items that both answered."""
+
+    total: FloatArray
+    squares: FloatArray
+    answered: IntArray
+    products: FloatArray
+    """(n_models, n_models) of products of scores."""
+    partial: FloatArray
+    """(n_models, n_models) of the scores of the first model; empty where no response is missing."""
+    shared: FloatArray
+    """(n_models, n_models) items that both answered; empty where no response is missing."""
+
+
+def _sums(scores: npt.NDArray[Any], missing: int | None, units: int) -> _Sums:
+    n_models, n_items = scores.shape
+    # Products of one block are whole numbers that float32 holds exactly up to 2**24.
+    kind: Any = np.float32 if units**2 * ITEMS_PER_BLOCK <= 1 << 24 else np.float64
+    products = np.zeros((n_models, n_models))
+    partial, shared = (np.zeros((0, 0) if missing is None else (n_models, n_models)) for _ in range(2))
+    total, squares, answered = np.zeros(n_models), np.zeros(n_models), np.zeros(n_models, np.int64)
+    for start in range(0, n_items, ITEMS_PER_BLOCK):
+        block = scores[:, start : start + ITEMS_PER_BLOCK]
+        if missing is None:
+            values = block.astype(kind)
+            answered += block.shape[1]
+        else:
+            present = (block != missing).astype(kind)
+            values = np.where(block == missing, 0, block).astype(kind)
+            partial += values @ present.T
+            shared += present @ present.T
+            answered += np.rint(present.sum(axis=1)).astype(np.int64)
+        total += values.sum(axis=1)
+        squares += np.square(values).sum(axis=1)
+        products += values @ values.T
+    return _Sums(total, squares, answered, products, partial, shared)
+
+
+def _order_moments(sums: _Sums, higher: IndexArray, lower: IndexArray, n_items: int) -> tuple[FloatArray, FloatArray]:
+    """(n_pairs,) `mean` and `square` of `PairMoments`."""
+    total, squares, products = sums.total, sums.squares, sums.products[higher, lower]
+    n_higher, n_lower = sums.answered[higher], sums.answered[lower]
+    mean = (total[higher] - total[lower]) / n_items
+    square = np.maximum(0.0, squares[higher] + squares[lower] - 2 * products) / n_items
+    if not sums.shared.size:
+        return mean, square
+    shared = sums.shared[higher, lower]
+    differ = np.flatnonzero((n_higher != shared) | (n_lower != shared))
+    a, b, shared, products = higher[differ], lower[differ], shared[differ], products[differ]
+    n_a, n_b = sums.answered[a], sums.answered[b]
+    centre = (total[a] / n_a + total[b] / n_b) / 2
+    own = [(squares[k] - 2 * centre * total[k] + centre**2 * n) / n**2 for k, n in ((a, n_a), (b, n_b))]
+    both = products - centre * (sums.partial[a, b] + sums.partial[b, a]) + centre**2 * shared
+    share = (n_a + n_b) / (2 * n_items)
+    mean[differ] = share * (total[a] / n_a - total[b] / n_b)
+    square[differ] = share**2 * n_items * np.maximum(0.0, own[0] + own[1] - 2 * both / (n_a * n_b))
+    return mean, square

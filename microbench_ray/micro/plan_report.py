@@ -1,0 +1,174 @@
+"""The answers of `microbench plan` as sentences and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from microbench_ray.core.shown import escape_controls
+from microbench_ray.micro.sample_size import CLOSED_FORM
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JsonObject = dict[str, Any]
+"""Plain values for JSON; differences and probabilities are fractions."""
+
+ACCEPTABLE_RATE = 0.1
+"""Rate of false alarms or misses of the recommended gate above which more items are advised."""
+EXTRAPOLATED = "*"
+"""Mark of a size beyond those that a method was swept at."""
+FEW_PAIRS = 15
+"""Pairs of models below which a prior made of them is said to be weak."""
+
+
+def show(answers: JsonObject, console: Console) -> None:
+    """Print the answers as sentences and tables."""
+    benchmark = escape_controls(answers["benchmark"])
+    for note in answers["notes"]:
+        console.print(f"{benchmark}: {escape_controls(note)}")
+    console.print(
+        f"{benchmark}: {answers['n_models']} models, {answers['n_items']:,} items. A difference counts as detected if "
+        f"{_percent(answers['threshold'])} of the pairs with it are ordered as by all items (ties: {answers['tie_policy']})."
+    )
+    if any(part["reference"] == "population" for part in _closed_form_answers(answers)):
+        console.print(
+            f"These {answers['n_items']:,} items are few, or the micro-benchmark is all of them. Answers therefore refer to the "
+            "population of items that these are a sample of: pairs are to be ordered as on that population."
+        )
+    if answers["items"]:
+        _show_items(answers["items"], console)
+    if "told_apart" in answers:
+        console.print(_detectable_sentence(answers["told_apart"]))
+    if "order_of_models" in answers:
+        console.print(_ranking_sentence(answers["order_of_models"], answers["n_items"]))
+    if "order_of_scores" in answers:
+        console.print(_posterior_sentence(answers["order_of_scores"]))
+    if "gate" in answers:
+        _show_gate(answers["gate"], console)
+
+
+def _closed_form_answers(answers: JsonObject) -> list[JsonObject]:
+    single = [answers[key] for key in ("told_apart", "order_of_models", "order_of_scores") if key in answers]
+    return [*answers["items"], *single, *answers.get("gate", {"rows": []})["rows"]]
+
+
+def _show_items(rows: Sequence[JsonObject], console: Console) -> None:
+    header = ("difference, points", "method", "items", "95 % interval over models")
+    cells = [
+        (
+            _points(row["difference"]),
+            escape_controls(row["method"]),
+            _size(row),
+            ""
+            if row["low"] is None
+            else f"{row['low']:,} to {'more than all' if row['high'] is None else format(row['high'], ',')}",
+        )
+        for row in rows
+    ]
+    _table(console, header, cells)
+    if any(row["extrapolated"] for row in rows):
+        console.print(
+            f"{EXTRAPOLATED} Extrapolated beyond the sizes of the sweep, at none of which the difference is detected, as if the "
+            "method gained from more items as random sampling does. Sweep larger sizes to know."
+        )
+
+
+def _detectable_sentence(answer: JsonObject) -> str:
+    low, high = answer["mdad_low"], answer["mdad_high"]
+    if answer["mdad"] is None:
+        interval = "none" if low is None else f"from {_points(low)} points to none"
+        detects = f"detect no difference reliably (95 % interval over models: {interval})"
+    else:
+        interval = f"{_points(low)} to {'none' if high is None else _points(high)}"
+        detects = f"detect differences of {_points(answer['mdad'])} points or more (95 % interval over models: {interval})"
+    return (
+        f"{answer['size']} random items {detects}: {_percent(answer['share_of_pairs'])} of the pairs of this leaderboard. "
+        f"They order {_percent(answer['mean_agreement'])} of all pairs correctly."
+    )
+
+
+def _ranking_sentence(answer: JsonObject, n_items: int) -> str:
+    interval = f"{_points(answer['difference_low'], 2)} to {_points(answer['difference_high'], 2)} points"
+    if answer["better"] is None:
+        return (
+            "The two models are tied on all items, so neither order is right. On the population of items like these, the 95 % "
+            f"interval of their difference is {interval}."
+        )
+    answered = answer["n_answered"]
+    where = "on all items"
+    if min(answered) < n_items:
+        where = f"on the {answered[0]:,} and {answered[1]:,} items that they answered"
+    better, worse = escape_controls(answer["better"]), escape_controls(answer["worse"])
+    first = f"{better} is {_points(answer['difference'], 2)} points better than {worse} {where}."
+    beyond = (
+        f"On other items like these {n_items:,}, the order is the same with probability {answer['right_beyond']:.3f}, and the "
+        f"95 % interval of the difference is {interval}."
+    )
+    target = "as on the population of items" if answer["reference"] == "population" else "in this order"
+    return (
+        f"{first} {answer['size']} random items rank them {target} with probability {answer['right']:.3f}, and tie them with "
+        f"probability {answer['tied']:.3f}. {beyond}"
+    )
+
+
+def _posterior_sentence(answer: JsonObject) -> str:
+    higher, lower = sorted(answer["scores"], reverse=True)
+    if answer["right"] is None:
+        return f"{higher:g} and {lower:g} on {answer['size']} items are tied, which says nothing about the order."
+    weak = " So few pairs say little: use a benchmark with more models at that level." if answer["n_pairs"] < FEW_PAIRS else ""
+    return (
+        f"{higher:g} against {lower:g} on {answer['size']} random items: the order is right with probability "
+        f"{answer['right']:.3f}, for two models like the pairs of this leaderboard at their level: {answer['n_pairs']:,} pairs of "
+        f"models with accuracies of {_points(answer['accuracy_low'])} to {_points(answer['accuracy_high'])} %. Pairs with such "
+        f"scores differ by {_points(answer['expected_difference'])} points on average.{weak}"
+    )
+
+
+def _show_gate(gate: JsonObject, console: Console) -> None:
+    console.print(
+        f"A gate on {gate['size']} items, for a true drop of {_points(gate['drop'])} points. It alarms if the micro-score falls "
+        "by more than the tolerance. Pairs of models of this leaderboard stand for two versions of a model:"
+    )
+    rates = ("false_alarm", "miss", "false_alarm_fresh", "miss_fresh")
+    header = ("tolerance", "false alarms, same items", "misses", "false alarms, fresh items", "misses")
+    rows = [(_points(row["tolerance"], 2), *(_percent(row[rate]) for rate in rates)) for row in gate["rows"]]
+    _table(console, header, rows)
+    console.print(_gate_advice(next(row for row in gate["rows"] if row["recommended"])))
+
+
+def _gate_advice(recommended: Mapping[str, Any]) -> str:
+    advice = (
+        f"Recommended tolerance: {_points(recommended['tolerance'], 2)} points. On the same items it has "
+        f"{_percent(recommended['false_alarm'])} false alarms and {_percent(recommended['miss'])} misses; no other tolerance has a "
+        "smaller maximum of the two."
+    )
+    if max(recommended["false_alarm"], recommended["miss"]) <= ACCEPTABLE_RATE:
+        return advice
+    return f"{advice} That is above {_percent(ACCEPTABLE_RATE)}: to detect such a drop, use more items."
+
+
+def _table(console: Console, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in header:
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, soft_wrap=False)
+
+
+def _points(fraction: float, decimals: int = 1) -> str:
+    return f"{fraction * 100:.{decimals}f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def _size(row: JsonObject) -> str:
+    if row["size"] is None:  # the curve of a sweep ends where its sizes do
+        return "never" if row["method"] == CLOSED_FORM else "unknown"
+    return f"{row['size']:,}{EXTRAPOLATED if row['extrapolated'] else ''}"
