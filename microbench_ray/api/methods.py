@@ -83,7 +83,7 @@ def check_instance(part: str, value: object, where: str) -> None:
         raise ConfigError(f"The {part} is a class, not an instance.", where=where, got=f"class {value.__name__}", hint=hint)
 
 
-def _built(entry: str | Mapping[str, Any]) -> Method:
+def _built(entry: Any) -> Method:
     """A method from its name or a mapping."""
     if not isinstance(entry, str | Mapping):
         kind = entry if isinstance(entry, type) else type(entry)

@@ -318,7 +318,7 @@ def check_places(composed: DictConfig) -> None:
     places = [(key, OmegaConf.select(composed, key)) for key in PATH_KEYS if _has_value(composed, key)]
     lists = composed.get("lists") if "lists" in composed else None
     if isinstance(lists, DictConfig):
-        places += [(f"lists.{label}", lists[label]) for label in lists if _has_value(lists, label)]
+        places += [(f"lists.{label}", lists[label]) for label in map(str, lists) if _has_value(lists, label)]
     for key, place in places:
         if isinstance(place, str):
             check_place(place, key)

@@ -230,7 +230,7 @@ def _block(matrix: NDArray[Any], models: Positions, items: Positions) -> NDArray
     return matrix[models][:, items] if 8 * len(items) > matrix.shape[1] else matrix[models[:, None], items]
 
 
-def check_selection(method: Method, selection: Selection, size: int, n_items: int) -> None:
+def check_selection(method: Method, selection: object, size: int, n_items: int) -> None:
     """Raise ConfigError unless the selector chose `size` distinct seen items: anything else is a bug in the method."""
     where = f"method {method.label}, {type(method.selector).__name__}.select"
     if not isinstance(selection, Selection):

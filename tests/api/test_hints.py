@@ -122,7 +122,7 @@ def test_an_array_with_its_axes_exchanged(world: mb.Benchmark) -> None:
     ("call", "where", "hint"),
     [
         (lambda b: mb.items_needed(b, 2), "differences", "differences=[0.02]"),
-        (lambda b: mb.items_needed(b, "0.02"), "differences", "[0.02]"),
+        (lambda b: mb.items_needed(b, "0.02"), "differences", "[0.02]"),  # type: ignore[arg-type]
         (lambda b: mb.detectable_difference(b, 5, threshold=80), "threshold", "threshold=0.8"),
         (lambda b: mb.detectable_difference(b, 0), "size", "size="),
         (lambda b: mb.regression_gate(b, 5, 20), "drop", "drop=0.05"),
@@ -132,8 +132,8 @@ def test_an_array_with_its_axes_exchanged(world: mb.Benchmark) -> None:
         (lambda b: mb.sweep(b, **(GRID | {"seed": -1})), "seed", "seed="),
         (lambda b: mb.sweep(b, thresholds=[80], **GRID), "thresholds", "thresholds=[0.8]"),
         (lambda b: mb.sweep(b.scores, **GRID), "benchmark", "mb.benchmark("),
-        (lambda b: mb.export("board.csv", 5), "benchmark", "mb.read_scores("),
-        (lambda b: mb.export(b, "5"), "size", "size="),
+        (lambda b: mb.export("board.csv", 5), "benchmark", "mb.read_scores("),  # type: ignore[arg-type]
+        (lambda b: mb.export(b, "5"), "size", "size="),  # type: ignore[arg-type]
         (lambda b: mb.export(b, 5, seed=-1), "seed", "seed="),
     ],
 )

@@ -30,7 +30,7 @@ def with_column(name: str, make: Callable[[pd.Series[Any]], Any]) -> pd.DataFram
 
 def with_row(name: str) -> pd.DataFrame:
     frame = table()
-    means: dict[str, Any] = frame.drop(columns="item_id").mean(axis=0).to_dict()
+    means: dict[Any, Any] = frame.drop(columns="item_id").mean(axis=0).to_dict()
     return pd.concat([frame, pd.DataFrame([{"item_id": name} | means])], ignore_index=True)
 
 
