@@ -12,6 +12,7 @@ from tests.helpers import small
 NAN = np.nan
 
 
+@pytest.mark.filterwarnings("ignore:What counts as an item looks like:microbench_ray.core.errors.DataWarning")
 def test_statistics_by_hand_and_by_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(items, "ITEMS_PER_BLOCK", 7)
     right = small.responses(40).astype(float)
