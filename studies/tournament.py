@@ -21,7 +21,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from microbench_ray.core.errors import ConfigError, MicrobenchError
@@ -175,8 +174,8 @@ def run(given: argparse.Namespace) -> pd.DataFrame:
         sys.stderr.write(f"{k} of {len(parts)}: {part.board.name}, {part.n_source} sources, unseen={part.unseen}\n")
         tables.append(measure(part, methods, given.runs, given.seed, given.cache))
     table = pd.concat(tables, ignore_index=True)
-    if not np.isfinite(table[[*MEASURES]].to_numpy()).all():
-        where = table.loc[~np.isfinite(table[[*MEASURES]]).all(axis=1), ["board", "method"]].drop_duplicates()
+    if table[[*MEASURES]].isna().to_numpy().any():
+        where = table[table[[*MEASURES]].isna().any(axis=1)][["board", "method"]].drop_duplicates()
         raise ConfigError("A measure is undefined.", where=", ".join("/".join(row) for row in where.to_numpy()), got="NaN")
     return table
 

@@ -67,7 +67,7 @@ def _shown(found: dict[str, dict[str, list[Standing]]]) -> list[str]:
         means = {method: np.mean([each.regret.mean for each in row]) for method, row in of_measure.items()}
         unit = np.median(np.abs(list(means.values()))) or 1.0
         for method, mean in means.items():
-            total[method] = total.get(method, 0.0) + mean / unit
+            total[method] = total.get(method, 0.0) + float(mean / unit)
     best = sorted(total, key=lambda method: total[method])
     kept = [method for method in ALWAYS if method in total]
     return kept + [method for method in best if method not in kept][: SHOWN - len(kept)]
@@ -77,8 +77,8 @@ def _panel(axis: Axes, found: dict[str, list[Standing]], shown: list[str], sourc
     others = [method for method in found if method not in shown]
     place = np.arange(len(sources))
     for method in others:
-        values = [factor * each.regret.mean for each in found[method]]
-        axis.plot(place, values, **GREY, label=f"other methods ({len(others)})" if method == others[0] else None)
+        means = [factor * each.regret.mean for each in found[method]]
+        axis.plot(place, means, **GREY, label=f"other methods ({len(others)})" if method == others[0] else None)
     for k, method in enumerate(shown):
         row = [each.regret for each in found[method]]
         values = factor * np.array([each.mean for each in row])

@@ -176,7 +176,7 @@ def _worst(scores: Scores, method: int) -> tuple[float, Place]:
         at = int(np.argmax(chooser.max(axis=1) - chooser[:, method]))
         best = int(np.argmax(chooser[at]))
         judged.append(judge[at, best] - judge[at, method])
-    measured = sum(by_half)
+    measured = by_half[0] + by_half[1]
     return float(np.mean(judged)), places[int(np.argmax(measured.max(axis=1) - measured[:, method]))]
 
 

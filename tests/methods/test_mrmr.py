@@ -108,8 +108,8 @@ def test_each_item_has_the_largest_quotient(graded: bool) -> None:
     responses = 1 / (1 + np.exp(rng.normal(0, 1, 90) - np.linspace(-3, 3, 11)[:, None] - rng.normal(0, 1, (11, 90))))
     if not graded:
         responses = (responses > 0.5).astype(float)
+    responses = responses.astype(np.float32).astype(np.float64)
     seen = seen_items(responses)
-    responses = seen.responses.astype(np.float64)
     codes, accuracy = response_levels(responses), responses.mean(axis=1)
     assert len(set(accuracy)) == 11
     selector = Mrmr()

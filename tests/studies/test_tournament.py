@@ -14,6 +14,7 @@ from studies.tournament import main, misses_text, text
 from studies.tournament_figure import draw
 from studies.tournament_regret import (
     BEST_SINGLE,
+    Place,
     Scores,
     chosen_best,
     comparisons,
@@ -98,7 +99,7 @@ def test_eight_equal_methods_have_no_regret_on_average() -> None:
 
 def test_a_clearly_worse_method_has_its_distance_and_is_not_among_the_best() -> None:
     rng = np.random.default_rng(1)
-    places = {("b", 10, 0.1, str(k)): rng.normal([0.0, 0.0, -1.0], 0.1, (10, 3)) for k in range(5)}
+    places: dict[Place, np.ndarray] = {("b", 10, 0.1, str(k)): rng.normal([0.0, 0.0, -1.0], 0.1, (10, 3)) for k in range(5)}
     by_method = {each.method: each for each in standings(Scores(["a", "b", "worse"], places))}
     assert by_method["worse"].regret.mean == pytest.approx(1.0, abs=0.1)
     assert by_method["worse"].worst == pytest.approx(1.0, abs=0.2)

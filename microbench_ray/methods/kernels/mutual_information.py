@@ -35,7 +35,8 @@ def response_levels(responses: FloatArray) -> Levels:
     lower, upper = np.quantile(responses, [1 / 3, 2 / 3], axis=0, method="inverted_cdf")
     codes = (responses > lower).astype(np.intp) + (responses >= upper)
     codes -= codes.min(axis=0)
-    return np.where((codes == 1).any(axis=0), codes, codes // 2)
+    levels: Levels = np.where((codes == 1).any(axis=0), codes, codes // 2)
+    return levels
 
 
 def information_on_accuracy(levels: Levels, accuracy: FloatArray, neighbours: int = NEIGHBOURS) -> FloatArray:
