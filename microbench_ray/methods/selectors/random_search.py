@@ -20,8 +20,8 @@ from microbench_ray.methods.kernels.sources import (
 )
 from microbench_ray.methods.readout import FloatArray
 
-SECONDS_PER_ENTRY = 1.5e-8
-"""CPU seconds per entry of a candidate's Gram matrix and further source model: of an inverse of n × n, per n³ and 25."""
+SECONDS_PER_DRAW, SECONDS_PER_CUBE = 1.5e-4, 4e-10
+"""CPU seconds of a selection, and of the inverse of its Gram matrix per cubed number of source models."""
 USUAL_SIZES = 7
 
 
@@ -76,8 +76,8 @@ class RandomSearch:
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         """Cost of filling gaps, and of the search at seven sizes."""
-        search = USUAL_SIZES * self.draws * SECONDS_PER_ENTRY * n_source**2 * max(1.0, n_source / 25)
-        return SECONDS_PER_RESPONSE * n_source * n_items + search
+        seconds_per_draw = SECONDS_PER_DRAW + SECONDS_PER_CUBE * n_source**3
+        return SECONDS_PER_RESPONSE * n_source * n_items + USUAL_SIZES * self.draws * seconds_per_draw
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """The responses, those to the largest selection, and a few square matrices."""
