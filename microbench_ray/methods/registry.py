@@ -12,6 +12,7 @@ from microbench_ray.methods.base import Estimator, Selector, WithoutFit
 from microbench_ray.methods.estimators.aipw import Aipw
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.estimators.irt import GpIrt, IrtAbility, PIrt
+from microbench_ray.methods.estimators.kernel_ridge import KernelRidge
 from microbench_ray.methods.estimators.means import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.estimators.ridge import Ridge
 from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
@@ -23,7 +24,10 @@ from microbench_ray.methods.selectors.fisher_information import FisherInformatio
 from microbench_ray.methods.selectors.fixed import Fixed
 from microbench_ray.methods.selectors.greedy import Greedy
 from microbench_ray.methods.selectors.mdad_guided import MdadGuided
+from microbench_ray.methods.selectors.mid_range import MidRange
+from microbench_ray.methods.selectors.mrmr import Mrmr
 from microbench_ray.methods.selectors.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
+from microbench_ray.methods.selectors.random_search import RandomSearch
 from microbench_ray.methods.selectors.stratified import StratifiedConfidence
 from microbench_ray.methods.selectors.tinybenchmarks import TinyBenchmarks
 
@@ -41,6 +45,9 @@ SELECTORS: dict[str, Any] = {
     "embedding_kmeans": EmbeddingKmeans,
     "greedy": Greedy,
     "mdad_guided": MdadGuided,
+    "mrmr": Mrmr,
+    "random_search": RandomSearch,
+    "mid_range": MidRange,
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
@@ -54,6 +61,7 @@ ESTIMATORS: dict[str, Any] = {
     "aipw": Aipw,
     "ridge": Ridge,
     "ridge_remainder": RidgeRemainder,
+    "kernel_ridge": KernelRidge,
 }
 
 

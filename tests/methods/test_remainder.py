@@ -53,7 +53,7 @@ def test_the_regression_is_the_one_of_its_penalised_sum_of_squares() -> None:
     """With a penalty on coefficients around a common one: the normal equations, at the penalties that were chosen."""
     x = world(20, 6, seed=2).astype(np.float64)
     rest = x @ np.array([0.02, 0.01, 0.03, 0.0, 0.02, 0.01]) + np.random.default_rng(1).normal(0, 0.01, 20)
-    intercept, coefficients = predict_rest(x, rest)
+    intercept, coefficients, _ = predict_rest(x, rest)
     assert intercept == pytest.approx(float(rest.mean() - x.mean(axis=0) @ coefficients))
     residual = rest - intercept - x @ coefficients
     assert np.std(residual) < np.std(rest)

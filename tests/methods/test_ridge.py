@@ -33,12 +33,12 @@ def test_it_is_ridge_regression_with_the_best_penalty_by_leave_one_out(n_models:
     responses = world(n_models, 60)
     x, y = responses[:, :size], responses.mean(axis=1)
     line = fit_regression(x, y)
-    intercept, coefficients = solved(x, y, line.penalty)
+    intercept, coefficients = solved(x, y, line.dual.penalty)
     assert line.intercept == pytest.approx(intercept, abs=1e-8)
     assert line.coefficients == pytest.approx(coefficients, abs=1e-8)
     centred = x - x.mean(axis=0)
     scale = np.maximum(np.linalg.eigvalsh(centred @ centred.T), 0).mean()
-    errors = []
+    errors, residuals = [], []
     for penalty in scale * PENALTIES:
         left_out = []
         for k in range(n_models):
@@ -46,15 +46,17 @@ def test_it_is_ridge_regression_with_the_best_penalty_by_leave_one_out(n_models:
             start, slopes = solved(x[others], y[others], penalty)
             left_out.append(y[k] - start - x[k] @ slopes)
         errors.append(np.sqrt(np.mean(np.square(left_out))))
-    assert line.loo_error == pytest.approx(min(errors), rel=1e-6)
-    assert line.penalty == pytest.approx(scale * PENALTIES[int(np.argmin(errors))])
+        residuals.append(left_out)
+    assert line.dual.loo_error == pytest.approx(min(errors), rel=1e-6)
+    assert line.dual.penalty == pytest.approx(scale * PENALTIES[int(np.argmin(errors))])
+    assert line.dual.loo_residuals == pytest.approx(np.array(residuals[int(np.argmin(errors))]), abs=1e-8)
 
 
 def test_items_that_all_answer_alike_say_nothing() -> None:
     line = fit_regression(np.ones((6, 4)), np.linspace(0, 1, 6))
     assert line.intercept == 0.5
     assert line.coefficients.tolist() == [0, 0, 0, 0]
-    assert line.loo_error == pytest.approx(np.sqrt(np.mean((np.linspace(0, 1, 6) - 0.5) ** 2)) * 6 / 5)
+    assert line.dual.loo_error == pytest.approx(np.sqrt(np.mean((np.linspace(0, 1, 6) - 0.5) ** 2)) * 6 / 5)
 
 
 def test_it_beats_the_mean_where_items_differ() -> None:

@@ -46,5 +46,6 @@ class RidgeRemainder(FitsSources, Linear):
             return Readout(intercept=0.0, coefficients=mean_coefficients(selection, both=both))
         observed = mean_coefficients(selection, both=both) / fit.responses.shape[1]
         rest = fit.accuracy - (known * observed).reshape(len(known), -1).sum(axis=1)
-        intercept, coefficients = predict_rest(known.reshape(len(known), -1), rest)
-        return Readout(intercept=intercept, coefficients=observed + coefficients.reshape(observed.shape), means=known.mean(axis=0))
+        regression = predict_rest(known.reshape(len(known), -1), rest)
+        coefficients = observed + regression.coefficients.reshape(observed.shape)
+        return Readout(intercept=regression.intercept, coefficients=coefficients, means=known.mean(axis=0))

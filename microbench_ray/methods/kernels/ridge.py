@@ -22,8 +22,13 @@ class Dual(NamedTuple):
     weights: FloatArray
     """(n_source,)"""
     penalty: float
-    loo_error: float
-    """Root mean squared error over the source models, each predicted from the others."""
+    loo_residuals: FloatArray
+    """(n_source,) each model's y minus its prediction from the other models, at this penalty."""
+
+    @property
+    def loo_error(self) -> float:
+        """Root mean squared leave-one-out error."""
+        return float(np.sqrt(np.mean(np.square(self.loo_residuals))))
 
 
 class Regression(NamedTuple):
@@ -31,8 +36,8 @@ class Regression(NamedTuple):
 
     intercept: float
     coefficients: FloatArray
-    penalty: float
-    loo_error: float
+    dual: Dual
+    """The regression in dual form, with its penalty and leave-one-out residuals."""
 
 
 def fit_regression(responses: FloatArray, y: FloatArray) -> Regression:
@@ -52,8 +57,7 @@ def fit_regression(responses: FloatArray, y: FloatArray) -> Regression:
     return Regression(
         intercept=level - float(centre @ coefficients),
         coefficients=coefficients,
-        penalty=dual.penalty,
-        loo_error=dual.loo_error,
+        dual=dual,
     )
 
 
@@ -67,20 +71,22 @@ def fit_dual(gram: FloatArray, y: FloatArray) -> Dual:
     values = np.maximum(values, 0.0)
     scale = float(values.mean())
     if scale <= 0:
-        loo_error = float(np.sqrt(np.mean((y * n / (n - 1)) ** 2)))
-        return Dual(weights=np.zeros(n), penalty=float("inf"), loo_error=loo_error)
+        return Dual(weights=np.zeros(n), penalty=float("inf"), loo_residuals=y * n / (n - 1))
     rotated = vectors.T @ y
     shrunk = values / (values + scale * PENALTIES[:, None])
     residuals = y - (shrunk * rotated) @ vectors.T
     leverage = 1 / n + shrunk @ (vectors**2).T
-    errors = np.sqrt(np.mean((residuals / np.maximum(1 - leverage, 1e-9)) ** 2, axis=1))
-    best = int(np.argmin(errors))
+    loo_residuals = residuals / np.maximum(1 - leverage, 1e-9)
+    best = int(np.argmin(np.sqrt(np.mean(loo_residuals**2, axis=1))))
     penalty = scale * float(PENALTIES[best])
-    return Dual(weights=vectors @ (rotated / (values + penalty)), penalty=penalty, loo_error=float(errors[best]))
+    return Dual(weights=vectors @ (rotated / (values + penalty)), penalty=penalty, loo_residuals=loo_residuals[best])
 
 
-def predict_rest(responses: FloatArray, rest: FloatArray) -> tuple[float, FloatArray]:
-    """The intercept and the coefficients, (size,), of the regression of the unobserved rest, (n,), on the responses, (n, size)."""
+def predict_rest(responses: FloatArray, rest: FloatArray) -> Regression:
+    """The regression of the unobserved rest, (n,), on the responses, (n, size).
+
+    Its leave-one-out residuals take the responses' variances from all models.
+    """
     centre, level = responses.mean(axis=0), float(rest.mean())
     x = responses - centre
     scales = 1 / np.maximum(np.square(x).mean(axis=0), MIN_VARIANCE)
@@ -95,4 +101,4 @@ def predict_rest(responses: FloatArray, rest: FloatArray) -> tuple[float, FloatA
     assert best is not None
     dual, common_variance = best
     coefficients = scales * (x.T @ dual.weights) + common_variance * float(common @ dual.weights)
-    return level - float(centre @ coefficients), coefficients
+    return Regression(intercept=level - float(centre @ coefficients), coefficients=coefficients, dual=dual)

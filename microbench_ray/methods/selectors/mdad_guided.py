@@ -153,6 +153,6 @@ def _pair_error(train: SourceAccuracies, test: SourceAccuracies, items: NDArray[
     """Mean squared error of pair differences of the test models, from a regression on these items fitted to the train models."""
     scores = train.responses[:, items]
     observed = 1 / train.responses.shape[1]
-    intercept, coefficients = predict_rest(scores, train.accuracy - observed * scores.sum(axis=1))
-    errors = intercept + test.responses[:, items] @ (coefficients + observed) - test.accuracy
+    line = predict_rest(scores, train.accuracy - observed * scores.sum(axis=1))
+    errors = line.intercept + test.responses[:, items] @ (line.coefficients + observed) - test.accuracy
     return float(errors @ form @ errors)
