@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -17,12 +16,13 @@ from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.data.shifted_groups import shifted_groups
 from microbench_ray.methods import ESTIMATORS, Fixed, Method, Selection
-from microbench_ray.methods.estimators.means import Mean
 from microbench_ray.methods.readout import Linear, Readout
 from microbench_ray.methods.selectors.random import Random
-from microbench_ray.metrics import Mdad, PairCounts, agreement_curve, bootstrap_models, compare, expanded_level, mdad
-from microbench_ray.micro.artifact import MIN_COMPARED, HeldOut, Item, MicroBenchmark
+from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.groups import grouping_of
+from microbench_ray.micro.held_out_pairs import compare_pairs
 from microbench_ray.micro.intervals import calibration
+from microbench_ray.micro.records import HeldOut, Item
 from microbench_ray.sweeps.evaluate import Draw, Truth, check_selection, responses_to, seen_items, true_accuracies
 from microbench_ray.sweeps.fits import signal_used
 
@@ -33,7 +33,6 @@ FOLDS = 10
 MIN_MODELS = 4
 BEST = 0.2
 """Share of the models, the best ones, held out together to measure errors for models better than the known ones."""
-RESAMPLES = 1000
 MAX_COMPARED = 1000
 """Models of more are drawn at random: the cost of comparing pairs in every resample grows with the square of the models."""
 PACKAGES = ("microbench-ray", "numpy")
@@ -74,7 +73,7 @@ def build(
     """Build a micro-benchmark on all models and all items.
 
     Its errors on new models are measured by cross-validation: the models are divided into folds, and each fold is estimated by a
-    micro-benchmark built in the same way on the other folds. Where there are enough models, the best fifth are also estimated by a
+    micro-benchmark built in the same way on the other folds. Runs and copies of a model are in one fold (`groups.grouping_of`). Where there are enough models, the best fifth are also estimated by a
     micro-benchmark built on the rest. All these builds draw from the same random streams.
 
     Parameters
@@ -99,7 +98,7 @@ def build(
     GridError
         More items than the benchmark or the list has.
     DataError
-        Too few models, or a model without a response to any item.
+        Too few models, models of one group only, or a model without a response to any item.
     """
     check_method(method)
     if folds < 2:
@@ -115,7 +114,7 @@ def build(
     origin = origin or Origin()
     all_models = np.arange(benchmark.n_models)
     with one_thread():
-        builder = Builder(benchmark, method, size, seed)
+        builder = Builder(benchmark, method, size, seed, grouping_of(benchmark).first)
         selection, readout = builder.select_and_read(all_models)
         responses = builder.responses(all_models, selection)
         truth = true_accuracies(benchmark, "seen", all_models, np.arange(benchmark.n_items))
@@ -148,7 +147,19 @@ def build(
         held_out=held_out,
         extrapolated=extrapolated,
         reserve=builder.reserve(origin),
+        variance=response_variance(benchmark),
+        groups=builder.groups,
     )
+
+
+def response_variance(benchmark: Benchmark) -> FloatArray:
+    """(n_models,) variance of each model's responses to the items that it answered, by their number."""
+    answered = benchmark.scores != benchmark.missing
+    n = answered.sum(axis=1)
+    scores = np.where(answered, benchmark.scores, 0).astype(np.float64) / benchmark.units
+    mean = scores.sum(axis=1) / n
+    variance: FloatArray = np.where(answered, np.square(scores - mean[:, None]), 0).sum(axis=1) / n
+    return variance
 
 
 def item_of(benchmark: Benchmark, origin: Origin, item: int, *, weight: float, coefficient: float, mean: float) -> Item:
@@ -215,13 +226,6 @@ def coefficient_scale(readout: Readout) -> float:
     return readout.total / weight if weight else 1.0
 
 
-class ComparedPairs(NamedTuple):
-    """The entries `mdad` and `agreement` of a `HeldOut`."""
-
-    mdad: dict[str, float | None]
-    agreement: list[dict[str, float]]
-
-
 class CrossValidation(NamedTuple):
     """Estimates of models by micro-benchmarks built on the other folds."""
 
@@ -238,9 +242,12 @@ class Builder:
     ----------
     benchmark, method, size, seed
         As for `build`.
+    groups
+        (n_models,) position of the first model of each model's group; by default each model is by itself.
     """
 
-    def __init__(self, benchmark: Benchmark, method: Method, size: int, seed: int) -> None:
+    def __init__(self, benchmark: Benchmark, method: Method, size: int, seed: int, groups: Positions | None = None) -> None:
+        self.groups = np.arange(benchmark.n_models) if groups is None else groups
         self.benchmark, self.method, self.size, self.seed = benchmark, method, size, seed
         self.signal = signal_used(benchmark, method.estimator.signal)
         if self.signal == "both":
@@ -283,11 +290,12 @@ class Builder:
         return readout.estimate(self.responses(targets, selection))
 
     def cross_validate(self, models: Positions, folds: int) -> CrossValidation:
-        """Estimate each of these models by the micro-benchmark built on the other folds."""
-        folds = max(2, min(folds, len(models) // 2))
-        order = seeding.export_stream(self.seed, self.benchmark.name, "folds").permutation(models)
+        """Estimate each of these models by the micro-benchmark built on the other folds; the models of a group are in one fold."""
+        groups = np.unique(self.groups[models])
+        folds = max(2, min(folds, groups.size // 2))
+        order = seeding.export_stream(self.seed, self.benchmark.name, "folds").permutation(groups)
         estimates = np.full(self.benchmark.n_models, np.nan)
-        parts = [np.sort(order[k::folds]) for k in range(folds)]
+        parts = [models[np.isin(self.groups[models], order[k::folds])] for k in range(folds)]
         for part in parts:
             estimates[part] = self.estimates(np.setdiff1d(models, part), part)
         return CrossValidation(folds=parts, estimates=estimates)
@@ -300,37 +308,17 @@ class Builder:
         if compared.size > MAX_COMPARED:
             rng = seeding.export_stream(self.seed, self.benchmark.name, "compared")
             compared = np.sort(rng.choice(all_models, MAX_COMPARED, replace=False))
-        pairs = self.compare(self._truth(compared), estimates[compared], "resamples")
+        rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples")
+        pairs = compare_pairs(self._truth(compared), estimates[compared], self.groups[compared], self.benchmark.units, rng)
+        n_groups = np.unique(self.groups).size
+        of_groups = f" of {n_groups} groups" if n_groups < self.benchmark.n_models else ""
         return HeldOut(
-            label=f"models drawn like the known ones: {len(parts)} folds",
+            label=f"models drawn like the known ones: {len(parts)} folds{of_groups}",
             models=all_models,
             estimates=estimates,
             mdad=pairs.mdad,
             agreement=pairs.agreement,
         )
-
-    def compare(self, truth: Truth, estimates: FloatArray, stream: str) -> ComparedPairs:
-        """Compare the order of all pairs of held-out models with the true one.
-
-        The pairs share models, and the interval is therefore over resamples of the models. Two models may have been estimated by
-        different micro-benchmarks, those of their folds; with few models, the MDAD is a little too large for this.
-
-        Parameters
-        ----------
-        truth, estimates
-            Of the same models.
-        stream
-            Name of the random stream of the resamples.
-        """
-        counts = compare(truth.pairs, estimates).counts
-        n_models = int((~np.isnan(estimates) & (truth.answered > 0)).sum())
-        agreement = _agreement_rows(counts)
-        if n_models < MIN_COMPARED or not counts.n_pairs.any():
-            return ComparedPairs(_mdad_row(None, n_models), agreement)
-        rng = seeding.export_stream(self.seed, self.benchmark.name, stream)
-        resampled = bootstrap_models(truth.sums, truth.answered, self.benchmark.units, estimates, RESAMPLES, rng)
-        level = expanded_level(0.95, n_models)
-        return ComparedPairs(_mdad_row(mdad(counts, ci="models", resampled=resampled, level=level), n_models), agreement)
 
     def extrapolated(self, truth: Truth, folds: int) -> HeldOut | None:
         """The best models, estimated by the micro-benchmark built on the others; None where there are too few of either.
@@ -343,7 +331,8 @@ class Builder:
         targets, others = best.targets, np.setdiff1d(np.arange(self.benchmark.n_models), best.targets)
         line = calibration(self.cross_validate(others, folds).estimates[others], truth.accuracy[others])
         estimates = line.accuracy(self.estimates(others, targets))
-        pairs = self.compare(self._truth(targets), estimates, "resamples of the best")
+        rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples of the best")
+        pairs = compare_pairs(self._truth(targets), estimates, self.groups[targets], self.benchmark.units, rng)
         return HeldOut(
             label=f"the {best.label} of the models, by a micro-benchmark built on the others",
             models=targets,
@@ -353,13 +342,13 @@ class Builder:
         )
 
     def reserve(self, origin: Origin) -> tuple[Item, ...]:
-        """A uniform random sample of `size` items; empty where the method's items are one, read by their mean.
+        """A uniform random sample of `size` items; empty where the method's items are one, whose mean serves as well.
 
         Empty as well for micro-benchmarks that read confidences.
         """
         if self.signal != "correctness":
             return ()
-        if isinstance(self.method.selector, Random) and isinstance(self.method.estimator, Mean):
+        if isinstance(self.method.selector, Random):
             return ()
         rng = seeding.export_stream(self.seed, self.benchmark.name, "reserve")
         drawn = rng.choice(self.benchmark.n_items, self.size, replace=False)
@@ -373,25 +362,3 @@ class Builder:
 
     def _truth(self, models: Positions) -> Truth:
         return true_accuracies(self.benchmark, "seen", models, self._items)
-
-
-def _mdad_row(detectable: Mdad | None, n_models: int) -> dict[str, float | None]:
-    """`HeldOut.mdad`; all but `n_models` are None where there are too few models."""
-    if detectable is None:
-        return dict.fromkeys(("mdad", "mdad_monotone", "ci_lo", "ci_hi")) | {"n_models": n_models}
-    values = {
-        "mdad": detectable.mdad,
-        "mdad_monotone": detectable.mdad_monotone,
-        "ci_lo": detectable.mdad_monotone_ci_lo,
-        "ci_hi": detectable.mdad_monotone_ci_hi,
-    }
-    row = {key: None if math.isnan(value) else float(value) for key, value in values.items()}
-    return row | {"n_models": n_models}
-
-
-def _agreement_rows(counts: PairCounts) -> list[dict[str, float]]:
-    curve = agreement_curve(counts)
-    return [
-        {"diff_lo": float(curve.diff_lo[k]), "agreement": float(curve.agreement[k]), "n_pairs": int(curve.n_pairs[k])}
-        for k in np.flatnonzero(curve.n_pairs)
-    ]

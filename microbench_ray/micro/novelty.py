@@ -3,50 +3,67 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.methods.readout import filled_responses
 from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.intervals import MIN_ERRORS, STUDENT
 
 FloatArray = NDArray[np.float64]
 
-EDGE = 0.05
-"""A model that at most this share of the known models equals or surpasses on the items may be better than all of them."""
-TYPICAL = 0.99
-"""Share of the known models whose response patterns count as typical; a pattern farther from the mean is flagged."""
+RATE = 0.05
+"""Share of models drawn like the known ones that are flagged, at most."""
+WORSE = 0.5
+"""Weight of a deviation downwards: new models are seldom worse than all known ones, and few flags should be spent on that."""
+MIN_GROUPS = 4
+"""Groups of known models without which no model can be called unlike them."""
 
 
 class NoveltyCheck:
     """Compares new models with the known ones.
 
-    Three statistics are compared: the estimate (with those of held-out models), the mean response, and the Mahalanobis distance of
-    the responses from the known models' mean, with the covariance shrunk by the items' mean variance. A known model's distance is
-    the leave-one-out one, in closed form, so that a new model like them exceeds a share of these distances as often as chance has
-    it.
+    Three statistics are compared: the estimate (with those of held-out models), the mean response, and the logarithm of the
+    Mahalanobis distance of the responses from the known models' mean, with the covariance shrunk by the items' mean variance. Each is
+    expressed in deviations from its mean over the known models, and the largest of them is a model's novelty. Known models are
+    measured from the others in all three, so that a new model like them is as likely as any of them to have the largest novelty: the
+    limit is the novelty that at most 5 % of the models would exceed by chance. With fewer than 19 groups, where one of them has a
+    larger share, a flagged model must also exceed Student's quantile.
 
     Parameters
     ----------
     micro
-        The micro-benchmark.
+        The micro-benchmark. Of a group of runs or copies the first one is compared.
     """
 
     def __init__(self, micro: MicroBenchmark) -> None:
         self._item_means = np.array([item.mean for item in micro.items])
-        answered = ~np.isnan(micro.responses).all(axis=1)
-        filled = filled_responses(micro.responses[answered], self._item_means)
-        self._estimates = micro.held_out.estimates[~np.isnan(micro.held_out.estimates)]
-        self._mean_responses = filled.mean(axis=1)
-        self._centre, n = filled.mean(axis=0), len(filled)
+        estimates = np.full(len(micro.models), np.nan)
+        estimates[micro.held_out.models] = micro.held_out.estimates
+        answered = np.flatnonzero(~np.isnan(micro.responses).all(axis=1) & ~np.isnan(estimates))
+        _, first = np.unique(micro.groups[answered], return_index=True)
+        compared = answered[first]
+        filled = filled_responses(micro.responses[compared], self._item_means)
+        self._estimates, self._mean_responses = estimates[compared], filled.mean(axis=1)
+        self._limit, n = math.inf, len(filled)
+        if n < MIN_GROUPS:
+            return
+        self._centre = filled.mean(axis=0)
         self._rows = filled - self._centre
         self._ridge = float(np.square(self._rows).sum()) / micro.size or 1.0
         self._dual = n < micro.size
         matrix = self._rows @ self._rows.T if self._dual else self._rows.T @ self._rows
         self._inverse = np.linalg.inv(matrix + self._ridge * np.eye(len(matrix)))
         in_sample = self._distance(self._rows) * n / (n - 1)
-        leave_one_out = np.sort(in_sample / np.maximum(1 - in_sample, 1e-9) * n / (n - 1))
-        self._limit = float(leave_one_out[min(n, math.ceil((n + 1) * TYPICAL)) - 1])
+        self._distances = _log(in_sample / np.maximum(1 - in_sample, 1e-9) * n / (n - 1))
+        known = np.max(list(_weighted(map(left_out_deviations, self._statistics)).values()), axis=0)
+        self._limit = novelty_limit(known)
+
+    @property
+    def _statistics(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return self._estimates, self._mean_responses, self._distances
 
     def _distance(self, rows: FloatArray) -> FloatArray:
         """(n,) squared distances of centred responses, by the smaller of the two matrices (Woodbury identity)."""
@@ -67,20 +84,67 @@ class NoveltyCheck:
         estimate
             Its estimated accuracy.
         """
+        if math.isinf(self._limit):
+            return []
         filled = filled_responses(answers[None], self._item_means)
-        mean_response = float(filled.mean())
-        warnings = []
+        mean_response, distance = float(filled.mean()), _log(self._distance(filled - self._centre))
+        values = (np.array([estimate]), np.array([mean_response]), distance)
+        novelty = _weighted(deviations(known, new) for known, new in zip(self._statistics, values, strict=True))
+        exceeded = [reason for reason, deviation in novelty.items() if float(deviation[0]) > self._limit]
+        sentences = []
         for side, sign in (("better", 1.0), ("worse", -1.0)):
-            share = min(
-                _share_at_least(sign * estimate, sign * self._estimates),
-                _share_at_least(sign * mean_response, sign * self._mean_responses),
-            )
-            if share == 0 or (side == "better" and share <= EDGE):
+            if side in exceeded:
+                share = min(
+                    _share_at_least(sign * estimate, sign * self._estimates),
+                    _share_at_least(sign * mean_response, sign * self._mean_responses),
+                )
                 others = "all known models" if share == 0 else f"all but {share:.1%} of the known models"
-                warnings.append(f"Near or beyond the edge of the known models: on these items it is {side} than {others}.")
-        if float(self._distance(filled - self._centre)[0]) > self._limit:
-            warnings.append("Outside the range of the known models: its pattern of right and wrong answers is unlike theirs.")
-        return warnings
+                sentences.append(f"Near or beyond the edge of the known models: on these items it is {side} than {others}.")
+        if "pattern" in exceeded:
+            sentences.append("Outside the range of the known models: its pattern of right and wrong answers is unlike theirs.")
+        return sentences
+
+
+def _weighted(of_statistics: Iterable[FloatArray]) -> Mapping[str, FloatArray]:
+    """Deviations by reason, from those of estimates, mean responses and distances."""
+    estimate, mean_response, distance = of_statistics
+    return {
+        "better": np.maximum(estimate, mean_response),
+        "worse": -WORSE * np.minimum(estimate, mean_response),
+        "pattern": distance,
+    }
+
+
+def deviations(known: FloatArray, new: FloatArray) -> FloatArray:
+    """New values in standard deviations of one more value from the known ones' mean; 0 where the known ones are all equal."""
+    deviation = float(known.std(ddof=1)) * math.sqrt(1 + 1 / known.size)
+    return (new - known.mean()) / deviation if deviation > 0 else np.zeros_like(new)
+
+
+def left_out_deviations(known: FloatArray) -> FloatArray:
+    """(n,) the same of each known value, by the mean and deviation of the others."""
+    n, total = known.size, known.sum()
+    mean = (total - known) / (n - 1)
+    # Leaving out one value takes its squared deviation, times n / (n − 1), off the sum of squares.
+    squares = np.square(known - total / n).sum() - np.square(known - total / n) * n / (n - 1)
+    deviation = np.sqrt(np.maximum(squares, 0) / (n - 2)) * math.sqrt(1 + 1 / (n - 1))
+    left_out = np.zeros(n)
+    np.divide(known - mean, deviation, out=left_out, where=deviation > 0)
+    return left_out
+
+
+def novelty_limit(known: FloatArray) -> float:
+    """The novelty that one more model exceeds with a probability of at most `RATE`, from those of n known ones."""
+    n = known.size
+    rank = math.ceil((n + 1) * (1 - RATE) - 1e-9)
+    if n >= MIN_ERRORS:
+        return float(np.sort(known)[rank - 1])
+    return max(float(known.max()), STUDENT[n - 3])  # n − 1 others have n − 2 degrees of freedom
+
+
+def _log(distances: FloatArray) -> FloatArray:
+    logarithms: FloatArray = np.log(np.maximum(distances, 1e-12))
+    return logarithms
 
 
 def _share_at_least(value: float, known: FloatArray) -> float:
