@@ -3,15 +3,15 @@
     python -m studies.score_coverage BOARD… [--known N…] [--sizes N…] [--methods NAME…] [--draws N]
 
 BOARD is a file that `microbench` reads, such as scores.parquet, or `synthetic`. Every line is of one board, method, number of items
-and number of known models, over all draws. *Alike*: the known models are drawn from all, and other models drawn like them are scored.
-*Best fifth*: the known models are drawn from the worse four fifths, and the best fifth is scored. `items` are scored by the
+and number of known models, over all draws. *Alike*: the known models are drawn from all, and other models drawn like them are
+scored. *Best fifth*: the known models are drawn from the worse four fifths, and the best fifth is scored. `items` are scored by the
 micro-benchmark's items alone, `both` with the reserve; `random` is Wilson's interval about the mean of as many random items. `held`
 is the share of the intervals that hold the truth, `given` that of the models that have an interval, where it is not 1; `flagged`
 the share called unlike the known models by the items alone. Widths and errors (mean absolute) are in points.
 
-The last lines pool all of them: the mean, the least and the largest share held, and how many lines are within two standard errors of
-the goals: 93 to 97 % of models drawn alike, 90 % of the best fifth, and no interval of width 1. The exit code is 1 where a goal is
-missed by the mean over a method's lines.
+The last lines pool all of them: the mean, the least and the largest share held, and how many lines are within two standard errors
+of the goals: 93 to 97 % of models drawn alike, 90 % of the best fifth, and no interval of width 1. The exit code is 1 where a goal
+is missed by the mean over a method's lines.
 """
 
 from __future__ import annotations
@@ -121,9 +121,7 @@ def rows_of(board: Benchmark, method: Method, size: int, n_known: int, n_draws: 
         micro = build(source, method, size, seed)
         random = [column_of[item.id] for item in micro.reserve or micro.items]
         alone, both = scored_twice(micro, responses, column_of)
-        rows += [
-            row_of(micro, *each) for each in zip(alone, both, responses[:, random], truth[new], strict=True)
-        ]
+        rows += [row_of(micro, *each) for each in zip(alone, both, responses[:, random], truth[new], strict=True)]
     return rows
 
 
@@ -209,9 +207,7 @@ def main(words: Sequence[str] | None = None) -> int:
             for method in arguments.methods:
                 for size in (size for size in arguments.sizes if size <= board.n_items / 2):
                     for known in arguments.known:
-                        both = [
-                            rows_of(board, METHODS[method], size, known, arguments.draws, best=best) for best in (False, True)
-                        ]
+                        both = [rows_of(board, METHODS[method], size, known, arguments.draws, best=best) for best in (False, True)]
                         if not any(both):
                             continue
                         print(f"{board.name:25s} {method:13s} {size:5d} {known:5d}{line_of(*both)}", flush=True)

@@ -217,11 +217,12 @@ def load(path: str | Path) -> MicroBenchmark:
         got = f"format {content.get('format')!r}" if isinstance(content, dict) else f"a JSON {type(content).__name__}"
         raise DataError("The file is not an exported micro-benchmark.", where=str(file), got=got, hint=HINT)
     if content.get("version") not in (VERSION, *OLDER):
+        versions = " and ".join(map(str, (*OLDER, VERSION)))
         raise DataError(
             "The micro-benchmark has an unsupported format version.",
             where=str(file),
             got=f"version {content.get('version')!r}",
-            hint=f"this version of microbench_ray reads format versions {', '.join(map(str, (*OLDER, VERSION)))}: export the micro-benchmark again with it",
+            hint=f"this version of microbench_ray reads format versions {versions}: export the micro-benchmark again with it",
         )
     return from_content(content, str(file))
 

@@ -73,8 +73,9 @@ def build(
     """Build a micro-benchmark on all models and all items.
 
     Its errors on new models are measured by cross-validation: the models are divided into folds, and each fold is estimated by a
-    micro-benchmark built in the same way on the other folds. Runs and copies of a model are in one fold (`groups.grouping_of`). Where there are enough models, the best fifth are also estimated by a
-    micro-benchmark built on the rest. All these builds draw from the same random streams.
+    micro-benchmark built in the same way on the other folds. Runs and copies of a model are in one fold (`groups.grouping_of`).
+    Where there are enough models, the best fifth are also estimated by a micro-benchmark built on the rest. All these builds draw
+    from the same random streams.
 
     Parameters
     ----------

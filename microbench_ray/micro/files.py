@@ -130,9 +130,9 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
         lines.append(f"- `{INSPECT}`: the sample ids of each task, for `inspect eval TASK --sample-id ID,ID,…`")
     if RESERVE in files:
         lines += [
-            f"- `{RESERVE}`: {len(micro.reserve)} random items for models unlike the known ones, which `microbench score` flags, and "
-            "for all models where the known ones are few. Their plain mean is an estimate that needs no known models. Score the "
-            "responses to both lists together, which also flags more of these models."
+            f"- `{RESERVE}`: {len(micro.reserve)} random items for models unlike the known ones, which `microbench score` flags, "
+            "and for all models where the known ones are few. Their plain mean is an estimate that needs no known models. "
+            "Score the responses to both lists together, which also flags more of these models."
         ]
     return "\n".join(lines) + "\n"
 

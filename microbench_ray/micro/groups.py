@@ -21,7 +21,8 @@ COLUMN, FAMILY = "group", "family"
 MIN_FAMILIES = 19
 """Families from which on they are the groups: an interval of fewer units has no distribution-free level of 95 %."""
 DUPLICATE = 0.5
-"""Correlation of two models' responses, with the items' means and the models' own taken off, from which on they are near-duplicates:
+"""Correlation of two models' responses, with the items' means and the models' own taken off, from which on they are
+near-duplicates:
 at least half of what the items' difficulty leaves open is common to both."""
 DEVIATIONS = 4.0
 """The correlation must also be this many standard errors above 0, which matters below 64 items."""
@@ -47,8 +48,9 @@ class Grouping(NamedTuple):
 def grouping_of(benchmark: Benchmark) -> Grouping:
     """Group the models that are copies of one another.
 
-    The metadata column `group` decides, where there is one: models of one value are a group, models without a value are by themselves.
-    Otherwise near-duplicates are groups, joined with the families of the column `family` where there are at least `MIN_FAMILIES`.
+    The metadata column `group` decides, where there is one: models of one value are a group, models without a value are by
+    themselves. Otherwise near-duplicates are groups, joined with the families of the column `family` where there are at least
+    `MIN_FAMILIES`.
 
     Raises
     ------

@@ -35,7 +35,8 @@ STUDENT = (
     *(12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157),
     *(2.228139, 2.200985, 2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922),
 )
-"""Student's quantiles of a two-sided interval at `LEVEL`, for 1 to 18 degrees of freedom; importing scipy takes longer than all else."""
+"""Student's quantiles of a two-sided interval at `LEVEL`, for 1 to 18 degrees of freedom; importing scipy takes longer than all
+else."""
 MIN_SLOPE = 0.1
 """Slope of the calibration line below which estimates carry no information about models unlike the known ones."""
 
@@ -80,8 +81,8 @@ def binomial_scale(estimates: FloatArray, size: int) -> FloatArray:
     """The deviation of right and wrong answers at these accuracies, with two of each added to the `size` observed ones.
 
     Errors of estimates near 0 and 1 are smaller than those in the middle. Divided by this scale, errors of all models are alike, so
-    that the interval of a model is as wide as its own accuracy demands (normalised conformal prediction; the added answers are those
-    of Agresti and Coull 1998, without which the scale is 0 at either end).
+    that the interval of a model is as wide as its own accuracy demands (normalised conformal prediction; the added answers are
+    those of Agresti and Coull 1998, without which the scale is 0 at either end).
 
     References
     ----------
@@ -224,8 +225,9 @@ def interval_from_errors(estimate: float, error_low: float, error_high: float, k
 def upper_quantile(values: FloatArray, weights: FloatArray, level: float) -> float:
     """The value that one more group's value does not exceed with probability `level`; inf where there are too few groups.
 
-    Each group has the probability 1 / (groups + 1), shared by its values, and the new one stands at infinity. Between two values the
-    quantile is interpolated: rounded up, 30 values would give a level of .968 for one of .95 (Hyndman and Fan 1996, definition 6).
+    Each group has the probability 1 / (groups + 1), shared by its values, and the new one stands at infinity. Between two values
+    the quantile is interpolated: rounded up, 30 values would give a level of .968 for one of .95 (Hyndman and Fan 1996, definition
+    6).
 
     References
     ----------

@@ -26,11 +26,11 @@ class NoveltyCheck:
     """Compares new models with the known ones.
 
     Three statistics are compared: the estimate (with those of held-out models), the mean response, and the logarithm of the
-    Mahalanobis distance of the responses from the known models' mean, with the covariance shrunk by the items' mean variance. Each is
-    expressed in deviations from its mean over the known models, and the largest of them is a model's novelty. Known models are
-    measured from the others in all three, so that a new model like them is as likely as any of them to have the largest novelty: the
-    limit is the novelty that at most 5 % of the models would exceed by chance. With fewer than 19 groups, where one of them has a
-    larger share, a flagged model must also exceed Student's quantile.
+    Mahalanobis distance of the responses from the known models' mean, with the covariance shrunk by the items' mean variance. Each
+    is expressed in deviations from its mean over the known models, and the largest of them is a model's novelty. Known models are
+    measured from the others in all three, so that a new model like them is as likely as any of them to have the largest novelty:
+    the limit is the novelty that at most 5 % of the models would exceed by chance. With fewer than 19 groups, where one of them has
+    a larger share, a flagged model must also exceed Student's quantile.
 
     Parameters
     ----------

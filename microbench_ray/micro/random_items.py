@@ -1,4 +1,5 @@
-"""What as many random items would do, in closed form: their error, and Wilson's interval for finite benchmarks and graded scores."""
+"""What as many random items would do, in closed form: their error, and Wilson's interval for finite benchmarks and graded
+scores."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def sampling_variance(variance: FloatArray, n: int, n_items: int) -> FloatArray:
 
 
 def dispersion(accuracy: FloatArray, variance: FloatArray) -> float:
-    """Mean ratio of the variance of known models' responses to that of right and wrong answers; 1 for those, less for graded scores.
+    """Mean ratio of the variance of known models' responses to that of right and wrong answers; 1 for those, less for graded
+    scores.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def json_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence
         "method": micro.method["label"],
         "size": micro.size,
         "notes": list(notes),
-        "reserve_commands": reserve_commands(micro, folder) if any(model.needs_reserve for model in scored) else [],
+        "reserve_commands": reserve_commands(micro, folder) if any(model.gains_by_reserve for model in scored) else [],
         "models": [model.to_json() for model in scored],
     }
     return json.dumps(content, indent=1) + "\n"
@@ -57,15 +57,13 @@ def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequenc
         ).rstrip()
         for row in rows
     ]
-    sentences = [
-        f"{model.model}: {sentence}" for model in scored for sentence in (model.refused and [model.refused]) or model.warnings
-    ]
+    sentences = [f"{model.model}: {sentence}" for model in scored for sentence in model.sentences]
     if any(model.unlike for model in scored):
         sentences.append(f"Of models drawn like the known ones, at most {RATE:.0%} are flagged as unlike them by their responses.")
     if any(model.by_reserve and not model.unlike for model in scored):
         sentences.append("The reserve's random items have a narrower 95 % interval than the other items, and are therefore used.")
-    if any((micro.reserve and model.unlike and not model.by_reserve) or model.needs_reserve for model in scored):
-        sentences += ["To run the reserve:", *(f"  {command}" for command in reserve_commands(micro, folder))]
+    if any(model.gains_by_reserve for model in scored):
+        sentences += ["To run the reserve, and score both lists:", *(f"  {each}" for each in reserve_commands(micro, folder))]
     return "\n".join(map(escape_controls, [*notes, title, "", *table, *([""] if sentences else []), *sentences])) + "\n"
 
 

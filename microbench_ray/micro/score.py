@@ -1,8 +1,8 @@
 """New models scored by an exported micro-benchmark: estimated accuracy, intervals of accuracy and rank, and warnings.
 
 Read from the top: `score` aligns the responses, `score_model` scores each model by the readout and by random items, and takes the
-narrower interval of those that are valid for the model. The rules of the intervals are in `intervals`, and which of them are valid is
-in `choice`.
+narrower interval of those that are valid for the model. The rules of the intervals are in `intervals`, and which of them are valid
+is in `choice`.
 """
 
 from __future__ import annotations
@@ -90,6 +90,16 @@ class Scored:
     def extrapolated_interval(self) -> ScoreInterval | None:
         """The interval, where it is that of a model which may be better than all known ones; else None."""
         return self.interval if self.interval_kind == "extrapolated" else None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a report shows below its table: why the model is not scored, or the warnings."""
+        return (self.refused,) if self.refused else self.warnings
+
+    @property
+    def gains_by_reserve(self) -> bool:
+        """Whether the reserve, which the model did not answer, would give it an interval or a better one."""
+        return RESERVE_GIVES in self.warnings
 
     @property
     def interval_kind(self) -> ScoreIntervalKind | None:
