@@ -72,6 +72,9 @@ class MicroBenchmark:
         (n_models,) variances of their responses to all items, by the number of items.
     groups
         (n_models,) position of the first model of each model's group: runs and copies of a model are held out together.
+    novelty
+        (n_models,) how unlike the others each model is when it is held out (`novelty.KnownModels`), NaN where unknown; empty in folders
+        of format version 1.
     version
         Format version of the folder.
     """
@@ -92,6 +95,7 @@ class MicroBenchmark:
     reserve: tuple[Item, ...] = ()
     variance: FloatArray = field(default_factory=lambda: np.empty(0))
     groups: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    novelty: FloatArray = field(default_factory=lambda: np.empty(0))
     version: int = VERSION
     column_of: Mapping[str, int] = field(init=False, repr=False)
     """Columns of `responses`, by item id."""
@@ -287,7 +291,8 @@ def _model_record(micro: MicroBenchmark, row: int) -> dict[str, Any]:
     """What format version 2 adds to a model."""
     if micro.version == 1:
         return {}
-    return {"group": micro.models[micro.groups[row]], "variance": json_number(micro.variance[row])}
+    novelty = json_number(micro.novelty[row]) if micro.novelty.size else None
+    return {"group": micro.models[micro.groups[row]], "variance": json_number(micro.variance[row]), "novelty": novelty}
 
 
 def _extrapolation(micro: MicroBenchmark, best: HeldOut) -> dict[str, Any]:
@@ -364,6 +369,7 @@ def _version_2(models: Sequence[Mapping[str, Any]], row_of: Mapping[str, int]) -
     return {
         "variance": fractions([model["variance"] for model in models], "models, variance"),
         "groups": np.array([row_of[model["group"]] for model in models], np.intp),
+        "novelty": floats([model["novelty"] for model in models], "models, novelty"),
     }
 
 

@@ -22,6 +22,7 @@ from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.groups import grouping_of
 from microbench_ray.micro.held_out_pairs import compare_pairs
 from microbench_ray.micro.intervals import calibration
+from microbench_ray.micro.novelty import MIN_GROUPS, KnownModels, largest
 from microbench_ray.micro.records import HeldOut, Item
 from microbench_ray.sweeps.evaluate import Draw, Truth, check_selection, responses_to, seen_items, true_accuracies
 from microbench_ray.sweeps.fits import signal_used
@@ -119,10 +120,11 @@ def build(
         selection, readout = builder.select_and_read(all_models)
         responses = builder.responses(all_models, selection)
         truth = true_accuracies(benchmark, "seen", all_models, np.arange(benchmark.n_items))
-        held_out, extrapolated = builder.held_out(truth, folds), builder.extrapolated(truth, folds)
+        validated = builder.cross_validate(all_models, folds)
+        held_out, extrapolated = builder.held_out(validated), builder.extrapolated(truth, folds)
     weights = np.full(size, 1 / size) if selection.weights is None else selection.weights
     scale = coefficient_scale(readout)
-    means = np.nanmean(responses, axis=0) if readout.means is None else readout.means
+    means = item_means(responses) if readout.means is None else readout.means
     coefficients = readout.coefficients * scale
     items = tuple(
         item_of(benchmark, origin, item, weight=float(weights[k]), coefficient=float(coefficients[k]), mean=float(means[k]))
@@ -150,7 +152,15 @@ def build(
         reserve=builder.reserve(origin),
         variance=response_variance(benchmark),
         groups=builder.groups,
+        novelty=validated.novelty,
     )
+
+
+def item_means(responses: FloatArray) -> FloatArray:
+    """(size,) means of the non-missing responses; 0 for an item without any."""
+    answered = ~np.isnan(responses)
+    means: FloatArray = np.where(answered, responses, 0.0).sum(axis=0) / np.maximum(answered.sum(axis=0), 1)
+    return means
 
 
 def response_variance(benchmark: Benchmark) -> FloatArray:
@@ -234,6 +244,8 @@ class CrossValidation(NamedTuple):
     """The models of each fold, ascending."""
     estimates: FloatArray
     """(n_models,), NaN for models in none of the folds."""
+    novelty: FloatArray
+    """(n_models,) how unlike the models of the other folds each is; NaN for models in none of the folds, and where these are few."""
 
 
 class Builder:
@@ -285,10 +297,18 @@ class Builder:
         responses: FloatArray = responses_to(self.benchmark, models, selection.items, self.signal)
         return responses
 
-    def estimates(self, sources: Positions, targets: Positions) -> FloatArray:
-        """(n_targets,) estimates by the micro-benchmark built on `sources`."""
+    def estimates_and_novelty(self, sources: Positions, targets: Positions) -> tuple[FloatArray, FloatArray]:
+        """(n_targets,) estimates by the micro-benchmark built on `sources`, and how unlike these each target is."""
         selection, readout = self.select_and_read(sources)
-        return readout.estimate(self.responses(targets, selection))
+        responses = self.responses(targets, selection)
+        estimates = readout.estimate(responses)
+        _, first = np.unique(self.groups[sources], return_index=True)
+        of_known = self.responses(sources[first], selection)
+        if np.count_nonzero(~np.isnan(of_known).all(axis=1)) < MIN_GROUPS:
+            return estimates, np.full(targets.size, np.nan)
+        means = item_means(self.responses(sources, selection)) if readout.means is None else readout.means
+        known = KnownModels(of_known, means, self._truth(sources[first]).accuracy)
+        return estimates, largest(known.novelty(responses, estimates))
 
     def cross_validate(self, models: Positions, folds: int) -> CrossValidation:
         """Estimate each of these models by the micro-benchmark built on the other folds; the models of a group are in one fold."""
@@ -297,14 +317,14 @@ class Builder:
         order = seeding.export_stream(self.seed, self.benchmark.name, "folds").permutation(groups)
         estimates = np.full(self.benchmark.n_models, np.nan)
         parts = [models[np.isin(self.groups[models], order[k::folds])] for k in range(folds)]
+        novelty = np.full(self.benchmark.n_models, np.nan)
         for part in parts:
-            estimates[part] = self.estimates(np.setdiff1d(models, part), part)
-        return CrossValidation(folds=parts, estimates=estimates)
+            estimates[part], novelty[part] = self.estimates_and_novelty(np.setdiff1d(models, part), part)
+        return CrossValidation(folds=parts, estimates=estimates, novelty=novelty)
 
-    def held_out(self, truth: Truth, folds: int) -> HeldOut:
+    def held_out(self, validated: CrossValidation) -> HeldOut:
         """Every model, estimated by the micro-benchmark built on the other folds."""
-        all_models = np.arange(self.benchmark.n_models)
-        parts, estimates = self.cross_validate(all_models, folds)
+        all_models, parts, estimates = np.arange(self.benchmark.n_models), validated.folds, validated.estimates
         compared = all_models
         if compared.size > MAX_COMPARED:
             rng = seeding.export_stream(self.seed, self.benchmark.name, "compared")
@@ -331,7 +351,7 @@ class Builder:
             return None
         targets, others = best.targets, np.setdiff1d(np.arange(self.benchmark.n_models), best.targets)
         line = calibration(self.cross_validate(others, folds).estimates[others], truth.accuracy[others])
-        estimates = line.accuracy(self.estimates(others, targets))
+        estimates = line.accuracy(self.estimates_and_novelty(others, targets)[0])
         rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples of the best")
         pairs = compare_pairs(self._truth(targets), estimates, self.groups[targets], self.benchmark.units, rng)
         return HeldOut(
@@ -354,11 +374,9 @@ class Builder:
         rng = seeding.export_stream(self.seed, self.benchmark.name, "reserve")
         drawn = rng.choice(self.benchmark.n_items, self.size, replace=False)
         responses = self.responses(np.arange(self.benchmark.n_models), Selection(drawn))
-        answered = ~np.isnan(responses)
-        means = np.where(answered, responses, 0.0).sum(axis=0) / np.maximum(answered.sum(axis=0), 1)
         return tuple(
             item_of(self.benchmark, origin, item, weight=1 / self.size, coefficient=1 / self.size, mean=float(mean))
-            for item, mean in zip(drawn, means, strict=True)
+            for item, mean in zip(drawn, item_means(responses), strict=True)
         )
 
     def _truth(self, models: Positions) -> Truth:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,52 +18,42 @@ RATE = 0.05
 """Share of models drawn like the known ones that are flagged, at most."""
 WORSE = 0.5
 """Weight of a deviation downwards: new models are seldom worse than all known ones, and few flags should be spent on that."""
+MAX_DEVIATION = 1000.0
 MIN_GROUPS = 4
 """Groups of known models without which no model can be called unlike them."""
+MAX_LEFT_OUT = 100
+"""Known models measured from the others, where a folder has no novelties."""
 
 
-class NoveltyCheck:
-    """Compares new models with the known ones.
+class KnownModels:
+    """The responses and accuracies of known models, from which new models deviate.
 
-    Three statistics are compared: the estimate (with those of held-out models), the mean response, and the logarithm of the
-    Mahalanobis distance of the responses from the known models' mean, with the covariance shrunk by the items' mean variance. Each
-    is expressed in deviations from its mean over the known models, and the largest of them is a model's novelty. Known models are
-    measured from the others in all three, so that a new model like them is as likely as any of them to have the largest novelty:
-    the limit is the novelty that at most 5 % of the models would exceed by chance. With fewer than 19 groups, where one of them has
-    a larger share, a flagged model must also exceed Student's quantile.
+    Three statistics of a new model are compared with the known ones: its estimate with their accuracies, its mean response with
+    theirs, and the logarithm of its Mahalanobis distance from their mean response with theirs (covariance shrunk by the items' mean
+    variance; a known model is measured from the others, in closed form). Each is expressed in deviations of one more model.
 
     Parameters
     ----------
-    micro
-        The micro-benchmark. Of a group of runs or copies the first one is compared.
+    responses
+        (n_models, size) to the items, NaN where missing; at least `MIN_GROUPS` models with a response.
+    item_means
+        (size,) that missing responses are filled with.
+    accuracies
+        (n_models,) on all items.
     """
 
-    def __init__(self, micro: MicroBenchmark) -> None:
-        self._item_means = np.array([item.mean for item in micro.items])
-        estimates = np.full(len(micro.models), np.nan)
-        estimates[micro.held_out.models] = micro.held_out.estimates
-        answered = np.flatnonzero(~np.isnan(micro.responses).all(axis=1) & ~np.isnan(estimates))
-        _, first = np.unique(micro.groups[answered], return_index=True)
-        compared = answered[first]
-        filled = filled_responses(micro.responses[compared], self._item_means)
-        self._estimates, self._mean_responses = estimates[compared], filled.mean(axis=1)
-        self._limit, n = math.inf, len(filled)
-        if n < MIN_GROUPS:
-            return
+    def __init__(self, responses: FloatArray, item_means: FloatArray, accuracies: FloatArray) -> None:
+        used = ~np.isnan(responses).all(axis=1) & ~np.isnan(accuracies)
+        filled, n = filled_responses(responses[used], item_means), int(used.sum())
+        self._item_means, self._accuracies, self._mean_responses = item_means, accuracies[used], filled.mean(axis=1)
         self._centre = filled.mean(axis=0)
         self._rows = filled - self._centre
-        self._ridge = float(np.square(self._rows).sum()) / micro.size or 1.0
-        self._dual = n < micro.size
+        self._ridge = float(np.square(self._rows).sum()) / len(item_means) or 1.0
+        self._dual = n < len(item_means)
         matrix = self._rows @ self._rows.T if self._dual else self._rows.T @ self._rows
         self._inverse = np.linalg.inv(matrix + self._ridge * np.eye(len(matrix)))
         in_sample = self._distance(self._rows) * n / (n - 1)
         self._distances = _log(in_sample / np.maximum(1 - in_sample, 1e-9) * n / (n - 1))
-        known = np.max(list(_weighted(map(left_out_deviations, self._statistics)).values()), axis=0)
-        self._limit = novelty_limit(known)
-
-    @property
-    def _statistics(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return self._estimates, self._mean_responses, self._distances
 
     def _distance(self, rows: FloatArray) -> FloatArray:
         """(n,) squared distances of centred responses, by the smaller of the two matrices (Woodbury identity)."""
@@ -73,6 +63,74 @@ class NoveltyCheck:
         shared = rows @ self._rows.T
         dual: FloatArray = (np.square(rows).sum(axis=1) - ((shared @ self._inverse) * shared).sum(axis=1)) / self._ridge
         return dual
+
+    def novelty(self, responses: FloatArray, estimates: FloatArray) -> dict[str, FloatArray]:
+        """(n,) deviations of new models by reason: `better`, `worse` and `pattern`; NaN where the estimate is.
+
+        Parameters
+        ----------
+        responses, estimates
+            (n, size) and (n,) of the new models.
+        """
+        filled = filled_responses(responses, self._item_means)
+        estimate, mean_response = deviations(self._accuracies, estimates), deviations(self._mean_responses, filled.mean(axis=1))
+        return {
+            "better": np.maximum(estimate, mean_response),
+            "worse": -WORSE * np.minimum(estimate, mean_response),
+            "pattern": deviations(self._distances, _log(self._distance(filled - self._centre))) + 0 * estimates,
+        }
+
+    def share_at_least(self, responses: FloatArray, estimate: float, sign: float) -> float:
+        """Share of the known models and the new one that are as good as it, or as bad for the sign −1; 0 where no known one is."""
+        mean_response = float(filled_responses(responses[None], self._item_means).mean())
+        return min(
+            _share_at_least(sign * estimate, sign * self._accuracies),
+            _share_at_least(sign * mean_response, sign * self._mean_responses),
+        )
+
+
+def largest(novelty: Mapping[str, FloatArray]) -> FloatArray:
+    """(n,) the largest deviation of each model."""
+    return np.max(list(novelty.values()), axis=0)
+
+
+class NoveltyCheck:
+    """Decides whether new models are unlike the known ones, and says why.
+
+    A model's novelty is the largest of its deviations (`KnownModels`). `export` measures that of each known model in
+    cross-validation, by items chosen without it: chosen items fit the models that they were chosen by. A new model drawn like the
+    known ones then has the largest novelty as likely as any of them, and the limit is the one that it exceeds with a probability of
+    at most 5 %. With fewer than 19 groups, where one of them has a larger share, it must also exceed Student's quantile.
+
+    Parameters
+    ----------
+    micro
+        The micro-benchmark. Folders of format version 1 have no novelties; there, up to `MAX_LEFT_OUT` models are measured from the
+        others on the same items.
+    """
+
+    def __init__(self, micro: MicroBenchmark) -> None:
+        item_means = np.array([item.mean for item in micro.items])
+        _, first = np.unique(micro.groups, return_index=True)
+        novelty = micro.novelty[first] if micro.novelty.size else self._left_out(micro, first, item_means)
+        novelty = novelty[~np.isnan(novelty)]
+        self._limit = novelty_limit(novelty) if novelty.size >= MIN_GROUPS else math.inf
+        if not math.isinf(self._limit):
+            self._known = KnownModels(micro.responses[first], item_means, micro.accuracy[first])
+
+    @staticmethod
+    def _left_out(micro: MicroBenchmark, first: NDArray[np.intp], item_means: FloatArray) -> FloatArray:
+        measured = first[np.unique(np.linspace(0, first.size - 1, min(first.size, MAX_LEFT_OUT)).astype(np.intp))]
+        estimates = np.full(len(micro.models), np.nan)
+        estimates[micro.held_out.models] = micro.held_out.estimates
+        if first.size <= MIN_GROUPS:
+            return np.empty(0)
+        novelty = []
+        for model in measured:
+            others = first[first != model]
+            known = KnownModels(micro.responses[others], item_means, micro.accuracy[others])
+            novelty.append(largest(known.novelty(micro.responses[model : model + 1], estimates[model : model + 1])))
+        return np.concatenate(novelty)
 
     def warnings(self, answers: FloatArray, estimate: float) -> list[str]:
         """Why a model is unlike the known ones, a sentence per reason; empty for a model like them.
@@ -86,18 +144,12 @@ class NoveltyCheck:
         """
         if math.isinf(self._limit):
             return []
-        filled = filled_responses(answers[None], self._item_means)
-        mean_response, distance = float(filled.mean()), _log(self._distance(filled - self._centre))
-        values = (np.array([estimate]), np.array([mean_response]), distance)
-        novelty = _weighted(deviations(known, new) for known, new in zip(self._statistics, values, strict=True))
+        novelty = self._known.novelty(answers[None], np.array([estimate]))
         exceeded = [reason for reason, deviation in novelty.items() if float(deviation[0]) > self._limit]
         sentences = []
         for side, sign in (("better", 1.0), ("worse", -1.0)):
             if side in exceeded:
-                share = min(
-                    _share_at_least(sign * estimate, sign * self._estimates),
-                    _share_at_least(sign * mean_response, sign * self._mean_responses),
-                )
+                share = self._known.share_at_least(answers, estimate, sign)
                 others = "all known models" if share == 0 else f"all but {share:.1%} of the known models"
                 sentences.append(f"Near or beyond the edge of the known models: on these items it is {side} than {others}.")
         if "pattern" in exceeded:
@@ -105,32 +157,14 @@ class NoveltyCheck:
         return sentences
 
 
-def _weighted(of_statistics: Iterable[FloatArray]) -> Mapping[str, FloatArray]:
-    """Deviations by reason, from those of estimates, mean responses and distances."""
-    estimate, mean_response, distance = of_statistics
-    return {
-        "better": np.maximum(estimate, mean_response),
-        "worse": -WORSE * np.minimum(estimate, mean_response),
-        "pattern": distance,
-    }
-
-
 def deviations(known: FloatArray, new: FloatArray) -> FloatArray:
-    """New values in standard deviations of one more value from the known ones' mean; 0 where the known ones are all equal."""
-    deviation = float(known.std(ddof=1)) * math.sqrt(1 + 1 / known.size)
-    return (new - known.mean()) / deviation if deviation > 0 else np.zeros_like(new)
+    """New values in standard deviations of one more value from the known ones' mean, at most `MAX_DEVIATION`.
 
-
-def left_out_deviations(known: FloatArray) -> FloatArray:
-    """(n,) the same of each known value, by the mean and deviation of the others."""
-    n, total = known.size, known.sum()
-    mean = (total - known) / (n - 1)
-    # Leaving out one value takes its squared deviation, times n / (n − 1), off the sum of squares.
-    squares = np.square(known - total / n).sum() - np.square(known - total / n) * n / (n - 1)
-    deviation = np.sqrt(np.maximum(squares, 0) / (n - 2)) * math.sqrt(1 + 1 / (n - 1))
-    left_out = np.zeros(n)
-    np.divide(known - mean, deviation, out=left_out, where=deviation > 0)
-    return left_out
+    Where the known ones are all equal, a new value deviates by nothing or by that.
+    """
+    deviation = max(float(known.std(ddof=1)) * math.sqrt(1 + 1 / known.size), 1e-9)
+    clipped: FloatArray = np.clip((new - known.mean()) / deviation, -MAX_DEVIATION, MAX_DEVIATION)
+    return clipped
 
 
 def novelty_limit(known: FloatArray) -> float:
@@ -139,7 +173,7 @@ def novelty_limit(known: FloatArray) -> float:
     rank = math.ceil((n + 1) * (1 - RATE) - 1e-9)
     if n >= MIN_ERRORS:
         return float(np.sort(known)[rank - 1])
-    return max(float(known.max()), STUDENT[n - 3])  # n − 1 others have n − 2 degrees of freedom
+    return max(float(known.max()), STUDENT[n - 2])  # n known models have n − 1 degrees of freedom
 
 
 def _log(distances: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.micro.artifact import MicroBenchmark
-from microbench_ray.micro.choice import RandomScore, Rules, interval_if_better, random_score, readout_interval
+from microbench_ray.micro.choice import RandomScore, Rules, contradict, interval_if_better, random_score, readout_interval
 from microbench_ray.micro.intervals import AccuracyInterval, ScoreIntervalKind
 
 FloatArray = NDArray[np.float64]
@@ -215,10 +215,10 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
         return Scored(model=model, answered=n_answered, missing=n_missing, refused=refused)
     warnings = rules.novelty.warnings(answers, estimate)
     by_items, by_random = readout_interval(micro, estimate, missing), random_score(micro, answers, reserve)
-    if by_items and by_random and _disjoint(by_items, by_random.interval):
+    if by_items and by_random and contradict(by_items, estimate, by_random):
         warnings.append(
-            f"Outside the range of the known models: random items give {by_random.mean:.1%}, the readout {estimate:.1%}, and their "
-            "95 % intervals do not overlap."
+            f"Outside the range of the known models: random items give {by_random.mean:.1%}, the readout {estimate:.1%}, which "
+            "contradict each other by more than 95 % of the differences between them do."
         )
     scored = Scored(
         model=model,
@@ -272,10 +272,6 @@ def score_beyond(
 
 def _with_interval(micro: MicroBenchmark, scored: Scored, interval: AccuracyInterval) -> Scored:
     return replace(scored, interval=with_ranks(micro, interval), neighbours=known_models_in(micro, interval))
-
-
-def _disjoint(one: AccuracyInterval, other: AccuracyInterval) -> bool:
-    return one.low > other.high or one.high < other.low
 
 
 def with_ranks(micro: MicroBenchmark, interval: AccuracyInterval) -> ScoreInterval:
