@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
 from microbench_ray.micro.files import folder_files, replace_folder
-from microbench_ray.micro.json_values import floats, fractions, json_number, plain_text
+from microbench_ray.micro.json_values import checksum, dumps, finite_number, floats, fractions, json_number, plain_text
 from microbench_ray.micro.random_items import Comparison, compare_with_random, dispersion, sampling_variance
 from microbench_ray.micro.records import HeldOut, Item
 
@@ -73,8 +72,11 @@ class MicroBenchmark:
     groups
         (n_models,) position of the first model of each model's group: runs and copies of a model are held out together.
     novelty
-        (n_models,) how unlike the others each model is when it is held out (`novelty.KnownModels`), NaN where unknown; empty in folders
-        of format version 1.
+        (n_models,) how unlike the others each model is when it is held out (`novelty.KnownModels`), NaN where unknown; empty in
+        folders of format version 1.
+    better_from
+        From this deviation on a model may be better than all known ones without looking so: the best known models, held out
+        together, were estimated like that, and fewer than 90 % of their intervals held the truth. None where more of them did.
     version
         Format version of the folder.
     """
@@ -96,6 +98,7 @@ class MicroBenchmark:
     variance: FloatArray = field(default_factory=lambda: np.empty(0))
     groups: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     novelty: FloatArray = field(default_factory=lambda: np.empty(0))
+    better_from: float | None = None
     version: int = VERSION
     column_of: Mapping[str, int] = field(init=False, repr=False)
     """Columns of `responses`, by item id."""
@@ -284,6 +287,7 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
     }
     if micro.version > 1:
         content["random_items"] = None if micro.random_items is None else micro.random_items._asdict()
+        content["better_from"] = micro.better_from
     return content | {"checksum": checksum(content)}
 
 
@@ -307,24 +311,6 @@ def _extrapolation(micro: MicroBenchmark, best: HeldOut) -> dict[str, Any]:
 
 def _item(item: Item) -> dict[str, Any]:
     return {key: value for key, value in vars(item).items() if value is not None}
-
-
-def checksum(content: Mapping[str, Any]) -> str:
-    """Checksum of all keys but `checksum`."""
-    rest = {key: value for key, value in content.items() if key != "checksum"}
-    return blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def dumps(content: Mapping[str, Any]) -> str:
-    """JSON with one line per key, and one per entry of a list of objects."""
-    lines = []
-    for key, value in content.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            text = "[\n" + ",\n".join(f"  {json.dumps(each)}" for each in value) + "\n ]"
-        else:
-            text = json.dumps(value)
-        lines.append(f" {json.dumps(key)}: {text}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
@@ -360,15 +346,17 @@ def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
         extrapolated=None if best is None else _held_out(best, row_of, best["models"]),
         reserve=tuple(Item(**item) for item in content["reserve"]),
         version=content["version"],
-        **({} if content["version"] == 1 else _version_2(content["models"], row_of)),
+        **({} if content["version"] == 1 else _version_2(content, row_of)),
     )
 
 
-def _version_2(models: Sequence[Mapping[str, Any]], row_of: Mapping[str, int]) -> dict[str, Any]:
+def _version_2(content: Mapping[str, Any], row_of: Mapping[str, int]) -> dict[str, Any]:
     """The fields of a micro-benchmark that format version 2 adds."""
+    models, better_from = content["models"], content["better_from"]
     return {
         "variance": fractions([model["variance"] for model in models], "models, variance"),
         "groups": np.array([row_of[model["group"]] for model in models], np.intp),
+        "better_from": None if better_from is None else finite_number(better_from, "better_from"),
         "novelty": floats([model["novelty"] for model in models], "models, novelty"),
     }
 

@@ -54,10 +54,12 @@ class RandomScore(NamedTuple):
 
 
 class Rules:
-    """What is computed once for a micro-benchmark: the check of new models, and which interval is the narrower one.
+    """What is computed once for a micro-benchmark: the check of new models, and which intervals are taken.
 
-    That is decided by the mean widths over the known models, and not for each new model: choosing the narrower interval of each
-    would favour those that are too narrow by chance, and models of one report would not be compared on the same items.
+    Where random items have the narrower interval and it has not been shown that those of the readout hold for better models
+    (`MicroBenchmark.better_from`), `needs_random`: only random items give intervals. Which is the narrower one is decided by the
+    mean widths over the known models, and not for each new model: choosing the narrower interval of each would favour those that
+    are too narrow by chance, and models of one report would not be compared on the same items.
 
     Parameters
     ----------
@@ -68,6 +70,7 @@ class Rules:
     def __init__(self, micro: MicroBenchmark) -> None:
         self.novelty = NoveltyCheck(micro)
         self.prefers_random = micro.is_random_mean or self._random_is_narrower(micro)
+        self.needs_random = self.prefers_random and micro.better_from is not None
 
     @staticmethod
     def _random_is_narrower(micro: MicroBenchmark) -> bool:
@@ -94,22 +97,7 @@ def readout_interval(micro: MicroBenchmark, estimate: float, missing: NDArray[np
     missing
         (size,) which of its responses are missing.
     """
-    inner = errors_interval(estimate, held_out_errors(micro, missing), _scale(estimate, int((~missing).sum())))
-    import os
-
-    if inner is None or not os.environ.get("GUARD") or micro.is_random_mean:
-        return inner
-    line = calibration(micro.held_out.estimates, micro.accuracy)
-    calibrated = line.accuracy(micro.held_out.estimates)
-    if np.isnan(calibrated).all():
-        high = 1.0
-    else:
-        shifts = missing_shifts(micro, missing) / line.slope
-        values = calibrated + shifts - micro.accuracy
-        known = ~np.isnan(values)
-        outer = errors_interval(float(line.accuracy(np.array([estimate]))[0]), errors_of(values[known], micro.groups[known]))
-        high = 1.0 if outer is None else max(inner.high, outer.high)
-    return None if inner.low <= 0 and high >= 1 else inner._replace(high=high)
+    return errors_interval(estimate, held_out_errors(micro, missing), _scale(estimate, int((~missing).sum())))
 
 
 def random_score(micro: MicroBenchmark, answers: FloatArray, reserve: FloatArray) -> RandomScore | None:

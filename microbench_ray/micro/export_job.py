@@ -15,7 +15,8 @@ from microbench_ray.data import Benchmark, item_positions
 from microbench_ray.ingest.run import read_settings
 from microbench_ray.methods import Method
 from microbench_ray.micro.artifact import MicroBenchmark
-from microbench_ray.micro.build import Origin, Place, build, check_method
+from microbench_ray.micro.build import build, check_method
+from microbench_ray.micro.builder import Origin, Place
 from microbench_ray.micro.files import INSPECT, RESERVE, SAMPLES, tasks_word
 from microbench_ray.micro.groups import grouping_of
 from microbench_ray.micro.intervals import MIN_ERRORS

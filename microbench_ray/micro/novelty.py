@@ -21,6 +21,8 @@ WORSE = 0.5
 MAX_DEVIATION = 1000.0
 MIN_GROUPS = 4
 """Groups of known models without which no model can be called unlike them."""
+STUDENT_90 = (3.077684, 1.885618, 1.637744, 1.533206, 1.475884, 1.439756, 1.414924, 1.396815, 1.383029)
+"""Student's quantiles that 90 % lie below, for 1 to 9 degrees of freedom."""
 MAX_LEFT_OUT = 100
 """Known models measured from the others, where a folder has no novelties."""
 
@@ -115,8 +117,24 @@ class NoveltyCheck:
         novelty = micro.novelty[first] if micro.novelty.size else self._left_out(micro, first, item_means)
         novelty = novelty[~np.isnan(novelty)]
         self._limit = novelty_limit(novelty) if novelty.size >= MIN_GROUPS else math.inf
+        self._better_from = micro.better_from
         if not math.isinf(self._limit):
             self._known = KnownModels(micro.responses[first], item_means, micro.accuracy[first])
+
+    def may_be_better(self, answers: FloatArray, estimate: float) -> bool:
+        """Whether the model could be better than all known ones without looking so: such models were estimated like it, and too
+        low.
+
+        Parameters
+        ----------
+        answers, estimate
+            As for `warnings`.
+        """
+        if self._better_from is None:
+            return False
+        if math.isinf(self._limit):
+            return True
+        return float(self._known.novelty(answers[None], np.array([estimate]))["better"][0]) >= self._better_from
 
     @staticmethod
     def _left_out(micro: MicroBenchmark, first: NDArray[np.intp], item_means: FloatArray) -> FloatArray:
@@ -155,6 +173,23 @@ class NoveltyCheck:
         if "pattern" in exceeded:
             sentences.append("Outside the range of the known models: its pattern of right and wrong answers is unlike theirs.")
         return sentences
+
+
+def better_from(best: FloatArray) -> float:
+    """The deviation that 90 % of models better than all known ones reach, from those of held-out ones; the lowest possible for one.
+
+    Parameters
+    ----------
+    best
+        (n,) `better` deviations of the best known models, by items chosen without them.
+    """
+    n = best.size
+    if n > len(STUDENT_90):
+        return float(np.interp(0.1, np.arange(1, n + 1) / (n + 1), np.sort(best)))
+    if n < 2:
+        return -MAX_DEVIATION
+    lower = float(best.mean()) - STUDENT_90[n - 2] * float(best.std(ddof=1)) * math.sqrt(1 + 1 / n)
+    return max(-MAX_DEVIATION, min(lower, float(best.min())))
 
 
 def deviations(known: FloatArray, new: FloatArray) -> FloatArray:

@@ -28,6 +28,10 @@ RESERVE_GIVES = (
     "The random items of reserve.txt give an interval that needs no known models: run them too, and score both lists together."
 )
 
+MAY_BE_BETTER = (
+    "It may be better than the known models: the best of these, when held out, looked like it and were estimated too low."
+)
+
 
 class ScoreInterval(NamedTuple):
     """An interval of accuracies, fractions, and the ranks that it implies among the known models and the new one; 1 is the best."""
@@ -228,17 +232,22 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
         unlike=bool(warnings),
         warnings=tuple(warnings),
     )
-    if by_random and (scored.unlike or by_items is None or rules.prefers_random):
+    may_be_better = not scored.unlike and not micro.is_random_mean and rules.novelty.may_be_better(answers, estimate)
+    if by_random and (scored.unlike or may_be_better or rules.needs_random or by_items is None or rules.prefers_random):
         scored = score_by_random_items(micro, scored, by_random)
-    elif scored.unlike:
+    elif scored.unlike or may_be_better:
+        if may_be_better:
+            scored = replace(scored, warnings=(MAY_BE_BETTER,))
         scored = score_beyond(micro, scored, estimate, by_items, missing)
-    elif by_items:
+    elif by_items and not rules.needs_random:
         scored = _with_interval(micro, scored, by_items)
     if scored.interval is None:
         why = "No 95 % interval is valid for it on these items alone"
-        why += "." if scored.unlike else f": the errors of {len(micro.models)} known models allow all of 0 to 100 %."
+        why += (
+            "." if scored.warnings else f": the {len(micro.models)} known models are too few, or say too little about better ones."
+        )
         scored = replace(scored, warnings=(*scored.warnings, why), needs_reserve=bool(micro.reserve))
-    if micro.reserve and not scored.by_reserve and (scored.needs_reserve or scored.unlike):
+    if micro.reserve and not scored.by_reserve and (scored.needs_reserve or scored.interval_kind == "extrapolated"):
         scored = replace(scored, warnings=(*scored.warnings, RESERVE_GIVES))
     if n_missing and scored.interval and not scored.by_reserve:
         sentence = f"{n_missing} of {micro.size} items have no response: the interval is widened as if they were missing at random."

@@ -20,6 +20,7 @@ from microbench_ray.micro import artifact
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
 from microbench_ray.micro.intervals import calibration
+from microbench_ray.micro.json_values import checksum
 from tests.helpers.errors import refuses
 from tests.micro.conftest import accuracies, method
 
@@ -213,7 +214,7 @@ def damaged(text: str, damage: str) -> str:
         del content["checksum"]
     if damage == "shapes":
         content["models"][0]["responses"].append(1)
-        content["checksum"] = artifact.checksum(content)
+        content["checksum"] = checksum(content)
     return json.dumps(content)
 
 

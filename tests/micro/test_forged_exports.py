@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import synthetic
-from microbench_ray.micro.artifact import checksum, content_of, from_content, load
+from microbench_ray.micro.artifact import content_of, from_content, load
 from microbench_ray.micro.build import build
+from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.report import json_report, table_report
 from microbench_ray.micro.score import score
 from tests.micro.conftest import method, responses_to
