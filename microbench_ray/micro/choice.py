@@ -12,6 +12,7 @@ from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.intervals import (
     AccuracyInterval,
     Errors,
+    ScoreIntervalKind,
     binomial_scale,
     calibration,
     errors_interval,
@@ -116,7 +117,7 @@ def random_score(micro: MicroBenchmark, answers: FloatArray, reserve: FloatArray
         return None
     mean = float(answered.mean())
     spread = max(micro.dispersion, own_dispersion(answered))
-    kind = "reserve_wilson" if from_reserve else "random_wilson"
+    kind: ScoreIntervalKind = "reserve_wilson" if from_reserve else "random_wilson"
     interval = wilson_interval(mean, answered.size, int(micro.benchmark["n_items"]), spread, kind)
     return RandomScore(mean=mean, n=answered.size, interval=interval, from_reserve=from_reserve)
 

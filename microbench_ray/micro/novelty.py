@@ -93,7 +93,8 @@ class KnownModels:
 
 def largest(novelty: Mapping[str, FloatArray]) -> FloatArray:
     """(n,) the largest deviation of each model."""
-    return np.max(list(novelty.values()), axis=0)
+    values: FloatArray = np.max(np.array(list(novelty.values())), axis=0)
+    return values
 
 
 class NoveltyCheck:

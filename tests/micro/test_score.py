@@ -61,7 +61,7 @@ def test_by_hand() -> None:
 
 def test_the_interval_is_the_estimate_less_the_quantiles_of_the_errors(micros: Micros, whole: Benchmark) -> None:
     """200 held-out errors, estimate − truth: 2.5 % of 201 are five, so the fifth from either end."""
-    micro = micros["ridge"]
+    micro = micros["greedy"]
     estimates = micro.held_out.estimates
     errors = np.sort((estimates - micro.accuracy) / binomial_scale(estimates, SIZE))
     [scored] = score(micro, responses_to(micro.item_ids, whole, [N_KNOWN]), micro.item_ids, ["new"])
@@ -79,7 +79,7 @@ def test_the_interval_is_the_estimate_less_the_quantiles_of_the_errors(micros: M
 )
 def test_the_number_of_held_out_models_decides_the_kind(known: Benchmark, n_known: int, kind: str) -> None:
     few = first_models(known, n_known)
-    micro = build(few, method("greedy", "ridge"), SIZE)
+    micro = replace(build(few, method("greedy", "ridge"), SIZE), better_from=None)
     middle = [int(np.argsort(micro.accuracy)[n_known // 2])]
     [scored] = score(micro, responses_to(micro.item_ids, few, middle), micro.item_ids, ["new"])
     assert scored.interval_kind == kind
@@ -91,7 +91,7 @@ def test_intervals_hold_the_truth_of_new_models(micros: Micros, whole: Benchmark
     micro, truth = micros[name], accuracies(whole)[NEW]
     scored = score(micro, responses_to(micro.item_ids, whole, NEW), micro.item_ids, new_models(whole))
     held = [low <= true <= high for (low, high), true in zip([ends(model.interval) for model in scored], truth, strict=True)]
-    assert 0.88 <= np.mean(held) <= 0.99  # of 100 models; studies/score_coverage.py measures it
+    assert np.mean(held) >= 0.88  # of 100 models; studies/score_coverage.py measures it
     for model, true, inside in zip(scored, truth, held, strict=True):
         assert model.interval is not None
         rank = 1 + int((micro.accuracy > true).sum())
@@ -137,14 +137,14 @@ def test_the_extrapolated_interval_is_centred_on_the_calibrated_estimate(micros:
 def test_without_errors_on_better_models_there_is_no_interval_but_the_reserves(known: Benchmark, n_known: int) -> None:
     micro = build(first_models(known, n_known), method("greedy", "ridge"), SIZE)
     [best] = score(micro, [np.ones(SIZE)], micro.item_ids, ["perfect"])
-    assert best.unlike
+    assert best.unlike is (n_known == 50)  # of twelve models, the best one is as far from the others
     assert best.estimate is not None
     assert best.interval is None
     assert best.needs_reserve
     assert any("could not be measured" in sentence for sentence in best.warnings)
     [run] = score(micro, np.ones((1, len(micro.all_item_ids))), micro.all_item_ids, ["perfect"])
     assert run.interval_kind == "reserve_wilson"
-    assert (run.unlike, run.by_reserve, run.needs_reserve) == (True, True, False)
+    assert (run.by_reserve, run.needs_reserve) == (True, False)
 
 
 def test_random_items_need_no_known_models(known: Benchmark) -> None:
@@ -178,12 +178,24 @@ def test_the_reserve_serves_models_like_the_known_ones_where_these_are_few(known
 
 def test_the_narrower_interval_is_decided_for_all_models_at_once(micros: Micros, whole: Benchmark) -> None:
     """200 known models: the readout's errors are smaller than those of as many random items."""
-    for name in ("greedy", "ridge"):
-        assert not Rules(micros[name]).prefers_random
     assert Rules(micros["mean"]).prefers_random
-    micro = micros["greedy"]
+    micro = replace(micros["greedy"], better_from=None)
+    assert not Rules(micro).prefers_random
     scored = score(micro, responses_to(micro.all_item_ids, whole, NEW), micro.all_item_ids, new_models(whole))
     assert {model.interval_kind for model in scored if not model.unlike} == {"split_conformal"}
+
+
+def test_models_that_may_be_better_need_random_items(micros: Micros, whole: Benchmark) -> None:
+    """From the deviation on that held-out better models reach; below it the readout's interval stands."""
+    for start, kinds in ((-1000.0, {"reserve_wilson"}), (1000.0, {"split_conformal"})):
+        micro = replace(micros["greedy"], better_from=start)
+        responses = responses_to(micro.all_item_ids, whole, NEW)
+        both = score(micro, responses, micro.all_item_ids, new_models(whole))
+        assert {model.interval_kind for model in both if not model.unlike} == kinds
+        alone = score(replace(micro, extrapolated=None), responses[:, :SIZE], micro.item_ids, new_models(whole))
+        expected = {None} if start < 0 else {"split_conformal"}
+        assert {model.interval_kind for model in alone if not model.unlike} == expected
+        assert all(model.needs_reserve is (model.interval is None) for model in alone)
 
 
 def test_the_order_of_items_and_other_items_do_not_matter(micros: Micros, whole: Benchmark) -> None:
@@ -350,13 +362,15 @@ def test_a_model_contradicted_by_the_reserve_is_scored_by_it(micros: Micros, con
     mean = np.mean([response_to[item.id] for item in micro.reserve])
     [both] = score(micro, responses[None], micro.all_item_ids, ["new"])
     [alone] = score(micro, micro.responses[[usual]], micro.item_ids, ["new"])
-    low, high = wilson_interval(float(mean), SIZE, N_ITEMS, 1.0, "reserve_wilson")[:2]
-    alone_low, alone_high = ends(alone.interval)
-    assert (high < alone_low or alone_high < low) is contradicts
+    _, high, _ = wilson_interval(float(mean), SIZE, N_ITEMS, 1.0, "reserve_wilson")
+    alone_low, _ = ends(alone.interval)
+    assert alone.estimate is not None
+    half_width = np.hypot(high - mean, alone.estimate - alone_low)
+    assert bool(abs(mean - alone.estimate) > half_width) is contradicts
     assert not alone.unlike
     assert (both.unlike, both.by_reserve) == (contradicts, contradicts)
     assert both.estimate == pytest.approx(mean if contradicts else alone.estimate)
-    assert any("overlap" in sentence for sentence in both.warnings) is contradicts
+    assert any("contradict" in sentence for sentence in both.warnings) is contradicts
 
 
 def test_the_reserve_seldom_contradicts_models_like_the_known_ones(micros: Micros, whole: Benchmark) -> None:
@@ -364,7 +378,7 @@ def test_the_reserve_seldom_contradicts_models_like_the_known_ones(micros: Micro
     both = score(micro, responses_to(micro.all_item_ids, whole, NEW), micro.all_item_ids, new_models(whole))
     alone = score(micro, responses_to(micro.item_ids, whole, NEW), micro.item_ids, new_models(whole))
     contradicted = [with_it.unlike and not without.unlike for with_it, without in zip(both, alone, strict=True)]
-    assert np.mean(contradicted) <= 0.03
+    assert np.mean(contradicted) <= 0.1  # 5 % of differences, up to the chance of 100 models
 
 
 def test_random_items_have_no_reserve(micros: Micros) -> None:
