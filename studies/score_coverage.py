@@ -6,8 +6,9 @@ BOARD is a file that `microbench` reads, such as scores.parquet, or `synthetic`.
 and number of known models, over all draws. *Alike*: the known models are drawn from all, and other models drawn like them are
 scored. *Best fifth*: the known models are drawn from the worse four fifths, and the best fifth is scored. `items` are scored by the
 micro-benchmark's items alone, `both` with the reserve; `random` is Wilson's interval about the mean of as many random items. `held`
-is the share of the intervals that hold the truth, `given` that of the models that have an interval, where it is not 1; `flagged`
-the share called unlike the known models by the items alone. Widths and errors (mean absolute) are in points.
+is the share of the intervals that hold the truth, `given` that of the models that have an interval by the items alone, `wrong` that
+of the models whose interval by these does not hold the truth, and `flagged` that of the models called unlike the known ones. Widths
+and errors (mean absolute) are in points.
 
 The last lines pool all of them: the mean, the least and the largest share held, and how many lines are within two standard errors
 of the goals: 93 to 97 % of models drawn alike, 90 % of the best fifth, and no interval of width 1. The exit code is 1 where a goal
@@ -53,9 +54,9 @@ METHODS = {
 }
 HEADER = (
     "board                     method        items known |  alike: items                      both               random           "
-    "  |  best fifth: items           both               random\n"
+    "  |  best fifth: items                 both               random\n"
     "                                                    |   held given width error flagged   held width error   held width error"
-    "  |   held given width flagged   held width error   held width"
+    "  |   held given wrong width flagged   held width error   held width"
 )
 
 
@@ -168,6 +169,11 @@ def given(rows: Sequence[Row]) -> float:
     return float(np.mean([not math.isnan(row.width) for row in rows]))
 
 
+def misled(rows: Sequence[Row]) -> float:
+    """Share of the models whose interval by the items alone does not hold the truth."""
+    return float(np.mean([row.held == 0 for row in rows]))
+
+
 def line_of(alike: Sequence[Row], best: Sequence[Row]) -> str:
     text = ""
     for k, rows in enumerate((alike, best)):
@@ -176,9 +182,10 @@ def line_of(alike: Sequence[Row], best: Sequence[Row]) -> str:
             continue
         mean = mean_of(rows)
         error = f" {mean.error:5.1f}" if k == 0 else ""
+        wrong = "" if k == 0 else f" {misled(rows):5.2f}"
         random_error = f" {mean.error_random:5.1f}" if k == 0 else ""
         text += (
-            f"  |  {mean.held:5.3f} {given(rows):5.2f} {mean.width:5.1f}{error} {mean.flagged:7.3f}"
+            f"  |  {mean.held:5.3f} {given(rows):5.2f}{wrong} {mean.width:5.1f}{error} {mean.flagged:7.3f}"
             f"  {mean.held_both:5.3f} {mean.width_both:5.1f} {mean.error_both:5.1f}"
             f"  {mean.held_random:5.3f} {mean.width_random:5.1f}{random_error}"
         )

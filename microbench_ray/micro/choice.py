@@ -55,12 +55,11 @@ class RandomScore(NamedTuple):
 
 
 class Rules:
-    """What is computed once for a micro-benchmark: the check of new models, and which intervals are taken.
+    """What is computed once for a micro-benchmark: the check of new models, and which interval is the narrower one.
 
-    Where random items have the narrower interval and it has not been shown that those of the readout hold for better models
-    (`MicroBenchmark.better_from`), `needs_random`: only random items give intervals. Which is the narrower one is decided by the
-    mean widths over the known models, and not for each new model: choosing the narrower interval of each would favour those that
-    are too narrow by chance, and models of one report would not be compared on the same items.
+    That is decided by the mean widths over the known models, and not for each new model: choosing the narrower interval of each
+    would favour those that are too narrow by chance, and models of one report would not be compared on the same items. For the same
+    reason the readout's interval must be narrower by more than the standard error of its quantile.
 
     Parameters
     ----------
@@ -71,7 +70,6 @@ class Rules:
     def __init__(self, micro: MicroBenchmark) -> None:
         self.novelty = NoveltyCheck(micro)
         self.prefers_random = micro.is_random_mean or self._random_is_narrower(micro)
-        self.needs_random = self.prefers_random and micro.better_from is not None
 
     @staticmethod
     def _random_is_narrower(micro: MicroBenchmark) -> bool:

@@ -233,13 +233,13 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
         warnings=tuple(warnings),
     )
     may_be_better = not scored.unlike and not micro.is_random_mean and rules.novelty.may_be_better(answers, estimate)
-    if by_random and (scored.unlike or may_be_better or rules.needs_random or by_items is None or rules.prefers_random):
+    if by_random and (scored.unlike or may_be_better or by_items is None or rules.prefers_random):
         scored = score_by_random_items(micro, scored, by_random)
     elif scored.unlike or may_be_better:
         if may_be_better:
             scored = replace(scored, warnings=(MAY_BE_BETTER,))
         scored = score_beyond(micro, scored, estimate, by_items, missing)
-    elif by_items and not rules.needs_random:
+    elif by_items:
         scored = _with_interval(micro, scored, by_items)
     if scored.interval is None:
         why = "No 95 % interval is valid for it on these items alone"
