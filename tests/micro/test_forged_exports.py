@@ -36,7 +36,18 @@ ANSWERS[0, 0] = math.nan
 NO_TEXT: list[Any] = [None, 3, True, [], {}, math.nan, "\ud800", "", ["a"]]
 NO_NUMBER: list[Any] = ["0.5", True, [], {}, math.nan, math.inf, -math.inf, 10**400, 1e300, [[0]]]
 NO_CONTAINER: list[Any] = [3, "x", True, math.nan, [[]]]
-NULLABLE = ("accuracy", "estimate_held_out", "responses", "mdad", "mdad_monotone", "ci_lo", "ci_hi")
+NULLABLE = (
+    "accuracy",
+    "estimate_held_out",
+    "responses",
+    "mdad",
+    "mdad_monotone",
+    "ci_lo",
+    "ci_hi",
+    "better_from",
+    "novelty",
+    "variance",
+)
 DELETE = object()
 
 
