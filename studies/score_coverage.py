@@ -241,15 +241,15 @@ def summary(
             alike, best = (kept[method, known, each] for each in (False, True))
             if alike or best:
                 print(f"{'':25s} {method:13s} {'':5s} {known:5d}{line_of(alike, best)}")
-        for best, low, high in ((False, 0.93, 0.97), (True, 0.9, 1.0)):
+        for only_best, low, high in ((False, 0.93, 0.97), (True, 0.9, 1.0)):
             for part in ("held", "held_both"):
-                values = [value for value in (getattr(row, part) for row in lines[method, best]) if not math.isnan(value)]
+                values = [value for value in (getattr(row, part) for row in lines[method, only_best]) if not math.isnan(value)]
                 if not values:
                     continue
                 mean = float(np.mean(values))
                 outside = not low <= mean <= high
                 missed += outside
-                what = f"{'best fifth' if best else 'alike'}, {'with the reserve' if part == 'held_both' else 'items alone'}"
+                what = f"{'best fifth' if only_best else 'alike'}, {'with the reserve' if part == 'held_both' else 'items alone'}"
                 print(
                     f"{method}: {what}: held {mean:.3f} on average, {min(values):.3f} to {max(values):.3f} in {len(values)} lines; "
                     f"goal {low:.0%} to {high:.0%}{': missed' if outside else ''}"

@@ -57,16 +57,15 @@ def grouping_of(benchmark: Benchmark) -> Grouping:
     DataError
         Fewer than two groups.
     """
-    pairs = near_duplicates(benchmark)
-    by_responses, notes = joined(np.arange(benchmark.n_models), pairs), []
+    by_responses, notes = near_duplicates(benchmark), []
     if COLUMN in benchmark.models.column_names:
         first = by_column(benchmark, COLUMN)
         notes.append(f"groups: {np.unique(first).size} of {benchmark.n_models} models, by the metadata column {COLUMN!r}")
     else:
         first = by_responses
-        families = by_column(benchmark, FAMILY) if FAMILY in benchmark.models.column_names else first
-        if np.unique(families).size >= MIN_FAMILIES and np.unique(families).size < benchmark.n_models:
-            first = joined(families, pairs)
+        families = by_column(benchmark, FAMILY) if FAMILY in benchmark.models.column_names else np.arange(benchmark.n_models)
+        if MIN_FAMILIES <= np.unique(families).size < benchmark.n_models:
+            first = joined(families, list(enumerate(by_responses.tolist())))
             notes.append(f"groups: {np.unique(first).size} of {benchmark.n_models} models, by the metadata column {FAMILY!r}")
     n_groups = np.unique(first).size
     if n_groups < 2:
@@ -86,15 +85,27 @@ def grouping_of(benchmark: Benchmark) -> Grouping:
     return Grouping(first=first, notes=tuple(notes))
 
 
-def near_duplicates(benchmark: Benchmark) -> list[tuple[int, int]]:
-    """Pairs of models whose responses agree far beyond what the items' difficulty and the models' accuracies explain."""
+def near_duplicates(benchmark: Benchmark) -> Positions:
+    """(n_models,) position of the first of the models whose responses all agree with one another as those of copies do.
+
+    That is far beyond what the items' difficulty and the models' accuracies explain. Groups are joined in the order of their most
+    similar models, and only where all of their models are alike (complete linkage): no chain of similar models makes one group.
+    """
     columns = np.unique(np.linspace(0, benchmark.n_items - 1, min(benchmark.n_items, MAX_ITEMS)).astype(np.intp))
     scores = benchmark.scores[:, columns]
     responses = np.where(scores == benchmark.missing, np.nan, scores / benchmark.units).astype(np.float32)
-    correlation = residual_correlation(responses)
+    alike = residual_correlation(responses)
     limit = max(DUPLICATE, DEVIATIONS / math.sqrt(columns.size))
-    higher, lower = np.nonzero(np.triu(correlation > limit, 1))
-    return list(zip(higher.tolist(), lower.tolist(), strict=True))
+    one, other = np.nonzero(np.triu(alike > limit, 1))
+    order = np.argsort(-alike[one, other], kind="stable")
+    group_of = [[model] for model in range(benchmark.n_models)]
+    for low, high in zip(one[order].tolist(), other[order].tolist(), strict=True):
+        left, right = group_of[low], group_of[high]
+        if left is not right and float(alike[np.ix_(left, right)].min()) > limit:
+            left += right
+            for model in right:
+                group_of[model] = left
+    return np.array([min(group) for group in group_of], np.intp)
 
 
 def residual_correlation(responses: NDArray[np.float32]) -> NDArray[np.float32]:

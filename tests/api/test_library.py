@@ -298,7 +298,7 @@ def test_a_micro_benchmark_is_exported_loaded_and_scores_new_models(world: mb.Be
     ]
     truth = frame[models].mean()
     assert ((scored["low"] <= truth) & (truth <= scored["high"])).all()
-    assert set(scored["interval_kind"]) == {"split_conformal"}
+    assert set(scored["interval_kind"]) == {"random_wilson"}
     array = mb.score(micro, frame[models].T.to_numpy(), list(frame["item_id"]), models)
     pd.testing.assert_frame_equal(array, scored)
     few = mb.score(micro, [[1.0] * 5], micro.item_ids[:5])

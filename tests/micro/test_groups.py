@@ -59,7 +59,18 @@ def test_runs_are_found_and_models_of_one_world_are_not() -> None:
 def test_few_items_make_no_duplicates() -> None:
     """Five models and four items: chance makes copies of them, and nothing can be said."""
     scores = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]])
-    assert near_duplicates(board(scores)) == []
+    assert near_duplicates(board(scores)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_chain_of_similar_models_is_not_one_group() -> None:
+    """Each model shares two thirds of its responses with the next one, and a third with the one after that."""
+    rng = np.random.default_rng(0)
+    a, b, c, d, e = ((rng.random(100) < 0.5).astype(int) for _ in range(5))
+    chain = [np.concatenate(parts) for parts in ((a, b, c), (a, b, d), (e, b, d))]
+    others = (rng.random((20, 300)) < 0.5).astype(int)
+    first = near_duplicates(board(np.vstack([*chain, others])))
+    assert np.unique(first[:3]).size == 2
+    assert np.array_equal(first[3:], np.arange(3, 23))
 
 
 def test_a_column_decides_and_copies_across_its_groups_are_only_reported() -> None:
@@ -74,6 +85,7 @@ def test_a_column_decides_and_copies_across_its_groups_are_only_reported() -> No
 @pytest.mark.parametrize(("n_families", "expected"), [(18, 60), (19, 19)])
 def test_families_are_groups_where_they_are_enough_for_an_interval(n_families: int, expected: int) -> None:
     scores = runs_of(60, 1, 0)
+    assert grouping_of(board(runs_of(30, 2, 0.02))).notes[0].startswith("near-duplicates")
     grouping = grouping_of(board(scores, family=[f"f{k % n_families}" for k in range(60)]))
     assert np.unique(grouping.first).size == expected
     assert any("'family'" in note for note in grouping.notes) is (expected == 19)
