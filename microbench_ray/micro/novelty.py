@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.methods.readout import filled_responses
 from microbench_ray.micro.artifact import MicroBenchmark
-from microbench_ray.micro.intervals import MIN_ERRORS, STUDENT
+from microbench_ray.micro.intervals import MIN_ERRORS
 
 FloatArray = NDArray[np.float64]
 
@@ -23,6 +23,11 @@ MIN_GROUPS = 4
 """Groups of known models without which no model can be called unlike them."""
 STUDENT_90 = (3.077684, 1.885618, 1.637744, 1.533206, 1.475884, 1.439756, 1.414924, 1.396815, 1.383029)
 """Student's quantiles that 90 % lie below, for 1 to 9 degrees of freedom."""
+STUDENT_OF_THREE = (
+    *(3.740490, 3.186316, 2.911710, 2.749057, 2.641860, 2.566019, 2.509587, 2.465983),
+    *(2.431291, 2.403040, 2.379592, 2.359820, 2.342925, 2.328321, 2.315573),
+)
+"""Student's quantiles that 1 − 5 % / 3 lie below, for 3 to 17 degrees of freedom: three reasons share the rate."""
 MAX_LEFT_OUT = 100
 """Known models measured from the others, where a folder has no novelties."""
 
@@ -209,7 +214,7 @@ def novelty_limit(known: FloatArray) -> float:
     rank = math.ceil((n + 1) * (1 - RATE) - 1e-9)
     if n >= MIN_ERRORS:
         return float(np.sort(known)[rank - 1])
-    return max(float(known.max()), STUDENT[n - 2])  # n known models have n − 1 degrees of freedom
+    return max(float(known.max()), STUDENT_OF_THREE[n - MIN_GROUPS])  # n − 1 degrees of freedom
 
 
 def _log(distances: FloatArray) -> FloatArray:

@@ -33,8 +33,10 @@ def test_deviations_by_hand() -> None:
 def test_the_limit_is_exceeded_by_at_most_one_in_twenty() -> None:
     assert novelty_limit(np.arange(1.0, 20.0)) == 19  # of 19, the largest
     assert novelty_limit(np.arange(1.0, 40.0)) == 38  # of 39, the second largest
-    assert novelty_limit(np.array([0.0, 1.0, 2.0, 3.0])) == pytest.approx(t.ppf(0.975, 3), abs=1e-6)
+    assert novelty_limit(np.array([0.0, 1.0, 2.0, 3.0])) == pytest.approx(t.ppf(1 - 0.05 / 3, 3), abs=1e-6)
     assert novelty_limit(np.array([0.0, 1.0, 2.0, 30.0])) == 30
+    assert pytest.approx([t.ppf(1 - 0.05 / 3, n) for n in range(3, 18)], abs=1e-6) == list(novelty.STUDENT_OF_THREE)
+    assert novelty_limit(np.zeros(18)) == novelty.STUDENT_OF_THREE[-1]
 
 
 @pytest.mark.parametrize("n", [5, 10, 19, 25, 60])
