@@ -191,7 +191,8 @@ class Builder:
         known = others[~np.isnan(validated.estimates[others])]
         of_known = validated.estimates[known]
         errors = errors_of((of_known - truth.accuracy[known]) / binomial_scale(of_known, self.size), self.groups[known])
-        limit = novelty_limit(validated.novelty[known])
+        _, first = np.unique(self.groups[known], return_index=True)
+        limit = novelty_limit(validated.novelty[known[first]])
         held = [
             interval is not None and interval.low <= accuracy <= interval.high
             for estimate, accuracy in zip(estimates, truth.accuracy[targets], strict=True)

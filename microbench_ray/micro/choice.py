@@ -32,9 +32,6 @@ QUANTILE_ERROR = 0.951
 """Standard error of the 95 % quantile of n absolute errors, as a share of it and times sqrt(n), for normal errors: the deviation
 sqrt(.05 · .95) of a share of n, by the density 2 φ(1.96) there, by 1.96."""
 
-ONE_SIDED = 1.644853626951473
-"""Standard errors by which the readout's interval must be narrower: 95 % of a normal distribution lie below."""
-
 
 class RandomScore(NamedTuple):
     """A model's mean on random items.
@@ -85,7 +82,7 @@ class Rules:
             by_readout.append(1.0 if interval is None else interval.high - interval.low)
             interval = wilson_interval(accuracy, n, n_items, micro.dispersion, "random_wilson")
             by_random.append(interval.high - interval.low)
-        margin = max(0.0, 1 - ONE_SIDED * QUANTILE_ERROR / math.sqrt(max(errors.n_groups, 1)))
+        margin = max(0.0, 1 - QUANTILE_ERROR / math.sqrt(max(errors.n_groups, 1)))
         return not by_readout or bool(margin * np.mean(by_random) < np.mean(by_readout))
 
 

@@ -121,8 +121,7 @@ class NoveltyCheck:
         item_means = np.array([item.mean for item in micro.items])
         _, first = np.unique(micro.groups, return_index=True)
         novelty = micro.novelty[first] if micro.novelty.size else self._left_out(micro, first, item_means)
-        novelty = novelty[~np.isnan(novelty)]
-        self._limit = novelty_limit(novelty) if novelty.size >= MIN_GROUPS else math.inf
+        self._limit = novelty_limit(novelty)
         self._better_from = micro.better_from
         if not math.isinf(self._limit):
             self._known = KnownModels(micro.responses[first], item_means, micro.accuracy[first])
@@ -209,12 +208,20 @@ def deviations(known: FloatArray, new: FloatArray) -> FloatArray:
 
 
 def novelty_limit(known: FloatArray) -> float:
-    """The novelty that one more model exceeds with a probability of at most `RATE`, from those of n known ones."""
-    n = known.size
-    rank = math.ceil((n + 1) * (1 - RATE) - 1e-9)
+    """The novelty that one more model exceeds with a probability of at most `RATE`; inf for fewer than `MIN_GROUPS` known models.
+
+    Parameters
+    ----------
+    known
+        (n,) novelties of known models, one of each group; NaN where unknown.
+    """
+    values = np.sort(known[~np.isnan(known)])
+    n = values.size
+    if n < MIN_GROUPS:
+        return math.inf
     if n >= MIN_ERRORS:
-        return float(np.sort(known)[rank - 1])
-    return max(float(known.max()), STUDENT_OF_THREE[n - MIN_GROUPS])  # n − 1 degrees of freedom
+        return float(values[math.ceil((n + 1) * (1 - RATE) - 1e-9) - 1])
+    return max(float(values[-1]), STUDENT_OF_THREE[n - MIN_GROUPS])  # n − 1 degrees of freedom
 
 
 def _log(distances: FloatArray) -> FloatArray:
