@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -17,6 +18,8 @@ from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.builder import Builder, Origin, item_means, item_of, response_variance
 from microbench_ray.micro.groups import grouping_of
 from microbench_ray.sweeps.evaluate import true_accuracies
+
+logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 Positions = NDArray[np.intp]
@@ -80,7 +83,10 @@ def build(
     origin = origin or Origin()
     all_models = np.arange(benchmark.n_models)
     with one_thread():
-        builder = Builder(benchmark, method, size, seed, grouping_of(benchmark).first)
+        grouping = grouping_of(benchmark)
+        for note in grouping.notes:
+            logger.info("%s: %s", benchmark.name, note)
+        builder = Builder(benchmark, method, size, seed, grouping.first)
         selection, readout = builder.select_and_read(all_models)
         responses = builder.responses(all_models, selection)
         truth = true_accuracies(benchmark, "seen", all_models, np.arange(benchmark.n_items))

@@ -18,7 +18,6 @@ from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build, check_method
 from microbench_ray.micro.builder import Origin, Place
 from microbench_ray.micro.files import INSPECT, RESERVE, SAMPLES, tasks_word
-from microbench_ray.micro.groups import grouping_of
 from microbench_ray.micro.intervals import MIN_ERRORS
 from microbench_ray.micro.random_items import Comparison
 from microbench_ray.micro.records import MIN_COMPARED, HeldOut
@@ -66,8 +65,7 @@ def run_export(job: ExportJob) -> ExportOutcome:
     benchmark = job.benchmark.read()
     origin = Origin() if job.responses is None else origin_of(job.responses)
     micro = build(benchmark, job.method, job.size, job.seed, folds=job.folds, origin=origin)
-    notes = (*benchmark.notes, *grouping_of(benchmark).notes)
-    return ExportOutcome(micro=micro, files=micro.save(job.out, overwrite=job.overwrite), notes=notes)
+    return ExportOutcome(micro=micro, files=micro.save(job.out, overwrite=job.overwrite), notes=benchmark.notes)
 
 
 def origin_of(path: str) -> Origin:

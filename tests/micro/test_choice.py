@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
 from microbench_ray.micro.choice import RandomScore, Rules, contradict
+from microbench_ray.micro.files import reserve_commands
 from microbench_ray.micro.intervals import AccuracyInterval, wilson_interval
 from microbench_ray.micro.score import ScoreInterval, score
 from tests.micro.conftest import N_ITEMS, N_KNOWN, SIZE, first_models, method, responses_to
@@ -105,3 +107,21 @@ def test_models_that_may_be_better_need_random_items(micros: Micros, whole: Benc
         expected = {None} if start < 0 else {"split_conformal"}
         assert {model.interval_kind for model in alone if not model.unlike} == expected
         assert all(model.needs_reserve is (model.interval is None) for model in alone)
+
+
+@pytest.mark.parametrize(
+    ("source", "start", "word"),
+    [
+        ("lm_eval", "lm_eval run --tasks", "reserve_samples.json"),
+        ("inspect", "inspect eval", "reserve_inspect_ids.json"),
+        ("scores", "#", "reserve.txt"),
+    ],
+)
+def test_the_reserve_is_run_by_the_tool_that_the_logs_are_from(micros: Micros, source: str, start: str, word: str) -> None:
+    micro = micros["greedy"]
+    placed = tuple(replace(item, task="a task", position=str(k)) for k, item in enumerate(micro.reserve))
+    run, scores = reserve_commands(replace(micro, reserve=placed, source={"source": source}), Path("my folder"))
+    assert run.startswith(start)
+    assert f"my folder/{word}" in run
+    assert ("'a task'" in run) is (source == "lm_eval")
+    assert scores == f"microbench score micro='my folder' responses=LOGS source={source}"

@@ -122,6 +122,12 @@ def test_the_runs_of_a_model_are_in_one_fold_and_weigh_as_one_model() -> None:
     assert [model["group"] for model in content_of(micro)["models"]][:4] == ["m0", "m0", "m0", "m3"]
 
 
+def test_the_groups_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="microbench_ray"):
+        build(board(runs_of(8, 2, 0.05)), method(), 20)
+    assert any("near-duplicates" in record.getMessage() and "16 models" in record.getMessage() for record in caplog.records)
+
+
 def test_errors_of_runs_are_those_of_models_that_are_not_known() -> None:
     """Thirty runs of ten models: random folds leave a copy of each model among the known ones, and claim too small errors."""
     known = board(runs_of(10, 3, 0.02))
