@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from microbench_ray.metrics import bootstrap_models
 from microbench_ray.micro.artifact import content_of
 from microbench_ray.micro.build import build
 from microbench_ray.micro.builder import Builder
-from microbench_ray.micro.choice import held_out_errors
+from microbench_ray.micro.choice import held_out_errors, readout_interval
 from microbench_ray.micro.groups import grouping_of, joined, near_duplicates, residual_correlation
 from tests.helpers.errors import refuses
 from tests.micro.conftest import accuracies, method
@@ -149,3 +151,35 @@ def test_resamples_of_groups_by_hand() -> None:
     alone = bootstrap_models(sums, answered, 1, estimates, 50, np.random.default_rng(0))
     by_itself = bootstrap_models(sums, answered, 1, estimates, 50, np.random.default_rng(0), groups=[0, 1, 2, 3])
     assert np.array_equal(alone.n_pairs, by_itself.n_pairs)
+
+
+@pytest.mark.slow
+def test_thirty_runs_of_ten_models_claim_the_errors_of_other_models(test_data: Path) -> None:
+    """Three samples of each of ten models of CRUXEval, and the other models scored by 50 items: with and without groups."""
+    samples = pd.read_parquet(test_data / "boards/crux_input_samples.parquet").astype({"model": str, "item_id": str})
+    scores = samples[samples["sample"] < 3].pivot_table(index=["model", "sample"], columns="item_id", values="score").dropna()
+    models = [model for model in scores.index.unique("model") if (model, 2) in scores.index]
+    claimed: dict[str, float] = {}
+    held: dict[str, float] = {}
+    for mode in ("apart", "found", "column"):
+        errors, inside = [], []
+        for seed in range(4):
+            chosen = list(np.random.default_rng(seed).permutation(models)[:10])
+            runs = [(model, sample) for model in chosen for sample in range(3)]
+            names = [f"{model}#{sample}" for model, sample in runs]
+            columns = {"apart": {"group": names}, "found": {}, "column": {"group": [model for model, _ in runs]}}[mode]
+            metadata = pd.DataFrame({"model_id": names, **columns})
+            known = Benchmark.from_arrays("runs", scores.loc[runs].to_numpy(int), list(scores.columns), names, metadata=metadata)
+            micro = build(known, method("greedy", "ridge"), 50, seed)
+            errors.append(np.mean(micro.errors(micro.held_out) ** 2))
+            others = [model for model in scores.index.unique("model") if model not in chosen and (model, 0) in scores.index]
+            new = scores.loc[[(model, 0) for model in others]]
+            estimates = micro.readout.estimate(new[micro.item_ids].to_numpy(float))
+            for estimate, truth in zip(estimates.tolist(), new.mean(axis=1), strict=True):
+                interval = readout_interval(micro, estimate, np.zeros(50, bool))
+                inside.append(interval is None or interval.low <= truth <= interval.high)
+        claimed[mode], held[mode] = 100 * float(np.sqrt(np.mean(errors))), float(np.mean(inside))
+        print(f"{mode}: claimed error {claimed[mode]:.1f} points, held {held[mode]:.3f}")
+    assert claimed["apart"] < 0.5 * claimed["found"] < 0.5 * claimed["column"]
+    assert held["apart"] < held["found"] - 0.05
+    assert held["column"] >= 0.85
