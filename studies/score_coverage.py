@@ -1,125 +1,92 @@
-"""Coverage of the intervals of `microbench score` for models that the micro-benchmark was built without.
+"""How often the intervals of `microbench score` hold the truth, and how wide they are, on any board:
 
-    python -m studies.score_coverage DATA_DIR [SPLITS] [BOARDS,…]
+    python -m studies.score_coverage BOARD… [--known N…] [--sizes N…] [--methods NAME…] [--draws N]
 
-Leaderboards: GPQA, and BBH and MMLU-Pro drawn from their factors. Drawn alike: 50 random models are held out, and the
-micro-benchmark is built on the others. Extrapolated: the best fifth are held out, so that all sources are weaker. `reported` is the
-interval that the tool reports, which is the wider one where it warns; `wide` is the wider one for every model; `reserve` is the
-interval reported with the reserve's responses, beside the mean absolute error of these estimates and of those without it. Widths
-and errors are in points.
+BOARD is a file that `microbench` reads, such as scores.parquet, or `synthetic`. Every line is of one board, method, number of items
+and number of known models, over all draws. *Alike*: the known models are drawn from all, and other models drawn like them are
+scored. *Best fifth*: the known models are drawn from the worse four fifths, and the best fifth is scored. `items` are scored by the
+micro-benchmark's items alone, `both` with the reserve; `random` is Wilson's interval about the mean of as many random items. `held`
+is the share of the intervals that hold the truth, `given` that of the models that have an interval by the items alone, `wrong` that
+of the models whose interval by these does not hold the truth, and `flagged` that of the models called unlike the known ones. Widths
+and errors (mean absolute) are in points.
+
+The last lines pool all of them: the mean, the least and the largest share held, and how many lines are within two standard errors
+of the goals: 93 to 97 % of models drawn alike, 90 % of the best fifth, and no interval of width 1. The exit code is 1 where a goal
+is missed by the mean over a method's lines.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from microbench_ray.data import Benchmark, read_scores
+from microbench_ray.core.errors import MicrobenchError
+from microbench_ray.data import Benchmark, read_scores, synthetic
 from microbench_ray.methods import Method, build_method
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
-from microbench_ray.micro.intervals import AccuracyInterval
-from microbench_ray.micro.score import Scored, interval_if_better, score
+from microbench_ray.micro.intervals import wilson_interval
+from microbench_ray.micro.random_items import own_dispersion
+from microbench_ray.micro.score import Scored, score
 from microbench_ray.sweeps.evaluate import true_accuracies
 
-BOARDS, SIZES, HELD_OUT, BEST = ("gpqa", "bbh", "mmlu_pro"), (25, 100), 50, 0.2
+KNOWN, SIZES, DRAWS, BEST = (10, 15, 19, 30, 50, 70), (10, 25, 50, 100), 10, 0.2
+MIN_NEW = 5
+"""Models to be scored that a draw needs."""
+MAX_NEW = 50
 GUIDED = build_method("mdad_guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"})
-METHODS = (
-    build_method("random+ridge", {"name": "random"}, {"name": "ridge"}),
-    build_method("greedy+ridge", {"name": "greedy"}, {"name": "ridge"}),
-    GUIDED,
-    build_method("random+mean", {"name": "random"}, {"name": "mean"}),
+METHODS = {
+    method.label: method
+    for method in (
+        GUIDED,
+        build_method("random", {"name": "random"}, {"name": "mean"}),
+        build_method("greedy", {"name": "greedy"}, {"name": "ridge"}),
+        build_method("random_ridge", {"name": "random"}, {"name": "ridge"}),
+    )
+}
+HEADER = (
+    "board                     method        items known |  alike: items                      both               random           "
+    "  |  best fifth: items                 both               random\n"
+    "                                                    |   held given width error flagged   held width error   held width error"
+    "  |   held given wrong width flagged   held width error   held width"
 )
 
 
-def main() -> None:
-    data, splits = Path(sys.argv[1]), int((*sys.argv[2:], "20")[0])
-    chosen = sys.argv[3].split(",") if len(sys.argv) > 3 else BOARDS
-    print("                               drawn alike                  extrapolated: the best fifth held out")
-    print(
-        "board     method        items  covered  width  warned       covered  reported  always wide  warned  width, wide"
-        "  reserve  error, without",
-        flush=True,
-    )
-    for name in chosen:
-        board = read(data, name)
-        for method in METHODS:
-            for size in SIZES:
-                alike = held_out(board, method, size, [random_models(board, split) for split in range(splits)])
-                n_builds = splits if method.label.startswith("random") else 1
-                best = held_out(board, method, size, [best_models(board)] * n_builds)
-                print(
-                    f"{name:9s} {method.label:13s} {size:5d}"
-                    f"  {alike['covered']:7.3f}  {alike['width']:5.1f}  {alike['warned']:6.3f}"
-                    f"       {best['covered']:7.3f}  {best['reported']:8.3f}  {best['wide']:11.3f}  {best['warned']:6.3f}"
-                    f"  {best['width']:5.1f}, {best['width_wide']:4.1f}  {best['reserve']:7.3f}"
-                    f"  {best['error_reserve']:5.1f}, {best['error']:7.1f}",
-                    flush=True,
-                )
+class Row(NamedTuple):
+    """One new model. Intervals that are not given have a NaN width and are not held."""
 
-
-def read(data: Path, name: str) -> Benchmark:
-    if name == "gpqa":
-        return read_scores(data / "gpqa.parquet", confidence=None)
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, data / "make_leaderboard.py", name, folder], check=True)
-        return read_scores(Path(folder) / f"{name}.parquet", confidence=None)
+    held: float
+    width: float
+    error: float
+    flagged: bool
+    held_both: float
+    width_both: float
+    error_both: float
+    held_random: float
+    width_random: float
+    error_random: float
 
 
 def accuracies(board: Benchmark) -> np.ndarray:
     return true_accuracies(board, "seen", np.arange(board.n_models), np.arange(board.n_items)).accuracy
 
 
-def random_models(board: Benchmark, split: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(split).permutation(board.n_models)[:HELD_OUT])
-
-
 def best_models(board: Benchmark) -> np.ndarray:
     return np.sort(np.argsort(-accuracies(board), kind="stable")[: math.ceil(BEST * board.n_models)])
 
 
-def held_out(board: Benchmark, method: Method, size: int, groups: list[np.ndarray]) -> dict[str, float]:
-    """Means over the groups and their models; widths and errors in points."""
-    rows = [row for seed, group in enumerate(groups) for row in one_group(board, method, size, group, seed)]
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-
-
-def one_group(board: Benchmark, method: Method, size: int, group: np.ndarray, seed: int) -> Iterator[dict[str, float]]:
-    """A row per model of the group, scored by a micro-benchmark built on all other models."""
-    known, new, column_of = split_off(board, group)
-    micro = build(known, method, size, seed)
-    by_items, with_reserve = scored_twice(micro, new, column_of)
-    for alone, both, truth in zip(by_items, with_reserve, accuracies(board)[group], strict=True):
-        assert alone.interval is not None
-        assert alone.estimate is not None
-        assert both.interval is not None
-        assert both.estimate is not None
-        inner = AccuracyInterval(low=alone.interval.low, high=alone.interval.high, kind=alone.interval.kind)
-        wide = interval_if_better(micro, alone.estimate, inner, np.zeros(known.n_models))[0] or inner
-        reported, reserve = alone.extrapolated_interval or inner, both.extrapolated_interval or both.interval
-        yield {
-            "covered": inner.low <= truth <= inner.high,
-            "reported": reported.low <= truth <= reported.high,
-            "wide": wide.low <= truth <= wide.high,
-            "warned": bool(alone.warnings),
-            "width": 100 * (inner.high - inner.low),
-            "reserve": reserve.low <= truth <= reserve.high,
-            "error": 100 * abs(alone.estimate - truth),
-            "error_reserve": 100 * abs(both.estimate - truth),
-            "width_wide": 100 * (wide.high - wide.low),
-        }
-
-
-def split_off(board: Benchmark, group: np.ndarray) -> tuple[Benchmark, np.ndarray, dict[str, int]]:
-    """The board without the group's models; the group's responses, (n, n_items), NaN where missing; the items' columns by id."""
-    known = np.setdiff1d(np.arange(board.n_models), group)
+def split_off(board: Benchmark, group: np.ndarray, known: np.ndarray | None = None) -> tuple[Benchmark, np.ndarray, dict[str, int]]:
+    """The board of the known models, by default all but the group's; the group's responses, (n, n_items), NaN where missing; the
+    items' columns by id."""
+    known = np.setdiff1d(np.arange(board.n_models), group) if known is None else known
     new = board.scores[group] / board.units
     new[board.scores[group] == board.missing] = np.nan
     column_of = {str(name): k for k, name in enumerate(board.item_ids)}
@@ -135,5 +102,160 @@ def scored_twice(micro: MicroBenchmark, new: np.ndarray, column_of: dict[str, in
     return alone, both
 
 
+def draws_of(board: Benchmark, n_known: int, n_draws: int, *, best: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Known and new models of each draw; none where the board has too few models."""
+    for draw in range(n_draws):
+        rng = np.random.default_rng(draw)
+        new = best_models(board) if best else np.empty(0, np.intp)
+        pool = rng.permutation(np.setdiff1d(np.arange(board.n_models), new))
+        new = rng.permutation(new if best else pool[n_known:])[:MAX_NEW]
+        if pool.size >= n_known and new.size >= MIN_NEW:
+            yield np.sort(pool[:n_known]), np.sort(new)
+
+
+def rows_of(board: Benchmark, method: Method, size: int, n_known: int, n_draws: int, *, best: bool) -> list[Row]:
+    """A row per new model of every draw."""
+    rows = []
+    truth = accuracies(board)
+    for seed, (known, new) in enumerate(draws_of(board, n_known, n_draws, best=best)):
+        source, responses, column_of = split_off(board, new, known)
+        micro = build(source, method, size, seed)
+        random = [column_of[item.id] for item in micro.reserve or micro.items]
+        alone, both = scored_twice(micro, responses, column_of)
+        rows += [row_of(micro, *each) for each in zip(alone, both, responses[:, random], truth[new], strict=True)]
+    return rows
+
+
+def row_of(micro: MicroBenchmark, alone: Scored, both: Scored, random: np.ndarray, truth: float) -> Row:
+    answered = random[~np.isnan(random)]
+    mean, spread = float(answered.mean()), max(micro.dispersion, own_dispersion(answered))
+    plain = wilson_interval(mean, answered.size, int(micro.benchmark["n_items"]), spread, "random_wilson")
+    assert alone.estimate is not None
+    assert both.estimate is not None
+    held, width = held_and_width(alone, truth)
+    held_both, width_both = held_and_width(both, truth)
+    return Row(
+        held=held,
+        width=width,
+        error=100 * abs(alone.estimate - truth),
+        flagged=alone.unlike,
+        held_both=held_both,
+        width_both=width_both,
+        error_both=100 * abs(both.estimate - truth),
+        held_random=float(plain.low <= truth <= plain.high),
+        width_random=100 * (plain.high - plain.low),
+        error_random=100 * abs(mean - truth),
+    )
+
+
+def held_and_width(scored: Scored, truth: float) -> tuple[float, float]:
+    """Whether the interval holds the truth, and its width in points; NaN where there is none."""
+    interval = scored.interval
+    if interval is None:
+        return math.nan, math.nan
+    return float(interval.low - 1e-12 <= truth <= interval.high + 1e-12), 100 * (interval.high - interval.low)
+
+
+def mean_of(rows: Sequence[Row]) -> Row:
+    """Means over the models that have a value; NaN where none has."""
+    values = np.array(rows, np.float64)
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return Row(*(np.where(known, values, 0).sum(axis=0) / known.sum(axis=0)))
+
+
+def given(rows: Sequence[Row]) -> float:
+    """Share of the models with an interval by the items alone."""
+    return float(np.mean([not math.isnan(row.width) for row in rows]))
+
+
+def misled(rows: Sequence[Row]) -> float:
+    """Share of the models whose interval by the items alone does not hold the truth."""
+    return float(np.mean([row.held == 0 for row in rows]))
+
+
+def line_of(alike: Sequence[Row], best: Sequence[Row]) -> str:
+    text = ""
+    for k, rows in enumerate((alike, best)):
+        if not rows:
+            text += "  |  too few models"
+            continue
+        mean = mean_of(rows)
+        error = f" {mean.error:5.1f}" if k == 0 else ""
+        wrong = "" if k == 0 else f" {misled(rows):5.2f}"
+        random_error = f" {mean.error_random:5.1f}" if k == 0 else ""
+        text += (
+            f"  |  {mean.held:5.3f} {given(rows):5.2f}{wrong} {mean.width:5.1f}{error} {mean.flagged:7.3f}"
+            f"  {mean.held_both:5.3f} {mean.width_both:5.1f} {mean.error_both:5.1f}"
+            f"  {mean.held_random:5.3f} {mean.width_random:5.1f}{random_error}"
+        )
+    return text
+
+
+def boards_of(names: Sequence[str]) -> Iterator[Benchmark]:
+    for name in names:
+        yield synthetic() if name == "synthetic" else read_scores(Path(name), confidence=None)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Print a line per board, method, number of items and number of known models, and the summary."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("boards", nargs="+")
+    parser.add_argument("--known", type=int, nargs="+", default=KNOWN)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=("mdad_guided", "random"))
+    parser.add_argument("--draws", type=int, default=DRAWS)
+    arguments = parser.parse_args(words)
+    print(HEADER, flush=True)
+    kept: dict[tuple[str, int, bool], list[Row]] = defaultdict(list)
+    lines: dict[tuple[str, bool], list[Row]] = defaultdict(list)
+    try:
+        for board in boards_of(arguments.boards):
+            for method in arguments.methods:
+                for size in (size for size in arguments.sizes if size <= board.n_items / 2):
+                    for known in arguments.known:
+                        both = [rows_of(board, METHODS[method], size, known, arguments.draws, best=best) for best in (False, True)]
+                        if not any(both):
+                            continue
+                        print(f"{board.name:25s} {method:13s} {size:5d} {known:5d}{line_of(*both)}", flush=True)
+                        for best, rows in zip((False, True), both, strict=True):
+                            kept[method, known, best] += rows
+                            lines[method, best] += [mean_of(rows)] if rows else []
+    except MicrobenchError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return summary(arguments.methods, arguments.known, kept, lines)
+
+
+def summary(
+    methods: Sequence[str],
+    numbers: Sequence[int],
+    kept: dict[tuple[str, int, bool], list[Row]],
+    lines: dict[tuple[str, bool], list[Row]],
+) -> int:
+    """Print the means over all boards and sizes by method and number of known models; 1 where a goal is missed."""
+    print("\nall boards and sizes")
+    missed = 0
+    for method in methods:
+        for known in numbers:
+            alike, best = (kept[method, known, each] for each in (False, True))
+            if alike or best:
+                print(f"{'':25s} {method:13s} {'':5s} {known:5d}{line_of(alike, best)}")
+        for only_best, low, high in ((False, 0.93, 0.97), (True, 0.9, 1.0)):
+            for part in ("held", "held_both"):
+                values = [value for value in (getattr(row, part) for row in lines[method, only_best]) if not math.isnan(value)]
+                if not values:
+                    continue
+                mean = float(np.mean(values))
+                outside = not low <= mean <= high
+                missed += outside
+                what = f"{'best fifth' if only_best else 'alike'}, {'with the reserve' if part == 'held_both' else 'items alone'}"
+                print(
+                    f"{method}: {what}: held {mean:.3f} on average, {min(values):.3f} to {max(values):.3f} in {len(values)} lines; "
+                    f"goal {low:.0%} to {high:.0%}{': missed' if outside else ''}"
+                )
+    return int(missed > 0)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

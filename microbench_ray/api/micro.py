@@ -107,10 +107,11 @@ def score(
     -------
     pandas.DataFrame
         Indexed by model. `estimate`; its 95 % interval, `low` to `high`, and the rule that made it, `interval_kind`; the interval
-        of its rank, `rank_low` to `rank_high`; `beyond_low` and `beyond_high`, the wider interval of a model unlike the known ones;
-        the numbers of `answered` and `missing` items; whether the model is `unlike` the known ones, and whether the estimate is
-        therefore the mean of the random items of the reserve, `by_reserve`, instead of the micro-benchmark's readout; the
-        `neighbours` that it cannot be distinguished from; `warnings`; and why it was `refused`. Accuracies are fractions.
+        of its rank, `rank_low` to `rank_high`; `beyond_low` and `beyond_high`, the same interval where it is the one of a model
+        that may be better than all known ones; the numbers of `answered` and `missing` items; whether the model is `unlike` the
+        known ones, and whether the estimate is the mean of the random items of the reserve, `by_reserve`, instead of the
+        micro-benchmark's readout; whether there is no interval without the reserve, `needs_reserve`; the `neighbours` that it
+        cannot be distinguished from; `warnings`; and why it was `refused`. Accuracies are fractions.
 
     Raises
     ------
@@ -139,6 +140,7 @@ def score(
                 "missing": scored.missing,
                 "unlike": scored.unlike,
                 "by_reserve": scored.by_reserve,
+                "needs_reserve": scored.needs_reserve,
                 "neighbours": list(scored.neighbours),
                 "warnings": list(scored.warnings),
                 "refused": scored.refused,

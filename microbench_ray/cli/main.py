@@ -293,7 +293,7 @@ def _score(composer: Composer) -> int:
 
     job = composer.score()
     outcome = run_score(job)
-    report = text(outcome.micro, outcome.scored, outcome.notes, as_json=job.as_json)
+    report = text(outcome.micro, outcome.scored, outcome.notes, as_json=job.as_json, folder=job.micro)
     if job.out is not None:
         write(job.out, report)
     sys.stdout.write(report)

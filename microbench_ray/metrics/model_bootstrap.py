@@ -20,11 +20,13 @@ def bootstrap_models(
     estimates: npt.ArrayLike,
     n_resamples: int,
     rng: np.random.Generator,
+    groups: npt.ArrayLike | None = None,
 ) -> PairCounts:
-    """Pair counts of resamples of the models, drawn with replacement.
+    """Pair counts of resamples of the models, or of groups of them, drawn with replacement.
 
     A pair of different models drawn w_i and w_j times counts w_i·w_j times; a model drawn twice forms no pair with
-    itself, which would be tied by construction.
+    itself, which would be tied by construction. With groups, whole ones are drawn, and a pair within one drawn w times counts w
+    times, as its copies form no pairs with each other.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ def bootstrap_models(
         Number of resamples.
     rng
         Draws the resamples.
+    groups
+        (n_target,) integers, equal for models of one group; by default each model is by itself.
 
     Returns
     -------
@@ -53,20 +57,30 @@ def bootstrap_models(
         raise ConfigError("A bootstrap needs at least one resample.", where="n_resamples", got=str(n_resamples))
     pairs = true_pairs(sums, answered, units)
     values = np.asarray(estimates, np.float64)
-    weights = model_weights(np.flatnonzero(pairs.answered), values.size, n_resamples, rng)
+    drawn_from = np.flatnonzero(pairs.answered)
+    codes: IndexArray | None = None
+    if groups is None:
+        weights = model_weights(drawn_from, values.size, n_resamples, rng)
+    else:
+        present = np.unique(np.asarray(groups)[drawn_from])
+        by_group = model_weights(np.arange(present.size), present.size, n_resamples, rng)
+        codes = np.searchsorted(present, np.asarray(groups)).clip(max=present.size - 1)
+        weights = by_group[:, codes]
     counts = np.zeros((n_resamples, 4, N_BINS))
     true_tied = np.zeros((n_resamples, 2))
     for block in pairs.blocks():
         by_kind = _by_kind(block, values)
         up = values[block.tied_first] > values[block.tied_second]
+        within = np.zeros(by_kind.higher.size, bool) if codes is None else codes[by_kind.higher] == codes[by_kind.lower]
+        tied_within = np.zeros(up.size, bool) if codes is None else codes[block.tied_first] == codes[block.tied_second]
         for resample, weight in enumerate(weights):
             if by_kind.starts.size:
                 products = weight.take(by_kind.higher)
-                products *= weight.take(by_kind.lower)
+                products *= np.where(within, 1.0, weight.take(by_kind.lower)) if codes is not None else weight.take(by_kind.lower)
                 # Whole numbers below 2**53: exact in any order.
                 counts[resample, by_kind.kinds, by_kind.bins] += np.add.reduceat(products, by_kind.starts)
             if up.size:
-                products = weight[block.tied_first] * weight[block.tied_second]
+                products = weight[block.tied_first] * np.where(tied_within, 1.0, weight[block.tied_second])
                 true_tied[resample] += products.sum(), products[up].sum()
     disagree, agree, tied, tied_agree = counts.astype(np.int64).transpose(1, 0, 2)
     n_tied = tied + tied_agree

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,71 +17,18 @@ from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
 from microbench_ray.micro.files import folder_files, replace_folder
-from microbench_ray.micro.json_values import floats, fractions, json_number, plain_text
+from microbench_ray.micro.json_values import checksum, dumps, finite_number, floats, fractions, json_number, plain_text
+from microbench_ray.micro.random_items import Comparison, compare_with_random, dispersion, sampling_variance
+from microbench_ray.micro.records import HeldOut, Item
 
 FloatArray = NDArray[np.float64]
 
 FORMAT = "microbench_ray micro-benchmark"
-VERSION = 1
+VERSION = 2
+OLDER = (1,)
+"""Format versions that are read as well: 1 lacks the models' groups and the variances of their responses."""
 FILE = "microbench.json"
-MIN_COMPARED = 20
-"""Models from which on an MDAD among them is given: that of fewer models is mostly chance."""
 HINT = "run microbench export again, or copy the folder again"
-
-
-@dataclass(frozen=True)
-class Item:
-    """An item of a micro-benchmark.
-
-    Attributes
-    ----------
-    id, subtask
-        As in the benchmark.
-    weight
-        Share of the benchmark's items that it represents.
-    coefficient
-        Its coefficient in the readout.
-    mean
-        Mean response of the known models, in [0, 1].
-    task, position
-        The task that it belongs to in the evaluation tool, and its number or name there; None where unknown.
-    """
-
-    id: str
-    subtask: str
-    weight: float
-    coefficient: float
-    mean: float
-    task: str | None = None
-    position: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Estimates of models that the micro-benchmark was built without.
-
-    Attributes
-    ----------
-    label
-        Which models, and how they were held out.
-    models
-        (n,) positions among the known models.
-    estimates
-        (n,) estimated accuracies, each by a micro-benchmark built without the model (for the best models calibrated by
-        `intervals.calibration`); NaN for a model that answered none of the items.
-    mdad
-        The MDAD among all pairs of them at agreement 0.8 (ties count as wrong): `mdad`, `mdad_monotone`, and the latter's 95 %
-        interval over models `ci_lo`, `ci_hi`; fractions, None where the MDAD is not reached or the interval is unbounded, and all
-        None with fewer than `MIN_COMPARED` models. `n_models` is the number of models compared.
-    agreement
-        `diff_lo`, `agreement` and `n_pairs` of every half-point bin with pairs.
-    """
-
-    label: str
-    models: NDArray[np.intp]
-    estimates: FloatArray
-    mdad: Mapping[str, float | None]
-    agreement: Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +66,19 @@ class MicroBenchmark:
         where there are too few models.
     reserve
         A uniform random sample of `size` items of the whole benchmark, whose plain mean is an unbiased estimate for any model, and
-        so for models unlike the known ones. Empty where the method's items already are such a sample, read by their mean.
+        so for models unlike the known ones. Empty where the method's items already are such a sample.
+    variance
+        (n_models,) variances of their responses to all items, by the number of items.
+    groups
+        (n_models,) position of the first model of each model's group: runs and copies of a model are held out together.
+    novelty
+        (n_models,) how unlike the others each model is when it is held out (`novelty.KnownModels`), NaN where unknown; empty in
+        folders of format version 1.
+    better_from
+        From this deviation on a model may be better than all known ones without looking so: the best known models, held out
+        together, were estimated like that, and fewer than 90 % of their intervals held the truth. None where more of them did.
+    version
+        Format version of the folder.
     """
 
     benchmark: Mapping[str, Any]
@@ -137,11 +95,20 @@ class MicroBenchmark:
     held_out: HeldOut
     extrapolated: HeldOut | None
     reserve: tuple[Item, ...] = ()
+    variance: FloatArray = field(default_factory=lambda: np.empty(0))
+    groups: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    novelty: FloatArray = field(default_factory=lambda: np.empty(0))
+    better_from: float | None = None
+    version: int = VERSION
     column_of: Mapping[str, int] = field(init=False, repr=False)
     """Columns of `responses`, by item id."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "column_of", {item.id: column for column, item in enumerate(self.items)})
+        if not self.variance.size:  # as for right and wrong answers
+            object.__setattr__(self, "variance", self.accuracy * (1 - self.accuracy))
+        if not self.groups.size:
+            object.__setattr__(self, "groups", np.arange(len(self.models)))
 
     @property
     def size(self) -> int:
@@ -167,6 +134,32 @@ class MicroBenchmark:
     def reserve_tasks(self) -> dict[str, list[str]]:
         """The same for the reserve."""
         return positions_by_task(self.reserve)
+
+    @property
+    def has_random_items(self) -> bool:
+        """Whether the items are a uniform random sample, so that the mean of the scores on them needs no known models."""
+        return self.signal == "correctness" and self.method["selector"]["name"] == "random"
+
+    @property
+    def is_random_mean(self) -> bool:
+        """Whether the items are such a sample, and are read by their mean."""
+        readout = self.readout
+        plain = readout.means is None and readout.intercept == 0 and readout.total == 1
+        return self.has_random_items and plain and np.ptp(readout.coefficients) == 0
+
+    @cached_property
+    def dispersion(self) -> float:
+        """Variance of the known models' responses as a share of that of right and wrong answers: 1 for those."""
+        return dispersion(self.accuracy, self.variance)
+
+    @cached_property
+    def random_items(self) -> Comparison | None:
+        """The held-out error beside that of as many random items; None where the items are those, or signals differ."""
+        if self.is_random_mean or self.signal != "correctness":
+            return None
+        models = self.held_out.models
+        variances = sampling_variance(self.variance[models], self.size, int(self.benchmark["n_items"]))
+        return compare_with_random(self.errors(self.held_out), variances, self.groups[models])
 
     def errors(self, held_out: HeldOut) -> FloatArray:
         """(n,) errors of held-out models, estimate − true accuracy; NaN where there is no estimate."""
@@ -230,12 +223,13 @@ def load(path: str | Path) -> MicroBenchmark:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         got = f"format {content.get('format')!r}" if isinstance(content, dict) else f"a JSON {type(content).__name__}"
         raise DataError("The file is not an exported micro-benchmark.", where=str(file), got=got, hint=HINT)
-    if content.get("version") != VERSION:
+    if content.get("version") not in (VERSION, *OLDER):
+        versions = " and ".join(map(str, (*OLDER, VERSION)))
         raise DataError(
             "The micro-benchmark has an unsupported format version.",
             where=str(file),
             got=f"version {content.get('version')!r}",
-            hint=f"this version of microbench_ray reads format version {VERSION}: export the micro-benchmark again with it",
+            hint=f"this version of microbench_ray reads format versions {versions}: export the micro-benchmark again with it",
         )
     return from_content(content, str(file))
 
@@ -261,7 +255,7 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
     estimates = dict(zip(micro.held_out.models.tolist(), micro.held_out.estimates, strict=True))
     content: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": micro.version,
         "benchmark": dict(micro.benchmark),
         "method": dict(micro.method),
         "seed": micro.seed,
@@ -283,6 +277,7 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
         "models": [
             {
                 "model": model_id,
+                **_model_record(micro, row),
                 "accuracy": json_number(micro.accuracy[row]),
                 "estimate_held_out": json_number(estimates[row]) if row in estimates else None,
                 "responses": [json_number(value) for value in micro.responses[row]],
@@ -290,7 +285,18 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
             for row, model_id in enumerate(micro.models)
         ],
     }
+    if micro.version > 1:
+        content["random_items"] = None if micro.random_items is None else micro.random_items._asdict()
+        content["better_from"] = micro.better_from
     return content | {"checksum": checksum(content)}
+
+
+def _model_record(micro: MicroBenchmark, row: int) -> dict[str, Any]:
+    """What format version 2 adds to a model."""
+    if micro.version == 1:
+        return {}
+    novelty = json_number(micro.novelty[row]) if micro.novelty.size else None
+    return {"group": micro.models[micro.groups[row]], "variance": json_number(micro.variance[row]), "novelty": novelty}
 
 
 def _extrapolation(micro: MicroBenchmark, best: HeldOut) -> dict[str, Any]:
@@ -305,24 +311,6 @@ def _extrapolation(micro: MicroBenchmark, best: HeldOut) -> dict[str, Any]:
 
 def _item(item: Item) -> dict[str, Any]:
     return {key: value for key, value in vars(item).items() if value is not None}
-
-
-def checksum(content: Mapping[str, Any]) -> str:
-    """Checksum of all keys but `checksum`."""
-    rest = {key: value for key, value in content.items() if key != "checksum"}
-    return blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def dumps(content: Mapping[str, Any]) -> str:
-    """JSON with one line per key, and one per entry of a list of objects."""
-    lines = []
-    for key, value in content.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            text = "[\n" + ",\n".join(f"  {json.dumps(each)}" for each in value) + "\n ]"
-        else:
-            text = json.dumps(value)
-        lines.append(f" {json.dumps(key)}: {text}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
@@ -357,7 +345,20 @@ def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
         held_out=_held_out(content, row_of, content["models"]),
         extrapolated=None if best is None else _held_out(best, row_of, best["models"]),
         reserve=tuple(Item(**item) for item in content["reserve"]),
+        version=content["version"],
+        **({} if content["version"] == 1 else _version_2(content, row_of)),
     )
+
+
+def _version_2(content: Mapping[str, Any], row_of: Mapping[str, int]) -> dict[str, Any]:
+    """The fields of a micro-benchmark that format version 2 adds."""
+    models, better_from = content["models"], content["better_from"]
+    return {
+        "variance": fractions([model["variance"] for model in models], "models, variance"),
+        "groups": np.array([row_of[model["group"]] for model in models], np.intp),
+        "better_from": None if better_from is None else finite_number(better_from, "better_from"),
+        "novelty": floats([model["novelty"] for model in models], "models, novelty"),
+    }
 
 
 def _held_out(content: Mapping[str, Any], row_of: Mapping[str, int], models: Sequence[Mapping[str, Any]]) -> HeldOut:

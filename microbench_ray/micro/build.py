@@ -2,64 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import logging
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.core import seeding
 from microbench_ray.core.errors import ConfigError, DataError, GridError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
-from microbench_ray.data.shifted_groups import shifted_groups
-from microbench_ray.methods import ESTIMATORS, Fixed, Method, Selection
-from microbench_ray.methods.estimators.means import Mean
+from microbench_ray.methods import ESTIMATORS, Fixed, Method
 from microbench_ray.methods.readout import Linear, Readout
-from microbench_ray.methods.selectors.random import Random
-from microbench_ray.metrics import Mdad, PairCounts, agreement_curve, bootstrap_models, compare, expanded_level, mdad
-from microbench_ray.micro.artifact import MIN_COMPARED, HeldOut, Item, MicroBenchmark
-from microbench_ray.micro.intervals import calibration
-from microbench_ray.sweeps.evaluate import Draw, Truth, check_selection, responses_to, seen_items, true_accuracies
-from microbench_ray.sweeps.fits import signal_used
+from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.builder import Builder, Origin, item_means, item_of, response_variance
+from microbench_ray.micro.groups import grouping_of
+from microbench_ray.sweeps.evaluate import true_accuracies
+
+logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 FOLDS = 10
 MIN_MODELS = 4
-BEST = 0.2
-"""Share of the models, the best ones, held out together to measure errors for models better than the known ones."""
-RESAMPLES = 1000
-MAX_COMPARED = 1000
-"""Models of more are drawn at random: the cost of comparing pairs in every resample grows with the square of the models."""
 PACKAGES = ("microbench-ray", "numpy")
-
-
-class Place(NamedTuple):
-    """Where an item is found in the tool that runs it: its task, and its number or name there."""
-
-    task: str
-    position: str
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a benchmark's responses come from.
-
-    Attributes
-    ----------
-    source
-        `source`, `metric` and `filter` of the `microbench ingest` that read the logs; empty for other benchmarks.
-    places
-        Place of each item in the tool, by item id; empty where unknown.
-    """
-
-    source: Mapping[str, Any] = field(default_factory=dict)
-    places: Mapping[str, Place] = field(default_factory=dict)
 
 
 def build(
@@ -74,8 +41,9 @@ def build(
     """Build a micro-benchmark on all models and all items.
 
     Its errors on new models are measured by cross-validation: the models are divided into folds, and each fold is estimated by a
-    micro-benchmark built in the same way on the other folds. Where there are enough models, the best fifth are also estimated by a
-    micro-benchmark built on the rest. All these builds draw from the same random streams.
+    micro-benchmark built in the same way on the other folds. Runs and copies of a model are in one fold (`groups.grouping_of`).
+    Where there are enough models, the best fifth are also estimated by a micro-benchmark built on the rest. All these builds draw
+    from the same random streams.
 
     Parameters
     ----------
@@ -99,7 +67,7 @@ def build(
     GridError
         More items than the benchmark or the list has.
     DataError
-        Too few models, or a model without a response to any item.
+        Too few models, models of one group only, or a model without a response to any item.
     """
     check_method(method)
     if folds < 2:
@@ -115,14 +83,19 @@ def build(
     origin = origin or Origin()
     all_models = np.arange(benchmark.n_models)
     with one_thread():
-        builder = Builder(benchmark, method, size, seed)
+        grouping = grouping_of(benchmark)
+        for note in grouping.notes:
+            logger.info("%s: %s", benchmark.name, note)
+        builder = Builder(benchmark, method, size, seed, grouping.first)
         selection, readout = builder.select_and_read(all_models)
         responses = builder.responses(all_models, selection)
         truth = true_accuracies(benchmark, "seen", all_models, np.arange(benchmark.n_items))
-        held_out, extrapolated = builder.held_out(truth, folds), builder.extrapolated(truth, folds)
+        validated = builder.cross_validate(all_models, folds)
+        held_out, best = builder.held_out(validated), builder.best_held_out(truth, folds)
+        extrapolated = builder.extrapolated(best)
     weights = np.full(size, 1 / size) if selection.weights is None else selection.weights
     scale = coefficient_scale(readout)
-    means = np.nanmean(responses, axis=0) if readout.means is None else readout.means
+    means = item_means(responses) if readout.means is None else readout.means
     coefficients = readout.coefficients * scale
     items = tuple(
         item_of(benchmark, origin, item, weight=float(weights[k]), coefficient=float(coefficients[k]), mean=float(means[k]))
@@ -148,21 +121,10 @@ def build(
         held_out=held_out,
         extrapolated=extrapolated,
         reserve=builder.reserve(origin),
-    )
-
-
-def item_of(benchmark: Benchmark, origin: Origin, item: int, *, weight: float, coefficient: float, mean: float) -> Item:
-    """The record of an item, given its position in the benchmark."""
-    name = str(benchmark.item_ids[item])
-    place = origin.places.get(name)
-    return Item(
-        id=name,
-        subtask=benchmark.subtask_names[benchmark.subtask_codes[item]],
-        weight=weight,
-        coefficient=coefficient,
-        mean=mean,
-        task=None if place is None else place.task,
-        position=None if place is None else place.position,
+        variance=response_variance(benchmark),
+        groups=builder.groups,
+        novelty=validated.novelty,
+        better_from=builder.better_from(best),
     )
 
 
@@ -213,185 +175,3 @@ def coefficient_scale(readout: Readout) -> float:
         return 1.0
     weight = float(readout.coefficients.sum())
     return readout.total / weight if weight else 1.0
-
-
-class ComparedPairs(NamedTuple):
-    """The entries `mdad` and `agreement` of a `HeldOut`."""
-
-    mdad: dict[str, float | None]
-    agreement: list[dict[str, float]]
-
-
-class CrossValidation(NamedTuple):
-    """Estimates of models by micro-benchmarks built on the other folds."""
-
-    folds: list[Positions]
-    """The models of each fold, ascending."""
-    estimates: FloatArray
-    """(n_models,), NaN for models in none of the folds."""
-
-
-class Builder:
-    """Builds a micro-benchmark on any subset of the models, always from the same random streams.
-
-    Parameters
-    ----------
-    benchmark, method, size, seed
-        As for `build`.
-    """
-
-    def __init__(self, benchmark: Benchmark, method: Method, size: int, seed: int) -> None:
-        self.benchmark, self.method, self.size, self.seed = benchmark, method, size, seed
-        self.signal = signal_used(benchmark, method.estimator.signal)
-        if self.signal == "both":
-            raise ConfigError(
-                "An exported micro-benchmark can read only one signal.",
-                where=f"methods, {method.label}, estimator.signal",
-                got="both scores and confidences",
-                hint=f"'method={{method: {method.label}, estimator: {{signal: correctness}}}}'",
-            )
-        self._items = np.arange(benchmark.n_items)
-
-    def select_and_read(self, sources: Positions) -> tuple[Selection, Readout]:
-        """The items selected and the readout fitted on these source models."""
-        method, name, no_models = self.method, self.benchmark.name, np.empty(0, np.intp)
-        draw, estimator = Draw(no_models, sources, self._items, None), method.estimator
-        assert isinstance(estimator, Linear)
-        inputs, fits = [], {}
-        for part, part_signal in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
-            signal = signal_used(self.benchmark, part_signal)
-            seen = seen_items(self.benchmark, draw, signal)
-            key = part.fit_key or id(part), signal  # without a key, a fit is not shared
-            if key not in fits:
-                fits[key] = part.fit(seen, seeding.export_stream(self.seed, name, f"fit {part.fit_key}/{signal}"))
-            inputs.append((seen, fits[key]))
-        (selector_seen, selector_fit), (estimator_seen, estimator_fit) = inputs
-        size_key = "" if method.selector.nested else f" {self.size}"
-        rng = seeding.export_stream(self.seed, name, f"select {method.label}{size_key}")
-        selection = method.selector.select(selector_seen, selector_fit, self.size, rng)
-        check_selection(method, selection, self.size, self.benchmark.n_items)
-        return selection, estimator.readout(selection, estimator_seen, estimator_fit)
-
-    def responses(self, models: Positions, selection: Selection) -> FloatArray:
-        """(n, size) responses of these models to the selected items, NaN where missing."""
-        responses: FloatArray = responses_to(self.benchmark, models, selection.items, self.signal)
-        return responses
-
-    def estimates(self, sources: Positions, targets: Positions) -> FloatArray:
-        """(n_targets,) estimates by the micro-benchmark built on `sources`."""
-        selection, readout = self.select_and_read(sources)
-        return readout.estimate(self.responses(targets, selection))
-
-    def cross_validate(self, models: Positions, folds: int) -> CrossValidation:
-        """Estimate each of these models by the micro-benchmark built on the other folds."""
-        folds = max(2, min(folds, len(models) // 2))
-        order = seeding.export_stream(self.seed, self.benchmark.name, "folds").permutation(models)
-        estimates = np.full(self.benchmark.n_models, np.nan)
-        parts = [np.sort(order[k::folds]) for k in range(folds)]
-        for part in parts:
-            estimates[part] = self.estimates(np.setdiff1d(models, part), part)
-        return CrossValidation(folds=parts, estimates=estimates)
-
-    def held_out(self, truth: Truth, folds: int) -> HeldOut:
-        """Every model, estimated by the micro-benchmark built on the other folds."""
-        all_models = np.arange(self.benchmark.n_models)
-        parts, estimates = self.cross_validate(all_models, folds)
-        compared = all_models
-        if compared.size > MAX_COMPARED:
-            rng = seeding.export_stream(self.seed, self.benchmark.name, "compared")
-            compared = np.sort(rng.choice(all_models, MAX_COMPARED, replace=False))
-        pairs = self.compare(self._truth(compared), estimates[compared], "resamples")
-        return HeldOut(
-            label=f"models drawn like the known ones: {len(parts)} folds",
-            models=all_models,
-            estimates=estimates,
-            mdad=pairs.mdad,
-            agreement=pairs.agreement,
-        )
-
-    def compare(self, truth: Truth, estimates: FloatArray, stream: str) -> ComparedPairs:
-        """Compare the order of all pairs of held-out models with the true one.
-
-        The pairs share models, and the interval is therefore over resamples of the models. Two models may have been estimated by
-        different micro-benchmarks, those of their folds; with few models, the MDAD is a little too large for this.
-
-        Parameters
-        ----------
-        truth, estimates
-            Of the same models.
-        stream
-            Name of the random stream of the resamples.
-        """
-        counts = compare(truth.pairs, estimates).counts
-        n_models = int((~np.isnan(estimates) & (truth.answered > 0)).sum())
-        agreement = _agreement_rows(counts)
-        if n_models < MIN_COMPARED or not counts.n_pairs.any():
-            return ComparedPairs(_mdad_row(None, n_models), agreement)
-        rng = seeding.export_stream(self.seed, self.benchmark.name, stream)
-        resampled = bootstrap_models(truth.sums, truth.answered, self.benchmark.units, estimates, RESAMPLES, rng)
-        level = expanded_level(0.95, n_models)
-        return ComparedPairs(_mdad_row(mdad(counts, ci="models", resampled=resampled, level=level), n_models), agreement)
-
-    def extrapolated(self, truth: Truth, folds: int) -> HeldOut | None:
-        """The best models, estimated by the micro-benchmark built on the others; None where there are too few of either.
-
-        Their estimates are calibrated by the line that cross-validation of the others gives.
-        """
-        (best,) = shifted_groups(self.benchmark, best=BEST)
-        if best.skipped:
-            return None
-        targets, others = best.targets, np.setdiff1d(np.arange(self.benchmark.n_models), best.targets)
-        line = calibration(self.cross_validate(others, folds).estimates[others], truth.accuracy[others])
-        estimates = line.accuracy(self.estimates(others, targets))
-        pairs = self.compare(self._truth(targets), estimates, "resamples of the best")
-        return HeldOut(
-            label=f"the {best.label} of the models, by a micro-benchmark built on the others",
-            models=targets,
-            estimates=estimates,
-            mdad=pairs.mdad,
-            agreement=pairs.agreement,
-        )
-
-    def reserve(self, origin: Origin) -> tuple[Item, ...]:
-        """A uniform random sample of `size` items; empty where the method's items are one, read by their mean.
-
-        Empty as well for micro-benchmarks that read confidences.
-        """
-        if self.signal != "correctness":
-            return ()
-        if isinstance(self.method.selector, Random) and isinstance(self.method.estimator, Mean):
-            return ()
-        rng = seeding.export_stream(self.seed, self.benchmark.name, "reserve")
-        drawn = rng.choice(self.benchmark.n_items, self.size, replace=False)
-        responses = self.responses(np.arange(self.benchmark.n_models), Selection(drawn))
-        answered = ~np.isnan(responses)
-        means = np.where(answered, responses, 0.0).sum(axis=0) / np.maximum(answered.sum(axis=0), 1)
-        return tuple(
-            item_of(self.benchmark, origin, item, weight=1 / self.size, coefficient=1 / self.size, mean=float(mean))
-            for item, mean in zip(drawn, means, strict=True)
-        )
-
-    def _truth(self, models: Positions) -> Truth:
-        return true_accuracies(self.benchmark, "seen", models, self._items)
-
-
-def _mdad_row(detectable: Mdad | None, n_models: int) -> dict[str, float | None]:
-    """`HeldOut.mdad`; all but `n_models` are None where there are too few models."""
-    if detectable is None:
-        return dict.fromkeys(("mdad", "mdad_monotone", "ci_lo", "ci_hi")) | {"n_models": n_models}
-    values = {
-        "mdad": detectable.mdad,
-        "mdad_monotone": detectable.mdad_monotone,
-        "ci_lo": detectable.mdad_monotone_ci_lo,
-        "ci_hi": detectable.mdad_monotone_ci_hi,
-    }
-    row = {key: None if math.isnan(value) else float(value) for key, value in values.items()}
-    return row | {"n_models": n_models}
-
-
-def _agreement_rows(counts: PairCounts) -> list[dict[str, float]]:
-    curve = agreement_curve(counts)
-    return [
-        {"diff_lo": float(curve.diff_lo[k]), "agreement": float(curve.agreement[k]), "n_pairs": int(curve.n_pairs[k])}
-        for k in np.flatnonzero(curve.n_pairs)
-    ]

@@ -38,6 +38,7 @@ def check_kinds(content: Mapping[str, Any]) -> None:
         for row in part["agreement"]:
             for name in ("diff_lo", "agreement", "n_pairs"):
                 finite_number(row[name], f"agreement, {name}")
+    plain_text(content["method"]["selector"]["name"], "method, selector, name")
     for key in ("items", "reserve"):
         for item in content[key]:
             check_item(item, key)

@@ -14,9 +14,13 @@ from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.data import Benchmark, item_positions
 from microbench_ray.ingest.run import read_settings
 from microbench_ray.methods import Method
-from microbench_ray.micro.artifact import MIN_COMPARED, HeldOut, MicroBenchmark
-from microbench_ray.micro.build import Origin, Place, build, check_method
+from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.build import build, check_method
+from microbench_ray.micro.builder import Origin, Place
 from microbench_ray.micro.files import INSPECT, RESERVE, SAMPLES, tasks_word
+from microbench_ray.micro.intervals import MIN_ERRORS
+from microbench_ray.micro.random_items import Comparison
+from microbench_ray.micro.records import MIN_COMPARED, HeldOut
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,18 +95,36 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
             console.print("Models better than the known ones: too few models to measure errors on such models.")
         else:
             console.print(_held_out_line(micro, held_out))
+    if micro.random_items is not None:
+        console.print(random_items_line(micro.size, micro.random_items))
     if SAMPLES in files:
         samples = shell_quote(out / SAMPLES)
-        console.print(f"Run it: lm_eval run --tasks {tasks_word(micro)} --samples {samples} --log_samples --output_path LOGS …")
+        console.print(
+            f"Run it: lm_eval run --tasks {tasks_word(micro.tasks)} --samples {samples} --log_samples --output_path LOGS …"
+        )
     elif INSPECT in files:
         console.print(f"Run it: inspect eval TASK --sample-id …, with the ids in {escape_controls(str(out / INSPECT))}")
     else:
         console.print("No samples.json or inspect_ids.json: the items' tasks and document numbers are unknown.")
     if micro.reserve:
-        console.print(f"For models unlike the known ones, also run the random items of {escape_controls(str(out / RESERVE))}.")
+        also = "For models unlike the known ones" if np.unique(micro.groups).size >= MIN_ERRORS else "For narrower intervals"
+        console.print(f"{also}, also run the random items of {escape_controls(str(out / RESERVE))}.")
     source = shell_quote(micro.source.get("source", "FORMAT"))
     console.print(f"Score it: microbench score micro={shell_quote(out)} responses=LOGS source={source}")
     console.print(f"Files: {escape_controls(str(out))}/{', '.join(files)}")
+
+
+def random_items_line(size: int, compared: Comparison) -> str:
+    """Whether the micro-benchmark estimates held-out models better than as many random items would, and what to take."""
+    advice = {
+        "this": "this micro-benchmark is the closer one for models like the known ones",
+        "random": "take random items instead: method=random",
+        "either": "the difference may be chance, and random items (method=random) also serve models unlike the known ones",
+    }
+    return (
+        f"Root mean square error {compared.root_mean_square * 100:.1f} points; of {size} random items read by their mean "
+        f"{compared.random * 100:.1f}: {advice[compared.verdict]}."
+    )
 
 
 def _held_out_line(micro: MicroBenchmark, held_out: HeldOut) -> str:
@@ -114,8 +136,10 @@ def _held_out_line(micro: MicroBenchmark, held_out: HeldOut) -> str:
 def _detects(held_out: HeldOut) -> str:
     """Which differences are detected, with the 95 % interval; the number of models needed where they are too few to say."""
     n_models, reached, low, high = (held_out.mdad[key] for key in ("n_models", "mdad_monotone", "ci_lo", "ci_hi"))
-    if n_models is None or n_models < MIN_COMPARED:
-        return f"too few models to say which differences it detects ({n_models or 0:.0f}, at least {MIN_COMPARED} are needed)"
+    n_groups = held_out.mdad.get("n_groups", n_models)
+    if n_groups is None or n_groups < MIN_COMPARED:
+        units = "models" if n_groups == n_models else "groups of models"
+        return f"too few {units} to say which differences it detects ({n_groups or 0:.0f}, at least {MIN_COMPARED} are needed)"
     if reached is None and low is None:
         return "no difference is detected reliably"
     ends = f"95 % interval {'–' if low is None else f'{low * 100:.1f}'} to {'∞' if high is None else f'{high * 100:.1f}'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,9 +80,23 @@ def _tool_files(source: object, tasks: Mapping[str, Sequence[str]], samples: str
     return {}
 
 
-def tasks_word(micro: Exportable) -> str:
+def tasks_word(tasks: Iterable[str]) -> str:
     """The tasks as one word of a shell's command, separated by commas."""
-    return shell_quote(",".join(sorted(micro.tasks)))
+    return shell_quote(",".join(sorted(tasks)))
+
+
+def reserve_commands(micro: Exportable, folder: Path) -> list[str]:
+    """The commands that run the reserve in `folder`, and score both lists."""
+    files = _tool_files(micro.source.get("source"), micro.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
+    if RESERVE_SAMPLES in files:
+        samples = shell_quote(folder / RESERVE_SAMPLES)
+        run = f"lm_eval run --tasks {tasks_word(micro.reserve_tasks)} --samples {samples} --log_samples --output_path LOGS …"
+    elif RESERVE_INSPECT in files:
+        run = f"inspect eval TASK --sample-id …  # the ids in {escape_controls(str(folder / RESERVE_INSPECT))}"
+    else:
+        run = f"# any program that runs the items of {escape_controls(str(folder / RESERVE))}"
+    source = shell_quote(micro.source.get("source") or "FORMAT")
+    return [run, f"microbench score micro={shell_quote(folder)} responses=LOGS source={source}"]
 
 
 def _weights(micro: Exportable) -> str:
@@ -116,9 +130,9 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
         lines.append(f"- `{INSPECT}`: the sample ids of each task, for `inspect eval TASK --sample-id ID,ID,…`")
     if RESERVE in files:
         lines += [
-            f"- `{RESERVE}`: {len(micro.reserve)} random items for models unlike the known ones, which `microbench score` flags. "
-            "Their plain mean is an estimate that needs no known models. Score the responses to both lists together, which also "
-            "flags more of these models."
+            f"- `{RESERVE}`: {len(micro.reserve)} random items for models unlike the known ones, which `microbench score` flags, "
+            "and for all models where the known ones are few. Their plain mean is an estimate that needs no known models. "
+            "Score the responses to both lists together, which also flags more of these models."
         ]
     return "\n".join(lines) + "\n"
 
@@ -127,7 +141,7 @@ def _run_lines(micro: Exportable, files: Mapping[str, str]) -> list[str]:
     """The command that runs the items; in a block of its own, as a name may hold the signs that end a piece of code in a line."""
     if SAMPLES not in files:
         return []
-    command = f"lm_eval run --tasks {tasks_word(micro)} --samples {SAMPLES} --log_samples --output_path LOGS …"
+    command = f"lm_eval run --tasks {tasks_word(micro.tasks)} --samples {SAMPLES} --log_samples --output_path LOGS …"
     return ["To run its items:", "", "```sh", command, "```", ""]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -54,3 +56,21 @@ def plain_text(value: Any, where: str) -> str:
     if not storable(value):
         raise ValueError(f"{where}: {value!r:.40} is not a non-empty text in valid Unicode")
     return str(value)
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """Checksum of all keys but `checksum`."""
+    rest = {key: value for key, value in content.items() if key != "checksum"}
+    return blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def dumps(content: Mapping[str, Any]) -> str:
+    """JSON with one line per key, and one per entry of a list of objects."""
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n" + ",\n".join(f"  {json.dumps(each)}" for each in value) + "\n ]"
+        else:
+            text = json.dumps(value)
+        lines.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"

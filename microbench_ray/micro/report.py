@@ -10,31 +10,37 @@ from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.storage.folders import LocalFolder, remove_leftovers
 from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.files import reserve_commands
+from microbench_ray.micro.novelty import RATE
 from microbench_ray.micro.score import Scored, ScoreInterval
 
+THIS = Path("MICRO")
+"""Stands for the micro-benchmark's folder where that is unknown."""
 MAX_NEIGHBOURS = 3
 """Known models named in a row of the table."""
 HEADER = ("model", "accuracy", "95 % interval", "rank", "of", "items", "indistinguishable from")
 
 
-def text(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], *, as_json: bool) -> str:
-    """The report, with a newline at its end."""
-    return json_report(micro, scored, notes) if as_json else table_report(micro, scored, notes)
+def text(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], *, as_json: bool, folder: Path = THIS) -> str:
+    """The report, with a newline at its end; `folder` is that of the micro-benchmark."""
+    report = json_report if as_json else table_report
+    return report(micro, scored, notes, folder)
 
 
-def json_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str]) -> str:
+def json_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], folder: Path = THIS) -> str:
     """The report as JSON."""
     content = {
         "benchmark": dict(micro.benchmark),
         "method": micro.method["label"],
         "size": micro.size,
         "notes": list(notes),
+        "reserve_commands": reserve_commands(micro, folder) if any(model.gains_by_reserve for model in scored) else [],
         "models": [model.to_json() for model in scored],
     }
     return json.dumps(content, indent=1) + "\n"
 
 
-def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str]) -> str:
+def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], folder: Path = THIS) -> str:
     """The report as a table, with the models' warnings below it."""
     benchmark = micro.benchmark
     title = (
@@ -51,7 +57,13 @@ def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequenc
         ).rstrip()
         for row in rows
     ]
-    sentences = [f"{model.model}: {sentence}" for model in scored for sentence in _sentences(model)]
+    sentences = [f"{model.model}: {sentence}" for model in scored for sentence in model.sentences]
+    if any(model.unlike for model in scored):
+        sentences.append(f"Of models drawn like the known ones, at most {RATE:.0%} are flagged as unlike them by their responses.")
+    if any(model.by_reserve and not model.unlike for model in scored):
+        sentences.append("The reserve's random items have a narrower 95 % interval than the other items, and are therefore used.")
+    if any(model.gains_by_reserve for model in scored):
+        sentences += ["To run the reserve, and score both lists:", *(f"  {each}" for each in reserve_commands(micro, folder))]
     return "\n".join(map(escape_controls, [*notes, title, "", *table, *([""] if sentences else []), *sentences])) + "\n"
 
 
@@ -66,8 +78,11 @@ def write(path: Path, report: str) -> None:
 
 def _row(micro: MicroBenchmark, model: Scored) -> tuple[str, ...]:
     items = f"{model.answered} of {micro.size}" if model.missing else f"{model.answered}"
-    if model.estimate is None or model.interval is None:
+    if model.estimate is None:
         return model.model, "–", "–", "–", "–", items, "not scored"
+    if model.interval is None:
+        advice = "run the reserve" if model.needs_reserve else "no interval"
+        return model.model, f"{model.estimate * 100:.1f}", "–", "–", f"{len(micro.models) + 1:,}", items, advice
     return (
         model.model,
         f"{model.estimate * 100:.1f}",
@@ -96,10 +111,3 @@ def _points(interval: ScoreInterval) -> str:
 
 def _ranks(interval: ScoreInterval) -> str:
     return f"{interval.rank_low}–{interval.rank_high}"
-
-
-def _sentences(model: Scored) -> list[str]:
-    if model.refused:
-        return [model.refused]
-    outer = model.extrapolated_interval
-    return [*model.warnings, *([] if outer is None else [f"Wider interval: {_points(outer)}, ranks {_ranks(outer)}."])]

@@ -1,7 +1,8 @@
 """New models scored by an exported micro-benchmark: estimated accuracy, intervals of accuracy and rank, and warnings.
 
-Read from the top: `score` aligns the responses, `score_model` scores each model by the readout and, where the model is unlike the
-known ones, by the reserve. The rules of the intervals are in `intervals`; the sentences below say which one was taken.
+Read from the top: `score` aligns the responses, `score_model` scores each model by the readout and by random items, and takes the
+narrower interval of those that are valid for the model. The rules of the intervals are in `intervals`, and which of them are valid
+is in `choice`.
 """
 
 from __future__ import annotations
@@ -15,24 +16,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.micro.artifact import HeldOut, MicroBenchmark
-from microbench_ray.micro.intervals import (
-    MIN_ERRORS,
-    AccuracyInterval,
-    ScoreIntervalKind,
-    calibration,
-    conformal_interval,
-    extrapolated_interval,
-    reserve_wilson_interval,
-)
-from microbench_ray.micro.novelty import NoveltyCheck
+from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.choice import RandomScore, Rules, contradict, interval_if_better, random_score, readout_interval
+from microbench_ray.micro.intervals import AccuracyInterval, ScoreIntervalKind
 
 FloatArray = NDArray[np.float64]
 
 MIN_ANSWERED = 0.5
 """Share of the items below which a model is not scored."""
-MIN_RESERVE_ANSWERED = 0.9
-"""Share of the reserve's own items, those that are not in the micro-benchmark, below which the reserve was not run."""
+RESERVE_GIVES = (
+    "The random items of reserve.txt give an interval that needs no known models: run them too, and score both lists together."
+)
+
+MAY_BE_BETTER = (
+    "It may be better than the known models: the best of these, when held out, looked like it and were estimated too low."
+)
 
 
 class ScoreInterval(NamedTuple):
@@ -62,22 +60,22 @@ class Scored:
     estimate
         Estimated accuracy on the whole benchmark, a fraction in [0, 1]; None where the model is refused.
     interval
-        95 % interval of the true accuracy and of the true rank; None where the model is refused.
+        95 % interval of the true accuracy and of the true rank; None where the model is refused, and where no interval is valid for
+        it without the reserve.
     neighbours
-        Known models whose accuracy lies in the interval (in `extrapolated_interval`, where there is one), the best first: the new
-        model cannot be distinguished from them.
-    extrapolated_interval
-        The wider interval of a model that is unlike the known ones and may be better than all of them; None for other models, and
-        where errors on such models could not be measured.
+        Known models whose accuracy lies in the interval, the best first: the new model cannot be distinguished from them.
     warnings
-        Sentences: why the model is unlike the known ones, and what the intervals do not cover.
+        Sentences: why the model is unlike the known ones, and what the interval does not cover.
     refused
         Why the model is not scored; empty where it is.
     unlike
-        Whether the model is unlike the known ones: by its responses to the items, or because its responses to the reserve
+        Whether the model is unlike the known ones: by its responses to the items, or because its responses to random items
         contradict them.
     by_reserve
-        Whether estimate and interval come from the reserve: the model is unlike the known ones and answered the reserve.
+        Whether estimate and interval come from the reserve: the model is unlike the known ones, or the reserve's interval is the
+        narrower one.
+    needs_reserve
+        Whether the model has no interval because it did not answer the reserve.
     """
 
     model: str
@@ -86,15 +84,30 @@ class Scored:
     estimate: float | None = None
     interval: ScoreInterval | None = None
     neighbours: tuple[str, ...] = ()
-    extrapolated_interval: ScoreInterval | None = None
     warnings: tuple[str, ...] = ()
     refused: str = ""
     unlike: bool = False
     by_reserve: bool = False
+    needs_reserve: bool = False
+
+    @property
+    def extrapolated_interval(self) -> ScoreInterval | None:
+        """The interval, where it is that of a model which may be better than all known ones; else None."""
+        return self.interval if self.interval_kind == "extrapolated" else None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a report shows below its table: why the model is not scored, or the warnings."""
+        return (self.refused,) if self.refused else self.warnings
+
+    @property
+    def gains_by_reserve(self) -> bool:
+        """Whether the reserve, which the model did not answer, would give it an interval or a better one."""
+        return RESERVE_GIVES in self.warnings
 
     @property
     def interval_kind(self) -> ScoreIntervalKind | None:
-        """The rule that made `interval`; None where the model is refused."""
+        """The rule that made `interval`; None where there is none."""
         return None if self.interval is None else self.interval.kind
 
     def to_json(self) -> dict[str, Any]:
@@ -112,6 +125,7 @@ class Scored:
             "refused": self.refused,
             "unlike": self.unlike,
             "by_reserve": self.by_reserve,
+            "needs_reserve": self.needs_reserve,
         }
 
 
@@ -141,9 +155,9 @@ def score(micro: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], 
         A shape that does not fit, a repeated id, a response outside [0, 1], or no item of the micro-benchmark.
     """
     aligned = align(micro, responses, item_ids, model_ids)
-    novelty = NoveltyCheck(micro)
+    rules = Rules(micro)
     rows = zip(model_ids, aligned.items, aligned.reserve, strict=True)
-    return [score_model(micro, novelty, str(model), answers, reserve) for model, answers, reserve in rows]
+    return [score_model(micro, rules, str(model), answers, reserve) for model, answers, reserve in rows]
 
 
 class AlignedResponses(NamedTuple):
@@ -184,47 +198,18 @@ def no_matching_item(micro: MicroBenchmark, item_ids: Sequence[str], where: str)
     return DataError("None of the responses is to an item of the micro-benchmark.", where=where, got=got, hint=hint)
 
 
-def score_model(micro: MicroBenchmark, novelty: NoveltyCheck, model: str, answers: FloatArray, reserve: FloatArray) -> Scored:
-    """Score one model by the readout; by the reserve where the model is unlike the known ones.
+def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatArray, reserve: FloatArray) -> Scored:
+    """Score one model by the readout or by random items, whichever is valid for it and has the narrower interval.
 
     Parameters
     ----------
-    micro, novelty
-        The micro-benchmark, and its check.
+    micro, rules
+        The micro-benchmark, and what is computed once for it.
     model
         The model's id.
     answers, reserve
         (size,) and (n_reserve,) its responses, NaN where missing.
     """
-    scored = score_by_readout(micro, novelty, model, answers)
-    if scored.refused or not reserve.size:
-        return scored
-    if reserve_was_run(micro, reserve):
-        return score_by_reserve(micro, scored, reserve[~np.isnan(reserve)])
-    if not scored.unlike:
-        return scored
-    advice = f"The {reserve.size} items of reserve.txt give an estimate that needs no known models: score both lists together."
-    return replace(scored, warnings=(*scored.warnings, advice))
-
-
-def reserve_was_run(micro: MicroBenchmark, reserve: FloatArray) -> bool:
-    """Whether nearly all of the reserve's own items have a response.
-
-    Items that the reserve shares with the micro-benchmark are answered in any case. Alone they are selected items, whose mean is
-    not that of the benchmark.
-
-    Parameters
-    ----------
-    reserve
-        (n_reserve,) a model's responses, NaN where missing.
-    """
-    own = np.array([item.id not in micro.column_of for item in micro.reserve])
-    judged = own if own.any() else np.ones(reserve.size, bool)
-    return float((~np.isnan(reserve[judged])).mean()) >= MIN_RESERVE_ANSWERED
-
-
-def score_by_readout(micro: MicroBenchmark, novelty: NoveltyCheck, model: str, answers: FloatArray) -> Scored:
-    """The estimate, its split-conformal interval, and the extrapolated one of a model unlike the known ones."""
     missing = np.isnan(answers)
     n_missing = int(missing.sum())
     n_answered = micro.size - n_missing
@@ -232,122 +217,70 @@ def score_by_readout(micro: MicroBenchmark, novelty: NoveltyCheck, model: str, a
     if n_answered < MIN_ANSWERED * micro.size or math.isnan(estimate):
         refused = f"Not scored: it answered {n_answered} of {micro.size} items, and at least {MIN_ANSWERED:.0%} are needed."
         return Scored(model=model, answered=n_answered, missing=n_missing, refused=refused)
-    warnings = novelty.warnings(answers, estimate)
-    unlike = bool(warnings)
-    shifts = missing_shifts(micro, missing)
-    errors = held_out_errors(micro, micro.held_out, shifts)
-    inner = conformal_interval(estimate, errors)
-    outer: AccuracyInterval | None = None
-    if errors.size < MIN_ERRORS:
-        warnings.append(f"A 95 % interval needs {MIN_ERRORS} held-out models, and there are {errors.size}.")
-    elif unlike:
-        outer, sentence = interval_if_better(micro, estimate, inner, shifts)
-        warnings.append(sentence)
-    if n_missing:
+    warnings = rules.novelty.warnings(answers, estimate)
+    by_items, by_random = readout_interval(micro, estimate, missing), random_score(micro, answers, reserve)
+    if by_items and by_random and contradict(by_items, estimate, by_random):
         warnings.append(
-            f"{n_missing} of {micro.size} items have no response: the interval is widened as if they were missing at random."
+            f"Outside the range of the known models: random items give {by_random.mean:.1%}, the readout {estimate:.1%}, which "
+            "contradict each other by more than 95 % of the differences between them do."
         )
-    return Scored(
+    scored = Scored(
         model=model,
         answered=n_answered,
         missing=n_missing,
         estimate=min(max(estimate, 0.0), 1.0),
-        interval=with_ranks(micro, inner),
-        neighbours=known_models_in(micro, outer or inner),
-        extrapolated_interval=None if outer is None else with_ranks(micro, outer),
+        unlike=bool(warnings),
         warnings=tuple(warnings),
-        unlike=unlike,
     )
+    may_be_better = not scored.unlike and not micro.is_random_mean and rules.novelty.may_be_better(answers, estimate)
+    if by_random and (scored.unlike or may_be_better or by_items is None or rules.prefers_random):
+        scored = score_by_random_items(micro, scored, by_random)
+    elif scored.unlike or may_be_better:
+        if may_be_better:
+            scored = replace(scored, warnings=(MAY_BE_BETTER,))
+        scored = score_beyond(micro, scored, estimate, by_items, missing)
+    elif by_items:
+        scored = _with_interval(micro, scored, by_items)
+    if scored.interval is None:
+        why = "No 95 % interval is valid for it on these items alone"
+        why += (
+            "." if scored.warnings else f": the {len(micro.models)} known models are too few, or say too little about better ones."
+        )
+        scored = replace(scored, warnings=(*scored.warnings, why), needs_reserve=bool(micro.reserve))
+    if micro.reserve and not scored.by_reserve and (scored.needs_reserve or scored.interval_kind == "extrapolated"):
+        scored = replace(scored, warnings=(*scored.warnings, RESERVE_GIVES))
+    if n_missing and scored.interval and not scored.by_reserve:
+        sentence = f"{n_missing} of {micro.size} items have no response: the interval is widened as if they were missing at random."
+        scored = replace(scored, warnings=(*scored.warnings, sentence))
+    return scored
 
 
-def interval_if_better(
-    micro: MicroBenchmark, estimate: float, inner: AccuracyInterval, shifts: FloatArray
-) -> tuple[AccuracyInterval | None, str]:
-    """The extrapolated interval, for a model that may be better than all known ones, and a sentence about it.
+def score_by_random_items(micro: MicroBenchmark, scored: Scored, by_random: RandomScore) -> Scored:
+    """The score from the mean of random items."""
+    warnings = scored.warnings
+    if scored.unlike:
+        place = "random items of reserve.txt" if by_random.from_reserve else "random items"
+        warnings = (*warnings, f"Its accuracy is therefore the plain mean of {by_random.n} {place}, which needs no known models.")
+    scored = replace(scored, estimate=by_random.mean, warnings=warnings, by_reserve=by_random.from_reserve)
+    return _with_interval(micro, scored, by_random.interval)
 
-    Parameters
-    ----------
-    micro, estimate
-        The micro-benchmark, and the model's estimated accuracy.
-    inner
-        The model's split-conformal interval.
-    shifts
-        (n_models,) as from `missing_shifts`.
 
-    Returns
-    -------
-    interval
-        None where errors on such models could not be measured.
-    sentence
-        For `Scored.warnings`.
-    """
-    line = calibration(micro.held_out.estimates, micro.accuracy)
-    calibrated = float(line.accuracy(np.array([estimate]))[0])
-    outer, open_above = None, inner.high >= float(micro.readout.estimate(np.ones((1, micro.size)))[0])
-    if micro.extrapolated is not None and not math.isnan(calibrated):
-        errors = held_out_errors(micro, micro.extrapolated, shifts / line.slope)
-        outer = extrapolated_interval(calibrated, errors, inner, open_above=open_above)
+def score_beyond(
+    micro: MicroBenchmark, scored: Scored, estimate: float, by_items: AccuracyInterval | None, missing: NDArray[np.bool_]
+) -> Scored:
+    """The score of a model unlike the known ones, without random items: by errors on better models, or without an interval."""
+    outer, open_above = interval_if_better(micro, estimate, by_items, missing)
     if outer is None:
-        return None, "Errors on models better than the known ones could not be measured."
-    sentence = "The wider interval uses errors measured on models better than all those that a micro-benchmark was built from."
+        sentence = "Errors on models better than the known ones could not be measured."
+        return replace(scored, warnings=(*scored.warnings, sentence))
+    sentence = "The interval uses errors measured on models better than all those that a micro-benchmark was built from."
     if open_above:
         sentence += " Its upper end is 100 %: these items cannot show how much better the model is."
-    return outer, sentence
+    return _with_interval(micro, replace(scored, warnings=(*scored.warnings, sentence)), outer)
 
 
-def score_by_reserve(micro: MicroBenchmark, scored: Scored, answered: FloatArray) -> Scored:
-    """The score from the reserve's mean, for a model unlike the known ones or contradicted by the reserve; else `scored`.
-
-    The reserve contradicts the readout where their two 95 % intervals do not overlap.
-
-    Parameters
-    ----------
-    micro
-        The micro-benchmark.
-    scored
-        The model's score by the readout.
-    answered
-        (n,) its non-missing responses to the reserve.
-    """
-    assert scored.estimate is not None
-    assert scored.interval is not None
-    mean = float(answered.mean())
-    interval = reserve_wilson_interval(mean, int(answered.size), int(micro.benchmark["n_items"]))
-    warnings = list(scored.warnings)
-    if interval.low > scored.interval.high or interval.high < scored.interval.low:
-        warnings.append(
-            f"Outside the range of the known models: the random items of reserve.txt give {mean:.1%}, the others "
-            f"{scored.estimate:.1%}, and their 95 % intervals do not overlap."
-        )
-    elif not scored.unlike:
-        return scored
-    warnings.append(
-        f"Its accuracy is therefore the plain mean of {answered.size} random items of reserve.txt, which needs no known models."
-    )
-    return replace(
-        scored,
-        estimate=mean,
-        interval=with_ranks(micro, interval),
-        neighbours=known_models_in(micro, interval),
-        extrapolated_interval=None,
-        warnings=tuple(warnings),
-        unlike=True,
-        by_reserve=True,
-    )
-
-
-def missing_shifts(micro: MicroBenchmark, missing: NDArray[np.bool_]) -> FloatArray:
-    """(n_models,) by how much each known model's estimate rises when its responses to these items are missing too."""
-    if not missing.any():
-        return np.zeros(len(micro.models))
-    masked = np.where(missing, np.nan, micro.responses)
-    return micro.readout.estimate(masked) - micro.readout.estimate(micro.responses)
-
-
-def held_out_errors(micro: MicroBenchmark, held_out: HeldOut, shifts: FloatArray) -> FloatArray:
-    """(n,) errors, estimate − true accuracy, of held-out models whose estimates are shifted; models without an estimate dropped."""
-    errors = micro.errors(held_out) + shifts[held_out.models]
-    return errors[~np.isnan(errors)]
+def _with_interval(micro: MicroBenchmark, scored: Scored, interval: AccuracyInterval) -> Scored:
+    return replace(scored, interval=with_ranks(micro, interval), neighbours=known_models_in(micro, interval))
 
 
 def with_ranks(micro: MicroBenchmark, interval: AccuracyInterval) -> ScoreInterval:

@@ -296,7 +296,7 @@ def test_planning(world: mb.Benchmark) -> None:
 
 
 def test_a_micro_benchmark_is_exported_loaded_and_scores_new_models(world: mb.Benchmark, table: pa.Table, tmp_path: Path) -> None:
-    micro = mb.export(world, 30, mb.method("random_ridge"), tmp_path / "micro")
+    micro = mb.export(world, 30, mb.method("random_ridge"), tmp_path / "micro", seed=1)
     assert mb.load_micro(tmp_path / "micro").item_ids == micro.item_ids
     models = ["m00", "m01"]
     frame = table.to_pandas()[["item_id", *models]]
@@ -304,11 +304,11 @@ def test_a_micro_benchmark_is_exported_loaded_and_scores_new_models(world: mb.Be
     assert list(scored.index) == models
     assert list(scored.columns) == [
         *("estimate", "low", "high", "interval_kind", "rank_low", "rank_high", "beyond_low", "beyond_high"),
-        *("answered", "missing", "unlike", "by_reserve", "neighbours", "warnings", "refused"),
+        *("answered", "missing", "unlike", "by_reserve", "needs_reserve", "neighbours", "warnings", "refused"),
     ]
     truth = frame[models].mean()
     assert ((scored["low"] <= truth) & (truth <= scored["high"])).all()
-    assert set(scored["interval_kind"]) == {"split_conformal"}
+    assert set(scored["interval_kind"]) == {"random_wilson"}
     array = mb.score(micro, frame[models].T.to_numpy(), list(frame["item_id"]), models)
     pd.testing.assert_frame_equal(array, scored)
     few = mb.score(micro, [[1.0] * 5], micro.item_ids[:5])

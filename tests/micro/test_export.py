@@ -20,6 +20,7 @@ from microbench_ray.micro import artifact
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
 from microbench_ray.micro.intervals import calibration
+from microbench_ray.micro.json_values import checksum
 from tests.helpers.errors import refuses
 from tests.micro.conftest import accuracies, method
 
@@ -202,7 +203,7 @@ def damaged(text: str, damage: str) -> str:
     if damage == "list":
         return "[1]"
     if damage == "version":
-        content["version"] = 2
+        content["version"] = 3
     if damage == "edited":
         content["readout"]["intercept"] += 0.1
     if damage == "twice":
@@ -213,7 +214,7 @@ def damaged(text: str, damage: str) -> str:
         del content["checksum"]
     if damage == "shapes":
         content["models"][0]["responses"].append(1)
-        content["checksum"] = artifact.checksum(content)
+        content["checksum"] = checksum(content)
     return json.dumps(content)
 
 
@@ -223,7 +224,7 @@ def damaged(text: str, damage: str) -> str:
         ("cut short", "truncated"),
         ("foreign", "not an exported micro-benchmark"),
         ("list", "a JSON list"),
-        ("version", "version 2"),
+        ("version", "version 3"),
         ("edited", "edited"),
         ("twice", "twice"),
         ("incomplete", "checksum"),
@@ -247,9 +248,9 @@ def test_a_damaged_file_is_one_message(
 def test_the_command_prints_what_it_exported_and_what_it_could_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = ["benchmark.n_models=40", "benchmark.n_items=60"]
     out = tmp_path / "micro"
-    assert main(["export", *world, "method={method: random, estimator: {name: ridge}}", "size=10", f"out={out}"]) == 0
+    assert main(["export", *world, "method={method: greedy, estimator: {name: ridge}}", "size=10", f"out={out}"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert {"10", "60", "40", "random"} <= set(lines[0].replace(",", " ").split())
+    assert {"10", "60", "40", "greedy"} <= set(lines[0].replace(",", " ").split())
     assert any("samples.json" in line for line in lines)
     assert any("too few models" in line for line in lines)
     assert any(f"microbench score micro={out}" in line for line in lines)

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import synthetic
-from microbench_ray.micro.artifact import checksum, content_of, from_content, load
+from microbench_ray.micro.artifact import content_of, from_content, load
 from microbench_ray.micro.build import build
+from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.report import json_report, table_report
 from microbench_ray.micro.score import score
 from tests.micro.conftest import method, responses_to
@@ -35,7 +36,18 @@ ANSWERS[0, 0] = math.nan
 NO_TEXT: list[Any] = [None, 3, True, [], {}, math.nan, "\ud800", "", ["a"]]
 NO_NUMBER: list[Any] = ["0.5", True, [], {}, math.nan, math.inf, -math.inf, 10**400, 1e300, [[0]]]
 NO_CONTAINER: list[Any] = [3, "x", True, math.nan, [[]]]
-NULLABLE = ("accuracy", "estimate_held_out", "responses", "mdad", "mdad_monotone", "ci_lo", "ci_hi")
+NULLABLE = (
+    "accuracy",
+    "estimate_held_out",
+    "responses",
+    "mdad",
+    "mdad_monotone",
+    "ci_lo",
+    "ci_hi",
+    "better_from",
+    "novelty",
+    "variance",
+)
 DELETE = object()
 
 

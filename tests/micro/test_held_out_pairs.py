@@ -14,9 +14,10 @@ from microbench_ray.cli.main import main
 from microbench_ray.data import Benchmark, read_scores, synthetic
 from microbench_ray.metrics import bootstrap_models, expanded_level, mdad, pair_counts
 from microbench_ray.micro import artifact
-from microbench_ray.micro import build as building
-from microbench_ray.micro.artifact import MIN_COMPARED, MicroBenchmark
+from microbench_ray.micro import builder as building
+from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
+from microbench_ray.micro.records import MIN_COMPARED
 from tests.micro.conftest import accuracies, method, responses_to
 
 

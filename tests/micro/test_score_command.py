@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
+import microbench_ray as mb
 from microbench_ray.cli.main import main
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import build_method
@@ -26,7 +28,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture
 def folder(micros: Micros, whole: Benchmark, tmp_path: Path) -> Path:
     """A micro-benchmark, and a table of three new models: complete, with some and with most responses missing."""
-    micro = micros["ridge"]
+    micro = replace(micros["greedy"], better_from=None)
     micro.save(tmp_path / "micro")
     responses = responses_to(micro.item_ids, whole, slice(N_KNOWN, N_KNOWN + 3))
     responses[1, :5], responses[2, :30] = np.nan, np.nan
@@ -46,7 +48,7 @@ def command(folder: Path, *more: str, table: str = "new.csv") -> list[str]:
 def test_a_table(folder: Path, capsys: Captured) -> None:
     assert main(command(folder)) == 2  # one model is refused
     lines = capsys.readouterr().out.splitlines()
-    assert any({"40", "400", "random+ridge", "200"} <= set(line.replace(",", " ").split()) for line in lines)
+    assert any({"40", "400", "greedy+ridge", "200"} <= set(line.replace(",", " ").split()) for line in lines)
     assert any(line.startswith("some: ") and "5 of 40" in line for line in lines)
     assert any(line.startswith("few: ") and "10 of 40" in line for line in lines)
     assert any("3 responses" in line for line in lines)  # of the item `other`
@@ -56,8 +58,35 @@ def test_a_table(folder: Path, capsys: Captured) -> None:
     assert main(command(folder, table="complete.csv")) == 0
 
 
+def test_a_model_without_an_interval_gets_the_command_that_runs_the_reserve(
+    folder: Path, micros: Micros, whole: Benchmark, capsys: Captured
+) -> None:
+    """In the table, in JSON and in the library's result; with the reserve there is an interval, and no command."""
+    micro = replace(micros["greedy"], better_from=-1000.0, extrapolated=None)
+    micro.save(folder / "micro", overwrite=True)
+    assert main(command(folder, table="complete.csv")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [row] = [line for line in lines if line.startswith("complete ")]
+    assert row.split()[1] != "–"
+    assert row.split()[2:4] == ["–", "–"]
+    assert row.endswith("run the reserve")
+    assert any(str(folder / "micro/reserve.txt") in line for line in lines)
+    assert lines[-1].strip() == f"microbench score micro={folder / 'micro'} responses=LOGS source=FORMAT"
+    assert main(command(folder, "format=json", table="complete.csv")) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["reserve_commands"][-1] == lines[-1].strip()
+    assert (content["models"][0]["interval"], content["models"][0]["needs_reserve"]) == (None, True)
+    every = responses_to(micro.all_item_ids, whole, [N_KNOWN])
+    table = mb.score(folder / "micro", every[:, :SIZE], micro.item_ids, ["m"])
+    assert bool(table["needs_reserve"].iloc[0])
+    assert np.isnan(table["low"].iloc[0])
+    both = mb.score(folder / "micro", every, micro.all_item_ids, ["m"])
+    assert both["interval_kind"].iloc[0] == "reserve_wilson"
+    assert not bool(both["needs_reserve"].iloc[0])
+
+
 def test_json_on_the_terminal_and_in_a_file(folder: Path, capsys: Captured, micros: Micros, whole: Benchmark) -> None:
-    micro = micros["ridge"]
+    micro = micros["greedy"]
     assert main(command(folder, "format=json", f"out={folder / 'deep/report.json'}")) == 2
     printed = capsys.readouterr().out
     assert (folder / "deep/report.json").read_text() == printed
@@ -114,7 +143,7 @@ def test_responses_to_other_items_are_refused(folder: Path, capsys: Captured) ->
 
 
 def test_two_tables_of_one_model_must_agree_or_the_last_counts(folder: Path, micros: Micros, capsys: Captured) -> None:
-    micro = micros["ridge"]
+    micro = micros["greedy"]
     (folder / "logs").mkdir()
     for name, value in (("a", 0), ("b", 1)):
         rows = "".join(f"{item},{value}\n" for item in micro.item_ids)

@@ -1,0 +1,284 @@
+"""Micro-benchmarks built on any of a benchmark's models, and estimates of the others by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.core import seeding
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.data import Benchmark
+from microbench_ray.data.model_groups import best_models
+from microbench_ray.data.shifted_groups import shifted_groups
+from microbench_ray.methods import Method, Selection
+from microbench_ray.methods.readout import Linear, Readout
+from microbench_ray.methods.selectors.random import Random
+from microbench_ray.micro.held_out_pairs import compare_pairs
+from microbench_ray.micro.intervals import Calibration, binomial_scale, calibration, errors_interval, errors_of
+from microbench_ray.micro.novelty import MAX_DEVIATION, MIN_GROUPS, KnownModels, better_from, largest, novelty_limit
+from microbench_ray.micro.records import HeldOut, Item
+from microbench_ray.sweeps.evaluate import Draw, Truth, check_selection, responses_to, seen_items, true_accuracies
+from microbench_ray.sweeps.fits import signal_used
+
+FloatArray = NDArray[np.float64]
+Positions = NDArray[np.intp]
+
+BEST = 0.2
+"""Share of the models, the best ones, held out together to measure errors for models better than the known ones."""
+BEST_HELD = 0.9
+"""Share of the best models' intervals that must hold the truth; else models that may be like them need random items."""
+MIN_BEST = 10
+"""Best models needed to say that."""
+MAX_COMPARED = 1000
+"""Models of more are drawn at random: the cost of comparing pairs in every resample grows with the square of the models."""
+
+
+class Place(NamedTuple):
+    """Where an item is found in the tool that runs it: its task, and its number or name there."""
+
+    task: str
+    position: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a benchmark's responses come from.
+
+    Attributes
+    ----------
+    source
+        `source`, `metric` and `filter` of the `microbench ingest` that read the logs; empty for other benchmarks.
+    places
+        Place of each item in the tool, by item id; empty where unknown.
+    """
+
+    source: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+
+class CrossValidation(NamedTuple):
+    """Estimates of models by micro-benchmarks built on the other folds."""
+
+    folds: list[Positions]
+    """The models of each fold, ascending."""
+    estimates: FloatArray
+    """(n_models,), NaN for models in none of the folds."""
+    novelty: FloatArray
+    """(n_models,) how unlike the models of the other folds each is; NaN for models in none of the folds, and where these are
+    few."""
+
+
+class BestHeldOut(NamedTuple):
+    """The best models, held out together."""
+
+    targets: Positions
+    line: Calibration
+    """The line that cross-validated estimates of the others follow."""
+    estimates: FloatArray
+    """(n,) not calibrated."""
+    better: FloatArray
+    """(n,) how much better than the others they look (`novelty.KnownModels`)."""
+    held: float
+    """Share of the intervals that hold the truth, of those models that are not called unlike the others; 1 without such models."""
+
+
+class Builder:
+    """Builds a micro-benchmark on any subset of the models, always from the same random streams.
+
+    Parameters
+    ----------
+    benchmark, method, size, seed
+        As for `build`.
+    groups
+        (n_models,) position of the first model of each model's group; by default each model is by itself.
+    """
+
+    def __init__(self, benchmark: Benchmark, method: Method, size: int, seed: int, groups: Positions | None = None) -> None:
+        self.groups = np.arange(benchmark.n_models) if groups is None else groups
+        self.benchmark, self.method, self.size, self.seed = benchmark, method, size, seed
+        self.signal = signal_used(benchmark, method.estimator.signal)
+        if self.signal == "both":
+            raise ConfigError(
+                "An exported micro-benchmark can read only one signal.",
+                where=f"methods, {method.label}, estimator.signal",
+                got="both scores and confidences",
+                hint=f"'method={{method: {method.label}, estimator: {{signal: correctness}}}}'",
+            )
+        self._items = np.arange(benchmark.n_items)
+
+    def select_and_read(self, sources: Positions) -> tuple[Selection, Readout]:
+        """The items selected and the readout fitted on these source models."""
+        method, name, no_models = self.method, self.benchmark.name, np.empty(0, np.intp)
+        draw, estimator = Draw(no_models, sources, self._items, None), method.estimator
+        assert isinstance(estimator, Linear)
+        inputs, fits = [], {}
+        for part, part_signal in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
+            signal = signal_used(self.benchmark, part_signal)
+            seen = seen_items(self.benchmark, draw, signal)
+            key = part.fit_key or id(part), signal  # without a key, a fit is not shared
+            if key not in fits:
+                fits[key] = part.fit(seen, seeding.export_stream(self.seed, name, f"fit {part.fit_key}/{signal}"))
+            inputs.append((seen, fits[key]))
+        (selector_seen, selector_fit), (estimator_seen, estimator_fit) = inputs
+        size_key = "" if method.selector.nested else f" {self.size}"
+        rng = seeding.export_stream(self.seed, name, f"select {method.label}{size_key}")
+        selection = method.selector.select(selector_seen, selector_fit, self.size, rng)
+        check_selection(method, selection, self.size, self.benchmark.n_items)
+        return selection, estimator.readout(selection, estimator_seen, estimator_fit)
+
+    def responses(self, models: Positions, selection: Selection) -> FloatArray:
+        """(n, size) responses of these models to the selected items, NaN where missing."""
+        responses: FloatArray = responses_to(self.benchmark, models, selection.items, self.signal)
+        return responses
+
+    def estimates_and_novelty(self, sources: Positions, targets: Positions) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """(n_targets,) estimates by the micro-benchmark built on `sources`, and how unlike these each target is, by reason."""
+        selection, readout = self.select_and_read(sources)
+        responses = self.responses(targets, selection)
+        estimates = readout.estimate(responses)
+        _, first = np.unique(self.groups[sources], return_index=True)
+        of_known = self.responses(sources[first], selection)
+        if np.count_nonzero(~np.isnan(of_known).all(axis=1)) < MIN_GROUPS:
+            return estimates, dict.fromkeys(("better", "worse", "pattern"), np.full(targets.size, np.nan))
+        means = item_means(self.responses(sources, selection)) if readout.means is None else readout.means
+        known = KnownModels(of_known, means, self._truth(sources[first]).accuracy)
+        return estimates, known.novelty(responses, estimates)
+
+    def cross_validate(self, models: Positions, folds: int) -> CrossValidation:
+        """Estimate each of these models by the micro-benchmark built on the other folds; the models of a group are in one fold."""
+        groups = np.unique(self.groups[models])
+        folds = max(2, min(folds, groups.size // 2))
+        order = seeding.export_stream(self.seed, self.benchmark.name, "folds").permutation(groups)
+        estimates = np.full(self.benchmark.n_models, np.nan)
+        parts = [models[np.isin(self.groups[models], order[k::folds])] for k in range(folds)]
+        novelty = np.full(self.benchmark.n_models, np.nan)
+        for part in parts:
+            estimates[part], by_reason = self.estimates_and_novelty(np.setdiff1d(models, part), part)
+            novelty[part] = largest(by_reason)
+        return CrossValidation(folds=parts, estimates=estimates, novelty=novelty)
+
+    def held_out(self, validated: CrossValidation) -> HeldOut:
+        """Every model, estimated by the micro-benchmark built on the other folds."""
+        all_models, parts, estimates = np.arange(self.benchmark.n_models), validated.folds, validated.estimates
+        compared = all_models
+        if compared.size > MAX_COMPARED:
+            rng = seeding.export_stream(self.seed, self.benchmark.name, "compared")
+            compared = np.sort(rng.choice(all_models, MAX_COMPARED, replace=False))
+        rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples")
+        pairs = compare_pairs(self._truth(compared), estimates[compared], self.groups[compared], self.benchmark.units, rng)
+        n_groups = np.unique(self.groups).size
+        of_groups = f" of {n_groups} groups" if n_groups < self.benchmark.n_models else ""
+        return HeldOut(
+            label=f"models drawn like the known ones: {len(parts)} folds{of_groups}",
+            models=all_models,
+            estimates=estimates,
+            mdad=pairs.mdad,
+            agreement=pairs.agreement,
+        )
+
+    def best_held_out(self, truth: Truth, folds: int) -> BestHeldOut | None:
+        """The best models, estimated by the micro-benchmark built on the others; None where too few others are left."""
+        targets = best_models(self.benchmark, BEST)
+        others = np.setdiff1d(np.arange(self.benchmark.n_models), targets)
+        if np.unique(self.groups[others]).size < MIN_GROUPS:
+            return None
+        validated = self.cross_validate(others, folds)
+        estimates, novelty = self.estimates_and_novelty(others, targets)
+        known = others[~np.isnan(validated.estimates[others])]
+        of_known = validated.estimates[known]
+        errors = errors_of((of_known - truth.accuracy[known]) / binomial_scale(of_known, self.size), self.groups[known])
+        _, first = np.unique(self.groups[known], return_index=True)
+        limit = novelty_limit(validated.novelty[known[first]])
+        held = [
+            interval is not None and interval.low <= accuracy <= interval.high
+            for estimate, accuracy in zip(estimates, truth.accuracy[targets], strict=True)
+            for interval in (errors_interval(estimate, errors, float(binomial_scale(np.array([estimate]), self.size)[0])),)
+        ]
+        ordinary = largest(novelty) <= limit
+        return BestHeldOut(
+            targets=targets,
+            line=calibration(validated.estimates[others], truth.accuracy[others]),
+            estimates=estimates,
+            better=novelty["better"],
+            held=float(np.mean(np.array(held)[ordinary])) if ordinary.any() else 1.0,
+        )
+
+    def extrapolated(self, best: BestHeldOut | None) -> HeldOut | None:
+        """The best models, their estimates calibrated by the line of the others; None where there are too few of either."""
+        (group,) = shifted_groups(self.benchmark, best=BEST)
+        if group.skipped or best is None:
+            return None
+        estimates = best.line.accuracy(best.estimates)
+        rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples of the best")
+        truth = self._truth(best.targets)
+        pairs = compare_pairs(truth, estimates, self.groups[best.targets], self.benchmark.units, rng)
+        return HeldOut(
+            label=f"the {group.label} of the models, by a micro-benchmark built on the others",
+            models=best.targets,
+            estimates=estimates,
+            mdad=pairs.mdad,
+            agreement=pairs.agreement,
+        )
+
+    def better_from(self, best: BestHeldOut | None) -> float | None:
+        """`MicroBenchmark.better_from`."""
+        if best is None:
+            return -MAX_DEVIATION
+        shown = best.targets.size >= MIN_BEST and best.held >= BEST_HELD
+        return None if shown else better_from(best.better[~np.isnan(best.better)])
+
+    def reserve(self, origin: Origin) -> tuple[Item, ...]:
+        """A uniform random sample of `size` items; empty where the method's items are one, whose mean serves as well.
+
+        Empty as well for micro-benchmarks that read confidences.
+        """
+        if self.signal != "correctness":
+            return ()
+        if isinstance(self.method.selector, Random):
+            return ()
+        rng = seeding.export_stream(self.seed, self.benchmark.name, "reserve")
+        drawn = rng.choice(self.benchmark.n_items, self.size, replace=False)
+        responses = self.responses(np.arange(self.benchmark.n_models), Selection(drawn))
+        return tuple(
+            item_of(self.benchmark, origin, item, weight=1 / self.size, coefficient=1 / self.size, mean=float(mean))
+            for item, mean in zip(drawn, item_means(responses), strict=True)
+        )
+
+    def _truth(self, models: Positions) -> Truth:
+        return true_accuracies(self.benchmark, "seen", models, self._items)
+
+
+def item_of(benchmark: Benchmark, origin: Origin, item: int, *, weight: float, coefficient: float, mean: float) -> Item:
+    """The record of an item, given its position in the benchmark."""
+    name = str(benchmark.item_ids[item])
+    place = origin.places.get(name)
+    return Item(
+        id=name,
+        subtask=benchmark.subtask_names[benchmark.subtask_codes[item]],
+        weight=weight,
+        coefficient=coefficient,
+        mean=mean,
+        task=None if place is None else place.task,
+        position=None if place is None else place.position,
+    )
+
+
+def item_means(responses: FloatArray) -> FloatArray:
+    """(size,) means of the non-missing responses; 0 for an item without any."""
+    answered = ~np.isnan(responses)
+    means: FloatArray = np.where(answered, responses, 0.0).sum(axis=0) / np.maximum(answered.sum(axis=0), 1)
+    return means
+
+
+def response_variance(benchmark: Benchmark) -> FloatArray:
+    """(n_models,) variance of each model's responses to the items that it answered, by their number."""
+    answered = benchmark.scores != benchmark.missing
+    n = answered.sum(axis=1)
+    scores = np.where(answered, benchmark.scores, 0).astype(np.float64) / benchmark.units
+    mean = scores.sum(axis=1) / n
+    variance: FloatArray = np.where(answered, np.square(scores - mean[:, None]), 0).sum(axis=1) / n
+    return variance
