@@ -60,17 +60,26 @@ def column_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     values
         The values.
     kind
-        `pa.string()`, or a type of integers or floats.
+        A type of texts, booleans, integers or floats; `pa.array`, which imports pandas, makes columns of other types.
     """
     present = np.array([value is not None for value in values], np.bool_)
     if pa.types.is_string(kind):
         column = text_array(["" if value is None else value for value in values])
+    elif pa.types.is_boolean(kind):
+        column = pa.Array.from_buffers(kind, len(values), [None, _bits(np.array([bool(value) for value in values], np.bool_))])
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return pa.array(values, kind)
     else:
         column = number_array(np.array([0 if value is None else value for value in values], kind.to_pandas_dtype()))
     if present.all():
         return column
     _, *content = column.buffers()
-    return pa.Array.from_buffers(kind, len(column), [pa.py_buffer(np.packbits(present, bitorder="little")), *content])
+    return pa.Array.from_buffers(kind, len(column), [_bits(present), *content])
+
+
+def _bits(values: NDArray[np.bool_]) -> pa.Buffer:
+    """Booleans as Arrow packs them."""
+    return pa.py_buffer(np.packbits(values, bitorder="little"))
 
 
 _NAN = number_array(np.array([np.nan]))[0]

@@ -48,6 +48,8 @@ COLUMNS = [
     (pa.int32(), st.integers(-(2**31), 2**31 - 1)),
     (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
     (pa.float64(), st.floats(allow_nan=False)),
+    (pa.bool_(), st.booleans()),
+    (pa.list_(pa.int32()), st.lists(st.integers(0, 9))),
 ]
 
 
