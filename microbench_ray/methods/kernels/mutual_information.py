@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma
 
 from microbench_ray.methods.readout import FloatArray
 
@@ -92,6 +91,8 @@ def information_on_accuracy(levels: Levels, accuracy: FloatArray, neighbours: in
     alone = count == 1
     reach = np.where(alone, 0.0, distance) + NEARNESS
     near = np.searchsorted(accuracies, at + reach, "right") - np.searchsorted(accuracies, at - reach, "left") - 1
+    from scipy.special import digamma  # slow to import
+
     digammas = digamma(np.arange(1, n + 1))
     of_model = digammas[n - 1] + digammas[np.maximum(k, 1) - 1] - digammas[count - 1] - digammas[np.maximum(near, 1) - 1]
     information: FloatArray = np.maximum(np.where(alone, 0.0, of_model).mean(axis=1), 0.0)
