@@ -25,7 +25,7 @@ from microbench_ray.sweeps.inventory import scan_shard_files, set_aside
 from microbench_ray.sweeps.manifest import check_manifest, check_schema, computed_before, describe, now, partitions_of, run_entry
 from microbench_ray.sweeps.paired import check_baseline
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
-from microbench_ray.sweeps.results import DamagedFiles, SweepStore
+from microbench_ray.sweeps.results import DIGESTS, DamagedFiles, SweepStore
 from microbench_ray.sweeps.reuse import CellSelection, Identity, assign
 from microbench_ray.sweeps.shards import Plan, Shard, check_memory, plan_sweep
 from microbench_ray.sweeps.tables import rows_table
@@ -171,7 +171,10 @@ def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOu
         if rounds_left == MAX_ROUNDS - 1 and reused:
             logger.info("%s: %s of %s cells are already done", store.at(), f"{reused:,}", f"{plan.n_cells:,}")
         manifest = describe(assignment.partitions, job.benchmarks, seed=job.seed, engine=job.engine.description, config=job.config)
-        manifest["runs"] = computed_before(store.manifest(), existing)
+        earlier = store.manifest()
+        store.expect_digests(earlier)
+        manifest["runs"] = computed_before(earlier, existing)
+        manifest[DIGESTS] = dict(store.digests)
         store.write_manifest(manifest)
         started = time.monotonic()
         failures = compute(job, store, assignment.missing)
@@ -194,7 +197,9 @@ def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOu
     new_files = [Identity.of(shard) for shard in assignment.missing if shard.id not in failed_ids]
     if new_files:
         manifest["runs"].append(run_entry(manifest["started"], new_files))
+    present = store.shard_files("cells")
     manifest |= {
+        DIGESTS: {shard_id: digest for shard_id, digest in store.digests.items() if shard_id in present},
         "seconds": seconds,
         "cells": {"computed": n_computed, "reused": reused, "failed": n_failed},
         "finished": now(),
@@ -275,6 +280,7 @@ def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0) -> M
     finished_manifest(store)  # before anything is written
     with store.locked(wait_for_out):
         manifest = finished_manifest(store)
+        store.expect_digests(manifest)
         failures = store.read_table("failures")
         failed = set(failures["shard"].to_pylist())
         tables = reduce_store(store, partitions_of(manifest), rules, manifest["seed"], failed)

@@ -6,7 +6,9 @@ A shard is done when its file in `cells` exists. Only the driver writes.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,11 @@ SHARDED = ("cells", "estimates", "resamples")
 IDENTITY = b"microbench_ray"
 """Key of a shard file's identity in its schema's metadata."""
 NO_SUCH_FILE = "no such file"
+EDITED = "the content is not the one that manifest.json names"
+DIGESTS = "cell_digests"
+"""Key of the manifest: by id of a shard, the digest of its file of cells."""
+
+logger = logging.getLogger(__name__)
 
 
 class DamagedFiles(StoreError):
@@ -46,10 +53,24 @@ class SweepStore(Store):
         The folder: a path or a URL. It need not exist before `prepare`.
     patience
         Seconds for which a write to a full disk is retried; None for `DISK_PATIENCE`.
+
+    Attributes
+    ----------
+    digests
+        By id of a shard, the digest of its file of cells, where known: from the manifest, or because it was written or read.
     """
 
     def __init__(self, place: str | Path, *, patience: float | None = None) -> None:
         super().__init__(place, patience=patience, folders=SHARDED)
+        self.digests: dict[str, str] = {}
+
+    def expect_digests(self, manifest: Mapping[str, Any] | None) -> None:
+        """Take the digests of a manifest: cells whose content is another one are then damaged."""
+        digests = (manifest or {}).get(DIGESTS, {})
+        if isinstance(digests, dict):
+            self.digests.update({str(shard_id): str(digest) for shard_id, digest in digests.items()})
+        else:  # edited by hand
+            logger.debug("The manifest's %s are not a mapping but %r", DIGESTS, digests)
 
     def shard_files(self, name: str) -> Collection[str]:
         """Ids of the shards with a file in the folder `name`: `cells`, `estimates` or `resamples`."""
@@ -60,7 +81,10 @@ class SweepStore(Store):
         metadata = {IDENTITY: json.dumps(Identity.of(shard).content(), sort_keys=True).encode()}
         for name in sorted(tables, key=lambda name: name == "cells"):
             table = conform(tables[name], name).replace_schema_metadata(metadata)
-            self.write(f"{name}/{shard.id}.parquet", parquet_bytes(table))
+            content = parquet_bytes(table)
+            self.write(f"{name}/{shard.id}.parquet", content)
+            if name == "cells":
+                self.digests[shard.id] = digest_of(content)
 
     def read_selected(self, name: str, selections: Sequence[CellSelection], absent: Collection[str] = ()) -> pa.Table:
         """Read the selected rows of `cells` or `resamples`.
@@ -92,6 +116,9 @@ class SweepStore(Store):
                 tables[shard_id] = table if table.schema.equals(SCHEMAS[name], check_metadata=True) else conform(table, name)
             except (pa.ArrowException, OSError, StoreError) as error:
                 damaged[f"{name}/{shard_id}.parquet"] = str(error).splitlines()[0]
+                continue
+            if name == "cells" and self.digests.setdefault(shard_id, digest := digest_of(content)) != digest:
+                damaged[f"{name}/{shard_id}.parquet"] = EDITED
         if damaged:
             raise DamagedFiles(self.folder, damaged)
         parts = [_filtered(tables[selection.file], selection) for selection in selections if selection.file in tables]
@@ -125,6 +152,11 @@ class SweepStore(Store):
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Write `manifest.json`."""
         self.write(MANIFEST, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def digest_of(content: bytes) -> str:
+    """32 hexadecimal digits of BLAKE2b."""
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def _filtered(table: pa.Table, selection: CellSelection) -> pa.Table:
