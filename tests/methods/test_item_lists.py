@@ -81,7 +81,7 @@ def awkward_board() -> Benchmark:
 
 def test_an_exported_list_is_audited_as_the_same_list(tmp_path: Path) -> None:
     board = awkward_board()
-    micro = build(board, method("random", "ridge"), 10)
+    micro = build(board, method("anchor_points", "weighted_mean"), 10)
     micro.save(tmp_path / "micro")
     (tmp_path / "ids.json").write_text(json.dumps(micro.item_ids))
     assert read_list(tmp_path / "micro/items.txt").items == tuple(micro.item_ids)
@@ -127,7 +127,7 @@ def test_weights_that_overflow_are_refused() -> None:
 def test_a_flipped_byte_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, place: int, byte: int, name: str) -> None:
     folder = tmp_path_factory.getbasetemp() / "flipped"
     if not folder.exists():
-        build(awkward_board(), method("random", "ridge"), 10).save(folder)
+        build(awkward_board(), method("anchor_points", "weighted_mean"), 10).save(folder)
     content = bytearray((folder / name).read_bytes())
     content[place % len(content)] = byte
     path = folder.parent / name

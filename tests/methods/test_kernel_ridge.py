@@ -95,8 +95,8 @@ def test_estimates_stay_in_the_range(seed: int, size: int, gaps: bool) -> None:
         answers[:, 1:][rng.random((9, size - 1)) < 0.4] = NAN
     found = estimates(responses[:15], answers, items, KernelRidge())
     lowest, highest = score_range(answers, 20)
-    assert (lowest <= found).all()
-    assert (found <= highest).all()
+    assert (lowest <= found + 1e-12).all()  # equal up to rounding where all items are selected
+    assert (found <= highest + 1e-12).all()
 
 
 def test_ten_sources_and_missing_cells_do_not_lose_to_chance() -> None:
