@@ -132,7 +132,8 @@ def check_address(address: str, where: str) -> None:
         valid = False
     if not valid:
         got = ascii(mask_text(address)[:80])[1:-1]
-        raise ConfigError("This is not the address of a server.", where=where, got=got, hint=f"{where}=http://HOST:8265")
+        example = "HOST:PORT" if where == "engine.address" else "http://HOST:8265"
+        raise ConfigError("This is not the address of a server.", where=where, got=got, hint=f"{where}={example}")
 
 
 def join_url(url: str, name: str) -> str:
