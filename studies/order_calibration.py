@@ -1,10 +1,10 @@
 """Whether two micro-scores are in the right order as often as said: `python -m studies.order_calibration FILE... [--pairs N]`.
 
 Every FILE is a score table. Its models are split into known and new ones, several times; pairs of new models are scored on random
-items, and `posterior_ranking_probability` is asked, on the known models alone, how probable their order is. Printed are the mean of
-what is said and the share of right orders, by size: among the best (both models of the best tenth, and of the best fifth, of the
-board) and elsewhere (pairs of all models), and what is said where the prior is all pairs of the board instead of those at the level
-of the scores. Pairs whose scores or accuracies are equal are left out.
+items, and `posterior_ranking_probability` is asked, on the known models alone, how probable their order is. It prints,
+by size, the mean of these probabilities and the share of pairs in the right order: among the best models (both in the best tenth,
+or both in the best fifth, of the board) and among all models. It also prints the probabilities from a prior of all pairs of the
+board instead of the pairs at the level of the scores. Pairs with equal scores or equal accuracies are left out.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def calibrations(board: Benchmark, sizes: Sequence[int] = SIZES, n_pairs: int = 
 
 
 def _asked(known: PairMoments, scores: list[float], size: int) -> tuple[float, float] | None:
-    """What is said of two scores by the pairs at their level, and by all pairs; None where no known pair shows such scores."""
+    """Probability of the right order, from the pairs at the level of the scores and from all pairs; None without such pairs."""
     try:
         level, everything = (
             posterior_ranking_probability(known, scores, size, level_width=width).right for width in (LEVEL_WIDTH, math.inf)

@@ -138,7 +138,7 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
 
 
 def _run_lines(micro: Exportable, files: Mapping[str, str]) -> list[str]:
-    """The command that runs the items; in a block of its own, as a name may hold the signs that end a piece of code in a line."""
+    """The command that runs the items, as a code block: a name may contain backticks, which would end inline code."""
     if SAMPLES not in files:
         return []
     command = f"lm_eval run --tasks {tasks_word(micro.tasks)} --samples {SAMPLES} --log_samples --output_path LOGS …"

@@ -19,7 +19,7 @@ ACCEPTABLE_RATE = 0.1
 EXTRAPOLATED = "*"
 """Mark of a size beyond those that a method was swept at."""
 FEW_PAIRS = 15
-"""Pairs of models below which a prior made of them is said to be weak."""
+"""With fewer pairs of models than this, the report calls the prior weak."""
 
 
 def show(answers: JsonObject, console: Console) -> None:

@@ -16,7 +16,7 @@ STEP = 0.01
 def by_definition(
     values: NDArray[np.float64], predictor: NDArray[np.float64] | None, base: NDArray[np.intp], group: NDArray[np.intp]
 ) -> tuple[float, float, float]:
-    """The mean deviation of a group, its standard error, and the largest deviation of a model in units of its own error."""
+    """A group's mean deviation, its standard error, and the largest deviation of a model in standard errors of that model."""
     known = ~np.isnan(values if predictor is None else values + predictor)
     terms = np.ones((values.size, 1)) if predictor is None else np.vander(np.nan_to_num(predictor), 3)
     base, group = base[known[base]], group[known[group]]

@@ -6,25 +6,15 @@ import numpy as np
 import pytest
 
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.methods.base import SeenItems, Selection
+from microbench_ray.methods.base import Selection
 from microbench_ray.methods.estimators.ridge import Ridge
 from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
 from microbench_ray.methods.kernels.ridge import predict_rest
 from tests.helpers.errors import refuses
+from tests.helpers.logistic_world import seen_items, world
 
 RNG = np.random.default_rng(0)
 NAN = np.nan
-
-
-def world(n_models: int, n_items: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    ability = rng.normal(0, 1, (n_models, 1))
-    return (rng.random((n_models, n_items)) < 1 / (1 + np.exp(rng.normal(0, 1, n_items) - ability))).astype(np.float32)
-
-
-def seen_items(responses: np.ndarray) -> SeenItems:
-    n_items = responses.shape[1]
-    return SeenItems(np.array([f"q{k}" for k in range(n_items)], object), np.zeros(n_items, np.int32), responses)
 
 
 def estimates(responses: np.ndarray, targets: np.ndarray, items: np.ndarray, estimator: RidgeRemainder | Ridge) -> np.ndarray:

@@ -10,8 +10,25 @@ from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.methods import Method, build_method
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
+from microbench_ray.micro.score import ScoreInterval
 
 N_KNOWN, N_ITEMS, SIZE = 200, 400, 40
+Micros = dict[str, MicroBenchmark]
+NEW = slice(N_KNOWN, None)
+
+
+def new_models(whole: Benchmark) -> list[str]:
+    return [str(name) for name in whole.model_ids[NEW]]
+
+
+def ends(interval: ScoreInterval | None) -> tuple[float, float]:
+    assert interval is not None
+    return interval.low, interval.high
+
+
+def width(interval: ScoreInterval | None) -> float:
+    low, high = ends(interval)
+    return high - low
 
 
 def method(selector: str = "random", estimator: str = "mean", **parameters: object) -> Method:

@@ -9,30 +9,12 @@ import numpy as np
 import pytest
 
 from microbench_ray.data import Benchmark
-from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
 from microbench_ray.micro.choice import RandomScore, Rules, contradict
 from microbench_ray.micro.files import reserve_commands
 from microbench_ray.micro.intervals import AccuracyInterval, wilson_interval
-from microbench_ray.micro.score import ScoreInterval, score
-from tests.micro.conftest import N_ITEMS, N_KNOWN, SIZE, first_models, method, responses_to
-
-Micros = dict[str, MicroBenchmark]
-NEW = slice(N_KNOWN, None)
-
-
-def new_models(whole: Benchmark) -> list[str]:
-    return [str(name) for name in whole.model_ids[NEW]]
-
-
-def ends(interval: ScoreInterval | None) -> tuple[float, float]:
-    assert interval is not None
-    return interval.low, interval.high
-
-
-def width(interval: ScoreInterval | None) -> float:
-    low, high = ends(interval)
-    return high - low
+from microbench_ray.micro.score import score
+from tests.micro.conftest import N_ITEMS, NEW, SIZE, Micros, ends, first_models, method, new_models, responses_to, width
 
 
 @pytest.mark.parametrize(("mean", "expected"), [(0.64, False), (0.66, True), (0.36, False), (0.34, True)])

@@ -66,7 +66,7 @@ def test_a_lead_of_few_items_without_any_against_it_is_not_certain(only_first: i
 
 
 def pairs_of_tables(n_pairs: int, n_items: int, n_all: int) -> tuple[float, float]:
-    """Mean of what is said of tables of two models, and the share that are right on the benchmark that the items are drawn from."""
+    """For tables of two models: the mean stated probability, and the share in the right order on the whole benchmark."""
     rng = np.random.default_rng(7)
     said, right = [], []
     for _ in range(n_pairs):

@@ -13,30 +13,25 @@ import pytest
 import microbench_ray as mb
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
-from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
 from microbench_ray.micro.choice import held_out_errors
 from microbench_ray.micro.intervals import absolute_error_quantile, binomial_scale, calibration, errors_of, wilson_interval
 from microbench_ray.micro.score import ScoreInterval, score
 from tests.helpers.errors import refuses
-from tests.micro.conftest import N_ITEMS, N_KNOWN, SIZE, accuracies, first_models, method, responses_to
-
-Micros = dict[str, MicroBenchmark]
-NEW = slice(N_KNOWN, None)
-
-
-def new_models(whole: Benchmark) -> list[str]:
-    return [str(name) for name in whole.model_ids[NEW]]
-
-
-def ends(interval: ScoreInterval | None) -> tuple[float, float]:
-    assert interval is not None
-    return interval.low, interval.high
-
-
-def width(interval: ScoreInterval | None) -> float:
-    low, high = ends(interval)
-    return high - low
+from tests.micro.conftest import (
+    N_ITEMS,
+    N_KNOWN,
+    NEW,
+    SIZE,
+    Micros,
+    accuracies,
+    ends,
+    first_models,
+    method,
+    new_models,
+    responses_to,
+    width,
+)
 
 
 def test_a_mean_is_the_plain_mean(micros: Micros, whole: Benchmark) -> None:
