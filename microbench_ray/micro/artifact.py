@@ -17,7 +17,7 @@ from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
 from microbench_ray.micro.files import folder_files, replace_folder
-from microbench_ray.micro.json_values import checksum, dumps, finite_number, floats, fractions, json_number, plain_text
+from microbench_ray.micro.json_values import checksum, dumps, finite_number, floats, fractions, json_number, json_numbers, plain_text
 from microbench_ray.micro.random_items import Comparison, compare_with_random, dispersion, sampling_variance
 from microbench_ray.micro.records import HeldOut, Item
 
@@ -253,6 +253,7 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
     """The content of microbench.json: plain values, equal for equal micro-benchmarks."""
     readout = micro.readout
     estimates = dict(zip(micro.held_out.models.tolist(), micro.held_out.estimates, strict=True))
+    responses = json_numbers(micro.responses)
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": micro.version,
@@ -280,7 +281,7 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
                 **_model_record(micro, row),
                 "accuracy": json_number(micro.accuracy[row]),
                 "estimate_held_out": json_number(estimates[row]) if row in estimates else None,
-                "responses": [json_number(value) for value in micro.responses[row]],
+                "responses": responses[row],
             }
             for row, model_id in enumerate(micro.models)
         ],

@@ -81,13 +81,15 @@ def check_agreement(content: Mapping[str, Any], expected: Mapping[str, Any]) -> 
 
 def same(value: Any, other: Any) -> bool:
     """Whether plain values are equal, up to the rounding of sums."""
+    if value == other:  # at once for the thousands of responses of a model
+        return True
     if isinstance(value, Mapping) and isinstance(other, Mapping):
         return set(value) == set(other) and all(same(value[key], other[key]) for key in value)
     if isinstance(value, list) and isinstance(other, list):
         return len(value) == len(other) and all(map(same, value, other))
     if isinstance(value, float) and isinstance(other, float):
         return math.isclose(value, other, rel_tol=SUMMARY_TOLERANCE, abs_tol=SUMMARY_TOLERANCE)
-    return bool(value == other)
+    return False
 
 
 def whole(value: Any, where: str) -> None:

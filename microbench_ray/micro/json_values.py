@@ -18,6 +18,9 @@ FloatArray = NDArray[np.float64]
 LARGEST = 1e6
 """Largest number in an export: responses and accuracies lie in [0, 1], and coefficients are not far from them."""
 
+PLAIN_NUMBERS = {int, float, type(None)}
+"""Types of numbers in JSON; null stands for a missing one."""
+
 
 def json_number(value: float) -> float | int | None:
     """A number for JSON: null for NaN, and 0 and 1 as integers."""
@@ -27,13 +30,33 @@ def json_number(value: float) -> float | int | None:
     return int(number) if number in (0.0, 1.0) else number
 
 
+def json_numbers(values: FloatArray) -> list[Any]:
+    """`json_number` of every value of an array, in lists of its shape."""
+    numbers = values.astype(object)
+    whole = (values == 0) | (values == 1)
+    numbers[whole] = values[whole].astype(np.int64)
+    numbers[np.isnan(values)] = None
+    plain: list[Any] = numbers.tolist()
+    return plain
+
+
 def floats(rows: Sequence[Any], where: str) -> FloatArray:
     """Numbers of at most `LARGEST`, in rows or not, NaN for None; ValueError for any other value."""
+    missing = 0
     for row in rows:
-        for value in row if isinstance(row, list) else [row]:
-            if value is not None:
-                finite_number(value, where)
-    return np.array(rows, dtype=np.float64)
+        values = row if isinstance(row, list) else [row]
+        missing += values.count(None)
+        if not set(map(type, values)) <= PLAIN_NUMBERS:
+            raise ValueError(f"{where}: {next(each for each in values if type(each) not in PLAIN_NUMBERS)!r:.40} is not a number")
+    try:
+        numbers = np.array(rows, dtype=np.float64)
+    except OverflowError:
+        raise ValueError(f"{where}: a number is larger than {LARGEST:,.0f}") from None
+    too_large = ~(np.abs(numbers) <= LARGEST)  # NaN among them, which stands for null only
+    if int(too_large.sum()) > missing:
+        worst = np.abs(numbers[too_large & ~np.isnan(numbers)]).max(initial=0) or math.nan
+        raise ValueError(f"{where}: {worst!r:.40} is not a finite number of at most {LARGEST:,.0f}")
+    return numbers
 
 
 def fractions(rows: Sequence[Any], where: str) -> FloatArray:
