@@ -17,7 +17,16 @@ from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
 from microbench_ray.micro.files import folder_files, replace_folder
-from microbench_ray.micro.json_values import checksum, dumps, finite_number, floats, fractions, json_number, json_numbers, plain_text
+from microbench_ray.micro.json_values import (
+    checksum,
+    dumps,
+    finite_number,
+    floats,
+    fractions,
+    json_number,
+    json_numbers,
+    plain_text,
+)
 from microbench_ray.micro.random_items import Comparison, compare_with_random, dispersion, sampling_variance
 from microbench_ray.micro.records import HeldOut, Item
 
