@@ -16,10 +16,10 @@ from tests.helpers.kill_scenarios import PAGES, SCENARIOS
 from tests.helpers.kills import Campaign, Kill, Scenario
 
 SEED = int(os.environ.get("MICROBENCH_KILL_SEED", "0"))
-QUICK = ("export", "ingest", "score")
-"""Commands that take a fraction of a second; each is killed once at a rename by `pytest` alone."""
-SLOW_KILLS = 3
-"""Kills of each command in .ci/run, one of them at a random moment."""
+DEFAULT_KILLS = {"ingest": 6, "accept": 2, "accept drop": 2, "export": 2, "score": 2, "reduce": 4, "audit, first night": 2}
+"""Kills at renames by `pytest` alone: of commands that take a second or less, and of a night."""
+SLOW_KILLS = 2
+"""Kills of each command in .ci/run beside those, one of them at a random moment."""
 MOMENTS = 6
 """Kills of each command at random moments in the nightly set, beside those at every rename."""
 CHAIN = 3
@@ -27,11 +27,9 @@ CHAIN = 3
 PAGE_KILLS = 5
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_a_command_killed_at_a_rename(name: str, tmp_path: Path) -> None:
-    campaign = Campaign(SCENARIOS[name], tmp_path)
-    kill = random.Random(f"{SEED} {name}").choice(list(campaign.every_call()))
-    assert campaign.try_kills([kill]) == 1
+@pytest.mark.parametrize("name", DEFAULT_KILLS)
+def test_a_command_killed_at_renames(name: str, tmp_path: Path, counted: Counted) -> None:
+    run_campaign(SCENARIOS[name], tmp_path, counted, n_calls=DEFAULT_KILLS[name], n_moments=0)
 
 
 @pytest.mark.slow

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.sources import SourceAccuracies
-from microbench_ray.methods.selectors.greedy import ForwardSelection, Greedy
+from microbench_ray.methods.selectors.greedy import Greedy
 from tests.helpers.errors import refuses
 
 

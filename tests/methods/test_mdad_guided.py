@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems
+from microbench_ray.methods.kernels import guided
 from microbench_ray.methods.kernels.filling import balanced_order
+from microbench_ray.methods.kernels.guided import PER_SOURCE
 from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
 from microbench_ray.methods.kernels.sources import SourceAccuracies
-from microbench_ray.methods.selectors import mdad_guided
-from microbench_ray.methods.selectors.mdad_guided import PER_SOURCE, MdadGuided
+from microbench_ray.methods.selectors.mdad_guided import MdadGuided
 from tests.helpers.errors import refuses
 
 
@@ -132,7 +133,7 @@ def test_the_nested_split_takes_the_multiple_that_errs_least_on_the_other_half(b
         n_guided = others[0] if others.size else len(items)
         return 1.0 + abs(int(n_guided) - min(best * 10, len(items)))
 
-    monkeypatch.setattr(mdad_guided, "_pair_error", error)
+    monkeypatch.setattr(guided, "_pair_error", error)
     seen = seen_items(known(20, 400).responses)
     assert MdadGuided().fit(seen, np.random.default_rng(0)).n_guided == 20 * best
 

@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.estimators.irt import GpIrt, HeldOutFit, PIrt, p_irt, share_of_mean
-from microbench_ray.methods.kernels.irt import IrtFit, sigmoid
+from microbench_ray.methods.estimators.irt import GpIrt, HeldOutFit, PIrt, share_of_mean
+from microbench_ray.methods.kernels.irt import IrtFit, p_irt, sigmoid
 from microbench_ray.methods.readout import weighted_mean
 from microbench_ray.methods.selectors.tinybenchmarks import TinyBenchmarks, choose_representatives
 from tests.helpers.errors import refuses

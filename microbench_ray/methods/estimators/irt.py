@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal
-from microbench_ray.methods.kernels.irt import IrtFit, abilities, fit_irt, probabilities
+from microbench_ray.methods.kernels.irt import IrtFit, abilities, fit_irt, p_irt, probabilities
 from microbench_ray.methods.kernels.irt_fit import FitsIrt, check_dims, irt_bytes, irt_key, irt_seconds
 from microbench_ray.methods.readout import weighted_mean
 
@@ -167,31 +167,6 @@ def share_of_mean(selection: Selection, seen: SeenItems, fit: HeldOutFit) -> flo
     errors = _mean(answers, selection) - accuracy
     variance = float(np.mean(np.where(np.isnan(errors), 0.0, errors) ** 2))
     return bias**2 / (variance + bias**2) if variance + bias**2 > 0 else 1.0
-
-
-def p_irt(fit: IrtFit, responses: NDArray[np.float64], items: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The mean over all fitted items of the response where not missing, and of the model's probability elsewhere.
-
-    Parameters
-    ----------
-    fit
-        Result of `fit_irt`.
-    responses
-        (n_target, size), NaN where missing.
-    items
-        (size,) the columns' positions among the fitted items.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n_target,); NaN for a target without any response.
-    """
-    missing = np.isnan(responses)
-    filled = probabilities(fit, abilities(fit, responses, items))
-    filled[:, items] = np.where(missing, filled[:, items], responses)
-    means: NDArray[np.float64] = filled.mean(axis=1)
-    means[missing.all(axis=1)] = np.nan
-    return means
 
 
 def _mean(responses: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:

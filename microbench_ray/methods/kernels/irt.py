@@ -253,3 +253,28 @@ def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     tail = np.exp(-np.abs(logits))
     share: NDArray[np.float64] = np.where(logits >= 0, 1.0, tail) / (1 + tail)
     return share
+
+
+def p_irt(fit: IrtFit, responses: NDArray[np.float64], items: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The mean over all fitted items of the response where not missing, and of the model's probability elsewhere.
+
+    Parameters
+    ----------
+    fit
+        Result of `fit_irt`.
+    responses
+        (n_target, size), NaN where missing.
+    items
+        (size,) the columns' positions among the fitted items.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_target,); NaN for a target without any response.
+    """
+    missing = np.isnan(responses)
+    filled = probabilities(fit, abilities(fit, responses, items))
+    filled[:, items] = np.where(missing, filled[:, items], responses)
+    means: NDArray[np.float64] = filled.mean(axis=1)
+    means[missing.all(axis=1)] = np.nan
+    return means

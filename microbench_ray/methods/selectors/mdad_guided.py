@@ -7,30 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
-from microbench_ray.methods.kernels.filling import balanced_order
-from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
-from microbench_ray.methods.kernels.ridge import predict_rest
-from microbench_ray.methods.kernels.sources import SECONDS_PER_RESPONSE, SourceAccuracies, source_accuracies
-from microbench_ray.methods.readout import FloatArray
-
-PER_SOURCE = (1, 2, 4, 8)
-"""Candidate numbers of guided items per source model, among which the nested split chooses."""
-JUDGED_SIZES = (25, 50, 100, 250, 500, 1000)
-"""Sizes at which the nested split compares them."""
-MIN_SOURCES = 8
-"""Fewer source models are not split: the second of `PER_SOURCE` is used."""
-
-
-@dataclass(frozen=True)
-class GuidedOrder:
-    """All items in the order in which they are chosen, and the number of guided ones among them."""
-
-    order: NDArray[np.intp]
-    n_guided: int
+from microbench_ray.methods.kernels.guided import JUDGED_SIZES, Guidance, GuidedOrder
+from microbench_ray.methods.kernels.sources import SECONDS_PER_RESPONSE, source_accuracies
 
 
 @dataclass(frozen=True)
@@ -83,44 +64,12 @@ class MdadGuided:
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> GuidedOrder:
         """Order all items."""
-        known = source_accuracies(seen)
-        n_source, n_items = known.responses.shape
-        per_source = self.per_source
-        if per_source is None:
-            per_source = self._best_multiple(known, seen.subtask, rng) if n_source >= MIN_SOURCES else PER_SOURCE[1]
-        n_guided = min(round(per_source * n_source), max(JUDGED_SIZES), n_items)
-        guided = self._forward(known, seen.subtask).first(n_guided)
-        return GuidedOrder(_with_balanced_rest(guided, known, seen.subtask, rng), n_guided)
+        guidance = Guidance(self.difference, self.shrink, self.per_source, self.balance)
+        return guidance.order(source_accuracies(seen), seen.subtask, rng)
 
     def select(self, seen: SeenItems, fit: GuidedOrder, size: int, rng: np.random.Generator) -> Selection:
         """The first `size` items of the order."""
         return Selection(fit.order[:size])
-
-    def _forward(self, known: SourceAccuracies, subtask: NDArray[np.int32]) -> PairsForward:
-        return PairsForward(known, self.difference, self.shrink, subtask if self.balance else None)
-
-    def _best_multiple(self, known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator) -> int:
-        """The multiple whose choices by one half of the sources give the smallest errors on the pairs of the other half."""
-        n_source, n_items = known.responses.shape
-        sizes = [size for size in JUDGED_SIZES if size < n_items]
-        losses = np.zeros(len(PER_SOURCE))
-        halves = np.array_split(rng.permutation(n_source), 2)
-        for chosen_by, judged_by in (halves, halves[::-1]):
-            train, test = _subset(known, np.sort(chosen_by)), _subset(known, np.sort(judged_by))
-            forward = self._forward(train, subtask)
-            form = pair_form(test.accuracy, self.difference)
-            errors: dict[tuple[int, int], float] = {}
-            for k, multiple in enumerate(PER_SOURCE):
-                n_guided = min(multiple * len(train.accuracy), max(sizes, default=0))
-                order = None
-                for size in sizes:
-                    key = min(n_guided, size), size
-                    if key not in errors:
-                        order = _with_balanced_rest(forward.first(n_guided), train, subtask, rng) if order is None else order
-                        items = forward.first(size) if size <= n_guided else order[:size]
-                        errors[key] = _pair_error(train, test, items, form)
-                    losses[k] += math.log(max(errors[key], 1e-12))
-        return PER_SOURCE[int(np.argmin(losses))]
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         """Cost of three forward selections, two of them with half of the sources, and of the regressions that compare them."""
@@ -132,27 +81,3 @@ class MdadGuided:
         signals = 1 if self.signal == "correctness" else 2
         judged = min(max(JUDGED_SIZES), n_items)
         return 8 * n_source * ((2 * signals + 2) * n_items + 2 * judged + 6 * n_source)
-
-
-def _subset(known: SourceAccuracies, models: NDArray[np.intp]) -> SourceAccuracies:
-    """The source models at these positions."""
-    confidence = None if known.confidence is None else known.confidence[models]
-    return SourceAccuracies(responses=known.responses[models], accuracy=known.accuracy[models], confidence=confidence)
-
-
-def _with_balanced_rest(
-    guided: NDArray[np.intp], known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """The guided items, followed by all others in balanced order."""
-    rest = np.setdiff1d(np.arange(known.responses.shape[1]), guided)
-    means = known.responses.mean(axis=0) if len(known.responses) else np.zeros(known.responses.shape[1])
-    return np.concatenate([guided, balanced_order(rest, means, subtask, rng)])
-
-
-def _pair_error(train: SourceAccuracies, test: SourceAccuracies, items: NDArray[np.intp], form: FloatArray) -> float:
-    """Mean squared error of pair differences of the test models, from a regression on these items fitted to the train models."""
-    scores = train.responses[:, items]
-    observed = 1 / train.responses.shape[1]
-    line = predict_rest(scores, train.accuracy - observed * scores.sum(axis=1))
-    errors = line.intercept + test.responses[:, items] @ (line.coefficients + observed) - test.accuracy
-    return float(errors @ form @ errors)

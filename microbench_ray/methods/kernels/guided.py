@@ -1,0 +1,110 @@
+"""All items in an order in which those that decide the pairs of source models come first, and random ones follow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.methods.kernels.filling import balanced_order
+from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
+from microbench_ray.methods.kernels.ridge import predict_rest
+from microbench_ray.methods.kernels.sources import SourceAccuracies
+from microbench_ray.methods.readout import FloatArray
+
+PER_SOURCE = (1, 2, 4, 8)
+"""Candidate numbers of guided items per source model, among which the nested split chooses."""
+JUDGED_SIZES = (25, 50, 100, 250, 500, 1000)
+"""Sizes at which the nested split compares them."""
+MIN_SOURCES = 8
+"""Fewer source models are not split: the second of `PER_SOURCE` is used."""
+
+
+@dataclass(frozen=True)
+class GuidedOrder:
+    """All items in the order in which they are chosen, and the number of guided ones among them."""
+
+    order: NDArray[np.intp]
+    n_guided: int
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How items are guided: the parameters of `selectors.mdad_guided.MdadGuided`."""
+
+    difference: float = 0.05
+    shrink: float = 0.5
+    per_source: float | None = None
+    balance: bool = False
+
+    def order(self, known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator) -> GuidedOrder:
+        """Order all items.
+
+        Parameters
+        ----------
+        known
+            Responses and accuracies of the source models.
+        subtask
+            (n_items,) codes.
+        rng
+            Draws the halves of the nested split, and the items that are not guided.
+        """
+        n_source, n_items = known.responses.shape
+        per_source = self.per_source
+        if per_source is None:
+            per_source = self._best_multiple(known, subtask, rng) if n_source >= MIN_SOURCES else PER_SOURCE[1]
+        n_guided = min(round(per_source * n_source), max(JUDGED_SIZES), n_items)
+        guided = self._forward(known, subtask).first(n_guided)
+        return GuidedOrder(with_balanced_rest(guided, known, subtask, rng), n_guided)
+
+    def _forward(self, known: SourceAccuracies, subtask: NDArray[np.int32]) -> PairsForward:
+        return PairsForward(known, self.difference, self.shrink, subtask if self.balance else None)
+
+    def _best_multiple(self, known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator) -> int:
+        """The multiple whose choices by one half of the sources give the smallest errors on the pairs of the other half."""
+        n_source, n_items = known.responses.shape
+        sizes = [size for size in JUDGED_SIZES if size < n_items]
+        losses = np.zeros(len(PER_SOURCE))
+        halves = np.array_split(rng.permutation(n_source), 2)
+        for chosen_by, judged_by in (halves, halves[::-1]):
+            train, test = source_subset(known, np.sort(chosen_by)), source_subset(known, np.sort(judged_by))
+            forward = self._forward(train, subtask)
+            form = pair_form(test.accuracy, self.difference)
+            errors: dict[tuple[int, int], float] = {}
+            for k, multiple in enumerate(PER_SOURCE):
+                n_guided = min(multiple * len(train.accuracy), max(sizes, default=0))
+                order = None
+                for size in sizes:
+                    key = min(n_guided, size), size
+                    if key not in errors:
+                        order = with_balanced_rest(forward.first(n_guided), train, subtask, rng) if order is None else order
+                        items = forward.first(size) if size <= n_guided else order[:size]
+                        errors[key] = _pair_error(train, test, items, form)
+                    losses[k] += math.log(max(errors[key], 1e-12))
+        return PER_SOURCE[int(np.argmin(losses))]
+
+
+def source_subset(known: SourceAccuracies, models: NDArray[np.intp]) -> SourceAccuracies:
+    """The source models at these positions."""
+    confidence = None if known.confidence is None else known.confidence[models]
+    return SourceAccuracies(responses=known.responses[models], accuracy=known.accuracy[models], confidence=confidence)
+
+
+def with_balanced_rest(
+    guided: NDArray[np.intp], known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """The guided items, followed by all others in balanced order."""
+    rest = np.setdiff1d(np.arange(known.responses.shape[1]), guided)
+    means = known.responses.mean(axis=0) if len(known.responses) else np.zeros(known.responses.shape[1])
+    return np.concatenate([guided, balanced_order(rest, means, subtask, rng)])
+
+
+def _pair_error(train: SourceAccuracies, test: SourceAccuracies, items: NDArray[np.intp], form: FloatArray) -> float:
+    """Mean squared error of pair differences of the test models, from a regression on these items fitted to the train models."""
+    scores = train.responses[:, items]
+    observed = 1 / train.responses.shape[1]
+    line = predict_rest(scores, train.accuracy - observed * scores.sum(axis=1))
+    errors = line.intercept + test.responses[:, items] @ (line.coefficients + observed) - test.accuracy
+    return float(errors @ form @ errors)
