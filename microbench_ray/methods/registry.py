@@ -11,12 +11,14 @@ from microbench_ray.core.plain import plain
 from microbench_ray.methods.base import Estimator, Selector, WithoutFit
 from microbench_ray.methods.estimators.aipw import Aipw
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
+from microbench_ray.methods.estimators.auto import AutoEstimator
 from microbench_ray.methods.estimators.irt import GpIrt, IrtAbility, PIrt
 from microbench_ray.methods.estimators.kernel_ridge import KernelRidge
 from microbench_ray.methods.estimators.means import HorvitzThompson, Mean, WeightedMean
 from microbench_ray.methods.estimators.ridge import Ridge
 from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
 from microbench_ray.methods.selectors.anchor_points import AnchorPoints
+from microbench_ray.methods.selectors.auto import AutoSelector
 from microbench_ray.methods.selectors.disco import Disco
 from microbench_ray.methods.selectors.diversity import Diversity
 from microbench_ray.methods.selectors.embedding_kmeans import EmbeddingKmeans
@@ -32,6 +34,7 @@ from microbench_ray.methods.selectors.stratified import StratifiedConfidence
 from microbench_ray.methods.selectors.tinybenchmarks import TinyBenchmarks
 
 SELECTORS: dict[str, Any] = {
+    "auto": AutoSelector,
     "random": Random,
     "random_subtask_equal": RandomSubtaskEqual,
     "random_subtask_proportional": RandomSubtaskProportional,
@@ -51,6 +54,7 @@ SELECTORS: dict[str, Any] = {
     "fixed": Fixed,
 }
 ESTIMATORS: dict[str, Any] = {
+    "auto": AutoEstimator,
     "mean": Mean,
     "weighted_mean": WeightedMean,
     "horvitz_thompson": HorvitzThompson,

@@ -1,0 +1,253 @@
+"""What the method `auto` learns from the source models: an order of the items, and predictors with their held-out errors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench_ray.methods.base import SeenItems, Selection, Signal
+from microbench_ray.methods.kernels.filling import balanced_order
+from microbench_ray.methods.kernels.forward import ForwardSelection
+from microbench_ray.methods.kernels.guided import JUDGED_SIZES, Guidance
+from microbench_ray.methods.kernels.irt import IrtFit, fit_irt, p_irt
+from microbench_ray.methods.kernels.irt_fit import irt_bytes, irt_seconds
+from microbench_ray.methods.kernels.ridge import Regression, predict_rest
+from microbench_ray.methods.kernels.sources import MIN_SOURCES, SourceAccuracies, read_items, source_accuracies
+from microbench_ray.methods.readout import FloatArray, filled_responses
+
+Positions = NDArray[np.intp]
+
+FIT_KEY = "auto"
+DIMS = 5
+"""Maximum number of dimensions of the IRT model."""
+MAX_GUIDED = max(JUDGED_SIZES)
+"""Most items that are chosen by the sources; the others are random ones."""
+RANDOM_SHARE, MAX_RANDOM_SHARE = 2.5, 0.5
+"""Share of random items, times the number of source models; and the largest share. A quarter with ten models, a tenth with 25."""
+FOLDS, MANY_SOURCES = 5, 100
+"""Folds in which sources are held out; with more than `MANY_SOURCES`, a third of the sources is held out once."""
+MIN_FOLDED = 8
+"""With fewer source models none is held out, and both predictors have the same weight."""
+PRIOR_WEIGHT, PRIOR_DEVIATION = 0.5, 0.3
+"""Prior mean and standard deviation of the weight of each predictor."""
+
+
+class Learned(NamedTuple):
+    """What a set of source models teaches.
+
+    Attributes
+    ----------
+    known
+        Responses and accuracies.
+    irt
+        The IRT model of the scores; None with fewer than `sources.MIN_SOURCES` models.
+    order
+        (n_items,) all items, in the order in which they are chosen.
+    """
+
+    known: SourceAccuracies
+    irt: IrtFit | None
+    order: Positions
+
+
+class Fold(NamedTuple):
+    """Source models that were held out, and what the others teach."""
+
+    others: Learned
+    responses: FloatArray
+    """(n_held, n_items) scores; (n_held, n_items, 2) scores and confidences. NaN where missing."""
+    accuracy: FloatArray
+    """(n_held,)"""
+
+
+class AutoFit(NamedTuple):
+    """What all source models teach, and how well what some of them teach holds for the others."""
+
+    learned: Learned
+    folds: tuple[Fold, ...]
+
+
+class Predictors(NamedTuple):
+    """Two predictors of the sum of a model's scores on the items that were not selected, over the number of all items.
+
+    Attributes
+    ----------
+    ridge
+        A ridge regression on the responses to the selected items.
+    irt
+        The IRT model.
+    items
+        (size,) the selected items.
+    means
+        Means of the responses to them, in the shape of a model's responses: missing responses are filled from them.
+    """
+
+    ridge: Regression
+    irt: IrtFit
+    items: Positions
+    means: FloatArray
+
+    def observed_and_rest(self, responses: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The share of the accuracy that is observed, (n,), and both predictions of the rest, (n, 2).
+
+        Each row is summed separately and in one order, so that models with the same responses get the same bits.
+        """
+        scores = responses if responses.ndim == 2 else responses[:, :, 0]
+        filled = filled_responses(responses.reshape(len(responses), -1), self.means.ravel())
+        of_scores = filled.reshape(responses.shape) if responses.ndim == 2 else filled.reshape(responses.shape)[:, :, 0]
+        observed = of_scores.sum(axis=1) / len(self.irt.difficulty)
+        by_ridge = self.ridge.intercept + (filled * self.ridge.coefficients).sum(axis=1)
+        return observed, np.stack([by_ridge, p_irt(self.irt, scores, self.items) - observed], axis=1)
+
+
+def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
+    """Learn from all source models, and from those of each fold.
+
+    Parameters
+    ----------
+    seen
+        Responses (n_source, n_items), or (n_source, n_items, 2) where scores and confidences are read.
+    rng
+        Draws the folds, the halves of nested splits, and the items that are not guided.
+    """
+    assert seen.responses is not None
+    responses = np.asarray(seen.responses, np.float64)
+    answered = ~np.isnan(responses if responses.ndim == 2 else responses[:, :, 0]).all(axis=1)
+    responses = responses[answered]
+    n_source = len(responses)
+    learned = _learn(responses, seen, rng)
+    held_out: list[Positions] = []
+    if n_source >= MIN_FOLDED:
+        shuffled = rng.permutation(n_source)
+        held_out = np.array_split(shuffled, FOLDS) if n_source <= MANY_SOURCES else [shuffled[: n_source // 3]]
+    folds = []
+    for part in held_out:
+        others = np.setdiff1d(np.arange(n_source), part)
+        folds.append(Fold(_learn(responses[others], seen, rng), responses[part], learned.known.accuracy[part]))
+    return AutoFit(learned, tuple(folds))
+
+
+def _learn(responses: FloatArray, seen: SeenItems, rng: np.random.Generator) -> Learned:
+    known = source_accuracies(SeenItems(item_ids=seen.item_ids, subtask=seen.subtask, responses=responses.astype(np.float32)))
+    scores = responses if responses.ndim == 2 else responses[:, :, 0]
+    irt = fit_irt(scores.astype(np.float32), DIMS) if len(scores) >= MIN_SOURCES else None
+    return Learned(known=known, irt=irt, order=_order(known, seen.subtask, rng))
+
+
+def _order(known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator) -> Positions:
+    """All items: those guided by pairs and those of forward selection in turn, among them random ones, evenly spaced.
+
+    Two selections that err differently are taken together, because either one's choice fits its source models better than others.
+    Random items bound that: the fewer the sources, the more.
+    """
+    n_source, n_items = known.responses.shape
+    means = known.responses.mean(axis=0) if n_source else np.zeros(n_items)
+    random = balanced_order(np.arange(n_items), means, subtask, rng)
+    if n_source < MIN_SOURCES:
+        return random
+    n_guided = min(MAX_GUIDED, n_items)
+    read = known if known.confidence is None else known._replace(responses=known.confidence)
+    guided = in_turn(Guidance().order(known, subtask, rng).order[:n_guided], ForwardSelection(read, 1.0).first(n_guided))
+    return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_source), n_guided)
+
+
+def in_turn(one: Positions, other: Positions) -> Positions:
+    """The distinct items of two orders, which take turns."""
+    items, first = np.unique(np.stack([one, other], axis=1).ravel(), return_index=True)
+    order: Positions = items[np.argsort(first)]
+    return order
+
+
+def mixed(guided: Positions, random: Positions, share: float, n_guided: int) -> Positions:
+    """The items of `random` in an order of which every prefix up to `n_guided` has a `share` of the next random ones.
+
+    The others of the prefix are the next of `guided`; behind it follow the other random ones.
+    """
+    order: list[int] = []
+    taken = np.zeros(len(random), bool)
+    queues = (iter(guided.tolist()), iter(random.tolist()))
+    n_random = 0
+    while len(order) < n_guided:
+        wants_random = n_random < int(share * (len(order) + 1))
+        n_random += wants_random
+        item = next((each for each in queues[int(wants_random)] if not taken[each]), None)
+        if item is None:
+            break
+        order.append(item)
+        taken[item] = True
+    rest = random[~taken[random]]
+    return np.concatenate([np.array(order, np.intp), rest])
+
+
+def predictors(learned: Learned, selection: Selection, signal: Signal) -> Predictors:
+    """The predictors of the rest for selected items; there is an IRT model."""
+    assert learned.irt is not None
+    known = read_items(learned.known, selection, signal)
+    scores = learned.known.responses[:, selection.items]
+    rest = learned.known.accuracy - scores.sum(axis=1) / learned.known.responses.shape[1]
+    return Predictors(
+        ridge=predict_rest(known.reshape(len(known), -1), rest), irt=learned.irt, items=selection.items, means=known.mean(axis=0)
+    )
+
+
+class Stack(NamedTuple):
+    """The rest ≈ level + (both predictions − level) @ weights."""
+
+    level: float
+    weights: FloatArray
+
+    def rest(self, predictions: FloatArray) -> FloatArray:
+        """(n,) from both predictions, (n, 2)."""
+        combined: FloatArray = self.level + ((predictions - self.level) * self.weights).sum(axis=1)
+        return combined
+
+
+def fit_stack(fit: AutoFit, selection: Selection, signal: Signal) -> Stack:
+    """The weights of both predictors, from the models that were held out.
+
+    They are the posterior means of a linear regression of the rest on both predictions, with independent normal priors and the
+    variance of the residuals that the prior means leave (a form of stacking, Breiman 1996). In every fold the items are those that
+    its other models choose, unless the selection is not that of the order, whose items are then read.
+    """
+    learned = fit.learned
+    n_items, size = len(learned.order), len(selection.items)
+    nested = np.array_equal(selection.items, learned.order[:size])
+    scores = learned.known.responses[:, selection.items]
+    level = float((learned.known.accuracy - scores.sum(axis=1) / n_items).mean())
+    found = []
+    for fold in fit.folds:
+        if fold.others.irt is not None:
+            items = fold.others.order[:size] if nested else selection.items
+            own = Selection(items, selection.weights)
+            observed, rest = predictors(fold.others, own, signal).observed_and_rest(_read(fold.responses, items, signal))
+            own_level = float((fold.others.known.accuracy - fold.others.known.responses[:, items].sum(axis=1) / n_items).mean())
+            found.append(np.column_stack([fold.accuracy - observed - own_level, rest - own_level]))
+    prior = np.full(2, PRIOR_WEIGHT)
+    if not found:
+        return Stack(level, prior)
+    outcome, predictions = (np.concatenate(found)[:, columns] for columns in (0, slice(1, 3)))
+    residuals = outcome - predictions @ prior
+    variance = max(float(np.mean(np.square(residuals))), 1e-8)
+    precision = predictions.T @ predictions + np.eye(2) * variance / PRIOR_DEVIATION**2
+    return Stack(level, prior + np.linalg.solve(precision, predictions.T @ residuals))
+
+
+def _read(responses: FloatArray, items: Positions, signal: Signal) -> FloatArray:
+    """The responses to some items, in the signal that an estimator reads of the targets."""
+    read: FloatArray = responses[:, items]
+    return read[:, :, 0] if read.ndim == 3 and signal == "correctness" else read
+
+
+def auto_seconds(n_source: int, n_items: int) -> float:
+    """Expected CPU seconds of `fit_auto`, for a plan."""
+    times = FOLDS if n_source <= MANY_SOURCES else 2 / 3
+    steps = min(MAX_GUIDED, n_items)
+    return (1 + times) * (irt_seconds(DIMS, n_source, n_items) + 1.6e-9 * steps * n_source * n_items)
+
+
+def auto_bytes(n_source: int, n_items: int, size: int) -> int:
+    """Expected bytes of `fit_auto`, for a plan."""
+    folds = FOLDS if n_source <= MANY_SOURCES else 1
+    return (1 + folds) * 16 * n_source * n_items + irt_bytes(DIMS, n_source, n_items) + 24 * n_source * (n_items + size)

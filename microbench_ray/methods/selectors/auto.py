@@ -1,0 +1,51 @@
+"""The selection of the method `auto`: two selections that err differently, and random items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
+from microbench_ray.methods.kernels.auto import FIT_KEY, AutoFit, auto_bytes, auto_seconds, fit_auto
+
+
+@dataclass(frozen=True)
+class AutoSelector:
+    """Items that decide pairs of source models, items that explain their accuracies, and random ones.
+
+    The orders of `MdadGuided` and of `Greedy` take turns, and random items, balanced over subtasks and difficulties, are mixed in:
+    a share of 2.5 by the number of source models, at most half. Sizes nest: the items of a smaller size are the first of a larger
+    one. With fewer than four source models all items are random ones.
+
+    Intended for the estimator `auto`, with which it shares its fit.
+
+    Parameters
+    ----------
+    signal
+        `both` to choose by confidences (falling back to correctness), or `correctness`.
+    """
+
+    signal: Signal = "both"
+    nested: ClassVar[bool] = True
+    fit_key: ClassVar[str] = FIT_KEY
+
+    def __post_init__(self) -> None:
+        check_signal("auto", self.signal, ("correctness", "both"))
+
+    def fit(self, seen: SeenItems, rng: np.random.Generator) -> AutoFit:
+        """Order all items, and those of every fold."""
+        return fit_auto(seen, rng)
+
+    def select(self, seen: SeenItems, fit: AutoFit, size: int, rng: np.random.Generator) -> Selection:
+        """The first `size` items of the order."""
+        return Selection(fit.learned.order[:size])
+
+    def fit_seconds(self, n_source: int, n_items: int) -> float:
+        """Cost of two forward selections and an IRT model, of all sources and of every fold."""
+        return auto_seconds(n_source, n_items)
+
+    def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
+        """Size of the responses of all sources and of every fold, and of the IRT model."""
+        return auto_bytes(n_source, n_items, size)
