@@ -1,10 +1,10 @@
-"""Estimates that are an affine function of the responses to the selected items, and can therefore be exported as numbers."""
+"""Estimates that are a function of the responses to the selected items alone, given by numbers that can be exported."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,17 @@ from microbench_ray.methods.base import SeenItems, Selection
 FloatArray = NDArray[np.float64]
 
 
+class Term(Protocol):
+    """A part of an estimate that is not affine in the responses."""
+
+    def estimate(self, scores: FloatArray) -> FloatArray:
+        """(n_target,) from scores (n_target, size), NaN where missing."""
+        ...
+
+
 @dataclass(frozen=True)
 class Readout:
-    """accuracy ≈ intercept + responses @ coefficients, or a weighted mean of the non-missing responses.
+    """accuracy ≈ intercept + responses @ coefficients, or a weighted mean of the non-missing responses; plus a further term.
 
     Attributes
     ----------
@@ -29,12 +37,15 @@ class Readout:
         the items that it answered. None for a weighted mean, which leaves missing responses out.
     total
         For a weighted mean: the coefficients of the non-missing responses are scaled to sum to this.
+    term
+        Added to the affine function; only where there are `means`.
     """
 
     intercept: float
     coefficients: FloatArray
     means: FloatArray | None = None
     total: float = 1.0
+    term: Term | None = None
 
     def estimate(self, responses: FloatArray) -> FloatArray:
         """(n_target,) accuracies from responses in the shape of the coefficients, NaN where missing; NaN for a model without any.
@@ -48,16 +59,18 @@ class Readout:
             return self.intercept + self.total * weighted_mean(flat, coefficients)
         filled = filled_responses(flat, self.means.ravel())
         estimates: FloatArray = self.intercept + (filled * coefficients).sum(axis=1)
+        if self.term is not None:
+            estimates = estimates + self.term.estimate(responses if responses.ndim == 2 else responses[:, :, 0])
         estimates[np.isnan(flat).all(axis=1)] = np.nan
         return estimates
 
 
 class Linear:
-    """Mixin of estimators whose estimates are affine in the responses."""
+    """Mixin of estimators that are given by a `Readout`, and can therefore be exported."""
 
     @abstractmethod
     def readout(self, selection: Selection, seen: SeenItems, fit: Any) -> Readout:
-        """Return the affine function for these items; `seen` and `fit` as for `estimate`."""
+        """Return the function of the responses to these items; `seen` and `fit` as for `estimate`."""
 
     def estimate(self, responses: FloatArray, selection: Selection, seen: SeenItems, fit: Any) -> FloatArray:
         """(n_target,) accuracies."""

@@ -59,6 +59,14 @@ def floats(rows: Sequence[Any], where: str) -> FloatArray:
     return numbers
 
 
+def numbers_only(rows: Sequence[Any], where: str) -> FloatArray:
+    """Numbers of at most `LARGEST`; ValueError for any other value, also for None."""
+    values = floats(rows, where)
+    if bool(np.isnan(values).any()):
+        raise ValueError(f"{where}: a number is missing")
+    return values
+
+
 def fractions(rows: Sequence[Any], where: str) -> FloatArray:
     """Numbers in [0, 1], NaN for None; ValueError for any other value."""
     values = floats(rows, where)

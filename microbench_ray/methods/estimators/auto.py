@@ -9,11 +9,13 @@ import numpy as np
 
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.kernels.auto import FIT_KEY, AutoFit, auto_bytes, auto_seconds, fit_auto, fit_stack, predictors
-from microbench_ray.methods.readout import FloatArray, weighted_mean
+from microbench_ray.methods.kernels.irt_term import irt_term
+from microbench_ray.methods.kernels.sources import mean_coefficients, read_items
+from microbench_ray.methods.readout import Linear, Readout
 
 
 @dataclass(frozen=True)
-class AutoEstimator:
+class AutoEstimator(Linear):
     """The observed scores, and two predictions of all others, stacked.
 
     The predictions are those of `RidgeRemainder` and of `PIrt`: the first compresses the differences between models where the
@@ -43,15 +45,21 @@ class AutoEstimator:
         """Fit both predictors, to all sources and to those of every fold."""
         return fit_auto(seen, rng)
 
-    def estimate(self, responses: FloatArray, selection: Selection, seen: SeenItems, fit: AutoFit) -> FloatArray:
-        """(n_target,) accuracies."""
-        scores = responses if responses.ndim == 2 else responses[:, :, 0]
+    def readout(self, selection: Selection, seen: SeenItems, fit: AutoFit) -> Readout:
+        """The observed share of each score, its coefficient in the regression, and a share of the p-IRT estimate."""
+        both = read_items(fit.learned.known, selection, self.signal).ndim == 3
+        shares = mean_coefficients(selection, both=both)
         if fit.learned.irt is None:
-            return weighted_mean(scores, np.ones(scores.shape[1]))
-        observed, rest = predictors(fit.learned, selection, self.signal).observed_and_rest(responses)
-        estimates = observed + fit_stack(fit, selection, self.signal).rest(rest)
-        estimates[np.isnan(responses.reshape(len(responses), -1)).all(axis=1)] = np.nan
-        return estimates
+            return Readout(intercept=0.0, coefficients=shares)
+        both_predictors, stack = predictors(fit.learned, selection, self.signal), fit_stack(fit, selection, self.signal)
+        by_ridge, by_irt = stack.weights
+        ridge = both_predictors.ridge
+        return Readout(
+            intercept=stack.level * (1 - by_ridge - by_irt) + by_ridge * ridge.intercept,
+            coefficients=(1 - by_irt) / seen.n_items * shares + by_ridge * ridge.coefficients.reshape(shares.shape),
+            means=both_predictors.means,
+            term=irt_term(float(by_irt), fit.learned.irt, selection.items),
+        )
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         """Cost of two forward selections and an IRT model, of all sources and of every fold."""

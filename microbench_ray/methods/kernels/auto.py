@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from microbench_ray.methods.base import SeenItems, Selection, Signal
 from microbench_ray.methods.kernels.filling import balanced_order
 from microbench_ray.methods.kernels.forward import ForwardSelection
-from microbench_ray.methods.kernels.guided import JUDGED_SIZES, Guidance
+from microbench_ray.methods.kernels.guided import JUDGED_SIZES, PER_SOURCE, Guidance
 from microbench_ray.methods.kernels.irt import IrtFit, fit_irt, p_irt
 from microbench_ray.methods.kernels.irt_fit import irt_bytes, irt_seconds
 from microbench_ray.methods.kernels.ridge import Regression, predict_rest
@@ -22,8 +22,10 @@ Positions = NDArray[np.intp]
 FIT_KEY = "auto"
 DIMS = 5
 """Maximum number of dimensions of the IRT model."""
-MAX_GUIDED = max(JUDGED_SIZES)
-"""Most items that are chosen by the sources; the others are random ones."""
+TOLERANCE, FOLD_TOLERANCE = 2e-6, 2e-5
+"""Gain of a pass at which the IRT model has converged (`irt.fit_irt`): of all sources, and of those of a fold."""
+MAX_GUIDED, MAX_PER_SOURCE = max(JUDGED_SIZES), max(PER_SOURCE)
+"""Most items that each selection chooses, in all and per source model; the others are random ones."""
 RANDOM_SHARE, MAX_RANDOM_SHARE = 2.5, 0.5
 """Share of random items, times the number of source models; and the largest share. A quarter with ten models, a tenth with 25."""
 FOLDS, MANY_SOURCES = 5, 100
@@ -125,14 +127,14 @@ def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
     folds = []
     for part in held_out:
         others = np.setdiff1d(np.arange(n_source), part)
-        folds.append(Fold(_learn(responses[others], seen, rng), responses[part], learned.known.accuracy[part]))
+        folds.append(Fold(_learn(responses[others], seen, rng, FOLD_TOLERANCE), responses[part], learned.known.accuracy[part]))
     return AutoFit(learned, tuple(folds))
 
 
-def _learn(responses: FloatArray, seen: SeenItems, rng: np.random.Generator) -> Learned:
+def _learn(responses: FloatArray, seen: SeenItems, rng: np.random.Generator, tolerance: float = TOLERANCE) -> Learned:
     known = source_accuracies(SeenItems(item_ids=seen.item_ids, subtask=seen.subtask, responses=responses.astype(np.float32)))
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
-    irt = fit_irt(scores.astype(np.float32), DIMS) if len(scores) >= MIN_SOURCES else None
+    irt = fit_irt(scores.astype(np.float32), DIMS, tolerance=tolerance) if len(scores) >= MIN_SOURCES else None
     return Learned(known=known, irt=irt, order=_order(known, seen.subtask, rng))
 
 
@@ -147,7 +149,7 @@ def _order(known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.G
     random = balanced_order(np.arange(n_items), means, subtask, rng)
     if n_source < MIN_SOURCES:
         return random
-    n_guided = min(MAX_GUIDED, n_items)
+    n_guided = min(MAX_GUIDED, MAX_PER_SOURCE * n_source, n_items)
     read = known if known.confidence is None else known._replace(responses=known.confidence)
     guided = in_turn(Guidance().order(known, subtask, rng).order[:n_guided], ForwardSelection(read, 1.0).first(n_guided))
     return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_source), n_guided)
@@ -243,7 +245,7 @@ def _read(responses: FloatArray, items: Positions, signal: Signal) -> FloatArray
 def auto_seconds(n_source: int, n_items: int) -> float:
     """Expected CPU seconds of `fit_auto`, for a plan."""
     times = FOLDS if n_source <= MANY_SOURCES else 2 / 3
-    steps = min(MAX_GUIDED, n_items)
+    steps = min(MAX_GUIDED, MAX_PER_SOURCE * n_source, n_items)
     return (1 + times) * (irt_seconds(DIMS, n_source, n_items) + 1.6e-9 * steps * n_source * n_items)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,15 @@ from microbench_ray.methods.kernels.variational_irt import (
 MAX_NEWTON_STEPS = 30
 STRETCH_GROWTH = 1.2
 STRETCH_LIMIT = 1.9
+
+
+class Items(Protocol):
+    """The items of a fitted model."""
+
+    @property
+    def discrimination(self) -> NDArray[np.float64]: ...  # noqa: D102
+    @property
+    def difficulty(self) -> NDArray[np.float64]: ...  # noqa: D102
 
 
 class IrtFit(NamedTuple):
@@ -170,7 +179,7 @@ def _canonical(state: State) -> State:
     return replace(transform(state, whole), ability_mean=state.ability_mean @ axes, ability_covariance=covariance)
 
 
-def abilities(fit: IrtFit, responses: NDArray[np.floating], items: NDArray[np.intp]) -> NDArray[np.float64]:
+def abilities(fit: Items, responses: NDArray[np.floating], items: NDArray[np.intp]) -> NDArray[np.float64]:
     """The most probable abilities of new models, with the items as fitted, under the prior θ ~ N(0, I).
 
     The log posterior is strictly concave, and damped Newton steps reach its only maximum for any responses. Each model is computed
@@ -228,7 +237,7 @@ def _log_posterior(responses: NDArray[np.float64], logits: NDArray[np.float64], 
     return float((responses * logits - np.logaddexp(0, logits)).sum() - 0.5 * (ability @ ability))
 
 
-def probabilities(fit: IrtFit, ability: NDArray[np.float64]) -> NDArray[np.float64]:
+def probabilities(fit: Items, ability: NDArray[np.float64]) -> NDArray[np.float64]:
     """P(right) of every model on every fitted item.
 
     Parameters
@@ -255,7 +264,7 @@ def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return share
 
 
-def p_irt(fit: IrtFit, responses: NDArray[np.float64], items: NDArray[np.intp]) -> NDArray[np.float64]:
+def p_irt(fit: Items, responses: NDArray[np.float64], items: NDArray[np.intp]) -> NDArray[np.float64]:
     """The mean over all fitted items of the response where not missing, and of the model's probability elsewhere.
 
     Parameters

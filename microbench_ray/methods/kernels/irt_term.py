@@ -1,0 +1,41 @@
+"""A share of the p-IRT estimate as a term of a readout, with the numbers of its items."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from microbench_ray.methods.kernels.irt import Items, p_irt
+from microbench_ray.methods.readout import FloatArray
+
+DECIMALS = 5
+"""Decimal places of discriminations and difficulties, in logits: an accuracy changes by less than 0.00001."""
+
+
+class IrtTerm(NamedTuple):
+    """`weight` × the p-IRT estimate (`kernels.irt.p_irt`).
+
+    Attributes
+    ----------
+    weight
+        A factor.
+    discrimination
+        (n_items, D): first the selected items in their order, then all others.
+    difficulty
+        (n_items,) in the same order.
+    """
+
+    weight: float
+    discrimination: FloatArray
+    difficulty: FloatArray
+
+    def estimate(self, scores: FloatArray) -> FloatArray:
+        """(n_target,) from scores (n_target, size), NaN where missing."""
+        return self.weight * p_irt(self, scores, np.arange(scores.shape[1]))
+
+
+def irt_term(weight: float, fit: Items, items: np.ndarray[tuple[int], np.dtype[np.intp]]) -> IrtTerm:
+    """The term of a fitted model and the selected items, (size,) positions; its numbers are rounded to `DECIMALS`."""
+    order = np.concatenate([items, np.setdiff1d(np.arange(len(fit.difficulty)), items)])
+    return IrtTerm(weight, np.round(fit.discrimination[order], DECIMALS), np.round(fit.difficulty[order], DECIMALS))
