@@ -17,18 +17,19 @@ from hypothesis import strategies as st
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import synthetic
+from microbench_ray.methods import build_method
 from microbench_ray.micro.artifact import content_of, from_content, load
 from microbench_ray.micro.build import build
 from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.report import json_report, table_report
 from microbench_ray.micro.score import score
-from tests.micro.conftest import method, responses_to
+from tests.micro.conftest import responses_to
 
 Content = dict[str, Any]
 Place = tuple[str | int, ...]
 
 WORLD = synthetic(n_models=60, n_items=80)
-MICRO = build(WORLD, method("greedy", "ridge"), 6)
+MICRO = build(WORLD, build_method("auto", {"name": "auto"}, {"name": "auto", "signal": "correctness"}), 6)
 CONTENT = content_of(MICRO)
 ANSWERS = responses_to(MICRO.all_item_ids, WORLD, slice(0, 4))
 ANSWERS[0, 0] = math.nan
@@ -47,6 +48,7 @@ NULLABLE = (
     "better_from",
     "novelty",
     "variance",
+    "irt",
 )
 DELETE = object()
 

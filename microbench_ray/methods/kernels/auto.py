@@ -229,7 +229,11 @@ def fit_stack(fit: AutoFit, selection: Selection, signal: Signal) -> Stack:
     prior = np.full(2, PRIOR_WEIGHT)
     if not found:
         return Stack(level, prior)
-    outcome, predictions = (np.concatenate(found)[:, columns] for columns in (0, slice(1, 3)))
+    rows = np.concatenate(found)
+    rows = rows[~np.isnan(rows).any(axis=1)]  # of models that answered a selected item
+    outcome, predictions = rows[:, 0], rows[:, 1:]
+    if not outcome.size:
+        return Stack(level, prior)
     residuals = outcome - predictions @ prior
     variance = max(float(np.mean(np.square(residuals))), 1e-8)
     precision = predictions.T @ predictions + np.eye(2) * variance / PRIOR_DEVIATION**2
