@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from microbench_ray.core.errors import ConfigError, DataError, DataWarning, MicrobenchError
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import Folder, io_error
