@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class HydraParts(HydraConf):  # type: ignore[misc]
+class HydraParts(HydraConf):
     """Hydra's own configuration without its launchers, sweepers, log files and help, which no job uses: composing them takes longer
     than a job's own configuration."""
 

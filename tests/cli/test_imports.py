@@ -106,7 +106,7 @@ def test_jobs_import_only_what_they_need(board: Path, tmp_path: Path) -> None:
             assert json.loads(stdout)["n_models"] == 40
 
 
-SHORT_COMMANDS = (
+SHORT_COMMANDS: tuple[tuple[list[str], set[str]], ...] = (
     (["score", "micro=micro", "responses=new.csv", "source=scores"], {"pandas", "pyarrow.compute", "pyarrow.parquet", "numpy.ma"}),
     (["ingest", "source=scores", "path=new.csv", "out=board"], set()),
 )
