@@ -21,7 +21,7 @@ from typing import NamedTuple
 from studies.same_tables import ROOT, unpack
 
 SWEEP = ["sweep", "experiment=paper_gpqa", "methods=[random,random_subtask_equal]", "benchmark.name=gpqa"]
-PROGRAM = "import sys; from microbench_ray.cli.main import main; sys.exit(main(sys.argv[1:]))"
+PROGRAM = "from microbench_ray.cli.main import entry_point; entry_point()"
 
 
 class Seconds(NamedTuple):

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from microbench_ray.cli.compose import Composer
+from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.grid import Grid, Targets
@@ -49,7 +49,7 @@ def seconds(benchmark: Benchmark, name: str, n_source: int, rounds: int) -> floa
     grid = Grid(sizes=SIZES, n_source=(n_source,), n_target=50, runs=rounds + 1, unseen="none")
     shard = plan_sweep([benchmark], [method], grid, Targets()).shards[0]
     seconds_per_run = []
-    with threadpool_limits(1):
+    with one_thread():
         for run in range(rounds + 1):
             started = time.process_time()
             evaluate_shard(replace(shard, runs=(run,)), benchmark)

@@ -117,7 +117,7 @@ def write_lists(folder: Path, world: Benchmark) -> list[Path]:
 def run(*arguments: str) -> tuple[float, float, str]:
     """Run `microbench`; return wall and CPU seconds, and its output and messages."""
     before, started = _children(), time.perf_counter()
-    command = [sys.executable, "-c", "import sys; from microbench_ray.cli.main import main; sys.exit(main(sys.argv[1:]))"]
+    command = [sys.executable, "-c", "from microbench_ray.cli.main import entry_point; entry_point()"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
     wall = time.perf_counter() - started

@@ -32,10 +32,10 @@ from statistics import median
 from typing import NamedTuple
 
 import psutil
-from threadpoolctl import threadpool_limits
 
 from microbench_ray.cli.compose import Composer
 from microbench_ray.core.memory import keep_memory
+from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine
 from microbench_ray.sweeps.evaluate import evaluate_shard
@@ -73,7 +73,7 @@ def work(folder: str, connection: Connection, start: Barrier, keep: bool) -> Non
     shards = {
         name: plan_sweep([benchmark], [Composer("sweep", []).method(name)], grid(10_000), Targets()).shards[0] for name in METHODS
     }
-    with threadpool_limits(1):
+    with one_thread():
         while (request := connection.recv()) is not None:
             name, runs, together = request
             if together:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from threadpoolctl import threadpool_limits
 
 from microbench_ray.cli.compose import Composer
 from microbench_ray.core.schemas import SCHEMA_VERSION, SCHEMAS
+from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.methods import build_method
 from microbench_ray.metrics import compare, mean_abs_error, true_pairs
@@ -88,9 +88,9 @@ WORKER = """
 import json, sys, threading, time
 from dataclasses import replace
 import psutil
-from threadpoolctl import threadpool_limits
 from microbench_ray.sweeps import evaluate
 from microbench_ray.cli.compose import Composer
+from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.shards import plan_sweep
@@ -118,7 +118,7 @@ def sample():
 grid = Grid(sizes=(10, 25, 50, 100, 250, 500, 1000), n_source=(300,), n_target=50, runs=2)
 benchmark = Benchmark.open(sys.argv[1])
 shard = plan_sweep([benchmark], [Composer("sweep", []).method(sys.argv[2])], grid, Targets()).shards[0]
-with threadpool_limits(1):
+with one_thread():
     evaluate.evaluate_shard(replace(shard, runs=(0,)), benchmark)  # imports, and compiles
     counting, started = 0.0, time.process_time()
     evaluate.evaluate_shard(replace(shard, runs=(1,)), benchmark)
@@ -149,7 +149,7 @@ def test_a_run_of_a_method(benchmark, mmlu_pro, saved, name):
     def one_run():
         return (replace(shard, runs=(next(runs),)), mmlu_pro), {}
 
-    with threadpool_limits(1):
+    with one_thread():
         tables = benchmark.pedantic(
             evaluate_shard, setup=one_run, rounds=2 * ROUNDS if BUDGETS[name] < 1 else ROUNDS, warmup_rounds=1
         )
@@ -182,7 +182,7 @@ def test_counting_and_bootstrap_of_a_method(benchmark, mmlu_pro):
                     rows.append(key | {"split": truth.split, "mean_abs_error": error, "kendall_tau": found.kendall_tau})
         return reduce_partitions([(rows_table("cells", rows, counts), NONE)], Rules(), 0)
 
-    with threadpool_limits(1):
+    with one_thread():
         tables = benchmark.pedantic(count_and_reduce, rounds=ROUNDS, warmup_rounds=1)
     assert len(tables["mdad"]) == 7 * 2
     within(benchmark, 0.3)
@@ -240,7 +240,7 @@ def many_cells(mmlu_pro, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("store")
     store = SweepStore(out)
     store.prepare()
-    with threadpool_limits(1):
+    with one_thread():
         cells = pa.concat_tables([evaluate_shard(shard, mmlu_pro)["cells"] for shard in shards(mmlu_pro, "random")])
     runs = cells["run"].to_numpy()
     blocks = [cells.filter(pa.array(runs // 5 == block)) for block in range(10)]

@@ -10,7 +10,7 @@ import pytest
 
 SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
 ROUNDS = int(os.environ.get("MICROBENCH_PERF_ROUNDS", "5"))
-PROGRAM = "import sys; from microbench_ray.cli.main import main; sys.exit(main(sys.argv[1:]))"
+PROGRAM = "from microbench_ray.cli.main import entry_point; entry_point()"
 
 
 @pytest.mark.parametrize(

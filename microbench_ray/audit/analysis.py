@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from microbench_ray.audit.audited_mdad import (
     AuditedMdad,
@@ -30,6 +29,7 @@ from microbench_ray.audit.profile import Profile, profile
 from microbench_ray.audit.ranks import leaderboard, share_of_close_neighbours
 from microbench_ray.audit.sweeps import AuditTables, Sweeper, sweep_all
 from microbench_ray.core import seeding
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import first_few

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 NIGHTS = "nights"
 INPUTS, VERDICT, PAGE = "inputs.json", "verdict.json", "report.html"
+LAST_READ = "last_read.json"
+"""What the benchmark of the last complete night was read from."""
 SENT = "told"
 """File of a night whose verdict was sent to the webhook."""
 FOLDERS = (HISTORY, NIGHTS, FROZEN, SWEEPS)
@@ -41,7 +43,7 @@ _SUBJECT: Mapping[str, Any] = {
 def read_inputs(store: Store, night: str) -> dict[str, str]:
     """Read the digests of a night's inputs by name, among them `benchmark`; StoreError if the file is missing or damaged."""
     name = f"{NIGHTS}/{night}/{INPUTS}"
-    content = _read(store, name)
+    content = read_object(store, name)
     for key, value in content.items():
         if not isinstance(value, str) or not DIGEST.fullmatch(value):
             raise _damaged(store, name, f"{key} is not a digest")
@@ -53,7 +55,7 @@ def read_inputs(store: Store, night: str) -> dict[str, str]:
 def read_verdict(store: Store, night: str) -> dict[str, Any]:
     """Read a night's verdict; StoreError if the file is missing or damaged, or lacks what the terminal shows."""
     name = f"{NIGHTS}/{night}/{VERDICT}"
-    content = _read(store, name)
+    content = read_object(store, name)
     if content.get("status") not in list(STATUS.values()):
         raise _damaged(store, name, "status is not one of ok, attention, violated")
     if content.get("night") != night:
@@ -83,7 +85,8 @@ def _check(content: Any, place: str, types: Mapping[str, Any]) -> None:
             raise ValueError(f"{place}{key} has a value of the wrong type")
 
 
-def _read(store: Store, name: str) -> dict[str, Any]:
+def read_object(store: Store, name: str) -> dict[str, Any]:
+    """Read a JSON object; StoreError if the file is missing or damaged."""
     try:
         content = json.loads(store.folder.read(name))
     except (OSError, ValueError, RecursionError) as error:

@@ -91,6 +91,9 @@ class AuditJob:
         Makes the engine; called only if a sweep is long enough to need one.
     items
         Reads the items in tonight's logs, in all their versions; None if only the benchmark is known.
+    stamp
+        Returns a text that is the same while `read` and `items` would return the same; None, or a function that returns None, where
+        that is not known.
     ingest
         Logs to ingest first; None for none.
     target_difference
@@ -126,6 +129,7 @@ class AuditJob:
     rules: Rules = field(default_factory=Rules)
     engine: Callable[[], Engine] = SerialEngine
     items: Callable[[], pa.Table] | None = None
+    stamp: Callable[[], str | None] | None = None
     ingest: IngestJob | None = None
     seed: int = 0
     target_difference: float = 0.02

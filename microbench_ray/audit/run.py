@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,12 +39,14 @@ from microbench_ray.audit.files import (
 from microbench_ray.audit.findings import HistoryRow, assign_severities
 from microbench_ray.audit.history import History, check_order, night_table
 from microbench_ray.audit.job import AuditJob
+from microbench_ray.audit.last_read import read_tonight, remember
 from microbench_ray.audit.sensitivity import smallest_drops
 from microbench_ray.audit.sweeps import SWEEPS, Sweeper
 from microbench_ray.audit.verdict import BenchmarkShape, build_verdict
 from microbench_ray.audit.webhook import send_verdict
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
 from microbench_ray.core.plain import plain
+from microbench_ray.core.schemas import conform
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
 from microbench_ray.ingest.run import run_ingest
@@ -99,7 +102,9 @@ def run_audit(job: AuditJob) -> AuditOutcome:
         if not in_history:
             check_order(job.night, nights)
         log_findings = read_logs(job)
-        benchmark = job.read()
+        open_once = functools.cache(functools.partial(open_frozen, store))
+        tonight = read_tonight(job, store, open_once)
+        benchmark = tonight.benchmark
         references = read_references(store)
         if references is None or not nights:  # a first night that was interrupted is not a baseline
             make_sweeper(job, store).check(benchmark, job.methods)
@@ -108,12 +113,13 @@ def run_audit(job: AuditJob) -> AuditOutcome:
                 "First night: its %d models become the baseline and the pool; change them with microbench accept",
                 benchmark.n_models,
             )
-        snapshot = take_snapshot(benchmark, None if job.items is None else job.items())
+        snapshot = take_snapshot(benchmark, tonight.items)
         inputs = digest_inputs(job, benchmark, snapshot, references, log_findings)
         verdict = read_finished_verdict(store, job.night, inputs) if in_history else None
         already_done = verdict is not None
         if verdict is None:
-            verdict = audit_night(job, store, history, benchmark, snapshot, references, log_findings, inputs)
+            verdict = audit_night(job, store, history, benchmark, snapshot, references, log_findings, inputs, open_once)
+            remember(store, job.night, tonight)
         remove_unused_benchmarks(store, history, benchmark, references)  # also where a finished night was killed before this
         outcome = AuditOutcome(
             verdict=verdict,
@@ -156,8 +162,11 @@ def audit_night(
     references: References,
     log_findings: list[HistoryRow],
     inputs: dict[str, Any],
+    open_once: Callable[[str], Benchmark],
 ) -> dict[str, Any]:
     """Compute a night, write its folder, and append it to the history last, so that a night in the history is complete.
+
+    `open_once` opens a frozen benchmark by its digest.
 
     Returns
     -------
@@ -171,9 +180,9 @@ def audit_night(
     earlier_nights = [night for night in history.nights() if night < job.night]
     earlier_rows = history.read(earlier_nights)
     previous = PreviousNights(
-        baseline=open_frozen(store, references.baseline.digest),
-        pool=open_frozen(store, references.pool.digest),
-        last=read_last_night(store, earlier_nights),
+        baseline=open_once(references.baseline.digest),
+        pool=open_once(references.pool.digest),
+        last=read_last_night(store, earlier_nights, open_once, (benchmark, snapshot)),
         history=earlier_rows,
         baseline_night=references.baseline.night,
     )
@@ -197,6 +206,7 @@ def audit_night(
     store.write(f"{folder}/{INPUTS}", to_json(inputs))
     store.write(f"{folder}/{VERDICT}", to_json(verdict))
     write_page(job, store, folder, verdict, analysis, pa.concat_tables([earlier_rows, table]))
+    write_figures(job, store, verdict, analysis, earlier_nights)
     freeze(store, benchmark)  # the next night is compared with it
     history.append(job.night, rows)
     return verdict
@@ -267,8 +277,10 @@ def digest_inputs(
     }
 
 
-def read_last_night(store: Store, nights: Sequence[str]) -> tuple[Benchmark, Snapshot] | None:
-    """The benchmark and the snapshot of the last of some nights; None if there is none.
+def read_last_night(
+    store: Store, nights: Sequence[str], open_once: Callable[[str], Benchmark], tonight: tuple[Benchmark, Snapshot]
+) -> tuple[Benchmark, Snapshot] | None:
+    """The benchmark and the snapshot of the last of some nights; None if there is none. They may have tonight's responses.
 
     If the last night's benchmark is not stored, as only that of the last night is kept and a later one was set aside, the latest
     night with a stored one takes its place.
@@ -282,25 +294,54 @@ def read_last_night(store: Store, nights: Sequence[str]) -> tuple[Benchmark, Sna
         night, digest = earlier, read_inputs(store, earlier)["benchmark"]
     if night != nights[-1]:
         logger.warning("The benchmark of night %s is not stored: tonight's changes are those since night %s", nights[-1], night)
-    benchmark = open_frozen(store, digest)
-    return benchmark, take_snapshot(benchmark, store.read_table(f"{NIGHTS}/{night}/snapshot_items", "snapshot_items"))
+    benchmark, items = open_once(digest), store.read_table(f"{NIGHTS}/{night}/snapshot_items", "snapshot_items")
+    if digest == tonight[0].digest:
+        return benchmark, tonight[1]._replace(items=items)
+    return benchmark, take_snapshot(benchmark, items)
 
 
 def write_page(
     job: AuditJob, store: Store, folder: str, verdict: Mapping[str, Any], analysis: NightAnalysis, history: pa.Table
 ) -> None:
-    """Write the page and the static figures of a night, as far as the job asks for them."""
+    """Write the page of a night, if the job asks for it."""
     benchmark, made = verdict["benchmark"], verdict["made"]
     manifest = {"config": dict(job.config), "seed": job.seed, "benchmarks": {benchmark: made["benchmark"]}} | made
     if job.report:
         page = render(manifest, analysis.tables, verdict=verdict, history=history, leaderboard=analysis.tables["leaderboard"])
         store.write(f"{folder}/{PAGE}", page.encode())
-    if job.figures and "mdad" in analysis.tables:  # without an item of any list, nothing was swept
+
+
+def write_figures(
+    job: AuditJob, store: Store, verdict: Mapping[str, Any], analysis: NightAnalysis, earlier_nights: Sequence[str]
+) -> None:
+    """Draw the static figures of a night, or copy those of the last night if it had the same tables."""
+    if not job.figures or "mdad" not in analysis.tables:  # without an item of any list, nothing was swept
+        return
+    folder = f"{NIGHTS}/{job.night}/figures"
+    files = figures_of_same_tables(store, earlier_nights[-1], verdict, analysis) if earlier_nights else {}
+    for name, content in files.items():
+        store.write(f"{folder}/{name}", content)
+    if not files:
         from microbench_ray.report.figures import draw_figures
 
-        draw_figures(
-            analysis.tables, lambda name, content: store.write(f"{folder}/figures/{name}", content), benchmarks=(benchmark,)
-        )
+        benchmarks = (verdict["benchmark"],)
+        draw_figures(analysis.tables, lambda name, content: store.write(f"{folder}/{name}", content), benchmarks=benchmarks)
+
+
+def figures_of_same_tables(store: Store, night: str, verdict: Mapping[str, Any], analysis: NightAnalysis) -> dict[str, bytes]:
+    """The figures of a night by name, if it has the tables that they are drawn from, by the same versions; else none."""
+    folder = f"{NIGHTS}/{night}"
+    try:
+        earlier = read_verdict(store, night)
+        if earlier["benchmark"] != verdict["benchmark"] or earlier["made"]["versions"] != verdict["made"]["versions"]:
+            return {}
+        for name in ("agreement", "mdad", "summary"):
+            if not store.read_table(f"{folder}/{name}", name).equals(conform(analysis.tables[name], name)):
+                return {}
+        return {name: store.folder.read(f"{folder}/figures/{name}") for name in store.files(f"{folder}/figures")}
+    except (OSError, StoreError, KeyError) as error:
+        logger.debug("The figures of night %s are not used again: %s", night, error)
+        return {}
 
 
 def notify(job: AuditJob, store: Store, outcome: AuditOutcome) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib import import_module
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
+from hydra.conf import HydraConf
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from microbench_ray.cli.config_errors import explained, missing_value
+from microbench_ray.cli.keys import MAPPING_KEYS, PATH_KEYS, TEXT_KEYS, schema_of
 from microbench_ray.cli.renamed_keys import RenamedKeys
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.core.errors import ConfigError, unknown
@@ -33,54 +36,16 @@ if TYPE_CHECKING:
     from microbench_ray.sweeps.cluster.submission import SubmitJob
     from microbench_ray.sweeps.driver import SweepJob
 
-SCHEMAS = {
-    "sweep": "sweep.SweepConf",
-    "reduce": "sweep.ReduceConf",
-    "submit": "submit.SubmittedConf",
-    "plan": "plan.PlanConf",
-    "ingest": "ingest.IngestConf",
-    "export": "export.ExportConf",
-    "score": "score.ScoreConf",
-    "audit": "audit.AuditConf",
-    "accept": "audit.AcceptConf",
-}
-"""By job, the module in `cli.settings` and the dataclass of its configuration."""
-JOBS = tuple(SCHEMAS)
 
-TEXT_KEYS = (
-    "targets.where",
-    "targets.regex",
-    "benchmark.name",
-    "benchmark.path",
-    "benchmark.confidence",
-    "benchmark.metadata",
-    "data_dir",
-    "figure_note",
-    "out",
-    "micro",
-    "path",
-    "responses",
-    "results",
-    "submit.address",
-    "submit.working_dir",
-)
-"""Keys of expressions and paths: their values may contain any character."""
-PATH_KEYS = (
-    "benchmark.path",
-    "benchmark.confidence",
-    "benchmark.metadata",
-    "data_dir",
-    "ingest.path",
-    "micro",
-    "out",
-    "path",
-    "responses",
-    "results",
-    "submit.working_dir",
-)
-"""Keys whose values are paths or URLs."""
-MAPPING_KEYS = ("engine.resources", "lists", "max_mdad")
-"""Mappings with keys that users choose, such as labels of methods."""
+@dataclass
+class HydraParts(HydraConf):
+    """Hydra's own configuration without its launchers, sweepers, log files and help, which no job uses: composing them takes longer
+    than a job's own configuration."""
+
+    defaults: list[Any] = field(default_factory=list)
+
+
+ConfigStore.instance().store(group="hydra", name="config", node=HydraParts(), provider="hydra")
 
 
 class Composer:
@@ -273,12 +238,6 @@ class Composer:
             if key not in ("benchmark", "benchmarks"):
                 kept.append(override)
         return [*kept, f"benchmark={name}"]
-
-
-def schema_of(job: str) -> Any:
-    """The dataclass of a job's configuration, imported on first use: a sweep does not wait for the import of audits."""
-    module, name = SCHEMAS[job].split(".")
-    return getattr(import_module(f"microbench_ray.cli.settings.{module}"), name)
 
 
 def quoted(argument: str) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from microbench_ray.cli.keys import JOBS
+from microbench_ray.cli.plain_arguments import plain_conf
 from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError
 from microbench_ray.core.shown import escape_controls, shell_quote
@@ -20,10 +23,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from microbench_ray.cli.compose import Composer
+    from microbench_ray.ingest.run import IngestJob
+    from microbench_ray.micro.score_job import ScoreJob
 
 logger = logging.getLogger(__name__)
 
 SHORT_LEVELS = {"-v": "debug", "-q": "warning"}
+GC_THRESHOLDS = (20_000, 20, 20)
+"""Garbage collections become rarer than by default, where those during the imports take a tenth of a short command."""
 DONE, BAD_INPUT, SOME_FAILED, VIOLATED, INTERRUPTED = 0, 1, 2, 3, 130
 
 USAGE = """\
@@ -86,6 +93,7 @@ def main(arguments: Sequence[str]) -> int:
 def entry_point(*job: str) -> None:
     """The console script, and the scripts in jobs/. SIGTERM, which schedulers send, is treated as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    gc.set_threshold(*GC_THRESHOLDS)
     streams.endure()
     code = main([*job, *sys.argv[1:]])
     failure = streams.output_failure()
@@ -107,8 +115,6 @@ def _main(arguments: list[str]) -> int:
         return DONE
     level = take_log_level(arguments)
     log.configure(level)
-    from microbench_ray.cli.compose import JOBS, Composer  # slower to import than --help should take
-
     if not arguments or arguments[0] not in JOBS:
         got = arguments[0] if arguments else "no job"
         raise ConfigError("Unknown job.", got=got, hint=f"valid: {', '.join(JOBS)}; see microbench --help")
@@ -120,6 +126,11 @@ def _main(arguments: list[str]) -> int:
             raise ConfigError("Unknown option.", got=argument, hint="see microbench --help")
     if config_dir is not None:
         check_place(config_dir, "--config-dir")
+    plain = None if show_config or config_dir is not None else plain_conf(job, rest)
+    if plain is not None:
+        return RUN_PLAIN[job](plain.job())
+    from microbench_ray.cli.compose import Composer  # imports Hydra
+
     composer = Composer(job, rest, None if config_dir is None else local_path(config_dir), log_level=level)
     if show_config:
         sys.stdout.write(composer.text())
@@ -224,10 +235,10 @@ def _reduce(composer: Composer) -> int:
     return SOME_FAILED if len(tables["failures"]) else DONE
 
 
-def _ingest(composer: Composer) -> int:
+def _ingest(job: IngestJob) -> int:
     from microbench_ray.ingest.run import run_ingest
 
-    console, job = terminal(), composer.ingest()
+    console = terminal()
     summary = run_ingest(job)
     for sentence in summary.lines():
         console.print(sentence)
@@ -287,11 +298,10 @@ def _export(composer: Composer) -> int:
     return DONE
 
 
-def _score(composer: Composer) -> int:
+def _score(job: ScoreJob) -> int:
     from microbench_ray.micro.report import text, write
     from microbench_ray.micro.score_job import run_score
 
-    job = composer.score()
     outcome = run_score(job)
     report = text(outcome.micro, outcome.scored, outcome.notes, as_json=job.as_json, folder=job.micro)
     if job.out is not None:
@@ -312,17 +322,19 @@ def _submit(composer: Composer) -> int:
     return run_submit(composer.submit(), write)
 
 
-RUN = {
+RUN: dict[str, Callable[[Composer], int]] = {
     "sweep": _sweep,
     "reduce": _reduce,
     "submit": _submit,
-    "ingest": _ingest,
+    "ingest": lambda composer: _ingest(composer.ingest()),
     "audit": _audit,
     "accept": _accept,
     "plan": _plan,
     "export": _export,
-    "score": _score,
+    "score": lambda composer: _score(composer.score()),
 }
+RUN_PLAIN: dict[str, Callable[[Any], int]] = {"ingest": _ingest, "score": _score}
+"""The jobs in `PLAIN_JOBS`."""
 
 
 def terminal() -> Console:

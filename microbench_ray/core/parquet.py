@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from microbench_ray.core.lazy_arrow import pc, pq
 
 ROWS_PER_BYTE = 8
 """Maximum number of rows per byte of a file; rows of distinct items take about a byte at least."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from microbench_ray.core.lazy_arrow import pc
 
 
 def numbers_of(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.fractions import fraction_hint
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.storage.folders import Folder, LocalFolder, open_folder
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark

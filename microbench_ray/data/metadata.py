@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.data.names import first_few
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.data.columns import numbers_of, text_array
 
 MAX_LENGTH = 10_000

@@ -9,9 +9,9 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError, StoreError
+from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.core.parquet import read_parquet
 from microbench_ray.core.schemas import conform
 from microbench_ray.core.storage.folders import Folder, file_name, io_error

@@ -145,7 +145,7 @@ def _sample(scores: Rows, kind: str) -> NDArray[np.float64]:
 
 
 def _spaced(count: int) -> NDArray[np.intp]:
-    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.intp))
+    return np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.intp)
 
 
 def _by_content(sample: NDArray[np.float64], names: Sequence[str], known: Sequence[str]) -> list[tuple[str, str]]:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.core.parquet import OversizedTable, read_parquet
 from microbench_ray.core.storage.urls import check_place
 from microbench_ray.data.names import first_few

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data.names import storable
 from microbench_ray.ingest.base import Sample

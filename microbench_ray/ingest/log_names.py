@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.data.names import show_name, storable
 from microbench_ray.data.responses import LogRecord
 from microbench_ray.ingest.base import ModelLog

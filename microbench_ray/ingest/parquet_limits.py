@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.core.parquet import ROWS_PER_BYTE, text_bytes
 from microbench_ray.data.names import show_name
 from microbench_ray.ingest.jsonl import too_large

@@ -6,14 +6,14 @@ import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from microbench_ray.core.errors import ConfigError, DataError, DataWarning, MicrobenchError
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import Folder, io_error
@@ -23,6 +23,7 @@ from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_m
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
+from microbench_ray.ingest.last_run import logs_stamp, read_last_run, write_last_run
 from microbench_ray.ingest.log_names import (
     FoundLog,
     check_names,
@@ -153,11 +154,16 @@ def _ingest(job: IngestJob) -> IngestSummary:
     with store.locked(job.wait_for_out):
         check_settings(store, job)
         path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options) if is_hub(job.path) else Path(job.path)
+        stamp = logs_stamp(store, job.source, path, {"options": asdict(job.options), "on_conflict": job.on_conflict})
+        if store.has(SETTINGS_FILE) and (last := read_last_run(store, stamp)) is not None:
+            return IngestSummary(**last._asdict())
         tally = Tally()
         logs = reader.find(path, job.options, tally)
         store.write(SETTINGS_FILE, (json.dumps(settings_of(job), indent=2) + "\n").encode())
         summary = IngestSummary(dropped=tally.dropped, choices=tally.choices, failed=tally.failed, suspicious=tally.suspicious)
         ingest_models(job, reader, store, logs, summary)
+        if not summary.added and not summary.updated:
+            write_last_run(store, stamp, summary.unchanged, tally)
     if summary.failed and not (summary.added or summary.updated or summary.unchanged):
         raise next(iter(summary.failed.values()))
     return summary

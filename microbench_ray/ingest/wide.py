@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.data.scores import ITEM_COLUMNS
 from microbench_ray.data.suspicious import aggregate_warning, named_like_aggregates
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from microbench_ray.core.threads import one_thread
 from microbench_ray.metrics.closed_form import order_probabilities, population_probabilities
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS
 from microbench_ray.metrics.model_bootstrap import model_weights
@@ -79,8 +80,9 @@ class ResampledMdads:
         occupied, starts = np.unique(pairs.bins, return_index=True)
         ends = np.append(starts[1:], pairs.n_pairs)
         sums = np.zeros((len(products), occupied.size + 1))
-        for column, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            sums[:, column + 1] = products[:, start:end] @ excess[start:end]
+        with one_thread():  # the products are too small to gain from more
+            for column, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+                sums[:, column + 1] = products[:, start:end] @ excess[start:end]
         prefix = np.cumsum(sums, axis=1)
         # The last minimum of the prefix sums marks the crossing, as in `expected_mdad`; it lies just before an occupied bin.
         last = occupied.size - np.argmin(prefix[:, ::-1], axis=1)

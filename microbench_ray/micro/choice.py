@@ -79,7 +79,7 @@ class Rules:
         errors, by_readout, by_random = held_out_errors(micro, np.zeros(micro.size, bool)), [], []
         estimates, accuracies = micro.held_out.estimates, micro.accuracy[micro.held_out.models]
         usable = np.flatnonzero(~np.isnan(estimates) & ~np.isnan(accuracies))
-        compared = usable[np.unique(np.linspace(0, usable.size - 1, min(usable.size, MAX_COMPARED)).astype(np.intp))]
+        compared = usable[np.linspace(0, usable.size - 1, min(usable.size, MAX_COMPARED)).astype(np.intp)]
         for estimate, accuracy in zip(estimates[compared].tolist(), accuracies[compared].tolist(), strict=True):
             interval = errors_interval(estimate, errors, _scale(estimate, micro.size))
             by_readout.append(1.0 if interval is None else interval.high - interval.low)

@@ -15,6 +15,8 @@ An error is estimate − true accuracy throughout.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -49,7 +51,8 @@ class AccuracyInterval(NamedTuple):
     kind: ScoreIntervalKind
 
 
-class Errors(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Errors:
     """Errors of held-out models.
 
     Attributes
@@ -67,6 +70,17 @@ class Errors(NamedTuple):
     def n_groups(self) -> int:
         """The number of groups."""
         return round(float(self.weights.sum()))
+
+    @cached_property
+    def tails(self) -> tuple[float, float]:
+        """The errors that cut off `(1 − LEVEL) / 2` below and above; infinite where there are too few groups."""
+        tail = (1 + LEVEL) / 2
+        return -upper_quantile(-self.values, self.weights, tail), upper_quantile(self.values, self.weights, tail)
+
+    @cached_property
+    def absolute_quantile(self) -> float:
+        """The absolute error that one more model does not exceed with a probability of 95 %; inf below `MIN_ERRORS` groups."""
+        return upper_quantile(np.abs(self.values), self.weights, LEVEL)
 
 
 def errors_of(values: FloatArray, groups: NDArray[np.intp] | None = None) -> Errors:
@@ -130,17 +144,13 @@ def split_conformal_interval(estimate: float, errors: Errors, scale: float = 1.0
 
     Lee, Y., Barber, R. F. and Willett, R. (2023). Distribution-free inference with hierarchical data. arXiv 2306.06342.
     """
-    tail = (1 + LEVEL) / 2
-    error_low, error_high = (
-        -upper_quantile(-errors.values, errors.weights, tail),
-        upper_quantile(errors.values, errors.weights, tail),
-    )
+    error_low, error_high = errors.tails
     return interval_from_errors(estimate, scale * error_low, scale * error_high, "split_conformal")
 
 
 def split_conformal_absolute_interval(estimate: float, errors: Errors, scale: float = 1.0) -> AccuracyInterval:
     """Symmetric about the estimate, by the quantile of the absolute error; at least `MIN_ERRORS` groups."""
-    half_width = scale * absolute_error_quantile(errors)
+    half_width = scale * errors.absolute_quantile
     return interval_from_errors(estimate, -half_width, half_width, "split_conformal_absolute")
 
 
@@ -180,7 +190,7 @@ def extrapolated_interval(
     AccuracyInterval or None
         None where `calibrated` is NaN, there are errors of fewer than `MIN_ERRORS` groups, or the interval would be all of [0, 1].
     """
-    half_width = absolute_error_quantile(errors)
+    half_width = errors.absolute_quantile
     if math.isnan(calibrated) or math.isinf(half_width):
         return None
     outer = interval_from_errors(calibrated, -half_width, half_width, "extrapolated")
@@ -238,11 +248,6 @@ def upper_quantile(values: FloatArray, weights: FloatArray, level: float) -> flo
     if not values.size or level > cumulative[-1] + 1e-9:
         return math.inf
     return float(np.interp(level, cumulative, values[order]))
-
-
-def absolute_error_quantile(errors: Errors) -> float:
-    """The absolute error that one more model does not exceed with a probability of 95 %; inf below `MIN_ERRORS` groups."""
-    return upper_quantile(np.abs(errors.values), errors.weights, LEVEL)
 
 
 class Calibration(NamedTuple):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import CANNOT_READ

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from microbench_ray.core.errors import StoreError
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.parquet import read_parquet
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import Folder, io_error
@@ -163,7 +164,6 @@ def _filtered(table: pa.Table, selection: CellSelection) -> pa.Table:
     """The selected rows of one file."""
     if selection.methods is None or selection.sizes is None or selection.runs is None:
         return table
-    import pyarrow.compute as pc
 
     mask = pc.is_in(table["method"], pa.array(selection.methods, pa.string()))
     if "run" in table.column_names:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from microbench_ray.cli.compose import JOBS, Composer
+from microbench_ray.cli.compose import Composer
+from microbench_ray.cli.keys import JOBS
 from microbench_ray.cli.main import BAD_INPUT, DONE, RUN, USAGE, main
 from microbench_ray.core.log import LEVELS
 from tests.helpers.small_sweep import N_MODELS, command

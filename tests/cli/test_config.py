@@ -18,6 +18,8 @@ import yaml
 from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
+from microbench_ray.cli.settings.ingest import IngestConf
+from microbench_ray.cli.settings.score import ScoreConf
 from microbench_ray.cli.settings.sweep import EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
 from microbench_ray.methods import Method
 from microbench_ray.methods.presets import CONF
@@ -139,6 +141,8 @@ def test_the_other_files_have_the_keys_and_defaults_of_their_classes() -> None:
     reduce, sweep = load("reduce"), load("sweep")
     del sweep["defaults"]
     assert reduce == defaults(ReduceConf)
+    assert load("score") == defaults(ScoreConf)
+    assert load("ingest") == defaults(IngestConf)
     assert sweep == {key: value for key, value in defaults(SweepConf).items() if key != "benchmark"} | {"methods": sweep["methods"]}
 
 

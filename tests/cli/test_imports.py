@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from microbench_ray.data import synthetic
+from microbench_ray.methods import build_method
+from microbench_ray.micro.build import build
+
 ROOT = Path(__file__).parents[2]
 HEAVY = {"ray", "pandas", "scipy", "sklearn", "numba", "matplotlib", "rich", "vl_convert"}
 
@@ -100,6 +104,23 @@ def test_jobs_import_only_what_they_need(board: Path, tmp_path: Path) -> None:
         assert not unwanted & set(modules), command
         if command[0] == "plan":
             assert json.loads(stdout)["n_models"] == 40
+
+
+SHORT_COMMANDS: tuple[tuple[list[str], set[str]], ...] = (
+    (["score", "micro=micro", "responses=new.csv", "source=scores"], {"pandas", "pyarrow.compute", "pyarrow.parquet", "numpy.ma"}),
+    (["ingest", "source=scores", "path=new.csv", "out=board"], set()),
+)
+
+
+@pytest.mark.parametrize(("command", "unwanted"), SHORT_COMMANDS)
+def test_short_commands_do_without_hydra(tmp_path: Path, command: list[str], unwanted: set[str]) -> None:
+    """The imports of Hydra take longer than either command."""
+    micro = build(synthetic(n_models=30, n_items=60), build_method("random", {"name": "random"}, {"name": "mean"}), 10)
+    micro.save(tmp_path / "micro")
+    (tmp_path / "new.csv").write_text("item_id,a\n" + "".join(f"{item},1\n" for item in micro.all_item_ids))
+    code, stdout, modules = json.loads(run_program(COMMANDS, json.dumps([command]), tmp_path))
+    assert (code, bool(stdout)) == (0, True)
+    assert not {"hydra", "omegaconf", "ray", "scipy", "numba", "microbench_ray.sweeps", *unwanted} & set(modules)
 
 
 def test_a_sweep_in_a_notebook_needs_neither_hydra_nor_ray(tmp_path: Path) -> None:

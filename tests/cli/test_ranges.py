@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from microbench_ray.audit import run as audit_run
-from microbench_ray.cli.compose import JOBS, schema_of
+from microbench_ray.cli.keys import JOBS, schema_of
 from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.sweeps.cluster import submission

@@ -16,7 +16,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import microbench_ray
-from microbench_ray.cli.compose import JOBS, Composer, schema_of
+from microbench_ray.cli.compose import Composer
+from microbench_ray.cli.keys import JOBS, schema_of
 from microbench_ray.core.log import LEVELS
 
 ROOT = Path(__file__).parents[2]

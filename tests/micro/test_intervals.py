@@ -13,7 +13,6 @@ from scipy.stats import hypergeom, t
 from microbench_ray.micro.intervals import (
     STUDENT,
     AccuracyInterval,
-    absolute_error_quantile,
     binomial_scale,
     calibration,
     errors_interval,
@@ -77,14 +76,14 @@ def test_every_interval_is_an_interval_of_fractions(estimate: float, errors: lis
 
 
 def test_quantiles_of_the_absolute_error_by_hand():
-    assert absolute_error_quantile(errors_of(np.array([-5.0, *[1.0] * 18]))) == 5
-    assert absolute_error_quantile(errors_of(np.array([-5.0, *[1.0] * 38]))) == 1  # 38 of 40 are 95 %
-    assert absolute_error_quantile(errors_of(np.ones(18))) == np.inf
+    assert errors_of(np.array([-5.0, *[1.0] * 18])).absolute_quantile == 5
+    assert errors_of(np.array([-5.0, *[1.0] * 38])).absolute_quantile == 1  # 38 of 40 are 95 %
+    assert errors_of(np.ones(18)).absolute_quantile == np.inf
 
 
 def test_a_quantile_between_two_errors_is_interpolated():
     # Of 29 errors, 28 and 29 of 30 are levels of .9333 and .9667: .95 is in the middle.
-    assert absolute_error_quantile(errors_of(np.arange(1.0, 30.0))) == pytest.approx(28.5)
+    assert errors_of(np.arange(1.0, 30.0)).absolute_quantile == pytest.approx(28.5)
 
 
 def test_a_group_weighs_as_much_as_a_model_by_itself():
@@ -96,7 +95,7 @@ def test_a_group_weighs_as_much_as_a_model_by_itself():
     assert errors_interval(0.5, errors_of(values / 1000, groups[:57])) == pytest.approx(
         (0.5 - 0.057, 0.5 + 0.057, "split_conformal_absolute")
     )
-    assert absolute_error_quantile(errors_of(values, np.minimum(groups, 17))) == math.inf  # 18 groups
+    assert errors_of(values, np.minimum(groups, 17)).absolute_quantile == math.inf  # 18 groups
     alone = errors_of(values[:30], np.arange(30))
     assert np.array_equal(alone.weights, errors_of(values[:30]).weights)
 

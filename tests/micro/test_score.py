@@ -15,7 +15,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.micro.build import build
 from microbench_ray.micro.choice import held_out_errors
-from microbench_ray.micro.intervals import absolute_error_quantile, binomial_scale, calibration, errors_of, wilson_interval
+from microbench_ray.micro.intervals import binomial_scale, calibration, errors_of, wilson_interval
 from microbench_ray.micro.score import ScoreInterval, score
 from tests.helpers.errors import refuses
 from tests.micro.conftest import (
@@ -124,7 +124,7 @@ def test_the_extrapolated_interval_is_centred_on_the_calibrated_estimate(micros:
     centre = line.accuracy(micro.readout.estimate(np.ones((1, SIZE))))[0]
     sizes = np.sort(np.abs(best.estimates - micro.accuracy[best.models]))
     half_width = sizes[38] * 0.1 + sizes[39] * 0.9
-    assert absolute_error_quantile(errors_of(sizes)) == pytest.approx(half_width)
+    assert errors_of(sizes).absolute_quantile == pytest.approx(half_width)
     assert ends(scored.extrapolated_interval)[0] == pytest.approx(min(centre - half_width, ends(scored.interval)[0]))
 
 

@@ -24,6 +24,7 @@ from microbench_ray.core.masking import mask_secrets
 from microbench_ray.core.storage.urls import is_url
 from microbench_ray.data import item_versions
 from microbench_ray.data.names import show_name
+from microbench_ray.data.stamps import board_stamp
 from microbench_ray.methods import Fixed, Method
 
 
@@ -217,6 +218,7 @@ class AuditConf(RulesConf):
         return AuditJob(
             read=benchmark.read,
             items=(lambda: item_versions(benchmark.path)) if benchmark.reader == "ingested" else None,
+            stamp=(lambda: board_stamp(benchmark.path, asdict(benchmark))) if benchmark.reader == "ingested" else None,
             ingest=ingest,
             lists=tuple(each for each in methods if isinstance(each.selector, Fixed)),
             methods=tuple(each for each in methods if not isinstance(each.selector, Fixed)),

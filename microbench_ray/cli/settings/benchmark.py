@@ -1,12 +1,14 @@
-"""Schemas of conf/benchmark/: one dataclass per reader of benchmarks."""
+"""Schemas of conf/benchmark/: one dataclass per reader of benchmarks. Readers are imported when they read."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
+
+if TYPE_CHECKING:
+    from microbench_ray.data import Benchmark
 
 MAX_CELLS = 500_000_000
 """Responses of a synthetic benchmark, which is in memory: 5,000 models on 100,000 items."""
@@ -41,6 +43,8 @@ class SyntheticConf:
                 where="benchmark",
                 got=", ".join(f"{key}={value}" for key, value in asdict(self).items()),
             )
+        from microbench_ray.data.synthetic import synthetic
+
         return synthetic(self.name, self.n_models, self.n_items, self.n_subtasks, seed=self.world_seed)
 
 
@@ -58,6 +62,8 @@ class ScoresConf:
 
     def read(self) -> Benchmark:
         """Read the table."""
+        from microbench_ray.data.scores import read_scores
+
         return read_scores(
             self.path, name=self.name, confidence=self.confidence, metadata=self.metadata, max_missing=self.max_missing
         )
@@ -75,6 +81,8 @@ class ReleaseConf:
 
     def read(self) -> Benchmark:
         """Read the arrays."""
+        from microbench_ray.data.release import read_release
+
         return read_release(self.path, name=self.name, max_missing=self.max_missing)
 
 
@@ -92,6 +100,8 @@ class IngestedConf:
 
     def read(self) -> Benchmark:
         """Read the responses."""
+        from microbench_ray.data.ingested import read_ingested
+
         return read_ingested(
             self.path, name=self.name, metadata=self.metadata, max_missing=self.max_missing, min_answered=self.min_answered
         )

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from microbench_ray.core.errors import StoreError
+from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.core.parquet import read_parquet
 from microbench_ray.core.schemas import conform
 from microbench_ray.core.storage.folders import TEMPORARY, LocalFolder, io_error, open_folder

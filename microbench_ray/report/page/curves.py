@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.report.page import charts
 from microbench_ray.report.page.parts import Chart, Column, choice, choices, legend, notes, options_of, plain, section
 from microbench_ray.report.page.text import Html
