@@ -81,7 +81,7 @@ def changes_of(place: Place) -> list[Any]:
     """Values that are of another kind than the one at this place."""
     value = at(CONTENT, place)
     if isinstance(value, dict | list):
-        return [*NO_CONTAINER, DELETE, *([] if place[-1] == "extrapolation" else [None])]
+        return [*NO_CONTAINER, DELETE, *([] if place[-1] in ("extrapolation", "irt") else [None])]
     if isinstance(value, str):
         return [*NO_TEXT, DELETE]
     nullable = place[-1] in NULLABLE or (len(place) > 1 and place[-2] == "responses")

@@ -24,8 +24,6 @@ DIMS = 5
 """Maximum number of dimensions of the IRT model."""
 TOLERANCE, FOLD_TOLERANCE = 2e-6, 2e-5
 """Gain of a pass at which the IRT model has converged (`irt.fit_irt`): of all sources, and of those of a fold."""
-MAX_GUIDED, MAX_PER_SOURCE = max(JUDGED_SIZES), max(PER_SOURCE)
-"""Most items that each selection chooses, in all and per source model; the others are random ones."""
 RANDOM_SHARE, MAX_RANDOM_SHARE = 2.5, 0.5
 """Share of random items, times the number of source models; and the largest share. A quarter with ten models, a tenth with 25."""
 FOLDS, MANY_SOURCES = 5, 100
@@ -142,17 +140,19 @@ def _order(known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.G
     """All items: those guided by pairs and those of forward selection in turn, among them random ones, evenly spaced.
 
     Two selections that err differently are taken together, because either one's choice fits its source models better than others.
-    Random items bound that: the fewer the sources, the more.
+    Each chooses as many items as the nested split of the first one supports. Random items bound the error of both: the fewer the
+    sources, the more.
     """
     n_source, n_items = known.responses.shape
     means = known.responses.mean(axis=0) if n_source else np.zeros(n_items)
     random = balanced_order(np.arange(n_items), means, subtask, rng)
     if n_source < MIN_SOURCES:
         return random
-    n_guided = min(MAX_GUIDED, MAX_PER_SOURCE * n_source, n_items)
+    by_pairs = Guidance().order(known, subtask, rng)
+    n_guided = by_pairs.n_guided
     read = known if known.confidence is None else known._replace(responses=known.confidence)
-    guided = in_turn(Guidance().order(known, subtask, rng).order[:n_guided], ForwardSelection(read, 1.0).first(n_guided))
-    return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_source), n_guided)
+    guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0).first(n_guided))
+    return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_source))
 
 
 def in_turn(one: Positions, other: Positions) -> Positions:
@@ -162,16 +162,17 @@ def in_turn(one: Positions, other: Positions) -> Positions:
     return order
 
 
-def mixed(guided: Positions, random: Positions, share: float, n_guided: int) -> Positions:
-    """The items of `random` in an order of which every prefix up to `n_guided` has a `share` of the next random ones.
+def mixed(guided: Positions, random: Positions, share: float) -> Positions:
+    """The items of `random`, all there are, in an order that begins with those of `guided` and a `share` of random ones.
 
-    The others of the prefix are the next of `guided`; behind it follow the other random ones.
+    Of the first k items, ⌊share × k⌋ are the next random ones, until none is left of `guided`; behind these follow the other random
+    ones.
     """
     order: list[int] = []
     taken = np.zeros(len(random), bool)
     queues = (iter(guided.tolist()), iter(random.tolist()))
     n_random = 0
-    while len(order) < n_guided:
+    while len(order) < len(random):
         wants_random = n_random < int(share * (len(order) + 1))
         n_random += wants_random
         item = next((each for each in queues[int(wants_random)] if not taken[each]), None)
@@ -249,7 +250,7 @@ def _read(responses: FloatArray, items: Positions, signal: Signal) -> FloatArray
 def auto_seconds(n_source: int, n_items: int) -> float:
     """Expected CPU seconds of `fit_auto`, for a plan."""
     times = FOLDS if n_source <= MANY_SOURCES else 2 / 3
-    steps = min(MAX_GUIDED, MAX_PER_SOURCE * n_source, n_items)
+    steps = min(max(JUDGED_SIZES), max(PER_SOURCE) * n_source, n_items)
     return (1 + times) * (irt_seconds(DIMS, n_source, n_items) + 1.6e-9 * steps * n_source * n_items)
 
 

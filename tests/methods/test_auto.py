@@ -1,0 +1,203 @@
+"""The method `auto`: its order of items, its folds, the weights of its predictors, and what its readout says, by definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.methods import SeenItems, Selection
+from microbench_ray.methods.estimators.auto import AutoEstimator
+from microbench_ray.methods.estimators.irt import PIrt
+from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
+from microbench_ray.methods.kernels import auto
+from microbench_ray.methods.kernels.auto import AutoFit, Stack, fit_auto, fit_stack, in_turn, mixed
+from microbench_ray.methods.kernels.irt import fit_irt, p_irt
+from microbench_ray.methods.kernels.irt_term import irt_term
+from microbench_ray.methods.kernels.sources import source_accuracies
+from microbench_ray.methods.readout import FloatArray
+from microbench_ray.methods.selectors.auto import AutoSelector
+from tests.helpers.errors import refuses
+
+N_ITEMS = 60
+
+
+def responses_of(n_models: int, seed: int = 0) -> FloatArray:
+    """Right and wrong answers of models that differ in one ability."""
+    rng = np.random.default_rng(seed)
+    ability, difficulty = rng.normal(size=(n_models, 1)), np.random.default_rng(99).normal(size=N_ITEMS)
+    chance = 1 / (1 + np.exp(difficulty - 1.5 * ability))
+    return (rng.random((n_models, N_ITEMS)) < chance).astype(np.float64)
+
+
+def seen_items(responses: FloatArray) -> SeenItems:
+    ids = np.array([f"i{k}" for k in range(responses.shape[1])], object)
+    return SeenItems(ids, np.arange(responses.shape[1], dtype=np.int32) % 3, responses.astype(np.float32))
+
+
+def fitted(n_source: int, seed: int = 0) -> tuple[SeenItems, AutoFit]:
+    seen = seen_items(responses_of(n_source, seed))
+    return seen, fit_auto(seen, np.random.default_rng(seed))
+
+
+@given(st.permutations(range(7)), st.permutations(range(7)))
+def test_two_orders_take_turns(one: list[int], other: list[int]) -> None:
+    expected: list[int] = []
+    for pair in zip(one, other, strict=True):
+        expected += [item for item in pair if item not in expected]
+    assert in_turn(np.array(one, np.intp), np.array(other, np.intp)).tolist() == list(dict.fromkeys(expected))
+
+
+@given(st.permutations(range(12)), st.integers(0, 12), st.sampled_from([0.0, 0.125, 0.25, 0.5]))
+def test_every_prefix_has_its_share_of_random_items(guided: list[int], n_guided: int, share: float) -> None:
+    random = np.random.default_rng(0).permutation(12)
+    order = mixed(np.array(guided[:n_guided], np.intp), random, share).tolist()
+    assert sorted(order) == list(range(12))
+    expected: list[int] = []
+    n_random = 0
+    while len(expected) < 12:
+        is_random = n_random < int(share * (len(expected) + 1))
+        free = [item for item in (random.tolist() if is_random else guided[:n_guided]) if item not in expected]
+        if not free:
+            break
+        expected.append(free[0])
+        n_random += is_random
+    assert order == expected + [item for item in random.tolist() if item not in expected]
+
+
+@pytest.mark.parametrize(("n_source", "n_random"), [(10, 5), (25, 2), (5, 10)])
+def test_the_fewer_the_sources_the_more_random_items(n_source: int, n_random: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of 2.5 by the number of sources, of the first 20 items; at most half."""
+    shares: list[float] = []
+
+    def spy(guided: Any, random: Any, share: float) -> Any:
+        shares.append(share)
+        return mixed(guided, random, share)
+
+    monkeypatch.setattr(auto, "mixed", spy)
+    fitted(n_source)
+    assert int(20 * shares[0]) == n_random
+
+
+def test_with_fewer_than_four_sources_all_items_are_random_ones_and_the_estimate_is_the_mean() -> None:
+    seen, fit = fitted(3)
+    other = fit_auto(seen_items(responses_of(3)), np.random.default_rng(1))
+    assert not np.array_equal(fit.learned.order, other.learned.order)
+    selection = Selection(fit.learned.order[:10])
+    targets = responses_of(6, seed=5)[:, selection.items]
+    assert AutoEstimator().estimate(targets, selection, seen, fit) == pytest.approx(targets.mean(axis=1), abs=1e-12)
+
+
+@pytest.mark.parametrize("n_source", [8, 21, 40])
+def test_every_source_is_held_out_once(n_source: int) -> None:
+    seen, fit = fitted(n_source)
+    assert seen.responses is not None
+    assert len(fit.folds) == 5
+    held = [row.tolist() for fold in fit.folds for row in fold.responses]
+    assert sorted(held) == sorted(seen.responses.tolist())
+    for fold in fit.folds:
+        others = fold.others.known.responses.tolist()
+        assert sorted(others + fold.responses.tolist()) == sorted(seen.responses.tolist())
+        assert fold.accuracy == pytest.approx(fold.responses.mean(axis=1))
+
+
+def test_of_many_sources_a_third_is_held_out_once() -> None:
+    _, fit = fitted(120)
+    assert [(len(fold.responses), len(fold.others.known.accuracy)) for fold in fit.folds] == [(40, 80)]
+
+
+def test_few_sources_have_equal_weights() -> None:
+    _, fit = fitted(7)
+    assert fit.folds == ()
+    assert fit_stack(fit, Selection(fit.learned.order[:10]), "correctness").weights.tolist() == [0.5, 0.5]
+
+
+def rest_by_definition(learned: auto.Learned, items: np.ndarray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Observed shares and both predictions of the rest, by the two estimators that the article and the docs name."""
+    seen = seen_items(learned.known.responses)
+    selection = Selection(items)
+    estimator = RidgeRemainder(signal="correctness")
+    by_ridge = estimator.estimate(scores, selection, seen, source_accuracies(seen))
+    assert learned.irt is not None
+    observed = scores.sum(axis=1) / N_ITEMS
+    return observed, np.stack([by_ridge, p_irt(learned.irt, scores, items)], axis=1) - observed[:, None]
+
+
+def test_the_weights_are_a_ridge_regression_on_models_that_were_held_out() -> None:
+    """As augmented least squares: each prior is an observation of its weight with the prior's deviation."""
+    _, fit = fitted(20)
+    size = 12
+    x, y = [], []
+    for fold in fit.folds:
+        items = fold.others.order[:size]
+        observed, rest = rest_by_definition(fold.others, items, fold.responses[:, items])
+        level = float(np.mean(fold.others.known.accuracy - fold.others.known.responses[:, items].sum(axis=1) / N_ITEMS))
+        x.append(rest - level)
+        y.append(fold.accuracy - observed - level)
+    predictions, outcome = np.concatenate(x), np.concatenate(y)
+    noise = np.sqrt(np.mean(np.square(outcome - predictions @ [0.5, 0.5])))
+    rows = np.vstack([predictions / noise, np.eye(2) / auto.PRIOR_DEVIATION])
+    expected = np.linalg.lstsq(rows, np.concatenate([outcome / noise, np.full(2, 0.5 / auto.PRIOR_DEVIATION)]), rcond=None)[0]
+    stack = fit_stack(fit, Selection(fit.learned.order[:size]), "correctness")
+    assert stack.weights == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_estimate_is_the_observed_share_and_the_weighted_predictions() -> None:
+    seen, fit = fitted(20)
+    selection = Selection(fit.learned.order[:12])
+    targets = responses_of(9, seed=3)[:, selection.items]
+    stack = fit_stack(fit, selection, "correctness")
+    observed, rest = rest_by_definition(fit.learned, selection.items, targets)
+    level = float(np.mean(fit.learned.known.accuracy - fit.learned.known.responses[:, selection.items].sum(axis=1) / N_ITEMS))
+    expected = observed + level + (rest - level) @ stack.weights
+    assert stack.level == pytest.approx(level)
+    # The readout rounds the IRT model's numbers to five decimals.
+    assert AutoEstimator(signal="correctness").estimate(targets, selection, seen, fit) == pytest.approx(expected, abs=1e-5)
+
+
+def test_items_of_another_selector_are_read_in_every_fold() -> None:
+    _, fit = fitted(20)
+    own, other = fit.learned.order[:12], fit.learned.order[-12:]
+    weights = [fit_stack(fit, Selection(items), "correctness").weights.tolist() for items in (own, other)]
+    assert weights[0] != weights[1]
+    monkey = AutoFit(fit.learned, tuple(fold._replace(others=fold.others._replace(order=other)) for fold in fit.folds))
+    assert fit_stack(monkey, Selection(other), "correctness").weights.tolist() == weights[1]
+
+
+@pytest.mark.parametrize("n_source", [2, 5, 20])
+def test_with_all_items_the_estimate_is_the_accuracy(n_source: int) -> None:
+    seen, fit = fitted(n_source)
+    targets = responses_of(9, seed=3)
+    selection = Selection(fit.learned.order)
+    estimates = AutoEstimator().estimate(targets[:, selection.items], selection, seen, fit)
+    assert estimates == pytest.approx(targets.mean(axis=1), abs=1e-9)
+
+
+def test_selector_and_estimator_share_their_fit() -> None:
+    selector, estimator = AutoSelector(), AutoEstimator(signal="correctness")
+    assert (selector.fit_key, selector.signal) == (estimator.fit_key, estimator.source_signal)
+
+
+def test_the_term_is_the_share_of_p_irt_whatever_the_order_of_items() -> None:
+    responses = responses_of(30).astype(np.float32)
+    fit = fit_irt(responses, 3)
+    items = np.array([7, 2, 31], np.intp)
+    targets = responses_of(4, seed=8)[:, items]
+    targets[0, 1] = np.nan
+    expected = PIrt(dims=3).estimate(targets, Selection(items), seen_items(responses_of(30)), fit)
+    assert irt_term(0.25, fit, items).estimate(targets) == pytest.approx(0.25 * expected, abs=1e-5)
+
+
+def test_the_stack_is_affine_in_both_predictions() -> None:
+    stack = Stack(level=0.5, weights=np.array([0.25, 0.5]))
+    assert stack.rest(np.array([[0.5, 0.5], [0.9, 0.7]])) == pytest.approx([0.5, 0.7])
+
+
+@pytest.mark.parametrize("kind", [AutoSelector, AutoEstimator])
+def test_other_signals_are_refused(kind: Any) -> None:
+    with refuses(ConfigError, "signal", got="confidence"):
+        kind(signal="confidence")
