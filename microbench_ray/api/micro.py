@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from microbench_ray.api.methods import MethodLike
 
-DEFAULT_METHOD: dict[str, Any] = {"method": "mdad_guided", "estimator": {"signal": "correctness"}}
+DEFAULT_METHOD: dict[str, Any] = {"method": "auto", "estimator": {"signal": "correctness"}}
 """The default method of `microbench export`."""
 
 
@@ -43,7 +43,7 @@ def export(
     size
         Number of items; None for a given list (the selector `fixed`), which has a size already.
     method
-        By default `mdad_guided` on correctness; its estimator must be linear.
+        By default `auto` on correctness; its estimator must have a readout (`methods.readout.WithReadout`).
     out
         The folder to write; None writes nothing.
     seed

@@ -65,7 +65,7 @@ class Readout:
         return estimates
 
 
-class Linear:
+class WithReadout:
     """Mixin of estimators that are given by a `Readout`, and can therefore be exported."""
 
     @abstractmethod

@@ -13,7 +13,7 @@ from microbench_ray.core.errors import ConfigError, DataError, GridError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import ESTIMATORS, Fixed, Method
-from microbench_ray.methods.readout import Linear, Readout
+from microbench_ray.methods.readout import Readout, WithReadout
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.builder import Builder, Origin, item_means, item_of, response_variance
 from microbench_ray.micro.groups import grouping_of
@@ -50,7 +50,7 @@ def build(
     benchmark
         The benchmark, of at least four models.
     method
-        Its estimator must be linear (`methods.readout.Linear`).
+        Its estimator must have a readout (`methods.readout.WithReadout`).
     size
         Number of items; None for a given list (the selector `fixed`), which has a size already.
     seed
@@ -63,7 +63,7 @@ def build(
     Raises
     ------
     ConfigError
-        An estimator that is not linear or reads two signals, no size, or fewer than two folds.
+        An estimator without a readout or that reads two signals, no size, or fewer than two folds.
     GridError
         More items than the benchmark or the list has.
     DataError
@@ -129,15 +129,15 @@ def build(
 
 
 def check_method(method: Method) -> None:
-    """Raise ConfigError unless the method's estimator is linear, so that it can be exported as coefficients."""
-    if isinstance(method.estimator, Linear):
+    """Raise ConfigError unless the method's estimator has a readout, so that it can be exported as numbers."""
+    if isinstance(method.estimator, WithReadout):
         return
-    linear = ", ".join(sorted(name for name, kind in ESTIMATORS.items() if issubclass(kind, Linear)))
+    exportable = ", ".join(sorted(name for name, kind in ESTIMATORS.items() if issubclass(kind, WithReadout)))
     raise ConfigError(
-        "The estimator cannot be exported: it is not linear in the responses.",
+        "The estimator cannot be exported: it has no readout.",
         where=f"methods, {method.label}, estimator",
         got=method.identity()["estimator"]["name"],
-        hint=f"one of {linear}: 'method={{method: {method.label}, estimator: {{name: …}}}}'",
+        hint=f"one of {exportable}: 'method={{method: {method.label}, estimator: {{name: …}}}}'",
     )
 
 

@@ -15,7 +15,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.model_groups import best_models
 from microbench_ray.data.shifted_groups import shifted_groups
 from microbench_ray.methods import Method, Selection
-from microbench_ray.methods.readout import Linear, Readout
+from microbench_ray.methods.readout import Readout, WithReadout
 from microbench_ray.methods.selectors.random import Random
 from microbench_ray.micro.held_out_pairs import compare_pairs
 from microbench_ray.micro.intervals import Calibration, binomial_scale, calibration, errors_interval, errors_of
@@ -114,7 +114,7 @@ class Builder:
         """The items selected and the readout fitted on these source models."""
         method, name, no_models = self.method, self.benchmark.name, np.empty(0, np.intp)
         draw, estimator = Draw(no_models, sources, self._items, None), method.estimator
-        assert isinstance(estimator, Linear)
+        assert isinstance(estimator, WithReadout)
         inputs, fits = [], {}
         for part, part_signal in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
             signal = signal_used(self.benchmark, part_signal)

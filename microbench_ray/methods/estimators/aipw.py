@@ -14,7 +14,7 @@ from microbench_ray.methods.base import SeenItems, Selection, Signal, check_sign
 from microbench_ray.methods.estimators.means import design_weights
 from microbench_ray.methods.kernels.ridge import PENALTIES
 from microbench_ray.methods.kernels.sources import FIT_KEY, MIN_SOURCES, SourceAccuracies, source_accuracies
-from microbench_ray.methods.readout import FloatArray, Linear, Readout, filled_responses
+from microbench_ray.methods.readout import FloatArray, Readout, WithReadout, filled_responses
 
 CANDIDATE_PENALTIES = PENALTIES[::3]
 """Candidate penalties, in units of the mean eigenvalue of the source models' Gram matrix."""
@@ -51,7 +51,7 @@ class Fold(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Aipw(Linear):
+class Aipw(WithReadout):
     """The mean of the selected items, corrected by a regression's prediction of how the other items differ from them.
 
     The selected items are divided into folds. For each fold, the responses to the other folds enter as they are. The mean of all

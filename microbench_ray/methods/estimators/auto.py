@@ -11,11 +11,11 @@ from microbench_ray.methods.base import SeenItems, Selection, Signal, check_sign
 from microbench_ray.methods.kernels.auto import FIT_KEY, AutoFit, auto_bytes, auto_seconds, fit_auto, fit_stack, predictors
 from microbench_ray.methods.kernels.irt_term import irt_term
 from microbench_ray.methods.kernels.sources import mean_coefficients, read_items
-from microbench_ray.methods.readout import Linear, Readout
+from microbench_ray.methods.readout import Readout, WithReadout
 
 
 @dataclass(frozen=True)
-class AutoEstimator(Linear):
+class AutoEstimator(WithReadout):
     """The observed scores, and two predictions of all others, stacked.
 
     The predictions are those of `RidgeRemainder` and of `PIrt`: the first compresses the differences between models where the

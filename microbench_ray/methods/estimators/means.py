@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from microbench_ray.methods.base import EstimatorWithoutFit, SeenItems, Selection, Signal, check_signal
-from microbench_ray.methods.readout import FloatArray, Linear, Readout
+from microbench_ray.methods.readout import FloatArray, Readout, WithReadout
 
 
 @dataclass(frozen=True)
-class Mean(Linear, EstimatorWithoutFit):
+class Mean(WithReadout, EstimatorWithoutFit):
     """The unweighted mean response to the selected items. Missing responses are left out."""
 
     signal: Signal = "correctness"
@@ -25,7 +25,7 @@ class Mean(Linear, EstimatorWithoutFit):
 
 
 @dataclass(frozen=True)
-class WeightedMean(Linear, EstimatorWithoutFit):
+class WeightedMean(WithReadout, EstimatorWithoutFit):
     """The mean response with the selection's weights, scaled to sum to 1 over the items that a target answered."""
 
     signal: Signal = "correctness"
@@ -39,7 +39,7 @@ class WeightedMean(Linear, EstimatorWithoutFit):
 
 
 @dataclass(frozen=True)
-class HorvitzThompson(Linear, EstimatorWithoutFit):
+class HorvitzThompson(WithReadout, EstimatorWithoutFit):
     """The Horvitz–Thompson estimate: the sum of the responses, each divided by n_items × its item's inclusion probability.
 
     A target with missing responses gets the ratio form (Hájek): the weights of the items that it answered are scaled to the

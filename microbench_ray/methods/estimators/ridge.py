@@ -18,7 +18,7 @@ from microbench_ray.methods.kernels.sources import (
     source_accuracies,
     source_bytes,
 )
-from microbench_ray.methods.readout import Linear, Readout
+from microbench_ray.methods.readout import Readout, WithReadout
 
 REGRESSION_SIGNALS: tuple[Signal, ...] = ("correctness", "confidence", "both")
 
@@ -48,7 +48,7 @@ class FitsSources:
 
 
 @dataclass(frozen=True)
-class Ridge(FitsSources, Linear):
+class Ridge(FitsSources, WithReadout):
     """Ridge regression from the responses to the selected items to the accuracy on all seen items (Hoerl and Kennard 1970).
 
     It is fitted to the source models alone, with the penalty that has the smallest leave-one-out error, in closed form (Allen

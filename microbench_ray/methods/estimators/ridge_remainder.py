@@ -8,11 +8,11 @@ from microbench_ray.methods.base import SeenItems, Selection, Signal, check_sign
 from microbench_ray.methods.estimators.ridge import FitsSources
 from microbench_ray.methods.kernels.ridge import predict_rest
 from microbench_ray.methods.kernels.sources import MIN_SOURCES, SourceAccuracies, mean_coefficients, read_items
-from microbench_ray.methods.readout import Linear, Readout
+from microbench_ray.methods.readout import Readout, WithReadout
 
 
 @dataclass(frozen=True)
-class RidgeRemainder(FitsSources, Linear):
+class RidgeRemainder(FitsSources, WithReadout):
     """The sum of the observed scores, plus a ridge regression of the sum of all others (prediction theory, Royall 1970).
 
     Of the seen items, the responses to the selected ones are known. Only the rest is predicted, by a regression on them that is

@@ -22,7 +22,7 @@ Positions = NDArray[np.intp]
 FIT_KEY = "auto"
 DIMS = 5
 """Maximum number of dimensions of the IRT model."""
-TOLERANCE, FOLD_TOLERANCE = 2e-6, 2e-5
+TOLERANCE, FOLD_TOLERANCE = 2e-6, 1e-4
 """Gain of a pass at which the IRT model has converged (`irt.fit_irt`): of all sources, and of those of a fold."""
 RANDOM_SHARE, MAX_RANDOM_SHARE = 2.5, 0.5
 """Share of random items, times the number of source models; and the largest share. A quarter with ten models, a tenth with 25."""
