@@ -69,9 +69,9 @@ def test_every_prefix_has_its_share_of_random_items(guided: list[int], n_guided:
     assert order == expected + [item for item in random.tolist() if item not in expected]
 
 
-@pytest.mark.parametrize(("n_source", "n_random"), [(10, 5), (25, 2), (5, 10)])
+@pytest.mark.parametrize(("n_source", "n_random"), [(10, 10), (25, 4), (5, 10)])
 def test_the_fewer_the_sources_the_more_random_items(n_source: int, n_random: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A share of 2.5 by the number of sources, of the first 20 items; at most half."""
+    """A share of five by the number of sources, of the first 20 items; at most half."""
     shares: list[float] = []
 
     def spy(guided: Any, random: Any, share: float) -> Any:

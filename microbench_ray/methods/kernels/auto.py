@@ -24,8 +24,8 @@ DIMS = 5
 """Maximum number of dimensions of the IRT model."""
 TOLERANCE, FOLD_TOLERANCE = 2e-6, 1e-4
 """Gain of a pass at which the IRT model has converged (`irt.fit_irt`): of all sources, and of those of a fold."""
-RANDOM_SHARE, MAX_RANDOM_SHARE = 2.5, 0.5
-"""Share of random items, times the number of source models; and the largest share. A quarter with ten models, a tenth with 25."""
+RANDOM_SHARE, MAX_RANDOM_SHARE = 5.0, 0.5
+"""Share of random items, times the number of source models; and the largest share. Half with ten models, a tenth with 50."""
 FOLDS, MANY_SOURCES = 5, 100
 """Folds in which sources are held out; with more than `MANY_SOURCES`, a third of the sources is held out once."""
 MIN_FOLDED = 8

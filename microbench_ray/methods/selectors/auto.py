@@ -16,7 +16,7 @@ class AutoSelector:
     """Items that decide pairs of source models, items that explain their accuracies, and random ones.
 
     The orders of `MdadGuided` and of `Greedy` take turns, and random items, balanced over subtasks and difficulties, are mixed in:
-    a share of 2.5 by the number of source models, at most half. Sizes nest: the items of a smaller size are the first of a larger
+    a share of five by the number of source models, at most half. Sizes nest: the items of a smaller size are the first of a larger
     one. With fewer than four source models all items are random ones.
 
     Intended for the estimator `auto`, with which it shares its fit.
