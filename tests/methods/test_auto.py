@@ -105,9 +105,9 @@ def test_every_source_is_held_out_once(n_source: int) -> None:
         assert fold.accuracy == pytest.approx(fold.responses.mean(axis=1))
 
 
-def test_of_many_sources_a_third_is_held_out_once() -> None:
+def test_of_many_sources_half_is_held_out_once() -> None:
     _, fit = fitted(120)
-    assert [(len(fold.responses), len(fold.others.known.accuracy)) for fold in fit.folds] == [(40, 80)]
+    assert [(len(fold.responses), len(fold.others.known.accuracy)) for fold in fit.folds] == [(60, 60)]
 
 
 def test_few_sources_have_equal_weights() -> None:

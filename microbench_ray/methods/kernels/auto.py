@@ -27,7 +27,8 @@ TOLERANCE, FOLD_TOLERANCE = 2e-6, 1e-4
 RANDOM_SHARE, MAX_RANDOM_SHARE = 5.0, 0.5
 """Share of random items, times the number of source models; and the largest share. Half with ten models, a tenth with 50."""
 FOLDS, MANY_SOURCES = 5, 100
-"""Folds in which sources are held out; with more than `MANY_SOURCES`, a third of the sources is held out once."""
+"""Folds in which sources are held out; with more than `MANY_SOURCES`, half of the sources are held out once,
+and at most as many of them are judged."""
 MIN_FOLDED = 8
 """With fewer source models none is held out, and both predictors have the same weight."""
 PRIOR_WEIGHT, PRIOR_DEVIATION = 0.5, 0.3
@@ -45,11 +46,14 @@ class Learned(NamedTuple):
         The IRT model of the scores; None with fewer than `sources.MIN_SOURCES` models.
     order
         (n_items,) all items, in the order in which they are chosen.
+    per_source
+        How many items each selection chooses, by the number of models.
     """
 
     known: SourceAccuracies
     irt: IrtFit | None
     order: Positions
+    per_source: float
 
 
 class Fold(NamedTuple):
@@ -121,38 +125,50 @@ def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
     held_out: list[Positions] = []
     if n_source >= MIN_FOLDED:
         shuffled = rng.permutation(n_source)
-        held_out = np.array_split(shuffled, FOLDS) if n_source <= MANY_SOURCES else [shuffled[: n_source // 3]]
+        held_out = np.array_split(shuffled, FOLDS) if n_source <= MANY_SOURCES else [shuffled[: n_source // 2]]
     folds = []
     for part in held_out:
         others = np.setdiff1d(np.arange(n_source), part)
-        folds.append(Fold(_learn(responses[others], seen, rng, FOLD_TOLERANCE), responses[part], learned.known.accuracy[part]))
+        taught = _learn(responses[others], seen, rng, FOLD_TOLERANCE, per_source=learned.per_source)
+        judged = part[:MANY_SOURCES]
+        folds.append(Fold(taught, responses[judged], learned.known.accuracy[judged]))
     return AutoFit(learned, tuple(folds))
 
 
-def _learn(responses: FloatArray, seen: SeenItems, rng: np.random.Generator, tolerance: float = TOLERANCE) -> Learned:
+def _learn(
+    responses: FloatArray,
+    seen: SeenItems,
+    rng: np.random.Generator,
+    tolerance: float = TOLERANCE,
+    per_source: float | None = None,
+) -> Learned:
+    """`per_source` guided items per source model and selection, as all source models support; None where these are all."""
     known = source_accuracies(SeenItems(item_ids=seen.item_ids, subtask=seen.subtask, responses=responses.astype(np.float32)))
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
     irt = fit_irt(scores.astype(np.float32), DIMS, tolerance=tolerance) if len(scores) >= MIN_SOURCES else None
-    return Learned(known=known, irt=irt, order=_order(known, seen.subtask, rng))
+    order, n_guided = _order(known, seen.subtask, rng, per_source)
+    return Learned(known=known, irt=irt, order=order, per_source=n_guided / max(1, len(scores)))
 
 
-def _order(known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator) -> Positions:
-    """All items: those guided by pairs and those of forward selection in turn, among them random ones, evenly spaced.
+def _order(
+    known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator, per_source: float | None
+) -> tuple[Positions, int]:
+    """All items, and the number that each selection chooses.
 
-    Two selections that err differently are taken together, because either one's choice fits its source models better than others.
-    Each chooses as many items as the nested split of the first one supports. Random items bound the error of both: the fewer the
-    sources, the more.
+    Those guided by pairs and those of forward selection come in turn, with random ones among them, evenly spaced. Two selections
+    that err differently are taken together, because either one's choice fits its source models better than others. Each chooses as
+    many items as the nested split of the first one supports. Random items bound the error of both: the fewer the sources, the more.
     """
     n_source, n_items = known.responses.shape
     means = known.responses.mean(axis=0) if n_source else np.zeros(n_items)
     random = balanced_order(np.arange(n_items), means, subtask, rng)
     if n_source < MIN_SOURCES:
-        return random
-    by_pairs = Guidance().order(known, subtask, rng)
+        return random, 0
+    by_pairs = Guidance(per_source=per_source).order(known, subtask, rng)
     n_guided = by_pairs.n_guided
     read = known if known.confidence is None else known._replace(responses=known.confidence)
     guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0).first(n_guided))
-    return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_source))
+    return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_source)), n_guided
 
 
 def in_turn(one: Positions, other: Positions) -> Positions:
@@ -249,7 +265,7 @@ def _read(responses: FloatArray, items: Positions, signal: Signal) -> FloatArray
 
 def auto_seconds(n_source: int, n_items: int) -> float:
     """Expected CPU seconds of `fit_auto`, for a plan."""
-    times = FOLDS if n_source <= MANY_SOURCES else 2 / 3
+    times = FOLDS if n_source <= MANY_SOURCES else 0.5
     steps = min(max(JUDGED_SIZES), max(PER_SOURCE) * n_source, n_items)
     return (1 + times) * (irt_seconds(DIMS, n_source, n_items) + 1.6e-9 * steps * n_source * n_items)
 
