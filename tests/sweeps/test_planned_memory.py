@@ -26,6 +26,7 @@ METHODS = (
     "embedding_kmeans",
     "greedy",
     "mdad_guided",
+    "auto",
     "random_aipw",
     "random_irt_ability",
     "random_ridge_remainder",
