@@ -46,6 +46,7 @@ GUIDED = build_method("mdad_guided", {"name": "mdad_guided"}, {"name": "ridge_re
 METHODS = {
     method.label: method
     for method in (
+        build_method("auto", {"name": "auto"}, {"name": "auto", "signal": "correctness"}),
         GUIDED,
         build_method("random", {"name": "random"}, {"name": "mean"}),
         build_method("greedy", {"name": "greedy"}, {"name": "ridge"}),
@@ -203,7 +204,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("boards", nargs="+")
     parser.add_argument("--known", type=int, nargs="+", default=KNOWN)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=("mdad_guided", "random"))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=("auto", "random"))
     parser.add_argument("--draws", type=int, default=DRAWS)
     arguments = parser.parse_args(words)
     print(HEADER, flush=True)
