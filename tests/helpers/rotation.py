@@ -42,14 +42,12 @@ def rotating(cases: Iterable[Any], one_in: int) -> list[Any]:
     """The values of `pytest.mark.parametrize`; those outside today's share are marked `nightly`."""
     listed = list(cases)
     today = set(share(range(len(listed)), one_in))
-    return [case if place in today else _nightly(case) for place, case in enumerate(listed)]
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=[] if place in today else pytest.mark.nightly)
+        for place, case in enumerate(listed)
+    ]
 
 
 def share_or_all(one_in: int) -> list[Any]:
     """The values of `pytest.mark.parametrize` for a test that calls `share` itself: `one_in`, and 1 in the nightly set."""
     return [pytest.param(one_in, id="share"), pytest.param(1, id="all", marks=pytest.mark.nightly)]
-
-
-def _nightly(case: Any) -> Any:
-    values = case if isinstance(case, tuple) else (case,)
-    return pytest.param(*values, marks=pytest.mark.nightly)
