@@ -61,13 +61,6 @@ cpu_time = pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=F
 
 
 @pytest.fixture(scope="module")
-def drawn(test_data, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn")
-    subprocess.run([sys.executable, test_data / "make_leaderboard.py", "mmlu_pro", folder], check=True)
-    return folder / "mmlu_pro.parquet"
-
-
-@pytest.fixture(scope="module")
 def mmlu_pro(drawn) -> Benchmark:
     benchmark = read_scores(drawn)
     assert (benchmark.n_models, benchmark.n_items) == (447, 12_032)
@@ -83,7 +76,7 @@ def saved(mmlu_pro, tmp_path_factory) -> Path:
     return folder
 
 
-# Two runs of a method in a new process: its memory, and the share of its time spent counting pairs.
+# Runs of a method in a new process: its memory and, with several rounds, the share of its time spent counting pairs.
 WORKER = """
 import json, sys, threading, time
 from dataclasses import replace
@@ -118,16 +111,18 @@ def sample():
 grid = Grid(sizes=(10, 25, 50, 100, 250, 500, 1000), n_source=(300,), n_target=50, runs=2)
 benchmark = Benchmark.open(sys.argv[1])
 shard = plan_sweep([benchmark], [Composer("sweep", []).method(sys.argv[2])], grid, Targets()).shards[0]
+share = None
 with threadpool_limits(1):
-    evaluate.evaluate_shard(replace(shard, runs=(0,)), benchmark)  # imports, and compiles
-    counting, started = 0.0, time.process_time()
-    evaluate.evaluate_shard(replace(shard, runs=(1,)), benchmark)
-    share = counting / (time.process_time() - started)
+    if int(sys.argv[3]) > 1:
+        evaluate.evaluate_shard(replace(shard, runs=(0,)), benchmark)  # imports, and compiles
+        counting, started = 0.0, time.process_time()
+        evaluate.evaluate_shard(replace(shard, runs=(1,)), benchmark)
+        share = counting / (time.process_time() - started)
     threading.Thread(target=sample, daemon=True).start()  # which slows the process down
     evaluate.evaluate_shard(replace(shard, runs=(1,)), benchmark)
 stop.set()
 peak = max(peak, process.memory_full_info().uss)
-print(json.dumps({"uss_mb": peak / 1e6, "share_counting": share}))
+print(json.dumps({"uss_mb": peak / 1e6} | ({} if share is None else {"share_counting": share})))
 """
 
 
@@ -145,16 +140,17 @@ def within(benchmark, budget: float) -> None:
 @cpu_time
 def test_a_run_of_a_method(benchmark, mmlu_pro, saved, name):
     shard, runs = shards(mmlu_pro, name)[0], iter(range(1000))
+    few = Grid(sizes=(10,), n_source=(20,), n_target=10, runs=1)
+    (small,) = plan_sweep([mmlu_pro], [Composer("sweep", []).method(name)], few, Targets()).shards
 
     def one_run():
         return (replace(shard, runs=(next(runs),)), mmlu_pro), {}
 
     with threadpool_limits(1):
-        tables = benchmark.pedantic(
-            evaluate_shard, setup=one_run, rounds=2 * ROUNDS if BUDGETS[name] < 1 else ROUNDS, warmup_rounds=1
-        )
+        evaluate_shard(small, mmlu_pro)  # imports, and compiles
+        tables = benchmark.pedantic(evaluate_shard, setup=one_run, rounds=2 * ROUNDS if BUDGETS[name] < 1 else ROUNDS)
     assert len(tables["cells"]) == 7 * 2
-    words = [sys.executable, "-c", WORKER, str(saved), name]
+    words = [sys.executable, "-c", WORKER, str(saved), name, str(ROUNDS)]
     worker = json.loads(subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout)
     benchmark.extra_info.update(worker | {"budget_mb": WORKER_MB})
     within(benchmark, BUDGETS[name])
@@ -190,7 +186,7 @@ def test_counting_and_bootstrap_of_a_method(benchmark, mmlu_pro):
 
 @cpu_time
 def test_reading_a_score_table_with_confidences(benchmark, drawn):
-    read = benchmark.pedantic(read_scores, args=(drawn,), rounds=2)
+    read = benchmark.pedantic(read_scores, args=(drawn,), rounds=min(2, ROUNDS))
     benchmark.extra_info["megabytes"] = read.nbytes / 1e6
 
 
@@ -272,7 +268,9 @@ def many_cells(mmlu_pro, tmp_path_factory) -> Path:
 
 @pytest.mark.benchmark(min_rounds=1, warmup=False)
 def test_scanning_two_thousand_files(benchmark, many_cells, caplog):
-    identities = benchmark.pedantic(scan_shard_files, args=(SweepStore(many_cells),), kwargs={"estimates": False}, rounds=3)
+    identities = benchmark.pedantic(
+        scan_shard_files, args=(SweepStore(many_cells),), kwargs={"estimates": False}, rounds=min(3, ROUNDS)
+    )
     assert (len(identities), caplog.messages) == (2000, [])
     within(benchmark, 1)
 

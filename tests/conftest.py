@@ -29,7 +29,7 @@ from tests.helpers.small_sweep import command, write_board
 
 __all__ = ["test_data"]  # a fixture, found by its name
 
-for name, examples in {"quick": 40, "ci": 100, "nightly": 10_000}.items():
+for name, examples in {"quick": 40, "ci": 50, "nightly": 10_000}.items():
     settings.register_profile(name, max_examples=examples, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 

@@ -50,4 +50,6 @@ def rotating(cases: Iterable[Any], one_in: int) -> list[Any]:
 
 def share_or_all(one_in: int) -> list[Any]:
     """The values of `pytest.mark.parametrize` for a test that calls `share` itself: `one_in`, and 1 in the nightly set."""
+    if set_day() == "all":
+        return [pytest.param(1, id="all")]
     return [pytest.param(one_in, id="share"), pytest.param(1, id="all", marks=pytest.mark.nightly)]
