@@ -65,7 +65,7 @@ def wide_tables(draw: st.DrawFn) -> tuple[pa.Table, pa.Table | None]:
 
 
 @pytest.mark.slow
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings().max_examples // 2)
 @given(wide_tables(), st.randoms(use_true_random=False))
 def test_same_content_has_the_same_digest_in_every_format(tables: tuple[pa.Table, pa.Table | None], random: Any) -> None:
     scores, confidence = tables

@@ -72,7 +72,7 @@ def student(one: PairCounts, other: PairCounts, policy: TiePolicy, level: float)
 
 
 @pytest.mark.slow
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings().max_examples // 2)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_runs=st.sampled_from([2, 3, 7, 9, 10, 13]),

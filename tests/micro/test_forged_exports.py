@@ -135,7 +135,7 @@ def test_every_field_of_another_kind_with_a_right_checksum(one_in: int) -> None:
     assert n_refused > 500 // one_in
 
 
-@settings(max_examples=3 * settings.default.max_examples)
+@settings(max_examples=3 * settings().max_examples)
 @given(
     change=st.sampled_from(CHANGES),
     other=st.sampled_from(CHANGES),
@@ -174,7 +174,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(max_examples=3 * settings.default.max_examples)
+@settings(max_examples=3 * settings().max_examples)
 @given(place=st.integers(0, 100_000), byte=st.integers(0, 255), cut=st.booleans())
 def test_bytes_of_the_main_file(folder: Path, place: int, byte: int, cut: bool) -> None:
     original = (folder / "microbench.json").read_bytes()

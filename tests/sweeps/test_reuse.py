@@ -233,7 +233,7 @@ def check_sequence(grids: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=max(2, settings.default.max_examples // 10), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=max(2, settings().max_examples // 10), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(GRIDS, min_size=2, max_size=4))
 def test_any_sequence_of_grids_computes_every_cell_once(grids: list[dict[str, Any]]) -> None:
     check_sequence(grids)
