@@ -1,12 +1,24 @@
-"""Prints, after the benchmarks, each measurement beside its budget."""
+"""A table that several benchmarks read; and, printed after them, each measurement beside its budget."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.helpers.real_data import test_data
 
 __all__ = ["test_data"]  # a fixture, found by its name
+
+
+@pytest.fixture(scope="session")
+def drawn(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn table of 447 models and 12,032 items, with confidences beside it."""
+    folder = tmp_path_factory.mktemp("drawn")
+    subprocess.run([sys.executable, test_data / "make_leaderboard.py", "mmlu_pro", folder], check=True)
+    return folder / "mmlu_pro.parquet"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -17,6 +18,7 @@ from microbench_ray.audit.ranks import leaderboard
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.methods.selectors.fixed import Fixed
 
+ROUNDS = int(os.environ.get("MICROBENCH_PERF_ROUNDS", "5"))
 Nights = tuple[Benchmark, Benchmark, dict[str, Fixed]]
 
 cpu_time = pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=True)
@@ -40,7 +42,7 @@ def test_drift_of_a_night(benchmark: Any, nights: Nights) -> None:
     def audit() -> pa.Table:
         return detect_drift(*profiles(before, now, lists), list(now.model_ids[400:]), night="n")
 
-    rows = benchmark.pedantic(audit, rounds=3, iterations=1, warmup_rounds=1)
+    rows = benchmark.pedantic(audit, rounds=min(3, ROUNDS), iterations=1, warmup_rounds=1)
     assert rows.num_rows > 150
     assert benchmark.stats.stats.median < 5
 
@@ -56,7 +58,7 @@ def test_ranks_items_and_changes_of_a_night(benchmark: Any, nights: Nights) -> N
             leaderboard(tonight, label, 0.05, top_k=10, rng=np.random.default_rng(0))
         return item_statistics(now), compare_snapshots(take_snapshot(before), take_snapshot(now), (before, now))
 
-    statistics, changed = benchmark.pedantic(audit, rounds=3, iterations=1, warmup_rounds=1)
+    statistics, changed = benchmark.pedantic(audit, rounds=min(3, ROUNDS), iterations=1, warmup_rounds=1)
     assert statistics.num_rows == 12_000
     assert changed.num_rows == 5
     assert benchmark.stats.stats.median < 5

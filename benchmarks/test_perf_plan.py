@@ -20,17 +20,9 @@ SLACK = float(os.environ.get("MICROBENCH_PERF_SLACK", "1"))
 ROUNDS = int(os.environ.get("MICROBENCH_PERF_ROUNDS", "5"))
 
 
-@pytest.fixture(scope="module")
-def mmlu_pro(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn table of 447 models and 12,032 items."""
-    folder = tmp_path_factory.mktemp("drawn")
-    subprocess.run([sys.executable, test_data / "make_leaderboard.py", "mmlu_pro", folder], check=True)
-    return folder / "mmlu_pro.parquet"
-
-
 @pytest.mark.benchmark(timer=time.process_time, min_rounds=1, warmup=False)
-def test_all_answers_from_a_table_of_scores(benchmark: BenchmarkFixture, mmlu_pro: Path) -> None:
-    table = ScoresConf(path=str(mmlu_pro), confidence=None)
+def test_all_answers_from_a_table_of_scores(benchmark: BenchmarkFixture, drawn: Path) -> None:
+    table = ScoresConf(path=str(drawn), confidence=None)
     job = PlanJob(
         benchmark=table,
         differences=(0.01, 0.02, 0.05),
@@ -42,16 +34,16 @@ def test_all_answers_from_a_table_of_scores(benchmark: BenchmarkFixture, mmlu_pr
         criterion=Criterion(),
         as_json=True,
     )
-    answers = benchmark.pedantic(run_plan, args=(job,), rounds=3)
+    answers = benchmark.pedantic(run_plan, args=(job,), rounds=min(3, ROUNDS))
     benchmark.extra_info["budget_seconds"] = 2
     assert (answers["n_models"], answers["n_items"]) == (447, 12032)
     assert benchmark.stats is not None
     assert benchmark.stats.stats.median <= SLACK * 2
 
 
-def test_the_whole_command(benchmark: BenchmarkFixture, mmlu_pro: Path) -> None:
+def test_the_whole_command(benchmark: BenchmarkFixture, drawn: Path) -> None:
     program = "from microbench_ray.cli.main import entry_point; entry_point('plan')"
-    command = [sys.executable, "-c", program, "benchmark=scores", f"benchmark.path={mmlu_pro}", "differences=[.02]", "format=json"]
+    command = [sys.executable, "-c", program, "benchmark=scores", f"benchmark.path={drawn}", "differences=[.02]", "format=json"]
 
     def run() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout

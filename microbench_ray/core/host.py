@@ -34,11 +34,12 @@ def cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def blas() -> list[str]:
+@cache
+def blas() -> tuple[str, ...]:
     """NumPy's BLAS library, its version and the kernels that it chose for this processor."""
     # Only NumPy's: which other libraries are loaded depends on what the process has imported so far.
     libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas" and "numpy" in lib["filepath"]]
-    return sorted({f"{lib['internal_api']} {lib['version']} {lib.get('architecture') or ''}".strip() for lib in libraries})
+    return tuple(sorted({f"{lib['internal_api']} {lib['version']} {lib.get('architecture') or ''}".strip() for lib in libraries}))
 
 
 def usable_cores() -> int:

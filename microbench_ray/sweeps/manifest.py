@@ -7,6 +7,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,9 @@ def describe(
         },
         "partitions": [[selection.content() for selection in partition] for partition in partitions],
         "engine": engine,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": dict(_versions()),
         "git_commit": _git_commit(),
-        "machine": {"cpu": cpu(), "blas": blas()},
+        "machine": {"cpu": cpu(), "blas": list(blas())},
         "started": now(),
     }
 
@@ -141,6 +142,12 @@ def _incompatible(store: SweepStore, key: str, stored: object, requested: object
     )
 
 
+@cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+@cache
 def _git_commit() -> str | None:
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():

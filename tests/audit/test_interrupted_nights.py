@@ -13,6 +13,7 @@ from microbench_ray.audit.run import run_audit
 from microbench_ray.core.storage.store import Store
 from microbench_ray.methods import ESTIMATORS, SELECTORS, Method
 from tests.helpers import nights
+from tests.helpers.rotation import share, share_or_all
 
 SCORES = nights.responses()
 RANDOM = Method("random", SELECTORS["random"](), ESTIMATORS["mean"]())
@@ -37,10 +38,10 @@ class KilledWrites:
 
         monkeypatch.setattr(Store, "write", counted_write)
 
-    def run_until_finished(self, run: Callable[[], object], step: int) -> int:
-        """Run until it is not killed, each attempt with `step` more writes than the last; the number of killed attempts."""
+    def run_until_finished(self, run: Callable[[], object], step: int, first: int = 0) -> int:
+        """Run until it is not killed: after `first` writes, and each time after `step` more; the number of killed attempts."""
         for attempt in range(1000):
-            self.left = attempt * step
+            self.left = first + attempt * step
             try:
                 run()
             except Killed:
@@ -59,7 +60,10 @@ def test_an_interrupted_night_resumes_and_writes_the_same_files(tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_nights_interrupted_at_any_write_resume_and_write_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("one_in", share_or_all(3))
+def test_nights_interrupted_at_any_write_resume_and_write_the_same_files(
+    one_in: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     boards = {"2026-01-01": nights.board(SCORES[:80]), "2026-01-02": nights.board(SCORES[:83])}
     for night, board in boards.items():
         nights.run(tmp_path / "undisturbed", night, board, methods=(RANDOM,))
@@ -67,8 +71,8 @@ def test_nights_interrupted_at_any_write_resume_and_write_the_same_files(tmp_pat
     n_killed = 0
     for night, board in boards.items():
         job = nights.audit(tmp_path / "killed", night, board, methods=(RANDOM,))
-        n_killed += writes.run_until_finished(partial(run_audit, job), step=1)
-    assert n_killed > 20
+        n_killed += writes.run_until_finished(partial(run_audit, job), step=one_in, first=share(range(one_in), one_in)[0])
+    assert n_killed > 20 // one_in
     assert nights.files(tmp_path / "killed") == nights.files(tmp_path / "undisturbed")
 
 

@@ -17,7 +17,7 @@ from microbench_ray.audit.drift_rules import DriftPolicy
 from microbench_ray.core.schemas import SCHEMAS
 from tests.helpers import nights
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("thirty nights")]
 
 FIRST, ADDED, N_NIGHTS = 120, 4, 30
 CORRUPTED, CHANGED, DRIFTS_FROM = 8, 14, 20

@@ -17,6 +17,7 @@ import pytest
 
 from microbench_ray.cli.main import main
 from tests.helpers.refusals import Refused, assert_one_message, swept
+from tests.helpers.rotation import rotating
 from tests.helpers.small_sweep import N_ITEMS, N_MODELS, columns
 
 TYPING_ERRORS = {
@@ -66,7 +67,7 @@ TYPING_ERRORS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("argument", TYPING_ERRORS)
+@pytest.mark.parametrize("argument", rotating(TYPING_ERRORS, 3))
 def test_a_typing_error_is_reported_with_valid_names(argument: str, board: Path, tmp_path: Path, refused: Refused) -> None:
     refused(swept(board, tmp_path / "out", argument), TYPING_ERRORS[argument])
 
@@ -151,7 +152,7 @@ WRONG_VALUES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("argument", WRONG_VALUES)
+@pytest.mark.parametrize("argument", rotating(WRONG_VALUES, 3))
 def test_an_invalid_value_is_reported(argument: str, board: Path, tmp_path: Path, refused: Refused) -> None:
     refused(swept(board, tmp_path / "out", argument), *WRONG_VALUES[argument])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,11 @@ def content(name: str, *overrides: str) -> Any:
 Swept = Callable[..., SweepJob]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sweep(leaderboards: Path) -> Swept:
-    """A function that makes the job of an experiment."""
+    """A function that makes the job of an experiment, once for all tests."""
 
+    @cache
     def make(name: str, *overrides: str) -> SweepJob:
         given = [f"experiment={name}", f"data_dir={leaderboards}", *overrides]
         if "benchmark.path" not in "".join(overrides) and name == "paper_gpqa":

@@ -1,6 +1,7 @@
 """Every numeric key of every job, out of its range: one message and exit code 1 at once, or a command that works.
 
-The keys are found in the schemas, so that a new key is tested without a new test.
+The keys are found in the schemas, so that a new key is tested without a new test. Every day tests each key with two of the values
+or one, and each value with a quarter of the keys; the nightly set, each key with each value.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.sweeps.cluster import submission
 from tests.helpers.refusals import assert_one_message
+from tests.helpers.rotation import share, share_or_all
 from tests.helpers.small_sweep import write_board
 
 VALUES = ("0", "-1", "nan", "inf", "1e12", "1000000000000", "abc")
@@ -91,10 +93,17 @@ def cases(job: str) -> Iterator[tuple[str, str, list[str]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("one_in", share_or_all(4))
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("job", JOBS)
 def test_numbers_out_of_range(
-    job: str, value: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    job: str,
+    value: str,
+    one_in: int,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def start(*given: object) -> None:
         raise Started
@@ -102,7 +111,7 @@ def test_numbers_out_of_range(
     monkeypatch.setattr(audit_run, "run_audit", start)
     monkeypatch.setattr(submission, "run_submit", start)
     tested, memory = 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for key, form, more in cases(job):
+    for key, form, more in share(list(cases(job)), one_in, VALUES.index(value)):
         tested += 1
         replaced = {key} | {each.split("=")[0] for each in more}
         arguments = [each for each in commands(folder, tmp_path / f"out{tested}")[job] if each.split("=")[0] not in replaced]

@@ -25,6 +25,7 @@ from microbench_ray.core.storage.lock import Times
 from microbench_ray.data import read_release, read_scores
 from tests.helpers.errors import refuses
 from tests.helpers.object_store import ObjectStore, serving
+from tests.helpers.rotation import rotating
 from tests.helpers.small_sweep import assert_same_tables, command, write_board
 
 RUNS = 4
@@ -280,7 +281,7 @@ INVALID_URLS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("url", INVALID_URLS)
+@pytest.mark.parametrize("url", rotating(INVALID_URLS, 3))
 def test_an_invalid_url_is_rejected_before_any_work_and_its_secrets_are_not_printed(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

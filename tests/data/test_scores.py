@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microbench_ray.core.errors import DataError
@@ -65,6 +65,7 @@ def wide_tables(draw: st.DrawFn) -> tuple[pa.Table, pa.Table | None]:
 
 
 @pytest.mark.slow
+@settings(max_examples=settings().max_examples // 2)
 @given(wide_tables(), st.randoms(use_true_random=False))
 def test_same_content_has_the_same_digest_in_every_format(tables: tuple[pa.Table, pa.Table | None], random: Any) -> None:
     scores, confidence = tables

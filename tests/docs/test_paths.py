@@ -19,6 +19,7 @@ import microbench_ray
 from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.keys import JOBS, schema_of
 from microbench_ray.core.log import LEVELS
+from tests.helpers.rotation import share, share_or_all
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "microbench_ray"
@@ -70,19 +71,19 @@ def test_commands_are_found_on_the_pages() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("one_in", share_or_all(3))
 @pytest.mark.parametrize("page", sorted({page for page, _, _ in COMMANDS}))
-def test_commands_compose(page: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_commands_compose(page: str, one_in: int, caplog: pytest.LogCaptureFixture) -> None:
     """A deprecated key would be logged as a warning."""
     caplog.set_level(logging.WARNING, logger="microbench_ray")
-    for where, job, arguments in COMMANDS:
-        if where == page:
-            composer = Composer(job, arguments)
-            composed = composer.compose(composer.overrides)
-            OmegaConf.merge(OmegaConf.structured(schema_of(job)), composed)  # raises for a key or type that the job does not know
-            for method in composed.get("methods") or []:
-                if isinstance(method, str) and method.islower():
-                    composer.method(method)
-            assert caplog.messages == [], (job, arguments)
+    for job, arguments in share([(job, arguments) for where, job, arguments in COMMANDS if where == page], one_in):
+        composer = Composer(job, arguments)
+        composed = composer.compose(composer.overrides)
+        OmegaConf.merge(OmegaConf.structured(schema_of(job)), composed)  # raises for a key or type that the job does not know
+        for method in composed.get("methods") or []:
+            if isinstance(method, str) and method.islower():
+                composer.method(method)
+        assert caplog.messages == [], (job, arguments)
 
 
 @cache

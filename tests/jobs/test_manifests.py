@@ -19,6 +19,7 @@ import yaml
 from microbench_ray.cli.compose import Composer
 from tests.helpers.kuberay_schema import SCHEMAS, strict
 from tests.helpers.manifests import JOBS, K8S, OBJECTS, RAY, ROOT, SYSTEMD, TEMPLATES, unit, unit_command
+from tests.helpers.processes import run_command
 from tests.helpers.small_sweep import write_board
 
 KUBERNETES = "1.32"
@@ -198,8 +199,7 @@ def test_the_commands_run(name: str, tmp_path: Path) -> None:
     write_board(tmp_path / "leaderboard.parquet")
     places = [re.sub(r"=(/data|/var/lib/microbench)/", f"={tmp_path}/", each) for each in COMMANDS[name]]
     arguments = [re.sub(r"^engine=.*", "engine=serial", each) for each in places]
-    program = [str(Path(sys.executable).parent / "microbench"), *arguments, *TINY]
-    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=120)
+    done = run_command([*arguments, *TINY])
     assert done.returncode == 0, done.stderr
     (mdad,) = (tmp_path / "results").glob("*/mdad.parquet")
     methods = set(pq.read_table(mdad).column("method").to_pylist())

@@ -7,6 +7,7 @@ import pickle
 import random
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -50,12 +51,18 @@ def seen_items(selector: Any, *, gaps: bool = False) -> SeenItems:
     return world(N_ITEMS, gaps=gaps, signal=selector.signal)
 
 
+@cache
+def fitted(name: str, n_items: int, gaps: bool) -> tuple[SeenItems, bytes]:
+    """Seen items, and an estimator's pickled fit to them."""
+    estimator = ESTIMATORS[name]()
+    seen = world(n_items, gaps=gaps, signal=estimator.source_signal)
+    return seen, pickle.dumps(estimator.fit(seen, np.random.default_rng(5)))
+
+
 def estimate(name: str, responses: np.ndarray, selection: Selection, *, gaps: bool = False) -> np.ndarray:
     """Estimates of an estimator after its fit, if any, to more items than are selected."""
-    estimator = ESTIMATORS[name]()
-    seen = world(max(N_ITEMS, len(selection.items) + 20), gaps=gaps, signal=estimator.source_signal)
-    fit = estimator.fit(seen, np.random.default_rng(5))
-    return estimator.estimate(responses, selection, seen, fit)
+    seen, fit = fitted(name, max(N_ITEMS, len(selection.items) + 20), gaps)
+    return ESTIMATORS[name]().estimate(responses, selection, seen, pickle.loads(fit))  # noqa: S301
 
 
 def choose(selector: Any, seen: SeenItems, size: int, seed: int = 3) -> Selection:

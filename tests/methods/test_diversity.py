@@ -14,6 +14,7 @@ from microbench_ray.methods.kernels.dpp import inclusion_probabilities, polynomi
 from microbench_ray.methods.kernels.principal_components import principal_components
 from microbench_ray.methods.selectors.diversity import Diversity, in_box
 from tests.helpers.errors import refuses
+from tests.helpers.rotation import rotating
 
 
 def seen_items(responses: Any) -> SeenItems:
@@ -50,7 +51,7 @@ def test_components_by_hand() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("responses", [np.full((5, 30), 0.3), np.zeros((1, 30)), np.full((3, 30), np.nan)])
+@pytest.mark.parametrize("responses", rotating([np.full((5, 30), 0.3), np.zeros((1, 30)), np.full((3, 30), np.nan)], 3))
 def test_without_variation_there_are_no_components_and_the_choice_is_uniform(responses: Any) -> None:
     assert principal_components(responses.astype(np.float32), 4).shape == (30, 0)
     counts = np.zeros(30)
@@ -83,7 +84,7 @@ def test_weights_are_inverse_inclusion_probabilities_over_items() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [3, 6])
+@pytest.mark.parametrize("size", rotating([3, 6], 2))
 def test_the_horvitz_thompson_estimate_is_unbiased_also_with_items_drawn_after_the_process(size: int) -> None:
     # Two sources that are right or wrong make four different points: a DPP of at most four items.
     responses = np.array([[0, 0, 0, 0, 1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0, 1, 1, 1]], np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -72,6 +72,7 @@ def student(one: PairCounts, other: PairCounts, policy: TiePolicy, level: float)
 
 
 @pytest.mark.slow
+@settings(max_examples=settings().max_examples // 2)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_runs=st.sampled_from([2, 3, 7, 9, 10, 13]),

@@ -23,6 +23,7 @@ from microbench_ray.micro.build import build
 from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.report import json_report, table_report
 from microbench_ray.micro.score import score
+from tests.helpers.rotation import share, share_or_all
 from tests.micro.conftest import responses_to
 
 Content = dict[str, Any]
@@ -116,11 +117,12 @@ def assert_same_or_refused(content: Content) -> bool:
     return True
 
 
-def test_every_field_of_another_kind_with_a_right_checksum() -> None:
+@pytest.mark.parametrize("one_in", share_or_all(5))
+def test_every_field_of_another_kind_with_a_right_checksum(one_in: int) -> None:
     """Refused wherever `score` reads the field; others, such as the method's parameters, change no answer."""
     read = {"benchmark", "readout", "items", "models", "reserve", "size", "signal"}
     n_refused, silent = 0, []
-    for place, change in CHANGES:
+    for place, change in share(CHANGES, one_in):
         forged = changed(place, change)
         try:
             forged["checksum"] = checksum(forged)
@@ -130,12 +132,12 @@ def test_every_field_of_another_kind_with_a_right_checksum() -> None:
         n_refused += refused
         if not refused and place[0] in read:
             silent.append((place, change))
-    print(f"{len(CHANGES)} changes, {n_refused} refused, 0 other answers")
+    print(f"1 in {one_in} of {len(CHANGES)} changes, {n_refused} refused, 0 other answers")
     assert not silent
-    assert n_refused > 500
+    assert n_refused > 500 // one_in
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(
     change=st.sampled_from(CHANGES),
     other=st.sampled_from(CHANGES),
@@ -174,7 +176,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(place=st.integers(0, 100_000), byte=st.integers(0, 255), cut=st.booleans())
 def test_bytes_of_the_main_file(folder: Path, place: int, byte: int, cut: bool) -> None:
     original = (folder / "microbench.json").read_bytes()

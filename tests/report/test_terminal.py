@@ -32,6 +32,7 @@ from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules
 from microbench_ray.sweeps.results import SweepStore
 from tests.helpers.errors import refuses
+from tests.helpers.rotation import rotating
 from tests.helpers.small_sweep import columns
 
 
@@ -110,10 +111,35 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+Shown = list[Figure]
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """The drawn figures, as objects, which are not rendered."""
+    drawn: Shown = []
+
+    def keep(figure: Figure) -> bytes:
+        drawn.append(figure)
+        return b"PNG"
+
+    monkeypatch.setattr("microbench_ray.report.figures._png", keep)
+    monkeypatch.setattr("microbench_ray.report.figures._svg", lambda figure: b"SVG")
+    return drawn
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_svg")
+@pytest.mark.parametrize("case", rotating(CASES, 3))
+def test_every_figure_is_rendered(case: str, tmp_path: Path) -> None:
+    for path in figures(swept(sweep_job(tmp_path, **CASES[case])), tmp_path / "figures"):
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert path.stat().st_size > 10_000
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_a_figure_is_drawn_for_every_panel(case: str, tmp_path: Path) -> None:
+def test_a_figure_is_drawn_for_every_panel(case: str, tmp_path: Path, shown: Shown) -> None:
     outcome = swept(sweep_job(tmp_path, **CASES[case]))
     mdad = outcome.tables["mdad"]
     if case == "no MDAD reached":
@@ -125,28 +151,9 @@ def test_a_figure_is_drawn_for_every_panel(case: str, tmp_path: Path) -> None:
     panels = {"several numbers of sources": 2, "separate subtasks": 3}.get(case, 1)
     assert len(drawn) == panels + (compared is not None)
     assert compared is None or compared in drawn[0].stem.replace("_", "-")
-    assert len(set(drawn)) == len(drawn)
-    for path in drawn:
-        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-        assert path.stat().st_size > 10_000
+    assert len(set(drawn)) == len(drawn) == len(shown)
+    assert all(path.is_file() for path in drawn)
     assert printed(mdad)
-
-
-Shown = list[Figure]
-
-
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
-    """The drawn figures, as objects."""
-    drawn: Shown = []
-
-    def keep(figure: Figure) -> bytes:
-        drawn.append(figure)
-        return b"PNG"
-
-    monkeypatch.setattr("microbench_ray.report.figures._png", keep)
-    monkeypatch.setattr("microbench_ray.report.figures._svg", lambda figure: b"SVG")
-    return drawn
 
 
 def titled(figure: Figure, words: str) -> Axes:
@@ -238,7 +245,7 @@ def test_a_fixed_list_alone_is_drawn_and_shown(tmp_path: Path) -> None:
     assert "tiny" in shown
 
 
-@pytest.mark.usefixtures("without_svg")
+@pytest.mark.usefixtures("shown")
 def test_a_fixed_list_beside_other_methods_has_its_own_figure(tmp_path: Path) -> None:
     assert len(figures(swept(sweep_job(tmp_path, random(), fixed_list())), tmp_path / "figures")) == 2
 
@@ -275,7 +282,7 @@ def test_names_are_printed_unchanged(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_svg")
+@pytest.mark.usefixtures("shown")
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "..", "a/b\\c"])
 def test_a_figure_stays_in_its_folder(name: str, tmp_path: Path) -> None:
     outcome = swept(sweep_job(tmp_path / "out", name=name))
@@ -286,6 +293,7 @@ def test_a_figure_stays_in_its_folder(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shown")
 def test_a_figure_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     outcome = swept(sweep_job(tmp_path))
     (tmp_path / "figures").write_text("in the way")

@@ -10,25 +10,30 @@ import pytest
 
 from microbench_ray.data import Benchmark, read_scores, synthetic
 from studies import closed_form_gaps
-from studies.closed_form_gaps import MAX_GAP, largest_gaps, main
+from studies.closed_form_gaps import MAX_GAP, SIZES, largest_gaps, main
+from tests.helpers.rotation import rotating, share, share_or_all
 
 
 @pytest.mark.slow
-def test_a_real_leaderboard(test_data: Path) -> None:
-    gaps = largest_gaps(read_scores(test_data / "gpqa.parquet", confidence=None), (10, 25, 50, 100, 200))
-    assert gaps.keys() == {10, 25, 50, 100, 200}
+@pytest.mark.parametrize("one_in", share_or_all(3))
+def test_a_real_leaderboard(test_data: Path, one_in: int) -> None:
+    sizes = share((10, 25, 50, 100, 200), one_in)
+    gaps = largest_gaps(read_scores(test_data / "gpqa.parquet", confidence=None), sizes)
+    assert gaps.keys() == set(sizes)
     assert max(gaps.values()) <= MAX_GAP, gaps
 
 
 @pytest.mark.slow
-def test_a_drawn_leaderboard() -> None:
-    gaps = largest_gaps(synthetic(n_models=447, n_items=3000))
+@pytest.mark.parametrize("one_in", share_or_all(3))
+def test_a_drawn_leaderboard(one_in: int) -> None:
+    gaps = largest_gaps(synthetic(n_models=447, n_items=3000), share(SIZES, one_in))
     assert max(gaps.values()) <= MAX_GAP, gaps
 
 
 @pytest.mark.slow
-def test_graded_scores() -> None:
-    gaps = largest_gaps(graded(), (10, 50, 200))
+@pytest.mark.parametrize("size", rotating((10, 50, 200), 3))
+def test_graded_scores(size: int) -> None:
+    gaps = largest_gaps(graded(), (size,))
     assert max(gaps.values()) <= MAX_GAP, gaps
 
 

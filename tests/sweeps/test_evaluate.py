@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from microbench_ray.core.errors import ConfigError
@@ -178,12 +179,17 @@ MORE: dict[str, tuple[list[Any], dict[str, Any], tuple[Benchmark, ...]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def before() -> pa.Table:
+    """The cells of every method on a leaderboard with gaps."""
+    return tables_of(EVERY, [leaderboard(gaps=True)])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(MORE))
-def test_more_of_anything_changes_no_other_cell(what: Any) -> None:
+def test_more_of_anything_changes_no_other_cell(what: Any, before: pa.Table) -> None:
     methods, change, benchmarks = MORE[what]
     benchmark = leaderboard(gaps=True)
-    before = tables_of(EVERY, [benchmark])
     after = tables_of(methods, [*benchmarks, benchmark], replace(GRID, **change))
     assert len(before) == len(EVERY) * 2 * 3 * 2
     key = [*GROUP_KEY, "run", "split"]
@@ -193,9 +199,8 @@ def test_more_of_anything_changes_no_other_cell(what: Any) -> None:
     assert what == "order of methods" or len(after) > len(before)
 
 
-def test_another_seed_changes_cells_and_one_size_per_shard_does_not() -> None:
-    benchmark = leaderboard()
-    before = tables_of(EVERY, [benchmark])
+def test_another_seed_changes_cells_and_one_size_per_shard_does_not(before: pa.Table) -> None:
+    benchmark = leaderboard(gaps=True)
     assert tables_of(EVERY, [benchmark], sizes_apart=True).equals(before)
     assert not tables_of(EVERY, [benchmark], seed=1).equals(before)
 

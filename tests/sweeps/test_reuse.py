@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -127,23 +128,33 @@ NEXT: dict[str, tuple[tuple[str, ...], dict[str, Any], int]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def first_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a sweep of BASE with TWO methods."""
+    out = tmp_path_factory.mktemp("first") / "out"
+    run(a_sweep(out)[0])
+    return out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", NEXT)
-def test_only_new_cells_are_computed_and_the_tables_are_those_of_a_fresh_sweep(case: str, tmp_path: Path) -> None:
+def test_only_new_cells_are_computed_and_the_tables_are_those_of_a_fresh_sweep(
+    case: str, first_sweep: Path, tmp_path: Path
+) -> None:
     methods, changes, new = NEXT[case]
-    first, _ = a_sweep(tmp_path)
-    run(first)
+    shutil.copytree(first_sweep, tmp_path, dirs_exist_ok=True)
     before = content(tmp_path)
     sweep, engine = a_sweep(tmp_path, methods, **changes)
     outcome = run(sweep)
     assert (len(engine.cells), outcome.computed, outcome.failed) == (new, new, 0)
     assert outcome.reused == sweep.plan().n_cells - new
-    assert content(tmp_path) == fresh(methods, **changes)
+    expected = fresh(methods, **changes)
+    assert content(tmp_path) == expected
     if changes.get("keep_estimates"):
         kept = [path.stem for path in (tmp_path / "estimates").iterdir()]
         assert sorted(kept) == sorted(shard.id for shard in sweep.plan().shards)
     run_reduce(tmp_path, sweep.rules)
-    assert content(tmp_path) == fresh(methods, **changes)
+    assert content(tmp_path) == expected
     again, engine = a_sweep(tmp_path)
     run(again)
     assert (engine.cells, content(tmp_path)) == ([], before)
@@ -221,19 +232,9 @@ def check_sequence(grids: list[dict[str, Any]]) -> None:
         assert max(computed.values()) == 1
 
 
-SEQUENCES = st.lists(GRIDS, min_size=2, max_size=4)
-
-
 @pytest.mark.slow
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(SEQUENCES)
-def test_a_sequence_of_grids_computes_every_cell_once(grids: list[dict[str, Any]]) -> None:
-    check_sequence(grids)
-
-
-@pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(SEQUENCES)
+@settings(max_examples=max(2, settings().max_examples // 10), suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(GRIDS, min_size=2, max_size=4))
 def test_any_sequence_of_grids_computes_every_cell_once(grids: list[dict[str, Any]]) -> None:
     check_sequence(grids)
 

@@ -18,6 +18,7 @@ from microbench_ray.sweeps.driver import run_sweep
 from microbench_ray.sweeps.engine.base import Engine, Result
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from microbench_ray.sweeps.shards import Shard
+from tests.helpers.rotation import rotating
 from tests.helpers.small_sweep import N_ITEMS, assert_same_tables, columns, command
 
 A_LIST = "{method: fixed, label: tiny, selector: {items: [i3,i5,i8,i13], weights: [1,2,3,4], built_from: [m00,m01]}}"
@@ -61,7 +62,7 @@ class Backwards(SerialEngine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", rotating(SCENARIOS, 3))
 def test_the_configured_engine_gives_the_same_tables(scenario: str, gappy_board: Path, tmp_path: Path, engine: Engine) -> None:
     folders = [tmp_path / "configured", tmp_path / "reversed"]
     for out, used in zip(folders, (engine, Backwards()), strict=True):

@@ -28,6 +28,14 @@ def text(element: WebElement) -> str:
     return element.get_attribute("textContent") or ""
 
 
+def texts(browser: Chrome, selector: str) -> list[str]:
+    """The texts of all elements, in one request."""
+    found: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)", selector
+    )
+    return found
+
+
 def choose(browser: Chrome, selector: str, value: str) -> None:
     Select(one(browser, selector)).select_by_value(value)
     b.settled(browser)
@@ -47,8 +55,7 @@ def opacities(browser: Chrome, chart: str) -> list[float]:
 
 def tooltip(browser: Chrome) -> dict[str, str]:
     """Names and values in the tooltip."""
-    keys, values = (browser.find_elements(By.CSS_SELECTOR, f"#tip {name}") for name in ("dt", "dd"))
-    return {text(key): text(value) for key, value in zip(keys, values, strict=True)}
+    return dict(zip(texts(browser, "#tip dt"), texts(browser, "#tip dd"), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -81,8 +88,8 @@ def test_names_from_data_are_shown_and_never_executed(browser: Chrome, audit_htm
     with pytest.raises(NoAlertPresentException):
         _ = browser.switch_to.alert.text
     assert browser.find_elements(By.TAG_NAME, "img") == []
-    names = [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, ".sortable td:nth-child(2)")]
-    drawn = [text(label) for label in browser.find_elements(By.CSS_SELECTOR, "#chart-ranks svg text")]
+    names = texts(browser, ".sortable td:nth-child(2)")
+    drawn = texts(browser, "#chart-ranks svg text")
     assert {HOSTILE, BREAKOUT} <= set(names)
     assert HOSTILE in drawn
     dots = browser.find_elements(By.CSS_SELECTOR, "#chart-ranks .mark-symbol path")
@@ -117,7 +124,7 @@ def test_hovering_shows_the_values_of_the_table(browser: Chrome, sweep_html: Pat
     ends = f"{100 * row['mdad_monotone_ci_lo']:.1f}–{'∞' if high != high else f'{100 * high:.1f}'}"
     assert shown["interval over runs"] == ends
     open_values(browser, "mdad")
-    values = [text(line) for line in browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .values tbody tr")]
+    values = texts(browser, "#chart-mdad .values tbody tr")
     assert f"random25{100 * row['mdad_monotone']:.1f}{ends}10" in values
 
 
@@ -163,7 +170,7 @@ def test_selectors_change_charts_and_tables(
     choose(browser, "select[data-column=items]", "unseen half of the items")
     rows = sweep.tables["mdad"].to_pandas()
     rows = rows[(rows["threshold"] == 0.9) & (rows["n_source"] == 20) & (rows["split"] == "unseen")]
-    values = [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, "#chart-mdad .values td:nth-child(3)")]
+    values = texts(browser, "#chart-mdad .values td:nth-child(3)")
     assert values == ["never reached" if value != value else f"{100 * value:.1f}" for value in rows["mdad_monotone"]]
 
     b.open_page(browser, audit_html)
@@ -172,7 +179,7 @@ def test_selectors_change_charts_and_tables(
     for label in LISTS:
         choose(browser, "#leaderboard select[data-column=subject]", label)
         first = board[(board["subject"] == label) & (board["rank"] == 4)].iloc[0]
-        cells = [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, ".sortable tbody tr:nth-child(4) td")]
+        cells = texts(browser, ".sortable tbody tr:nth-child(4) td")
         assert cells[1] == first["model"]
         assert cells[3] == f"{100 * first['estimate']:.1f}"
         assert cells[5] == f"{first['rank_lo']:.0f}–{first['rank_hi']:.0f}"
@@ -187,7 +194,7 @@ def test_the_table_of_models_is_sorted_and_searched(browser: Chrome, audit_html:
     b.open_page(browser, audit_html)
 
     def column(k: int) -> list[str]:
-        return [text(cell) for cell in browser.find_elements(By.CSS_SELECTOR, f".sortable td:nth-child({k})")]
+        return texts(browser, f".sortable td:nth-child({k})")
 
     assert len(column(1)) == 100
     one(browser, ".sortable .more").click()
