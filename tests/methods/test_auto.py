@@ -15,7 +15,7 @@ from microbench_ray.methods.estimators.auto import AutoEstimator
 from microbench_ray.methods.estimators.irt import PIrt
 from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
 from microbench_ray.methods.kernels import auto
-from microbench_ray.methods.kernels.auto import AutoFit, Stack, fit_auto, fit_stack, in_turn, mixed
+from microbench_ray.methods.kernels.auto import AutoFit, fit_auto, fit_stack, in_turn, mixed
 from microbench_ray.methods.kernels.irt import fit_irt, p_irt
 from microbench_ray.methods.kernels.irt_term import irt_term
 from microbench_ray.methods.kernels.sources import source_accuracies
@@ -190,11 +190,6 @@ def test_the_term_is_the_share_of_p_irt_whatever_the_order_of_items() -> None:
     targets[0, 1] = np.nan
     expected = PIrt(dims=3).estimate(targets, Selection(items), seen_items(responses_of(30)), fit)
     assert irt_term(0.25, fit, items).estimate(targets) == pytest.approx(0.25 * expected, abs=1e-5)
-
-
-def test_the_stack_is_affine_in_both_predictions() -> None:
-    stack = Stack(level=0.5, weights=np.array([0.25, 0.5]))
-    assert stack.rest(np.array([[0.5, 0.5], [0.9, 0.7]])) == pytest.approx([0.5, 0.7])
 
 
 @pytest.mark.parametrize("kind", [AutoSelector, AutoEstimator])

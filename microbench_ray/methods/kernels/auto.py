@@ -217,11 +217,6 @@ class Stack(NamedTuple):
     level: float
     weights: FloatArray
 
-    def rest(self, predictions: FloatArray) -> FloatArray:
-        """(n,) from both predictions, (n, 2)."""
-        combined: FloatArray = self.level + ((predictions - self.level) * self.weights).sum(axis=1)
-        return combined
-
 
 def fit_stack(fit: AutoFit, selection: Selection, signal: Signal) -> Stack:
     """The weights of both predictors, from the models that were held out.
