@@ -45,7 +45,7 @@ def commands(data: Path, folder: Path) -> dict[str, list[str]]:
 
 
 def prepare(data: Path, folder: Path, checkout: Path) -> None:
-    """Write the table to ingest, a micro-benchmark by this checkout's code, and responses to its items."""
+    """Write the table to ingest, a micro-benchmark by a checkout's code, and responses to its items."""
     rows = [f"q{item},{item % 2},{item % 3 % 2},1" for item in range(30)]
     (folder / "scores.csv").write_text("\n".join(["item_id,a,b,c", *rows]) + "\n")
     micro = folder / "micro"
@@ -98,7 +98,7 @@ def main() -> None:
         folder, before = Path(temporary), Path(temporary) / "before"
         before.mkdir()
         unpack(given.revision, before)
-        prepare(data, folder, ROOT)
+        prepare(data, folder, before)  # this checkout reads what an earlier one exported
         for name, arguments in commands(data, folder).items():
             cells = [name]
             measured = paired(before, ROOT, arguments, given.pairs, folder / "out")
