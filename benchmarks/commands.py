@@ -36,7 +36,7 @@ def commands(data: Path, folder: Path) -> dict[str, list[str]]:
     board = ["benchmark=scores", f"benchmark.path={data / 'gpqa.parquet'}"]
     return {
         "plan, 100 items": ["plan", *board, "size=100"],
-        "score, a new model": ["score", f"micro={folder / 'micro'}", f"responses={folder / 'new.csv'}"],
+        "score, a new model": ["score", f"micro={folder / 'micro'}", f"responses={folder / 'new.csv'}", "source=scores"],
         "ingest, 30 lines": ["ingest", "source=scores", f"path={folder / 'scores.csv'}", "out=OUT"],
         "sweep of two random kinds": [*SWEEP, *board[1:], "out=OUT"],
         "the same, engine=serial": [*SWEEP, *board[1:], "engine=serial", "out=OUT"],
