@@ -63,6 +63,7 @@ def run(checkout: Path, arguments: list[str]) -> Seconds:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": str(checkout)},
+        cwd=checkout,  # from which `-c` imports first
     )
     assert process.stdout is not None
     process.stdout.readline()
