@@ -47,6 +47,7 @@ BUDGETS = {
     "embedding_kmeans": 3,
     "greedy": 2.5,
     "mdad_guided": 6,
+    "auto": 12,
     "random_ridge_remainder": 0.5,
     "random_ridge": 0.5,
     "random_aipw": 2.5,
