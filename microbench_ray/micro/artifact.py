@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.core.storage.urls import local_path
-from microbench_ray.methods.kernels.irt_term import IrtTerm
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
 from microbench_ray.micro.files import folder_files, replace_folder
+from microbench_ray.micro.irt_content import irt_content, irt_term_of
 from microbench_ray.micro.json_values import (
     checksum,
     dumps,
@@ -26,7 +26,6 @@ from microbench_ray.micro.json_values import (
     fractions,
     json_number,
     json_numbers,
-    numbers_only,
     plain_text,
 )
 from microbench_ray.micro.random_items import Comparison, compare_with_random, dispersion, sampling_variance
@@ -279,7 +278,7 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
             "intercept": readout.intercept,
             "total": readout.total,
             "missing": "left out" if readout.means is None else "filled",
-            **({} if micro.version < 3 else {"irt": _irt_content(readout)}),
+            **({} if micro.version < 3 else {"irt": irt_content(readout)}),
         },
         "error": _error_summary(micro, micro.held_out),
         "mdad": dict(micro.held_out.mdad),
@@ -302,28 +301,6 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
         content["random_items"] = None if micro.random_items is None else micro.random_items._asdict()
         content["better_from"] = micro.better_from
     return content | {"checksum": checksum(content)}
-
-
-def _irt_content(readout: Readout) -> dict[str, Any] | None:
-    """The readout's IRT model: items of the micro-benchmark first, in their order."""
-    if readout.term is None:
-        return None
-    if not isinstance(readout.term, IrtTerm):
-        raise ConfigError(
-            "The estimator's readout cannot be exported.", got=type(readout.term).__name__, hint="an IrtTerm, or none"
-        )
-    term = readout.term
-    return {"weight": term.weight, "difficulty": term.difficulty.tolist(), "discrimination": term.discrimination.tolist()}
-
-
-def _irt_term(content: Mapping[str, Any] | None, n_items: int) -> IrtTerm | None:
-    if content is None:
-        return None
-    difficulty = numbers_only(content["difficulty"], "readout, irt, difficulty")
-    discrimination = numbers_only(content["discrimination"], "readout, irt, discrimination")
-    if difficulty.shape != (n_items,) or discrimination.ndim != 2 or len(discrimination) != n_items:
-        raise ValueError(f"readout, irt: {difficulty.shape} and {discrimination.shape} numbers for {n_items} items")
-    return IrtTerm(finite_number(content["weight"], "readout, irt, weight"), discrimination, difficulty)
 
 
 def _model_record(micro: MicroBenchmark, row: int) -> dict[str, Any]:
@@ -373,7 +350,7 @@ def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
             coefficients=np.array([item.coefficient for item in items], np.float64),
             means=None if readout["missing"] == "left out" else np.array([item.mean for item in items], np.float64),
             total=float(readout["total"]),
-            term=None if content["version"] < 3 else _irt_term(readout["irt"], content["benchmark"]["n_items"]),
+            term=None if content["version"] < 3 else irt_term_of(readout["irt"], content["benchmark"]["n_items"]),
         ),
         models=models,
         accuracy=fractions([model["accuracy"] for model in content["models"]], "models, accuracy"),
