@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from microbench_ray.api.arguments import check_benchmark, whole_number, whole_numbers
 from microbench_ray.api.methods import MethodLike, methods_of
+from microbench_ray.api.result import Result
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.log import error_console
 from microbench_ray.core.progress import WorkProgress, can_draw
@@ -21,60 +23,8 @@ from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules, reduce_partitions
+from microbench_ray.sweeps.shard_files import ShardFiles
 from microbench_ray.sweeps.shards import Shard, plan_sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """The tables of a sweep. Accuracies and differences are fractions: 3.5 points is 0.035.
-
-    Attributes
-    ----------
-    tables
-        Arrow tables by name, with units in the metadata of their fields: `agreement`, `mdad`, `summary`; `paired`, with a baseline;
-        `cells`, which these are reduced from; and `estimates`, with `keep_estimates`.
-    """
-
-    tables: Mapping[str, pa.Table]
-
-    def __repr__(self) -> str:
-        return f"Result({', '.join(f'{name}: {len(table)} rows' for name, table in self.tables.items())})"
-
-    @property
-    def agreement(self) -> pd.DataFrame:
-        """One row per method, size, split and half-point bin of the true difference: `agreement`, `ci_lo`, `ci_hi`, `n_pairs`."""
-        return self.frame("agreement")
-
-    @property
-    def mdad(self) -> pd.DataFrame:
-        """One row per method, size, split and threshold: `mdad_monotone` and its interval; NaN where the MDAD is not reached."""
-        return self.frame("mdad")
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """One row per method, size and split: `mean_agreement`, `mean_abs_error`, `kendall_tau`, `share_reliable`."""
-        return self.frame("summary")
-
-    @property
-    def paired(self) -> pd.DataFrame:
-        """Each method against the baseline on the same runs; ConfigError where the sweep had no baseline."""
-        return self.frame("paired")
-
-    @property
-    def estimates(self) -> pd.DataFrame:
-        """One row per target, cell and run; ConfigError where the sweep did not keep them."""
-        return self.frame("estimates")
-
-    def frame(self, name: str) -> pd.DataFrame:
-        """A table as a DataFrame; ConfigError where the sweep does not have it."""
-        if name not in self.tables:
-            hint = {"paired": 'sweep(…, baseline="random")', "estimates": "sweep(…, keep_estimates=True)"}.get(name)
-            raise ConfigError("The sweep does not have this table.", where=name, got=", ".join(self.tables), hint=hint)
-        frame: pd.DataFrame = self.tables[name].to_pandas()
-        return frame
 
 
 def sweep(
@@ -91,10 +41,15 @@ def sweep(
     subtasks: Literal["pooled", "separate"] = "pooled",
     targets: Targets | Sequence[str] | None = None,
     keep_estimates: bool = False,
+    out: str | Path | None = None,
     progress: bool | None = None,
     **rules: Any,
 ) -> Result:
     """Compute agreement and MDAD of methods in this process, with the numbers of `microbench sweep` for the same grid.
+
+    Ctrl-C (in a notebook, interrupting the kernel) stops the sweep and keeps what is done: the result of the finished cells is
+    returned with a warning, and its `complete` is False. A second Ctrl-C, and one before any cell is finished, raises
+    KeyboardInterrupt as usual.
 
     Parameters
     ----------
@@ -118,16 +73,45 @@ def sweep(
         None: drawn at random in every run. Model ids, or `mb.Targets(label, regex=…)`, for a fixed group of models.
     keep_estimates
         Whether `Result.estimates` holds every target's estimate.
+    out
+        A folder or a URL to keep finished cells in: the same call continues from them after an interruption, and a larger grid
+        computes only new shards. The reduced tables are written there too. A folder of `microbench sweep` is refused.
+        By default nothing is written.
     progress
         None: a progress bar in a terminal or a notebook, nothing elsewhere. True: also lines elsewhere. False: nothing. Written to
         standard error.
     rules
         `thresholds`, `tie_policy`, `ci`, `confidence_level`, `n_resamples`, `baseline`: see `microbench_ray.sweeps.reduce.Rules`.
 
+    Returns
+    -------
+    Result
+        `table()` holds the main numbers, and `plot()` draws them; the tables of the command are attributes.
+
     Raises
     ------
     GridError, ConfigError
         A value that is invalid or does not fit the benchmark; before any work. Exceptions of a user's own method are not caught.
+    StoreError
+        `out` cannot be written, or belongs to `microbench sweep`.
+
+    Warns
+    -----
+    UserWarning
+        The sweep was interrupted: how many cells the result holds.
+
+    Notes
+    -----
+    The protocol and MDAD are those of Yauney, Warraich and Swayamdipta, "How Reliable is Language Model Micro-Benchmarking?"
+    (ICLR 2026, arXiv 2510.08730).
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=60, n_items=200)
+    >>> result = mb.sweep(board, ["random", "stratified_confidence"], [10, 50], n_source=20, n_target=20, runs=2)
+    >>> len(result.table())  # two methods, two sizes, two halves of the items
+    8
     """
     known = sorted(Rules.__dataclass_fields__)
     if foreign := sorted(set(rules) - set(known)):
@@ -156,17 +140,47 @@ def sweep(
         keep_estimates=keep_estimates,
         model_resamples=checked_rules.n_resamples,
     )
+    files = None if out is None else ShardFiles(out)
     benchmark_of = {each.name: each for each in benchmarks}
+    finished = _finished_shards(plan.shards, benchmark_of, files, progress)
     parts: dict[str, list[pa.Table]] = {name: [] for name in ("cells", "resamples", *["estimates"] * keep_estimates)}
-    with one_thread(), _shown_progress(plan.shards, progress) as shown:
-        for shard in plan.shards:
-            for name, table in evaluate_shard(shard, benchmark_of[shard.benchmark]).items():
-                parts[name].append(table)
-            if shown is not None:
-                shown.advance(shard.n_cells)
-        whole = {name: pa.concat_tables([SCHEMAS[name].empty_table(), *tables]) for name, tables in parts.items()}
+    for tables in finished:
+        for name, table in tables.items():
+            parts[name].append(table)
+    whole = {name: pa.concat_tables([SCHEMAS[name].empty_table(), *tables]) for name, tables in parts.items()}
+    with one_thread():
         reduced = reduce_partitions([(whole["cells"], whole.pop("resamples"))], checked_rules, seed)
-    return Result({**reduced, **whole})
+    if files is not None:
+        files.write_tables(reduced)
+    return Result({**reduced, **whole}, complete=len(finished) == len(plan.shards))
+
+
+def _finished_shards(
+    shards: Sequence[Shard], benchmarks: Mapping[str, Benchmark], files: ShardFiles | None, progress: bool | None
+) -> list[Mapping[str, pa.Table]]:
+    """The tables of every shard, read from the files or computed and written; of fewer after Ctrl-C, with a warning."""
+    finished: list[Mapping[str, pa.Table]] = []
+    if files is not None:
+        files.prepare()
+    with one_thread(), _shown_progress(shards, progress) as shown:
+        try:
+            for shard in shards:
+                tables = None if files is None else files.read(shard)
+                if tables is None:
+                    tables = evaluate_shard(shard, benchmarks[shard.benchmark])
+                    if files is not None:
+                        files.write(shard, tables)
+                finished.append(tables)
+                if shown is not None:
+                    shown.advance(shard.n_cells)
+        except KeyboardInterrupt:
+            if not finished:
+                raise
+            n_done, n_cells = (sum(shard.n_cells for shard in each) for each in (shards[: len(finished)], shards))
+            advice = "pass out=FOLDER to keep cells for a later call" if files is None else "the same call continues from there"
+            message = f"Interrupted: the result holds the {n_done:,} finished of {n_cells:,} cells; {advice}."
+            warnings.warn(message, UserWarning, stacklevel=3)
+    return finished
 
 
 def _shown_progress(shards: Sequence[Shard], progress: bool | None) -> AbstractContextManager[WorkProgress | None]:

@@ -1,4 +1,4 @@
-"""Reading of Parquet tables in bounded memory: a file of a few kilobytes can describe gigabytes.
+"""Parquet tables: encoded with checksums, and read in bounded memory, as a file of a few kilobytes can describe gigabytes.
 
 Repeated values are stored once, in a dictionary page, and runs of them as a count. So the size of a table in memory is found before
 it is decoded: from the numbers of values, and for texts from a dictionary of the distinct ones.
@@ -107,3 +107,10 @@ def _is_text(kind: pa.DataType) -> bool:
 def _check(size: int, limit: int, n_bytes: int) -> None:
     if size > limit:
         raise OversizedTable(f"more than {limit:,} bytes in memory, from a file of {n_bytes:,} bytes")
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Encode a table as Parquet, with a checksum for every page."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]

@@ -44,9 +44,6 @@ class Presented:
         shown = formats.text(overview.first(MAX_TEXT_ROWS)).rstrip("\n")
         return "\n".join([self.headline(), shown, *_more(overview, MAX_TEXT_ROWS)])
 
-    def __str__(self) -> str:
-        return repr(self)
-
     def _repr_html_(self) -> str:
         """The headline and the overview, as Jupyter shows them."""
         overview = self.overview()

@@ -112,7 +112,7 @@ def _figures(
     curves: pd.DataFrame, mdad: pd.DataFrame, summary: pd.DataFrame, benchmarks: Collection[str]
 ) -> Iterator[tuple[str, Figure]]:
     """Names and figures; those that compare panels come first."""
-    style, threshold = _styles(mdad["method"]), summary["threshold"].iloc[0]
+    style, threshold = method_styles(mdad["method"]), summary["threshold"].iloc[0]
     at_first, at = mdad[mdad["threshold"] == threshold], f"MDAD at agreement {threshold:g}"
     benchmark_of = _benchmarks_of(mdad, benchmarks)
     setting = ["targets", "unseen", "n_source"]
@@ -148,7 +148,7 @@ def _varying(mdad: pd.DataFrame, key: list[str], varies: str) -> list[tuple[tupl
     return groups[:MAX_FIGURES]
 
 
-def _styles(methods: pd.Series) -> Style:
+def method_styles(methods: pd.Series) -> Style:
     """A colour, marker and line style for each method."""
     return {
         method: {"color": COLOURS[k % 10], "marker": MARKERS[k % 10], "ls": LINES[k // 10 % 3]}

@@ -13,8 +13,9 @@ from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import CANNOT_READ
-from microbench_ray.sweeps.results import IDENTITY, NO_SUCH_FILE, SweepStore
+from microbench_ray.sweeps.results import NO_SUCH_FILE, SweepStore
 from microbench_ray.sweeps.reuse import Identity
+from microbench_ray.sweeps.shard_files import IDENTITY
 
 logger = logging.getLogger(__name__)
 

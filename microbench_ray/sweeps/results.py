@@ -16,17 +16,14 @@ import pyarrow as pa
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.lazy_arrow import pc
-from microbench_ray.core.parquet import read_parquet
+from microbench_ray.core.parquet import parquet_bytes, read_parquet
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import Folder, io_error
-from microbench_ray.core.storage.store import CANNOT_READ, USE_ANOTHER_FOLDER, Store, parquet_bytes
-from microbench_ray.sweeps.reuse import CellSelection, Identity
+from microbench_ray.core.storage.store import CANNOT_READ, USE_ANOTHER_FOLDER, Store
+from microbench_ray.sweeps.reuse import CellSelection
+from microbench_ray.sweeps.shard_files import MANIFEST, SHARDED, identified_tables
 from microbench_ray.sweeps.shards import Shard
 
-MANIFEST = "manifest.json"
-SHARDED = ("cells", "estimates", "resamples")
-IDENTITY = b"microbench_ray"
-"""Key of a shard file's identity in its schema's metadata."""
 NO_SUCH_FILE = "no such file"
 EDITED = "the content is not the one that manifest.json names"
 DIGESTS = "cell_digests"
@@ -79,9 +76,7 @@ class SweepStore(Store):
 
     def write_shard(self, shard: Shard, tables: Mapping[str, pa.Table]) -> None:
         """Write a shard's tables, `cells` last, because its presence marks the shard as done."""
-        metadata = {IDENTITY: json.dumps(Identity.of(shard).content(), sort_keys=True).encode()}
-        for name in sorted(tables, key=lambda name: name == "cells"):
-            table = conform(tables[name], name).replace_schema_metadata(metadata)
+        for name, table in identified_tables(shard, tables).items():
             content = parquet_bytes(table)
             self.write(f"{name}/{shard.id}.parquet", content)
             if name == "cells":

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from microbench_ray.core.errors import StoreError
-from microbench_ray.core.storage.store import parquet_bytes
+from microbench_ray.core.parquet import parquet_bytes
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.methods import Method, build_method
 from microbench_ray.sweeps import results

@@ -14,8 +14,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from microbench_ray.core.errors import StoreError
-from microbench_ray.core.lazy_arrow import pq
-from microbench_ray.core.parquet import read_parquet
+from microbench_ray.core.parquet import parquet_bytes, read_parquet
 from microbench_ray.core.schemas import conform
 from microbench_ray.core.storage.folders import TEMPORARY, LocalFolder, io_error, open_folder
 from microbench_ray.core.storage.lock import FolderLock, lock_folder
@@ -172,10 +171,3 @@ class Store:
                     )
                     raise io_error(self.folder, name, error, what, hint) from None
                 time.sleep(min(1.0, self._patience / 4))
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """Encode a table as Parquet, with a checksum for every page."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
