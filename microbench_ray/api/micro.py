@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from microbench_ray.api.methods import MethodLike
+    from microbench_ray.api.results import ScoreTable
 
 DEFAULT_METHOD: dict[str, Any] = {"method": "auto", "estimator": {"signal": "correctness"}}
 """The default method of `microbench export`."""
@@ -56,7 +57,7 @@ def export(
     Returns
     -------
     MicroBenchmark
-        `item_ids` are the items; `mb.score` takes it, and `save` writes it.
+        `item_ids` are the items, `table()` has a row for each; `mb.score` takes it, and `save` writes it.
 
     Raises
     ------
@@ -64,6 +65,14 @@ def export(
         As for `microbench_ray.micro.build.build`.
     StoreError
         The folder cannot be written, or holds something else.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=60, n_items=200)
+    >>> micro = mb.export(board, size=30, method="random_ridge")
+    >>> len(micro.table())
+    30
     """
     from microbench_ray.api.methods import methods_of
     from microbench_ray.micro.build import build
@@ -81,7 +90,23 @@ def export(
 
 
 def load_micro(path: str | Path) -> MicroBenchmark:
-    """Load a micro-benchmark from its folder; errors as for `microbench_ray.micro.artifact.load`."""
+    """Load a micro-benchmark from its folder, which `mb.export` or `microbench export` wrote.
+
+    Raises
+    ------
+    DataError
+        The folder is missing, or its microbench.json is truncated, of another kind or version, or was edited.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=60, n_items=200)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     micro = mb.export(board, size=30, method="random_ridge", out=f"{folder}/micro")
+    ...     mb.load_micro(f"{folder}/micro").item_ids == micro.item_ids
+    True
+    """
     return load(path)
 
 
@@ -90,7 +115,7 @@ def score(
     responses: ArrayLike | pd.DataFrame | pa.Table,
     item_ids: Sequence[str] | None = None,
     model_ids: Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> ScoreTable:
     """Estimate new models' accuracies on the whole benchmark from their responses to a micro-benchmark.
 
     Parameters
@@ -111,14 +136,30 @@ def score(
         that may be better than all known ones; the numbers of `answered` and `missing` items; whether the model is `unlike` the
         known ones, and whether the estimate is the mean of the random items of the reserve, `by_reserve`, instead of the
         micro-benchmark's readout; whether there is no interval without the reserve, `needs_reserve`; the `neighbours` that it
-        cannot be distinguished from; `warnings`; and why it was `refused`. Accuracies are fractions.
+        cannot be distinguished from; `warnings`; and why it was `refused`. Accuracies are fractions. `plot()` draws the intervals,
+        `to_markdown()` and `to_latex()` write the main columns.
 
     Raises
     ------
     DataError
         The folder is not a micro-benchmark, or the responses do not fit: see `microbench_ray.micro.score.score`.
+
+    Notes
+    -----
+    The rules of the intervals, and which of them is used when, are in `microbench_ray.micro.intervals` and `.choice`.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=60, n_items=200)
+    >>> micro = mb.export(board, size=30, method="random_ridge")
+    >>> scored = mb.score(micro, board.scores[:2], board.item_ids, board.model_ids[:2])
+    >>> bool((scored["low"] <= scored["estimate"]).all())
+    True
     """
     import pandas as pd
+
+    from microbench_ray.api.results import ScoreTable
 
     given = responses_in(responses, item_ids, model_ids)
     micro = micro if isinstance(micro, MicroBenchmark) else load(micro)
@@ -147,4 +188,6 @@ def score(
             }
         )
     fractions = dict.fromkeys(("estimate", "low", "high", "beyond_low", "beyond_high"), "float64")
-    return pd.DataFrame(rows).astype({**fractions, "rank_low": "Int64", "rank_high": "Int64"}).set_index("model")
+    frame = pd.DataFrame(rows).astype({**fractions, "rank_low": "Int64", "rank_high": "Int64"}).set_index("model")
+    result: ScoreTable = ScoreTable.of(frame, f"{len(frame)} models scored; fractions. {micro.headline()}")
+    return result

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from microbench_ray.api.arguments import check_benchmark, whole_number
+from microbench_ray.core.shown import escape_controls
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.pair_moments import PairMoments
 from microbench_ray.metrics.ties import TiePolicy
 from microbench_ray.micro import gate, posterior, sample_size
+from microbench_ray.micro.plan_report import detectable_sentence, posterior_sentence, ranking_sentence
 from microbench_ray.micro.sample_size import Criterion
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from microbench_ray.api.results import Answer, GateTable, ItemsNeeded
 
 _PAIRS: WeakKeyDictionary[Benchmark, PairMoments] = WeakKeyDictionary()
 """Pairs of the benchmarks asked about so far, for as long as these are in use."""
@@ -22,7 +24,7 @@ _PAIRS: WeakKeyDictionary[Benchmark, PairMoments] = WeakKeyDictionary()
 
 def items_needed(
     benchmark: Benchmark, differences: float | Sequence[float], *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong"
-) -> pd.DataFrame:
+) -> ItemsNeeded:
     """Number of random items that detect a difference between models.
 
     Parameters
@@ -40,40 +42,99 @@ def items_needed(
         `difference`, `size`, `low`, `high` and `reference`, one row per difference. `size` is missing where not even all items
         detect it; `low` and `high` are its 95 % interval over models, `high` missing where more than all items would be needed;
         `reference` is `benchmark`, or for benchmarks of fewer than 200 items `population`: pairs are then to be ordered as by the
-        population of items that these are a sample of.
+        population of items that these are a sample of. `plot()` draws the sizes, `to_markdown()` and `to_latex()` write them.
+
+    Raises
+    ------
+    ConfigError
+        A difference outside (0, 1], or an invalid threshold or tie policy.
+    DataError
+        The benchmark has fewer than two models.
+
+    Notes
+    -----
+    Agreement and its threshold are those of Yauney, Warraich and Swayamdipta (ICLR 2026, arXiv 2510.08730); the closed form for
+    uniform random items is in `microbench_ray.metrics.closed_form`.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=100, n_items=1000)
+    >>> needed = mb.items_needed(board, [0.05, 0.1])
+    >>> bool(needed["size"][0] > needed["size"][1])
+    True
     """
     import pandas as pd
+
+    from microbench_ray.api.results import ItemsNeeded
 
     given = [differences] if isinstance(differences, float | int) else list(differences)
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
     answers = sample_size.items_needed(_pairs(benchmark), given, criterion, name=benchmark.name)
     columns: dict[str, Any] = {"difference": given}
     columns |= {name: pd.array([getattr(row, name) for row in answers], dtype="Int64") for name in ("size", "low", "high")}
-    return pd.DataFrame(columns | {"reference": [answer.reference for answer in answers]})
+    frame = pd.DataFrame(columns | {"reference": [answer.reference for answer in answers]})
+    result: ItemsNeeded = ItemsNeeded.of(
+        frame, f"Random items of {_named(benchmark)} that detect a difference (agreement {threshold:g}, ties {tie_policy})"
+    )
+    return result
 
 
-def detectable_difference(
-    benchmark: Benchmark, size: int, *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong"
-) -> dict[str, Any]:
+def detectable_difference(benchmark: Benchmark, size: int, *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> Answer:
     """The smallest difference that `size` random items detect.
+
+    Parameters
+    ----------
+    benchmark
+        A benchmark of models like those to be compared.
+    size
+        Number of random items, at most all.
+    threshold, tie_policy
+        As for `items_needed`.
 
     Returns
     -------
     dict
         `size`; `mdad`, a fraction, None where no difference is detected; `share_of_pairs` that differ by at least the MDAD;
         `mean_agreement` over all pairs; `mdad_low` and `mdad_high`, the 95 % interval of the MDAD over models; `reference`, as for
-        `ranking_probability`.
+        `ranking_probability`. Its `repr` is a sentence, and `table()` a DataFrame of one row.
+
+    Raises
+    ------
+    ConfigError
+        A size outside the benchmark, or an invalid threshold or tie policy.
+    DataError
+        All models are tied.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=100, n_items=1000)
+    >>> answer = mb.detectable_difference(board, 100)
+    >>> 0 < answer["mdad"] < 0.2
+    True
     """
+    from microbench_ray.api.results import Answer
+
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
     answer = sample_size.detectable_difference(_pairs(benchmark), whole_number("size", size, 1), criterion, name=benchmark.name)
-    return answer._asdict()
+    return Answer(answer._asdict(), detectable_sentence(answer._asdict()))
 
 
-def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> dict[str, Any]:
+def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> Answer:
     """Probability that `size` random items order two models of the benchmark as all items do.
 
     Where the benchmark has fewer than 200 items, or `size` is all of them, the order to be found is not that of these items but of
     the population that they are a sample of.
+
+    Parameters
+    ----------
+    benchmark
+        The benchmark.
+    models
+        Ids of two of its models.
+    size
+        Number of random items, at most all.
 
     Returns
     -------
@@ -82,41 +143,111 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
         the probability that the order on all items is that of the population; `difference_low` and `difference_high`, the 95 %
         interval of the difference on the population; `reference`, `benchmark` or `population`: what `right` refers to;
         `n_answered`, the items that the better and the worse model answered. For models tied on all items, names and probabilities
-        are None.
+        are None. Its `repr` is a sentence, and `table()` a DataFrame of one row.
+
+    Raises
+    ------
+    ConfigError
+        The models are not two different models of the benchmark, or the size is outside it.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=100, n_items=1000)
+    >>> answer = mb.ranking_probability(board, board.model_ids[:2], 100)
+    >>> 0 <= answer["right"] <= 1
+    True
     """
-    answer = sample_size.ranking_probability(check_benchmark(benchmark), models, whole_number("size", size, 1))
-    return answer._asdict() | {"n_answered": list(answer.n_answered)}
+    from microbench_ray.api.results import Answer
+
+    answer = sample_size.ranking_probability(check_benchmark(benchmark), list(models), whole_number("size", size, 1))
+    content = answer._asdict() | {"n_answered": list(answer.n_answered)}
+    return Answer(content, ranking_sentence(content, benchmark.n_items))
 
 
-def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float], size: int) -> dict[str, Any]:
+def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float], size: int) -> Answer:
     """Posterior probability that two micro-scores, fractions on `size` random items, are in the right order.
 
     The prior is uniform over the pairs of the benchmark's models at the level of these scores.
+
+    Parameters
+    ----------
+    benchmark
+        A benchmark of models like the two.
+    scores
+        The two micro-scores, fractions.
+    size
+        Number of random items that they were measured on.
 
     Returns
     -------
     dict
         `size`, `scores` and their `difference`; `right`, the probability, None for equal scores; `expected_difference` of such
         models; `n_pairs`, the number of pairs at that level, and `accuracy_low` and `accuracy_high`, the range of their accuracies;
-        `reference`, as for `ranking_probability`.
+        `reference`, as for `ranking_probability`. Its `repr` is a sentence, and `table()` a DataFrame of one row.
+
+    Raises
+    ------
+    ConfigError
+        The scores are not two fractions in [0, 1], or the size is outside the benchmark.
+    DataError
+        No two models of the benchmark would show such scores.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=100, n_items=1000)
+    >>> mb.posterior_ranking_probability(board, [0.7, 0.5], 100)["right"] > 0.9
+    True
     """
+    from microbench_ray.api.results import Answer
+
     answer = posterior.posterior_ranking_probability(_pairs(benchmark), scores, whole_number("size", size, 1))
-    return answer._asdict() | {"scores": list(answer.scores)}
+    content = answer._asdict() | {"scores": list(answer.scores)}
+    return Answer(content, posterior_sentence(content))
 
 
-def regression_gate(benchmark: Benchmark, drop: float, size: int) -> pd.DataFrame:
+def regression_gate(benchmark: Benchmark, drop: float, size: int) -> GateTable:
     """Error rates, by tolerance, of a gate on `size` items that should alarm at a true fall of `drop`, a fraction.
+
+    Parameters
+    ----------
+    benchmark
+        A benchmark of models like the one whose versions are to be compared.
+    drop
+        The true fall that should alarm, a fraction of at least 0.005.
+    size
+        Number of items of the gate.
 
     Returns
     -------
     pandas.DataFrame
         By `tolerance`: the rates `false_alarm` and `miss` on the same fixed items, and `false_alarm_fresh` and `miss_fresh` on
-        items drawn anew for each version; one row is `recommended`; `reference`, as for `ranking_probability`. See
-        `microbench_ray.micro.gate.regression_gate`.
+        items drawn anew for each version; one row is `recommended`; `reference`, as for `ranking_probability`. `plot()` draws the
+        rates. See `microbench_ray.micro.gate.regression_gate`.
+
+    Raises
+    ------
+    ConfigError
+        An invalid drop, or a size outside the benchmark.
+    DataError
+        No pairs of the benchmark differ so much, or so little, that they could stand for two versions.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.synthetic(n_models=100, n_items=1000)
+    >>> gate = mb.regression_gate(board, drop=0.05, size=200)
+    >>> int(gate["recommended"].sum())
+    1
     """
     import pandas as pd
 
-    return pd.DataFrame(gate.regression_gate(benchmark, _pairs(benchmark), drop, whole_number("size", size, 1)))
+    from microbench_ray.api.results import GateTable
+
+    rows = pd.DataFrame(gate.regression_gate(benchmark, _pairs(benchmark), drop, whole_number("size", size, 1)))
+    result: GateTable = GateTable.of(rows, f"A gate on {size} items of {_named(benchmark)}, for a true fall of {drop:g}")
+    return result
 
 
 def _pairs(benchmark: Benchmark) -> PairMoments:
@@ -124,3 +255,7 @@ def _pairs(benchmark: Benchmark) -> PairMoments:
     if benchmark not in _PAIRS:
         _PAIRS[benchmark] = sample_size.pairs_of(benchmark)
     return _PAIRS[benchmark]
+
+
+def _named(benchmark: Benchmark) -> str:
+    return f"{escape_controls(benchmark.name)} ({benchmark.n_models:,} models, {benchmark.n_items:,} items)"

@@ -6,6 +6,7 @@ import csv as csv_files
 import html as html_text
 import io
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,20 +16,23 @@ from microbench_ray.core.shown import escape_controls
 if TYPE_CHECKING:
     import pandas as pd
 
-LATEX = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "∞": r"$\infty$",
-    "×": r"$\times$",
-    "–": "--",
-    "…": r"\dots{}",
-}
+LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "∞": r"$\infty$",
+        "×": r"$\times$",
+        "–": "--",
+        "…": r"\dots{}",
+    }
+)
 """How characters with a meaning in LaTeX, or without a place in its default fonts, are written."""
-MARKDOWN = {character: f"\\{character}" for character in "\\|`*_<>[]"}
+MARKDOWN = re.compile(r"[\\|`*<>\[\]]|(?<![^\W_])_|_(?![^\W_])")
+"""Characters of the syntax of Markdown; an underscore inside a word is none."""
 
 
 class Table(NamedTuple):
@@ -68,14 +72,14 @@ def text(table: Table) -> str:
 
 def markdown(table: Table) -> str:
     """A pipe table, as GitHub and most notebooks read it; characters of the syntax are escaped."""
-    header, *rows = _cells(table, MARKDOWN)
+    header, *rows = _cells(table, lambda given: MARKDOWN.sub(r"\\\g<0>", given))
     rule = ["---:" if to_right else ":---" for to_right in _right_aligned(table)]
     return _joined(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
 
 
 def latex(table: Table) -> str:
     r"""A `tabular` with the rules of the package booktabs (`\usepackage{booktabs}`); special characters are escaped."""
-    header, *rows = (f"{' & '.join(row)} \\\\" for row in _cells(table, LATEX))
+    header, *rows = (f"{' & '.join(row)} \\\\" for row in _cells(table, lambda given: given.translate(LATEX)))
     columns = "".join("r" if to_right else "l" for to_right in _right_aligned(table))
     lines = [r"\toprule", header, r"\midrule", *rows, r"\bottomrule"]
     return _joined([f"\\begin{{tabular}}{{{columns}}}", *lines, r"\end{tabular}"])
@@ -134,10 +138,9 @@ def _scalar(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _cells(table: Table, escapes: Mapping[str, str] | None = None) -> list[list[str]]:
+def _cells(table: Table, escape: Callable[[str], str] = str) -> list[list[str]]:
     """The header and the rows as texts."""
-    escaped: Callable[[str], str] = str if escapes is None else (lambda given: given.translate(str.maketrans(dict(escapes))))
-    return [[escaped(cell(value)) for value in row] for row in (table.columns, *table.rows)]
+    return [[escape(cell(value)) for value in row] for row in (table.columns, *table.rows)]
 
 
 def _right_aligned(table: Table) -> list[bool]:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench_ray.core import formats
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.presented import Presented
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
@@ -29,7 +31,11 @@ from microbench_ray.micro.json_values import (
     plain_text,
 )
 from microbench_ray.micro.random_items import Comparison, compare_with_random, dispersion, sampling_variance
-from microbench_ray.micro.records import HeldOut, Item
+from microbench_ray.micro.records import ITEM_FIELDS, HeldOut, Item, error_summary, headline_of, positions_by_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 FloatArray = NDArray[np.float64]
 
@@ -41,8 +47,8 @@ FILE = "microbench.json"
 HINT = "run microbench export again, or copy the folder again"
 
 
-@dataclass(frozen=True, eq=False)
-class MicroBenchmark:
+@dataclass(frozen=True, eq=False, repr=False)
+class MicroBenchmark(Presented):
     """A micro-benchmark built on all models and items of a benchmark.
 
     Attributes
@@ -176,6 +182,28 @@ class MicroBenchmark:
         errors: FloatArray = held_out.estimates - self.accuracy[held_out.models]
         return errors
 
+    def headline(self) -> str:
+        """The items, the method and the errors on held-out models, fractions."""
+        return f"MicroBenchmark of {headline_of(self.benchmark, self.method, self.size, self.errors(self.held_out))}"
+
+    def table(self) -> pd.DataFrame:
+        """A row per item: `item_id`, `subtask`, `task`, `position`, `weight`, `coefficient`, `mean`, as in `records.Item`."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(item) for item in self.items], columns=ITEM_FIELDS).rename(columns={"id": "item_id"})
+
+    def overview(self) -> formats.Table:
+        """The items without what is unknown of them."""
+        return formats.Table.of_frame(self.table().dropna(axis="columns", how="all"))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the estimates of the held-out models against their accuracies, in percent; on new axes by default."""
+        from microbench_ray.report.plots import axes_or_new, plot_held_out
+
+        axes = axes_or_new(ax)
+        plot_held_out(self.accuracy[self.held_out.models], self.held_out.estimates, axes)
+        return axes
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> list[str]:
         """Write the folder atomically.
 
@@ -199,16 +227,6 @@ class MicroBenchmark:
         files = folder_files(self, FILE, dumps(content_of(self)))
         replace_folder(local_path(path), files, FILE, overwrite=overwrite)
         return list(files)
-
-
-def positions_by_task(items: Sequence[Item]) -> dict[str, list[str]]:
-    """The items' numbers or names in the tool that runs them, by task; empty unless all are known."""
-    positions: dict[str, list[str]] = {}
-    for item in items:
-        if item.task is None or item.position is None:
-            return {}
-        positions.setdefault(item.task, []).append(item.position)
-    return positions
 
 
 def load(path: str | Path) -> MicroBenchmark:
@@ -280,12 +298,12 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
             "missing": "left out" if readout.means is None else "filled",
             **({} if micro.version < 3 else {"irt": irt_content(readout)}),
         },
-        "error": _error_summary(micro, micro.held_out),
+        "error": error_summary(micro.held_out.label, micro.errors(micro.held_out)),
         "mdad": dict(micro.held_out.mdad),
         "agreement": [dict(row) for row in micro.held_out.agreement],
         "extrapolation": None if micro.extrapolated is None else _extrapolation(micro, micro.extrapolated),
-        "items": [_item(item) for item in micro.items],
-        "reserve": [_item(item) for item in micro.reserve],
+        "items": [item.content() for item in micro.items],
+        "reserve": [item.content() for item in micro.reserve],
         "models": [
             {
                 "model": model_id,
@@ -314,15 +332,11 @@ def _model_record(micro: MicroBenchmark, row: int) -> dict[str, Any]:
 def _extrapolation(micro: MicroBenchmark, best: HeldOut) -> dict[str, Any]:
     estimates = zip(best.models, best.estimates, strict=True)
     return {
-        "error": _error_summary(micro, best),
+        "error": error_summary(best.label, micro.errors(best)),
         "mdad": dict(best.mdad),
         "agreement": [dict(row) for row in best.agreement],
         "models": [{"model": micro.models[row], "estimate_held_out": json_number(value)} for row, value in estimates],
     }
-
-
-def _item(item: Item) -> dict[str, Any]:
-    return {key: value for key, value in vars(item).items() if value is not None}
 
 
 def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
@@ -382,16 +396,3 @@ def _held_out(content: Mapping[str, Any], row_of: Mapping[str, int], models: Seq
         mdad=content["mdad"],
         agreement=content["agreement"],
     )
-
-
-def _error_summary(micro: MicroBenchmark, held_out: HeldOut) -> dict[str, Any]:
-    errors = micro.errors(held_out)
-    errors = errors[~np.isnan(errors)]
-    known = errors.size > 0
-    return {
-        "of": held_out.label,
-        "n_models": int(errors.size),
-        "mean_abs_error": float(np.abs(errors).mean()) if known else None,
-        "root_mean_square": float(np.sqrt(np.square(errors).mean())) if known else None,
-        "bias": float(errors.mean()) if known else None,
-    }

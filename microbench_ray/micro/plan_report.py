@@ -39,11 +39,11 @@ def show(answers: JsonObject, console: Console) -> None:
     if answers["items"]:
         _show_items(answers["items"], console)
     if "told_apart" in answers:
-        console.print(_detectable_sentence(answers["told_apart"]))
+        console.print(detectable_sentence(answers["told_apart"]))
     if "order_of_models" in answers:
-        console.print(_ranking_sentence(answers["order_of_models"], answers["n_items"]))
+        console.print(ranking_sentence(answers["order_of_models"], answers["n_items"]))
     if "order_of_scores" in answers:
-        console.print(_posterior_sentence(answers["order_of_scores"]))
+        console.print(posterior_sentence(answers["order_of_scores"]))
     if "gate" in answers:
         _show_gate(answers["gate"], console)
 
@@ -74,7 +74,8 @@ def _show_items(rows: Sequence[JsonObject], console: Console) -> None:
         )
 
 
-def _detectable_sentence(answer: JsonObject) -> str:
+def detectable_sentence(answer: JsonObject) -> str:
+    """The answer of `detectable_difference` in words."""
     low, high = answer["mdad_low"], answer["mdad_high"]
     if answer["mdad"] is None:
         interval = "none" if low is None else f"from {_points(low)} points to none"
@@ -88,7 +89,8 @@ def _detectable_sentence(answer: JsonObject) -> str:
     )
 
 
-def _ranking_sentence(answer: JsonObject, n_items: int) -> str:
+def ranking_sentence(answer: JsonObject, n_items: int) -> str:
+    """The answer of `ranking_probability` in words; `n_items` are the items of the benchmark."""
     interval = f"{_points(answer['difference_low'], 2)} to {_points(answer['difference_high'], 2)} points"
     if answer["better"] is None:
         return (
@@ -112,7 +114,8 @@ def _ranking_sentence(answer: JsonObject, n_items: int) -> str:
     )
 
 
-def _posterior_sentence(answer: JsonObject) -> str:
+def posterior_sentence(answer: JsonObject) -> str:
+    """The answer of `posterior_ranking_probability` in words."""
     higher, lower = sorted(answer["scores"], reverse=True)
     if answer["right"] is None:
         return f"{higher:g} and {lower:g} on {answer['size']} items are tied, which says nothing about the order."

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from microbench_ray.core.shown import escape_controls
 
 FloatArray = NDArray[np.float64]
 
@@ -40,6 +43,13 @@ class Item:
     task: str | None = None
     position: str | None = None
 
+    def content(self) -> dict[str, Any]:
+        """What is known of it, as in microbench.json."""
+        return {key: value for key, value in vars(self).items() if value is not None}
+
+
+ITEM_FIELDS = ("id", "subtask", "task", "position", "weight", "coefficient", "mean")
+
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -68,3 +78,34 @@ class HeldOut:
     estimates: FloatArray
     mdad: Mapping[str, float | None]
     agreement: Sequence[Mapping[str, float]]
+
+
+def positions_by_task(items: Sequence[Item]) -> dict[str, list[str]]:
+    """The items' numbers or names in the tool that runs them, by task; empty unless all are known."""
+    positions: dict[str, list[str]] = {}
+    for item in items:
+        if item.task is None or item.position is None:
+            return {}
+        positions.setdefault(item.task, []).append(item.position)
+    return positions
+
+
+def error_summary(label: str, errors: FloatArray) -> dict[str, Any]:
+    """The errors of held-out models, NaN where there is no estimate, in the form of microbench.json."""
+    errors = errors[~np.isnan(errors)]
+    known = errors.size > 0
+    return {
+        "of": label,
+        "n_models": int(errors.size),
+        "mean_abs_error": float(np.abs(errors).mean()) if known else None,
+        "root_mean_square": float(np.sqrt(np.square(errors).mean())) if known else None,
+        "bias": float(errors.mean()) if known else None,
+    }
+
+
+def headline_of(benchmark: Mapping[str, Any], method: Mapping[str, Any], size: int, errors: FloatArray) -> str:
+    """A micro-benchmark in one line; `errors` are those of held-out models."""
+    error = error_summary("", errors)["mean_abs_error"]
+    held_out = "" if error is None else f", held-out mean absolute error {error:.3f}"
+    of = f"{escape_controls(benchmark['name'])}: {size} of {benchmark['n_items']:,} items by {escape_controls(method['label'])}"
+    return f"{of}, {benchmark['n_models']:,} known models{held_out}"

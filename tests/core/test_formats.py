@@ -27,7 +27,7 @@ def test_markdown() -> None:
         "| method | mdad | size | best |\n"
         "| :--- | ---: | ---: | :--- |\n"
         "| random | 0.03556 | 10 | no |\n"
-        "| a\\|b\\_c |  | 2000 | yes |\n"
+        "| a\\|b_c |  | 2000 | yes |\n"
     )
 
 
