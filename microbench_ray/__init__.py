@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from microbench_ray.api.measures import AgreementCurve, agreement_curve
     from microbench_ray.api.methods import method, method_names
     from microbench_ray.api.micro import export, load_micro, score
     from microbench_ray.api.planning import (
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
     from microbench_ray.data.memory import benchmark
     from microbench_ray.methods.base import EstimatorWithoutFit, SeenItems, Selection, SelectorWithoutFit
-    from microbench_ray.metrics import AgreementCurve, Mdad, PairCounts, agreement_curve, mdad, pair_counts
+    from microbench_ray.metrics import Mdad, PairCounts, mdad, pair_counts
     from microbench_ray.micro.artifact import MicroBenchmark
     from microbench_ray.sweeps.grid import Targets
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
+    "api.measures": ("AgreementCurve", "agreement_curve"),
     "api.methods": ("method", "method_names"),
     "api.micro": ("export", "load_micro", "score"),
     "api.planning": (
@@ -49,7 +51,7 @@ _HOMES = {
     "data": ("Benchmark", "read_ingested", "read_release", "read_scores", "synthetic"),
     "data.memory": ("benchmark",),
     "methods.base": ("EstimatorWithoutFit", "SeenItems", "Selection", "SelectorWithoutFit"),
-    "metrics": ("AgreementCurve", "Mdad", "PairCounts", "agreement_curve", "mdad", "pair_counts"),
+    "metrics": ("Mdad", "PairCounts", "mdad", "pair_counts"),
     "micro.artifact": ("MicroBenchmark",),
     "sweeps.grid": ("Targets",),
 }

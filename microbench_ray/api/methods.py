@@ -14,7 +14,14 @@ MethodLike = str | Mapping[str, Any] | Method
 
 
 def method_names() -> list[str]:
-    """Names of all methods, sorted, for `method` and `sweep`."""
+    """Names of all methods, sorted, for `method` and `sweep`.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> "random" in mb.method_names()
+    True
+    """
     return sorted(method_files())
 
 
@@ -40,6 +47,12 @@ def method(
     ------
     ConfigError
         An unknown name or parameter, an invalid value, a missing label or selector, or an instance without a needed attribute.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> mb.method("random", label="mine", estimator={"name": "ridge"}).label
+    'mine'
     """
     label = label or name
     if label is None:

@@ -41,10 +41,9 @@ class Result(Presented):
     >>> import microbench_ray as mb
     >>> board = mb.synthetic(n_models=60, n_items=200)
     >>> result = mb.sweep(board, ["random", "stratified_confidence"], [10, 50], n_source=20, n_target=20, runs=2)
-    >>> list(result.table()["size"].unique())
+    >>> result.table()["size"].unique().tolist()
     [10, 50]
-    >>> text = result.to_markdown()
-    >>> text.splitlines()[0]
+    >>> result.to_markdown().splitlines()[0]
     '| split | method | 10 items | 50 items |'
     """
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from microbench_ray.core.presented import Presented
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.assemble import build_tables
 from microbench_ray.data.columns import numbers_of
@@ -28,8 +29,8 @@ MAX_MISSING = 0.1
 """Default share of missing responses above which a model is dropped."""
 
 
-@dataclass(frozen=True, eq=False)
-class Benchmark:
+@dataclass(frozen=True, eq=False, repr=False)
+class Benchmark(Presented):
     """Scores of models on items, with metadata of the models and subtasks of the items.
 
     Missing responses do not count as wrong answers. Models with a share of missing responses above `max_missing`, and items that no
@@ -76,6 +77,10 @@ class Benchmark:
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"has_missing": self.has_missing}
 
     def __repr__(self) -> str:
+        return self.headline()
+
+    def headline(self) -> str:
+        """The name and the size, in one line."""
         return f"Benchmark({self.name!r}, {self.n_models} models x {self.n_items} items, units={self.units})"
 
     @classmethod
@@ -255,6 +260,20 @@ class Benchmark:
         }
         frame: pd.DataFrame = self._without_matrices().to_pandas(types_mapper=nullable.get, ignore_metadata=True)
         return frame.set_index("model_id")
+
+    def totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Sums of each model's scores in units of 1/units, and numbers of items that it answered; both (n_models,)."""
+        answered = self.scores != self.missing
+        return np.where(answered, self.scores, 0).sum(axis=1, dtype=np.int64), answered.sum(axis=1)
+
+    def table(self) -> pd.DataFrame:
+        """The models: `model`; its `accuracy`, a fraction over the items that it answered; the number of items `answered`."""
+        import pandas as pd
+
+        sums, answered = self.totals()
+        with np.errstate(invalid="ignore"):
+            accuracy = sums / (self.units * answered)
+        return pd.DataFrame({"model": self.model_ids, "accuracy": accuracy, "answered": answered})
 
     @cached_property
     def digest(self) -> str:

@@ -70,6 +70,18 @@ def benchmark(
     -----
     DataWarning
         As for `Benchmark.from_arrays`.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.benchmark([[1, 0, 1], [0, 0, 1]], item_ids=["q1", "q2", "q3"], model_ids=["a", "b"], name="mine")
+    >>> board
+    Benchmark('mine', 2 models x 3 items, units=1)
+    >>> print(board.to_markdown(), end="")
+    | model | accuracy | answered |
+    | :--- | ---: | ---: |
+    | a | 0.6667 | 3 |
+    | b | 0.3333 | 3 |
     """
     if (table := as_table(scores, "scores")) is not None:
         _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask)

@@ -96,7 +96,7 @@ def best_models(benchmark: Benchmark, share: float) -> NDArray[np.intp]:
             got=f"{share:g}",
             hint=fraction_hint("targets.best", share, "0.2"),
         )
-    sums, answered = _totals(benchmark)
+    sums, answered = benchmark.totals()
     accuracies = [Fraction(int(total), max(1, int(count))) for total, count in zip(sums, answered, strict=True)]
     lowest = sorted(accuracies, reverse=True)[math.ceil(share * benchmark.n_models - 1e-9) - 1]
     return np.flatnonzero([accuracy >= lowest for accuracy in accuracies])
@@ -174,15 +174,9 @@ def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
 
 def _accuracies(benchmark: Benchmark) -> NDArray[np.float64]:
     """Mean score of each model over the items that it answered, (n_models,), a fraction."""
-    sums, answered = _totals(benchmark)
+    sums, answered = benchmark.totals()
     means: NDArray[np.float64] = sums / (benchmark.units * answered)
     return means
-
-
-def _totals(benchmark: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sums of scores in the benchmark's units, and numbers of answered items; both (n_models,)."""
-    answered = benchmark.scores != benchmark.missing
-    return np.where(answered, benchmark.scores, 0).sum(axis=1, dtype=np.int64), answered.sum(axis=1)
 
 
 def _typed(metadata: pd.DataFrame) -> str:

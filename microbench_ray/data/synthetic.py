@@ -42,6 +42,12 @@ def synthetic(name: str = "synthetic", n_models: int = 200, n_items: int = 2000,
     -------
     Benchmark
         Scores of 0 and 1 (units 1), with confidences and the metadata family, params, instruct and release_date.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> mb.synthetic(n_models=20, n_items=100)
+    Benchmark('synthetic', 20 models x 100 items, units=1)
     """
     rng = np.random.default_rng(seed)
     metadata, ability = _draw_models(rng, n_models)

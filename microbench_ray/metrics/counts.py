@@ -23,7 +23,7 @@ N_BINS = BINS_PER_UNIT + 1
 """Half-point bins for differences 0 to 1; the last bin, 200, holds only a difference of exactly 1."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PairCounts:
     """Counts of pairs of target models, per bin of their difference on the full benchmark.
 
@@ -68,6 +68,14 @@ class PairCounts:
                     got=f"{array.dtype} of shape {array.shape}, where n_pairs has shape {shape}",
                     hint="build counts with count_pairs, pair_counts or PairCounts.stack",
                 )
+
+    def __repr__(self) -> str:
+        total = {name: f"{int(array.sum()):,}" for name, array in self._items()}
+        shape = f"{' x '.join(map(str, self.n_true_tied.shape))} x " if self.n_true_tied.ndim else ""
+        return (
+            f"PairCounts({shape}{self.n_bins} bins: {total['n_pairs']} pairs, {total['n_agree']} agree, {total['n_tied']} tied; "
+            f"{total['n_true_tied']} pairs without a true order)"
+        )
 
     def _items(self) -> list[tuple[str, IntArray]]:
         return [(name, getattr(self, name)) for name in _FIELDS]

@@ -97,6 +97,12 @@ def mdad(
         A threshold outside (0, 1], fewer than one resample, or as for `agreement_curve`.
     DataError
         Counts with more than one leading axis.
+
+    Examples
+    --------
+    >>> from microbench_ray.metrics import mdad, pair_counts
+    >>> mdad(pair_counts([0.5, 0.75, 1.0], [0.2, 0.4, 0.3], n_items=4), threshold=0.9).mdad
+    0.5
     """
     return mdads(
         counts,

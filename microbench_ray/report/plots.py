@@ -56,6 +56,15 @@ def plot_agreement(curves: pd.DataFrame, mdad: pd.DataFrame, axes: Axes) -> None
     _title(axes, f"{curves['size'].iloc[0]:,} items, {_setting(curves)}")
 
 
+def plot_curve(curve: pd.DataFrame, axes: Axes) -> None:
+    """One agreement curve with the band of its interval."""
+    middle = 50 * (curve["diff_lo"] + curve["diff_hi"])
+    axes.plot(middle, curve["agreement"], color=MAIN)
+    axes.fill_between(middle, curve["ci_lo"], curve["ci_hi"], color=MAIN, alpha=0.15, lw=0)
+    axes.set(xlabel="difference of two models (points)", ylabel="agreement", xlim=(0, None), ylim=(None, 1.01))
+    axes.grid(alpha=0.25)
+
+
 def plot_scores(scores: pd.DataFrame, axes: Axes) -> None:
     """Estimates with their intervals, a row per model with an estimate, the best on top."""
     rows = scores[scores["estimate"].notna()].sort_values("estimate", kind="stable")
@@ -83,6 +92,8 @@ def plot_items_needed(needed: pd.DataFrame, axes: Axes) -> None:
     unbounded = np.isnan(high)
     axes.plot(difference[unbounded], size[unbounded], ls="", marker=r"$\uparrow$", color=MAIN, ms=9)
     axes.set(yscale="log", xlabel="true difference of two models (points)", ylabel="random items needed")
+    axes.set_yticks(size, [f"{each:,.0f}" for each in size])
+    axes.minorticks_off()
     axes.grid(alpha=0.25)
 
 
