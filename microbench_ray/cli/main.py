@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microbench_ray.cli.keys import JOBS
-from microbench_ray.cli.plain_arguments import plain_conf
+from microbench_ray.cli.plain_arguments import plain_job
 from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError
 from microbench_ray.core.shown import escape_controls, shell_quote
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from microbench_ray.cli.compose import Composer
     from microbench_ray.ingest.run import IngestJob
+    from microbench_ray.micro.plan_job import PlanJob
     from microbench_ray.micro.score_job import ScoreJob
 
 logger = logging.getLogger(__name__)
@@ -126,9 +127,9 @@ def _main(arguments: list[str]) -> int:
             raise ConfigError("Unknown option.", got=argument, hint="see microbench --help")
     if config_dir is not None:
         check_place(config_dir, "--config-dir")
-    plain = None if show_config or config_dir is not None else plain_conf(job, rest)
+    plain = None if show_config or config_dir is not None else plain_job(job, rest)
     if plain is not None:
-        return RUN_PLAIN[job](plain.job())
+        return RUN_PLAIN[job](plain)
     from microbench_ray.cli.compose import Composer  # imports Hydra
 
     composer = Composer(job, rest, None if config_dir is None else local_path(config_dir), log_level=level)
@@ -274,11 +275,10 @@ def _accept(composer: Composer) -> int:
     return DONE
 
 
-def _plan(composer: Composer) -> int:
+def _plan(job: PlanJob) -> int:
     from microbench_ray.micro.plan_job import run_plan
     from microbench_ray.micro.plan_report import show
 
-    job = composer.plan()
     answers = run_plan(job)
     if job.as_json:
         sys.stdout.write(json.dumps(answers, indent=2) + "\n")
@@ -329,12 +329,12 @@ RUN: dict[str, Callable[[Composer], int]] = {
     "ingest": lambda composer: _ingest(composer.ingest()),
     "audit": _audit,
     "accept": _accept,
-    "plan": _plan,
+    "plan": lambda composer: _plan(composer.plan()),
     "export": _export,
     "score": lambda composer: _score(composer.score()),
 }
-RUN_PLAIN: dict[str, Callable[[Any], int]] = {"ingest": _ingest, "score": _score}
-"""The jobs in `PLAIN_JOBS`."""
+RUN_PLAIN: dict[str, Callable[[Any], int]] = {"ingest": _ingest, "plan": _plan, "score": _score}
+"""The jobs of `plain_job`."""
 
 
 def terminal() -> Console:

@@ -20,6 +20,16 @@ NOT_NAMES = ("null", "true", "false", "nan", "inf")
 """Words that Hydra reads as other values, in any case."""
 
 
+def plain_job(job: str, arguments: Sequence[str]) -> Any:
+    """The same job that Hydra's configuration gives; None where Hydra must read it, errors as for `plain_conf`."""
+    if job == "plan":
+        from microbench_ray.cli.plain_plan import plain_plan
+
+        return plain_plan(arguments)
+    conf = plain_conf(job, arguments)
+    return None if conf is None else conf.job()
+
+
 def plain_conf(job: str, arguments: Sequence[str]) -> Any:
     """The same configuration that Hydra would compose, as an object of the job's dataclass.
 

@@ -234,6 +234,15 @@ def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
     Elsewhere the two differ by less than .006. Pairs tied on the whole benchmark have no right order. Pairs that did not answer the
     same items have the normal approximation at any size.
     """
+    if pairs.distinct is None:
+        return _order_probabilities(pairs, size)
+    distinct, place = pairs.distinct
+    order = _order_probabilities(distinct, size)
+    return OrderProbabilities(right=order.right[place], tied=order.tied[place])
+
+
+def _order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
+    """The same, computed for every pair."""
     order, n_out = order_by_normal(pairs, size), pairs.n_items - size
     if pairs.units == 1:
         few = (size * pairs.square < FEW_DRAWN) | (n_out * pairs.square < FEW_LEFT_OUT)

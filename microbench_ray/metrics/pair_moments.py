@@ -13,6 +13,7 @@ difference of scores divided by p.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,18 @@ class PairMoments:
     def variance(self) -> FloatArray:
         """(n_pairs,) variance of v over all items, in units of 1/units²."""
         return np.maximum(0.0, self.square - self.mean**2)
+
+    @cached_property
+    def distinct(self) -> tuple[PairMoments, IndexArray] | None:
+        """Pairs of which no two have equal moments, and (n_pairs,) the position of each pair's equal among them.
+
+        Of 0/1 scores on the same items there are few: their moments are two whole numbers. None for other scores.
+        """
+        if self.units != 1 or not self.same_items.all():
+            return None
+        sums, squares = (np.rint(moment * self.n_items).astype(np.int64) for moment in (self.mean, self.square))
+        _, first, place = np.unique(squares * (self.n_items + 1) + sums, return_index=True, return_inverse=True)
+        return self.take(first), place
 
     def take(self, index: npt.NDArray[Any]) -> PairMoments:
         """Return the pairs at `index`: positions, or a boolean mask."""

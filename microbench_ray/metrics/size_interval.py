@@ -60,8 +60,10 @@ class ResampledMdads:
         pairs = self._pairs
         models, position = np.unique(np.concatenate([pairs.higher, pairs.lower]), return_inverse=True)
         weights = model_weights(np.arange(models.size), models.size, self.n_resamples, self._rng).astype(np.float32)
-        products = weights.take(position[: pairs.n_pairs], axis=1)
-        products *= weights.take(position[pairs.n_pairs :], axis=1)
+        higher, lower = position[: pairs.n_pairs], position[pairs.n_pairs :]
+        products = np.empty((self.n_resamples, pairs.n_pairs), np.float32)
+        for row, weight in zip(products, weights, strict=True):  # one row at a time stays in the cache
+            np.multiply(weight[higher], weight[lower], out=row)
         return products
 
     def bins(self, size: int) -> IndexArray:

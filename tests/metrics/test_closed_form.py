@@ -131,3 +131,14 @@ def test_the_smallest_size_reaches_the_target_and_one_item_fewer_does_not() -> N
         cf.smallest_size(pairs, 0)
     with refuses(ConfigError, "number of items", where="size", got="501 of 500"):
         cf.expected_counts(pairs, 501)
+
+
+@pytest.mark.parametrize("size", [1, 7, 40, 150, 290, 300])
+def test_pairs_of_equal_moments_have_the_probabilities_of_each_alone(size: int) -> None:
+    """They are computed once; the sums over drawn items end where those of the other pairs do, which changes less than 1e-9."""
+    pairs = pair_moments(synthetic(n_models=60, n_items=300).scores)
+    order = cf.order_probabilities(pairs, size)
+    for k in range(0, pairs.n_pairs, 97):
+        alone = cf.order_probabilities(pairs.take(np.array([k])), size)
+        assert order.right[k] == pytest.approx(alone.right[0], abs=1e-9)
+        assert order.tied[k] == pytest.approx(alone.tied[0], abs=1e-9)

@@ -66,3 +66,22 @@ def test_models_without_responses_form_no_pairs() -> None:
     assert np.isnan(pairs.accuracy[1])
     with refuses(DataError, "responses", where="pair_moments", got="2 models"):
         pair_moments(scores[:2], MISSING)
+
+
+@given(tables, st.integers(1, 12), st.integers(2, 30), st.integers(1, 2), st.booleans())
+def test_pairs_of_equal_moments_are_found_once(
+    rng: np.random.Generator, n_items: int, n_models: int, units: int, some_missing: bool
+) -> None:
+    scores = rng.integers(0, units + 1, (n_models, n_items)).astype(np.uint8)
+    if some_missing:
+        scores[0, 0] = MISSING
+        scores[0, 1:] = 0
+    pairs = pair_moments(scores, MISSING if some_missing and n_items > 1 else None, units)
+    if units > 1 or not pairs.same_items.all():
+        assert pairs.distinct is None
+        return
+    distinct, place = pairs.distinct or (pairs, None)
+    moments = list(zip(pairs.mean.tolist(), pairs.square.tolist(), strict=True))
+    assert distinct.n_pairs == len(set(moments))
+    assert np.array_equal(distinct.mean[place], pairs.mean)
+    assert np.array_equal(distinct.square[place], pairs.square)
