@@ -66,6 +66,12 @@ class ResampledMdads:
             np.multiply(weight[higher], weight[lower], out=row)
         return products
 
+    @cached_property
+    def _occupied(self) -> tuple[IndexArray, IndexArray, IndexArray]:
+        """The bins that hold pairs, and the first and the last position, exclusive, of the pairs in each."""
+        occupied, starts = np.unique(self._pairs.bins, return_index=True)
+        return occupied, starts, np.append(starts[1:], self._pairs.n_pairs)
+
     def bins(self, size: int) -> IndexArray:
         """(n_resamples,) bin of each resample's MDAD with `size` random items; N_BINS where the threshold is never reached."""
         if size not in self._bins_by_size:
@@ -79,8 +85,7 @@ class ResampledMdads:
         if self._tie_policy == "half":
             agree = agree + order.tied / 2
         excess = (agree - (self._threshold - 1e-9) * out_of).astype(np.float32)
-        occupied, starts = np.unique(pairs.bins, return_index=True)
-        ends = np.append(starts[1:], pairs.n_pairs)
+        occupied, starts, ends = self._occupied
         sums = np.zeros((len(products), occupied.size + 1))
         with one_thread():  # the products are too small to gain from more
             for column, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from microbench_ray.core.errors import ConfigError, DataError, closest
 from microbench_ray.core.seeding import plan_stream
@@ -33,6 +34,10 @@ CLOSED_FORM = "random sampling (closed form)"
 """The method of the answers that need no sweep."""
 NORMAL_95 = 1.959964
 """Standard errors on either side of a 95 % interval."""
+
+
+_RESAMPLED: WeakKeyDictionary[PairMoments, dict[tuple[Criterion, Reference, str], ResampledMdads]] = WeakKeyDictionary()
+"""By pairs in use, what `resampled_mdads` has made for them: several questions are answered from the same resamples."""
 
 
 class SweptCurve(NamedTuple):
@@ -183,10 +188,12 @@ def items_needed(
 
 
 def resampled_mdads(pairs: PairMoments, criterion: Criterion, reference: Reference, name: str) -> ResampledMdads:
-    """The bootstrap over models of these answers; the same for the same benchmark's name."""
-    return ResampledMdads(
-        pairs, criterion.threshold, criterion.tie_policy, reference == "population", plan_stream(0, name, "models")
-    )
+    """The bootstrap over models of these answers: the same for the same name of a benchmark, and made once per `pairs`."""
+    of_pairs, key = _RESAMPLED.setdefault(pairs, {}), (criterion, reference, name)
+    if key not in of_pairs:
+        rng = plan_stream(0, name, "models")
+        of_pairs[key] = ResampledMdads(pairs, criterion.threshold, criterion.tie_policy, reference == "population", rng)
+    return of_pairs[key]
 
 
 def detectable_difference(pairs: PairMoments, size: int, criterion: Criterion, *, name: str = "") -> DetectableDifference:

@@ -14,9 +14,7 @@ from microbench_ray.cli.plain_plan import READ, plain_plan
 from microbench_ray.core.errors import MicrobenchError
 
 BOARD = ["benchmark=scores", "benchmark.path=boards/gpqa.parquet"]
-WORDS = (
-    "1 0 07 100 .5 0.25 1. 1e-1 00.5 1_0 nan [.1] [0.1,.2] [] [1] [a] [a-b.c/d,_e] [true] [a,null] [7b] null true wrong half json"
-)
+WORDS = "1 0 07 100 .5 0.25 1. 1e-1 00.5 1_0 nan [.1] [0.1,.2] [] [1] [a] [a-b.c/d,_e] [true] [a,null] [7b] null wrong json"
 VALUES = st.one_of(
     st.sampled_from([*WORDS.split(), "[.1, .2]", "text", "a/b", "???", "", "$x", "~/a"]),
     st.from_regex(r"[\w./+@%:=,\[\]-]{1,8}", fullmatch=True),
