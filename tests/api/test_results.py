@@ -24,11 +24,11 @@ SHOWN_BY: dict[str, Callable[[mb.Benchmark], Any]] = {
     "benchmark": lambda w: w,
     "items_needed": lambda w: mb.items_needed(w, [0.05, 0.1, 0.2]),
     "detectable_difference": lambda w: mb.detectable_difference(w, 20),
-    "ranking_probability": lambda w: mb.ranking_probability(w, w.model_ids[:2], 20),
+    "ranking_probability": lambda w: mb.ranking_probability(w, list(w.model_ids[:2]), 20),
     "posterior_ranking_probability": lambda w: mb.posterior_ranking_probability(w, [0.7, 0.5], 20),
     "regression_gate": lambda w: mb.regression_gate(w, 0.05, 20),
     "export": lambda w: mb.export(w, 20, "random_ridge"),
-    "score": lambda w: mb.score(mb.export(w, 20, "random_ridge"), w.scores[:30], w.item_ids, w.model_ids[:30]),
+    "score": lambda w: mb.score(mb.export(w, 20, "random_ridge"), w.scores[:30], list(w.item_ids), list(w.model_ids[:30])),
     "sweep": lambda w: mb.sweep(w, ["random", "mdad_guided"], [5, 10], 10, 15, 2, n_resamples=100),
     "agreement_curve": lambda w: mb.agreement_curve(curve_counts()),
 }
@@ -119,14 +119,14 @@ def test_the_curve_of_a_sweep_is_plotted_where_it_exists(results: dict[str, Any]
 def test_frames_stay_frames_and_what_is_computed_from_them_is_plain(results: dict[str, Any]) -> None:
     needed, scored = results["items_needed"], results["score"]
     for frame in (needed, scored):
-        assert isinstance(frame, pd.DataFrame)
+        assert issubclass(type(frame), pd.DataFrame)
         for derived in (frame.iloc[:1], frame[["low"]], frame.round(2), pd.concat([frame, frame])):
             assert type(derived) is pd.DataFrame
         again = pickle.loads(pickle.dumps(frame))  # noqa: S301
         assert type(again) is type(frame)
         assert repr(again) == repr(frame)
         pd.testing.assert_frame_equal(again.table(), frame.table())
-    changed = mb.items_needed(mb.synthetic(n_models=30, n_items=200), 0.1)
+    changed: Any = mb.items_needed(mb.synthetic(n_models=30, n_items=200), 0.1)
     changed["note"] = "mine"
     assert "mine" in changed.to_markdown()
 
@@ -141,7 +141,7 @@ def test_scores_are_as_many_rows_as_fit(results: dict[str, Any]) -> None:
 
 def test_answers_are_dictionaries_with_a_sentence(results: dict[str, Any]) -> None:
     answer = results["detectable_difference"]
-    assert isinstance(answer, dict)
+    assert issubclass(type(answer), dict)
     assert f"{100 * answer['mdad']:.1f} points" in repr(answer)
     assert pickle.loads(pickle.dumps(answer)) == answer  # noqa: S301
     assert answer.table().iloc[0].to_dict() == dict(answer)
@@ -164,8 +164,8 @@ def test_the_table_of_a_micro_benchmark_is_its_items(results: dict[str, Any]) ->
 
 def test_an_agreement_curve_and_counts_are_short() -> None:
     curve = mb.agreement_curve(curve_counts())
-    table = curve.table().set_index("diff_lo")
-    assert (table.loc[0.25, "agreement"], table.loc[0.5, "agreement"]) == (0.5, 1)
+    table = curve.table().query("n_pairs > 0")
+    assert list(zip(table["diff_lo"], table["agreement"], strict=True)) == [(0.25, 0.5), (0.5, 1)]
     assert "3 pairs in 101 bins" in repr(curve)
     assert repr(curve_counts()) == "PairCounts(201 bins: 3 pairs, 2 agree, 0 tied; 0 pairs without a true order)"
     assert repr(mb.PairCounts.stack([curve_counts()] * 2)).startswith("PairCounts(2 x 201 bins: 6 pairs")
