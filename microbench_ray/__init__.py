@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         ranking_probability,
         regression_gate,
     )
-    from microbench_ray.api.result import Result
     from microbench_ray.api.sweep import sweep
+    from microbench_ray.api.swept import Result
     from microbench_ray.core.errors import DataWarning, MicrobenchError
     from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
     from microbench_ray.data.memory import benchmark
@@ -45,7 +45,7 @@ _HOMES = {
         "ranking_probability",
         "regression_gate",
     ),
-    "api.result": ("Result",),
+    "api.swept": ("Result",),
     "api.sweep": ("sweep",),
     "core.errors": ("DataWarning", "MicrobenchError"),
     "data": ("Benchmark", "read_ingested", "read_release", "read_scores", "synthetic"),

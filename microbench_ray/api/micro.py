@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from microbench_ray.api.answers import ScoreTable
     from microbench_ray.api.methods import MethodLike
-    from microbench_ray.api.results import ScoreTable
 
 DEFAULT_METHOD: dict[str, Any] = {"method": "auto", "estimator": {"signal": "correctness"}}
 """The default method of `microbench export`."""
@@ -159,7 +159,7 @@ def score(
     """
     import pandas as pd
 
-    from microbench_ray.api.results import ScoreTable
+    from microbench_ray.api.answers import ScoreTable
 
     given = responses_in(responses, item_ids, model_ids)
     micro = micro if isinstance(micro, MicroBenchmark) else load(micro)

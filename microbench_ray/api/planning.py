@@ -16,7 +16,7 @@ from microbench_ray.micro.plan_report import detectable_sentence, posterior_sent
 from microbench_ray.micro.sample_size import Criterion
 
 if TYPE_CHECKING:
-    from microbench_ray.api.results import Answer, GateTable, ItemsNeeded
+    from microbench_ray.api.answers import Answer, GateTable, ItemsNeeded
 
 _PAIRS: WeakKeyDictionary[Benchmark, PairMoments] = WeakKeyDictionary()
 """Pairs of the benchmarks asked about so far, for as long as these are in use."""
@@ -66,7 +66,7 @@ def items_needed(
     """
     import pandas as pd
 
-    from microbench_ray.api.results import ItemsNeeded
+    from microbench_ray.api.answers import ItemsNeeded
 
     given = [differences] if isinstance(differences, float | int) else list(differences)
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
@@ -114,7 +114,7 @@ def detectable_difference(benchmark: Benchmark, size: int, *, threshold: float =
     >>> 0 < answer["mdad"] < 0.2
     True
     """
-    from microbench_ray.api.results import Answer
+    from microbench_ray.api.answers import Answer
 
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
     answer = sample_size.detectable_difference(_pairs(benchmark), whole_number("size", size, 1), criterion, name=benchmark.name)
@@ -158,7 +158,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
     >>> 0 <= answer["right"] <= 1
     True
     """
-    from microbench_ray.api.results import Answer
+    from microbench_ray.api.answers import Answer
 
     answer = sample_size.ranking_probability(check_benchmark(benchmark), list(models), whole_number("size", size, 1))
     content = answer._asdict() | {"n_answered": list(answer.n_answered)}
@@ -200,7 +200,7 @@ def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float],
     >>> mb.posterior_ranking_probability(board, [0.7, 0.5], 100)["right"] > 0.9
     True
     """
-    from microbench_ray.api.results import Answer
+    from microbench_ray.api.answers import Answer
 
     answer = posterior.posterior_ranking_probability(_pairs(benchmark), scores, whole_number("size", size, 1))
     content = answer._asdict() | {"scores": list(answer.scores)}
@@ -243,7 +243,7 @@ def regression_gate(benchmark: Benchmark, drop: float, size: int) -> GateTable:
     """
     import pandas as pd
 
-    from microbench_ray.api.results import GateTable
+    from microbench_ray.api.answers import GateTable
 
     rows = pd.DataFrame(gate.regression_gate(benchmark, _pairs(benchmark), drop, whole_number("size", size, 1)))
     result: GateTable = GateTable.of(rows, f"A gate on {size} items of {_named(benchmark)}, for a true fall of {drop:g}")

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from microbench_ray.api.arguments import check_benchmark, whole_number, whole_numbers
 from microbench_ray.api.methods import MethodLike, methods_of
-from microbench_ray.api.result import Result
+from microbench_ray.api.swept import Result
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.log import error_console
 from microbench_ray.core.progress import WorkProgress, can_draw
