@@ -31,7 +31,7 @@ def read_samples(path: Path) -> NDArray[np.float64]:
     """(n_models, n_items, n_repeats) scores of the models that have all repeats of all items."""
     table = pd.read_parquet(path)
     counts = table.groupby(["model", "item_id"])["sample"].count().unstack()
-    n_repeats = int(counts.stack().mode()[0])
+    n_repeats = int(np.bincount(counts.to_numpy(np.int64, na_value=0).ravel())[1:].argmax()) + 1
     models = counts.index[(counts >= n_repeats).all(axis=1)]
     kept = table[table["model"].isin(models)]
     kept = kept.sort_values(["model", "item_id", "sample"])
@@ -67,10 +67,8 @@ class Shares:
 
 def shifted(scores: NDArray[np.float64], shift: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Every column of (n_items, n_repeats) scores moved by a draw of its own, by giving some of its items another score."""
-    moved = scores.copy()
-    for column, by in zip(moved.T, rng.normal(0.0, shift, scores.shape[1]), strict=True):
-        column[rng.random(len(column)) < 2 * abs(by)] += np.sign(by) / 2
-    return moved
+    by = rng.normal(0.0, shift, scores.shape[1])
+    return scores + np.where(rng.random(scores.shape) < 2 * np.abs(by), np.sign(by) / 2, 0.0)
 
 
 def measure(

@@ -18,7 +18,7 @@ def test_two_runs_by_the_bayesian_bootstrap() -> None:
     scores = np.array([[0, 0, 0, 1, 1, 1.0], [1, 1, 1, 0, 1, 1.0]])
     found = standings_of(scores)
     assert found.mean == pytest.approx([0.5, 5 / 6])  # type: ignore[attr-defined]
-    assert found.p_best == pytest.approx([1 / 8, 7 / 8], abs=0.03)  # type: ignore[attr-defined]
+    assert found.p_best == pytest.approx([1 / 8, 7 / 8], abs=0.04)  # type: ignore[attr-defined]
     assert found.shrunk.tolist() == found.mean.tolist()  # type: ignore[attr-defined]
 
 

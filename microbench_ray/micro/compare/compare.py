@@ -130,7 +130,7 @@ class Comparison(NamedTuple):
     repeats_share
         Share of the squared standard error that is noise between repeats; None where no item was repeated.
     tests
-        Exact tests of scipy, where they apply.
+        McNemar's and Student's paired tests, where they apply.
     subtasks
         By subtask, where there are several.
     items
@@ -248,6 +248,9 @@ def compare(
     ]
     means = np.stack([np.nanmean(scores, axis=1) for scores in joined.scores])
     ranked = standings(means, weights, joined.cluster, plan_stream(0, "compare", "best", *joined.names))
+    p_best = ranked.p_best.tolist()
+    if len(runs) == 2:  # the same question as the comparison's, and the same answer
+        p_best = [1 - differences[0].p_better, differences[0].p_better]
     if all(not each.n_better and not each.n_worse for each in found):
         warnings.append("The runs have the same score on every item: are they two runs?")
     return Compared(
@@ -257,7 +260,7 @@ def compare(
         n_union=joined.n_union,
         means=ranked.mean.tolist(),
         shrunk=ranked.shrunk.tolist(),
-        p_best=ranked.p_best.tolist(),
+        p_best=p_best,
         comparisons=found,
         decision=_decision_of_all([each.decision for each in found]),
         level=level,
