@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from microbench_ray.core.errors import ConfigError, DataError, closest
+from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.data.names import first_few
+from microbench_ray.data.responses import MODELS, list_model_files, read_responses
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Sample, Tally, refuse_unreadable
 from microbench_ray.ingest.fold import TOLERANCE
 from microbench_ray.ingest.registry import READERS, get_reader
@@ -53,7 +55,7 @@ class RunsInput(NamedTuple):
     runs
         Paths of logs or tables of one model each; with `board`, names of its models.
     board
-        Logs, or a wide table, of all the models.
+        Logs, a wide table, or a folder of `microbench ingest`, of all the models.
     source
         A format of `microbench ingest`; None to tell it from the names of files.
     options
@@ -119,17 +121,58 @@ def source_of(path: Path, source: str | None) -> str:
     )
 
 
-def _runs_in(path: Path, given: RunsInput, tally: Tally, names: Sequence[str] = ()) -> dict[str, Run]:
-    """The runs below a path by model; only those that are named, if any are."""
+def _runs_in(path: Path, given: RunsInput, tally: Tally, names: Sequence[str]) -> dict[str, Run]:
+    """The runs below a path that are named, by model."""
+    if is_ingested(path, given.source):
+        return _ingested_runs(path, names)
     reader = get_reader(source_of(path, given.source))
     by_model: dict[str, list[ModelLog]] = defaultdict(list)
     for log in reader.find(path, given.options, tally):
         by_model[log.model].append(log)
+    _check_models(names, by_model)
+    return {model: _run(model, by_model[model], reader, given, tally) for model in names}
+
+
+def _check_models(names: Sequence[str], known: Iterable[str]) -> None:
     for name in names:
-        if name not in by_model:
-            raise ConfigError("The board has no such model.", where="runs", got=name, hint=closest(name, by_model, count=10))
-    wanted = names or sorted(by_model)
-    return {model: _run(model, by_model[model], reader, given, tally) for model in wanted}
+        if name not in known:
+            raise ConfigError("The board has no such model.", where="runs", got=name, hint=closest(name, known, count=10))
+
+
+def is_ingested(path: Path, source: str | None) -> bool:
+    """Whether a path is a folder that `microbench ingest` wrote, unless a format is given."""
+    return source is None and (path / MODELS).is_dir()
+
+
+def _ingested_runs(path: Path, names: Sequence[str] | None) -> dict[str, Run]:
+    """The runs in a folder of responses: those that are named, or the only one."""
+    folder = open_folder(path)
+    files = {file.record.model: file for file in list_model_files(folder)}
+    if names is None:
+        _check_one(path, sorted(files))
+    else:
+        _check_models(names, files)
+    runs = {}
+    for name in names or files:
+        table = read_responses(folder, files[name].name)
+        ids, scores, repeats = (table[column].to_pylist() for column in ("item_id", "score", "repeats"))
+        own = {
+            item: () if score is None else tuple(several or (score,))
+            for item, score, several in zip(ids, scores, repeats, strict=True)
+        }
+        subtask, content = (dict(zip(ids, table[column].to_pylist(), strict=True)) for column in ("subtask", "content"))
+        runs[name] = Run(name, own, subtask, content)
+    return runs
+
+
+def _check_one(path: Path, models: Sequence[str]) -> None:
+    if len(models) != 1:
+        raise DataError(
+            "A run must be of one model.",
+            where=str(path),
+            got=f"{len(models)} models: {first_few(models)}",
+            hint=f"board={path} and the names of two models, or models=[NAME] to read one of them",
+        )
 
 
 def _only_run(path: Path, given: RunsInput, tally: Tally) -> Run:
@@ -137,16 +180,13 @@ def _only_run(path: Path, given: RunsInput, tally: Tally) -> Run:
     if not path.exists():
         hint = "give a log, a folder of logs or a table; names of models need board=PATH"
         raise DataError("The path of a run does not exist.", where=str(path), hint=hint)
+    if is_ingested(path, given.source):
+        (run,) = _ingested_runs(path, None).values()
+        return run
     reader = get_reader(source_of(path, given.source))
     logs = list(reader.find(path, given.options, tally))
     models = sorted({log.model for log in logs})
-    if len(models) > 1:
-        raise DataError(
-            "A run must be of one model.",
-            where=str(path),
-            got=f"{len(models)} models: {first_few(models)}",
-            hint=f"board={path} and the names of two models, or models=[NAME] to read one of them",
-        )
+    _check_one(path, models)
     return _run(models[0], logs, reader, given, tally)
 
 
