@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from microbench_ray.metrics.closed_form import OrderProbabilities
+from microbench_ray.metrics.counts import IntArray
 from microbench_ray.metrics.pairs import TIE_TOLERANCE, FloatArray
 
 DRAWS, MAX_NUMBERS = 1 << 16, 1 << 22
@@ -98,5 +99,5 @@ class SimulatedOrders:
         """
         from microbench_ray.metrics.order_kernel import order_counts  # imports numba
 
-        above = order_counts(self._values, self._present, self._order, size)
+        above: IntArray = order_counts(self._values, self._present, self._order, size)
         return (above / self.n_samples).astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from microbench_ray.metrics import closed_form as cf
+from microbench_ray.metrics.counts import N_BINS
 from microbench_ray.metrics.order_simulation import SimulatedOrders
 from microbench_ray.metrics.pair_moments import pair_moments
 
@@ -60,7 +61,7 @@ def test_heavy_tails_are_ordered_as_drawn_items_order_them() -> None:
     means = scores[:, draws].sum(axis=2)
     right = (means[pairs.higher] > means[pairs.lower]).mean(axis=1)
     assert np.abs(cf.order_probabilities(simulated, 10).right - right).max() < 0.035
-    by_bin, drawn = cf.expected_counts(simulated, 10), np.bincount(pairs.bins, right, minlength=cf.N_BINS)
+    by_bin, drawn = cf.expected_counts(simulated, 10), np.bincount(pairs.bins, right, minlength=N_BINS)
     many = by_bin.n_pairs >= 5
     assert np.abs(by_bin.n_agree - drawn)[many].max() / by_bin.n_pairs[many].max() < 0.01
     assert (
