@@ -1,9 +1,10 @@
 """How reliably does a micro-benchmark rank two models?
 
 The API for notebooks needs neither Ray nor Hydra. `benchmark` and the `read_…` functions take in scores, and `sweep` measures
-methods on them. `items_needed`, `detectable_difference`, `ranking_probability`, `posterior_ranking_probability` and
-`regression_gate` plan a micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`,
-`agreement_curve` and `mdad` are the measures themselves, on arrays of accuracies.
+methods on them. `compare` says whether one run is better than another. `items_needed`, `detectable_difference`,
+`ranking_probability`, `posterior_ranking_probability` and `regression_gate` plan a micro-benchmark, `export` builds one, and
+`score` estimates new models with it. `pair_counts`, `agreement_curve` and `mdad` are the measures themselves, on arrays of
+accuracies.
 """
 
 import logging
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from microbench_ray.api.comparing import RunComparison, compare
     from microbench_ray.api.measures import AgreementCurve, agreement_curve
     from microbench_ray.api.methods import method, method_names
     from microbench_ray.api.micro import export, load_micro, score
@@ -36,6 +38,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "api.measures": ("AgreementCurve", "agreement_curve"),
+    "api.comparing": ("RunComparison", "compare"),
     "api.methods": ("method", "method_names"),
     "api.micro": ("export", "load_micro", "score"),
     "api.planning": (
@@ -75,12 +78,14 @@ __all__ = [
     "MicrobenchError",
     "PairCounts",
     "Result",
+    "RunComparison",
     "SeenItems",
     "Selection",
     "SelectorWithoutFit",
     "Targets",
     "agreement_curve",
     "benchmark",
+    "compare",
     "detectable_difference",
     "export",
     "items_needed",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from microbench_ray.cli.settings.sweep import ReduceConf, SweepConf, TargetsConf
     from microbench_ray.ingest.run import IngestJob
     from microbench_ray.methods import Method
+    from microbench_ray.micro.compare.job import CompareJob
     from microbench_ray.micro.export_job import ExportJob
     from microbench_ray.micro.plan_job import PlanJob
     from microbench_ray.micro.score_job import ScoreJob
@@ -132,6 +133,11 @@ class Composer:
     def score(self) -> ScoreJob:
         """The job of `microbench score`."""
         job: ScoreJob = checked(schema_of("score"), self.compose(self.overrides)).job()
+        return job
+
+    def compare(self, runs: Sequence[str]) -> CompareJob:
+        """The job of `microbench compare`; `runs` are those named without a key."""
+        job: CompareJob = checked(schema_of("compare"), self.compose(self.overrides)).job(runs)
         return job
 
     def audit(self) -> AuditJob:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import re
 import signal
 import sys
 import warnings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from microbench_ray.cli.compose import Composer
     from microbench_ray.ingest.run import IngestJob
+    from microbench_ray.micro.compare.job import CompareJob
     from microbench_ray.micro.plan_job import PlanJob
     from microbench_ray.micro.score_job import ScoreJob
 
@@ -32,7 +34,7 @@ logger = logging.getLogger(__name__)
 SHORT_LEVELS = {"-v": "debug", "-q": "warning"}
 GC_THRESHOLDS = (20_000, 20, 20)
 """Garbage collections become rarer than by default, where those during the imports take a tenth of a short command."""
-DONE, BAD_INPUT, SOME_FAILED, VIOLATED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, BAD_INPUT, SOME_FAILED, VIOLATED, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 USAGE = """\
 Usage: microbench JOB [key=value …] [options]
@@ -47,6 +49,7 @@ Benchmarks and micro-benchmarks
   ingest     read the logs of an evaluation tool into a benchmark
   export     build a micro-benchmark from all models and write it to a folder
   score      score new models on a micro-benchmark: accuracy and rank, with intervals
+  compare    is one run better than another, or is it noise? with a gate for CI
 
 A leaderboard, every night
   audit      look for drift, changed data and unreliable ranks, and write a verdict
@@ -69,12 +72,13 @@ Examples
   microbench ingest source=lm_eval path=LOGS out=BOARD
   microbench export benchmark=ingested benchmark.path=BOARD method=greedy size=100 out=MICRO
   microbench score micro=MICRO responses=LOGS source=lm_eval
+  microbench compare BASE.eval NEW.eval accept=noninferior margin=0.02
   microbench audit benchmark.path=BOARD 'lists={tiny: tiny.txt}' out=DIR
   microbench accept out=DIR
 
 Results go to standard output, messages to standard error.
 Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something failed (a shard, a log, a webhook);
-3 the policy of an audit is violated; 130 interrupted."""
+3 no: the policy of an audit is violated, or the gate of a comparison says no; 4 the gate cannot tell; 130 interrupted."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -127,7 +131,8 @@ def _main(arguments: list[str]) -> int:
             raise ConfigError("Unknown option.", got=argument, hint="see microbench --help")
     if config_dir is not None:
         check_place(config_dir, "--config-dir")
-    plain = None if show_config or config_dir is not None else plain_job(job, rest)
+    runs = take_runs(rest) if job == "compare" else []
+    plain = None if show_config or config_dir is not None else plain_job(job, rest, runs)
     if plain is not None:
         return RUN_PLAIN[job](plain)
     from microbench_ray.cli.compose import Composer  # imports Hydra
@@ -136,7 +141,7 @@ def _main(arguments: list[str]) -> int:
     if show_config:
         sys.stdout.write(composer.text())
         return DONE
-    return RUN[job](composer)
+    return _compare(composer.compare(runs)) if job == "compare" else RUN[job](composer)
 
 
 def take_log_level(arguments: list[str]) -> str:
@@ -151,6 +156,13 @@ def take_log_level(arguments: list[str]) -> str:
             others.append(argument)
     arguments[:] = others
     return level
+
+
+def take_runs(arguments: list[str]) -> list[str]:
+    """Remove the arguments without a key, which name runs, and return them: `BASE NEW` or a path that exists."""
+    runs = [each for each in arguments if not re.match(r"[+~\w.]+=", each) or Path(each).exists()]
+    arguments[:] = [each for each in arguments if each not in runs]
+    return runs
 
 
 def take_flag(arguments: list[str], name: str, word: str) -> bool:
@@ -312,6 +324,19 @@ def _score(job: ScoreJob) -> int:
     return SOME_FAILED if outcome.failed or any(each.refused for each in outcome.scored) else DONE
 
 
+def _compare(job: CompareJob) -> int:
+    from microbench_ray.micro.compare.job import run_compare
+    from microbench_ray.micro.compare.report import text
+    from microbench_ray.micro.report import write
+
+    outcome = run_compare(job)
+    report = text(outcome.compared, outcome.notes, job.form)
+    if job.out is not None:
+        write(job.out, report)
+    sys.stdout.write(report)
+    return {None: DONE, "yes": DONE, "no": VIOLATED, "cannot be told": UNDECIDED}[outcome.compared.decision]
+
+
 def _submit(composer: Composer) -> int:
     from microbench_ray.sweeps.cluster.submission import run_submit
 
@@ -332,8 +357,9 @@ RUN: dict[str, Callable[[Composer], int]] = {
     "plan": lambda composer: _plan(composer.plan()),
     "export": _export,
     "score": lambda composer: _score(composer.score()),
+    "compare": lambda composer: _compare(composer.compare(())),
 }
-RUN_PLAIN: dict[str, Callable[[Any], int]] = {"ingest": _ingest, "plan": _plan, "score": _score}
+RUN_PLAIN: dict[str, Callable[[Any], int]] = {"ingest": _ingest, "plan": _plan, "score": _score, "compare": _compare}
 """The jobs of `plain_job`."""
 
 

@@ -11,23 +11,29 @@ from microbench_ray.cli.keys import PATH_KEYS, TEXT_KEYS, schema_of
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.core.storage.urls import check_place
 
-PLAIN_JOBS = ("ingest", "score")
+PLAIN_JOBS = ("ingest", "score", "compare")
 """Jobs whose configuration has no parts of conf/ to choose from: the defaults are those of the dataclass."""
 PLAIN_TEXT = re.compile(r"[\w./+@%:=,-]*[\w./-]", re.ASCII)
 """A path or URL without anything that a shell, Hydra or OmegaConf treats specially."""
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NOT_NAMES = ("null", "true", "false", "nan", "inf")
 """Words that Hydra reads as other values, in any case."""
+PLAIN_NUMBER = re.compile(r"(0|[1-9]\d*)?\.\d+|0|[1-9]\d*", re.ASCII)
 
 
-def plain_job(job: str, arguments: Sequence[str]) -> Any:
-    """The same job that Hydra's configuration gives; None where Hydra must read it, errors as for `plain_conf`."""
+def plain_job(job: str, arguments: Sequence[str], runs: Sequence[str] = ()) -> Any:
+    """The same job that Hydra's configuration gives; None where Hydra must read it, errors as for `plain_conf`.
+
+    `runs` are those of `compare` that were named without a key.
+    """
     if job == "plan":
         from microbench_ray.cli.plain_plan import plain_plan
 
         return plain_plan(arguments)
     conf = plain_conf(job, arguments)
-    return None if conf is None else conf.job()
+    if conf is None:
+        return None
+    return conf.job(runs) if job == "compare" else conf.job()
 
 
 def plain_conf(job: str, arguments: Sequence[str]) -> Any:
@@ -36,7 +42,7 @@ def plain_conf(job: str, arguments: Sequence[str]) -> Any:
     Returns
     -------
     object or None
-        None where Hydra must read it: another job; a value with quotes, brackets, spaces, `~` or `$`, or that is a number; an
+        None where Hydra must read it: another job; a value with quotes, brackets, spaces, `~` or `$`; a number for a text; an
         unknown, repeated or missing key. Then Hydra reports what is wrong.
 
     Raises
@@ -48,10 +54,15 @@ def plain_conf(job: str, arguments: Sequence[str]) -> Any:
         return None
     schema = schema_of(job)
     keys = {field.name: field for field in fields(schema)}
-    values: dict[str, str] = {}
+    values: dict[str, str | float] = {}
     for argument in arguments:
         key, separator, value = argument.partition("=")
-        if not separator or key in values or key not in keys or keys[key].type not in ("str", "str | None"):
+        if not separator or key in values or key not in keys:
+            return None
+        if keys[key].type == "float" and PLAIN_NUMBER.fullmatch(value):
+            values[key] = float(value)
+            continue
+        if keys[key].type not in ("str", "str | None"):
             return None
         if not (PLAIN_TEXT if key in TEXT_KEYS else PLAIN_NAME).fullmatch(value) or value.lower() in NOT_NAMES:
             return None
@@ -61,5 +72,5 @@ def plain_conf(job: str, arguments: Sequence[str]) -> Any:
         return None
     for key in PATH_KEYS:
         if key in values:
-            check_place(values[key], key)
+            check_place(str(values[key]), key)
     return conf

@@ -164,6 +164,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("item_id", pa.string(), "what responses of different models are joined on"),
             _field("subtask", pa.string(), "subtask of the item"),
             _field("score", pa.float64(), "mean over repeated samples, 0 to 1; null: unscored", nullable=True),
+            _field("repeats", pa.list_(pa.float64()), "scores of repeated samples in their order; null: only one", nullable=True),
             _field("confidence", pa.float64(), "probability given to the correct answer", nullable=True),
             _field("answers", pa.list_(pa.float32()), "probability given to every answer", nullable=True),
             _field("label", pa.int32(), "position of the correct answer, from 0", nullable=True),

@@ -13,7 +13,7 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError, StoreError
 from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.core.parquet import read_parquet
-from microbench_ray.core.schemas import conform
+from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import Folder, file_name, io_error
 from microbench_ray.data.names import storable
 
@@ -112,6 +112,9 @@ def read_responses(folder: Folder, name: str, columns: tuple[str, ...] | None = 
         _record(folder, name, table.schema)
     except (pa.ArrowException, OSError, StoreError) as error:
         raise _unreadable(folder, name, str(error).splitlines()[0]) from None
+    if columns is None and "repeats" not in table.column_names:  # written by 0.1, which kept means only
+        kind = SCHEMAS["responses"].field("repeats")
+        table = table.append_column(kind, pa.nulls(len(table), kind.type)).select(SCHEMAS["responses"].names)
     return table.replace_schema_metadata(None)
 
 

@@ -1,9 +1,9 @@
-"""Build a model's table of responses: average the repetitions within a log, and merge the logs of one model."""
+"""Build a model's table of responses: average the repetitions within a log, keep their scores, and merge the logs of one model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,6 +27,7 @@ class _Item:
     first: Sample
     score: float = 0.0
     scored: int = 0
+    repeats: list[float] = field(default_factory=list)
     confidence: float | None = None
     answers: tuple[float, ...] | None = None
 
@@ -45,13 +46,14 @@ class _Item:
             self.answers = tuple(a + b for a, b in zip(sums, new, strict=True)) if same_length else None
         self.score += sample.score
         self.scored += 1
+        self.repeats.append(min(max(sample.score, 0.0), 1.0))
 
 
 def fold(samples: Iterable[Sample], log: str) -> pa.Table:
     """Average the repetitions of one log into a table of schema `responses`, one row per item.
 
-    The score is the mean over the scored repetitions. Confidences and answers are means over the same repetitions, and missing if
-    one of them lacks the value.
+    The score is the mean over the scored repetitions, which are kept beside it. Confidences and answers are means over the same
+    repetitions, and missing if one of them lacks the value.
 
     Parameters
     ----------
@@ -98,6 +100,7 @@ def _table(items: dict[str, _Item], log: str) -> pa.Table:
         "item_id": list(items),
         "subtask": [first.subtask or "all" for first in firsts],
         "score": [min(max(item.score, 0.0), item.scored) / item.scored if item.scored else None for item in items.values()],
+        "repeats": [item.repeats if item.scored > 1 else None for item in items.values()],
         "confidence": [None if item.confidence is None else item.confidence / item.scored for item in items.values()],
         "answers": answers,
         "label": labels,

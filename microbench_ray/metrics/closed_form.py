@@ -231,9 +231,13 @@ def log_factorials(n: int) -> FloatArray:
 def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
     """Probabilities by the normal approximation; exact for pairs of 0/1 scores of whose one-sided items few are drawn or left out.
 
-    Elsewhere the two differ by less than .006. Pairs tied on the whole benchmark have no right order. Pairs that did not answer the
-    same items have the normal approximation at any size.
+    Elsewhere the two differ by less than .006. Pairs tied on the whole benchmark have no right order. Pairs of graded scores, and
+    those that did not answer the same items, have shares of `pairs.simulated` samples where few items are drawn or left out.
     """
+    if pairs.simulated is not None and size < pairs.n_items and pairs.simulated.covers(size):
+        above = pairs.simulated.probabilities(size)
+        right, wrong = above[pairs.higher, pairs.lower].astype(np.float64), above[pairs.lower, pairs.higher]
+        return OrderProbabilities(right=right, tied=np.maximum(0.0, 1 - right - wrong))
     if pairs.distinct is None:
         return _order_probabilities(pairs, size)
     distinct, place = pairs.distinct
@@ -242,7 +246,7 @@ def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
 
 
 def _order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
-    """The same, computed for every pair."""
+    """The same by closed forms, computed for every pair."""
     order, n_out = order_by_normal(pairs, size), pairs.n_items - size
     if pairs.units == 1:
         few = (size * pairs.square < FEW_DRAWN) | (n_out * pairs.square < FEW_LEFT_OUT)

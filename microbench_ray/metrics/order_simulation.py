@@ -1,22 +1,28 @@
-"""How often random items order two models as all items do, by drawing samples: for scores that have no exact sum.
+"""How often random items order models as all items do, by drawing samples: for scores that have no exact sum.
 
-Models that did not answer the same items have means with different denominators, and graded scores tie in many ways; for one pair
-of models it is simplest to draw. A sample holds so many items of every kind, multivariate hypergeometric, where a kind is a pair of
-responses.
+Models that did not answer the same items have means with different denominators, and graded scores tie in many ways and may have
+heavy tails, for which the normal approximation needs more than a hundred items. For one pair of models a sample holds so many items
+of every kind, multivariate hypergeometric, where a kind is a pair of responses; all pairs are ordered by the same drawn items.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from microbench_ray.metrics.closed_form import OrderProbabilities
+from microbench_ray.metrics.counts import IntArray
 from microbench_ray.metrics.pairs import TIE_TOLERANCE, FloatArray
 
 DRAWS, MAX_NUMBERS = 1 << 16, 1 << 22
 """Samples drawn, fewer where they have many kinds of items: the standard error of a probability is at most 0.002, or 0.004."""
+SIMULATED_SIZES = 200
+"""Items in the sample, or left out of it, up to which all pairs are simulated; with more, the normal approximation is good."""
+SAMPLES, MAX_KEYS, MAX_COMPARISONS = 8_000, 1 << 25, 1 << 27
+"""Samples that order all pairs; fewer where their items, or the comparisons of all pairs, would be more than these."""
 MAX_KINDS = 200
 """More kinds of items than this take too long to draw; on so fine a grid, ties are rare and the normal approximation is good."""
 
@@ -56,3 +62,42 @@ def simulated_order(
     difference = np.nan_to_num(means(kinds[0]) - means(kinds[1]), nan=0.0)
     tied = np.abs(difference) <= TIE_TOLERANCE
     return OrderProbabilities(right=np.array([np.mean((difference > 0) & ~tied)]), tied=np.array([np.mean(tied)]))
+
+
+class SimulatedOrders:
+    """How often random items order each pair of models, from samples that are drawn once for all pairs and sizes.
+
+    The items of a smaller sample are among those of a larger one, so that probabilities change little from one size to the next.
+
+    Parameters
+    ----------
+    scores
+        (n_models, n_items) whole numbers.
+    missing
+        The number that marks a missing response; None where no response is missing.
+    rng
+        Draws the samples.
+    """
+
+    def __init__(self, scores: npt.NDArray[Any], missing: int | None, rng: np.random.Generator) -> None:
+        n_models, n_items = scores.shape
+        present = np.ones(scores.shape, bool) if missing is None else scores != missing
+        self._present = np.ascontiguousarray(present.T)
+        self._values = np.ascontiguousarray(np.where(present, scores, 0).astype(np.int64).T)
+        self.n_samples = int(max(100, min(SAMPLES, MAX_KEYS // n_items, MAX_COMPARISONS // n_models**2)))
+        self._order = rng.permuted(np.tile(np.arange(n_items, dtype=np.int32), (self.n_samples, 1)), axis=1)
+        self.probabilities = lru_cache(maxsize=64)(self._probabilities)
+
+    def covers(self, size: int) -> bool:
+        """Whether samples of a size are simulated."""
+        return min(size, len(self._values) - size) <= SIMULATED_SIZES
+
+    def _probabilities(self, size: int) -> npt.NDArray[np.float32]:
+        """(n_models, n_models) share of the samples of `size` items in which the first model has the higher mean.
+
+        Models of which a sample holds no response are tied with all others.
+        """
+        from microbench_ray.metrics.order_kernel import order_counts  # imports numba
+
+        above: IntArray = order_counts(self._values, self._present, self._order, size)
+        return (above / self.n_samples).astype(np.float32)

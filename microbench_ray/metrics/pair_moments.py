@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ import numpy.typing as npt
 from microbench_ray.core.errors import DataError
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray
 from microbench_ray.metrics.pairs import FloatArray, IndexArray
+
+if TYPE_CHECKING:
+    from microbench_ray.metrics.order_simulation import SimulatedOrders
 
 ITEMS_PER_BLOCK = 2048
 
@@ -47,6 +50,8 @@ class PairMoments:
         (n_models,) accuracies, over the items that each model answered; NaN for none.
     units, n_items
         Grid of the scores; items in the benchmark.
+    simulated
+        Samples that order the pairs of small samples, where no closed form does; None where none is needed.
     """
 
     higher: IndexArray
@@ -60,6 +65,7 @@ class PairMoments:
     accuracy: FloatArray
     units: int
     n_items: int
+    simulated: SimulatedOrders | None = None
 
     @property
     def n_pairs(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -24,7 +24,7 @@ from microbench_ray.metrics.closed_form import (
 )
 from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_differences, check_size, curve_reaches, items_needed_by_curve
-from microbench_ray.metrics.order_simulation import simulated_order
+from microbench_ray.metrics.order_simulation import SimulatedOrders, simulated_order
 from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
 from microbench_ray.metrics.size_interval import ResampledMdads
 from microbench_ray.metrics.ties import TiePolicy
@@ -114,8 +114,12 @@ class RankingProbability(NamedTuple):
 
 
 def pairs_of(benchmark: Benchmark) -> PairMoments:
-    """Moments of all pairs of the benchmark's models; DataError where there are no pairs."""
-    return pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
+    """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs."""
+    missing = benchmark.missing if benchmark.has_missing else None
+    pairs = pair_moments(benchmark.scores, missing, benchmark.units)
+    if benchmark.units == 1 and missing is None:
+        return pairs
+    return replace(pairs, simulated=SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs")))
 
 
 def items_needed(

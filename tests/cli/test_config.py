@@ -18,6 +18,7 @@ import yaml
 from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
+from microbench_ray.cli.settings.compare import CompareConf
 from microbench_ray.cli.settings.ingest import IngestConf
 from microbench_ray.cli.settings.score import ScoreConf
 from microbench_ray.cli.settings.sweep import EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
@@ -67,6 +68,7 @@ def test_every_file_belongs_to_a_tested_group() -> None:
         "plan.yaml",
         "export.yaml",
         "score.yaml",
+        "compare.yaml",
     }
 
 
@@ -142,6 +144,7 @@ def test_the_other_files_have_the_keys_and_defaults_of_their_classes() -> None:
     del sweep["defaults"]
     assert reduce == defaults(ReduceConf)
     assert load("score") == defaults(ScoreConf)
+    assert load("compare") == defaults(CompareConf)
     assert load("ingest") == defaults(IngestConf)
     assert sweep == {key: value for key, value in defaults(SweepConf).items() if key != "benchmark"} | {"methods": sweep["methods"]}
 

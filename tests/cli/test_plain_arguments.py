@@ -39,6 +39,9 @@ def by_hydra(job: str, arguments: list[str]) -> Any:
         ("score", [*SCORE, "source=scores", "format=json", "out=report.json"]),
         ("score", [*SCORE, "metric=acc_norm", "filter=strict", "on_conflict=latest"]),
         ("ingest", INGEST),
+        ("ingest", [*INGEST, "wait_for_out=3"]),
+        ("compare", ["board=b.csv", "source=scores", "accept=superior", "margin=.02", "confidence=0.9"]),
+        ("compare", ["margin=0", "confidence=1", "min_common=0.50"]),
         ("ingest", ["source=scores", "path=s3://bucket/a.csv", "out=/tmp/a,b=c@1:2%20+d"]),
     ],
 )
@@ -69,7 +72,11 @@ def test_plain_arguments_give_what_hydra_gives(job: str, arguments: list[str]) -
             for value in ("~/new", "$HOME", "${micro}", "a b", "'a'", "a\\b", "???", "", "a\n")
         ),
         ("ingest", INGEST[:2]),
-        ("ingest", [*INGEST, "wait_for_out=3"]),
+        ("ingest", [*INGEST, "wait_for_out=soon"]),
+        ("ingest", [*INGEST, "wait_for_out=1e3"]),
+        ("compare", ["board=b.csv", "margin=-0.1"]),
+        ("compare", ["board=b.csv", "margin=0_1"]),
+        ("compare", ["board=b.csv", "runs=[a,b]"]),
         ("plan", []),
     ],
 )

@@ -1,0 +1,221 @@
+"""The report of a comparison: a table, JSON, Markdown for a pull request, or JUnit XML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from microbench_ray.core.shown import escape_controls
+from microbench_ray.metrics.run_difference import Difference
+from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
+
+FORMATS = ("table", "json", "markdown", "junit")
+MAX_SUBTASKS = 10
+"""Subtasks in the table: those that changed most."""
+DRAWN = {
+    "items": "items like these",
+    "clusters": "clusters of items like these",
+    "repeats": "further repeats of these items",
+    "runs": "further runs of these items",
+}
+"""What the interval is over, by its kind."""
+
+
+def text(compared: Compared, notes: Sequence[str], form: str) -> str:
+    """The report in one of `FORMATS`, with a newline at its end."""
+    makers = {"table": _table, "json": _json, "markdown": _markdown, "junit": _junit}
+    return makers[form](compared, notes)
+
+
+def headline(each: Comparison) -> str:
+    """The answer in one sentence."""
+    found = each.difference
+    size = f"{points(found.value)} points ({interval(found)}; {100 * found.level:.4g} % interval)"
+    if found.low > 0:
+        return f"{each.b} is better than {each.a} by {size}."
+    if found.high < 0:
+        return f"{each.b} is worse than {each.a} by {size}."
+    return f"No difference between {each.b} and {each.a} can be seen: {size}."
+
+
+def sentences(each: Comparison, compared: Compared) -> list[str]:
+    """What a comparison says, from the answer to its limits."""
+    found = each.difference
+    lines = [
+        headline(each),
+        f"Probability that {each.b} is better: {found.p_better:.3f}. p-value: {each.p_adjusted:.3g}"
+        + (
+            f" (adjusted for {len(compared.comparisons)} comparisons: {compared.rules.adjust})"
+            if len(compared.comparisons) > 1
+            else ""
+        )
+        + ".",
+        f"On {each.n_items:,} items {each.b} is ahead on {each.n_better:,}, behind on {each.n_worse:,}, equal on {each.n_equal:,}. "
+        f"The interval is over {DRAWN[found.interval_kind]}.",
+        f"This comparison would find a true difference of {points(found.mde, sign=False)} points in 8 of 10 cases.",
+    ]
+    if each.repeats_share is not None:
+        lines.append(f"{each.repeats_share:.0%} of the squared standard error is noise between repeats.")
+    if each.decision is not None:
+        lines.append(f"Gate ({_gate(compared)}): {each.decision}.")
+    if each.more is not None:
+        lines.append(_more(each.more))
+    return lines
+
+
+def points(value: float, *, sign: bool = True) -> str:
+    """A fraction in points, with its sign."""
+    return f"{100 * value:{'+' if sign else ''}.2f}"
+
+
+def interval(found: Difference) -> str:
+    """An interval in points."""
+    return f"{points(found.low)} to {points(found.high)}"
+
+
+def _gate(compared: Compared) -> str:
+    rules = compared.rules
+    return f"{rules.accept}, margin {points(rules.margin, sign=False)} points"
+
+
+def _more(more: MoreData) -> str:
+    if more.items is None and more.repeats is None:
+        return "The difference is at the margin: more data would not tell."
+    ways = [f"{more.items:,} items in all" if more.items else "", f"{more.repeats:,} repeats of each item" if more.repeats else ""]
+    return f"If the true difference is the one seen, {' or '.join(filter(None, ways))} would tell in 8 of 10 cases."
+
+
+def _rows(compared: Compared) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of the runs."""
+    several = len(compared.names) > 2
+    header = ("run", "mean", *(("shrunk", "P(best)") if several else ()))
+    rows = [
+        (name, f"{100 * mean:.2f}", *((f"{100 * shrunk:.2f}", f"{best:.3f}") if several else ()))
+        for name, mean, shrunk, best in zip(compared.names, compared.means, compared.shrunk, compared.p_best, strict=True)
+    ]
+    return header, sorted(rows, key=lambda row: -float(row[1])) if several else rows
+
+
+def _subtask_rows(each: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    changed = sorted(each.subtasks, key=lambda subtask: (subtask.p_adjusted, -abs(subtask.value)))[:MAX_SUBTASKS]
+    rows: list[tuple[str, ...]] = [
+        (
+            change.subtask,
+            f"{change.n_items:,}",
+            f"{100 * change.mean_a:.1f}",
+            f"{100 * change.mean_b:.1f}",
+            points(change.value),
+            f"{points(change.low)} to {points(change.high)}",
+            f"{change.p_adjusted:.3g}",
+        )
+        for change in changed
+    ]
+    return ("subtask", "items", each.a, each.b, "difference", "interval", "p (adjusted)"), rows
+
+
+def _table(compared: Compared, notes: Sequence[str]) -> str:
+    lines = [*notes, *(f"warning: {each}" for each in compared.warnings), *_aligned(*_rows(compared))]
+    for each in compared.comparisons:
+        lines += ["", *sentences(each, compared)]
+        if each.subtasks:
+            lines += ["", *_aligned(*_subtask_rows(each))]
+            if len(each.subtasks) > MAX_SUBTASKS:
+                lines.append(f"… and {len(each.subtasks) - MAX_SUBTASKS} more subtasks (format=json)")
+    if compared.decision is not None and len(compared.comparisons) > 1:
+        lines += ["", f"All together: {compared.decision}."]
+    return "\n".join(map(escape_controls, lines)) + "\n"
+
+
+def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    table = [tuple(map(escape_controls, row)) for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if k else cell.ljust(width) for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+
+
+def to_json(compared: Compared, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """The result as a JSON object."""
+    return {
+        "rules": dict(vars(compared.rules)),
+        "decision": compared.decision,
+        "n_items": compared.n_items,
+        "n_union": compared.n_union,
+        "runs": [
+            {"name": name, "mean": mean, "shrunk": shrunk, "p_best": best}
+            for name, mean, shrunk, best in zip(compared.names, compared.means, compared.shrunk, compared.p_best, strict=True)
+        ],
+        "comparisons": [_comparison_json(each) for each in compared.comparisons],
+        "warnings": list(compared.warnings),
+        "notes": list(notes),
+    }
+
+
+def _comparison_json(each: Comparison) -> dict[str, Any]:
+    difference = each.difference._asdict()
+    difference["df"] = None if difference["df"] == float("inf") else difference["df"]
+    return each._asdict() | {
+        "difference": difference,
+        "tests": each.tests._asdict(),
+        "subtasks": [change._asdict() for change in each.subtasks],
+        "items": [change._asdict() for change in each.items],
+        "more": None if each.more is None else each.more._asdict(),
+    }
+
+
+def _json(compared: Compared, notes: Sequence[str]) -> str:
+    return json.dumps(to_json(compared, notes), indent=1) + "\n"
+
+
+def _markdown(compared: Compared, notes: Sequence[str]) -> str:
+    lines: list[str] = []
+    if compared.decision is not None:
+        lines += [f"**Gate ({_gate(compared)}): {compared.decision}**", ""]
+    lines += [*_markdown_table(*_rows(compared)), ""]
+    for each in compared.comparisons:
+        lines += [f"- {_marked(sentence)}" for sentence in sentences(each, compared)] + [""]
+        if each.subtasks:
+            lines += [*_markdown_table(*_subtask_rows(each)), ""]
+    lines += [f"> warning: {_marked(each)}" for each in compared.warnings]
+    lines += [f"> {_marked(each)}" for each in notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return ["| " + " | ".join(map(_marked, line)) + " |" for line in lines]
+
+
+def _marked(text: str) -> str:
+    """A text that Markdown shows as it is."""
+    escaped = escape_controls(text).replace("\\", "\\\\").replace("<", "&lt;").replace("|", "\\|")
+    return "".join(f"\\{each}" if each in "*_`[]" else each for each in escaped)
+
+
+def _junit(compared: Compared, notes: Sequence[str]) -> str:
+    decisions = [each.decision for each in compared.comparisons]
+    suite = ElementTree.Element(
+        "testsuite",
+        name="microbench compare",
+        tests=str(len(decisions)),
+        failures=str(decisions.count("no")),
+        errors="0",
+        skipped=str(decisions.count("cannot be told")),
+    )
+    for each in compared.comparisons:
+        name = escape_controls(f"{each.b} against {each.a}")
+        case = ElementTree.SubElement(suite, "testcase", classname="microbench.compare", name=name)
+        told = [escape_controls(line) for line in (*sentences(each, compared), *compared.warnings, *notes)]
+        if each.decision == "no":
+            ElementTree.SubElement(case, "failure", message=told[0]).text = "\n".join(told)
+        elif each.decision == "cannot be told":
+            ElementTree.SubElement(case, "skipped", message=told[0]).text = "\n".join(told)
+        else:
+            ElementTree.SubElement(case, "system-out").text = "\n".join(told)
+    ElementTree.indent(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"

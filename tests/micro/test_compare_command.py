@@ -1,0 +1,176 @@
+"""`microbench compare`: logs, tables and boards; exit codes; every format of the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import microbench_ray as mb
+from microbench_ray.cli.main import BAD_INPUT, DONE, UNDECIDED, VIOLATED, main
+from microbench_ray.core.errors import ConfigError, DataError
+from tests.helpers.errors import refuses
+
+N = 150
+
+
+def write(path: Path, *names: str, accuracy: float = 0.5, seed: int = 0, start: int = 0) -> Path:
+    """A wide table of models that are right with one probability."""
+    rng = np.random.default_rng(seed)
+    columns = {name: (rng.random(N) < accuracy).astype(int) for name in names}
+    about = {"item_id": [f"q{start + k}" for k in range(N)], "subtask": [f"s{k % 3}" for k in range(N)]}
+    pd.DataFrame(about | columns).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the tables base.csv, better.csv, worse.csv and equal.csv."""
+    monkeypatch.chdir(tmp_path)
+    for seed, (name, accuracy) in enumerate({"base": 0.5, "better": 0.9, "worse": 0.2, "equal": 0.5}.items()):
+        write(tmp_path / f"{name}.csv", name, accuracy=accuracy, seed=seed)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["base.csv", "better.csv"], DONE),
+        (["base.csv", "worse.csv"], DONE),
+        (["base.csv", "better.csv", "accept=superior"], DONE),
+        (["base.csv", "worse.csv", "accept=noninferior", "margin=0.05"], VIOLATED),
+        (["base.csv", "equal.csv", "accept=superior", "margin=.1"], UNDECIDED),
+        (["base.csv", "better.csv", "accept=equivalent", "margin=0.1"], VIOLATED),
+        (["base.csv", "better.csv", "worse.csv", "accept=superior"], VIOLATED),
+        (["runs=[base.csv,better.csv]", "accept=superior"], DONE),
+    ],
+)
+def test_the_exit_code_is_the_decision(arguments: list[str], code: int, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *arguments, "format=json"]) == code
+    printed = json.loads(capsys.readouterr().out)
+    expected = {DONE: "yes", VIOLATED: "no", UNDECIDED: "cannot be told"}[code] if "accept" in " ".join(arguments) else None
+    assert printed["decision"] == expected
+
+
+def test_a_table_in_plain_words(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "base.csv", "better.csv", "accept=superior", "out=report.txt"]) == DONE
+    printed = capsys.readouterr().out
+    assert (files / "report.txt").read_text() == printed
+    for word in ("better is better than base", "95 % interval", "yes", "s0", "150 items"):
+        assert word in printed
+
+
+def test_markdown_shows_names_as_they_are(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(files / "odd.csv", "a|b*_<i>", accuracy=0.9, seed=9)
+    assert main(["compare", "base.csv", "odd.csv", "format=markdown", "accept=superior"]) == DONE
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if line.startswith("|")]
+    assert r"a\|b\*\_&lt;i>" in printed
+    assert len({line.replace(r"\|", "").count("|") for line in rows[:4]}) == 1
+    assert printed.startswith("**Gate")
+
+
+def test_junit_counts_what_failed(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["compare", "base.csv", "better.csv", "worse.csv", "equal.csv", "accept=superior", "margin=0.1", "format=junit"])
+    suite = ElementTree.fromstring(capsys.readouterr().out)
+    assert code == VIOLATED
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
+    assert [len(case.findall("failure")) for case in suite.findall("testcase")] == [0, 1, 0]
+
+
+def test_two_models_of_one_board(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(files / "board.csv", "m0", "m1", "m2")
+    assert main(["compare", "m0", "m2", "board=board.csv", "format=json"]) == DONE
+    printed = json.loads(capsys.readouterr().out)
+    frame = pd.read_csv(files / "board.csv")
+    assert printed["comparisons"][0]["difference"]["value"] == pytest.approx((frame["m2"] - frame["m0"]).mean())
+    benchmark = mb.read_scores(files / "board.csv")
+    found = mb.compare("m0", "m2", benchmark=benchmark)
+    assert found.to_json()["comparisons"] == printed["comparisons"]
+
+
+def test_runs_of_one_model_are_named_by_their_files(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(files / "again.csv", "base", seed=7)
+    assert main(["compare", "base.csv", "again.csv", "format=json"]) == DONE
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)["runs"]] == ["base.csv", "again.csv"]
+
+
+def test_clusters_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pd.DataFrame({"item_id": [f"q{k}" for k in range(N)], "cluster": [k // 5 for k in range(N)]}).to_csv(
+        "clusters.csv", index=False
+    )
+    assert main(["compare", "base.csv", "better.csv", "cluster=clusters.csv", "format=json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["comparisons"][0]["difference"]["interval_kind"] == "clusters"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        (["base.csv"], ("two runs", "base.csv")),
+        ([], ("two runs",)),
+        (["base.csv", "base.csv"], ("itself", "base.csv")),
+        (["base.csv", "absent.csv"], ("exist", "absent.csv")),
+        (["base.csv", "other.csv"], ("common", "q0", "q1000")),
+        (["base.csv", "board.csv"], ("one model", "m0", "board=")),
+        (["m0", "m9", "board=board.csv"], ("no such model", "m9", "m1")),
+        (["base.csv", "better.csv", "source=nothing"], ("format", "nothing")),
+        (["base.csv", "folder"], ("format", "source=")),
+        (["base.csv", "better.csv", "accept=best"], ("accept", "superior")),
+        (["base.csv", "better.csv", "accept=noninferior", "margin=2"], ("margin", "0.02")),
+        (["base.csv", "better.csv", "cluster=absent.csv"], ("absent.csv",)),
+        (["base.csv", "better.csv", "cluster=base.csv"], ("clusters", "column")),
+        (["base.csv", "better.csv", "out=s3://bucket/report"], ("out", "URL")),
+        (["base.csv", "better.csv", "runs=[a,b]"], ("twice", "runs")),
+    ],
+)
+def test_misuse_gets_one_message(
+    arguments: list[str], facts: tuple[str, ...], files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(files / "board.csv", "m0", "m1")
+    write(files / "other.csv", "other", start=1000)
+    (files / "folder").mkdir()
+    assert main(["compare", *arguments]) == BAD_INPUT
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    for fact in facts:
+        assert fact in printed.err
+
+
+def test_repeats_in_memory() -> None:
+    rng = np.random.default_rng(0)
+    base, new = (rng.random((80, 3)) < 0.5).astype(float), (rng.random((80, 3)) < 0.7).astype(float)
+    found = mb.compare(base, new, names=["base", "new"], accept="superior", reference="benchmark")
+    row = found.table().iloc[0]
+    assert row["difference"] == pytest.approx(new.mean() - base.mean())
+    assert row["interval_kind"] == "repeats"
+    assert found.decision == row["decision"]
+    series = [pd.Series(each.ravel(), index=np.repeat([f"item_{k}" for k in range(80)], 3)) for each in (base, new)]
+    same = mb.compare(*series, names=["base", "new"], accept="superior", reference="benchmark")
+    assert same.to_json() == found.to_json()
+    assert "new is better than base" in repr(found)
+    assert found.to_markdown().startswith("**Gate")
+
+
+@pytest.mark.parametrize(
+    ("runs", "kind", "word", "names"),
+    [
+        (([0.2, 1.5], [0.1, 0.2]), DataError, "1.5", None),
+        (([0.2, 0.5],), ConfigError, "two runs", None),
+        (([0.2, 0.5], [0.1, 0.2]), ConfigError, "name", ["a"]),
+        (("base.csv", "new.csv"), ConfigError, "base.csv", None),
+        ((np.zeros((2, 2, 2)), np.zeros((2, 2, 2))), DataError, "shape", None),
+    ],
+)
+def test_misuse_of_the_library(runs: tuple[object, ...], kind: type[DataError], word: str, names: list[str] | None) -> None:
+    with refuses(kind, word):
+        mb.compare(*runs, names=names)  # type: ignore[arg-type]
+
+
+def test_an_unknown_model_of_a_benchmark() -> None:
+    benchmark = mb.synthetic("drawn", 5, 40, 2)
+    with refuses(ConfigError, "model", got="nobody"):
+        mb.compare("nobody", str(benchmark.model_ids[0]), benchmark=benchmark)
