@@ -164,11 +164,18 @@ def _order(
     random = balanced_order(np.arange(n_items), means, subtask, rng)
     if n_source < MIN_SOURCES:
         return random, 0
-    by_pairs = Guidance(per_source=per_source).order(known, subtask, rng)
+    single = _single(known)
+    by_pairs = Guidance(per_source=per_source).order(single, subtask, rng)
     n_guided = by_pairs.n_guided
-    read = known if known.confidence is None else known._replace(responses=known.confidence)
+    read = single if single.confidence is None else single._replace(responses=single.confidence)
     guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0).first(n_guided))
     return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_source)), n_guided
+
+
+def _single(known: SourceAccuracies) -> SourceAccuracies:
+    """Responses in single precision, which halves the time of the selections."""
+    confidence = None if known.confidence is None else known.confidence.astype(np.float32)
+    return known._replace(responses=known.responses.astype(np.float32), confidence=confidence)
 
 
 def in_turn(one: Positions, other: Positions) -> Positions:

@@ -97,13 +97,13 @@ def with_balanced_rest(
 ) -> NDArray[np.intp]:
     """The guided items, followed by all others in balanced order."""
     rest = np.setdiff1d(np.arange(known.responses.shape[1]), guided)
-    means = known.responses.mean(axis=0) if len(known.responses) else np.zeros(known.responses.shape[1])
+    means = known.responses.mean(axis=0, dtype=np.float64) if len(known.responses) else np.zeros(known.responses.shape[1])
     return np.concatenate([guided, balanced_order(rest, means, subtask, rng)])
 
 
 def _pair_error(train: SourceAccuracies, test: SourceAccuracies, items: NDArray[np.intp], form: FloatArray) -> float:
     """Mean squared error of pair differences of the test models, from a regression on these items fitted to the train models."""
-    scores = train.responses[:, items]
+    scores = train.responses[:, items].astype(np.float64, copy=False)
     observed = 1 / train.responses.shape[1]
     line = predict_rest(scores, train.accuracy - observed * scores.sum(axis=1))
     errors = line.intercept + test.responses[:, items] @ (line.coefficients + observed) - test.accuracy
