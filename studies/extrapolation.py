@@ -7,12 +7,12 @@ The targets of a split are held out of the sources:
 - `group`: all models of one maker or scaffold, the first word of a name behind its date, for each of the `--groups` largest ones;
 - `random`: targets drawn in every run, for comparison.
 
-Sources and halves are drawn in every run. Printed as Markdown: for every split and board the checked method's measures
-(agreement, Kendall's tau, error in points), and how much better it is than each other method, as the mean of paired differences with
-Student's 95 % interval over runs; `!` marks those where the checked method is worse by more than that interval, and the last row of
-a split is the mean over its boards. Fixed targets are the same in all runs: intervals are of these targets. Of equal methods, 2.5 %
-of the comparisons would be marked. The exit code is 1 if the checked method orders the targets of any split worse than `random`,
-beyond the interval of the mean over boards; 2 for bad input.
+Sources and halves are drawn in every run. Printed as Markdown: for every split and board the measures of the checked method
+(agreement, Kendall's tau, error in points), and how much better it is than each other method, as the mean of paired differences
+with Student's 95 % interval over runs; `!` marks those where the checked method is worse by more than that interval, and the last
+row of a split is the mean over its boards. Fixed targets are the same in all runs: intervals are of these targets. Of equal
+methods, 2.5 % of the comparisons would be marked. The exit code is 1 if the checked method orders the targets of any split worse
+than `random`, beyond the interval of the mean over boards; 2 for bad input.
 """
 
 from __future__ import annotations
