@@ -79,19 +79,21 @@ def fit_dual(gram: FloatArray, y: FloatArray, groups: NDArray[np.intp] | None = 
     residuals = y - (shrunk * rotated) @ vectors.T
     leverage = 1 / n + shrunk @ (vectors**2).T
     loo_residuals = residuals / np.maximum(1 - leverage, 1e-9)
-    for group in () if groups is None else _shared(groups):
-        smoother = 1 / n + np.einsum("ik,pk,jk->pij", vectors[group], shrunk, vectors[group], optimize=True)
-        left = np.eye(len(group)) * (1 + 1e-9) - smoother
-        loo_residuals[:, group] = np.linalg.solve(left, residuals[:, group, None])[:, :, 0]
+    for members in () if groups is None else _shared(groups):
+        n_groups, size = members.shape
+        one, other = np.repeat(members, size, axis=1).ravel(), np.tile(members, size).ravel()
+        smoother = 1 / n + (shrunk @ (vectors[one] * vectors[other]).T).reshape(-1, n_groups, size, size)
+        left = np.eye(size) * (1 + 1e-9) - smoother
+        loo_residuals[:, members] = np.linalg.solve(left, residuals[:, members, None])[..., 0]
     best = int(np.argmin(np.sqrt(np.mean(loo_residuals**2, axis=1))))
     penalty = scale * float(PENALTIES[best])
     return Dual(weights=vectors @ (rotated / (values + penalty)), penalty=penalty, loo_residuals=loo_residuals[best])
 
 
 def _shared(groups: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Positions of the models of each group of more than one."""
+    """Positions of the models of all groups of more than one: (n_groups, size) for each size."""
     labels, sizes = np.unique(groups, return_counts=True)
-    return [np.flatnonzero(groups == label) for label in labels[sizes > 1]]
+    return [np.stack([np.flatnonzero(groups == label) for label in labels[sizes == size]]) for size in np.unique(sizes[sizes > 1])]
 
 
 def predict_rest(responses: FloatArray, rest: FloatArray, groups: NDArray[np.intp] | None = None) -> Regression:
