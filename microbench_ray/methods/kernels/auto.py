@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,8 +185,9 @@ def _order(
 
 def _single(known: SourceAccuracies) -> SourceAccuracies:
     """Responses in single precision, which halves the time of the selections."""
-    confidence = None if known.confidence is None else known.confidence.astype(np.float32)
-    return known._replace(responses=known.responses.astype(np.float32), confidence=confidence)
+    single: Any = np.float32
+    confidence = None if known.confidence is None else known.confidence.astype(single)
+    return known._replace(responses=known.responses.astype(single), confidence=confidence)
 
 
 def in_turn(one: Positions, other: Positions) -> Positions:
