@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,13 +29,17 @@ MIN_ITEMS = 5
 
 
 class Part(NamedTuple):
-    """One sweep of the tournament: a board with a number of sources, `half` or `none` of the items kept unseen."""
+    """One sweep of the tournament: a board with a number of sources, `half` or `none` of the items kept unseen.
+
+    Targets are drawn in every run, unless they are one fixed group of models.
+    """
 
     board: Benchmark
     n_source: int
     n_target: int
     unseen: str
     fractions: tuple[float, ...]
+    targets: mb.Targets | None = None
 
 
 def read_boards(paths: Sequence[Path]) -> list[Benchmark]:
@@ -137,6 +142,7 @@ def _swept(part: Part, methods: list[Method], runs: int, seed: int) -> pd.DataFr
         runs=runs,
         seed=seed,
         unseen=part.unseen,  # type: ignore[arg-type]
+        targets=part.targets,
         keep_estimates=True,
         n_resamples=100,
         progress=False,
@@ -158,5 +164,6 @@ def _swept(part: Part, methods: list[Method], runs: int, seed: int) -> pd.DataFr
 
 def _digest(part: Part, method: Method, runs: int, seed: int) -> str:
     """A name for the measures of a method in a part: all that they depend on, except for the code."""
-    facts = [part.board.digest, part.board.name, *part[1:], method.identity(), runs, seed]
+    group = [] if part.targets is None else [asdict(part.targets)]
+    facts = [part.board.digest, part.board.name, *part[1:5], method.identity(), runs, seed, *group]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,22 +11,14 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import first_few
+from microbench_ray.methods.kernels.copies import compared_items, groups_of_copies
 
-FloatArray = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 COLUMN, FAMILY = "group", "family"
 """Columns of the metadata: groups by the user, and what is used in their absence."""
 MIN_FAMILIES = 19
 """Families from which on they are the groups: an interval of fewer units has no distribution-free level of 95 %."""
-DUPLICATE = 0.5
-"""Correlation of two models' responses, with the items' means and the models' own taken off, from which on they are
-near-duplicates:
-at least half of what the items' difficulty leaves open is common to both."""
-DEVIATIONS = 4.0
-"""The correlation must also be this many standard errors above 0, which matters below 64 items."""
-MAX_ITEMS = 2000
-"""Items compared, evenly spaced: enough for a standard error of .02."""
 
 
 class Grouping(NamedTuple):
@@ -86,45 +77,9 @@ def grouping_of(benchmark: Benchmark) -> Grouping:
 
 
 def near_duplicates(benchmark: Benchmark) -> Positions:
-    """(n_models,) position of the first of the models whose responses all agree with one another as those of copies do.
-
-    That is far beyond what the items' difficulty and the models' accuracies explain. Groups are joined in the order of their most
-    similar models, and only where all of their models are alike (complete linkage): no chain of similar models makes one group.
-    """
-    columns = np.unique(np.linspace(0, benchmark.n_items - 1, min(benchmark.n_items, MAX_ITEMS)).astype(np.intp))
-    scores = benchmark.scores[:, columns]
-    responses = np.where(scores == benchmark.missing, np.nan, scores / benchmark.units).astype(np.float32)
-    alike = residual_correlation(responses)
-    limit = max(DUPLICATE, DEVIATIONS / math.sqrt(columns.size))
-    one, other = np.nonzero(np.triu(alike > limit, 1))
-    order = np.argsort(-alike[one, other], kind="stable")
-    group_of = [[model] for model in range(benchmark.n_models)]
-    for low, high in zip(one[order].tolist(), other[order].tolist(), strict=True):
-        left, right = group_of[low], group_of[high]
-        if left is not right and float(alike[np.ix_(left, right)].min()) > limit:
-            left += right
-            for model in right:
-                group_of[model] = left
-    return np.array([min(group) for group in group_of], np.intp)
-
-
-def residual_correlation(responses: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n_models, n_models) correlations of responses without the items' and the models' means; 0 for a model without a variance.
-
-    Parameters
-    ----------
-    responses
-        (n_models, n_items), NaN where missing, which counts as the mean.
-    """
-    answered = ~np.isnan(responses)
-    filled = np.where(answered, responses, 0)
-    residuals = filled - filled.sum(axis=0) / np.maximum(answered.sum(axis=0), 1)
-    residuals *= answered
-    residuals -= residuals.mean(axis=1, keepdims=True)
-    length = np.sqrt(np.square(residuals).sum(axis=1, keepdims=True))
-    residuals /= np.where(length > 0, length, 1)
-    correlation: NDArray[np.float32] = (residuals @ residuals.T).astype(np.float32)
-    return correlation
+    """(n_models,) position of the first of the models that are copies of one another, by their responses (`groups_of_copies`)."""
+    scores = benchmark.scores[:, compared_items(benchmark.n_items)]
+    return groups_of_copies(np.where(scores == benchmark.missing, np.nan, scores / benchmark.units).astype(np.float32))
 
 
 def by_column(benchmark: Benchmark, column: str) -> Positions:

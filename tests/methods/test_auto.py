@@ -16,9 +16,11 @@ from microbench_ray.methods.estimators.irt import PIrt
 from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
 from microbench_ray.methods.kernels import auto
 from microbench_ray.methods.kernels.auto import AutoFit, fit_auto, fit_stack, in_turn, mixed
+from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.irt import fit_irt, p_irt
 from microbench_ray.methods.kernels.irt_term import irt_term
-from microbench_ray.methods.kernels.sources import source_accuracies
+from microbench_ray.methods.kernels.pairs_forward import PairsForward
+from microbench_ray.methods.kernels.sources import SourceAccuracies, source_accuracies
 from microbench_ray.methods.readout import FloatArray
 from microbench_ray.methods.selectors.auto import AutoSelector
 from tests.helpers.errors import refuses
@@ -196,3 +198,23 @@ def test_the_term_is_the_share_of_p_irt_whatever_the_order_of_items() -> None:
 def test_other_signals_are_refused(kind: Any) -> None:
     with refuses(ConfigError, "signal", got="confidence"):
         kind(signal="confidence")
+
+
+def test_selections_in_single_precision_choose_the_same_items() -> None:
+    known = source_accuracies(seen_items(responses_of(40)))
+    single = known._replace(responses=known.responses.astype(np.float32))
+    for selection in (lambda of: PairsForward(of, 0.05, 0.5), lambda of: ForwardSelection(of, 1.0)):
+        assert selection(single).first(30).tolist() == selection(known).first(30).tolist()
+
+
+def test_auto_selects_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+
+    class Spy(ForwardSelection):
+        def __init__(self, known: SourceAccuracies, penalty: float) -> None:
+            read.append((known.responses.dtype, known.accuracy.dtype))
+            super().__init__(known, penalty)
+
+    monkeypatch.setattr(auto, "ForwardSelection", Spy)
+    fitted(20)
+    assert set(read) == {(np.dtype(np.float32), np.dtype(np.float64))}

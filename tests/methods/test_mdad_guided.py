@@ -127,7 +127,7 @@ def test_the_nested_split_takes_the_multiple_that_errs_least_on_the_other_half(b
     """Guided items are the first ones here, and the error grows with how far their number is from `best` for each source."""
     monkeypatch.setattr(PairsForward, "first", lambda self, size: np.arange(size))
 
-    def error(train: SourceAccuracies, test: SourceAccuracies, items: np.ndarray, form: np.ndarray) -> float:
+    def error(train: SourceAccuracies, test: SourceAccuracies, items: np.ndarray, form: np.ndarray, groups: Any) -> float:
         assert len(train.accuracy) == len(test.accuracy) == 10
         others = np.flatnonzero(items != np.arange(len(items)))
         n_guided = others[0] if others.size else len(items)

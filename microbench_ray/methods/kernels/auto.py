@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.methods.base import SeenItems, Selection, Signal
+from microbench_ray.methods.kernels.copies import compared_items, groups_of_copies, random_parts, shares
 from microbench_ray.methods.kernels.filling import balanced_order
 from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.guided import JUDGED_SIZES, PER_SOURCE, Guidance
@@ -25,12 +26,13 @@ DIMS = 5
 TOLERANCE, FOLD_TOLERANCE = 2e-6, 1e-4
 """Gain of a pass at which the IRT model has converged (`irt.fit_irt`): of all sources, and of those of a fold."""
 RANDOM_SHARE, MAX_RANDOM_SHARE = 5.0, 0.5
-"""Share of random items, times the number of source models; and the largest share. Half with ten models, a tenth with 50."""
+"""Share of random items, times the number of source models (copies counted once); and the largest share. Half with ten models, a
+tenth with 50."""
 FOLDS, MANY_SOURCES = 5, 100
-"""Folds in which sources are held out; with more than `MANY_SOURCES`, half of the sources are held out once,
-and at most as many of them are judged."""
+"""Folds in which sources are held out, copies of one another together; with more than `MANY_SOURCES`, half of the sources are held
+out once, and at most as many of them are judged."""
 MIN_FOLDED = 8
-"""With fewer source models none is held out, and both predictors have the same weight."""
+"""With fewer source models, copies counted once, none is held out, and both predictors have the same weight."""
 PRIOR_WEIGHT, PRIOR_DEVIATION = 0.5, 0.3
 """Prior mean and standard deviation of the weight of each predictor."""
 
@@ -42,15 +44,18 @@ class Learned(NamedTuple):
     ----------
     known
         Responses and accuracies.
+    groups
+        (n_source,) labels: source models of one label are copies of one another.
     irt
         The IRT model of the scores; None with fewer than `sources.MIN_SOURCES` models.
     order
         (n_items,) all items, in the order in which they are chosen.
     per_source
-        How many items each selection chooses, by the number of models.
+        How many items each selection chooses, by the number of models, copies counted once.
     """
 
     known: SourceAccuracies
+    groups: Positions
     irt: IrtFit | None
     order: Positions
     per_source: float
@@ -64,6 +69,8 @@ class Fold(NamedTuple):
     """(n_held, n_items) scores; (n_held, n_items, 2) scores and confidences. NaN where missing."""
     accuracy: FloatArray
     """(n_held,)"""
+    share: FloatArray
+    """(n_held,) how much each counts: one by the number of source models that are its copies, itself included."""
 
 
 class AutoFit(NamedTuple):
@@ -120,55 +127,67 @@ def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
     responses = np.asarray(seen.responses, np.float64)
     answered = ~np.isnan(responses if responses.ndim == 2 else responses[:, :, 0]).all(axis=1)
     responses = responses[answered]
-    n_source = len(responses)
-    learned = _learn(responses, seen, rng)
+    scores = responses if responses.ndim == 2 else responses[:, :, 0]
+    groups = groups_of_copies(scores[:, compared_items(scores.shape[1])].astype(np.float32))
+    n_source, n_groups, share = len(groups), np.unique(groups).size, shares(groups)
+    learned = _learn(responses, groups, seen, rng)
     held_out: list[Positions] = []
-    if n_source >= MIN_FOLDED:
-        shuffled = rng.permutation(n_source)
-        held_out = np.array_split(shuffled, FOLDS) if n_source <= MANY_SOURCES else [shuffled[: n_source // 2]]
+    if n_groups >= MIN_FOLDED:
+        many = n_source > MANY_SOURCES
+        held_out = random_parts(groups, [n_groups // 2], rng)[:1] if many else random_parts(groups, FOLDS, rng)
     folds = []
     for part in held_out:
         others = np.setdiff1d(np.arange(n_source), part)
-        taught = _learn(responses[others], seen, rng, FOLD_TOLERANCE, per_source=learned.per_source)
+        taught = _learn(responses[others], groups[others], seen, rng, FOLD_TOLERANCE, per_source=learned.per_source)
         judged = part[:MANY_SOURCES]
-        folds.append(Fold(taught, responses[judged], learned.known.accuracy[judged]))
+        folds.append(Fold(taught, responses[judged], learned.known.accuracy[judged], share[judged]))
     return AutoFit(learned, tuple(folds))
 
 
 def _learn(
     responses: FloatArray,
+    groups: Positions,
     seen: SeenItems,
     rng: np.random.Generator,
     tolerance: float = TOLERANCE,
     per_source: float | None = None,
 ) -> Learned:
-    """`per_source` guided items per source model and selection, as all source models support; None where these are all."""
+    """`groups` are labels of copies; `per_source` guided items per group and selection, as all sources support, None for these."""
     known = source_accuracies(SeenItems(item_ids=seen.item_ids, subtask=seen.subtask, responses=responses.astype(np.float32)))
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
     irt = fit_irt(scores.astype(np.float32), DIMS, tolerance=tolerance) if len(scores) >= MIN_SOURCES else None
-    order, n_guided = _order(known, seen.subtask, rng, per_source)
-    return Learned(known=known, irt=irt, order=order, per_source=n_guided / max(1, len(scores)))
+    order, n_guided = _order(known, groups, seen.subtask, rng, per_source)
+    return Learned(known=known, groups=groups, irt=irt, order=order, per_source=n_guided / max(1, np.unique(groups).size))
 
 
 def _order(
-    known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator, per_source: float | None
+    known: SourceAccuracies, groups: Positions, subtask: NDArray[np.int32], rng: np.random.Generator, per_source: float | None
 ) -> tuple[Positions, int]:
     """All items, and the number that each selection chooses.
 
     Those guided by pairs and those of forward selection come in turn, with random ones among them, evenly spaced. Two selections
     that err differently are taken together, because either one's choice fits its source models better than others. Each chooses as
     many items as the nested split of the first one supports. Random items bound the error of both: the fewer the sources, the more.
+    Sources that are copies of one another count once in these numbers.
     """
     n_source, n_items = known.responses.shape
     means = known.responses.mean(axis=0) if n_source else np.zeros(n_items)
     random = balanced_order(np.arange(n_items), means, subtask, rng)
     if n_source < MIN_SOURCES:
         return random, 0
-    by_pairs = Guidance(per_source=per_source).order(known, subtask, rng)
+    single = _single(known)
+    by_pairs = Guidance(per_source=per_source).order(single, subtask, rng, groups)
     n_guided = by_pairs.n_guided
-    read = known if known.confidence is None else known._replace(responses=known.confidence)
+    read = single if single.confidence is None else single._replace(responses=single.confidence)
     guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0).first(n_guided))
-    return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_source)), n_guided
+    return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / np.unique(groups).size)), n_guided
+
+
+def _single(known: SourceAccuracies) -> SourceAccuracies:
+    """Responses in single precision, which halves the time of the selections."""
+    single: Any = np.float32
+    confidence = None if known.confidence is None else known.confidence.astype(single)
+    return known._replace(responses=known.responses.astype(single), confidence=confidence)
 
 
 def in_turn(one: Positions, other: Positions) -> Positions:
@@ -207,7 +226,10 @@ def predictors(learned: Learned, selection: Selection, signal: Signal) -> Predic
     scores = learned.known.responses[:, selection.items]
     rest = learned.known.accuracy - scores.sum(axis=1) / learned.known.responses.shape[1]
     return Predictors(
-        ridge=predict_rest(known.reshape(len(known), -1), rest), irt=learned.irt, items=selection.items, means=known.mean(axis=0)
+        ridge=predict_rest(known.reshape(len(known), -1), rest, learned.groups),
+        irt=learned.irt,
+        items=selection.items,
+        means=known.mean(axis=0),
     )
 
 
@@ -222,8 +244,9 @@ def fit_stack(fit: AutoFit, selection: Selection, signal: Signal) -> Stack:
     """The weights of both predictors, from the models that were held out.
 
     They are the posterior means of a linear regression of the rest on both predictions, with independent normal priors and the
-    variance of the residuals that the prior means leave (a form of stacking, Breiman 1996). In every fold the items are those that
-    its other models choose, unless the selection is not that of the order, whose items are then read.
+    variance of the residuals that the prior means leave (a form of stacking, Breiman 1996). Copies of a model count once together.
+    In every fold the items are those that its other models choose, unless the selection is not that of the order, whose items are
+    then read.
     """
     learned = fit.learned
     n_items, size = len(learned.order), len(selection.items)
@@ -237,19 +260,20 @@ def fit_stack(fit: AutoFit, selection: Selection, signal: Signal) -> Stack:
             own = Selection(items, selection.weights)
             observed, rest = predictors(fold.others, own, signal).observed_and_rest(_read(fold.responses, items, signal))
             own_level = float((fold.others.known.accuracy - fold.others.known.responses[:, items].sum(axis=1) / n_items).mean())
-            found.append(np.column_stack([fold.accuracy - observed - own_level, rest - own_level]))
+            found.append(np.column_stack([fold.accuracy - observed - own_level, rest - own_level, fold.share]))
     prior = np.full(2, PRIOR_WEIGHT)
     if not found:
         return Stack(level, prior)
     rows = np.concatenate(found)
     rows = rows[~np.isnan(rows).any(axis=1)]  # of models that answered a selected item
-    outcome, predictions = rows[:, 0], rows[:, 1:]
+    outcome, predictions, share = rows[:, 0], rows[:, 1:3], rows[:, 3]
     if not outcome.size:
         return Stack(level, prior)
     residuals = outcome - predictions @ prior
-    variance = max(float(np.mean(np.square(residuals))), 1e-8)
-    precision = predictions.T @ predictions + np.eye(2) * variance / PRIOR_DEVIATION**2
-    return Stack(level, prior + np.linalg.solve(precision, predictions.T @ residuals))
+    variance = max(float(np.average(np.square(residuals), weights=share)), 1e-8)
+    weighted = predictions * share[:, None]
+    precision = weighted.T @ predictions + np.eye(2) * variance / PRIOR_DEVIATION**2
+    return Stack(level, prior + np.linalg.solve(precision, weighted.T @ residuals))
 
 
 def _read(responses: FloatArray, items: Positions, signal: Signal) -> FloatArray:

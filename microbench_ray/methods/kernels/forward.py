@@ -19,15 +19,16 @@ class ForwardSelection:
     Parameters
     ----------
     known
-        Responses and accuracies of the source models.
+        Responses and accuracies of the source models. Products with all items are computed in the precision of the responses,
+        everything else in double precision.
     penalty
         λ, in units of the items' mean sum of squares.
     """
 
     def __init__(self, known: SourceAccuracies, penalty: float) -> None:
         responses, accuracy = known.responses, known.accuracy
-        self._x: FloatArray = responses - responses.mean(axis=0) if accuracy.size else responses
-        norms = np.square(self._x).sum(axis=0)
+        self._x = responses - responses.mean(axis=0) if accuracy.size else responses
+        norms = np.square(self._x).sum(axis=0, dtype=np.float64)
         scale = penalty * float(norms.mean()) if norms.any() else 1.0
         self._m = np.eye(len(self._x)) / scale
         self._gain: FloatArray = (accuracy - accuracy.mean()) @ self._x / scale if accuracy.size else np.zeros(self._x.shape[1])
@@ -40,7 +41,7 @@ class ForwardSelection:
         while len(self._order) < size:
             item = int(np.argmax(np.where(self._left, np.square(self._gain) / self._own, -1.0)))
             column = self._m @ self._x[:, item]
-            shared = column @ self._x
+            shared = (column.astype(self._x.dtype) @ self._x).astype(np.float64, copy=False)
             own = float(self._own[item])
             self._m -= np.outer(column, column / own)
             self._gain = self._gain - shared * (self._gain[item] / own)

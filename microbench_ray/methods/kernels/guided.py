@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench_ray.methods.kernels.copies import random_parts
 from microbench_ray.methods.kernels.filling import balanced_order
 from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
 from microbench_ray.methods.kernels.ridge import predict_rest
@@ -39,7 +40,13 @@ class Guidance:
     per_source: float | None = None
     balance: bool = False
 
-    def order(self, known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator) -> GuidedOrder:
+    def order(
+        self,
+        known: SourceAccuracies,
+        subtask: NDArray[np.int32],
+        rng: np.random.Generator,
+        groups: NDArray[np.intp] | None = None,
+    ) -> GuidedOrder:
         """Order all items.
 
         Parameters
@@ -50,11 +57,15 @@ class Guidance:
             (n_items,) codes.
         rng
             Draws the halves of the nested split, and the items that are not guided.
+        groups
+            (n_source,) labels of source models that count as one, and are of one half; None where each is its own.
         """
-        n_source, n_items = known.responses.shape
+        n_items = known.responses.shape[1]
+        groups = np.arange(len(known.responses)) if groups is None else groups
+        n_source = np.unique(groups).size
         per_source = self.per_source
         if per_source is None:
-            per_source = self._best_multiple(known, subtask, rng) if n_source >= MIN_SOURCES else PER_SOURCE[1]
+            per_source = self._best_multiple(known, subtask, rng, groups) if n_source >= MIN_SOURCES else PER_SOURCE[1]
         n_guided = min(round(per_source * n_source), max(JUDGED_SIZES), n_items)
         guided = self._forward(known, subtask).first(n_guided)
         return GuidedOrder(with_balanced_rest(guided, known, subtask, rng), n_guided)
@@ -62,26 +73,29 @@ class Guidance:
     def _forward(self, known: SourceAccuracies, subtask: NDArray[np.int32]) -> PairsForward:
         return PairsForward(known, self.difference, self.shrink, subtask if self.balance else None)
 
-    def _best_multiple(self, known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator) -> int:
+    def _best_multiple(
+        self, known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator, groups: NDArray[np.intp]
+    ) -> int:
         """The multiple whose choices by one half of the sources give the smallest errors on the pairs of the other half."""
-        n_source, n_items = known.responses.shape
+        n_items = known.responses.shape[1]
         sizes = [size for size in JUDGED_SIZES if size < n_items]
         losses = np.zeros(len(PER_SOURCE))
-        halves = np.array_split(rng.permutation(n_source), 2)
+        halves = random_parts(groups, 2, rng)
         for chosen_by, judged_by in (halves, halves[::-1]):
             train, test = source_subset(known, np.sort(chosen_by)), source_subset(known, np.sort(judged_by))
             forward = self._forward(train, subtask)
+            n_train = np.unique(groups[chosen_by]).size
             form = pair_form(test.accuracy, self.difference)
             errors: dict[tuple[int, int], float] = {}
             for k, multiple in enumerate(PER_SOURCE):
-                n_guided = min(multiple * len(train.accuracy), max(sizes, default=0))
+                n_guided = min(multiple * n_train, max(sizes, default=0))
                 order = None
                 for size in sizes:
                     key = min(n_guided, size), size
                     if key not in errors:
                         order = with_balanced_rest(forward.first(n_guided), train, subtask, rng) if order is None else order
                         items = forward.first(size) if size <= n_guided else order[:size]
-                        errors[key] = _pair_error(train, test, items, form)
+                        errors[key] = _pair_error(train, test, items, form, groups[np.sort(chosen_by)])
                     losses[k] += math.log(max(errors[key], 1e-12))
         return PER_SOURCE[int(np.argmin(losses))]
 
@@ -97,14 +111,16 @@ def with_balanced_rest(
 ) -> NDArray[np.intp]:
     """The guided items, followed by all others in balanced order."""
     rest = np.setdiff1d(np.arange(known.responses.shape[1]), guided)
-    means = known.responses.mean(axis=0) if len(known.responses) else np.zeros(known.responses.shape[1])
+    means = known.responses.mean(axis=0, dtype=np.float64) if len(known.responses) else np.zeros(known.responses.shape[1])
     return np.concatenate([guided, balanced_order(rest, means, subtask, rng)])
 
 
-def _pair_error(train: SourceAccuracies, test: SourceAccuracies, items: NDArray[np.intp], form: FloatArray) -> float:
+def _pair_error(
+    train: SourceAccuracies, test: SourceAccuracies, items: NDArray[np.intp], form: FloatArray, groups: NDArray[np.intp]
+) -> float:
     """Mean squared error of pair differences of the test models, from a regression on these items fitted to the train models."""
-    scores = train.responses[:, items]
+    scores = train.responses[:, items].astype(np.float64, copy=False)
     observed = 1 / train.responses.shape[1]
-    line = predict_rest(scores, train.accuracy - observed * scores.sum(axis=1))
+    line = predict_rest(scores, train.accuracy - observed * scores.sum(axis=1), groups)
     errors = line.intercept + test.responses[:, items] @ (line.coefficients + observed) - test.accuracy
     return float(errors @ form @ errors)

@@ -38,7 +38,8 @@ class PairsForward:
     Parameters
     ----------
     known
-        Responses and accuracies of the source models. If there are confidences, items are chosen by these.
+        Responses and accuracies of the source models. If there are confidences, items are chosen by these. Products with all items
+        are computed in the precision of these numbers, everything else in double precision.
     difference
         The target difference, a fraction.
     shrink
@@ -60,15 +61,15 @@ class PairsForward:
         variance = np.square(rotated).sum(axis=0)
         self._own: FloatArray = shrink * variance
         self._share: FloatArray = self._own if known.confidence is None else np.zeros_like(variance)
-        self._z: FloatArray = np.sqrt(1 - shrink) * rotated
+        self._z = (np.sqrt(1 - shrink) * rotated).astype(responses.dtype)
         if known.confidence is None:
-            total = self._z.sum(axis=1)
+            total = self._z.sum(axis=1, dtype=np.float64)
         else:
             total = root @ known.accuracy * responses.shape[1]
         self._observed = known.confidence is None
         self._m = np.eye(n)
         self._gain: FloatArray = total @ self._z
-        self._spread: FloatArray = np.square(self._z).sum(axis=0)
+        self._spread: FloatArray = np.square(self._z).sum(axis=0, dtype=np.float64)
         self._left = np.ones(responses.shape[1], bool)
         self._order: list[int] = []
         self._quota = None if subtask is None else _Quota(subtask)
@@ -95,7 +96,7 @@ class PairsForward:
     def _condition(self, item: int, variance: float) -> None:
         """Condition on an item: a change of rank one."""
         column = self._m @ self._z[:, item]
-        shared = column @ self._z
+        shared = (column.astype(self._z.dtype) @ self._z).astype(np.float64, copy=False)
         gain = float(self._gain[item])
         if self._observed:  # the item is no longer part of what is predicted
             gain -= float(self._spread[item])

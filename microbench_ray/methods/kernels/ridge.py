@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microbench_ray.methods.readout import FloatArray
 
@@ -23,7 +24,7 @@ class Dual(NamedTuple):
     """(n_source,)"""
     penalty: float
     loo_residuals: FloatArray
-    """(n_source,) each model's y minus its prediction from the other models, at this penalty."""
+    """(n_source,) each model's y minus its prediction from the models of other groups, at this penalty."""
 
     @property
     def loo_error(self) -> float:
@@ -61,10 +62,11 @@ def fit_regression(responses: FloatArray, y: FloatArray) -> Regression:
     )
 
 
-def fit_dual(gram: FloatArray, y: FloatArray) -> Dual:
+def fit_dual(gram: FloatArray, y: FloatArray, groups: NDArray[np.intp] | None = None) -> Dual:
     """Fit the ridge regression of a centred y, (n,), from the Gram matrix of centred responses, (n, n).
 
-    The leave-one-out errors are those with an intercept.
+    The leave-one-out errors are those with an intercept. Models with the same label of `groups`, (n,), are left out together; None
+    where each is its own.
     """
     n = len(y)
     values, vectors = np.linalg.eigh(gram)
@@ -77,15 +79,28 @@ def fit_dual(gram: FloatArray, y: FloatArray) -> Dual:
     residuals = y - (shrunk * rotated) @ vectors.T
     leverage = 1 / n + shrunk @ (vectors**2).T
     loo_residuals = residuals / np.maximum(1 - leverage, 1e-9)
+    for members in () if groups is None else _shared(groups):
+        n_groups, size = members.shape
+        one, other = np.repeat(members, size, axis=1).ravel(), np.tile(members, size).ravel()
+        smoother = 1 / n + (shrunk @ (vectors[one] * vectors[other]).T).reshape(-1, n_groups, size, size)
+        left = np.eye(size) * (1 + 1e-9) - smoother
+        loo_residuals[:, members] = np.linalg.solve(left, residuals[:, members, None])[..., 0]
     best = int(np.argmin(np.sqrt(np.mean(loo_residuals**2, axis=1))))
     penalty = scale * float(PENALTIES[best])
     return Dual(weights=vectors @ (rotated / (values + penalty)), penalty=penalty, loo_residuals=loo_residuals[best])
 
 
-def predict_rest(responses: FloatArray, rest: FloatArray) -> Regression:
+def _shared(groups: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Positions of the models of all groups of more than one: (n_groups, size) for each size."""
+    labels, sizes = np.unique(groups, return_counts=True)
+    return [np.stack([np.flatnonzero(groups == label) for label in labels[sizes == size]]) for size in np.unique(sizes[sizes > 1])]
+
+
+def predict_rest(responses: FloatArray, rest: FloatArray, groups: NDArray[np.intp] | None = None) -> Regression:
     """The regression of the unobserved rest, (n,), on the responses, (n, size).
 
-    Its leave-one-out residuals take the responses' variances from all models.
+    Its leave-one-out residuals take the responses' variances from all models. Models with the same label of `groups`, (n,), are
+    left out together.
     """
     centre, level = responses.mean(axis=0), float(rest.mean())
     x = responses - centre
@@ -95,7 +110,7 @@ def predict_rest(responses: FloatArray, rest: FloatArray) -> Regression:
     unit = float(np.trace(gram)) / common_square if common_square > 0 else 0.0
     best: tuple[Dual, float] | None = None
     for variance in COMMON_VARIANCES if unit > 0 else COMMON_VARIANCES[:1]:
-        dual = fit_dual(gram + variance * unit * np.outer(common, common), rest - level)
+        dual = fit_dual(gram + variance * unit * np.outer(common, common), rest - level, groups)
         if best is None or dual.loo_error < best[0].loo_error:
             best = dual, variance * unit
     assert best is not None
