@@ -20,6 +20,7 @@ from microbench_ray.sweeps.engine.ray_engine import LocalRayEngine
 from microbench_ray.sweeps.engine.ray_start import OWN_ENVIRONMENT, import_ray, start_ray
 from microbench_ray.sweeps.engine.serial import SerialEngine
 from tests.helpers import counts, rotation
+from tests.helpers.by_file import ByFile
 from tests.helpers.cluster import LoopbackCluster, processes_of, wait_for
 from tests.helpers.object_store import ObjectStore, serving
 from tests.helpers.ray_head import Head, head
@@ -176,6 +177,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("counts")
         for each in lines:
             terminalreporter.write_line(each)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Run the tests of a file in one process."""
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
