@@ -136,6 +136,7 @@ def assert_same_or_refused(content: Content) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one_in", share_or_all(8))
 def test_every_field_of_another_kind_with_a_right_checksum(one_in: int) -> None:
     """Refused wherever `score` reads the field; others, such as the method's parameters, change no answer."""
@@ -156,7 +157,6 @@ def test_every_field_of_another_kind_with_a_right_checksum(one_in: int) -> None:
     assert n_refused > 500 // one_in
 
 
-@pytest.mark.slow
 @settings(max_examples=3 * settings().max_examples)
 @given(
     change=ANY_CHANGE,
