@@ -338,6 +338,7 @@ def night_with_failing_models(seed: int) -> tuple[Profile, Profile]:
     return compared(scores[:24], scores)
 
 
+@pytest.mark.slow
 def test_clean_nights_rarely_alarm_where_a_few_models_fail_on_a_subtask() -> None:
     rules = tuple(DriftRule(metric) for metric in ("bias_new", "residual_new", "residual_worst", "residual_added"))
     alarms = 0

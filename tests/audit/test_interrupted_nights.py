@@ -60,7 +60,7 @@ def test_an_interrupted_night_resumes_and_writes_the_same_files(tmp_path: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("one_in", share_or_all(3))
+@pytest.mark.parametrize("one_in", share_or_all(5))
 def test_nights_interrupted_at_any_write_resume_and_write_the_same_files(
     one_in: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -290,6 +290,7 @@ def test_tables_show_only_the_cells_of_the_last_configuration(board: Path, tmp_p
     assert set(read_cells(out)["size"].to_pylist()) == {5, 10, 20}
 
 
+@pytest.mark.slow
 def test_the_release_layout_gives_the_cells_of_the_wide_one(test_data: Path, tmp_path: Path) -> None:
     for layout in ("wide", "npy"):
         subprocess.run(

@@ -109,6 +109,7 @@ def test_a_subset_of_an_experiments_benchmarks_can_be_chosen(given: str, expecte
     assert {shard.benchmark for shard in sweep("figure_3", f"benchmark={given}").plan().shards} == expected
 
 
+@pytest.mark.slow
 def test_each_experiment_varies_its_variable(sweep: Swept) -> None:
     assert sweep("source_models").grid.n_source == (10, 30, 50, 100, 150, 200, 300)
     assert sweep("thresholds").rules.thresholds == (0.7, 0.8, 0.9)

@@ -61,6 +61,7 @@ def source(board: Path) -> list[str]:
 METHOD = f"{{method: random, label: 'r{CLEAR}'}}"
 
 
+@pytest.mark.slow
 def test_sweep_reduce_and_their_figures(board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / f"o{CLEAR}"
     grid = ["grid.sizes=[5]", "grid.n_source=[10]", "grid.n_target=15", "grid.runs=3", "n_resamples=100", "engine=serial"]

@@ -125,6 +125,7 @@ def test_short_commands_do_without_hydra(tmp_path: Path, command: list[str], unw
     assert not {"hydra", "omegaconf", "ray", "scipy", "numba", "microbench_ray.sweeps", *unwanted} & set(modules)
 
 
+@pytest.mark.slow
 def test_a_sweep_in_a_notebook_needs_neither_hydra_nor_ray(tmp_path: Path) -> None:
     run_program(NOTEBOOK, str(tmp_path / "out"), tmp_path)
 

@@ -16,6 +16,7 @@ import pytest
 
 from microbench_ray.core import log, streams
 from microbench_ray.core.progress import WorkProgress
+from tests.helpers.rotation import rotating
 from tests.helpers.small_sweep import command, write_board
 
 RUN = [sys.executable, "-c", "from microbench_ray.cli.main import entry_point; entry_point()"]
@@ -49,7 +50,7 @@ def broken_pipe() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["broken", "full", "closed"])
+@pytest.mark.parametrize("kind", rotating(["broken", "full", "closed"], 3))
 def test_a_sweep_whose_messages_nobody_can_read_is_finished(kind: str, board: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     if kind == "closed":
@@ -92,7 +93,7 @@ def test_a_reader_that_has_read_enough_is_no_failure(board: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+@pytest.mark.parametrize("encoding", rotating(["latin-1", "ascii", "utf-8"], 3))
 def test_characters_that_the_terminal_lacks_are_replaced(encoding: str, board: Path, tmp_path: Path) -> None:
     environment = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     help_text = run(["--help"], environment=environment)

@@ -60,6 +60,7 @@ assert not set(VARIABLES) & set(os.environ)
 """
 
 
+@pytest.mark.slow
 def test_a_library_that_is_loaded_inside_has_one_thread() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     completed = subprocess.run([sys.executable, "-c", LOADED_INSIDE], env=environment, capture_output=True, text=True, check=False)

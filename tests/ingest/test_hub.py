@@ -106,6 +106,7 @@ def test_a_broken_connection_resumes_at_the_byte_where_it_broke(hub: Hub, tmp_pa
     assert (folder / broken).read_bytes() == hub.repositories[f"{ORG}/org__m1-details"][broken]
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_resumed(hub: Hub, tmp_path: Path) -> None:
     stalled = f"org__m1/samples_leaderboard_ifeval_{LAST}.jsonl"
     hub.stalls[stalled] = 70_000

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tests.helpers import many_models, real_inspect
 from tests.helpers.errors import refuses
 from tests.helpers.reading import MEGABYTE, read_all, read_in_subprocess, scores, values
 
-pytest.importorskip("inspect_ai", reason="needs the extra `inspect`")
+# Found, not imported: importing it takes seconds, in each process that collects the tests.
+pytestmark = pytest.mark.skipif(find_spec("inspect_ai") is None, reason="needs the extra `inspect`")
 
 READER = InspectReader()
 

@@ -119,6 +119,7 @@ def test_errors_are_those_of_the_residuals_of_the_folds_predictions() -> None:
     assert Asked(sources, 2).errors(target, Selection(items)) == pytest.approx([expected])
 
 
+@pytest.mark.slow
 def test_it_is_nearer_than_the_mean_and_its_intervals_hold_the_accuracy() -> None:
     board = drawn(100, 200, seed=4)
     sources, targets = board[:60], board[60:]

@@ -104,6 +104,7 @@ def test_a_balanced_order_is_spread_over_subtasks_and_difficulties() -> None:
     assert np.std(off) < 0.02
 
 
+@pytest.mark.slow
 def test_every_item_is_met_first_with_the_same_probability() -> None:
     counts = np.zeros(10)
     for seed in range(4000):

@@ -48,6 +48,7 @@ def test_the_interval_holds_the_number_of_all_models_and_narrows_with_more_of_th
     assert widths[1] < widths[0] / 1.5
 
 
+@pytest.mark.slow
 def test_intervals_of_halves_hold_the_number_of_the_whole_board() -> None:
     """Of boards of 40 models drawn from 400, the 95 % interval holds what all 400 say."""
     scores = synthetic(n_models=400, n_items=800, seed=4).scores

@@ -287,10 +287,14 @@ def test_bad_input_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not (tmp_path / "micro").exists()
 
 
-def test_an_estimator_of_both_signals_is_exported_with_one_of_them(world: Benchmark) -> None:
+def test_an_estimator_of_both_signals_is_refused(world: Benchmark) -> None:
     both = build_method("guided", {"name": "mdad_guided"}, {"name": "ridge_remainder"})
     with refuses(ConfigError, "one signal", where="estimator.signal", got="scores and confidences", hint="signal: correctness"):
         build(world, both, 20)
+
+
+@pytest.mark.slow
+def test_guided_items_of_one_signal_have_smaller_errors_than_random_ones(world: Benchmark) -> None:
     scores_only = build_method("guided", {"name": "mdad_guided"}, {"name": "ridge_remainder", "signal": "correctness"})
     micro = build(world, scores_only, 20)
     assert micro.signal == "correctness"

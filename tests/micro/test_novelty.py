@@ -84,7 +84,7 @@ def test_better_worse_and_strange_models_have_their_reasons() -> None:
     assert np.isnan(known.novelty(new, np.full(3, np.nan))["pattern"]).all()
 
 
-@pytest.mark.parametrize("n_known", [12, 25, 70])
+@pytest.mark.parametrize("n_known", [12, pytest.param(25, marks=pytest.mark.slow), pytest.param(70, marks=pytest.mark.slow)])
 def test_models_drawn_alike_are_flagged_at_the_rate_though_items_are_chosen_by_the_known_ones(n_known: int) -> None:
     world, flagged = synthetic(n_models=300, n_items=200, seed=5), []
     for seed in range(4):

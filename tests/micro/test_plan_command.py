@@ -57,6 +57,7 @@ def test_a_ranking_probability_is_the_share_of_draws(world: Benchmark) -> None:
     assert answer.difference == pytest.approx(world.scores[better].mean() - world.scores[worse].mean())
 
 
+@pytest.mark.slow
 def test_the_order_on_other_items_is_as_probable_as_stated() -> None:
     """Boards drawn from populations with a known order: of orders stated with a probability, that share is right."""
     rng = np.random.default_rng(3)

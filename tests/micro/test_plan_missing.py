@@ -66,7 +66,7 @@ def test_the_better_model_is_the_one_of_higher_accuracy_on_the_leaderboard(gaps:
     assert by_shared_items >= 5  # the items that both answered would order these wrongly
 
 
-@pytest.mark.parametrize("size", [10, 50, 200])
+@pytest.mark.parametrize("size", [10, pytest.param(50, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.slow)])
 def test_probabilities_of_single_pairs_are_the_shares_of_draws(gaps: Benchmark, size: int) -> None:
     above, tied = drawn_orders(gaps, size, 4000, size)
     names = [str(name) for name in gaps.model_ids]

@@ -137,7 +137,7 @@ def test_the_order_of_items_and_other_items_do_not_matter(micros: Micros, whole:
     assert score(micro, responses, micro.item_ids, names) == score(micro, shuffled, item_ids, names)
 
 
-@pytest.mark.parametrize("name", ["mean", "ridge", "greedy"])
+@pytest.mark.parametrize("name", ["mean", *(pytest.param(each, marks=pytest.mark.slow) for each in ("ridge", "greedy"))])
 def test_missing_responses_widen_intervals_which_still_hold_the_truth(micros: Micros, whole: Benchmark, name: str) -> None:
     micro, truth, names = micros[name], accuracies(whole)[NEW], new_models(whole)
     responses = responses_to(micro.item_ids, whole, NEW)

@@ -245,6 +245,7 @@ def test_a_fixed_list_alone_is_drawn_and_shown(tmp_path: Path) -> None:
     assert "tiny" in shown
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shown")
 def test_a_fixed_list_beside_other_methods_has_its_own_figure(tmp_path: Path) -> None:
     assert len(figures(swept(sweep_job(tmp_path, random(), fixed_list())), tmp_path / "figures")) == 2

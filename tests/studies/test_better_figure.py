@@ -50,6 +50,7 @@ def test_points_and_bars_match_the_tables(tables: tuple[pd.DataFrame, pd.DataFra
     assert np.asarray(never.get_ydata())[0] > 0.9 * top
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_figure(tables: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path) -> None:
     for name, table in zip(("mdad", "paired"), tables, strict=True):
         table.to_parquet(tmp_path / f"{name}.parquet")

@@ -24,7 +24,7 @@ def test_a_real_leaderboard(test_data: Path, one_in: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("one_in", share_or_all(3))
+@pytest.mark.parametrize("one_in", share_or_all(5))
 def test_a_drawn_leaderboard(one_in: int) -> None:
     gaps = largest_gaps(synthetic(n_models=447, n_items=3000), share(SIZES, one_in))
     assert max(gaps.values()) <= MAX_GAP, gaps

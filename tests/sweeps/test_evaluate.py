@@ -199,6 +199,7 @@ def test_more_of_anything_changes_no_other_cell(what: Any, before: pa.Table) -> 
     assert what == "order of methods" or len(after) > len(before)
 
 
+@pytest.mark.slow
 def test_another_seed_changes_cells_and_one_size_per_shard_does_not(before: pa.Table) -> None:
     benchmark = leaderboard(gaps=True)
     assert tables_of(EVERY, [benchmark], sizes_apart=True).equals(before)

@@ -92,7 +92,14 @@ def test_the_manifest_and_the_page_say_what_was_computed_when(
     assert {name for name in ours if ours[name] != theirs[name]} == {"manifest.json", "report.html"}
 
 
-@pytest.mark.parametrize("runs", [None, [], 3, [{"started": 1}], [{"files": 2, "started": "x"}]])
+@pytest.mark.parametrize(
+    "runs",
+    [
+        None,
+        [{"files": 2, "started": "x"}],
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ([], 3, [{"started": 1}])),
+    ],
+)
 def test_cells_whose_time_the_manifest_does_not_tell_are_kept(runs: Any, board: Path, tmp_path: Path) -> None:
     arguments = command(board, tmp_path, "grid.n_source=[10]", runs=1)
     assert main(arguments) == 0
