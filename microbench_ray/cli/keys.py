@@ -15,6 +15,7 @@ SCHEMAS = {
     "score": "score.ScoreConf",
     "audit": "audit.AuditConf",
     "accept": "audit.AcceptConf",
+    "methods": "methods.MethodsConf",
 }
 """By job, the module in `cli.settings` and the dataclass of its configuration."""
 JOBS = tuple(SCHEMAS)

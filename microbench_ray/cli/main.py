@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
+import shutil
 import signal
 import sys
 import warnings
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from microbench_ray.cli.keys import JOBS
 from microbench_ray.cli.plain_arguments import plain_conf
 from microbench_ray.core import log, streams
-from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError
+from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError, unknown
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.urls import check_place, local_path
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from microbench_ray.cli.compose import Composer
+    from microbench_ray.cli.methods import MethodsJob
     from microbench_ray.ingest.run import IngestJob
     from microbench_ray.micro.score_job import ScoreJob
 
@@ -35,6 +36,7 @@ DONE, BAD_INPUT, SOME_FAILED, VIOLATED, INTERRUPTED = 0, 1, 2, 3, 130
 
 USAGE = """\
 Usage: microbench JOB [key=value …] [options]
+       microbench JOB --help    what the job does, an example, and its keys
 
 How reliably does a micro-benchmark rank models?
   sweep      measure the agreement and MDAD of methods on a benchmark, from score tables or ingested logs
@@ -46,6 +48,7 @@ Benchmarks and micro-benchmarks
   ingest     read the logs of an evaluation tool into a benchmark
   export     build a micro-benchmark from all models and write it to a folder
   score      score new models on a micro-benchmark: accuracy and rank, with intervals
+  methods    list the methods: what each does, and its source
 
 A leaderboard, every night
   audit      look for drift, changed data and unreliable ranks, and write a verdict
@@ -57,19 +60,6 @@ Options
   --cfg              print the configuration and exit
   --config-dir DIR   a folder of your own with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
   --version, --help
-
-Examples
-  microbench sweep benchmark=scores benchmark.path=FILE methods=[random,stratified_confidence] \\
-      grid.sizes=[10,25,50] grid.n_source=[300] grid.n_target=50 grid.runs=50 seed=0 engine=local out=DIR
-  microbench sweep plan_only=true
-  microbench reduce out=DIR thresholds=[.7,.8,.9] tie_policy=half ci=pairs
-  microbench submit submit.address=http://HOST:8265 benchmark=scores benchmark.path=URL out=URL
-  microbench plan benchmark=scores benchmark.path=FILE differences=[.02] size=100
-  microbench ingest source=lm_eval path=LOGS out=BOARD
-  microbench export benchmark=ingested benchmark.path=BOARD method=greedy size=100 out=MICRO
-  microbench score micro=MICRO responses=LOGS source=lm_eval
-  microbench audit benchmark.path=BOARD 'lists={tiny: tiny.txt}' out=DIR
-  microbench accept out=DIR
 
 Results go to standard output, messages to standard error.
 Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something failed (a shard, a log, a webhook);
@@ -106,7 +96,7 @@ def entry_point(*job: str) -> None:
 
 def _main(arguments: list[str]) -> int:
     if not arguments or "--help" in arguments or "-h" in arguments:
-        sys.stdout.write(USAGE + "\n")
+        sys.stdout.write(_help(arguments))
         return DONE if arguments else BAD_INPUT
     if "--version" in arguments:
         from importlib.metadata import version
@@ -136,6 +126,20 @@ def _main(arguments: list[str]) -> int:
         sys.stdout.write(composer.text())
         return DONE
     return RUN[job](composer)
+
+
+def _help(arguments: list[str]) -> str:
+    """The page of the job that the arguments name; the list of jobs without one."""
+    others = [argument for argument in arguments if argument not in ("--help", "-h", *SHORT_LEVELS)]
+    config_dir = take_option(others, "--config-dir")
+    if not others:
+        return USAGE + "\n"
+    job, *rest = others
+    if job not in JOBS:
+        raise unknown("job", "", job, JOBS)
+    from microbench_ray.cli.help import page
+
+    return page(job, rest, config_dir)
 
 
 def take_log_level(arguments: list[str]) -> str:
@@ -276,14 +280,14 @@ def _accept(composer: Composer) -> int:
 
 def _plan(composer: Composer) -> int:
     from microbench_ray.micro.plan_job import run_plan
-    from microbench_ray.micro.plan_report import show
+    from microbench_ray.micro.plan_report import show, text
 
     job = composer.plan()
     answers = run_plan(job)
-    if job.as_json:
-        sys.stdout.write(json.dumps(answers, indent=2) + "\n")
-    else:
+    if job.format == "table":
         show(answers, terminal())
+    else:
+        sys.stdout.write(text(answers, job.format))
     return DONE
 
 
@@ -299,17 +303,27 @@ def _export(composer: Composer) -> int:
 
 
 def _score(job: ScoreJob) -> int:
-    from microbench_ray.micro.report import text, write
+    from microbench_ray.micro.report import Report, write
     from microbench_ray.micro.score_job import run_score
 
     outcome = run_score(job)
-    report = text(outcome.micro, outcome.scored, outcome.notes, as_json=job.as_json, folder=job.micro)
+    report = Report(outcome.micro, outcome.scored, outcome.notes, job.micro)
     if job.out is not None:
-        write(job.out, report)
-    sys.stdout.write(report)
+        write(job.out, report.text(job.format))
+    sys.stdout.write(report.text(job.format, terminal_width()))
+    if job.format == "csv":
+        for sentence in (*outcome.notes, *report.sentences()):
+            logger.warning("%s", escape_controls(sentence))
     for error in outcome.failed.values():
         logger.error("%s", error)
     return SOME_FAILED if outcome.failed or any(each.refused for each in outcome.scored) else DONE
+
+
+def _methods(job: MethodsJob) -> int:
+    from microbench_ray.cli.methods import methods_text
+
+    sys.stdout.write(methods_text(job, terminal_width()))
+    return DONE
 
 
 def _submit(composer: Composer) -> int:
@@ -332,9 +346,15 @@ RUN: dict[str, Callable[[Composer], int]] = {
     "plan": _plan,
     "export": _export,
     "score": lambda composer: _score(composer.score()),
+    "methods": lambda composer: _methods(composer.methods()),
 }
-RUN_PLAIN: dict[str, Callable[[Any], int]] = {"ingest": _ingest, "score": _score}
+RUN_PLAIN: dict[str, Callable[[Any], int]] = {"ingest": _ingest, "score": _score, "methods": _methods}
 """The jobs in `PLAIN_JOBS`."""
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal on standard output; None where that is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def terminal() -> Console:

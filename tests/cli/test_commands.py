@@ -62,6 +62,7 @@ def test_every_job_runs(board: Path, tmp_path: Path, run: Run) -> None:
         "score": ["micro=micro", f"responses={new_model}"],
         "audit": ["benchmark.path=board", "night=2026-01-01", *audit],
         "accept": ["out=audit", "what=[baseline]"],
+        "methods": ["format=csv"],
     }
     assert set(commands) == set(JOBS) == set(RUN)
     results = {job: run(job, *arguments).out for job, arguments in commands.items()}
