@@ -190,8 +190,6 @@ def _sweep(composer: Composer) -> int:
         for note in benchmark.notes:
             logger.warning("%s: %s", benchmark.name, note)
     plan = job.plan()
-    for name, sizes in job.benchmark_sizes.items():
-        logger.info("%s: sizes %s, from its own configuration", name, ", ".join(map(str, sizes)))
     summary = plan_text(plan, job.engine.description, job.out)
     if conf.plan_only:
         terminal().print(summary)

@@ -125,8 +125,8 @@ def test_a_method_can_reserve_more_resources_on_a_cluster(arguments: list[str]) 
 
 
 def test_the_other_files_have_the_keys_and_defaults_of_their_classes() -> None:
-    grid = vars(Grid())
-    assert load("grid/default") == {key: list(value) if isinstance(value, tuple) else value for key, value in grid.items()}
+    assert load("grid/default") == defaults(GridConf)
+    assert GridConf().grid() == Grid()
     assert [field.name for field in fields(GridConf)] == [field.name for field in fields(Grid)]
     assert load("targets/random") == defaults(TargetsConf) == vars(Targets())
     assert load("targets/group") == defaults(TargetsConf) | {"label": "group"}
