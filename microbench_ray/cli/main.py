@@ -59,6 +59,7 @@ Options
   log_level=LEVEL    debug, info, warning or error (default: info)
   --cfg              print the configuration and exit
   --config-dir DIR   a folder of your own with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
+  --completion SHELL a script that completes jobs, keys and values in bash, zsh or fish: source <(microbench --completion bash)
   --version, --help
 
 Results go to standard output, messages to standard error.
@@ -105,6 +106,12 @@ def _main(arguments: list[str]) -> int:
         return DONE
     level = take_log_level(arguments)
     log.configure(level)
+    shell = take_option(arguments, "--completion")
+    if shell is not None:
+        from microbench_ray.cli.completion import completion
+
+        sys.stdout.write(completion(shell))
+        return DONE
     if not arguments or arguments[0] not in JOBS:
         got = arguments[0] if arguments else "no job"
         raise ConfigError("Unknown job.", got=got, hint=f"valid: {', '.join(JOBS)}; see microbench --help")
