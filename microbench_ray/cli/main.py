@@ -18,6 +18,7 @@ from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError, unknown
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.urls import check_place, local_path
+from microbench_ray.core.table_formats import check_format
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -209,7 +210,8 @@ def _sweep(composer: Composer) -> int:
     outcome = run_sweep(job, plan)
     from microbench_ray.report.results import show_results  # after the start of the engine, which it would delay
 
-    show_results(terminal(), outcome.tables, job.out, figures=conf.figures, report=conf.report)
+    shown_as = check_format(conf.format)
+    show_results(terminal(), outcome.tables, job.out, figures=conf.figures, report=conf.report, shown_as=shown_as)
     logger.info(
         "%s cells computed in %.1f s, %s reused; tables reduced in %.1f s",
         f"{outcome.computed:,}",
@@ -234,13 +236,13 @@ def _reduce(composer: Composer) -> int:
     from microbench_ray.sweeps.driver import run_reduce
 
     conf = composer.reduce()
-    out = conf.place()
+    out, shown_as = conf.place(), check_format(conf.format)
     if conf.report:
         from microbench_ray.report.page.library import prepare
 
         prepare()
     tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out)
-    show_results(terminal(), tables, out, figures=conf.figures, report=conf.report)
+    show_results(terminal(), tables, out, figures=conf.figures, report=conf.report, shown_as=shown_as)
     return SOME_FAILED if len(tables["failures"]) else DONE
 
 

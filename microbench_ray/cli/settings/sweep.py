@@ -16,6 +16,7 @@ from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.shown import show_name
 from microbench_ray.core.storage.folders import file_name
 from microbench_ray.core.storage.urls import check_url, is_url
+from microbench_ray.core.table_formats import check_format
 from microbench_ray.data.regex import check_regex
 from microbench_ray.methods import Fixed, Method
 from microbench_ray.sweeps.driver import SweepJob
@@ -47,8 +48,8 @@ class GridConf:
 
     def grid(self) -> Grid:
         """The grid, with the default in place of open keys; ConfigError for an invalid value."""
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in vars(self).items()}
-        return Grid(**{key: value for key, value in values.items() if value is not None})
+        given: dict[str, Any] = {key: value for key, value in vars(self).items() if value is not None}
+        return Grid(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
 
     def open_keys(self) -> tuple[str, ...]:
         """The keys that `fit_grid` chooses."""
@@ -189,6 +190,7 @@ class ReduceConf(RulesConf):
     wait_for_out: float = 0.0
     figures: bool = True
     report: bool = True
+    format: str = "table"
 
     def place(self) -> Path | str:
         """The output folder; ConfigError for an invalid value."""
@@ -231,6 +233,7 @@ class SweepConf(RulesConf):
     figures: bool = True
     report: bool = True
     figure_note: str | None = None
+    format: str = "table"
 
     def job(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> SweepJob:
         """The sweep of this configuration. Benchmarks are read last, after everything that is quicker to check.
@@ -281,6 +284,7 @@ class SweepConf(RulesConf):
             raise ConfigError("At least one benchmark is needed.", where="benchmark", got="[]", hint="benchmark=[NAME,NAME]")
         if not methods:
             raise ConfigError("At least one method is needed.", where="methods", got="[]", hint="methods=[random]")
+        check_format(self.format)
         check_baseline(self.baseline, [method.label for method in methods])
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):
