@@ -49,7 +49,8 @@ class GridConf:
     def grid(self) -> Grid:
         """The grid, with the default in place of open keys; ConfigError for an invalid value."""
         given: dict[str, Any] = {key: value for key, value in vars(self).items() if value is not None}
-        return Grid(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+        return Grid(**values)
 
     def open_keys(self) -> tuple[str, ...]:
         """The keys that `fit_grid` chooses."""
