@@ -32,7 +32,7 @@ def test_all_answers_from_a_table_of_scores(benchmark: BenchmarkFixture, drawn: 
         scores=(0.62, 0.58),
         drop=0.02,
         criterion=Criterion(),
-        as_json=True,
+        format="json",
     )
     answers = benchmark.pedantic(run_plan, args=(job,), rounds=min(3, ROUNDS))
     benchmark.extra_info["budget_seconds"] = 2

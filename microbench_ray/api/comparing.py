@@ -52,25 +52,7 @@ class RunComparison:
         """
         import pandas as pd
 
-        rows = [
-            {
-                "a": each.a,
-                "b": each.b,
-                "n_items": each.n_items,
-                "mean_a": each.mean_a,
-                "mean_b": each.mean_b,
-                "difference": each.difference.value,
-                "low": each.difference.low,
-                "high": each.difference.high,
-                "p_better": each.difference.p_better,
-                "p_value": each.p_adjusted,
-                "mde": each.difference.mde,
-                "interval_kind": each.difference.interval_kind,
-                "decision": each.decision,
-            }
-            for each in self.found.comparisons
-        ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(report.table_rows(self.found))
 
     def to_json(self) -> dict[str, Any]:
         """The same object as `microbench compare format=json` prints."""

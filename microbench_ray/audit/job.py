@@ -85,6 +85,9 @@ class AuditJob:
         Published micro-benchmarks (`fixed`), audited on all models of tonight's benchmark.
     methods
         Methods that are swept over `grid` on the pool.
+    open_keys
+        Keys of the grid that are chosen to fit the pool, see `microbench_ray.sweeps.fit_grid`. Their values in `grid`
+        stand for the chosen ones in the digest of a night's inputs: these follow from the pool.
     grid, rules, seed
         As for a sweep.
     engine
@@ -126,6 +129,7 @@ class AuditJob:
     lists: tuple[Method, ...] = ()
     methods: tuple[Method, ...] = ()
     grid: Grid = field(default_factory=Grid)
+    open_keys: tuple[str, ...] = ()
     rules: Rules = field(default_factory=Rules)
     engine: Callable[[], Engine] = SerialEngine
     items: Callable[[], pa.Table] | None = None

@@ -223,7 +223,9 @@ def remove_unused_benchmarks(store: Store, history: History, benchmark: Benchmar
 
 def make_sweeper(job: AuditJob, store: Store) -> Sweeper:
     """The sweeper of an audit, whose cells lie in its folder."""
-    return Sweeper(folder=Path(store.at(SWEEPS)), grid=job.grid, rules=job.rules, seed=job.seed, engine=job.engine)
+    return Sweeper(
+        folder=Path(store.at(SWEEPS)), grid=job.grid, open_keys=job.open_keys, rules=job.rules, seed=job.seed, engine=job.engine
+    )
 
 
 def read_finished_verdict(store: Store, night: str, inputs: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from microbench_ray.data.shifted_groups import ShiftedGroup
 from microbench_ray.methods import Method
 from microbench_ray.sweeps.driver import SweepJob, run_sweep
 from microbench_ray.sweeps.engine.base import Engine
+from microbench_ray.sweeps.fit_grid import fit_grid
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import Rules
 
@@ -55,6 +56,8 @@ class Sweeper:
         Folder of the cells, by digest of the benchmark.
     grid, rules, seed
         As for a sweep.
+    open_keys
+        Keys of the grid that are chosen to fit the swept benchmark and targets, see `fit_grid`.
     engine
         Makes an engine for a sweep.
     """
@@ -64,6 +67,7 @@ class Sweeper:
     rules: Rules
     seed: int
     engine: Callable[[], Engine]
+    open_keys: tuple[str, ...] = ()
 
     def sweep(
         self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets
@@ -79,18 +83,24 @@ class Sweeper:
         if not methods:
             return
         try:
-            self._job(pool, methods, METHODS, Targets()).plan()
+            self._job(pool, methods, METHODS, Targets(), log_level=logging.INFO).plan()
         except GridError as error:
             hint = f"{error.hint or 'use a smaller grid'}; or run microbench accept what=[pool] after a night with more models"
             raise GridError(
                 error.what, where=f"the pool of {pool.n_models} models: {error.where}", got=error.got, hint=hint
             ) from None
 
-    def _job(self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets) -> SweepJob:
+    def _job(
+        self, benchmark: Benchmark, methods: Sequence[Method], name: str, targets: Targets, log_level: int = logging.DEBUG
+    ) -> SweepJob:
+        open_keys = () if name == LISTS else self.open_keys
+        fitted = fit_grid(self.grid, open_keys, (benchmark,), (targets,))
+        for line in fitted.lines:
+            logger.log(log_level, "%s: %s", name, line)
         return SweepJob(
             benchmarks=(benchmark,),
             methods=tuple(methods),
-            grid=self.grid,
+            grid=fitted.grid,
             targets=targets,
             rules=self.rules,
             engine=self.engine(),

@@ -27,6 +27,7 @@ from microbench_ray.methods.presets import CONF, checked_parts, method_parts
 
 if TYPE_CHECKING:
     from microbench_ray.audit.job import AcceptJob, AuditJob
+    from microbench_ray.cli.methods import MethodsJob
     from microbench_ray.cli.settings.sweep import ReduceConf, SweepConf, TargetsConf
     from microbench_ray.ingest.run import IngestJob
     from microbench_ray.methods import Method
@@ -139,6 +140,11 @@ class Composer:
         """The job of `microbench compare`; `runs` are those named without a key."""
         job: CompareJob = checked(schema_of("compare"), self.compose(self.overrides)).job(runs)
         return job
+
+    def methods(self) -> MethodsJob:
+        """The job of `microbench methods`."""
+        job: MethodsJob = checked(schema_of("methods"), self.compose(self.overrides)).job()
+        return job._replace(folders=self.folders)
 
     def audit(self) -> AuditJob:
         """The job of `microbench audit`."""

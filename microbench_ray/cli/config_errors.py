@@ -130,7 +130,8 @@ def type_of(schema: Any, key: str) -> Any:
     kind = schema
     for part in re.findall(r"[^.\[\]]+", key):
         if part.isdigit():
-            kind = next(iter(get_args(kind)), None)
+            listed = next((each for each in (kind, *get_args(kind)) if getattr(each, "__origin__", None) is list), None)
+            kind = next(iter(get_args(listed)), None)
         else:
             kind = get_type_hints(kind).get(part) if is_dataclass(kind) else None
     return kind

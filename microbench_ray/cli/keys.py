@@ -16,6 +16,7 @@ SCHEMAS = {
     "compare": "compare.CompareConf",
     "audit": "audit.AuditConf",
     "accept": "audit.AcceptConf",
+    "methods": "methods.MethodsConf",
 }
 """By job, the module in `cli.settings` and the dataclass of its configuration."""
 JOBS = tuple(SCHEMAS)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import re
+import shutil
 import signal
 import sys
 import warnings
@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 from microbench_ray.cli.keys import JOBS
 from microbench_ray.cli.plain_arguments import plain_job
 from microbench_ray.core import log, streams
-from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError
+from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError, unknown
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.urls import check_place, local_path
+from microbench_ray.core.table_formats import check_format
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from microbench_ray.cli.compose import Composer
+    from microbench_ray.cli.methods import MethodsJob
     from microbench_ray.ingest.run import IngestJob
     from microbench_ray.micro.compare.job import CompareJob
     from microbench_ray.micro.plan_job import PlanJob
@@ -38,6 +40,7 @@ DONE, BAD_INPUT, SOME_FAILED, VIOLATED, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 4, 
 
 USAGE = """\
 Usage: microbench JOB [key=value …] [options]
+       microbench JOB --help    what the job does, an example, and its keys
 
 How reliably does a micro-benchmark rank models?
   sweep      measure the agreement and MDAD of methods on a benchmark, from score tables or ingested logs
@@ -50,6 +53,7 @@ Benchmarks and micro-benchmarks
   export     build a micro-benchmark from all models and write it to a folder
   score      score new models on a micro-benchmark: accuracy and rank, with intervals
   compare    is one run better than another, or is it noise? with a gate for CI
+  methods    list the methods: what each does, and its source
 
 A leaderboard, every night
   audit      look for drift, changed data and unreliable ranks, and write a verdict
@@ -60,21 +64,8 @@ Options
   log_level=LEVEL    debug, info, warning or error (default: info)
   --cfg              print the configuration and exit
   --config-dir DIR   a folder of your own with benchmark/NAME.yaml, method/NAME.yaml, experiment/NAME.yaml
+  --completion SHELL a script that completes jobs, keys and values in bash, zsh or fish: source <(microbench --completion bash)
   --version, --help
-
-Examples
-  microbench sweep benchmark=scores benchmark.path=FILE methods=[random,stratified_confidence] \\
-      grid.sizes=[10,25,50] grid.n_source=[300] grid.n_target=50 grid.runs=50 seed=0 engine=local out=DIR
-  microbench sweep plan_only=true
-  microbench reduce out=DIR thresholds=[.7,.8,.9] tie_policy=half ci=pairs
-  microbench submit submit.address=http://HOST:8265 benchmark=scores benchmark.path=URL out=URL
-  microbench plan benchmark=scores benchmark.path=FILE differences=[.02] size=100
-  microbench ingest source=lm_eval path=LOGS out=BOARD
-  microbench export benchmark=ingested benchmark.path=BOARD method=greedy size=100 out=MICRO
-  microbench score micro=MICRO responses=LOGS source=lm_eval
-  microbench compare BASE.eval NEW.eval accept=noninferior margin=0.02
-  microbench audit benchmark.path=BOARD 'lists={tiny: tiny.txt}' out=DIR
-  microbench accept out=DIR
 
 Results go to standard output, messages to standard error.
 Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something failed (a shard, a log, a webhook);
@@ -111,7 +102,7 @@ def entry_point(*job: str) -> None:
 
 def _main(arguments: list[str]) -> int:
     if not arguments or "--help" in arguments or "-h" in arguments:
-        sys.stdout.write(USAGE + "\n")
+        sys.stdout.write(_help(arguments))
         return DONE if arguments else BAD_INPUT
     if "--version" in arguments:
         from importlib.metadata import version
@@ -120,6 +111,12 @@ def _main(arguments: list[str]) -> int:
         return DONE
     level = take_log_level(arguments)
     log.configure(level)
+    shell = take_option(arguments, "--completion")
+    if shell is not None:
+        from microbench_ray.cli.completion import completion
+
+        sys.stdout.write(completion(shell))
+        return DONE
     if not arguments or arguments[0] not in JOBS:
         got = arguments[0] if arguments else "no job"
         raise ConfigError("Unknown job.", got=got, hint=f"valid: {', '.join(JOBS)}; see microbench --help")
@@ -142,6 +139,20 @@ def _main(arguments: list[str]) -> int:
         sys.stdout.write(composer.text())
         return DONE
     return _compare(composer.compare(runs)) if job == "compare" else RUN[job](composer)
+
+
+def _help(arguments: list[str]) -> str:
+    """The page of the job that the arguments name; the list of jobs without one."""
+    others = [argument for argument in arguments if argument not in ("--help", "-h", *SHORT_LEVELS)]
+    config_dir = take_option(others, "--config-dir")
+    if not others:
+        return USAGE + "\n"
+    job, *rest = others
+    if job not in JOBS:
+        raise unknown("job", "", job, JOBS)
+    from microbench_ray.cli.help import page
+
+    return page(job, rest, config_dir)
 
 
 def take_log_level(arguments: list[str]) -> str:
@@ -199,8 +210,6 @@ def _sweep(composer: Composer) -> int:
         for note in benchmark.notes:
             logger.warning("%s: %s", benchmark.name, note)
     plan = job.plan()
-    for name, sizes in job.benchmark_sizes.items():
-        logger.info("%s: sizes %s, from its own configuration", name, ", ".join(map(str, sizes)))
     summary = plan_text(plan, job.engine.description, job.out)
     if conf.plan_only:
         terminal().print(summary)
@@ -213,7 +222,8 @@ def _sweep(composer: Composer) -> int:
     outcome = run_sweep(job, plan)
     from microbench_ray.report.results import show_results  # after the start of the engine, which it would delay
 
-    show_results(terminal(), outcome.tables, job.out, figures=conf.figures, report=conf.report)
+    shown_as = check_format(conf.format)
+    show_results(terminal(), outcome.tables, job.out, figures=conf.figures, report=conf.report, shown_as=shown_as)
     logger.info(
         "%s cells computed in %.1f s, %s reused; tables reduced in %.1f s",
         f"{outcome.computed:,}",
@@ -238,13 +248,13 @@ def _reduce(composer: Composer) -> int:
     from microbench_ray.sweeps.driver import run_reduce
 
     conf = composer.reduce()
-    out = conf.place()
+    out, shown_as = conf.place(), check_format(conf.format)
     if conf.report:
         from microbench_ray.report.page.library import prepare
 
         prepare()
     tables = run_reduce(out, conf.rules(), wait_for_out=conf.wait_for_out)
-    show_results(terminal(), tables, out, figures=conf.figures, report=conf.report)
+    show_results(terminal(), tables, out, figures=conf.figures, report=conf.report, shown_as=shown_as)
     return SOME_FAILED if len(tables["failures"]) else DONE
 
 
@@ -289,13 +299,13 @@ def _accept(composer: Composer) -> int:
 
 def _plan(job: PlanJob) -> int:
     from microbench_ray.micro.plan_job import run_plan
-    from microbench_ray.micro.plan_report import show
+    from microbench_ray.micro.plan_report import show, text
 
     answers = run_plan(job)
-    if job.as_json:
-        sys.stdout.write(json.dumps(answers, indent=2) + "\n")
-    else:
+    if job.format == "table":
         show(answers, terminal())
+    else:
+        sys.stdout.write(text(answers, job.format))
     return DONE
 
 
@@ -311,14 +321,17 @@ def _export(composer: Composer) -> int:
 
 
 def _score(job: ScoreJob) -> int:
-    from microbench_ray.micro.report import text, write
+    from microbench_ray.micro.report import Report, write
     from microbench_ray.micro.score_job import run_score
 
     outcome = run_score(job)
-    report = text(outcome.micro, outcome.scored, outcome.notes, as_json=job.as_json, folder=job.micro)
+    report = Report(outcome.micro, outcome.scored, outcome.notes, job.micro)
     if job.out is not None:
-        write(job.out, report)
-    sys.stdout.write(report)
+        write(job.out, report.text(job.format))
+    sys.stdout.write(report.text(job.format, terminal_width()))
+    if job.format == "csv":
+        for sentence in (*outcome.notes, *report.sentences()):
+            logger.warning("%s", escape_controls(sentence))
     for error in outcome.failed.values():
         logger.error("%s", error)
     return SOME_FAILED if outcome.failed or any(each.refused for each in outcome.scored) else DONE
@@ -335,6 +348,13 @@ def _compare(job: CompareJob) -> int:
         write(job.out, report)
     sys.stdout.write(report)
     return {None: DONE, "yes": DONE, "no": VIOLATED, "cannot be told": UNDECIDED}[outcome.compared.decision]
+
+
+def _methods(job: MethodsJob) -> int:
+    from microbench_ray.cli.methods import methods_text
+
+    sys.stdout.write(methods_text(job, terminal_width()))
+    return DONE
 
 
 def _submit(composer: Composer) -> int:
@@ -358,9 +378,21 @@ RUN: dict[str, Callable[[Composer], int]] = {
     "export": _export,
     "score": lambda composer: _score(composer.score()),
     "compare": lambda composer: _compare(composer.compare(())),
+    "methods": lambda composer: _methods(composer.methods()),
 }
-RUN_PLAIN: dict[str, Callable[[Any], int]] = {"ingest": _ingest, "plan": _plan, "score": _score, "compare": _compare}
+RUN_PLAIN: dict[str, Callable[[Any], int]] = {
+    "ingest": _ingest,
+    "plan": _plan,
+    "score": _score,
+    "compare": _compare,
+    "methods": _methods,
+}
 """The jobs of `plain_job`."""
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal on standard output; None where that is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def terminal() -> Console:

@@ -11,7 +11,7 @@ from microbench_ray.cli.keys import PATH_KEYS, TEXT_KEYS, schema_of
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.core.storage.urls import check_place
 
-PLAIN_JOBS = ("ingest", "score", "compare")
+PLAIN_JOBS = ("ingest", "score", "compare", "methods")
 """Jobs whose configuration has no parts of conf/ to choose from: the defaults are those of the dataclass."""
 PLAIN_TEXT = re.compile(r"[\w./+@%:=,-]*[\w./-]", re.ASCII)
 """A path or URL without anything that a shell, Hydra or OmegaConf treats specially."""

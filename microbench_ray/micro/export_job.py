@@ -17,7 +17,7 @@ from microbench_ray.methods import Method
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build, check_method
 from microbench_ray.micro.builder import Origin, Place
-from microbench_ray.micro.files import INSPECT, RESERVE, SAMPLES, tasks_word
+from microbench_ray.micro.files import BOTH_INSPECT, BOTH_SAMPLES, INSPECT, RESERVE, SAMPLES, tasks_word
 from microbench_ray.micro.intervals import MIN_ERRORS
 from microbench_ray.micro.random_items import Comparison
 from microbench_ray.micro.records import MIN_COMPARED, HeldOut
@@ -108,7 +108,8 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
         console.print("No samples.json or inspect_ids.json: the items' tasks and document numbers are unknown.")
     if micro.reserve:
         also = "For models unlike the known ones" if np.unique(micro.groups).size >= MIN_ERRORS else "For narrower intervals"
-        console.print(f"{also}, also run the random items of {escape_controls(str(out / RESERVE))}.")
+        both = next((f"; both lists in one run: {out / name}" for name in (BOTH_SAMPLES, BOTH_INSPECT) if name in files), "")
+        console.print(f"{also}, also run the random items of {escape_controls(f'{out / RESERVE}{both}')}.")
     source = shell_quote(micro.source.get("source", "FORMAT"))
     console.print(f"Score it: microbench score micro={shell_quote(out)} responses=LOGS source={source}")
     console.print(f"Files: {escape_controls(str(out))}/{', '.join(files)}")

@@ -16,6 +16,8 @@ from microbench_ray.methods.item_lists import id_lines
 
 ITEMS, WEIGHTS, SAMPLES, INSPECT, README = "items.txt", "weights.csv", "samples.json", "inspect_ids.json", "README.md"
 RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT = "reserve.txt", "reserve_samples.json", "reserve_inspect_ids.json"
+BOTH_SAMPLES, BOTH_INSPECT = "samples_with_reserve.json", "inspect_ids_with_reserve.json"
+"""The items and the reserve in one file, for one run of the tool."""
 OTHER_FOLDER = "out=DIR with another folder"
 LM_EVAL_SOURCES = ("lm_eval", "open_llm_leaderboard")
 """Sources whose items lm-evaluation-harness runs."""
@@ -67,7 +69,16 @@ def folder_files(micro: Exportable, main_file: str, main_text: str) -> dict[str,
     if micro.reserve:
         files[RESERVE] = id_lines(item.id for item in micro.reserve)
         files |= _tool_files(source, micro.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
+        files |= _tool_files(source, _both_lists(micro), BOTH_SAMPLES, BOTH_INSPECT)
     return files | {README: _readme(micro, main_file, files)}
+
+
+def _both_lists(micro: Exportable) -> dict[str, list[str]]:
+    """The items of both lists by task, each once; empty where those of one list are unknown."""
+    if not micro.tasks or not micro.reserve_tasks:
+        return {}
+    tasks = sorted({*micro.tasks, *micro.reserve_tasks})
+    return {task: list(dict.fromkeys([*micro.tasks.get(task, ()), *micro.reserve_tasks.get(task, ())])) for task in tasks}
 
 
 def _tool_files(source: object, tasks: Mapping[str, Sequence[str]], samples: str, inspect: str) -> dict[str, str]:
@@ -134,6 +145,9 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
             "and for all models where the known ones are few. Their plain mean is an estimate that needs no known models. "
             "Score the responses to both lists together, which also flags more of these models."
         ]
+    for name, tool in ((BOTH_SAMPLES, "lm-evaluation-harness"), (BOTH_INSPECT, "Inspect")):
+        if name in files:
+            lines.append(f"- `{name}`: the items and the reserve together, for one run of {tool}.")
     return "\n".join(lines) + "\n"
 
 
@@ -162,6 +176,7 @@ def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, over
         return
     if existing:
         known = {main_file, ITEMS, WEIGHTS, SAMPLES, INSPECT, README, RESERVE, RESERVE_SAMPLES, RESERVE_INSPECT}
+        known |= {BOTH_SAMPLES, BOTH_INSPECT}
         foreign = sorted(set(existing) - known)
         if foreign or main_file not in existing:
             got = foreign[0] if foreign else ", ".join(existing)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.shown import shell_quote
+from microbench_ray.core.table_formats import Format
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import show_name
 from microbench_ray.micro.gate import regression_gate
@@ -41,7 +42,7 @@ class PlanJob:
     scores: tuple[float, ...]
     drop: float | None
     criterion: Criterion
-    as_json: bool
+    format: Format
 
 
 def run_plan(job: PlanJob) -> JsonObject:

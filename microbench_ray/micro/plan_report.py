@@ -1,11 +1,13 @@
-"""The answers of `microbench plan` as sentences and tables."""
+"""The answers of `microbench plan`: sentences and tables, Markdown, CSV, or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microbench_ray.core.shown import escape_controls
+from microbench_ray.core.table_formats import Format, csv_text, markdown_table, markdown_text
 from microbench_ray.micro.sample_size import CLOSED_FORM
 
 if TYPE_CHECKING:
@@ -22,30 +24,69 @@ FEW_PAIRS = 15
 """With fewer pairs of models than this, the report calls the prior weak."""
 
 
+class AnswerTable(NamedTuple):
+    """A table of an answer: its column names and its rows."""
+
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+    @property
+    def left(self) -> list[int]:
+        """The positions of the columns of text."""
+        return [place for place, name in enumerate(self.header) if name == "method"]
+
+
+def text(answers: JsonObject, shown_as: Format) -> str:
+    """The answers as JSON, Markdown or CSV, with a newline at the end.
+
+    In CSV every answer is a table with its own header, after an empty line, with fractions as in JSON.
+    """
+    if shown_as == "json":
+        return json.dumps(answers, indent=2) + "\n"
+    if shown_as == "csv":
+        single = [[answers[key]] for key in ("told_apart", "order_of_models", "order_of_scores") if key in answers]
+        tables = [answers["items"], *single, answers.get("gate", {"rows": []})["rows"]]
+        return "\n".join(csv_text(rows) for rows in tables if rows)
+    shown = [
+        markdown_table(*part, left=part.left).rstrip() if isinstance(part, AnswerTable) else markdown_text(part)
+        for part in _parts(answers)
+    ]
+    return "\n\n".join(shown) + "\n"
+
+
 def show(answers: JsonObject, console: Console) -> None:
     """Print the answers as sentences and tables."""
+    for part in _parts(answers):
+        if isinstance(part, AnswerTable):
+            _show_table(part, console)
+        else:
+            console.print(part)
+
+
+def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
+    """The sentences and tables of all answers."""
     benchmark = escape_controls(answers["benchmark"])
     for note in answers["notes"]:
-        console.print(f"{benchmark}: {escape_controls(note)}")
-    console.print(
+        yield f"{benchmark}: {escape_controls(note)}"
+    yield (
         f"{benchmark}: {answers['n_models']} models, {answers['n_items']:,} items. A difference counts as detected if "
         f"{_percent(answers['threshold'])} of the pairs with it are ordered as by all items (ties: {answers['tie_policy']})."
     )
     if any(part["reference"] == "population" for part in _closed_form_answers(answers)):
-        console.print(
+        yield (
             f"These {answers['n_items']:,} items are few, or the micro-benchmark is all of them. Answers therefore refer to the "
             "population of items that these are a sample of: pairs are to be ordered as on that population."
         )
     if answers["items"]:
-        _show_items(answers["items"], console)
+        yield from _items_parts(answers["items"])
     if "told_apart" in answers:
-        console.print(detectable_sentence(answers["told_apart"]))
+        yield detectable_sentence(answers["told_apart"])
     if "order_of_models" in answers:
-        console.print(ranking_sentence(answers["order_of_models"], answers["n_items"]))
+        yield ranking_sentence(answers["order_of_models"], answers["n_items"])
     if "order_of_scores" in answers:
-        console.print(posterior_sentence(answers["order_of_scores"]))
+        yield posterior_sentence(answers["order_of_scores"])
     if "gate" in answers:
-        _show_gate(answers["gate"], console)
+        yield from _gate_parts(answers["gate"])
 
 
 def _closed_form_answers(answers: JsonObject) -> list[JsonObject]:
@@ -53,7 +94,7 @@ def _closed_form_answers(answers: JsonObject) -> list[JsonObject]:
     return [*answers["items"], *single, *answers.get("gate", {"rows": []})["rows"]]
 
 
-def _show_items(rows: Sequence[JsonObject], console: Console) -> None:
+def _items_parts(rows: Sequence[JsonObject]) -> Iterator[str | AnswerTable]:
     header = ("difference, points", "method", "items", "95 % interval over models")
     cells = [
         (
@@ -66,9 +107,9 @@ def _show_items(rows: Sequence[JsonObject], console: Console) -> None:
         )
         for row in rows
     ]
-    _table(console, header, cells)
+    yield AnswerTable(header, cells)
     if any(row["extrapolated"] for row in rows):
-        console.print(
+        yield (
             f"{EXTRAPOLATED} Extrapolated beyond the sizes of the sweep, at none of which the difference is detected, as if the "
             "method gained from more items as random sampling does. Sweep larger sizes to know."
         )
@@ -128,16 +169,16 @@ def posterior_sentence(answer: JsonObject) -> str:
     )
 
 
-def _show_gate(gate: JsonObject, console: Console) -> None:
-    console.print(
+def _gate_parts(gate: JsonObject) -> Iterator[str | AnswerTable]:
+    yield (
         f"A gate on {gate['size']} items, for a true drop of {_points(gate['drop'])} points. It alarms if the micro-score falls "
         "by more than the tolerance. Pairs of models of this leaderboard stand for two versions of a model:"
     )
     rates = ("false_alarm", "miss", "false_alarm_fresh", "miss_fresh")
     header = ("tolerance", "false alarms, same items", "misses", "false alarms, fresh items", "misses")
     rows = [(_points(row["tolerance"], 2), *(_percent(row[rate]) for rate in rates)) for row in gate["rows"]]
-    _table(console, header, rows)
-    console.print(_gate_advice(next(row for row in gate["rows"] if row["recommended"])))
+    yield AnswerTable(header, rows)
+    yield _gate_advice(next(row for row in gate["rows"] if row["recommended"]))
 
 
 def _gate_advice(recommended: Mapping[str, Any]) -> str:
@@ -151,14 +192,14 @@ def _gate_advice(recommended: Mapping[str, Any]) -> str:
     return f"{advice} That is above {_percent(ACCEPTABLE_RATE)}: to detect such a drop, use more items."
 
 
-def _table(console: Console, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _show_table(part: AnswerTable, console: Console) -> None:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
-    for name in header:
-        table.add_column(name, justify="left" if name == "method" else "right")
-    for row in rows:
+    for place, name in enumerate(part.header):
+        table.add_column(name, justify="left" if place in part.left else "right")
+    for row in part.rows:
         table.add_row(*row)
     console.print(table, soft_wrap=False)
 

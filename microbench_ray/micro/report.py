@@ -1,14 +1,16 @@
-"""The report of `microbench score`: a table for the terminal, or JSON."""
+"""The report of `microbench score`: a table for the terminal, Markdown, CSV, or JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.storage.folders import LocalFolder, remove_leftovers
+from microbench_ray.core.table_formats import Format, csv_text, markdown_table, markdown_text
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.files import reserve_commands
 from microbench_ray.micro.novelty import RATE
@@ -19,52 +21,117 @@ THIS = Path("MICRO")
 MAX_NEIGHBOURS = 3
 """Known models named in a row of the table."""
 HEADER = ("model", "accuracy", "95 % interval", "rank", "of", "items", "indistinguishable from")
+GAP = "  "
+"""Between two columns."""
+MIN_MODEL, MIN_NEIGHBOURS = 12, 10
+"""Columns of the terminal that the names of the models keep, and below which the neighbours are left out."""
 
 
-def text(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], *, as_json: bool, folder: Path = THIS) -> str:
-    """The report, with a newline at its end; `folder` is that of the micro-benchmark."""
-    report = json_report if as_json else table_report
-    return report(micro, scored, notes, folder)
+class Report(NamedTuple):
+    """What is reported: the micro-benchmark, the scored models, the notes, and the micro-benchmark's folder."""
 
+    micro: MicroBenchmark
+    scored: Sequence[Scored]
+    notes: Sequence[str]
+    folder: Path = THIS
 
-def json_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], folder: Path = THIS) -> str:
-    """The report as JSON."""
-    content = {
-        "benchmark": dict(micro.benchmark),
-        "method": micro.method["label"],
-        "size": micro.size,
-        "notes": list(notes),
-        "reserve_commands": reserve_commands(micro, folder) if any(model.gains_by_reserve for model in scored) else [],
-        "models": [model.to_json() for model in scored],
-    }
-    return json.dumps(content, indent=1) + "\n"
+    def text(self, shown_as: Format, width: int | None = None) -> str:
+        """The report in a format, with a newline at its end; `width` is that of the terminal, None where there is none."""
+        if shown_as == "json":
+            return json.dumps(self.to_json(), indent=1) + "\n"
+        if shown_as == "csv":
+            return csv_text([_flat(model) for model in self.ranked()])
+        return self.markdown() if shown_as == "markdown" else self.table(width)
 
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values, with the models in the order of their ids."""
+        return {
+            "benchmark": dict(self.micro.benchmark),
+            "method": self.micro.method["label"],
+            "size": self.micro.size,
+            "notes": list(self.notes),
+            "reserve_commands": reserve_commands(self.micro, self.folder) if self._gains_by_reserve() else [],
+            "models": [model.to_json() for model in self.scored],
+        }
 
-def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], folder: Path = THIS) -> str:
-    """The report as a table, with the models' warnings below it."""
-    benchmark = micro.benchmark
-    title = (
-        f"{benchmark['name']}: {micro.size} of {benchmark['n_items']:,} items by {micro.method['label']}, "
-        f"{len(micro.models):,} known models"
-    )
-    rows = [HEADER, *(tuple(map(escape_controls, _row(micro, model))) for model in scored)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left_aligned = {0, len(HEADER) - 1}
-    table = [
-        "  ".join(
-            cell.ljust(width) if k in left_aligned else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    sentences = [f"{model.model}: {sentence}" for model in scored for sentence in model.sentences]
-    if any(model.unlike for model in scored):
-        sentences.append(f"Of models drawn like the known ones, at most {RATE:.0%} are flagged as unlike them by their responses.")
-    if any(model.by_reserve and not model.unlike for model in scored):
-        sentences.append("The reserve's random items have a narrower 95 % interval than the other items, and are therefore used.")
-    if any(model.gains_by_reserve for model in scored):
-        sentences += ["To run the reserve, and score both lists:", *(f"  {each}" for each in reserve_commands(micro, folder))]
-    return "\n".join(map(escape_controls, [*notes, title, "", *table, *([""] if sentences else []), *sentences])) + "\n"
+    def ranked(self) -> list[Scored]:
+        """The models by their estimates, the best first; those without an estimate last."""
+        return sorted(self.scored, key=lambda model: (model.estimate is None, -(model.estimate or 0.0), model.model))
+
+    def table(self, width: int | None = None) -> str:
+        """The report as a table of at most `width` columns where names allow it, with the models' warnings below it."""
+        sentences = [*self.sentences(), *self._reserve_lines()]
+        lines = [*self.notes, self.title(), "", *self._table_lines(width), *([""] if sentences else []), *sentences]
+        return "\n".join(map(escape_controls, lines)) + "\n"
+
+    def markdown(self) -> str:
+        """The same in Markdown, with all names in full."""
+        rows = [(model.model, *cells, _neighbours(model, MAX_NEIGHBOURS)) for model, cells in self._cells()]
+        parts = [*self.notes, self.title(), markdown_table(HEADER, rows, left=(0, len(HEADER) - 1)).rstrip(), *self.sentences()]
+        shown = [part if part.startswith("| ") else markdown_text(part) for part in parts]
+        commands = self._reserve_lines()
+        if commands:
+            shown += [commands[0], "\n".join(["```sh", *(line.strip() for line in commands[1:]), "```"])]
+        return "\n\n".join(shown) + "\n"
+
+    def title(self) -> str:
+        """The micro-benchmark in one line."""
+        benchmark, label = self.micro.benchmark, self.micro.method["label"]
+        known = f"{len(self.micro.models):,} known models"
+        return f"{benchmark['name']}: {self.micro.size} of {benchmark['n_items']:,} items by {label}, {known}"
+
+    def sentences(self) -> list[str]:
+        """What is to be known about single models, and about the table."""
+        models = self.ranked()
+        sentences = [f"{model.model}: {sentence}" for model in models for sentence in model.sentences]
+        if any(model.unlike for model in models):
+            sentences.append(
+                f"Of models drawn like the known ones, at most {RATE:.0%} are flagged as unlike them by their responses."
+            )
+        if any(model.by_reserve and not model.unlike for model in models):
+            sentences.append(
+                "The reserve's random items have a narrower 95 % interval than the other items, and are therefore used."
+            )
+        return sentences
+
+    def _gains_by_reserve(self) -> bool:
+        return any(model.gains_by_reserve for model in self.scored)
+
+    def _reserve_lines(self) -> list[str]:
+        if not self._gains_by_reserve():
+            return []
+        return ["To run the reserve, and score both lists:", *(f"  {each}" for each in reserve_commands(self.micro, self.folder))]
+
+    def _cells(self) -> Iterator[tuple[Scored, tuple[str, ...]]]:
+        """The ranked models with the cells between their names and their neighbours."""
+        for model in self.ranked():
+            yield model, _numbers(self.micro, model)
+
+    def _table_lines(self, width: int | None) -> list[str]:
+        models = self.ranked()
+        names = [escape_controls(model.model) for model in models]
+        numbers = [HEADER[1:-1], *(cells for _, cells in self._cells())]
+        widths = [max(map(len, column)) for column in zip(*numbers, strict=True)]
+        name_width = max(map(len, (HEADER[0], *names)))
+        rest = None
+        if width is not None:
+            available = width - sum(widths) - len(GAP) * (len(widths) + 1)
+            name_width = min(name_width, max(MIN_MODEL, available - MIN_NEIGHBOURS))
+            rest = available - name_width
+        lines = []
+        last_column = [
+            HEADER[-1] if rest is None or rest >= len(HEADER[-1]) else "similar to",
+            *(_fitting(model, rest) for model in models),
+        ]
+        for name, cells, last in zip((HEADER[0], *names), numbers, last_column, strict=True):
+            aligned = [cell.rjust(size) for cell, size in zip(cells, widths, strict=True)]
+            shown = [
+                shortened(name, name_width).ljust(name_width),
+                *aligned,
+                *([] if rest is not None and rest < MIN_NEIGHBOURS else [last]),
+            ]
+            lines.append(GAP.join(shown).rstrip())
+        return lines
 
 
 def write(path: Path, report: str) -> None:
@@ -76,38 +143,54 @@ def write(path: Path, report: str) -> None:
         raise StoreError("The report cannot be written.", where=str(path), got=str(error), hint="out=FILE elsewhere") from None
 
 
-def _row(micro: MicroBenchmark, model: Scored) -> tuple[str, ...]:
+def shortened(name: str, width: int) -> str:
+    """A name of at most `width` characters: the middle of a longer one is replaced by `…`, as ends tell versions apart."""
+    if len(name) <= width:
+        return name
+    start = (width - 1) // 2
+    return f"{name[:start]}…{name[len(name) - (width - 1 - start) :]}"
+
+
+def _numbers(micro: MicroBenchmark, model: Scored) -> tuple[str, ...]:
     items = f"{model.answered} of {micro.size}" if model.missing else f"{model.answered}"
     if model.estimate is None:
-        return model.model, "–", "–", "–", "–", items, "not scored"
+        return "–", "–", "–", "–", items
+    interval, known = model.interval, f"{len(micro.models) + 1:,}"
+    points, ranks = ("–", "–") if interval is None else (_points(interval), f"{interval.rank_low}–{interval.rank_high}")
+    return f"{model.estimate * 100:.1f}", points, ranks, known, items
+
+
+def _fitting(model: Scored, width: int | None) -> str:
+    """The neighbours with as many names as fit."""
+    texts = [escape_controls(_neighbours(model, count)) for count in range(MAX_NEIGHBOURS, -1, -1)]
+    return next((text for text in texts if width is None or len(text) <= width), "…")
+
+
+def _neighbours(model: Scored, count: int) -> str:
+    """Up to `count` names from the middle, and how many more there are."""
+    if model.estimate is None:
+        return "not scored"
     if model.interval is None:
-        advice = "run the reserve" if model.needs_reserve else "no interval"
-        return model.model, f"{model.estimate * 100:.1f}", "–", "–", f"{len(micro.models) + 1:,}", items, advice
-    return (
-        model.model,
-        f"{model.estimate * 100:.1f}",
-        _points(model.interval),
-        _ranks(model.interval),
-        f"{len(micro.models) + 1:,}",
-        items,
-        _neighbours(model.neighbours),
-    )
-
-
-def _neighbours(names: Sequence[str]) -> str:
-    """Up to `MAX_NEIGHBOURS` names from the middle, and how many more there are."""
+        return "run the reserve" if model.needs_reserve else "no interval"
+    names = model.neighbours
     if not names:
-        return "no known model"
-    n_more = len(names) - MAX_NEIGHBOURS
+        return "no known model" if count else "none"
+    if count == 0:
+        return f"{len(names):,} models" if len(names) > 1 else "1 model"
+    n_more = len(names) - count
     if n_more <= 0:
         return ", ".join(names)
-    start = max(0, len(names) // 2 - MAX_NEIGHBOURS // 2)
-    return f"{', '.join(names[start : start + MAX_NEIGHBOURS])} and {n_more} more"
+    start = max(0, len(names) // 2 - count // 2)
+    return f"{', '.join(names[start : start + count])} and {n_more} more"
 
 
 def _points(interval: ScoreInterval) -> str:
     return f"{interval.low * 100:.1f}–{interval.high * 100:.1f}"
 
 
-def _ranks(interval: ScoreInterval) -> str:
-    return f"{interval.rank_low}–{interval.rank_high}"
+def _flat(model: Scored) -> Mapping[str, Any]:
+    """The entry of a model in the JSON report with columns for the ends of its intervals."""
+    row = model.to_json()
+    ends = [f"{name}_{end}" for name in ("interval", "beyond") for end in ScoreInterval._fields if end != "kind"]
+    intervals = {name: row.pop(name) or {} for name in ("interval", "beyond")}
+    return row | {key: intervals[key.split("_", 1)[0]].get(key.split("_", 1)[1]) for key in ends}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.table_formats import Format
 from microbench_ray.micro.artifact import MicroBenchmark, load
 from microbench_ray.micro.responses import ResponseInput, read_responses
 from microbench_ray.micro.score import Scored, score
@@ -17,7 +18,7 @@ class ScoreJob(NamedTuple):
 
     micro: Path
     responses: ResponseInput
-    as_json: bool
+    format: Format
     out: Path | None
 
 

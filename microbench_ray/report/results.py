@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls, escape_lines
+from microbench_ray.core.table_formats import Format
 from microbench_ray.report.figures import draw_figures
+from microbench_ray.report.mdad_text import mdad_text
 from microbench_ray.report.terminal import mdad_tables
 from microbench_ray.sweeps.results import SweepStore
 
@@ -16,11 +20,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
 
+logger = logging.getLogger(__name__)
+
 MAX_TABLES = 12
 """Tables printed; the others are in mdad.parquet."""
 
 
-def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool, report: bool = False) -> None:
+def show_results(
+    console: Console,
+    tables: Mapping[str, pa.Table],
+    out: Path | str,
+    *,
+    figures: bool,
+    report: bool = False,
+    shown_as: Format = "table",
+) -> None:
     """Print the MDAD tables, write the figures and the page, and print the paths.
 
     Parameters
@@ -33,6 +47,8 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
         Its folder, a path or a URL.
     figures, report
         Whether to write `figures/` and `report.html`.
+    shown_as
+        The format of the MDADs. In others than `table` they are all that is printed, and the paths are logged.
 
     Raises
     ------
@@ -46,7 +62,10 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
     def place(name: str) -> str:
         return escape_controls(store.at(name))
 
-    titled_tables = list(mdad_tables(tables["mdad"]))
+    say = console.print if shown_as == "table" else partial(logger.info, "%s")
+    if shown_as != "table":
+        console.file.write(mdad_text(tables["mdad"], shown_as))
+    titled_tables = list(mdad_tables(tables["mdad"])) if shown_as == "table" else []
     for title, table in titled_tables[:MAX_TABLES]:
         console.print(title)
         console.print(table, soft_wrap=False)
@@ -56,13 +75,13 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
     if report:
         _write_page(store, manifest, tables)
     if note:
-        console.print(f"Note: {escape_lines(str(note))}")
+        say(f"Note: {escape_lines(str(note))}")
     paired = ", paired.parquet" if "paired" in tables else ""
-    console.print(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet{paired}")
+    say(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet{paired}")
     for name in figure_names:
-        console.print(f"Figure: {place(f'figures/{name}')}")
+        say(f"Figure: {place(f'figures/{name}')}")
     if report:
-        console.print(f"Page: {place('report.html')}")
+        say(f"Page: {place('report.html')}")
 
 
 def _write_figures(store: SweepStore, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], note: str | None) -> list[str]:

@@ -63,6 +63,7 @@ def test_every_job_runs(board: Path, tmp_path: Path, run: Run) -> None:
         "compare": ["m00", "m01", f"board={board}"],
         "audit": ["benchmark.path=board", "night=2026-01-01", *audit],
         "accept": ["out=audit", "what=[baseline]"],
+        "methods": ["format=csv"],
     }
     assert set(commands) == set(JOBS) == set(RUN)
     results = {job: run(job, *arguments).out for job, arguments in commands.items()}

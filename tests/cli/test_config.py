@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from microbench_ray.cli.compose import Composer
+from microbench_ray.cli.keys import JOBS
 from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.cli.settings.compare import CompareConf
@@ -38,8 +39,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def load(name: str) -> dict[str, Any]:
+    """The keys of a file, with those of the files that it starts from."""
     content: dict[str, Any] = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    return content
+    folder = name.rpartition("/")[0]
+    included = [each for each in content.pop("defaults", []) if isinstance(each, str) and each != "_self_"]
+    return {key: value for each in included for key, value in load(f"{folder}/{each}".lstrip("/")).items()} | content
 
 
 def names(group: str) -> list[str]:
@@ -59,16 +63,8 @@ def test_every_file_belongs_to_a_tested_group() -> None:
     files = {str(path.relative_to(CONF)) for path in CONF.rglob("*") if path.is_file()}
     known = {f"{group}/{name}.yaml" for group in (*GROUPS, "method", "experiment") for name in names(group)}
     assert files == known | {
-        "sweep.yaml",
-        "reduce.yaml",
-        "submit.yaml",
-        "ingest.yaml",
-        "audit.yaml",
-        "accept.yaml",
-        "plan.yaml",
-        "export.yaml",
-        "score.yaml",
-        "compare.yaml",
+        "rules.yaml",
+        *(f"{job}.yaml" for job in JOBS),
     }
 
 
@@ -130,18 +126,17 @@ def test_a_method_can_reserve_more_resources_on_a_cluster(arguments: list[str]) 
 
 
 def test_the_other_files_have_the_keys_and_defaults_of_their_classes() -> None:
-    grid = vars(Grid())
-    assert load("grid/default") == {key: list(value) if isinstance(value, tuple) else value for key, value in grid.items()}
+    assert load("grid/default") == defaults(GridConf)
+    assert GridConf().grid() == Grid()
     assert [field.name for field in fields(GridConf)] == [field.name for field in fields(Grid)]
     assert load("targets/random") == defaults(TargetsConf) == vars(Targets())
     assert load("targets/group") == defaults(TargetsConf) | {"label": "group"}
     assert load("targets/best") == defaults(TargetsConf) | {"label": "best", "best": 0.2}
     assert load("engine/auto") == defaults(EngineConf)
     assert load("engine/local") == defaults(EngineConf) | {"name": "local"}
-    assert load("engine/serial").keys() == defaults(EngineConf).keys()
+    assert load("engine/serial") == defaults(EngineConf) | {"name": "serial"}
     assert RulesConf().rules() == Rules()
     reduce, sweep = load("reduce"), load("sweep")
-    del sweep["defaults"]
     assert reduce == defaults(ReduceConf)
     assert load("score") == defaults(ScoreConf)
     assert load("compare") == defaults(CompareConf)
@@ -209,7 +204,7 @@ def test_the_configuration_is_shown_as_yaml(
 def test_help_and_version_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], ["-h"], ["sweep", "--help"]):
         assert main(arguments) == 0
-        assert "microbench sweep" in capsys.readouterr().out
+        assert "Usage: microbench" in capsys.readouterr().out
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == version("microbench-ray")
 

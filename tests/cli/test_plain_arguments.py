@@ -88,7 +88,7 @@ def test_other_arguments_are_left_to_hydra(job: str, arguments: list[str]) -> No
 @given(st.sampled_from(PLAIN_JOBS), st.data())
 def test_whatever_is_plain_is_read_as_by_hydra(job: str, data: st.DataObject) -> None:
     keys = [field.name for field in fields(schema_of(job))]
-    required = SCORE if job == "score" else INGEST
+    required: list[str] = {"score": SCORE, "ingest": INGEST}.get(job, [])
     extra = data.draw(st.lists(st.tuples(st.sampled_from(keys), VALUES), max_size=3, unique_by=lambda each: each[0]))
     given_keys = {key for key, _ in extra}
     kept = [each for each in required if each.split("=")[0] not in given_keys]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import shutil
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from microbench_ray.methods import build_method
 from microbench_ray.micro.artifact import MicroBenchmark, content_of, from_content, load
 from microbench_ray.micro.build import build
 from microbench_ray.micro.json_values import checksum
-from microbench_ray.micro.report import json_report, table_report
+from microbench_ray.micro.report import Report
 from microbench_ray.micro.score import score
 from tests.helpers.rotation import share, share_or_all
 from tests.micro.conftest import responses_to
@@ -70,7 +69,7 @@ def answer(content: Content) -> tuple[str, Content]:
     micro = from_content(content, "forged.json")
     written, answers = exported()
     scored = score(micro, answers, written.all_item_ids, ["a", "b", "c", "d"])
-    return table_report(micro, scored, []), json.loads(json_report(micro, scored, []))
+    return Report(micro, scored, []).table(), Report(micro, scored, []).to_json()
 
 
 @cache

@@ -164,7 +164,7 @@ def test_sentences_and_tables_hold_the_numbers_of_the_json(board: Path, capsys: 
         (["size=20", "scores=[.7,1.5]"], ["where: scores", "1.5"]),
         (["size=20", "drop=0.001"], ["where: drop", "0.005"]),
         (["tie_policy=paper"], ["where: tie_policy", "paper", "wrong, half or drop"]),
-        (["format=xml"], ["where: format", "xml", "text or json"]),
+        (["format=xml"], ["where: format", "xml", "csv, json, markdown, table"]),
         (["differences=[0]"], ["differences", "got:   [0"]),
         (["threshold=2"], ["where: threshold", "2"]),
     ],

@@ -114,7 +114,7 @@ def test_what_a_killed_command_left_beside_the_report_is_removed(folder: Path) -
     [
         (["source=null"], ["where: source", "source=scores"]),
         (["source=words"], ["words", "valid:"]),
-        (["format=xml"], ["where: format", "xml", "table or json"]),
+        (["format=xml"], ["where: format", "xml", "csv, json, markdown, table"]),
         (["on_conflict=first"], ["where: on_conflict", "first", "error, last"]),
         (["max_line_bytes=0"], ["where: max_line_bytes"]),
         (["responses=s3://bucket/new.csv"], ["where: responses", "s3://bucket/new.csv"]),

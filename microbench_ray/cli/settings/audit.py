@@ -223,6 +223,7 @@ class AuditConf(RulesConf):
             lists=tuple(each for each in methods if isinstance(each.selector, Fixed)),
             methods=tuple(each for each in methods if not isinstance(each.selector, Fixed)),
             grid=self.grid.grid(),
+            open_keys=self.grid.open_keys(),
             rules=rules,
             engine=lambda: self.engine.engine(methods),
             out=audit_folder(self.out, self.wait_for_out),

@@ -8,6 +8,7 @@ from typing import Any
 from microbench_ray.cli.settings.benchmark import IngestedConf, ScoresConf
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.fractions import fraction_hint
+from microbench_ray.core.table_formats import check_format
 from microbench_ray.metrics.items_needed import check_differences
 from microbench_ray.micro.gate import check_drop
 from microbench_ray.micro.plan_job import PlanJob
@@ -29,7 +30,7 @@ class PlanConf:
     drop: float | None = None
     threshold: float = 0.8
     tie_policy: str = "wrong"
-    format: str = "text"
+    format: str = "table"
 
     def job(self, benchmark: Any) -> PlanJob:
         """The checked job.
@@ -39,8 +40,7 @@ class PlanConf:
         benchmark
             The configuration of a benchmark. Confidences and metadata are not read, as no answer needs them.
         """
-        if self.format not in ("text", "json"):
-            raise ConfigError("Unknown output format.", where="format", got=self.format, hint="text or json")
+        shown_as = check_format(self.format)
         policy = next((each for each in ("wrong", "half", "drop") if each == self.tie_policy), None)
         if policy is None:
             raise ConfigError(
@@ -76,5 +76,5 @@ class PlanConf:
             scores=tuple(self.scores),
             drop=self.drop,
             criterion=Criterion(threshold=self.threshold, tie_policy=policy),
-            as_json=self.format == "json",
+            format=shown_as,
         )

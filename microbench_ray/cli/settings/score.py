@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.storage.urls import is_url, local_path
+from microbench_ray.core.table_formats import check_format
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import ON_CONFLICT
 from microbench_ray.micro.responses import ResponseInput
@@ -31,8 +32,7 @@ class ScoreConf:
 
     def job(self) -> ScoreJob:
         """The checked job."""
-        if self.format not in ("table", "json"):
-            raise ConfigError("Unknown output format.", where="format", got=self.format, hint="table or json")
+        shown_as = check_format(self.format)
         on_conflict = next((choice for choice in ON_CONFLICT if choice == self.on_conflict), None)
         if on_conflict is None:
             hint = f"one of {', '.join(ON_CONFLICT)}"
@@ -52,6 +52,6 @@ class ScoreConf:
         return ScoreJob(
             micro=local_path(self.micro),
             responses=ResponseInput(path=self.responses, source=self.source, options=options, on_conflict=on_conflict),
-            as_json=self.format == "json",
+            format=shown_as,
             out=None if self.out is None else local_path(self.out),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -12,10 +13,12 @@ from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.fractions import fraction_hint
+from microbench_ray.core.shown import show_name
 from microbench_ray.core.storage.folders import file_name
 from microbench_ray.core.storage.urls import check_url, is_url
+from microbench_ray.core.table_formats import check_format
 from microbench_ray.data.regex import check_regex
-from microbench_ray.methods import Method
+from microbench_ray.methods import Fixed, Method
 from microbench_ray.sweeps.driver import SweepJob
 from microbench_ray.sweeps.engine.auto import AutoEngine
 from microbench_ray.sweeps.engine.base import Engine
@@ -23,27 +26,35 @@ from microbench_ray.sweeps.engine.dispatch import Limits
 from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine, LocalRayEngine
 from microbench_ray.sweeps.engine.resources import DEFAULT, parse_requests
 from microbench_ray.sweeps.engine.serial import SerialEngine
+from microbench_ray.sweeps.fit_grid import OPEN_KEYS, fit_grid
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.paired import check_baseline
 from microbench_ray.sweeps.reduce import Rules
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
 class GridConf:
     """conf/grid/, see `microbench_ray.sweeps.grid.Grid`."""
 
-    sizes: list[int] = field(default_factory=list)
+    sizes: list[int] | None = None
     fractions: list[float] = field(default_factory=list)
-    n_source: list[int] = field(default_factory=list)
-    n_target: int = 50
-    runs: int = 50
+    n_source: list[int] | None = None
+    n_target: int | None = None
+    runs: int = 20
     subtasks: str = "pooled"
     unseen: str = "half"
 
     def grid(self) -> Grid:
-        """The grid; ConfigError for an invalid value."""
-        lists = {"sizes": tuple(self.sizes), "fractions": tuple(self.fractions), "n_source": tuple(self.n_source)}
-        return Grid(**(vars(self) | lists))
+        """The grid, with the default in place of open keys; ConfigError for an invalid value."""
+        given: dict[str, Any] = {key: value for key, value in vars(self).items() if value is not None}
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+        return Grid(**values)
+
+    def open_keys(self) -> tuple[str, ...]:
+        """The keys that `fit_grid` chooses."""
+        return tuple(key for key in OPEN_KEYS if getattr(self, key) is None)
 
 
 @dataclass
@@ -180,6 +191,7 @@ class ReduceConf(RulesConf):
     wait_for_out: float = 0.0
     figures: bool = True
     report: bool = True
+    format: str = "table"
 
     def place(self) -> Path | str:
         """The output folder; ConfigError for an invalid value."""
@@ -222,6 +234,7 @@ class SweepConf(RulesConf):
     figures: bool = True
     report: bool = True
     figure_note: str | None = None
+    format: str = "table"
 
     def job(self, benchmarks: Sequence[Any], methods: Sequence[Method], content: Mapping[str, Any]) -> SweepJob:
         """The sweep of this configuration. Benchmarks are read last, after everything that is quicker to check.
@@ -239,20 +252,28 @@ class SweepConf(RulesConf):
         place = None if self.out is None else place_of(self.out, self.wait_for_out)
         loaded = tuple(benchmark.read() for benchmark in benchmarks)
         out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in loaded), "+")
+        own_sizes = {each.name: sizes for each, sizes in zip(loaded, parts.sizes, strict=True) if sizes}
+        for name, sizes in own_sizes.items():
+            logger.info("%s: sizes %s, from its own configuration", show_name(name), ", ".join(map(str, sizes)))
+        open_keys = self.grid.open_keys() if any(not isinstance(each.selector, Fixed) for each in methods) else ()
+        fitted = fit_grid(parts.grid, open_keys, loaded, (parts.targets, *parts.extra_targets), own_sizes)
+        for line in fitted.lines:
+            logger.info("%s", line)
+        chosen = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(fitted.grid).items()}
         return SweepJob(
             benchmarks=loaded,
             methods=tuple(methods),
-            grid=parts.grid,
+            grid=fitted.grid,
             targets=parts.targets,
             rules=parts.rules,
             engine=parts.engine,
             out=out,
             extra_targets=parts.extra_targets,
-            benchmark_sizes={each.name: sizes for each, sizes in zip(loaded, parts.sizes, strict=True) if sizes},
+            benchmark_sizes={**fitted.sizes, **own_sizes},
             seed=self.seed,
             keep_estimates=self.keep_estimates,
             sizes_apart=self.sizes_apart,
-            config=content,
+            config={**content, "grid": chosen},
             wait_for_out=self.wait_for_out,
         )
 
@@ -264,6 +285,7 @@ class SweepConf(RulesConf):
             raise ConfigError("At least one benchmark is needed.", where="benchmark", got="[]", hint="benchmark=[NAME,NAME]")
         if not methods:
             raise ConfigError("At least one method is needed.", where="methods", got="[]", hint="methods=[random]")
+        check_format(self.format)
         check_baseline(self.baseline, [method.label for method in methods])
         for benchmark in benchmarks:
             for key in ("path", "confidence", "metadata"):

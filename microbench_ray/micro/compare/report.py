@@ -8,10 +8,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from microbench_ray.core.shown import escape_controls
+from microbench_ray.core.table_formats import csv_text
 from microbench_ray.metrics.run_difference import Difference
 from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
 
-FORMATS = ("table", "json", "markdown", "junit")
+FORMATS = ("table", "json", "markdown", "csv", "junit")
 MAX_SUBTASKS = 10
 """Subtasks in the table: those that changed most."""
 DRAWN = {
@@ -25,7 +26,7 @@ DRAWN = {
 
 def text(compared: Compared, notes: Sequence[str], form: str) -> str:
     """The report in one of `FORMATS`, with a newline at its end."""
-    makers = {"table": _table, "json": _json, "markdown": _markdown, "junit": _junit}
+    makers = {"table": _table, "json": _json, "markdown": _markdown, "csv": _csv, "junit": _junit}
     return makers[form](compared, notes)
 
 
@@ -166,6 +167,32 @@ def _comparison_json(each: Comparison) -> dict[str, Any]:
         "items": [change._asdict() for change in each.items],
         "more": None if each.more is None else each.more._asdict(),
     }
+
+
+def table_rows(compared: Compared) -> list[dict[str, Any]]:
+    """One row for each pair of runs; scores and differences are fractions."""
+    return [
+        {
+            "a": each.a,
+            "b": each.b,
+            "n_items": each.n_items,
+            "mean_a": each.mean_a,
+            "mean_b": each.mean_b,
+            "difference": each.difference.value,
+            "low": each.difference.low,
+            "high": each.difference.high,
+            "p_better": each.difference.p_better,
+            "p_value": each.p_adjusted,
+            "mde": each.difference.mde,
+            "interval_kind": each.difference.interval_kind,
+            "decision": each.decision,
+        }
+        for each in compared.comparisons
+    ]
+
+
+def _csv(compared: Compared, notes: Sequence[str]) -> str:
+    return csv_text(table_rows(compared))
 
 
 def _json(compared: Compared, notes: Sequence[str]) -> str:
