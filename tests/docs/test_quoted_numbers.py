@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DECISIONS = (ROOT / "docs/decisions.md").read_text(encoding="utf-8")
-EXPERIMENTS = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
+EXPERIMENTS = (ROOT / "docs/validation/experiments.md").read_text(encoding="utf-8")
 
 
 def cells(line: str) -> list[str]:
