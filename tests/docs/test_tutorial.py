@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import microbench_ray as mb
-from tests.helpers.tutorial import TUTORIAL, executed
+from docs.hooks.tutorial import TUTORIAL, executed
 
 
 @pytest.mark.slow
