@@ -8,7 +8,6 @@ from pkgutil import resolve_name
 
 import pyarrow as pa
 
-import microbench_ray
 from docs.hooks.keys import group_sections, job_section
 from microbench_ray.core.schemas import SCHEMAS
 
@@ -23,12 +22,14 @@ def with_generated(markdown: str) -> str:
     def part(marker: re.Match[str]) -> str:
         kind, what = marker["kind"], marker["what"] or ""
         if kind == "keys":
-            return job_section(what)
-        if kind == "groups":
-            return group_sections()
-        if kind == "table":
-            return table_section(what)
-        return "\n\n".join(map(api_block, what.split()))
+            text = job_section(what)
+        elif kind == "groups":
+            text = group_sections()
+        elif kind == "table":
+            text = table_section(what)
+        else:
+            text = "\n\n".join(map(api_block, what.split()))
+        return f"\n{text}\n"
 
     return MARKER.sub(part, markdown)
 
@@ -64,8 +65,3 @@ def api_block(name: str) -> str:
 def api_names(markdown: str) -> list[str]:
     """The names whose docstrings a page shows."""
     return [name for marker in MARKER.finditer(markdown) if marker["kind"] == "api" for name in marker["what"].split()]
-
-
-def version() -> str:
-    """The version of the installed package."""
-    return microbench_ray.__version__

@@ -34,6 +34,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Fill in the generated parts of a page, and execute the tutorial."""
+    if not page.ancestors:  # in no section, so that its navigation would show itself alone
+        page.meta["hide"] = ["navigation"]
     if page.file.src_uri == "tutorial.md":
         return checked_tutorial(markdown)
     return links_to_top_pages(with_generated(markdown), depth=page.file.src_uri.count("/"))
