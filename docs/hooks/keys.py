@@ -29,7 +29,7 @@ class Key(NamedTuple):
 
 
 def split_head(text: str) -> tuple[str, str]:
-    """The comment at the top of a file as one text, and the rest of the file. An empty line may separate it from the first key's."""
+    """The comment at the top of a file, which an empty line ends, as one text; and the rest of the file."""
     lines = text.splitlines()
     head = list(takewhile(lambda line: line.startswith("#"), lines))
     about = re.sub(r"^microbench \w+: ", "", " ".join(line.removeprefix("#").strip() for line in head))
@@ -108,7 +108,12 @@ def group_sections() -> str:
         paths = sorted((CONF / group).glob("*.yaml"))
         lines += [f"### {group} {{ #group-{group} }}", ""]
         heads = [(f"`{group}={path.stem}`", split_head(path.read_text(encoding="utf-8"))[0]) for path in paths]
-        lines += [*_table(("choice", "what it is"), heads), "", *_table(("key", "default", "meaning"), _group_rows(group, paths)), ""]
+        lines += [
+            *_table(("choice", "what it is"), heads),
+            "",
+            *_table(("key", "default", "meaning"), _group_rows(group, paths)),
+            "",
+        ]
     for group, page in SEE_ALSO.items():
         names = ", ".join(f"`{path.stem}`" for path in sorted((CONF / group).glob("*.yaml")))
         lines += [f"### {group} {{ #group-{group} }}", "", f"{names}: see [{group}s](../{page}).", ""]

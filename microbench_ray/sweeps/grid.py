@@ -57,7 +57,7 @@ class Grid:
     def __post_init__(self) -> None:
         if self.subtasks in RENAMED_SUBTASKS:
             new = RENAMED_SUBTASKS[self.subtasks]
-            # Reported to users of the command line, and to the caller of `mb.sweep`, three frames above the one that makes the grid.
+            # Reported to users of the command line, and to the caller of `mb.sweep`, three frames above this one.
             report_deprecated(f"grid.subtasks={self.subtasks}", f"grid.subtasks={new}", logger=logger, stacklevel=3)
             object.__setattr__(self, "subtasks", new)
         for key, values in (("sizes", self.sizes), ("fractions", self.fractions), ("n_source", self.n_source)):

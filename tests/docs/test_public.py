@@ -92,7 +92,9 @@ def test_deprecated_names() -> None:
 def test_deprecated_names_are_removed_in_time() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     minor = [int(part) for part in version.split(".")[:2]]
-    assert minor < [int(part) for part in deprecation.REMOVED_IN.split(".")], "remove core/deprecation.py's names, or name a later release"
+    assert minor < [int(part) for part in deprecation.REMOVED_IN.split(".")], (
+        "remove core/deprecation.py's names, or name a later release"
+    )
 
 
 @pytest.mark.parametrize("new", deprecation.RENAMED_API.values())

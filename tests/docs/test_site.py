@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from mkdocs.structure.files import Files
 from omegaconf import OmegaConf
 
 from docs.hooks import keys
@@ -58,15 +59,19 @@ def test_defaults_are_those_of_the_configuration() -> None:
 def test_the_keys_of_the_groups_are_on_the_page() -> None:
     rows = rows_of(keys.group_sections())
     assert {"benchmark=scores", "grid=paper", "targets=best", "engine=cluster"} <= set(rows)
-    assert {"benchmark.path", "benchmark.n_items", "grid.n_source", "targets.where", "engine.resources", "engine.deadline"} <= set(rows)
+    assert {"benchmark.path", "benchmark.n_items", "grid.n_source", "targets.where", "engine.resources", "engine.deadline"} <= set(
+        rows
+    )
     assert rows["grid.n_source"][0] == "default: `[100]`<br>paper: `[300]`"
 
 
 def test_comments_above_keys_become_their_meaning(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
-    path.write_text("# microbench job: does it.\n# More.\n\n# First key\n# in two lines.\na: 1\nb:\n  # Inner.\n  c: [x, y]\n\n# Lost.\n\nd: null\n")
+    path.write_text(
+        "# microbench job: does it.\n# More.\n\n# In two\n# lines.\na: 1\nb:\n  # Inner.\n  c: [x, y]\n\n# Lost.\n\nd: null\n"
+    )
     assert keys.split_head(path.read_text())[0] == "Does it. More."
-    assert keys.keys_of(path) == [("a", "1", "First key in two lines."), ("b.c", "[x, y]", "Inner."), ("d", "null", "")]
+    assert keys.keys_of(path) == [("a", "1", "In two lines."), ("b.c", "[x, y]", "Inner."), ("d", "null", "")]
 
 
 def test_characters_of_markdown_are_escaped_outside_of_code() -> None:
@@ -109,4 +114,4 @@ def test_a_changed_output_of_the_tutorial_is_a_warning(caplog: pytest.LogCapture
 
 def test_the_tutorial_is_executed_when_the_site_is_built() -> None:
     page = SimpleNamespace(file=SimpleNamespace(src_uri="tutorial.md"), ancestors=[], meta={})
-    assert on_page_markdown("```python\nprint(7)\n```\n", page, None, SimpleNamespace()) == "```python\nprint(7)\n```\n\n```text\n7\n```\n"  # type: ignore[arg-type]
+    assert on_page_markdown("```python\nprint(7)\n```\n", page, None, Files([])) == "```python\nprint(7)\n```\n\n```text\n7\n```\n"
