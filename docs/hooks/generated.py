@@ -12,7 +12,7 @@ from docs.hooks.keys import group_sections, job_section
 from microbench_ray.core.schemas import SCHEMAS
 
 MARKER = re.compile(r"^<!-- (?P<kind>keys|groups|table|api)(?:: (?P<what>[^>]+?))? -->$", re.MULTILINE)
-MEMBERS = {"MicrobenchError": [], "DataWarning": []}
+MEMBERS: dict[str, list[str]] = {"MicrobenchError": [], "DataWarning": []}
 """Members to show of classes whose others are not for users."""
 
 
