@@ -8,9 +8,10 @@ accuracies.
 """
 
 import logging
-import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from microbench_ray.core import deprecation as _deprecation
 
 if TYPE_CHECKING:
     from microbench_ray.api.comparing import RunComparison, compare
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from microbench_ray.metrics import Mdad, PairCounts, mdad, pair_counts
     from microbench_ray.micro.artifact import MicroBenchmark
     from microbench_ray.sweeps.grid import Targets
+
+__version__: str  # of the installed package, looked up on first use
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
@@ -58,16 +61,6 @@ _HOMES = {
     "micro.artifact": ("MicroBenchmark",),
     "sweeps.grid": ("Targets",),
 }
-_RENAMED = {
-    "Exported": "MicroBenchmark",
-    "gate": "regression_gate",
-    "items_for": "items_needed",
-    "order_of_models": "ranking_probability",
-    "order_of_scores": "posterior_ranking_probability",
-    "told_apart": "detectable_difference",
-}
-"""Names from 0.1 with their current names; deprecated, to be removed in 0.3."""
-
 __all__ = [
     "AgreementCurve",
     "Benchmark",
@@ -108,10 +101,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a name of `__all__` on first use, so that `microbench --help` does not wait for the numerical libraries."""
-    if name in _RENAMED:
-        message = f"microbench_ray.{name} is deprecated: use microbench_ray.{_RENAMED[name]}"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        name = _RENAMED[name]
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("microbench-ray")
+    if name in _deprecation.RENAMED_API:
+        new = _deprecation.RENAMED_API[name]
+        _deprecation.report_deprecated(f"microbench_ray.{name}", f"microbench_ray.{new}", stacklevel=1)
+        name = new
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"microbench_ray.{home}"), name)
@@ -119,4 +116,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, "__version__"])

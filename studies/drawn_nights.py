@@ -1,4 +1,4 @@
-"""Nine nights of a synthetic leaderboard, for the page in the README.
+"""Nine nights of a synthetic leaderboard, for the page in docs/how-to/leaderboard.md.
 
     python -m studies.drawn_nights DIR
 

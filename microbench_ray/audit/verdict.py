@@ -52,7 +52,7 @@ def build_verdict(
     failed_cells: int,
     drops: Sequence[SmallestDrop] = (),
 ) -> dict[str, Any]:
-    """Build the content of verdict.json; docs/audit.md describes its keys.
+    """Build the content of verdict.json; docs/reference/audit.md describes its keys.
 
     Parameters
     ----------

@@ -9,16 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from microbench_ray.core.deprecation import RENAMED_KEYS, report_deprecated
 from microbench_ray.core.errors import ConfigError
 
 logger = logging.getLogger(__name__)
-
-RENAMED_KEYS = {
-    "audit": {"wanted": "target_difference", "limits": "max_mdad"},
-    "sweep": {"also_targets": "extra_targets"},
-    "submit": {"also_targets": "extra_targets"},
-}
-"""By job, the old and the new name of top-level keys."""
 
 
 class RenamedKeys:
@@ -85,7 +79,7 @@ class RenamedKeys:
 
     def _warn(self, old: str) -> None:
         if old not in self.warned:
-            logger.warning("The key %s is deprecated; use %s", old, self.new_keys[old])
+            report_deprecated(f"The key {old}", self.new_keys[old], logger=logger)
         self.warned.add(old)
 
     def _both(self, new: str) -> ConfigError:

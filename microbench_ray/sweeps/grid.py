@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 from typing import Literal
 
+from microbench_ray.core.deprecation import RENAMED_SUBTASKS, report_deprecated
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.fractions import fractions_hint
 from microbench_ray.data import Benchmark, match_models
@@ -15,10 +15,6 @@ logger = logging.getLogger(__name__)
 
 Unseen = Literal["half", "none"]
 Subtasks = Literal["pooled", "separate"]
-DEPRECATED_SUBTASKS: dict[str, Subtasks] = {"together": "pooled", "apart": "separate"}
-"""Former values of `Grid.subtasks`, accepted for one more release."""
-
-
 MAX_RUNS = 1_000_000
 
 
@@ -59,8 +55,11 @@ class Grid:
     unseen: Unseen = "half"
 
     def __post_init__(self) -> None:
-        if self.subtasks in DEPRECATED_SUBTASKS:
-            object.__setattr__(self, "subtasks", _renamed_subtasks(self.subtasks))
+        if self.subtasks in RENAMED_SUBTASKS:
+            new = RENAMED_SUBTASKS[self.subtasks]
+            # Reported to users of the command line, and to the caller of `mb.sweep`, three frames above this one.
+            report_deprecated(f"grid.subtasks={self.subtasks}", f"grid.subtasks={new}", logger=logger, stacklevel=3)
+            object.__setattr__(self, "subtasks", new)
         for key, values in (("sizes", self.sizes), ("fractions", self.fractions), ("n_source", self.n_source)):
             if len(set(values)) < len(values):
                 raise ConfigError(
@@ -107,15 +106,6 @@ class Targets:
             return None
         names = None if self.names is None else list(self.names)
         return tuple(int(i) for i in match_models(benchmark, names=names, regex=self.regex, where=self.where, best=self.best))
-
-
-def _renamed_subtasks(old: str) -> Subtasks:
-    """The new name of a deprecated value. The command line shows the log line, a program the DeprecationWarning."""
-    new = DEPRECATED_SUBTASKS[old]
-    text = f"grid.subtasks={old} is deprecated; use grid.subtasks={new}"
-    logger.warning("%s", text)
-    warnings.warn(text, DeprecationWarning, stacklevel=5)  # the caller of `mb.sweep`
-    return new
 
 
 def _require(key: str, requirement: str, satisfied: bool, value: object, hint: str | None = None) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.main import main
-from microbench_ray.cli.renamed_keys import RENAMED_KEYS
+from microbench_ray.core.deprecation import RENAMED_KEYS
 from microbench_ray.core.errors import ConfigError
 from tests.helpers.errors import refuses
 

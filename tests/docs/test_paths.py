@@ -1,11 +1,9 @@
-"""Paths, modules, commands and configuration keys named in README.md and docs/ exist."""
+"""Paths, modules, commands and configuration keys that the pages name exist."""
 
 from __future__ import annotations
 
 import logging
 import re
-import shlex
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,58 +14,29 @@ import pytest
 from omegaconf import OmegaConf
 
 import microbench_ray
+from docs.hooks.generated import with_generated
 from microbench_ray.cli.compose import Composer
 from microbench_ray.cli.keys import JOBS, schema_of
 from microbench_ray.core.log import LEVELS
+from tests.helpers.doc_pages import FENCE, PAGES, ROOT, by_page, command_lines, jobs_of, name_of, spans
 from tests.helpers.rotation import share, share_or_all
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "microbench_ray"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = [*sorted((ROOT / "studies").glob("*.py")), *sorted((ROOT / "benchmarks").glob("*.py"))]
 SETTINGS = sorted(
     path for folder in ("conf", "jobs") for path in (ROOT / folder).rglob("*") if path.suffix in (".yaml", ".service")
 )
 FORMER = {"microbench_ray/kubernetes.py"}
 """Paths that docs/decisions.md names as former ones."""
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
-def spans(text: str) -> list[str]:
-    """Inline code of a page, with line breaks replaced by spaces."""
-    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCE.sub("", text))]
-
-
-def command_lines(text: str) -> Iterator[list[str]]:
-    """Words of every command in a page's shell blocks and inline code, without comments."""
-    blocks = [block for language, block in FENCE.findall(text) if language == "sh"]
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    for line in [*lines, *spans(text)]:
-        if re.search(r"\bmicrobench [a-z]|python jobs/|pytest|python -m", line):
-            yield shlex.split(line, comments=True)
-
-
-def jobs_of(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Job and `key=value` arguments of every `microbench JOB` and `python jobs/JOB.py`; arguments with … are left out."""
-    for words in command_lines(text):
-        for place, word in enumerate(words):
-            script = re.fullmatch(r"jobs/(\w+)\.py", word)
-            job = script[1] if script else words[place + 1] if word == "microbench" and place + 1 < len(words) else ""
-            if job in JOBS:
-                rest = words[place + (1 if script else 2) :]
-                yield job, [each for each in rest if "=" in each and "…" not in each and not each.startswith(("-", "log_level="))]
-                break
-
-
-COMMANDS = [(page.name, job, arguments) for page in PAGES for job, arguments in jobs_of(page.read_text(encoding="utf-8"))]
+COMMANDS = [(name_of(page), job, arguments) for page in PAGES for job, arguments in jobs_of(page.read_text(encoding="utf-8"))]
 
 
 def test_commands_are_found_on_the_pages() -> None:
     assert len(COMMANDS) > 60
     assert {job for _, job, _ in COMMANDS} >= {"sweep", "reduce", "submit", "plan", "ingest", "export", "score", "audit", "accept"}
-    assert ("README.md", "sweep", ["grid.subtasks=separate"]) in COMMANDS
+    assert ("docs/how-to/table.md", "sweep", ["grid.subtasks=separate"]) in COMMANDS
 
 
 @pytest.mark.slow
@@ -116,7 +85,7 @@ def test_keys_in_inline_code_exist(page: Path) -> None:
 
 
 def test_log_levels_are_those_of_the_command_line() -> None:
-    (levels,) = re.findall(r"log_level=([a-z|]+\|[a-z|]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    (levels,) = re.findall(r"log_level=([a-z|]+\|[a-z|]+)", (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8"))
     assert tuple(levels.split("|")) == LEVELS
 
 
@@ -154,7 +123,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         linked = page.parent / path if path else page
         assert linked.exists(), target
         if anchor:
-            headings = re.findall(r"^#+ (.+)$", FENCE.sub("", linked.read_text(encoding="utf-8")), re.MULTILINE)
+            headings = re.findall(r"^#+ (.+)$", FENCE.sub("", with_generated(linked.read_text(encoding="utf-8"))), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, target
 

@@ -1,4 +1,4 @@
-"""Runs the code of docs/tutorial.md and inserts its output: `uv run python -m tests.helpers.tutorial` rewrites the file."""
+"""Runs the code of docs/tutorial.md and inserts its output: `uv run python -m docs.hooks.tutorial` rewrites the file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
+TUTORIAL = Path(__file__).parents[1] / "tutorial.md"
 BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
 
 
