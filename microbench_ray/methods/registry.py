@@ -69,6 +69,13 @@ ESTIMATORS: dict[str, Any] = {
 }
 
 
+NEEDED = {
+    "selector": ("fit", "select", "fit_key", "signal", "nested", "fit_seconds", "fit_bytes"),
+    "estimator": ("fit", "estimate", "fit_key", "signal", "source_signal", "fit_seconds", "fit_bytes"),
+}
+"""The attributes of a part of a method."""
+
+
 @dataclass(frozen=True)
 class Method:
     """A configured method: its label in the tables, its selector and its estimator."""
@@ -120,6 +127,49 @@ def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str
         selector=_build(SELECTORS, f"methods.{label}.selector", selector),
         estimator=_build(ESTIMATORS, f"methods.{label}.estimator", estimator),
     )
+
+
+def check_part(part: object, where: str, kind: str | None = None) -> str:
+    """Check that an object has the attributes of a selector or an estimator.
+
+    Parameters
+    ----------
+    part
+        The object.
+    where
+        Its place, for messages.
+    kind
+        `selector` or `estimator`; None for the one that it looks like.
+
+    Returns
+    -------
+    str
+        `selector` or `estimator`.
+
+    Raises
+    ------
+    ConfigError
+        A class instead of an instance, an object that neither selects nor estimates, or one that lacks attributes.
+    """
+    kind = kind or part_kind(part)
+    if isinstance(part, type):
+        hint = f"{kind or 'selector'}={part.__name__}(), with parentheses, which make an instance"
+        raise ConfigError(
+            f"The {kind or 'part of a method'} is a class, not an instance.", where=where, got=f"class {part.__name__}", hint=hint
+        )
+    if kind is None:
+        hint = "class Mine(mb.SelectorWithoutFit), or class Mine(mb.EstimatorWithoutFit); see microbench_ray.methods.base"
+        raise ConfigError("A selector or an estimator is needed.", where=where, got=type(part).__name__, hint=hint)
+    if missing := [name for name in NEEDED[kind] if not hasattr(part, name)]:
+        own, base = type(part).__name__, f"mb.{kind.capitalize()}WithoutFit"
+        hint = f"class {own}({base}) inherits all but {NEEDED[kind][1]} and signal; see microbench_ray.methods.base"
+        raise ConfigError(f"The {kind} lacks attributes.", where=where, got=f"{own} without {', '.join(missing)}", hint=hint)
+    return kind
+
+
+def part_kind(part: object) -> str | None:
+    """`selector` for what selects, `estimator` for what estimates, None for anything else; of an instance or a class."""
+    return next((kind for kind, needed in NEEDED.items() if hasattr(part, needed[1])), None)
 
 
 def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any:
