@@ -7,7 +7,8 @@ from typing import Any
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import Estimator, Method, Selector, build_method
-from microbench_ray.methods.presets import method_files, method_parts, packaged_parts
+from microbench_ray.methods.presets import method_names as preset_names
+from microbench_ray.methods.presets import method_parts, packaged_parts
 from microbench_ray.methods.registry import check_part, part_kind
 
 MethodLike = str | Mapping[str, Any] | Method
@@ -15,8 +16,8 @@ MethodLike = str | Mapping[str, Any] | Method
 
 
 def method_names() -> list[str]:
-    """Names of all methods, sorted, for `method` and `sweep`."""
-    return sorted(method_files())
+    """Names of all methods, sorted, for `method` and `sweep`: the built-in ones, and those of installed packages."""
+    return preset_names()
 
 
 def method(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
+from inspect import signature
 from typing import Any
 
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.plain import plain
+from microbench_ray.methods import plugins
 from microbench_ray.methods.base import Estimator, Selector, WithoutFit
 from microbench_ray.methods.estimators.aipw import Aipw
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
@@ -69,6 +71,7 @@ ESTIMATORS: dict[str, Any] = {
 }
 
 
+REGISTRIES = {"selector": SELECTORS, "estimator": ESTIMATORS}
 NEEDED = {
     "selector": ("fit", "select", "fit_key", "signal", "nested", "fit_seconds", "fit_bytes"),
     "estimator": ("fit", "estimate", "fit_key", "signal", "source_signal", "fit_seconds", "fit_bytes"),
@@ -115,7 +118,7 @@ def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str
     label
         The value of `method` in the tables.
     selector, estimator
-        A `name` in `SELECTORS` or `ESTIMATORS`, and that class's parameters.
+        A `name` in `SELECTORS` or `ESTIMATORS`, or of an installed package's entry point, and that class's parameters.
 
     Raises
     ------
@@ -124,8 +127,8 @@ def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str
     """
     return Method(
         label=label,
-        selector=_build(SELECTORS, f"methods.{label}.selector", selector),
-        estimator=_build(ESTIMATORS, f"methods.{label}.estimator", estimator),
+        selector=_build("selector", f"methods.{label}.selector", selector),
+        estimator=_build("estimator", f"methods.{label}.estimator", estimator),
     )
 
 
@@ -172,26 +175,57 @@ def part_kind(part: object) -> str | None:
     return next((kind for kind, needed in NEEDED.items() if hasattr(part, needed[1])), None)
 
 
-def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any:
+def part_class(kind: str, where: str, name: object) -> Any:
+    """The class of a selector or an estimator: a built-in one, or one that an installed package registers.
+
+    Parameters
+    ----------
+    kind
+        `selector` or `estimator`.
+    where
+        The key, for messages.
+    name
+        The name.
+
+    Raises
+    ------
+    ConfigError
+        An unknown name, one that is registered twice, or that stands for something else.
+    """
+    registry = REGISTRIES[kind]
+    plugins.check_name(str(name), registry)
+    if name in registry:
+        return registry[name]
+    if name not in plugins.plugins():
+        raise unknown("name", where, name, [*registry, *plugins.plugins()])
+    loaded = plugins.load(str(name))
+    if part_kind(loaded) != kind:
+        got = f"{name}, {'a method' if isinstance(loaded, Mapping) else part_kind(loaded) or 'neither'}: {loaded!r:.80}"
+        raise ConfigError(f"The name does not stand for the class of a {kind}.", where=where, got=got)
+    return loaded
+
+
+def _build(kind: str, where: str, conf: Mapping[str, Any]) -> Any:
     parameters = dict(conf)
     name = parameters.pop("name", None)
-    if name not in registry:
-        raise unknown("name", where, name, registry)
-    known = [field.name for field in fields(registry[name])]
+    made = part_class(kind, where, name)
+    known = signature(made).parameters
     for key in parameters:
-        if key not in known:
+        if key not in known and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
             raise unknown(f"parameter of {name}", where, key, known)
     try:
-        return registry[name](**parameters)
+        part = made(**parameters)
     except ConfigError as error:
         raise ConfigError(error.what, where=error.where or where, got=error.got, hint=error.hint) from None
     except (TypeError, ValueError) as error:
         raise ConfigError(f"A parameter of {name} has the wrong type.", where=where, got=str(error)) from None
+    check_part(part, where, kind)
+    return part
 
 
 def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
     kind = type(part)
-    qualified_name = f"{kind.__module__}.{kind.__qualname__}"  # for a class outside the registry, of a notebook for example
+    qualified_name = f"{kind.__module__}.{kind.__qualname__}"  # for a class outside the registry: of a notebook, or another package
     name = next((name for name, registered in registry.items() if registered is kind), qualified_name)
     parameters = plain(part if is_dataclass(part) else _attributes(part), qualified_name)
     if "name" in parameters:
