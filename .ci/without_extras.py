@@ -1,4 +1,4 @@
-"""The library in an environment without extras: counts, and the tutorial's plans, sweeps, export and scores; a message for the rest.
+"""The library in an environment without extras: counts, and the tutorial's plans, sweeps, export, scores; a message for the rest.
 
 .ci/run runs it by the Python of an environment that holds only the wheel and what it requires.
 """
@@ -26,7 +26,7 @@ assert not [module for module in MODULES if find_spec(module)], "an extra is ins
 # Accuracies .50, .52 and .60: one pair of three, the last two, is estimated the wrong way round.
 counts = mb.pair_counts([0.5, 0.52, 0.6], [0.4, 0.6, 0.5], n_items=100)
 assert [counts.n_agree[4], counts.n_agree[20], counts.n_agree[16]] == [1, 1, 0]
-assert mb.mdad(counts, ci="pairs").value == 0.02
+assert mb.mdad(counts, ci="pairs").mdad == 0.02
 
 tutorial = runpy.run_path(str(ROOT / "tests/helpers/tutorial.py"))
 text = tutorial["TUTORIAL"].read_text(encoding="utf-8")
