@@ -10,8 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
