@@ -7,14 +7,16 @@ from typing import Any
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import Estimator, Method, Selector, build_method
-from microbench_ray.methods.presets import method_files, method_parts, packaged_parts
+from microbench_ray.methods.presets import method_names as preset_names
+from microbench_ray.methods.presets import method_parts, packaged_parts
+from microbench_ray.methods.registry import check_part, part_kind
 
 MethodLike = str | Mapping[str, Any] | Method
 """A name from `method_names`, a mapping as in `methods=[…]` on the command line, or what `method` returns."""
 
 
 def method_names() -> list[str]:
-    """Names of all methods, sorted, for `method` and `sweep`.
+    """Names of all methods, sorted, for `method` and `sweep`: the built-in ones, and those of installed packages.
 
     Examples
     --------
@@ -22,7 +24,7 @@ def method_names() -> list[str]:
     >>> "random" in mb.method_names()
     True
     """
-    return sorted(method_files())
+    return preset_names()
 
 
 def method(
@@ -73,13 +75,7 @@ def method(
     built = build_method(label, parts["selector"], parts["estimator"])
     objects: dict[str, Any] = {part: value for part, value in given.items() if value is not None and not isinstance(value, Mapping)}
     for part, value in objects.items():
-        check_instance(part, value, f"method {label}")
-        needed = ("fit", "select" if part == "selector" else "estimate", "fit_key", "signal", "fit_seconds", "fit_bytes")
-        if missing := [name for name in needed if not hasattr(value, name)]:
-            got = f"{type(value).__name__} without {', '.join(missing)}"
-            base = f"mb.{part.capitalize()}WithoutFit"
-            hint = f"class {type(value).__name__}({base}) inherits all but {needed[1]} and signal; see microbench_ray.methods.base"
-            raise ConfigError(f"The {part} lacks attributes.", where=f"method {label}", got=got, hint=hint)
+        check_part(value, f"method {label}", part)
     return Method(label, objects.get("selector", built.selector), objects.get("estimator", built.estimator))
 
 
@@ -89,18 +85,11 @@ def methods_of(given: MethodLike | list[MethodLike] | tuple[MethodLike, ...]) ->
     return [entry if isinstance(entry, Method) else _built(entry) for entry in entries]
 
 
-def check_instance(part: str, value: object, where: str) -> None:
-    """Raise ConfigError for a class where an instance of it is needed."""
-    if isinstance(value, type):
-        hint = f"{part}={value.__name__}(), with parentheses, which make an instance"
-        raise ConfigError(f"The {part} is a class, not an instance.", where=where, got=f"class {value.__name__}", hint=hint)
-
-
 def _built(entry: Any) -> Method:
     """A method from its name or a mapping."""
     if not isinstance(entry, str | Mapping):
         kind = entry if isinstance(entry, type) else type(entry)
-        part = next((part for part, act in (("selector", "select"), ("estimator", "estimate")) if hasattr(kind, act)), None)
+        part = part_kind(kind)
         if part is not None:
             selector = "" if part == "selector" else "selector=…, "
             hint = f'mb.method(label="mine", {selector}{part}={kind.__name__}())'

@@ -23,7 +23,7 @@ from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.masking import mask_secrets
 from microbench_ray.core.storage.urls import check_address, check_place, local_path
-from microbench_ray.methods.presets import CONF, checked_parts, method_parts
+from microbench_ray.methods.presets import CONF, Parts, find_parts, method_parts
 
 if TYPE_CHECKING:
     from microbench_ray.audit.job import AcceptJob, AuditJob
@@ -212,7 +212,7 @@ class Composer:
 
         Without `files`, a selector's list of items is not read from its file: the method holds the path instead.
         """
-        label, parts = method_parts(entry, lambda name: self._named("method", name))
+        label, parts = method_parts(entry, self._method_parts)
         from microbench_ray.methods import build_method  # slow to import
 
         path = parts["selector"].get("path")
@@ -225,16 +225,18 @@ class Composer:
             parts["selector"] |= {"path": None, "items": [str(path)]}
         return build_method(label, parts["selector"], parts["estimator"])
 
-    def _named(self, group: str, name: str) -> dict[str, dict[str, Any]]:
-        files = {path.stem: path for folder in self.folders for path in sorted((folder / group).glob("*.yaml"))}
-        if name not in files:
-            raise unknown(group, f"{group}s", name, files)
-        try:
-            content = OmegaConf.to_container(OmegaConf.load(files[name]), resolve=True)
-        except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
-            got = " ".join(str(error).split())
-            raise ConfigError("A configuration file cannot be read.", where=str(files[name]), got=got) from None
-        return checked_parts(content, files[name])
+    def _method_parts(self, name: str) -> Parts:
+        """The parts of a method by its name: a file of conf/method/ or of the user's folder, or of an installed package."""
+        files = {path.stem: path for folder in self.folders for path in sorted((folder / "method").glob("*.yaml"))}
+
+        def read(file: Path) -> Any:
+            try:
+                return OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+            except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
+                got = " ".join(str(error).split())
+                raise ConfigError("A configuration file cannot be read.", where=str(file), got=got) from None
+
+        return find_parts(name, files, read)
 
     def _with_benchmark(self, name: str) -> list[str]:
         """The overrides with one benchmark instead of several."""

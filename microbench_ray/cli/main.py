@@ -17,6 +17,7 @@ from microbench_ray.cli.keys import JOBS
 from microbench_ray.cli.plain_arguments import plain_job
 from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError, unknown
+from microbench_ray.core.extras import require_extra
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.urls import check_place, local_path
 from microbench_ray.core.table_formats import check_format
@@ -120,6 +121,7 @@ def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in JOBS:
         got = arguments[0] if arguments else "no job"
         raise ConfigError("Unknown job.", got=got, hint=f"valid: {', '.join(JOBS)}; see microbench --help")
+    require_extra("cli", "The command line")
     job, *rest = arguments
     show_config = take_flag(rest, "--cfg", "job")  # Hydra writes --cfg job
     config_dir = take_option(rest, "--config-dir")

@@ -7,13 +7,15 @@ own handlers to the logger `microbench_ray`; without them, it sees no messages.
 from __future__ import annotations
 
 import logging
+import sys
 from copy import copy
 from functools import cache
+from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from microbench_ray.core.errors import ConfigError, MicrobenchError
-from microbench_ray.core.shown import escape_controls
+from microbench_ray.core.shown import escape_controls, escape_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,9 +24,21 @@ LEVELS = ("debug", "info", "warning", "error")
 ROOT = "microbench_ray"
 
 
+class PlainConsole:
+    """Prints lines to standard error, in place of a rich console where rich is not installed."""
+
+    is_terminal = is_jupyter = False
+
+    def print(self, text: str) -> None:
+        """Print a line, its unprintable characters escaped."""
+        sys.stderr.write(escape_lines(text) + "\n")
+
+
 @cache
-def error_console() -> Console:
+def error_console() -> Console | PlainConsole:
     """The console on standard error, shared by log messages and progress bars so that messages do not break a bar."""
+    if find_spec("rich") is None:
+        return PlainConsole()
     from microbench_ray.core.console import TerminalConsole
 
     class ErrorConsole(TerminalConsole):

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from microbench_ray.core.log import error_console
+from microbench_ray.core.log import PlainConsole, error_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +46,7 @@ class WorkProgress:
         unit: str = "cells",
         *,
         visible: bool | None = None,
-        console: Console | None = None,
+        console: Console | PlainConsole | None = None,
         every: float = HEARTBEAT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,7 +59,7 @@ class WorkProgress:
         self._started = self._last_line_time = clock()
         self._bar: Progress | None = None
         self._task: Any = None
-        if self._visible and can_draw(self._console):
+        if self._visible and not isinstance(self._console, PlainConsole) and can_draw(self._console):
             self._bar = _bar(self._console)
             self._task = self._bar.add_task(unit, total=total, rate="")
 
@@ -100,7 +100,7 @@ class WorkProgress:
             logger.debug("Progress cannot be shown: %s", error)
 
 
-def can_draw(console: Console) -> bool:
+def can_draw(console: Console | PlainConsole) -> bool:
     """Whether a bar can be drawn: in a terminal, or in a notebook with ipywidgets."""
     return find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
 

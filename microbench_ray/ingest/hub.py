@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.extras import require_extra
 from microbench_ray.data.names import first_few, show_name
 from microbench_ray.ingest.base import Options, matches
 from microbench_ray.ingest.lm_eval_files import RESULTS_NAME, SAMPLES_NAME, model_from_folder
@@ -79,14 +80,9 @@ def fetch(url: str, into: Path, options: Options) -> Path:
 
 
 def _client() -> Any:
-    try:
-        from huggingface_hub import HfApi
-    except ImportError:
-        raise DataError(
-            "Downloading from the Hub requires the huggingface_hub package, which is not installed.",
-            where="path",
-            hint="pip install 'microbench-ray[hub]'",
-        ) from None
+    require_extra("hub", "Downloading from the Hub", where="path", kind=DataError)
+    from huggingface_hub import HfApi
+
     token = os.environ.get(TOKEN, "").strip()
     if not token.isascii() or not token.isprintable() or " " in token:
         hint = f"set {TOKEN} again, or unset it"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.extras import require_extra
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.jsonl import json_file, parse, too_large
@@ -167,14 +168,9 @@ def _is_log(file: Path) -> bool:
 
 
 def _library() -> Any:
-    try:
-        import inspect_ai.log
-    except ImportError:
-        raise DataError(
-            "Reading Inspect logs requires the inspect-ai package, which is not installed.",
-            where="source=inspect",
-            hint="pip install 'microbench-ray[inspect]'",
-        ) from None
+    require_extra("inspect", "Reading Inspect logs", where="source=inspect", kind=DataError)
+    import inspect_ai.log
+
     return inspect_ai.log
 
 

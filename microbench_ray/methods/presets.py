@@ -1,4 +1,4 @@
-"""The preset methods in conf/method/, and how an entry of `methods` changes them."""
+"""The preset methods in conf/method/ and of installed packages, and how an entry of `methods` changes them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.methods.plugins import check_name, load, plugins
 
 PACKAGE = Path(__file__).parents[1]
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
@@ -56,11 +57,13 @@ def method_parts(entry: Any, read_preset: Callable[[str], Parts]) -> tuple[str, 
     return label, parts
 
 
-def checked_parts(content: Any, file: Path) -> Parts:
+def checked_parts(content: Any, place: Path | str) -> Parts:
     """Return the parts in the content of a method file; ConfigError unless all of them are mappings."""
-    if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
-        raise ConfigError("A method file must hold a selector and an estimator.", where=str(file), got=repr(content))
-    return {"selector": {}, "estimator": {}} | {str(key): part for key, part in content.items()}
+    if not isinstance(content, dict) or not all(isinstance(part, Mapping) for part in content.values()):
+        raise ConfigError("A method file must hold a selector and an estimator.", where=str(place), got=repr(content))
+    if unexpected := [str(key) for key in content if key not in ("selector", "estimator")]:
+        raise unknown("key of a method", str(place), unexpected[0], ["selector", "estimator"])
+    return {"selector": {}, "estimator": {}} | {str(key): dict(part) for key, part in content.items()}
 
 
 def method_files() -> dict[str, Path]:
@@ -68,11 +71,44 @@ def method_files() -> dict[str, Path]:
     return {path.stem: path for path in sorted((CONF / "method").glob("*.yaml"))}
 
 
+def method_names() -> list[str]:
+    """Names of all preset methods and of those that installed packages register, sorted."""
+    return sorted({*method_files(), *plugins()})
+
+
+def find_parts(name: str, files: Mapping[str, Path], read: Callable[[Path], Any]) -> Parts:
+    """The parts of a method by its name.
+
+    Parameters
+    ----------
+    name
+        The name of a file, or of an entry point of an installed package: a selector is used with the mean, an estimator with random
+        items.
+    files
+        The method files by name: the preset ones, and possibly a user's own, which come before entry points.
+    read
+        Reads a file.
+
+    Raises
+    ------
+    ConfigError
+        An unknown name, an error of `read`, or an entry point that cannot be used.
+    """
+    check_name(name, method_files())
+    if name in files:
+        return checked_parts(read(files[name]), files[name])
+    if name not in plugins():
+        raise unknown("method", "methods", name, {*files, *plugins()})
+    loaded = load(name)
+    if isinstance(loaded, Mapping):
+        return checked_parts(dict(loaded), f"entry point {name} of {', '.join(map(str, plugins()[name]))}")
+    if hasattr(loaded, "estimate") and not hasattr(loaded, "select"):
+        return {"selector": {"name": "random"}, "estimator": {"name": name}}
+    return {"selector": {"name": name}, "estimator": {"name": "mean"}}
+
+
 def packaged_parts(name: str) -> Parts:
-    """Read the preset of a name without Hydra; ConfigError for an unknown name."""
+    """Read the preset of a name, or what an installed package registers, without Hydra; ConfigError as for `find_parts`."""
     import yaml
 
-    files = method_files()
-    if name not in files:
-        raise unknown("method", "methods", name, files)
-    return checked_parts(yaml.safe_load(files[name].read_text(encoding="utf-8")), files[name])
+    return find_parts(name, method_files(), lambda path: yaml.safe_load(path.read_text(encoding="utf-8")))

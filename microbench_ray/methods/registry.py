@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
+from inspect import signature
 from typing import Any
 
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.plain import plain
+from microbench_ray.methods import plugins
 from microbench_ray.methods.base import Estimator, Selector, WithoutFit
 from microbench_ray.methods.estimators.aipw import Aipw
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
@@ -69,6 +71,14 @@ ESTIMATORS: dict[str, Any] = {
 }
 
 
+REGISTRIES = {"selector": SELECTORS, "estimator": ESTIMATORS}
+NEEDED = {
+    "selector": ("fit", "select", "fit_key", "signal", "nested", "fit_seconds", "fit_bytes"),
+    "estimator": ("fit", "estimate", "fit_key", "signal", "source_signal", "fit_seconds", "fit_bytes"),
+}
+"""The attributes of a part of a method."""
+
+
 @dataclass(frozen=True)
 class Method:
     """A configured method: its label in the tables, its selector and its estimator."""
@@ -108,7 +118,7 @@ def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str
     label
         The value of `method` in the tables.
     selector, estimator
-        A `name` in `SELECTORS` or `ESTIMATORS`, and that class's parameters.
+        A `name` in `SELECTORS` or `ESTIMATORS`, or of an installed package's entry point, and that class's parameters.
 
     Raises
     ------
@@ -117,31 +127,105 @@ def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str
     """
     return Method(
         label=label,
-        selector=_build(SELECTORS, f"methods.{label}.selector", selector),
-        estimator=_build(ESTIMATORS, f"methods.{label}.estimator", estimator),
+        selector=_build("selector", f"methods.{label}.selector", selector),
+        estimator=_build("estimator", f"methods.{label}.estimator", estimator),
     )
 
 
-def _build(registry: dict[str, Any], where: str, conf: Mapping[str, Any]) -> Any:
+def check_part(part: object, where: str, kind: str | None = None) -> str:
+    """Check that an object has the attributes of a selector or an estimator.
+
+    Parameters
+    ----------
+    part
+        The object.
+    where
+        Its place, for messages.
+    kind
+        `selector` or `estimator`; None for the one that it looks like.
+
+    Returns
+    -------
+    str
+        `selector` or `estimator`.
+
+    Raises
+    ------
+    ConfigError
+        A class instead of an instance, an object that neither selects nor estimates, or one that lacks attributes.
+    """
+    kind = kind or part_kind(part)
+    if isinstance(part, type):
+        hint = f"{kind or 'selector'}={part.__name__}(), with parentheses, which make an instance"
+        raise ConfigError(
+            f"The {kind or 'part of a method'} is a class, not an instance.", where=where, got=f"class {part.__name__}", hint=hint
+        )
+    if kind is None:
+        hint = "class Mine(mb.SelectorWithoutFit), or class Mine(mb.EstimatorWithoutFit); see microbench_ray.methods.base"
+        raise ConfigError("A selector or an estimator is needed.", where=where, got=type(part).__name__, hint=hint)
+    if missing := [name for name in NEEDED[kind] if not hasattr(part, name)]:
+        own, base = type(part).__name__, f"mb.{kind.capitalize()}WithoutFit"
+        hint = f"class {own}({base}) inherits all but {NEEDED[kind][1]} and signal; see microbench_ray.methods.base"
+        raise ConfigError(f"The {kind} lacks attributes.", where=where, got=f"{own} without {', '.join(missing)}", hint=hint)
+    return kind
+
+
+def part_kind(part: object) -> str | None:
+    """`selector` for what selects, `estimator` for what estimates, None for anything else; of an instance or a class."""
+    return next((kind for kind, needed in NEEDED.items() if hasattr(part, needed[1])), None)
+
+
+def part_class(kind: str, where: str, name: object) -> Any:
+    """The class of a selector or an estimator: a built-in one, or one that an installed package registers.
+
+    Parameters
+    ----------
+    kind
+        `selector` or `estimator`.
+    where
+        The key, for messages.
+    name
+        The name.
+
+    Raises
+    ------
+    ConfigError
+        An unknown name, one that is registered twice, or that stands for something else.
+    """
+    registry = REGISTRIES[kind]
+    plugins.check_name(str(name), registry)
+    if name in registry:
+        return registry[name]
+    if name not in plugins.plugins():
+        raise unknown("name", where, name, [*registry, *plugins.plugins()])
+    loaded = plugins.load(str(name))
+    if part_kind(loaded) != kind:
+        got = f"{name}, {'a method' if isinstance(loaded, Mapping) else part_kind(loaded) or 'neither'}: {loaded!r:.80}"
+        raise ConfigError(f"The name does not stand for the class of a {kind}.", where=where, got=got)
+    return loaded
+
+
+def _build(kind: str, where: str, conf: Mapping[str, Any]) -> Any:
     parameters = dict(conf)
     name = parameters.pop("name", None)
-    if name not in registry:
-        raise unknown("name", where, name, registry)
-    known = [field.name for field in fields(registry[name])]
+    made = part_class(kind, where, name)
+    known = signature(made).parameters
     for key in parameters:
-        if key not in known:
+        if key not in known and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
             raise unknown(f"parameter of {name}", where, key, known)
     try:
-        return registry[name](**parameters)
+        part = made(**parameters)
     except ConfigError as error:
         raise ConfigError(error.what, where=error.where or where, got=error.got, hint=error.hint) from None
     except (TypeError, ValueError) as error:
         raise ConfigError(f"A parameter of {name} has the wrong type.", where=where, got=str(error)) from None
+    check_part(part, where, kind)
+    return part
 
 
 def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
     kind = type(part)
-    qualified_name = f"{kind.__module__}.{kind.__qualname__}"  # for a class outside the registry, of a notebook for example
+    qualified_name = f"{kind.__module__}.{kind.__qualname__}"  # for a class outside the registry: of a notebook, or another package
     name = next((name for name, registered in registry.items() if registered is kind), qualified_name)
     parameters = plain(part if is_dataclass(part) else _attributes(part), qualified_name)
     if "name" in parameters:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from microbench_ray.core.extras import require_extra
 from microbench_ray.core.shown import escape_controls, escape_lines
 from microbench_ray.core.storage.folders import file_name
 from microbench_ray.report.axes import draw_curves, draw_mdad, draw_unreliable, mark_unbounded
@@ -61,7 +62,13 @@ def draw_figures(
     -------
     list of str
         The names of the PNG files.
+
+    Raises
+    ------
+    ConfigError
+        The extra `report` is not installed.
     """
+    require_extra("report", "Drawing figures")
     curves, mdad, summary = (_shown(tables[name].to_pandas()) for name in ("agreement", "mdad", "summary"))
     benchmarks = [escape_controls(name) for name in benchmarks]
     drawn: list[str] = []

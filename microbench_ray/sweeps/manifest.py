@@ -7,8 +7,9 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from microbench_ray.core.errors import StoreError
 from microbench_ray.core.host import blas, cpu
 from microbench_ray.core.schemas import SCHEMA_VERSION
 from microbench_ray.data import Benchmark
+from microbench_ray.methods import plugins
 from microbench_ray.sweeps.results import SweepStore
 from microbench_ray.sweeps.reuse import CellSelection, Identity
 
@@ -144,7 +146,12 @@ def _incompatible(store: SweepStore, key: str, stored: object, requested: object
 
 @cache
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    """Versions of Python, of the installed ones of `PACKAGES`, and of the packages that register methods."""
+    installed = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return {"python": platform.python_version(), **installed, **plugins.packages()}
 
 
 @cache

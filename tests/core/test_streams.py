@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -149,7 +149,8 @@ def test_files_never_get_the_descriptor_of_a_closed_stream() -> None:
 
 def test_progress_that_cannot_be_shown_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in a program that uses the library, whose streams are its own."""
-    console = type(log.error_console())(file=os.fdopen(broken_pipe(), "w", buffering=1))
+    kind: Any = type(log.error_console())
+    console = kind(file=os.fdopen(broken_pipe(), "w", buffering=1))
     with WorkProgress(10, visible=True, console=console, every=0) as progress:
         progress.advance(5)
         progress.advance(5)

@@ -13,7 +13,7 @@ from docs.hooks.tutorial import TUTORIAL
 from microbench_ray.cli.keys import JOBS
 from tests.helpers.doc_pages import FENCE, PAGES, ROOT, blocks, by_page, name_of, shell_lines
 
-LANGUAGES = {"sh", "python", "text", ""}
+LANGUAGES = {"sh", "python", "text", "toml", "yaml", ""}
 PROGRAMS = {"microbench", "python", "pytest", "mkdocs", "pip", "bash", "export", "lm_eval", "docker", "kubectl", "ray", "systemctl"}
 """What a line of a shell block may start with, after `uv run` and variables."""
 WITH_PYTHON = [page for page in PAGES if blocks(page.read_text(encoding="utf-8"), "python") and page != TUTORIAL]

@@ -187,7 +187,7 @@ def test_invalid_addresses(tmp_path: Path, name: str) -> None:
 
 def test_without_huggingface_hub_the_message_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with refuses(DataError, "huggingface_hub", hint="pip install 'microbench-ray[hub]'"):
+    with refuses(DataError, "huggingface_hub", hint='pip install "microbench-ray[hub]"'):
         fetch(ADDRESS, tmp_path, Options())
 
 

@@ -249,7 +249,7 @@ def test_a_large_document_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
+    monkeypatch.setitem(sys.modules, "inspect_ai", None)
     with refuses(DataError, "not installed", where="source=inspect", hint="microbench-ray[inspect]"):
         READER.find(write_eval(tmp_path / "log.eval", [sample()]), Options(), Tally())
 

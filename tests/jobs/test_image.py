@@ -64,7 +64,8 @@ def test_copied_files_exist_and_are_not_ignored() -> None:
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt"])
 def test_everything_installed_is_pinned_with_hashes(name: str) -> None:
     project = PROJECT["project"]
-    run = project["dependencies"] + project["optional-dependencies"]["hub"]
+    extras = project["optional-dependencies"]
+    run = project["dependencies"] + [each for name in ("cli", "ray", "report", "hub") for each in extras[name]]
     required = run if name == "requirements.txt" else PROJECT["build-system"]["requires"]
     pinned = pins(name)
     assert "inspect-ai" not in pinned

@@ -16,7 +16,7 @@ from microbench_ray.audit.job import AcceptJob, AuditJob, Extrapolation
 from microbench_ray.audit.webhook import Webhook
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.ingest import IngestConf
-from microbench_ray.cli.settings.places import place_of
+from microbench_ray.cli.settings.places import check_shown, place_of
 from microbench_ray.cli.settings.sweep import EngineConf, GridConf, RulesConf
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.fractions import fraction_hint
@@ -213,6 +213,7 @@ class AuditConf(RulesConf):
                 )
             self.ingest.out = benchmark.path
             ingest = self.ingest.job()
+        check_shown(figures=self.figures, report=self.report)
         rules = self.rules()
         self.engine.engine(methods)  # checked now, and made when the sweeps start
         return AuditJob(

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.cli.settings.benchmark import NEEDED
-from microbench_ray.cli.settings.places import place_of
+from microbench_ray.cli.settings.places import check_shown, place_of
 from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.core.extras import missing_modules, require_extra
 from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.shown import show_name
 from microbench_ray.core.storage.folders import file_name
@@ -146,9 +147,14 @@ class EngineConf:
                         got=f"{getattr(self, key)}",
                         hint="engine=cluster",
                     )
+            if self.name == "auto" and missing_modules("ray"):
+                logger.info('engine=auto: in this process; pip install "microbench-ray[ray]" uses all cores')
+                return SerialEngine(limits)
+            require_extra("ray", "engine=local", where="engine", otherwise="engine=serial computes in one process")
             local = LocalRayEngine(workers=self.workers, limits=limits)
             return local if self.name == "local" else AutoEngine(by_ray=local, in_process=SerialEngine(limits))
         if on_a_cluster:
+            require_extra("ray", f"engine={self.name} on a cluster", where="engine")
             if self.workers is not None:
                 raise ConfigError(
                     "engine.workers requires engine=local; on a cluster the nodes' resources limit the workers.",
@@ -194,7 +200,8 @@ class ReduceConf(RulesConf):
     format: str = "table"
 
     def place(self) -> Path | str:
-        """The output folder; ConfigError for an invalid value."""
+        """The output folder; ConfigError for an invalid value, or without the packages for what is to be written."""
+        check_shown(figures=self.figures, report=self.report)
         return place_of(self.out, self.wait_for_out)
 
 
@@ -249,6 +256,8 @@ class SweepConf(RulesConf):
             The whole configuration as plain values, for the manifest.
         """
         parts = self.parts(benchmarks, methods)
+        if not self.plan_only:
+            check_shown(figures=self.figures, report=self.report)
         place = None if self.out is None else place_of(self.out, self.wait_for_out)
         loaded = tuple(benchmark.read() for benchmark in benchmarks)
         out = place if place is not None else Path("results") / file_name("+".join(file_name(each.name) for each in loaded), "+")

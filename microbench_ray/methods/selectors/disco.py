@@ -42,6 +42,7 @@ class Disco:
     signal: Signal = "answers"
     nested: ClassVar[bool] = True
     fit_key: ClassVar[str] = "disagreement"
+    ignores_order: ClassVar[tuple[str, ...]] = ("models",)
 
     def __post_init__(self) -> None:
         check_signal("disco", self.signal, (*SIGNALS, "answers"))

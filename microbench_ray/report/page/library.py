@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
+from microbench_ray.core.extras import require_extra
 from microbench_ray.report.page.text import Html
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,10 @@ def _bundle_in_process() -> str:
 
 @cache
 def bundle() -> Html:
-    """The script, with equal bytes each time; bundled now unless `prepare` was called."""
+    """The script, with equal bytes each time; bundled now unless `prepare` was called. ConfigError without the extra `report`."""
     text = _PREPARED[0].result() if _PREPARED else ""
     if not text:
+        require_extra("report", "The page of a report")
         import vl_convert
 
         text = vl_convert.javascript_bundle(**BUNDLE)

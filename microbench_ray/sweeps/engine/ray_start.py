@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import EngineError
+from microbench_ray.core.extras import require_extra
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,14 @@ def _start_nothing(node: Any, **options: object) -> None:
 
 
 def import_ray(environment: Mapping[str, str] | None = None) -> Any:
-    """Import Ray, which is slow, with these environment variables besides `ENVIRONMENT`; return the module."""
+    """Import Ray, which is slow, with these environment variables besides `ENVIRONMENT`; return the module.
+
+    Raises
+    ------
+    EngineError
+        It is not installed.
+    """
+    require_extra("ray", "Computing by Ray", kind=EngineError)
     if "ray" not in sys.modules:
         for name, value in {**ENVIRONMENT, **(environment or {})}.items():
             os.environ.setdefault(name, value)
