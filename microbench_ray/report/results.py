@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls, escape_lines
+from microbench_ray.report.answer import answers, lines
 from microbench_ray.report.figures import draw_figures
-from microbench_ray.report.terminal import mdad_tables
+from microbench_ray.report.terminal import difference_tables, mdad_tables
 from microbench_ray.sweeps.results import SweepStore
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ MAX_TABLES = 12
 
 
 def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | str, *, figures: bool, report: bool = False) -> None:
-    """Print the MDAD tables, write the figures and the page, and print the paths.
+    """Print the MDAD tables, the differences to a baseline and the answer, write the figures and the page, and print the paths.
 
     Parameters
     ----------
@@ -52,13 +55,18 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
         console.print(table, soft_wrap=False)
     if len(titled_tables) > MAX_TABLES:
         console.print(f"… and {len(titled_tables) - MAX_TABLES} more tables in {place('mdad.parquet')}")
+    for title, table in list(difference_tables(tables["paired"]))[:MAX_TABLES] if "paired" in tables else ():
+        console.print(title)
+        console.print(table, soft_wrap=False)
+    for sentence in lines(answers(tables)):
+        console.print(Text(escape_lines(sentence)), soft_wrap=False)
     figure_names = _write_figures(store, manifest, tables, note) if figures else []
     if report:
         _write_page(store, manifest, tables)
     if note:
         console.print(f"Note: {escape_lines(str(note))}")
     paired = ", paired.parquet" if "paired" in tables else ""
-    console.print(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet{paired}")
+    console.print(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet, standings.parquet{paired}")
     for name in figure_names:
         console.print(f"Figure: {place(f'figures/{name}')}")
     if report:

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.storage.folders import open_folder
+from microbench_ray.report.answer import MONOTONE
+from microbench_ray.report.differences import Shown, baseline_text, compared
 from microbench_ray.sweeps.shards import Plan
 
 PANEL = ["benchmark", "targets", "n_target", "unseen", "n_source"]
 """The key of a panel: its rows differ only in method, size, split and threshold."""
-MONOTONE = ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
-"""Columns of the MDAD that is shown and of its interval."""
 
 
 def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
@@ -38,7 +38,7 @@ def mdad_tables(mdad: pa.Table) -> Iterator[tuple[str, Table]]:
         title = f"{panel_title(panel)}\nMDAD at agreement {threshold:g}, {items_text(split, panel)}, in points, with intervals"
         table = Table(box=box.SIMPLE_HEAD)
         sizes = sorted(rows["size"].unique())
-        table.add_column("items", overflow="fold")
+        table.add_column("items", no_wrap=True, overflow="fold")
         for size in sizes:
             table.add_column(f"{size:,}", justify="right", overflow="fold")
         for method, of_method in rows.groupby("method", sort=False):
@@ -46,6 +46,27 @@ def mdad_tables(mdad: pa.Table) -> Iterator[tuple[str, Table]]:
             label = Text(escape_controls(str(method)))
             table.add_row(label, *(_cell(by_size.loc[size]) if size in by_size.index else "" for size in sizes))
         yield title, table
+
+
+def difference_tables(paired: pa.Table) -> Iterator[tuple[str, Table]]:
+    """Two titles and tables per benchmark: differences in mean agreement and in MDAD to the baseline."""
+    for benchmark, rows in compared(paired):
+        for name, label in (("agreement", "Mean agreement"), ("mdad", "MDAD")):
+            title = f"{benchmark}: {label} less that of {baseline_text(rows)}, in points, with intervals (* excludes 0)"
+            table = Table(box=box.SIMPLE_HEAD)
+            table.add_column("items", no_wrap=True, overflow="fold")
+            sizes = sorted({row.size for row in rows})
+            for size in sizes:
+                table.add_column(f"{size:,}", justify="right", overflow="fold")
+            cells = {(row.method, row.size): _difference_cell(getattr(row, name)) for row in rows}
+            for method in dict.fromkeys(row.method for row in rows):
+                table.add_row(Text(escape_controls(method)), *(cells.get((method, size), "") for size in sizes))
+            yield escape_controls(title), table
+
+
+def _difference_cell(shown: Shown) -> str:
+    mark = " " if shown.better is None else "*"
+    return f"{shown.value}{mark}" + (f"\n{shown.interval} " if shown.interval else "")
 
 
 def _cell(row: Any) -> str:
