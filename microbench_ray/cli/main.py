@@ -299,13 +299,15 @@ def _export(composer: Composer) -> int:
 
 
 def _score(job: ScoreJob) -> int:
-    from microbench_ray.micro.report import text, write
+    from microbench_ray.micro.report import figure, text, write
     from microbench_ray.micro.score_job import run_score
 
     outcome = run_score(job)
     report = text(outcome.micro, outcome.scored, outcome.notes, as_json=job.as_json, folder=job.micro)
     if job.out is not None:
-        write(job.out, report)
+        write(job.out, report.encode(), "out")
+    if job.figure is not None:
+        write(job.figure, figure(outcome.micro, outcome.scored, job.figure.suffix[1:]), "figure")
     sys.stdout.write(report)
     for error in outcome.failed.values():
         logger.error("%s", error)

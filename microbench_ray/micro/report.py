@@ -1,10 +1,12 @@
-"""The report of `microbench score`: a table for the terminal, or JSON."""
+"""The report of `microbench score`: a table for the terminal, or JSON, and a picture."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls
@@ -42,11 +44,6 @@ def json_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence
 
 def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequence[str], folder: Path = THIS) -> str:
     """The report as a table, with the models' warnings below it."""
-    benchmark = micro.benchmark
-    title = (
-        f"{benchmark['name']}: {micro.size} of {benchmark['n_items']:,} items by {micro.method['label']}, "
-        f"{len(micro.models):,} known models"
-    )
     rows = [HEADER, *(tuple(map(escape_controls, _row(micro, model))) for model in scored)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left_aligned = {0, len(HEADER) - 1}
@@ -64,16 +61,43 @@ def table_report(micro: MicroBenchmark, scored: Sequence[Scored], notes: Sequenc
         sentences.append("The reserve's random items have a narrower 95 % interval than the other items, and are therefore used.")
     if any(model.gains_by_reserve for model in scored):
         sentences += ["To run the reserve, and score both lists:", *(f"  {each}" for each in reserve_commands(micro, folder))]
-    return "\n".join(map(escape_controls, [*notes, title, "", *table, *([""] if sentences else []), *sentences])) + "\n"
+    return "\n".join(map(escape_controls, [*notes, _title(micro), "", *table, *([""] if sentences else []), *sentences])) + "\n"
 
 
-def write(path: Path, report: str) -> None:
-    """Write the report atomically, and remove what killed writes have left; StoreError where that fails."""
+def _title(micro: MicroBenchmark) -> str:
+    benchmark = micro.benchmark
+    return (
+        f"{benchmark['name']}: {micro.size} of {benchmark['n_items']:,} items by {micro.method['label']}, "
+        f"{len(micro.models):,} known models"
+    )
+
+
+def figure(micro: MicroBenchmark, scored: Sequence[Scored], kind: str) -> bytes:
+    """A picture of the models that are scored, with their intervals: the content of a `png` or `svg` file."""
+    from microbench_ray.report.score_figure import ScoredModel, score_figure  # slow to import
+
+    models = [
+        ScoredModel(
+            model=each.model,
+            estimate=each.estimate,
+            low=None if each.interval is None else each.interval.low,
+            high=None if each.interval is None else each.interval.high,
+            unlike=each.unlike,
+        )
+        for each in scored
+        if each.estimate is not None
+    ]
+    known = micro.accuracy[~np.isnan(micro.accuracy)].tolist()
+    return score_figure(models, known, _title(micro), kind)
+
+
+def write(path: Path, content: bytes, key: str) -> None:
+    """Write a file atomically, and remove what killed writes have left; StoreError, naming the key, where that fails."""
     try:
         remove_leftovers(path)
-        LocalFolder(path.parent).write(path.name, report.encode())
+        LocalFolder(path.parent).write(path.name, content)
     except OSError as error:
-        raise StoreError("The report cannot be written.", where=str(path), got=str(error), hint="out=FILE elsewhere") from None
+        raise StoreError("The file cannot be written.", where=str(path), got=str(error), hint=f"{key}=FILE elsewhere") from None
 
 
 def _row(micro: MicroBenchmark, model: Scored) -> tuple[str, ...]:

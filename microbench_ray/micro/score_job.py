@@ -19,6 +19,7 @@ class ScoreJob(NamedTuple):
     responses: ResponseInput
     as_json: bool
     out: Path | None
+    figure: Path | None = None
 
 
 class ScoreOutcome(NamedTuple):

@@ -179,9 +179,12 @@ def explanation(found: Sequence[Answer]) -> str:
     if len(found) == 1:
         (answer,) = found
         if answer.all_equal:
-            sentences.append(f"{_items(answer)} of any of the {answer.n_methods} methods {detects(answer)}.")
+            sentences.append(
+                f"{_items(answer)} of any of the {answer.n_methods} methods {detects(answer)}. "
+                f"They were compared over {answer.n_runs} runs; more runs show smaller differences between methods."
+            )
         elif answer.names_best:
-            sentences.append(f"Of {answer.n_methods} methods, {NOT_WORSE}: {', '.join(answer.methods)}.")
+            sentences.append(f"Of {answer.n_methods} methods over {answer.n_runs} runs, {NOT_WORSE}: {', '.join(answer.methods)}.")
     elif several and all(answer.names_best for answer in several) and len(_everywhere(several)) > MAX_NAMED:
         sentences.append(f"They are {', '.join(_everywhere(several))}.")
     if several and not all(answer.compared for answer in several):

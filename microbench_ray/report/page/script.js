@@ -3,6 +3,7 @@
 (() => {
   const FIRST_ROWS = 100;
   const MAX_ROWS = 2000;
+  const LONG_NAME = 48; // characters; longer names are broken
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const element = (name, text, attributes = {}) => {
     const node = document.createElement(name);
@@ -143,7 +144,10 @@
     const body = element("tbody");
     for (const row of rows) {
       const line = element("tr");
-      for (const column of columns) line.append(element("td", formatted(row, column, false), { class: column.kind }));
+      for (const column of columns) {
+        const text = formatted(row, column, false);
+        line.append(element("td", text, { class: text.length > LONG_NAME ? `${column.kind} long` : column.kind }));
+      }
       body.append(line);
     }
     const top = element("thead");
