@@ -49,13 +49,13 @@ def show_results(console: Console, tables: Mapping[str, pa.Table], out: Path | s
     def place(name: str) -> str:
         return escape_controls(store.at(name))
 
-    titled_tables = list(mdad_tables(tables["mdad"]))
+    titled_tables = list(mdad_tables(tables["mdad"], console.width))
     for title, table in titled_tables[:MAX_TABLES]:
         console.print(title)
         console.print(table, soft_wrap=False)
     if len(titled_tables) > MAX_TABLES:
         console.print(f"… and {len(titled_tables) - MAX_TABLES} more tables in {place('mdad.parquet')}")
-    for title, table in list(difference_tables(tables["paired"]))[:MAX_TABLES] if "paired" in tables else ():
+    for title, table in list(difference_tables(tables["paired"], console.width))[:MAX_TABLES] if "paired" in tables else ():
         console.print(title)
         console.print(table, soft_wrap=False)
     for sentence in lines(answers(tables)):
