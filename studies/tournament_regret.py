@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from microbench_ray.metrics import holm
 from studies.tournament_runs import MEASURES, PLACE
 
 MIN_RUNS = 4
@@ -227,11 +228,5 @@ def comparisons(table: pd.DataFrame, checked: str, others: Sequence[str]) -> lis
 
 
 def _with_holm(found: list[Comparison], level: float = 0.05) -> list[Comparison]:
-    order = np.argsort([each.better.p for each in found], kind="stable")
-    n_beyond = 0
-    for rank, k in enumerate(order):
-        if found[k].better.p > level / (len(found) - rank):
-            break
-        n_beyond = rank + 1
-    beyond = set(order[:n_beyond].tolist())
-    return [each._replace(beyond_all=k in beyond) for k, each in enumerate(found)]
+    adjusted = holm(np.array([each.better.p for each in found]))
+    return [each._replace(beyond_all=bool(p <= level)) for each, p in zip(found, adjusted, strict=True)]

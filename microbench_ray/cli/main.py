@@ -323,13 +323,15 @@ def _export(composer: Composer) -> int:
 
 
 def _score(job: ScoreJob) -> int:
-    from microbench_ray.micro.report import Report, write
+    from microbench_ray.micro.report import Report, figure, write
     from microbench_ray.micro.score_job import run_score
 
     outcome = run_score(job)
     report = Report(outcome.micro, outcome.scored, outcome.notes, job.micro)
     if job.out is not None:
-        write(job.out, report.text(job.format))
+        write(job.out, report.text(job.format).encode(), "out")
+    if job.figure is not None:
+        write(job.figure, figure(outcome.micro, outcome.scored, job.figure.suffix[1:]), "figure")
     sys.stdout.write(report.text(job.format, terminal_width()))
     if job.format == "csv":
         for sentence in (*outcome.notes, *report.sentences()):
@@ -347,7 +349,7 @@ def _compare(job: CompareJob) -> int:
     outcome = run_compare(job)
     report = text(outcome.compared, outcome.notes, job.form)
     if job.out is not None:
-        write(job.out, report)
+        write(job.out, report.encode(), "out")
     sys.stdout.write(report)
     return {None: DONE, "yes": DONE, "no": VIOLATED, "cannot be told": UNDECIDED}[outcome.compared.decision]
 

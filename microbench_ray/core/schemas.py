@@ -146,6 +146,22 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("signal", pa.string(), "what was read: by the selector / by the estimator; - is nothing"),
         ]
     ),
+    "standings": pa.schema(
+        [
+            *_GROUP,
+            _SPLIT,
+            *_POLICY[:1],
+            _field(
+                "p_best",
+                pa.float64(),
+                "p-value of there being no better method, by mean agreement over the same runs, corrected for their number; "
+                "null below 10 runs and for a single method",
+                nullable=True,
+            ),
+            _field("among_best", pa.bool_(), "not worse than the best method by more than chance; null as p_best", nullable=True),
+            _field("n_runs", pa.int32(), "runs that all methods have"),
+        ]
+    ),
     "paired": pa.schema(
         [
             *_GROUP,

@@ -1,6 +1,7 @@
 """Pair counts, agreement curves, MDAD and their intervals: pure functions of arrays."""
 
 from microbench_ray.metrics.accuracies import pair_counts
+from microbench_ray.metrics.best import best_p_values, holm
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, PairCounts
 from microbench_ray.metrics.curve import AgreementCurve, agreement_curve
 from microbench_ray.metrics.intervals import INTERVAL_KINDS, IntervalKind
@@ -44,11 +45,13 @@ __all__ = [
     "TruePairs",
     "agreeing",
     "agreement_curve",
+    "best_p_values",
     "bootstrap_crossings",
     "bootstrap_models",
     "compare",
     "count_pairs",
     "expanded_level",
+    "holm",
     "kendall_tau",
     "mdad",
     "mdads",

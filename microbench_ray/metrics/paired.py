@@ -149,19 +149,22 @@ def mean_agreement_difference(method: BootstrapCrossings, baseline: BootstrapCro
     from scipy import special  # slow to import
 
     n_runs = method.pairs.size
-    values, linearised = [], np.zeros(n_runs)
-    for sign, each in ((1, method), (-1, baseline)):
-        if not each.pairs.sum():
-            bound = math.inf if n_runs > 1 else math.nan
-            return Difference(value=math.nan, ci_lo=-bound, ci_hi=bound)
-        agreement = each.agree.sum() / each.pairs.sum()
-        values.append(float(agreement))
-        linearised += sign * (each.agree - agreement * each.pairs) / each.pairs.mean()
-    value = values[0] - values[1]
+    if not (method.pairs.sum() and baseline.pairs.sum()):
+        bound = math.inf if n_runs > 1 else math.nan
+        return Difference(value=math.nan, ci_lo=-bound, ci_hi=bound)
+    own, linearised = linearised_agreement(method.agree, method.pairs)
+    other, of_baseline = linearised_agreement(baseline.agree, baseline.pairs)
+    value, linearised = own - other, linearised - of_baseline
     if n_runs == 1:
         return Difference(value=value, ci_lo=math.nan, ci_hi=math.nan)
     half_width = float(special.stdtrit(n_runs - 1, (1 + level) / 2) * linearised.std(ddof=1) / math.sqrt(n_runs))
     return Difference(value=value, ci_lo=value - half_width, ci_hi=value + half_width)
+
+
+def linearised_agreement(agree: IntArray, pairs: IntArray) -> tuple[float, FloatArray]:
+    """Mean agreement from (n_runs,) counts with at least one pair, and each run's linearised value: these sum to 0."""
+    agreement = float(agree.sum() / pairs.sum())
+    return agreement, (agree - agreement * pairs) / pairs.mean()
 
 
 def _bins_or_inf(bins: npt.NDArray[np.uint8]) -> FloatArray:

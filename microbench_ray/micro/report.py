@@ -1,4 +1,4 @@
-"""The report of `microbench score`: a table for the terminal, Markdown, CSV, or JSON."""
+"""The report of `microbench score`: a table for the terminal, Markdown, CSV, or JSON, and a picture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls
@@ -134,13 +136,32 @@ class Report(NamedTuple):
         return lines
 
 
-def write(path: Path, report: str) -> None:
-    """Write the report atomically, and remove what killed writes have left; StoreError where that fails."""
+def figure(micro: MicroBenchmark, scored: Sequence[Scored], kind: str) -> bytes:
+    """A picture of the models that are scored, with their intervals: the content of a `png` or `svg` file."""
+    from microbench_ray.report.score_figure import ScoredModel, score_figure  # slow to import
+
+    models = [
+        ScoredModel(
+            model=each.model,
+            estimate=each.estimate,
+            low=None if each.interval is None else each.interval.low,
+            high=None if each.interval is None else each.interval.high,
+            unlike=each.unlike,
+        )
+        for each in scored
+        if each.estimate is not None
+    ]
+    known = micro.accuracy[~np.isnan(micro.accuracy)].tolist()
+    return score_figure(models, known, Report(micro, scored, []).title(), kind)
+
+
+def write(path: Path, content: bytes, key: str) -> None:
+    """Write a file atomically, and remove what killed writes have left; StoreError, naming the key, where that fails."""
     try:
         remove_leftovers(path)
-        LocalFolder(path.parent).write(path.name, report.encode())
+        LocalFolder(path.parent).write(path.name, content)
     except OSError as error:
-        raise StoreError("The report cannot be written.", where=str(path), got=str(error), hint="out=FILE elsewhere") from None
+        raise StoreError("The file cannot be written.", where=str(path), got=str(error), hint=f"{key}=FILE elsewhere") from None
 
 
 def shortened(name: str, width: int) -> str:

@@ -20,6 +20,7 @@ class ScoreJob(NamedTuple):
     responses: ResponseInput
     format: Format
     out: Path | None
+    figure: Path | None = None
 
 
 class ScoreOutcome(NamedTuple):

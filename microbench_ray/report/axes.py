@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microbench_ray.report.terminal import MONOTONE
+from microbench_ray.report.answer import MONOTONE
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
     Style = dict[str, dict[str, Any]]
-    """By method, its colour, marker and line style."""
+    """By method, its colour, marker, line style and place in front of or behind others."""
 
 MIN_REACH = 4.0
 """Points: the difference axis is at least this long."""
@@ -26,7 +26,7 @@ def draw_curves(axis: Axes, curves: pd.DataFrame, mdad: pd.DataFrame, style: Sty
     for method, curve in curves.groupby("method", sort=False):
         line = style[str(method)]
         middle = 50 * (curve["diff_lo"] + curve["diff_hi"])
-        axis.plot(middle, curve["agreement"], color=line["color"], ls=line["ls"], lw=1.4)
+        axis.plot(middle, curve["agreement"], color=line["color"], ls=line["ls"], zorder=line["zorder"], lw=1.4)
         if len(style) <= MAX_BANDS:
             low, high = curve["ci_lo"].astype(float), curve["ci_hi"].astype(float)
             axis.fill_between(middle, low, high, color=line["color"], alpha=0.15, lw=0)
@@ -53,7 +53,7 @@ def draw_mdad(axis: Axes, mdad: pd.DataFrame, x: str, style: Style) -> None:
         at = rows[x] * (1.0 + 0.012 * (k - (len(style) - 1) / 2))
         value, low, high = (100 * rows[column].astype(float) for column in MONOTONE)
         axis.plot(at, value, **line, ms=4.5, lw=1.2, label=str(method))
-        axis.vlines(at, low.fillna(value), high.fillna(value), color=line["color"], lw=1)
+        axis.vlines(at, low.fillna(value), high.fillna(value), color=line["color"], zorder=line["zorder"], lw=1)
         mark_unbounded(axis, at, value + 1, value.notna() & high.isna(), r"$\uparrow$", line["color"])
     _log_axis(axis, mdad[x])
 

@@ -13,8 +13,10 @@ import pyarrow as pa
 from microbench_ray.core.extras import require_extra
 from microbench_ray.core.shown import escape_controls, escape_lines
 from microbench_ray.core.storage.folders import file_name
+from microbench_ray.report.answer import MONOTONE
 from microbench_ray.report.axes import draw_curves, draw_mdad, draw_unreliable, mark_unbounded
-from microbench_ray.report.terminal import MONOTONE, PANEL, items_text, panel_title
+from microbench_ray.report.highlight import Highlight, highlight
+from microbench_ray.report.terminal import PANEL, items_text, panel_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,7 @@ MAX_FIGURES = 12
 MAX_CURVES = 3
 MAX_FACETS = 4
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6C3BAA", "#7F7F7F", "#000000", "#8C510A")
+GREY = "#B3B9C2"
 MARKERS = "osD^vPX<>*"
 LINES = ("-", "--", ":")
 INTERVALS = "Bars, and bands where few methods are shown: intervals"
@@ -74,8 +77,10 @@ def draw_figures(
     drawn: list[str] = []
     if not len(mdad):
         return drawn
-    marks = f"{INTERVALS} over {' or '.join(sorted(set(mdad['ci'])))}; {NOT_DRAWN}"
-    for name, figure in _figures(curves, mdad, summary, benchmarks):
+    shown = highlight(tables, list(dict.fromkeys(tables["mdad"]["method"].to_pylist())))
+    style = _styles(shown)
+    marks = f"{shown.reason} {INTERVALS} over {' or '.join(sorted(set(mdad['ci'])))}; {NOT_DRAWN}".strip()
+    for name, figure in _figures(curves, mdad, summary, benchmarks, style):
         line_length = int(16 * figure.get_figwidth())
         caption = "\n".join([*textwrap.wrap(marks, line_length), *textwrap.wrap(escape_lines(note or ""), line_length)])
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.3", parse_math=False)
@@ -116,10 +121,10 @@ def _svg(figure: Figure) -> bytes:
 
 
 def _figures(
-    curves: pd.DataFrame, mdad: pd.DataFrame, summary: pd.DataFrame, benchmarks: Collection[str]
+    curves: pd.DataFrame, mdad: pd.DataFrame, summary: pd.DataFrame, benchmarks: Collection[str], style: Style
 ) -> Iterator[tuple[str, Figure]]:
     """Names and figures; those that compare panels come first."""
-    style, threshold = method_styles(mdad["method"]), summary["threshold"].iloc[0]
+    threshold = summary["threshold"].iloc[0]
     at_first, at = mdad[mdad["threshold"] == threshold], f"MDAD at agreement {threshold:g}"
     benchmark_of = _benchmarks_of(mdad, benchmarks)
     setting = ["targets", "unseen", "n_source"]
@@ -155,11 +160,22 @@ def _varying(mdad: pd.DataFrame, key: list[str], varies: str) -> list[tuple[tupl
     return groups[:MAX_FIGURES]
 
 
-def method_styles(methods: pd.Series) -> Style:
+def _styles(shown: Highlight) -> Style:
+    """A colour, marker and line style for each method; those that are not highlighted are grey and behind the others."""
+    return {escape_controls(method): _line(k, coloured=method in shown.coloured) for k, method in enumerate(shown.methods)}
+
+
+def method_styles(methods: Iterable[str]) -> Style:
     """A colour, marker and line style for each method."""
+    return {method: _line(k, coloured=True) for k, method in enumerate(dict.fromkeys(methods))}
+
+
+def _line(place: int, *, coloured: bool) -> dict[str, Any]:
     return {
-        method: {"color": COLOURS[k % 10], "marker": MARKERS[k % 10], "ls": LINES[k // 10 % 3]}
-        for k, method in enumerate(dict.fromkeys(methods))
+        "color": COLOURS[place % 10] if coloured else GREY,
+        "marker": MARKERS[place % 10],
+        "ls": LINES[place // 10 % 3],
+        "zorder": 3 if coloured else 2,
     }
 
 
@@ -175,6 +191,7 @@ def _figure(width: float, height: float, title: str) -> Figure:
 
 def _legend(figure: Figure | SubFigure, axes: Iterable[Axes], *, width: float) -> None:
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    handles = dict(sorted(handles.items(), key=lambda item: -item[1].get_zorder()))
     columns = max(1, min(len(handles), int(8.5 * width / (4 + max(map(len, handles), default=0)))))
     figure.legend(
         list(handles.values()), list(handles), loc="outside lower center", ncols=columns, frameon=False, fontsize=9, handlelength=3
@@ -255,8 +272,8 @@ def _dots(mdad: pd.DataFrame, whole: str, style: Style, title: str) -> Figure:
             y = rows["benchmark"].map(place).astype(float) + 0.7 * ((k + 0.5) / len(methods) - 0.5)
             value, low, high = (100 * rows[column].astype(float) for column in MONOTONE)
             line = style[method]
-            axis.plot(value, y, ls="", marker=line["marker"], color=line["color"], ms=4.5, label=method)
-            axis.hlines(y, low.fillna(value), high.fillna(value), color=line["color"], lw=1)
+            axis.plot(value, y, ls="", marker=line["marker"], color=line["color"], zorder=line["zorder"], ms=4.5, label=method)
+            axis.hlines(y, low.fillna(value), high.fillna(value), color=line["color"], zorder=line["zorder"], lw=1)
             mark_unbounded(axis, value + 1, y, value.notna() & high.isna(), r"$\rightarrow$", line["color"])
         axis.set_title(_value("budget", size, label), fontsize=10)
         axis.set_xlabel("MDAD on the seen half (points)")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls, escape_lines
 from microbench_ray.core.table_formats import Format
+from microbench_ray.report.answer import answers, lines
 from microbench_ray.report.figures import draw_figures
 from microbench_ray.report.mdad_text import mdad_text
-from microbench_ray.report.terminal import mdad_tables
+from microbench_ray.report.terminal import difference_tables, mdad_tables
 from microbench_ray.sweeps.results import SweepStore
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ def show_results(
     report: bool = False,
     shown_as: Format = "table",
 ) -> None:
-    """Print the MDAD tables, write the figures and the page, and print the paths.
+    """Print the MDAD tables, the differences to a baseline and the answer, write the figures and the page, and print the paths.
 
     Parameters
     ----------
@@ -62,26 +65,39 @@ def show_results(
     def place(name: str) -> str:
         return escape_controls(store.at(name))
 
-    say = console.print if shown_as == "table" else partial(logger.info, "%s")
-    if shown_as != "table":
+    if shown_as == "table":
+        say: Callable[[str], object] = console.print
+        _print_tables(console, tables, place("mdad.parquet"))
+    else:
+        say = partial(logger.info, "%s")
         console.file.write(mdad_text(tables["mdad"], shown_as))
-    titled_tables = list(mdad_tables(tables["mdad"])) if shown_as == "table" else []
-    for title, table in titled_tables[:MAX_TABLES]:
-        console.print(title)
-        console.print(table, soft_wrap=False)
-    if len(titled_tables) > MAX_TABLES:
-        console.print(f"… and {len(titled_tables) - MAX_TABLES} more tables in {place('mdad.parquet')}")
     figure_names = _write_figures(store, manifest, tables, note) if figures else []
     if report:
         _write_page(store, manifest, tables)
     if note:
         say(f"Note: {escape_lines(str(note))}")
     paired = ", paired.parquet" if "paired" in tables else ""
-    say(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet{paired}")
+    say(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet, standings.parquet{paired}")
     for name in figure_names:
         say(f"Figure: {place(f'figures/{name}')}")
     if report:
         say(f"Page: {place('report.html')}")
+
+
+def _print_tables(console: Console, tables: Mapping[str, pa.Table], of_all: str) -> None:
+    """Print the first MDAD tables, the differences to a baseline, and the answer; `of_all` is where all MDADs are."""
+    titled_tables = list(mdad_tables(tables["mdad"], console.width))
+    differences = list(difference_tables(tables["paired"], console.width)) if "paired" in tables else []
+    for title, table in titled_tables[:MAX_TABLES]:
+        console.print(title)
+        console.print(table, soft_wrap=False)
+    if len(titled_tables) > MAX_TABLES:
+        console.print(f"… and {len(titled_tables) - MAX_TABLES} more tables in {of_all}")
+    for title, table in differences[:MAX_TABLES]:
+        console.print(title)
+        console.print(table, soft_wrap=False)
+    for sentence in lines(answers(tables)):
+        console.print(Text(escape_lines(sentence)), soft_wrap=False)
 
 
 def _write_figures(store: SweepStore, manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], note: str | None) -> list[str]:

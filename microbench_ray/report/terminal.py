@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.storage.folders import open_folder
+from microbench_ray.report.answer import MONOTONE
+from microbench_ray.report.differences import Shown, baseline_text, compared
 from microbench_ray.sweeps.shards import Plan
 
 PANEL = ["benchmark", "targets", "n_target", "unseen", "n_source"]
 """The key of a panel: its rows differ only in method, size, split and threshold."""
-MONOTONE = ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
-"""Columns of the MDAD that is shown and of its interval."""
 
 
 def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
@@ -32,20 +33,55 @@ def plan_text(plan: Plan, engine: str, out: Path | str) -> str:
     )
 
 
-def mdad_tables(mdad: pa.Table) -> Iterator[tuple[str, Table]]:
+def mdad_tables(mdad: pa.Table, width: int = 120) -> Iterator[tuple[str, Group]]:
     """A title and a table per panel, split and threshold: a row per method, a column per size, in points with intervals."""
     for (*panel, split, threshold), rows in mdad.to_pandas().groupby([*PANEL, "split", "threshold"], sort=True):
         title = f"{panel_title(panel)}\nMDAD at agreement {threshold:g}, {items_text(split, panel)}, in points, with intervals"
+        cells = {(str(row["method"]), int(row["size"])): _cell(row) for row in rows.to_dict("records")}
+        yield title, _by_size(cells, width)
+
+
+def difference_tables(paired: pa.Table, width: int = 120) -> Iterator[tuple[str, Group]]:
+    """Two titles and tables per benchmark: differences in mean agreement and in MDAD to the baseline."""
+    for benchmark, rows in compared(paired):
+        for name, label in (("agreement", "Mean agreement"), ("mdad", "MDAD")):
+            title = f"{benchmark}: {label} less that of {baseline_text(rows)}, in points, with intervals (* excludes 0)"
+            cells = {(row.method, row.size): _difference_cell(getattr(row, name)) for row in rows}
+            yield escape_controls(title), _by_size(cells, width)
+
+
+def _by_size(cells: Mapping[tuple[str, int], str], width: int) -> Group:
+    """A row per method and a column per size; below each other where the columns do not fit, so that no number is broken."""
+    methods = list(dict.fromkeys(method for method, _ in cells))
+    names = {method: escape_controls(method) for method in methods}
+    sizes = sorted({size for _, size in cells})
+    needed = {
+        size: 3 + max(len(line) for method in methods for line in (f"{size:,}", *cells.get((method, size), "").split("\n")))
+        for size in sizes
+    }
+    parts: list[list[int]] = []
+    room = 0
+    for size in sizes:
+        if needed[size] > room:
+            parts.append([])
+            room = width - 4 - max(map(len, names.values()))
+        parts[-1].append(size)
+        room -= needed[size]
+    tables = []
+    for part in parts:
         table = Table(box=box.SIMPLE_HEAD)
-        sizes = sorted(rows["size"].unique())
-        table.add_column("items", overflow="fold")
-        for size in sizes:
+        table.add_column("items", no_wrap=True, overflow="fold")
+        for size in part:
             table.add_column(f"{size:,}", justify="right", overflow="fold")
-        for method, of_method in rows.groupby("method", sort=False):
-            by_size = of_method.set_index("size")
-            label = Text(escape_controls(str(method)))
-            table.add_row(label, *(_cell(by_size.loc[size]) if size in by_size.index else "" for size in sizes))
-        yield title, table
+        for method in methods:
+            table.add_row(Text(names[method]), *(cells.get((method, size), "") for size in part))
+        tables.append(table)
+    return Group(*tables)
+
+
+def _difference_cell(shown: Shown) -> str:
+    mark = " " if shown.better is None else "*"
+    return f"{shown.value}{mark}" + (f"\n{shown.interval} " if shown.interval else "")
 
 
 def _cell(row: Any) -> str:

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from microbench_ray.core import seeding
 from microbench_ray.core.errors import unknown
-from microbench_ray.core.schemas import GROUP_KEY
 from microbench_ray.metrics import (
     BootstrapCrossings,
     PairCounts,
@@ -21,11 +20,10 @@ from microbench_ray.metrics import (
     paired_run_weights,
 )
 from microbench_ray.metrics.pairs import FloatArray
+from microbench_ray.sweeps.standings import PANEL
 
 BEST = "best"
 """As a baseline: in each panel, size and threshold, the method with the lowest MDAD."""
-PANEL = [name for name in (*GROUP_KEY, "split") if name != "method"]
-"""Columns that rows have in common if they differ only in the method; such rows also share the draws of their runs."""
 
 
 def check_baseline(baseline: str | None, labels: Iterable[str]) -> None:

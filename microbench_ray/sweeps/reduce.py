@@ -1,4 +1,4 @@
-"""Reduce cells to agreement, MDAD, summary and paired differences.
+"""Reduce cells to agreement, MDAD, summary, standings and paired differences.
 
 Tie policy, thresholds and intervals are applied here, and nowhere before.
 """
@@ -22,6 +22,7 @@ from microbench_ray.core.schemas import GROUP_KEY, SCHEMAS
 from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreement_curve, mdads, mean_agreement, share_reliable
 from microbench_ray.metrics.paired import MIN_RUNS
 from microbench_ray.sweeps.paired import CellGroup, PairedRules, cell_group, paired_rows
+from microbench_ray.sweeps.standings import RunTotals, run_totals, standing_rows
 from microbench_ray.sweeps.tables import BINNED, counts_of, null_if_nan
 
 logger = logging.getLogger(__name__)
@@ -120,21 +121,24 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
     Returns
     -------
     dict of pyarrow.Table
-        `agreement`, `mdad` and `summary`, and `paired` if there is a baseline; sorted by key.
+        `agreement`, `mdad`, `summary` and `standings`, and `paired` if there is a baseline; sorted by key.
     """
     paired_rules = rules.paired_rules(seed)
     compared: list[CellGroup] = []
+    totals: list[RunTotals] = []
     parts: dict[str, list[pa.Table]] = {name: [SCHEMAS[name].empty_table()] for name in REDUCED}
     for cells, resamples in partitions:
         rows: dict[str, list[Row]] = {name: [] for name in REDUCED}
         for group in groups(cells, resamples):
             for name, of_group in reduce_group(*group, rules, seed).items():
                 rows[name] += of_group
+            totals.append(run_totals(group_key(group.cells), group.cells, group.counts, rules.tie_policy))
             if paired_rules is not None:
                 compared.append(cell_group(group_key(group.cells), group.cells, group.counts, paired_rules))
         for name in REDUCED:
             if rows[name]:
                 parts[name].append(_agreement_table(rows[name]) if name == "agreement" else _table(name, rows[name]))
+    parts["standings"] = [_table("standings", list(standing_rows(totals, rules.tie_policy, rules.confidence_level)))]
     if paired_rules is not None:
         parts["paired"] = [_table("paired", list(paired_rows(compared, paired_rules)))]
         fewest = min((group.n_runs for group in compared if group.key["n_source"]), default=MIN_RUNS)

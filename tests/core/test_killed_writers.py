@@ -85,7 +85,7 @@ def responses(folder: Path, version: str) -> None:
 
 def score_report(folder: Path, version: str) -> None:
     """The report of `microbench score`, beside files of others."""
-    report.write(folder / "report.txt", version)
+    report.write(folder / "report.txt", version.encode(), "out")
 
 
 def killed_at(write: Writer, folder: Path, number: int) -> None:

@@ -83,7 +83,8 @@ def test_a_sweep_in_an_object_store_has_figures_and_resumes(
     assert f"{out}/figures/" in results
     names = s3.names(path)
     assert {name.split("/")[0] for name in names} == {
-        "agreement.parquet", "cells", "failures.parquet", "figures", "manifest.json", "mdad.parquet", "summary.parquet"
+        "agreement.parquet", "cells", "failures.parquet", "figures", "manifest.json", "mdad.parquet", "standings.parquet",
+        "summary.parquet"
     }  # fmt: skip
     assert s3.read(f"{path}/{next(name for name in names if name.startswith('figures'))}")[:4] == b"\x89PNG"
     assert_same_tables(download(s3, path, tmp_path / "1"), reference)

@@ -17,7 +17,7 @@ from microbench_ray.report.page import render
 
 HOSTILE = "<script>alert(1)</script>"
 BREAKOUT = "</script><!--<img src=x onerror=alert(2)>"
-SWEEP_TABLES = ("mdad", "agreement", "summary", "failures")
+SWEEP_TABLES = ("mdad", "agreement", "summary", "standings", "failures")
 LISTS = ("tiny", "anchors", "published <b>core</b>")
 SIZES = {"tiny": 100, "anchors": 100, "published <b>core</b>": 250}
 NIGHTS = [f"2026-{10 + (26 + k) // 32}-{(26 + k - 1) % 31 + 1:02d}" for k in range(30)]

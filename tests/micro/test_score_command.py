@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
@@ -100,6 +101,15 @@ def test_json_on_the_terminal_and_in_a_file(folder: Path, capsys: Captured, micr
     assert (models["few"]["estimate"], models["few"]["interval_kind"]) == (None, None)
 
 
+def test_a_picture_shows_the_models_that_are_scored(folder: Path, capsys: Captured) -> None:
+    assert main(command(folder, f"figure={folder / 'deep/models.svg'}")) == 2
+    texts = [text.text or "" for text in ElementTree.parse(folder / "deep/models.svg").iter("{http://www.w3.org/2000/svg}text")]
+    printed = capsys.readouterr().out
+    assert {"complete", "some", "known models"} <= set(texts)
+    assert "few" not in texts  # refused
+    assert texts[-2] in printed  # the title, as above the table
+
+
 def test_what_a_killed_command_left_beside_the_report_is_removed(folder: Path) -> None:
     left, others = folder / ".report.txt.0123abcd.tmp", [folder / ".other.txt.0123abcd.tmp", folder / ".report.txt.notes.tmp"]
     for path in (left, *others):
@@ -123,7 +133,10 @@ def test_what_a_killed_command_left_beside_the_report_is_removed(folder: Path) -
         (["responses=nowhere.csv"], ["nowhere.csv"]),
         (["micro=nowhere"], ["nowhere", "microbench export"]),
         (["models=[nobody]"], ["nobody"]),
-        (["out=/dev/null/report"], ["/dev/null/report"]),
+        (["out=/dev/null/report"], ["/dev/null/report", "out=FILE"]),
+        (["figure=picture.pdf"], ["where: figure", "picture.pdf", ".png", ".svg"]),
+        (["figure=s3://bucket/a.svg"], ["where: figure", "s3://bucket/a.svg"]),
+        (["figure=/dev/null/a.svg"], ["/dev/null/a.svg", "figure=FILE"]),
     ],
 )
 def test_bad_input_is_one_message(folder: Path, capsys: Captured, more: list[str], words: list[str]) -> None:

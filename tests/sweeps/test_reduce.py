@@ -371,6 +371,6 @@ def test_the_tables_name_the_interval_that_was_computed(n_runs: int, ci: str) ->
 
 
 def test_without_a_baseline_there_is_no_paired_table() -> None:
-    assert set(reduce(THREE_METHODS)) == {"agreement", "mdad", "summary"}
+    assert set(reduce(THREE_METHODS)) == {"agreement", "mdad", "summary", "standings"}
     assert len(reduce(THREE_METHODS, baseline="of another name")["paired"]) == 0
     assert reduce_partitions([], Rules(baseline="best"), 0)["paired"].equals(SCHEMAS["paired"].empty_table())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.core.errors import ConfigError
@@ -29,6 +30,7 @@ class ScoreConf:
     max_line_bytes: int = 64 << 20
     format: str = "table"
     out: str | None = None
+    figure: str | None = None
 
     def job(self) -> ScoreJob:
         """The checked job."""
@@ -39,9 +41,13 @@ class ScoreConf:
             raise ConfigError("Unknown way to resolve conflicting logs.", where="on_conflict", got=self.on_conflict, hint=hint)
         if self.max_line_bytes < 1:
             raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes))
-        for key, path in (("micro", self.micro), ("out", self.out)):
+        for key, path in (("micro", self.micro), ("out", self.out), ("figure", self.figure)):
             if path is not None and is_url(path):
                 raise ConfigError("The path must be on this machine, not a URL.", where=key, got=path, hint=f"{key}=PATH")
+        if self.figure is not None and Path(self.figure).suffix not in (".png", ".svg"):
+            raise ConfigError(
+                "Unknown kind of picture.", where="figure", got=self.figure, hint="figure=FILE.png or figure=FILE.svg"
+            )
         options = Options(
             tasks=tuple(self.tasks),
             models=tuple(self.models),
@@ -54,4 +60,5 @@ class ScoreConf:
             responses=ResponseInput(path=self.responses, source=self.source, options=options, on_conflict=on_conflict),
             format=shown_as,
             out=None if self.out is None else local_path(self.out),
+            figure=None if self.figure is None else local_path(self.figure),
         )

@@ -21,6 +21,8 @@ MAX_BYTES = 5_000_000
 BUDGETS = (24_000, 12_000, 6_000, 2_000, 500)
 """Rows per chart, tried in turn until the page is small enough."""
 
+TABLES = ("mdad", "agreement", "standings", "paired", "failures")
+
 
 def render(
     manifest: Mapping[str, Any],
@@ -37,7 +39,7 @@ def render(
     manifest
         As in manifest.json: configuration, seed, digests, versions.
     tables
-        `mdad`, `agreement` and `failures`, of the schemas of these names; a missing one counts as empty.
+        `mdad`, `agreement`, `standings`, `paired` and `failures`, of the schemas of these names; a missing one counts as empty.
     verdict
         The verdict of an audit, as in verdict.json; None for a sweep.
     history, leaderboard
@@ -66,11 +68,12 @@ def _render(
 ) -> str:
     # Imported here: they import pandas, which would delay `library.prepare` at the start of a sweep.
     from microbench_ray.report.page.curves import curves_section
+    from microbench_ray.report.page.differences import differences_section
     from microbench_ray.report.page.drift import drift_section
     from microbench_ray.report.page.leaderboard import leaderboard_section
     from microbench_ray.report.page.parts import section
 
-    shown_tables = {name: tables.get(name, SCHEMAS[name].empty_table()) for name in ("mdad", "agreement", "failures")}
+    shown_tables = {name: tables.get(name, SCHEMAS[name].empty_table()) for name in TABLES}
     config = manifest.get("config", {})
     name = verdict["benchmark"] if verdict else ", ".join(manifest.get("benchmarks", {})) or "sweep"
     kind = "Audit" if verdict else "Sweep"
@@ -78,9 +81,10 @@ def _render(
         "Verdict": section(
             "verdict",
             "Verdict",
-            audit_verdict(verdict) if verdict else sweep_verdict(shown_tables["mdad"], shown_tables["failures"]),
+            audit_verdict(verdict) if verdict else sweep_verdict(shown_tables),
         ),
         "Curves": curves_section(shown_tables, budget),
+        "Differences": None if verdict else differences_section(shown_tables["paired"]),
         "Leaderboard": leaderboard_section(leaderboard, budget, config.get("top_k")),
         "Drift": drift_section(history, budget),
         "Changes": section("changes", "Changes and findings", changes(verdict)) if verdict else None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from microbench_ray.report.highlight import Highlight
 from microbench_ray.report.page.parts import method_scales
 
 Spec = dict[str, Any]
@@ -66,10 +68,17 @@ def quantity(field: str, title: str | None, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
-def agreement(methods: Sequence[str]) -> Spec:
+def method_colour(shown: Highlight) -> Spec:
+    """The colour of a method's marks: grey for those that are not highlighted, until they are chosen."""
+    in_colour = f"indexof({json.dumps(shown.coloured)}, datum.method) >= 0 || indexof(isolated, datum.method) >= 0"
+    own = {"field": "method", "type": "nominal", "scale": method_scales(shown.methods)["color"], "legend": None}
+    return {"condition": {"test": in_colour, **own}, "value": "var(--other)"} if shown.grey else own
+
+
+def agreement(shown: Highlight) -> Spec:
     """Agreement against the true difference: a line per method, bands for few methods, a rule at the threshold."""
-    scales = method_scales(methods)
-    colour = {"field": "method", "type": "nominal", "scale": scales["color"], "legend": None}
+    methods = shown.methods
+    scales, colour = method_scales(methods), method_colour(shown)
     dash = {"field": "method", "type": "nominal", "scale": scales["dash"], "legend": None}
     x = quantity(
         "difference",
@@ -103,10 +112,9 @@ def agreement(methods: Sequence[str]) -> Spec:
     return layered(layers, height=300, params={"isolated": [], "threshold": 0.8}, encoding={"x": x})
 
 
-def mdad(methods: Sequence[str], x_title: str) -> Spec:
+def mdad(shown: Highlight, x_title: str, height: int = 300) -> Spec:
     """MDAD against size: intervals, an arrow where one is unbounded, a cross where the threshold is never reached."""
-    scales = method_scales(methods)
-    colour = {"field": "method", "type": "nominal", "scale": scales["color"], "legend": None}
+    scales, colour = method_scales(shown.methods), method_colour(shown)
     shape = {"field": "method", "type": "nominal", "scale": scales["shape"], "legend": None}
     dash = {"field": "method", "type": "nominal", "scale": scales["dash"], "legend": None}
     axis = {"values": {"expr": "ticks"}, "grid": False, "format": ",", "labelOverlap": "greedy", "labelSeparation": 6}
@@ -144,4 +152,4 @@ def mdad(methods: Sequence[str], x_title: str) -> Spec:
             {"y": y, "stroke": colour},
         ),
     ]
-    return layered(layers, height=300, params={"isolated": [], "ticks": []}, encoding={"x": x})
+    return layered(layers, height=height, params={"isolated": [], "ticks": []}, encoding={"x": x})

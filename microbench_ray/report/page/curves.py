@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from microbench_ray.core.lazy_arrow import pc
+from microbench_ray.report.answer import MONOTONE
+from microbench_ray.report.highlight import Highlight, highlight
 from microbench_ray.report.page import charts
 from microbench_ray.report.page.parts import Chart, Column, choice, choices, legend, notes, options_of, plain, section
-from microbench_ray.report.page.text import Html
-from microbench_ray.report.terminal import MONOTONE
+from microbench_ray.report.page.text import Html, join, tag
 
 PANEL = {
     "benchmark": "Benchmark",
@@ -26,6 +28,9 @@ MIN_REACH = 0.04
 MAX_SIZES = 4
 """Sizes for which curves are kept, where there are too many rows."""
 
+MAX_MULTIPLES = 12
+"""Benchmarks with a small chart each."""
+
 
 def curves_section(tables: Mapping[str, pa.Table], budget: int) -> Html | None:
     """The two charts and their selectors; None without MDADs. Each chart has at most about `budget` rows."""
@@ -35,23 +40,24 @@ def curves_section(tables: Mapping[str, pa.Table], budget: int) -> Html | None:
     mdad, mdad_notes = _fit_mdad(mdad, budget)
     curves, curve_notes = _fit_curves(_within_reach(_occupied(tables["agreement"]), mdad), mdad, budget)
     curves = with_panel(curves)
-    methods = list(dict.fromkeys(mdad["method"]))
+    shown = highlight(tables, list(dict.fromkeys(mdad["method"])))
     first = _first_panel(mdad)
     selectors = [choice(name, label, _options(mdad, name), plain(first[name])) for name, label in PANEL.items()]
-    parts = [_mdad_chart(mdad, methods)]
+    parts = [_mdad_chart(mdad, shown)]
     if len(curves):
         sizes = sorted(curves["size"].unique())
         if _sizes_vary(curves):
             chosen = min(sizes, key=lambda size: abs(np.log(size / 100)))
             selectors.append(choice("size", "Items in the curves", [(plain(size), f"{size:,}") for size in sizes], plain(chosen)))
-        parts.insert(0, _agreement_chart(curves, methods, mdad))
+        parts.insert(0, _agreement_chart(curves, shown, mdad))
     figures = Html(f'<div class="pair">{"".join(chart.html() for chart in parts)}</div>')
     return section(
         "curves",
         "How reliably models are ranked",
         choices(*selectors),
-        legend(methods),
+        legend(shown),
         figures,
+        _by_benchmark(mdad, shown),
         notes([*mdad_notes, *curve_notes]),
     )
 
@@ -83,7 +89,25 @@ def _options(rows: pd.DataFrame, name: str) -> list[tuple[str, str]]:
     return options_of(rows, name)
 
 
-def _mdad_chart(mdad: pd.DataFrame, methods: list[str]) -> Chart:
+def _by_benchmark(mdad: pd.DataFrame, shown: Highlight) -> Html | None:
+    """A small chart of MDAD for each of several benchmarks; None for a single one."""
+    boards = list(dict.fromkeys(mdad["benchmark"]))
+    if len(boards) < 2:
+        return None
+    charts_of_boards = []
+    for k, board in enumerate(boards[:MAX_MULTIPLES]):
+        chart = _mdad_chart(mdad[mdad["benchmark"] == board], shown, height=170)
+        # Without the column of the benchmark, its selector leaves the chart as it is.
+        rows = chart.rows.drop(columns="benchmark")
+        charts_of_boards.append(replace(chart, name=f"mdad-{k}", title=board, about="", rows=rows, with_table=False).html())
+    more = len(boards) - MAX_MULTIPLES
+    left_out = tag("p", f"and {more:,} more, by the selector of benchmarks", class_="hint") if more > 0 else None
+    grid = tag("div", *charts_of_boards, class_="multiples")
+    return join(tag("h3", "MDAD on each benchmark (points)", class_="of-multiples"), grid, left_out)
+
+
+def _mdad_chart(mdad: pd.DataFrame, shown: Highlight, height: int = 300) -> Chart:
+    methods = shown.methods
     value, low, high = (100 * mdad[name].astype(float) for name in MONOTONE)
     by = [mdad[name] for name in (*list(PANEL),)]
     highest = pd.concat([value, low, high], axis=1).max(axis=1)
@@ -108,6 +132,7 @@ def _mdad_chart(mdad: pd.DataFrame, methods: list[str]) -> Chart:
             "reached": reached,
             "unbounded": reached & unbounded,
             "n_runs": mdad["n_runs"],
+            "front": mdad["method"].isin(shown.coloured),
         }
     )
     columns = [
@@ -123,10 +148,10 @@ def _mdad_chart(mdad: pd.DataFrame, methods: list[str]) -> Chart:
         "Bars: intervals (▲ unbounded). ×: agreement never reaches the threshold."
     )
     described = f"MDAD in points against the number of items selected, for {', '.join(methods)}; values in the table below."
-    return Chart("mdad", "MDAD against size", about, {"": charts.mdad(methods, label)}, rows, columns, described)
+    return Chart("mdad", "MDAD against size", about, {"": charts.mdad(shown, label, height)}, rows, columns, described)
 
 
-def _agreement_chart(curves: pd.DataFrame, methods: list[str], mdad: pd.DataFrame) -> Chart:
+def _agreement_chart(curves: pd.DataFrame, shown: Highlight, mdad: pd.DataFrame) -> Chart:
     rows = pd.DataFrame(
         {
             **{name: curves[name] for name in PANEL if name != "threshold"},
@@ -137,6 +162,7 @@ def _agreement_chart(curves: pd.DataFrame, methods: list[str], mdad: pd.DataFram
             "lo": 100 * curves["ci_lo"].astype(float),
             "hi": 100 * curves["ci_hi"].astype(float),
             "n_pairs": curves["n_pairs"],
+            "front": curves["method"].isin(shown.coloured),
         }
     )
     columns = [
@@ -147,8 +173,8 @@ def _agreement_chart(curves: pd.DataFrame, methods: list[str], mdad: pd.DataFram
         Column("n_pairs", "pairs of models", "number", 0),
     ]
     about = "How often the selected items rank two models as all items do, by their difference. Dashed line: the threshold."
-    described = f"Agreement in percent against the difference in points, for {', '.join(methods)}; values in the table below."
-    return Chart("agreement", "Agreement", about, {"": charts.agreement(methods)}, rows, columns, described)
+    described = f"Agreement in percent against the difference in points, for {', '.join(shown.methods)}; values in the table below."
+    return Chart("agreement", "Agreement", about, {"": charts.agreement(shown)}, rows, columns, described)
 
 
 def _sizes_vary(curves: pd.DataFrame) -> bool:

@@ -1,12 +1,18 @@
-"""The JavaScript library for the charts as one script: Vega, Vega-Lite and Vega-Embed."""
+"""The JavaScript library for the charts as one script (Vega, Vega-Lite, Vega-Embed), and charts drawn without a browser."""
 
 from __future__ import annotations
 
 import logging
+import re
+import struct
 import subprocess
 import sys
+import zlib
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from microbench_ray.core.extras import require_extra
 from microbench_ray.report.page.text import Html
@@ -47,3 +53,57 @@ def bundle() -> Html:
 
         text = vl_convert.javascript_bundle(**BUNDLE)
     return Html(text.replace("</script", "<\\/script"))
+
+
+def picture(spec: Mapping[str, Any], datasets: Mapping[str, Any], kind: str, *, scale: float = 1.0) -> bytes:
+    """A Vega-Lite specification as the content of a `png` or `svg` file, in the light colours of the page.
+
+    Parameters
+    ----------
+    spec
+        Its colours may be variables of style.css.
+    datasets
+        Rows by the name of a data source of the specification.
+    kind
+        `png` or `svg`.
+    scale
+        Pixels of a PNG per unit of the specification.
+    """
+    import vl_convert
+
+    drawn = _in_light_colours(dict(spec)) | {"datasets": dict(datasets)}
+    if kind == "svg":
+        return str(vl_convert.vegalite_to_svg(drawn, vl_version=VEGA_LITE)).encode()
+    return _compressed(bytes(vl_convert.vegalite_to_png(drawn, vl_version=VEGA_LITE, scale=scale)))
+
+
+def _compressed(png: bytes) -> bytes:
+    """The same PNG in about a quarter of the bytes: its pixels are compressed for speed."""
+    chunks: dict[bytes, bytes] = {}
+    place = 8  # after the signature
+    while place < len(png):
+        (length,) = struct.unpack(">I", png[place : place + 4])
+        kind, content = png[place + 4 : place + 8], png[place + 8 : place + 8 + length]
+        chunks[kind] = chunks.get(kind, b"") + content
+        place += length + 12
+    chunks[b"IDAT"] = zlib.compress(zlib.decompress(chunks[b"IDAT"]), 9)
+    parts = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks.items()
+    )
+    return png[:8] + b"".join(parts)
+
+
+@cache
+def _light_colours() -> Mapping[str, str]:
+    """The light colour of each variable of style.css."""
+    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    return {f"var({name})": colour for name, colour in re.findall(r"(--[\w-]+): light-dark\((#\w+),", style)}
+
+
+def _in_light_colours(part: Any) -> Any:
+    """A specification whose variables are replaced by colours."""
+    if isinstance(part, dict):
+        return {key: _in_light_colours(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_in_light_colours(value) for value in part]
+    return _light_colours().get(part, part) if isinstance(part, str) else part

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from microbench_ray.report.highlight import Highlight
 from microbench_ray.report.page.text import Html, join, script_json, tag
 
 N_COLOURS = 10
@@ -68,7 +69,7 @@ class Chart:
         )
         return tag(
             "figure",
-            tag("figcaption", tag("h3", self.title), tag("p", self.about)),
+            tag("figcaption", tag("h3", self.title), tag("p", self.about) if self.about else None),
             tag("div", class_="plot", role="img", aria_label=self.described),
             tag("p", "No data for this selection.", class_="empty", hidden=True),
             values if self.with_table else None,
@@ -138,10 +139,10 @@ def method_scales(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {name: {"domain": domain, "range": values} for name, values in ranges.items()}
 
 
-def legend(methods: Sequence[str], label: str = "Methods") -> Html:
-    """Buttons that isolate methods, each with its mark."""
+def legend(shown: Highlight, label: str = "Methods") -> Html:
+    """Buttons that isolate methods, each with its mark; grey for those that are not highlighted."""
     buttons = []
-    for k, method in enumerate(methods):
+    for k, method in enumerate(shown.methods):
         mark = Html(f'<svg viewBox="-1.4 -1.4 2.8 2.8" aria-hidden="true"><path d="{SHAPES[k % len(SHAPES)]}"/></svg>')
         buttons.append(
             tag(
@@ -149,13 +150,15 @@ def legend(methods: Sequence[str], label: str = "Methods") -> Html:
                 mark,
                 tag("span", method),
                 type="button",
+                class_="other" if method in shown.grey else None,
                 aria_pressed="false",
                 data_method=method,
-                style=f"color:{colour(k)}",
+                style=f"--own:{colour(k)}",
             )
         )
     show_all = tag("button", "Show all", type="button", class_="everything", hidden=True)
-    hint = tag("span", "click a method to isolate it", class_="hint") if len(methods) > 1 else None
+    advice = f"{shown.reason} Click a method to choose it." if shown.grey else "click a method to isolate it"
+    hint = tag("span", advice, class_="hint") if len(buttons) > 1 else None
     return tag("div", *buttons, show_all, hint, class_="legend", role="group", aria_label=label)
 
 

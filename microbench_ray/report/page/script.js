@@ -3,6 +3,7 @@
 (() => {
   const FIRST_ROWS = 100;
   const MAX_ROWS = 2000;
+  const LONG_NAME = 48; // characters; longer names are broken
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const element = (name, text, attributes = {}) => {
     const node = document.createElement(name);
@@ -82,6 +83,8 @@
       this.selected = this.rows.filter((row) => filters.every(([name, value]) => String(row[name]) === value));
       this.visible = maxOrder < Infinity ? this.selected.filter((row) => row.order <= maxOrder) : this.selected;
       this.isolated = isolated;
+      // Methods in colour are drawn over the grey ones.
+      this.inOrder = [...this.visible].sort((a, b) => (a.front || 0) - (b.front || 0));
       this.figure.querySelector(".empty").hidden = this.visible.length > 0;
       this.plot.hidden = this.visible.length === 0;
       this.fill();
@@ -102,14 +105,14 @@
       if (this.drawn === view) {
         const vegaView = this.embedded.view;
         for (const { name } of params) vegaView.signal(name, signals[name]);
-        await vegaView.height(pixels).data("rows", this.visible).runAsync();
+        await vegaView.height(pixels).data("rows", this.inOrder).runAsync();
         return;
       }
       if (this.embedded) this.embedded.finalize();
       const spec = {
         ...this.specs[view],
         height: pixels,
-        data: { name: "rows", values: this.visible },
+        data: { name: "rows", values: this.inOrder },
         params: params.map(({ name }) => ({ name, value: signals[name] })),
       };
       this.embedded = await window.vegaEmbed(this.plot, spec, {
@@ -141,7 +144,10 @@
     const body = element("tbody");
     for (const row of rows) {
       const line = element("tr");
-      for (const column of columns) line.append(element("td", formatted(row, column, false), { class: column.kind }));
+      for (const column of columns) {
+        const text = formatted(row, column, false);
+        line.append(element("td", text, { class: text.length > LONG_NAME ? `${column.kind} long` : column.kind }));
+      }
       body.append(line);
     }
     const top = element("thead");

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microbench_ray.core.shown import escape_lines
@@ -94,6 +94,11 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def names(labels: Sequence[str]) -> Html:
+    """Names in a row, none of which is broken inside where it fits a line."""
+    return join(*(part for k, label in enumerate(labels) for part in ((", " if k else None), tag("bdi", label, class_="name"))))
+
+
 def facts(rows: Mapping[str, Any]) -> Html:
     """A list of names and values; None is skipped."""
     pairs = (tag("div", tag("dt", name), tag("dd", value)) for name, value in rows.items() if value is not None)
@@ -110,7 +115,7 @@ def table(head: list[str], rows: list[list[object]], *, caption: str, texts: tup
         "div",
         tag(
             "table",
-            tag("caption", caption),
+            tag("caption", tag("span", caption)),
             tag("thead", tag("tr", *(tag("th", each, scope="col", class_=kind(k)) for k, each in enumerate(head)))),
             tag(
                 "tbody",

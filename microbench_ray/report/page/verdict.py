@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from microbench_ray.report.page.text import Html, counted, facts, interval, is_missing, join, points, share, table, tag
-from microbench_ray.report.terminal import MONOTONE
+from microbench_ray.report.answer import NOT_WORSE, Answer, answers, explanation, headlines, line, title
+from microbench_ray.report.page.text import Html, counted, facts, interval, is_missing, join, names, points, share, table, tag
 
 ICONS = {"ok": "✓", "attention": "!", "violated": "✕"}
 WORDS = {"ok": "No problems found", "attention": "Needs attention", "violated": "Policy violated"}
@@ -18,6 +18,10 @@ MAX_AT_ONCE = 4
 """Findings shown in the verdict; the section on changes has all."""
 MAX_FINDINGS = 200
 """Findings shown per severity."""
+MAX_LINES = 12
+"""Benchmarks with a line in the headline."""
+MAX_ROWS = 120
+"""Rows of a table in the verdict."""
 CHANGES = {
     "models_new": "new models",
     "models_vanished": "models removed",
@@ -68,9 +72,15 @@ def _subjects(subjects: Sequence[Mapping[str, Any]]) -> list[Html]:
 
 
 def _banner(status: str, word: str, headline: str, small: str | None = None) -> Html:
-    icon = tag("span", ICONS.get(status, "?"), class_="icon", aria_hidden="true")
-    words = tag("p", tag("strong", word), tag("span", small) if small else None, class_="word")
-    return tag("div", icon, tag("div", words, tag("p", headline, class_="headline")), class_="banner", data_status=status)
+    icon = None if status == "result" else tag("span", ICONS.get(status, "?"), class_="icon", aria_hidden="true")
+    words = tag("p", tag("strong", word, class_="answer"), tag("span", small) if small else None, class_="word")
+    return tag(
+        "div",
+        icon,
+        tag("div", words, tag("p", headline, class_="headline") if headline else None),
+        class_="banner",
+        data_status=status,
+    )
 
 
 def _subject(subject: Mapping[str, Any]) -> Html:
@@ -148,39 +158,44 @@ def changes(verdict: Mapping[str, Any]) -> Html:
     return join(tag("dl", *tiles, class_="tiles") if tiles else None, *groups, nothing)
 
 
-def sweep_verdict(mdad: pa.Table, failures: pa.Table) -> Html:
-    """The result of a sweep: the best method at about 100 items in a sentence, and at each size in a table."""
+def sweep_verdict(tables: Mapping[str, pa.Table]) -> Html:
+    """The answer of a sweep: what its items detect, by methods that are not worse than the best by more than chance."""
+    failures = tables["failures"]
     failed = len(failures)
-    status = "attention" if failed else "ok"
-    word = f"{counted(failed, 'shard')} failed" if failed else "All cells completed"
-    problem = _failures(failures) if failed else None
-    if not len(mdad):
-        return join(_banner(status, word, "There are no results."), problem)
-    rows = mdad.to_pandas()
-    first = rows.sort_values(["split", "n_source"], ascending=[True, False], kind="stable").iloc[0]
-    setting = ["targets", "n_target", "unseen", "split"]
-    panel = rows[(rows[setting] == first[setting]).all(axis=1) & (rows["benchmark"] == rows["benchmark"].iloc[0])]
-    panel = panel[(panel["threshold"] == rows["threshold"].iloc[0]) & panel["n_source"].isin([0, panel["n_source"].max()])]
-    best = {
-        int(size): group.sort_values(MONOTONE[0], na_position="last", kind="stable").iloc[0]
-        for size, group in panel.groupby("size")
-    }
-    usual = min(best, key=lambda size: (abs(size - 100), size))
-    level = f"{100 * panel['threshold'].iloc[0]:g} %"
-    content: list[list[object]] = [
-        [f"{size:,}", tag("bdi", row["method"]), points(row[MONOTONE[0]]), interval(*(row[name] for name in MONOTONE[1:]))]
-        for size, row in best.items()
-    ]
-    caption = f"{panel['benchmark'].iloc[0]}: best method at each size, MDAD in points"
-    by_size = table(["items", "method", "MDAD", "interval"], content, caption=caption, texts=(1,))
-    return join(_banner(status, word, _headline(usual, best[usual], level)), problem, by_size)
+    found = answers(tables)
+    chosen = headlines(found)
+    status = "attention" if failed else "result" if found else "ok"
+    small = f"{counted(failed, 'shard')} failed: the results lack their cells" if failed else None
+    banner = _banner(status, title(chosen), explanation(chosen), small)
+    several = len(chosen) > 1
+    summary = tag("ul", *(tag("li", line(each)) for each in chosen[:MAX_LINES]), class_="lines") if several else None
+    left_out = (
+        tag("p", f"and {len(chosen) - MAX_LINES:,} more benchmarks in the table below", class_="hint")
+        if len(chosen) > MAX_LINES
+        else None
+    )
+    return join(banner, summary, left_out, _failures(failures) if failed else None, _by_size(found, several) if found else None)
 
 
-def _headline(size: int, row: Any, level: str) -> str:
-    if is_missing(row[MONOTONE[0]]):
-        return f"With {size:,} items, no method ranks two models correctly in {level} of cases, however large their difference."
-    difference = f"With {size:,} items, two models must differ by about {points(row[MONOTONE[0]])} points"
-    return f"{difference} to be ranked correctly in {level} of cases by the best method, {row['method']}."
+def _by_size(found: Sequence[Answer], several: bool) -> Html:
+    """A table with a row per size: methods not worse than the best, and what they detect."""
+    rows: list[list[object]] = []
+    for each in found[:MAX_ROWS]:
+        methods: object = names(each.methods) if each.compared else f"not compared: {counted(each.n_runs, 'run')}"
+        if each.all_equal:
+            methods = f"all {each.n_methods}"
+        reached = [value for value in each.mdads if value is not None]
+        ends = dict.fromkeys(points(end) for end in (min(reached), max(reached))) if reached else ["never reached"]
+        of_single = interval(*each.interval) if each.interval else ""
+        row = [f"{each.size:,}", methods, f"{each.n_methods:,}", "–".join(ends), of_single]
+        rows.append([tag("bdi", each.benchmark), *row] if several else row)
+    head = ["items", "best methods", "compared", "MDAD", "interval"]
+    caption = f"Best methods: those {NOT_WORSE}. MDAD: the differences that they detect, in points"
+    shown = table(["benchmark", *head] if several else head, rows, caption=caption, texts=(1 + several,))
+    more = len(found) - MAX_ROWS
+    return join(
+        shown, tag("p", f"and {more:,} more rows, in standings.parquet and mdad.parquet", class_="hint") if more > 0 else None
+    )
 
 
 def _failures(failures: pa.Table) -> Html:

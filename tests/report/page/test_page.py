@@ -18,6 +18,7 @@ import vl_convert
 
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.report.page import MAX_BYTES, library, render
+from microbench_ray.report.page.curves import MAX_MULTIPLES
 from microbench_ray.report.page.library import VEGA_LITE
 from microbench_ray.report.page.text import interval, number, points, script_json, tag
 from tests.helpers.pages import BREAKOUT, HOSTILE, LISTS, PageInput, audited, history, leaderboard, rows_of, verdict
@@ -166,13 +167,25 @@ def test_a_chart_has_the_values_of_its_table(sweep: PageInput) -> None:
     assert [methods["texts"][at] for at in methods["at"]] == found["method"].to_pylist()
 
 
-def test_the_verdict_of_a_sweep_has_the_numbers_of_its_tables(sweep: PageInput) -> None:
-    found = sweep.tables["mdad"].to_pandas()
-    here = found[(found["size"] == 100) & (found["n_source"] == 40) & (found["split"] == "seen") & (found["threshold"] == 0.8)]
-    best = here.sort_values("mdad_monotone", kind="stable").iloc[0]
-    (headline,) = Parsed(sweep.html()).texts_of("headline")
-    for fact in ("100 items", f"{100 * best['mdad_monotone']:.1f} points", "80 %", best["method"]):
-        assert fact in headline
+def test_the_headline_of_a_sweep_is_its_answer(sweep: PageInput) -> None:
+    """At 100 items, anchors and diversity are worse by more than chance; the others are named together, with a range of MDADs."""
+    panel = {"size": 100, "n_source": 40, "split": "seen"}
+    standings, found = (sweep.tables[name].to_pandas() for name in ("standings", "mdad"))
+    here = standings[(standings[list(panel)] == list(panel.values())).all(axis=1)]
+    best = here[here["among_best"].astype(bool)]["method"].tolist()
+    assert 1 < len(best) <= 3 < len(here)
+    found = found[(found[list(panel)] == list(panel.values())).all(axis=1) & (found["threshold"] == 0.8)]
+    mdads = 100 * found[found["method"].isin(best)]["mdad_monotone"]
+    parsed = Parsed(sweep.html())
+    (answer,), (meaning,) = parsed.texts_of("answer"), parsed.texts_of("headline")
+    for fact in ("100 items", f"{mdads.min():.1f} to {mdads.max():.1f} points", *best):
+        assert fact in answer
+    for fact in ("5 methods", "chance", ", ".join(best), "80 %", "seen half"):
+        assert fact in meaning
+    assert "completed" not in parsed.texts_of("answer")[0]
+
+
+def test_failed_shards_are_told_beside_the_answer(sweep: PageInput) -> None:
     failures = rows_of("failures", [{"benchmark": "synthetic", "methods": "random", "error": f"ValueError: {HOSTILE}"}])
     page = with_tables(sweep, failures=failures).html()
     assert "1 shard failed" in page
@@ -202,15 +215,16 @@ def test_a_sweep_without_any_mdad_has_a_headline(sweep: PageInput) -> None:
     for name in ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi"):
         place = found.schema.get_field_index(name)
         found = found.set_column(place, found.schema.field(name), pa.nulls(len(found), pa.float64()))
-    (headline,) = Parsed(with_tables(sweep, mdad=found).html()).texts_of("headline")
-    assert "100 items" in headline
-    assert "80 %" in headline
-    assert "points" not in headline
+    (answer,) = Parsed(with_tables(sweep, mdad=found).html()).texts_of("answer")
+    assert "100 items" in answer
+    assert "never reaches 80 %" in answer
+    assert "points" not in answer
 
 
 def test_a_page_without_results_renders() -> None:
     page = render({"seed": 0, "benchmarks": {}}, {name: SCHEMAS[name].empty_table() for name in ("mdad", "agreement", "failures")})
-    assert Parsed(page).texts_of("headline") == ["There are no results."]
+    assert Parsed(page).texts_of("answer") == ["There are no results"]
+    assert Parsed(page).texts_of("headline") == []
     assert render({}, {}) == render({"benchmarks": {}}, {})
 
 
@@ -278,7 +292,8 @@ def test_a_large_sweep_is_thinned_with_notes() -> None:
     notes = " ".join(Parsed(page).texts)
     assert "4 of 7 sizes: 10, 50, 250, 1,000" in notes
     assert "Not on this page: agreement curves" in notes
-    curves, found = Parsed(page).charts()
+    curves, found, *small = Parsed(page).charts()
+    assert len(small) == MAX_MULTIPLES
     assert len(found["rows"]["method"]["at"]) == len(tables["mdad"])
     assert 5_000 < len(curves["rows"]["method"]["at"]) <= 24_000
 
