@@ -15,12 +15,12 @@ from microbench_ray.data import read_release, read_scores
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.release import ReleaseReader
 from microbench_ray.ingest.values import NOT_FINITE, WITHOUT_SCORE
-from microbench_ray.ingest.wide import WideReader
+from microbench_ray.ingest.tables import TableReader
 from tests.helpers import many_models
 from tests.helpers.errors import refuses
 from tests.helpers.reading import read_all, values
 
-WIDE, RELEASE = WideReader(), ReleaseReader()
+WIDE, RELEASE = TableReader(), ReleaseReader()
 SUFFIXES = (".parquet", ".feather", ".csv", ".csv.gz")
 
 

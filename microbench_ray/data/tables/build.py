@@ -1,0 +1,195 @@
+"""Any table of scores as a wide one: a row per item, the columns `item_id`, `subtask`, `label`, and a column per model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from microbench_ray.core.errors import DataError, DataWarning
+from microbench_ray.data.columns import nullable_numbers, text_array
+from microbench_ray.data.names import first_few
+from microbench_ray.data.tables.aggregates import without_aggregates
+from microbench_ray.data.tables.cells import ScoreColumns
+from microbench_ray.data.tables.frame import Frame
+from microbench_ray.data.tables.ids import ids_in, joined
+from microbench_ray.data.tables.keys import DEFAULT_KEYS, TableKeys
+from microbench_ray.data.tables.long import long_columns
+from microbench_ray.data.tables.recognise import Layout, recognise
+
+PREVIEW_ROWS, PREVIEW_COLUMNS = 3, 6
+
+
+@dataclass(frozen=True)
+class WideTable:
+    """A table of scores with a row per item.
+
+    Attributes
+    ----------
+    table
+        The columns `item_id`, optionally `subtask` and `label`, and one per model.
+    said
+        Sentences: what the columns were taken for, and what was left out. Empty for a table that had this layout.
+    preview
+        The first rows of the table as it was read.
+    warnings
+        Aggregates that were left out.
+    """
+
+    table: pa.Table
+    said: tuple[str, ...] = ()
+    preview: tuple[str, ...] = ()
+    warnings: tuple[DataWarning, ...] = ()
+
+
+def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS) -> WideTable:
+    """Find the shape of a table and make it wide.
+
+    Raises
+    ------
+    DataError
+        The shape is not clear, columns are missing, cells are not scores, or rows contradict each other.
+    """
+    frame = Frame(table, where)
+    if not frame.n_rows:
+        raise DataError("The table has no rows.", where=str(where), hint="give one row per item, or per response")
+    layout = recognise(frame, keys)
+    said: list[str] = []
+    if layout.shape == "long":
+        assert layout.score is not None
+        scores = ScoreColumns(frame, keys, [layout.score])
+        wide = long_columns(frame, layout, scores, said)
+        _say_words(scores, said)
+    elif layout.shape == "models":
+        wide = _from_models(frame, layout, keys, said)
+    else:
+        wide = _from_items(frame, layout, keys, said)
+    wide, warnings = without_aggregates(wide, str(where), keys)
+    if layout.guessed or keys != DEFAULT_KEYS:
+        said.insert(0, describe(layout, frame))
+        said += left_out(layout)
+        return WideTable(table=wide, said=tuple(said), preview=tuple(preview(frame)), warnings=tuple(warnings))
+    return WideTable(table=wide, warnings=tuple(warnings))
+
+
+def _from_items(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) -> pa.Table:
+    _check_values(frame, layout, "model")
+    columns: dict[str, Any] = {}
+    if layout.item:
+        columns["item_id"] = _item_column(frame, layout, said)
+    else:
+        columns["item_id"] = text_array(frame.row_numbers[1])
+        said.append("no column holds ids: the items are numbered by their rows, from 1")
+    if layout.subtask is not None:
+        columns["subtask"] = frame.table.column(layout.subtask)
+    if layout.label is not None:
+        columns["label"] = frame.table.column(layout.label)
+    scores = ScoreColumns(frame, keys, layout.values)
+    ids: list[str] | None = None
+    for name in layout.values:
+        if scores.changes(name):
+            ids = ids or [str(text) for text in columns["item_id"].to_pylist()]
+            columns[name] = nullable_numbers(scores.of(name, ids))
+        else:
+            columns[name] = frame.table.column(name)
+    _say_words(scores, said)
+    return pa.table(columns)
+
+
+def _item_column(frame: Frame, layout: Layout, said: list[str]) -> pa.Array | pa.ChunkedArray:
+    """The ids of items; with their subtask where an id occurs in several."""
+    if len(layout.item) == 1:
+        column = frame.table.column(layout.item[0])
+        if layout.subtask is None or frame.is_unique(layout.item[0]):
+            return column
+    ids = ids_in(frame, layout.item, "item")
+    if layout.subtask is not None and len(ids.names) < frame.n_rows:
+        both = joined([ids_in(frame, [layout.subtask], "subtask"), ids])
+        if len(both.names) == frame.n_rows:
+            said.append("an id occurs in several subtasks: the ids of items are made of the subtask and the id")
+            ids = both
+    return text_array(ids.texts())
+
+
+def _from_models(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) -> pa.Table:
+    _check_values(frame, layout, "item")
+    models = ids_in(frame, layout.model, "model").texts()
+    _check_models(frame, models)
+    scores = ScoreColumns(frame, keys, layout.values)
+    matrix = np.stack([scores.of(name) for name in layout.values], axis=1)
+    _say_words(scores, said)
+    return pa.table(
+        {"item_id": text_array(list(layout.values))} | {model: nullable_numbers(row) for model, row in zip(models, matrix, strict=True)}
+    )
+
+
+def _check_values(frame: Frame, layout: Layout, kind: str) -> None:
+    if layout.values:
+        return
+    out = [name for name in layout.left_out if layout.left_out[name] == "texts"]
+    raise DataError(
+        f"The table has no column with {'a model' if kind == 'model' else 'an item'}'s scores.",
+        where=str(frame.where),
+        got=f"columns {first_few(frame.names)}" + (f"; texts in {first_few(out)}" if out else ""),
+        hint="correct=WORD where scores are words"
+        if out
+        else f"add one column per {kind}, named after it, with scores in [0, 1]",
+    )
+
+
+def _check_models(frame: Frame, models: Sequence[str]) -> None:
+    reserved = next((name for name in models if name in ("item_id", "subtask", "label")), None)
+    repeated = sorted({name for name in models if models.count(name) > 1}) if len(set(models)) < len(models) else []
+    if repeated or reserved:
+        raise DataError(
+            "Model ids must be unique." if repeated else "A model has the name of a column about items.",
+            where=f"{frame.where}: model ids",
+            got=f"{len(repeated)} given more than once: {first_few(repeated)}" if repeated else repr(reserved),
+            hint="rename or remove the repeated models; shape=long if each row is one response" if repeated else "rename the model",
+        )
+
+
+def _say_words(scores: ScoreColumns, said: list[str]) -> None:
+    if scores.wrong_words:
+        said.append(f"counted as wrong: {first_few(sorted(scores.wrong_words), 10)}")
+
+
+def describe(layout: Layout, frame: Frame) -> str:
+    """A sentence on what the columns were taken for."""
+    if layout.shape == "long":
+        parts = [f"models in {_joined(layout.model)}", f"items in {_joined(layout.item)}", f"scores in {layout.score!r}"]
+        parts += [f"{role} in {name!r}" for role, name in (("subtasks", layout.subtask), ("repeats", layout.repeat)) if name]
+        return f"a row per response: {', '.join(parts)}"
+    if layout.shape == "models":
+        return f"a row per model, named in {_joined(layout.model)}; items are {len(layout.values):,} columns: {first_few(layout.values, 3)}"
+    subtasks = f", subtasks in {layout.subtask!r}" if layout.subtask else ""
+    named = f", named in {_joined(layout.item)}" if layout.item else ""
+    return f"a row per item{named}{subtasks}; models are {len(layout.values):,} columns: {first_few(layout.values, 3)}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(repr(name) if name else "the column without a name" for name in names)
+
+
+def left_out(layout: Layout) -> list[str]:
+    """Sentences on the columns that are not used."""
+    reasons = dict.fromkeys(layout.left_out.values())
+    return [
+        f"left out ({reason}): {first_few([name or 'the column without a name' for name, why in layout.left_out.items() if why == reason])}"
+        for reason in reasons
+    ]
+
+
+def preview(frame: Frame) -> list[str]:
+    """The first rows and columns of a table, a line each, the header first."""
+    names = frame.names[:PREVIEW_COLUMNS]
+    more = ["…"] if len(frame.names) > len(names) else []
+    rows = frame.table.select(names).slice(0, PREVIEW_ROWS).to_pylist()
+    cells = [[*names, *more], *([*("" if row[name] is None else str(row[name]) for name in names), *more] for row in rows)]
+    cells = [[cell if len(cell) <= 24 else f"{cell[:23]}…" for cell in line] for line in cells]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
