@@ -149,6 +149,10 @@ def named_columns(table: pa.Table, where: str, *, unnamed: bool) -> pa.Table:
     """
     names = table.column_names
     _check_repeated(where, names)
+    indices = [name for name in names if _PANDAS_INDEX.fullmatch(name)]
+    if unnamed and len(indices) == 1 and "item_id" not in names and "" not in names:
+        names = ["" if name in indices else name for name in names]
+        table = table.rename_columns(names)
     kept = [k for k, name in enumerate(names) if not _PANDAS_INDEX.fullmatch(name) and (name or not _is_empty(table.column(k)))]
     nameless = [k for k in kept if not names[k]]
     if len(nameless) > unnamed:

@@ -37,7 +37,7 @@ class Frame:
     """
 
     def __init__(self, table: pa.Table, where: Path) -> None:
-        self.table, self.where = _plain_texts(table), where
+        self.table, self.where = _without_empty_rows(_plain_texts(table)), where
         self.names: list[str] = table.column_names
         self._kinds: dict[str, ColumnKind] = {}
         self._distinct: dict[str, int] = {}
@@ -159,6 +159,20 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def _without_empty_rows(table: pa.Table) -> pa.Table:
+    """The rows with a value: programs write rows of separators below a table."""
+    empty: NDArray[np.bool_] | None = None
+    for column in table.columns:
+        absent = column.is_null()
+        if is_text(column.type):
+            absent = pc.or_(absent, pc.equal(column, "").fill_null(True))
+        found = np.asarray(numbers_of(absent), np.bool_)
+        empty = found if empty is None else empty & found
+        if not empty.any():
+            return table
+    return table if empty is None else table.filter(pa.array(~empty))
 
 
 def _plain_texts(table: pa.Table) -> pa.Table:

@@ -230,6 +230,15 @@ class _Guess:
         ids = self._row_names()
         rows, columns = self._kinds(ids)
         if not ids:
+            texts = [name for name in self.free if self._is_unknown_text(name)]
+            if texts:
+                raise DataError(
+                    "No column is known to hold the ids of items.",
+                    where=str(self.frame.where),
+                    got=f"columns {first_few(self.frame.names, 10)}",
+                    hint="columns={model: NAME, item: NAME, score: NAME} for a row per response, columns={item: NAME} for a row per "
+                    f"item; columns={{ignore: [{', '.join(texts)}]}} to number the items by their rows",
+                )
             if columns == "items":
                 raise DataError(
                     "The columns have names like items, but no column holds the models.",
@@ -260,6 +269,12 @@ class _Guess:
             if self.frame.kind(name) in ("texts", "words") and self.frame.is_unique(name) and plain_name(name) not in DESCRIPTIONS
         ]
         return tuple(texts) if len(texts) == 1 and len(self.free) > 2 else ()
+
+    def _is_unknown_text(self, name: str) -> bool:
+        """Whether a column holds texts that are neither scores nor, by the column's name, a description."""
+        if self.frame.kind(name) not in ("words", "texts") or plain_name(name) in DESCRIPTIONS | SUBTASK_NAMES:
+            return False
+        return not self.keys.correct and plain_name(name) not in SCORE_NAMES
 
     def _leave_out_numbers(self, names: Iterable[str]) -> None:
         for name in names:
