@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DIFFERENT_TYPES = "Scores and confidences must have the same type."
 NAMES_HINT = "only for numpy arrays; a table has columns with the ids"
+NEW_KEYS = TableKeys(ids_needed=True)
+"""New responses are joined with the items of a micro-benchmark."""
 TableLike: TypeAlias = "pd.DataFrame | pd.Series[Any] | pa.Table | Mapping[str, Any] | Sequence[Mapping[str, Any]]"
 """Tables in memory; also those of polars."""
 
@@ -136,7 +138,7 @@ def responses(
     table = None if isinstance(given, str | Path) else as_table(given, "responses")
     if table is not None or isinstance(given, str | Path):
         _check_no_names(item_ids=item_ids, model_ids=model_ids)
-        wide = read_wide(where) if table is None else to_wide(table, where)
+        wide = read_wide(where, NEW_KEYS) if table is None else to_wide(table, where, NEW_KEYS)
         warn(wide.warnings)
         columns = wide_columns(where, wide.table)
         values = np.stack([np.asarray(column, np.float64) for column in columns.scores])

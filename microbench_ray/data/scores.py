@@ -142,7 +142,7 @@ def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
 
 def probability_keys(keys: TableKeys) -> TableKeys:
     """The keys of a table of confidences, which are probabilities already, beside scores."""
-    return replace(keys, scale=1.0, correct=())
+    return replace(keys, scale=1.0, correct=(), ids_needed=True)
 
 
 class NamedTable(NamedTuple):

@@ -20,10 +20,10 @@ from microbench_ray.data.table_hints import cell_hint
 from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
 from microbench_ray.data.tables.build import WideTable
 from microbench_ray.data.tables.frame import is_number
-from microbench_ray.data.tables.keys import DEFAULT_KEYS, TableKeys
+from microbench_ray.data.tables.keys import TableKeys
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.parquet_limits import check_columns
-from microbench_ray.ingest.values import files_below, parse_score, require_logs
+from microbench_ray.ingest.values import files_below, item_digest, parse_score, require_logs
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class TableReader:
         """Yield the model's cells in row order; an empty cell has no score."""
         file = log.files[0]
         table = _columns(file, log.part, options.table, options.max_line_bytes)
+        numbered = not _is_plain(file, options.table) and _whole(file, options.table).numbered
         items = _ids(table, file)
         _suspect("item", items, file, tally)
         subtasks = table.column("subtask").to_pylist() if "subtask" in table.column_names else [_ONE_SUBTASK] * len(items)
@@ -85,6 +86,7 @@ class TableReader:
                 raise DataError("A row has no subtask.", where=where, hint="fill in the subtask, or remove the column")
             if subtask in left_out:
                 continue
+            content = item_digest(str(file), table=file.name, row=row) if numbered else None
             score = parse_score(value, tally, file=file, item=item, metric=log.part, hint_of=hint_of)
             confidence = confidences.get(item)
             if confidence is not None:
@@ -95,6 +97,7 @@ class TableReader:
                 score=score,
                 confidence=confidence,
                 label=_label(label),
+                content=content,  # the numbers of rows in another table are other items
                 position=str(row),
             )
 
@@ -130,7 +133,7 @@ def _models(file: Path, keys: TableKeys) -> list[str]:
 
 def _is_plain(file: Path, keys: TableKeys) -> bool:
     """Whether a table is Parquet that needs no guess: the column `item_id`, and numbers of models."""
-    return split_suffix(file)[1].lower() == ".parquet" and keys == DEFAULT_KEYS and bool(_plain_names(file, *_identity(file)))
+    return split_suffix(file)[1].lower() == ".parquet" and not keys.settings() and bool(_plain_names(file, *_identity(file)))
 
 
 @lru_cache(maxsize=1024)
@@ -140,7 +143,7 @@ def _plain_names(file: Path, changed: int, size: int) -> list[str]:
     with _opened(file) as opened:
         fields = {field.name: field.type for field in opened.schema_arrow if not str(field.name).startswith("__index_level_")}
     models = [name for name in fields if name not in ITEM_COLUMNS]
-    plain = "item_id" in fields and all(is_number(fields[name]) and name.strip() for name in models)
+    plain = "item_id" in fields and bool(models) and all(is_number(fields[name]) and name.strip() for name in models)
     return [str(name) for name in fields] if plain and not named_like_aggregates(models, "model") else []
 
 

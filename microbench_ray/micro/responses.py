@@ -123,12 +123,13 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
 def _with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) -> Options:
     """The options, by default those that the benchmark was read with if its format is the same."""
     if source != benchmark.get("source"):
-        return options
+        return replace(options, table=replace(options.table, ids_needed=True))
+    table = table_keys(**benchmark.get("table", {})) if options.table == DEFAULT_KEYS else options.table
     return replace(
         options,
         metric=options.metric or benchmark.get("metric"),
         filter=options.filter or benchmark.get("filter"),
-        table=table_keys(**benchmark.get("table", {})) if options.table == DEFAULT_KEYS else options.table,
+        table=replace(table, ids_needed=True),
     )
 
 

@@ -43,7 +43,7 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path: Path) -> None:
 
 def test_lists_are_not_scores(tmp_path: Path) -> None:
     file = write(tmp_path / "t.parquet", item_id=pa.array(["a"]), m=pa.array([[1.0]]))
-    with refuses(DataError, "lists", where="'m'", got="list"):
+    with refuses(DataError, "no number", where="'m'", got="[1.0]"):
         read_one(TableReader(), file)
 
 

@@ -44,6 +44,8 @@ class WideTable:
     said: tuple[str, ...] = ()
     preview: tuple[str, ...] = ()
     warnings: tuple[DataWarning, ...] = ()
+    numbered: bool = False
+    """Whether the ids of items are the numbers of their rows."""
 
 
 def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS) -> WideTable:
@@ -69,10 +71,11 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS) -> Wid
     else:
         wide = _from_items(frame, layout, keys, said)
     wide, warnings = without_aggregates(wide, str(where), keys)
-    if layout.guessed or keys != DEFAULT_KEYS:
+    numbered = layout.shape == "items" and not layout.item
+    if layout.guessed or keys.settings():
         said.insert(0, describe(layout, frame))
         said += left_out(layout)
-        return WideTable(table=wide, said=tuple(said), preview=tuple(preview(frame)), warnings=tuple(warnings))
+        return WideTable(table=wide, said=tuple(said), preview=tuple(preview(frame)), warnings=tuple(warnings), numbered=numbered)
     return WideTable(table=wide, warnings=tuple(warnings))
 
 

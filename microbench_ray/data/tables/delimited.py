@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ from microbench_ray.data.tables.bounded import open_text
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 ROWS = 20
 """Number of rows that the separator is found from."""
+CELLS = 1000
+"""Number of cells that are looked at for each separator that fits."""
 MAX_START = 32 << 20
 """Bytes of the first rows that are looked at."""
 DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+\s*$"
@@ -129,7 +132,7 @@ def _separator(path: Path, records: dict[str, list[list[str]]]) -> str:
     likely = {}
     for separator, (header, *rows) in ((key, found) for key, found in records.items() if found):
         if len(header) > 1 and all(len(row) in (0, len(header)) for row in rows[:-1]):
-            cells = [cell for row in rows for cell in row if cell]
+            cells = list(islice((cell for row in rows for cell in row if cell), CELLS))
             numbers = sum(bool(_NUMBER.fullmatch(cell)) and not (separator == "," and "," in cell) for cell in cells)
             likely[separator] = numbers / max(1, len(cells))
     if not likely:

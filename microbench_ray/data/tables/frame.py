@@ -20,6 +20,9 @@ TRUTHS = {"true": 1.0, "false": 0.0}
 FEW = 3
 """Number of distinct texts up to which a column may hold answers in words (yes, no)."""
 
+SMALL = 20_000
+"""Rows up to which Python is quicker than importing Arrow's functions."""
+
 ColumnKind = Literal["empty", "numbers", "number texts", "mixed", "words", "texts", "other"]
 """What a column holds: no value; numbers or booleans; texts that are all numbers; some numbers among texts; few distinct texts; many
 distinct texts; dates, lists or objects."""
@@ -56,7 +59,8 @@ class Frame:
     def n_distinct(self, name: str) -> int:
         """Number of distinct values that are not missing."""
         if name not in self._distinct:
-            self._distinct[name] = len(pc.unique(self.table.column(name).drop_null()))
+            column = self.table.column(name)
+            self._distinct[name] = 0 if pa.types.is_nested(column.type) else len(_distinct(column) - {None})
         return self._distinct[name]
 
     def is_unique(self, name: str) -> bool:
@@ -69,7 +73,7 @@ class Frame:
 
     def words(self, name: str) -> list[str]:
         """The distinct texts of a column without missing values and without case, sorted."""
-        texts = {text.strip().casefold() for text in pc.unique(self.table.column(name)).to_pylist() if text is not None}
+        texts = {text.strip().casefold() for text in _distinct(self.table.column(name)) if text is not None}
         return sorted(texts - NULLS)
 
     def has_word(self, name: str, words: Sequence[str]) -> bool:
@@ -163,6 +167,8 @@ def _text(value: Any) -> str:
 
 def _without_empty_rows(table: pa.Table) -> pa.Table:
     """The rows with a value: programs write rows of separators below a table."""
+    if not table.num_columns or not any(value is None or value == "" for value in table.column(0).to_pylist()):
+        return table
     empty: NDArray[np.bool_] | None = None
     for column in table.columns:
         absent = column.is_null()
@@ -183,6 +189,11 @@ def _plain_texts(table: pa.Table) -> pa.Table:
     return table
 
 
+def _distinct(column: pa.ChunkedArray) -> set[Any]:
+    """The distinct values of a column of texts or numbers."""
+    return set((column if len(column) <= SMALL else pc.unique(column)).to_pylist())
+
+
 def _kind(column: pa.ChunkedArray) -> ColumnKind:
     if column.null_count == len(column):
         return "empty"
@@ -190,7 +201,7 @@ def _kind(column: pa.ChunkedArray) -> ColumnKind:
         return "numbers"
     if not is_text(column.type):
         return "other"
-    distinct = [text for text in pc.unique(column).to_pylist() if text is not None and text.strip().casefold() not in NULLS]
+    distinct = [text for text in _distinct(column) if text is not None and text.strip().casefold() not in NULLS]
     if not distinct:
         return "empty"
     numbers = sum(_number(text, True) is not None for text in distinct)

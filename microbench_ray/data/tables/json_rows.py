@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.parquet import OversizedTable
 from microbench_ray.data.tables.bounded import open_text
 
+BLOCK_BYTES = 16 << 20
+"""Bytes that Arrow reads at a time; a line may not have more."""
 _SCALARS = (bool, int, float)
 
 
@@ -23,15 +26,31 @@ def read_json_lines(path: Path) -> pa.Table:
     DataError
         A line is not a JSON object.
     """
-    rows = []
     with open_text(path) as source:
-        first = source.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+        start = source.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     with open_text(path) as source:
-        if first.startswith(b"["):
-            rows = _parsed(source.read(), path, 1, list)
-        else:
-            rows = [_parsed(line, path, number, dict) for number, line in enumerate(source, 1) if not line.isspace()]
-    return table_of_rows(rows, str(path))
+        if start.startswith(b"["):
+            return table_of_rows(_parsed(source.read(), path, 1, list), str(path))
+    if (table := _plain_lines(path)) is not None:
+        return table
+    with open_text(path) as source:
+        lines = (_parsed(line, path, number, dict) for number, line in enumerate(source, 1) if not line.isspace())
+        return table_of_rows(lines, str(path))
+
+
+def _plain_lines(path: Path) -> pa.Table | None:
+    """The table as Arrow reads it, quickly; None where a value needs more care: NaN, mixed types, lists, or texts like dates."""
+    import pyarrow.json
+
+    try:
+        with open_text(path) as source:
+            table = pa.json.read_json(source, read_options=pa.json.ReadOptions(block_size=BLOCK_BYTES))
+    except OversizedTable:
+        raise
+    except pa.ArrowException:
+        return None
+    plain = (pa.types.is_string, pa.types.is_boolean, pa.types.is_int64, pa.types.is_float64, pa.types.is_null)
+    return table if all(any(test(field.type) for test in plain) for field in table.schema) else None
 
 
 def _parsed(text: bytes, path: Path, line: int, kind: type) -> Any:
@@ -46,7 +65,7 @@ def _parsed(text: bytes, path: Path, line: int, kind: type) -> Any:
     return value
 
 
-def table_of_rows(rows: Sequence[Mapping[str, Any]], where: str) -> pa.Table:
+def table_of_rows(rows: Iterable[Mapping[str, Any]], where: str) -> pa.Table:
     """Make a table of objects, whose columns are all their keys; a key that an object lacks is a missing value.
 
     Raises
@@ -55,6 +74,7 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], where: str) -> pa.Table:
         An element is no object.
     """
     columns: dict[str, list[Any]] = {}
+    number = -1
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise DataError("Every row must be an object.", where=f"{where}: row {number + 1}", got=type(row).__name__)
@@ -63,7 +83,7 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], where: str) -> pa.Table:
             column.extend([None] * (number - len(column)))
             column.append(value)
     for column in columns.values():
-        column.extend([None] * (len(rows) - len(column)))
+        column.extend([None] * (number + 1 - len(column)))
     return pa.table({name: column_of_values(column) for name, column in columns.items()})
 
 

@@ -33,12 +33,15 @@ class TableKeys:
         Scores are divided by it: 100 for percent.
     correct
         Words that are a score of 1, where scores are words.
+    ids_needed
+        Whether a table without ids is refused, because its items are joined with those of another; else they are numbered.
     """
 
     shape: Shape = "auto"
     columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
     scale: float = 1.0
     correct: tuple[str, ...] = ()
+    ids_needed: bool = False
 
     def of(self, role: str) -> tuple[str, ...]:
         """The columns given for a role, empty by default."""
@@ -49,7 +52,7 @@ class TableKeys:
         return role in dict(self.columns)
 
     def settings(self) -> dict[str, Any]:
-        """The values that are not the defaults, as `table_keys` takes them and JSON holds them."""
+        """The values given by the user that are not the defaults, as `table_keys` takes them and JSON holds them."""
         given: dict[str, Any] = {}
         if self.shape != "auto":
             given["shape"] = self.shape

@@ -43,11 +43,11 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
     _check_spelling(frame, items, models, "item", layout.item)
     _check_size(frame, models, items)
     kept = _distinct_rows(frame, layout, models, items, values, said)
-    sums, counts = np.zeros((2, len(models.names), len(items.names)))
+    shape = (len(models.names), len(items.names))
     valid = kept[~np.isnan(values[kept])]
-    place = (models.codes[valid], items.codes[valid])
-    np.add.at(sums, place, values[valid])
-    np.add.at(counts, place, 1)
+    place = models.codes[valid] * shape[1] + items.codes[valid]
+    counts = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
+    sums = np.bincount(place, values[valid], minlength=shape[0] * shape[1]).reshape(shape)
     if layout.repeat is not None and counts.max(initial=0) > 1:
         said.append(f"scores are means over the repeats in {layout.repeat!r}, up to {int(counts.max())} of a response")
     with np.errstate(invalid="ignore"):

@@ -73,9 +73,15 @@ def recognise(frame: Frame, keys: TableKeys) -> Layout:
     _check_given(frame, keys)
     guess = _Guess(frame, keys)
     shape = keys.shape if keys.shape != "auto" else guess.shape()
-    if shape == "long":
-        return guess.long()
-    return guess.wide(shape)
+    layout = guess.long() if shape == "long" else guess.wide(shape)
+    if keys.ids_needed and not layout.item and shape == "items":
+        raise DataError(
+            "The table has no column with the ids of items.",
+            where=str(frame.where),
+            got=f"columns {first_few(frame.names)}",
+            hint="add a column item_id with the ids that the items have elsewhere",
+        )
+    return layout
 
 
 def _check_given(frame: Frame, keys: TableKeys) -> None:
@@ -334,9 +340,9 @@ class _Guess:
 
     def _subtask(self, used: Sequence[str]) -> str | None:
         """The column of subtasks: `subtask`, else the only one with a name that subtasks have."""
-        found = [name for name in self._named(SUBTASK_NAMES, used) if self.frame.kind(name) not in ("empty", "other", "mixed") and not self._is_score_column(name)]  # fmt: skip
-        if "subtask" in found:
+        if "subtask" in self.free and "subtask" not in used:
             return "subtask"
+        found = [name for name in self._named(SUBTASK_NAMES, used) if self.frame.kind(name) not in ("empty", "other", "mixed") and not self._is_score_column(name)]  # fmt: skip
         if len(found) > 1:
             self.left_out |= dict.fromkeys(found, "not used; columns={subtask: NAME} uses one")
         return found[0] if len(found) == 1 else None

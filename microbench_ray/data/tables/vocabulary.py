@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from microbench_ray.data.suspicious import FAMILIES
@@ -55,6 +56,7 @@ MANY = 200
 """Number of names that are looked at."""
 
 
+@lru_cache(maxsize=1 << 16)
 def plain_name(name: str) -> str:
     """A column's name without case, spaces and punctuation; empty for what programs write where there is none."""
     return "" if _UNNAMED.fullmatch(name) else re.sub(r"[\W_]", "", name).casefold()
