@@ -87,9 +87,7 @@ def benchmark(
     keys = table_keys(shape, columns, scale, correct)
     if isinstance(scores, str | Path):
         _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask, confidence=confidence, metadata=metadata)
-        return read_scores(
-            scores, name=name, max_missing=max_missing, shape=shape, columns=columns, scale=scale, correct=correct
-        )
+        return read_scores(scores, name=name, max_missing=max_missing, shape=shape, columns=columns, scale=scale, correct=correct)
     name = "benchmark" if name is None else name
     if (table := as_table(scores, "scores")) is not None:
         _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask)
@@ -102,7 +100,9 @@ def benchmark(
             max_missing=max_missing,
         )
     if keys != DEFAULT_KEYS:
-        raise DataError("shape, columns, scale and correct are for tables.", where=", ".join(keys.settings()), got="an array of scores")
+        raise DataError(
+            "shape, columns, scale and correct are for tables.", where=", ".join(keys.settings()), got="an array of scores"
+        )
     if confidence is not None and as_table(confidence, "confidence") is not None:
         raise DataError(DIFFERENT_TYPES, where="confidence", got="a table, and an array of scores")
     matrix = _matrix(scores, "scores")

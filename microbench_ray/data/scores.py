@@ -119,8 +119,12 @@ def _read(
         name or split_suffix(path)[0],
         path,
         scores,
-        confidence=None if confidence_path is None else NamedTable(path=confidence_path, table=read_confidence(confidence_path, keys)),
-        metadata=None if metadata_path is None else NamedTable(path=metadata_path, table=read_table(metadata_path, texts=("model_id",))),
+        confidence=None
+        if confidence_path is None
+        else NamedTable(path=confidence_path, table=read_confidence(confidence_path, keys)),
+        metadata=None
+        if metadata_path is None
+        else NamedTable(path=metadata_path, table=read_table(metadata_path, texts=("model_id",))),
         max_missing=max_missing,
     )
 
@@ -270,7 +274,6 @@ def wide_columns(path: Path, table: pa.Table) -> WideColumns:
     item_ids = _texts(path, table, "item_id")
     models = [column for column in table.column_names if column not in ITEM_COLUMNS]
     return WideColumns(item_ids=item_ids, model_ids=models, scores=[_numbers(path, table, model, item_ids) for model in models])
-
 
 
 def _find_companion(path: Path, kind: str, given: str | Path | None) -> Path | None:

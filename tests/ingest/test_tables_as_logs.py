@@ -14,8 +14,8 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data import read_release, read_scores
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.release import ReleaseReader
-from microbench_ray.ingest.values import NOT_FINITE, WITHOUT_SCORE
 from microbench_ray.ingest.tables import TableReader
+from microbench_ray.ingest.values import NOT_FINITE, WITHOUT_SCORE
 from tests.helpers import many_models
 from tests.helpers.errors import refuses
 from tests.helpers.reading import read_all, values

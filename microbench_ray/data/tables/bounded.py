@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from microbench_ray.core.parquet import OversizedTable, memory_limit
 
@@ -16,7 +16,7 @@ CELL_BYTES = 4
 class _Bounded(io.RawIOBase):
     """The bytes of a compressed file, up to a limit."""
 
-    def __init__(self, source: BinaryIO, n_bytes: int) -> None:
+    def __init__(self, source: gzip.GzipFile, n_bytes: int) -> None:
         self._source, self._n_bytes = source, n_bytes
         self._limit = self._left = memory_limit(n_bytes) // CELL_BYTES
 
@@ -24,7 +24,7 @@ class _Bounded(io.RawIOBase):
         """Whether it can be read."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         """Read up to the size of a buffer."""
         data = self._source.read(min(len(buffer), self._left + 1))
         self._left -= len(data)
@@ -49,5 +49,5 @@ def open_text(path: Path) -> BinaryIO:
     """
     if not path.name.lower().endswith(".gz"):
         return path.open("rb")
-    source: BinaryIO = gzip.open(path, "rb")  # type: ignore[assignment]
-    return io.BufferedReader(_Bounded(source, path.stat().st_size), 1 << 20)  # type: ignore[return-value, type-var]
+    source = gzip.GzipFile(path, "rb")
+    return io.BufferedReader(_Bounded(source, path.stat().st_size), 1 << 20)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError, DataWarning
 from microbench_ray.data.columns import nullable_numbers, text_array
 from microbench_ray.data.names import first_few
-from microbench_ray.data.tables.aggregates import without_aggregates
+from microbench_ray.data.tables.aggregates import summaries, without_aggregates
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.ids import ids_in, joined
@@ -70,10 +70,12 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS) -> Wid
         wide = _from_models(frame, layout, keys, said)
     else:
         wide = _from_items(frame, layout, keys, said)
-    wide, warnings = without_aggregates(wide, str(where), keys)
+    wide, warnings = without_aggregates(wide, str(where), keys, turned=layout.shape == "models")
+    if layout.guessed:
+        warnings += summaries(wide, str(where))
     numbered = layout.shape == "items" and not layout.item
     if layout.guessed or keys.settings():
-        said.insert(0, describe(layout, frame))
+        said.insert(0, describe(layout))
         said += left_out(layout)
         return WideTable(table=wide, said=tuple(said), preview=tuple(preview(frame)), warnings=tuple(warnings), numbered=numbered)
     return WideTable(table=wide, warnings=tuple(warnings))
@@ -126,7 +128,8 @@ def _from_models(frame: Frame, layout: Layout, keys: TableKeys, said: list[str])
     matrix = np.stack([scores.of(name) for name in layout.values], axis=1)
     _say_words(scores, said)
     return pa.table(
-        {"item_id": text_array(list(layout.values))} | {model: nullable_numbers(row) for model, row in zip(models, matrix, strict=True)}
+        {"item_id": text_array(list(layout.values))}
+        | {model: nullable_numbers(row) for model, row in zip(models, matrix, strict=True)}
     )
 
 
@@ -138,9 +141,7 @@ def _check_values(frame: Frame, layout: Layout, kind: str) -> None:
         f"The table has no column with {'a model' if kind == 'model' else 'an item'}'s scores.",
         where=str(frame.where),
         got=f"columns {first_few(frame.names)}" + (f"; texts in {first_few(out)}" if out else ""),
-        hint="correct=WORD where scores are words"
-        if out
-        else f"add one column per {kind}, named after it, with scores in [0, 1]",
+        hint="correct=WORD where scores are words" if out else f"add one column per {kind}, named after it, with scores in [0, 1]",
     )
 
 
@@ -161,17 +162,18 @@ def _say_words(scores: ScoreColumns, said: list[str]) -> None:
         said.append(f"counted as wrong: {first_few(sorted(scores.wrong_words), 10)}")
 
 
-def describe(layout: Layout, frame: Frame) -> str:
+def describe(layout: Layout) -> str:
     """A sentence on what the columns were taken for."""
     if layout.shape == "long":
         parts = [f"models in {_joined(layout.model)}", f"items in {_joined(layout.item)}", f"scores in {layout.score!r}"]
         parts += [f"{role} in {name!r}" for role, name in (("subtasks", layout.subtask), ("repeats", layout.repeat)) if name]
         return f"a row per response: {', '.join(parts)}"
+    columns = f"{len(layout.values):,} columns: {first_few(layout.values, 3)}"
     if layout.shape == "models":
-        return f"a row per model, named in {_joined(layout.model)}; items are {len(layout.values):,} columns: {first_few(layout.values, 3)}"
+        return f"a row per model, named in {_joined(layout.model)}; items are {columns}"
     subtasks = f", subtasks in {layout.subtask!r}" if layout.subtask else ""
     named = f", named in {_joined(layout.item)}" if layout.item else ""
-    return f"a row per item{named}{subtasks}; models are {len(layout.values):,} columns: {first_few(layout.values, 3)}"
+    return f"a row per item{named}{subtasks}; models are {columns}"
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -180,11 +182,10 @@ def _joined(names: Sequence[str]) -> str:
 
 def left_out(layout: Layout) -> list[str]:
     """Sentences on the columns that are not used."""
-    reasons = dict.fromkeys(layout.left_out.values())
-    return [
-        f"left out ({reason}): {first_few([name or 'the column without a name' for name, why in layout.left_out.items() if why == reason])}"
-        for reason in reasons
-    ]
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in layout.left_out.items():
+        by_reason.setdefault(reason, []).append(name or "the column without a name")
+    return [f"left out ({reason}): {first_few(names)}" for reason, names in by_reason.items()]
 
 
 def preview(frame: Frame) -> list[str]:

@@ -34,7 +34,7 @@ class ScoreColumns:
     """
 
     def __init__(self, frame: Frame, keys: TableKeys, columns: Sequence[str]) -> None:
-        self._frame, self._keys = frame, keys
+        self._frame, self._keys, self._columns = frame, keys, columns
         self._correct = frozenset(word.casefold() for word in keys.correct)
         self.wrong_words: frozenset[str] = frozenset()
         if keys.correct:
@@ -105,21 +105,26 @@ class ScoreColumns:
 
     def _check_scale(self, columns: Sequence[str]) -> None:
         """Refuse a scale where no score is above 1: those scores are fractions already."""
-        highest = max((parse_numbers(self._frame.table.column(name), True).values for name in columns if self._frame.kind(name) != "other"), key=_highest, default=None)  # fmt: skip
-        if highest is not None and 0 < _highest(highest) <= 1:
+        numbers = [name for name in columns if self._frame.kind(name) != "other"]
+        highest = max((_highest(parse_numbers(self._frame.table.column(name), True).values) for name in numbers), default=0)
+        if 0 < highest <= 1:
             raise DataError(
                 "The scores are fractions already, and scale= would divide them.",
                 where=str(self._frame.where),
-                got=f"scale={self._keys.scale:g}; the highest score is {_highest(highest):g}",
+                got=f"scale={self._keys.scale:g}; the highest score is {highest:g}",
                 hint="leave out scale=",
             )
 
     def _no_number(self, name: str, row: int, row_of: Sequence[str] | None) -> DataError:
         value = self._frame.table.column(name)[row].as_py()
         place = f"{self._frame.where}: column {name!r}, {row_name(self._frame.where, row)}"
-        if self._frame.kind(name) in ("words", "texts"):
-            words = self._frame.words(name)
-            hint = f"correct={_example(words)} if that word is a right answer; columns={{ignore: [{name}]}} if it holds no scores"
+        if isinstance(value, str) and value.startswith(("{", "[")):
+            hint = "the cell holds an object or a list: write the table with a column per model, or a row per response"
+        elif self._frame.kind(name) in ("words", "texts"):
+            ignore = f"columns={{ignore: [{name}]}} if it holds no scores"
+            correct = f"correct={_example(self._frame.words(name))} if that word is a right answer"
+            others = [each for each in self._columns if self._frame.kind(each) not in ("words", "empty")]
+            hint = "; ".join([ignore, correct] if others else [correct, ignore])
         else:
             hint = cell_hint(name, value)
         return DataError(

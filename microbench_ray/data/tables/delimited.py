@@ -41,9 +41,7 @@ class Dialect(NamedTuple):
     header: list[str]
 
 
-def read_delimited(
-    path: Path, texts: Callable[[Sequence[str]], Sequence[str]], check: Callable[[Sequence[str]], None]
-) -> pa.Table:
+def read_delimited(path: Path, texts: Callable[[Sequence[str]], Sequence[str]], check: Callable[[Sequence[str]], None]) -> pa.Table:
     """Read a table with a header; empty cells, NaN, NA and null are missing values, except in text columns.
 
     Numbers may have a decimal comma where the separator is another.
@@ -144,6 +142,6 @@ def _separator(path: Path, records: dict[str, list[list[str]]]) -> str:
             where=str(path),
             got=f"{' or '.join(SEPARATORS[each] for each in best)}: {first_few(records[best[0]][0], 3)}, or "
             f"{first_few(records[best[1]][0], 3)}",
-            hint=f"quote the names that contain {SEPARATORS[best[1]]}, or write the line sep=, above the header, with the separator",
+            hint=f"quote the names that contain {SEPARATORS[best[1]]}, or write a line such as sep=; above the header",
         )
     return best[0]

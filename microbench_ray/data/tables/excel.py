@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.json_rows import column_of_values
 
 if TYPE_CHECKING:
-    from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+    from openpyxl.worksheet.worksheet import Worksheet
 
 CELL_BYTES = 4
 """How many times the bytes of its XML a sheet takes in memory."""
@@ -76,9 +74,9 @@ def _check_size(path: Path) -> None:
         raise OversizedTable(f"{size:,} bytes of XML, from a file of {n_bytes:,} bytes")
 
 
-def _rows(sheet: ReadOnlyWorksheet, path: Path) -> list[tuple[int, tuple[Any, ...]]]:
+def _rows(sheet: Worksheet, path: Path) -> list[tuple[int, tuple[Any, ...]]]:
     """The rows with a value, with their numbers."""
-    sheet.reset_dimensions()  # what a file says of its size is not relied on
+    sheet.reset_dimensions()  # type: ignore[attr-defined]  # what a file says of its size is not relied on
     rows, n_cells = [], 0
     for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
         n_cells += len(row)
@@ -101,11 +99,12 @@ def _table(rows: list[tuple[int, tuple[Any, ...]]], path: Path) -> pa.Table:
     return pa.Table.from_arrays(columns, names=names)
 
 
-def _names(header: tuple[Any, ...], path: Path) -> Iterator[str]:
+def _names(header: tuple[Any, ...], path: Path) -> list[str]:
     dates = [value for value in header if isinstance(value, DATES)]
     if dates:
         raise _dates(f"{path}: the header", str(dates[0]))
-    return chain("" if value is None else str(int(value) if isinstance(value, float) and value.is_integer() else value).strip() for value in header)  # fmt: skip
+    whole = [int(value) if isinstance(value, float) and value.is_integer() else value for value in header]
+    return ["" if value is None else str(value).strip() for value in whole]
 
 
 def _first_date(values: list[Any]) -> int | None:

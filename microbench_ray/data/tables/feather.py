@@ -1,4 +1,4 @@
-"""The size of a Feather (Arrow IPC) file in memory, from the lengths in front of its compressed buffers, before any is decompressed."""
+"""The size of a Feather (Arrow IPC) file in memory, from the lengths in front of its compressed buffers, before they are read."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ SMALL = 20_000
 """Rows up to which Python is quicker than importing Arrow's functions."""
 
 ColumnKind = Literal["empty", "numbers", "number texts", "mixed", "words", "texts", "other"]
-"""What a column holds: no value; numbers or booleans; texts that are all numbers; some numbers among texts; few distinct texts; many
-distinct texts; dates, lists or objects."""
+"""What a column holds: no value; numbers or booleans; texts that are all numbers; some numbers among texts; few distinct texts;
+many distinct texts; dates, lists or objects."""
 
 
 class Frame:

@@ -40,11 +40,11 @@ def read_json_lines(path: Path) -> pa.Table:
 
 def _plain_lines(path: Path) -> pa.Table | None:
     """The table as Arrow reads it, quickly; None where a value needs more care: NaN, mixed types, lists, or texts like dates."""
-    import pyarrow.json
+    from pyarrow import json as arrow_json
 
     try:
         with open_text(path) as source:
-            table = pa.json.read_json(source, read_options=pa.json.ReadOptions(block_size=BLOCK_BYTES))
+            table = arrow_json.read_json(source, read_options=arrow_json.ReadOptions(block_size=BLOCK_BYTES))
     except OversizedTable:
         raise
     except pa.ArrowException:

@@ -66,12 +66,14 @@ def _apart(frame: Frame, items: Ids, subtasks: Ids, models: Ids, layout: Layout,
     if len(both.names) == len(items.names):
         return items
     if len(np.unique(_cells(models, items))) == len(np.unique(_cells(models, both))):
-        first = {int(item): int(row) for row, item in reversed(list(enumerate(items.codes)))}
-        row = next(row for row, item in enumerate(items.codes) if subtasks.codes[first[int(item)]] != subtasks.codes[row])
+        first = np.zeros(len(items.names), np.intp)
+        first[items.codes[::-1]] = np.arange(frame.n_rows)[::-1]
+        row = int(np.argmax(subtasks.codes[first[items.codes]] != subtasks.codes))
+        now, before = (subtasks.names[subtasks.codes[each]] for each in (row, first[items.codes[row]]))
         raise DataError(
             "An item has two subtasks.",
             where=f"{frame.where}: item {items.names[items.codes[row]]!r}, {row_name(frame.where, row)}",
-            got=f"{subtasks.names[subtasks.codes[row]]!r}, and {subtasks.names[subtasks.codes[first[int(items.codes[row])]]]!r} before",
+            got=f"{now!r}, and {before!r} before",
             hint=f"columns={{item: [{layout.subtask}, {', '.join(layout.item)}]}} if these are two items; "
             f"columns={{ignore: [{layout.subtask}]}} if they are one",
         )
@@ -103,7 +105,9 @@ def _distinct_rows(
     differs = same & ~equal
     if differs.any():
         position = int(np.argmax(differs))
-        raise _contradiction(frame, layout, models, items, values, (int(order[position - 1]), int(order[position])), int(differs.sum()))
+        raise _contradiction(
+            frame, layout, models, items, values, (int(order[position - 1]), int(order[position])), int(differs.sum())
+        )
     said.append(f"{int(same.sum()):,} rows repeat another one with the same score, and are counted once")
     return np.sort(order[~same])
 
@@ -119,11 +123,12 @@ def _contradiction(
     shown = [f"{'no score' if np.isnan(values[row]) else f'{values[row]:g}'} in {row_name(frame.where, row)}" for row in rows]
     told = f"the rows also differ in {first_few(differing)}: " if differing else ""
     name = differing[0] if differing else "NAME"
+    item = ", ".join((*layout.item, name))
     return DataError(
         "Two rows give one response different scores.",
         where=f"{frame.where}: model {models.names[models.codes[rows[0]]]!r}, item {items.names[items.codes[rows[0]]]!r}",
         got=f"{' and '.join(shown)}" + (f", and {count - 1:,} more rows" if count > 1 else ""),
-        hint=f"{told}columns={{repeat: {name}}} averages repeats, columns={{item: [{', '.join(layout.item)}, {name}]}} makes them two items; "
+        hint=f"{told}columns={{repeat: {name}}} averages repeats, columns={{item: [{item}]}} makes them two items; "
         "or remove the outdated rows",
     )
 

@@ -49,7 +49,9 @@ def _of_mapping(given: Mapping[Any, Any], what: str) -> pa.Table:
         items = list(dict.fromkeys(item for responses in given.values() for item in responses))
         columns = {"item_id": column_of_values([str(item) for item in items])}
         return pa.table(columns | {str(name): column_of_values([of.get(item) for item in items]) for name, of in given.items()})
-    lengths = {str(name): len(values) for name, values in given.items() if hasattr(values, "__len__") and not isinstance(values, str)}
+    lengths = {
+        str(name): len(values) for name, values in given.items() if hasattr(values, "__len__") and not isinstance(values, str)
+    }
     if not given or len(lengths) < len(given) or len(set(lengths.values())) > 1:
         raise DataError(
             "A dict must hold columns of one length, or a dict of items to scores for each model.",
@@ -78,7 +80,10 @@ def _of_pandas(given: Any, what: str) -> pa.Table:
     numbered = type(given.index).__name__ == "RangeIndex" and given.index.name is None
     frame = given.copy(deep=False)
     if not numbered:
-        names = [str(name) if name is not None else f"level_{k}" if given.index.nlevels > 1 else "" for k, name in enumerate(given.index.names)]
+        names = [
+            str(name) if name is not None else f"level_{k}" if given.index.nlevels > 1 else ""
+            for k, name in enumerate(given.index.names)
+        ]
         if given.index.nlevels == 1 and names[0] == "" and _has_item_id(frame):
             frame = frame.reset_index(drop=True)
         else:

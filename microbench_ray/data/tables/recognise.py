@@ -129,9 +129,9 @@ class _Guess:
             found = [name for name in self.free if plain_name(name) in tier and name not in but and self._holds_ids(name)]
             exact = [name for name in found if name == ITEM_ID]
             if len(found) > 1 and not exact:
-                raise self._two(
-                    f"Two columns may hold the {role}s.", found, f"columns={{{role}: {found[0]}}}, or the other; both: [{', '.join(found)}]"
-                )
+                found = sorted(found, key=self.frame.n_distinct, reverse=True)
+                hint = f"columns={{{role}: {found[0]}}}, or another of them; columns={{{role}: [{', '.join(found)}]}} joins them"
+                raise self._two(f"Two columns may hold the {role}s.", found, hint)
             if found:
                 return tuple(exact or found)
         return ()
@@ -167,6 +167,8 @@ class _Guess:
         if self.model:
             if given.gives("model") or self._unique(self.model):
                 return self._against("models", self.model)
+            if self._weak_items():
+                return "long"
             raise DataError(
                 "The rows of a model repeat, but no column is known to hold the items.",
                 where=str(frame.where),
@@ -177,6 +179,16 @@ class _Guess:
             self._check_repeated_items()
             return "items" if self.item == (ITEM_ID,) or given.gives("item") else self._against("items", self.item)
         return self._by_rows_and_columns()
+
+    def _weak_items(self) -> bool:
+        """Take a column such as `id` for the items of a long table, if its values repeat as those of items do."""
+        weak = [
+            name for name in self.free if plain_name(name) in WEAK_IDS - {""} and name not in self.model and self._holds_ids(name)
+        ]
+        if len(weak) != 1 or (self.frame.is_unique(weak[0]) and self.frame.n_distinct(self.model[0]) > 1):
+            return False
+        self.item = (weak[0],)
+        return True
 
     def _unique(self, columns: Sequence[str]) -> bool:
         return len(columns) == 1 and self.frame.is_unique(columns[0])
@@ -196,12 +208,18 @@ class _Guess:
             self.item = ()
             return "models"
         model, item = self.model[0], self.item[0]
+        advice = [
+            "shape=long if each row is one response",
+            f"shape=models with columns={{ignore: [{item}]}} if each row is a model",
+            f"shape=items with columns={{ignore: [{model}]}} if each row is an item",
+        ]
+        if len(unknown) >= 2:  # a long table has one column of scores
+            advice = [*(advice[1:] if self._unique(self.model) else advice[:0:-1]), advice[0]]
         raise DataError(
             "The table has columns of models and of items, but every model, or every item, has only one row.",
             where=str(self.frame.where),
             got=f"models in {model!r}, items in {item!r}",
-            hint=f"shape=long if each row is one response; shape=models, with columns={{ignore: [{item}]}}, for a row per model; "
-            f"shape=items, with columns={{ignore: [{model}]}}, for a row per item",
+            hint="; ".join(advice),
         )
 
     def _check_repeated_items(self) -> None:
@@ -236,15 +254,7 @@ class _Guess:
         ids = self._row_names()
         rows, columns = self._kinds(ids)
         if not ids:
-            texts = [name for name in self.free if self._is_unknown_text(name)]
-            if texts:
-                raise DataError(
-                    "No column is known to hold the ids of items.",
-                    where=str(self.frame.where),
-                    got=f"columns {first_few(self.frame.names, 10)}",
-                    hint="columns={model: NAME, item: NAME, score: NAME} for a row per response, columns={item: NAME} for a row per "
-                    f"item; columns={{ignore: [{', '.join(texts)}]}} to number the items by their rows",
-                )
+            self._check_texts()
             if columns == "items":
                 raise DataError(
                     "The columns have names like items, but no column holds the models.",
@@ -275,6 +285,18 @@ class _Guess:
             if self.frame.kind(name) in ("texts", "words") and self.frame.is_unique(name) and plain_name(name) not in DESCRIPTIONS
         ]
         return tuple(texts) if len(texts) == 1 and len(self.free) > 2 else ()
+
+    def _check_texts(self) -> None:
+        """Refuse a table without ids in which texts may be the ids."""
+        texts = [name for name in self.free if self._is_unknown_text(name)]
+        if texts:
+            raise DataError(
+                "No column is known to hold the ids of items.",
+                where=str(self.frame.where),
+                got=f"columns {first_few(self.frame.names, 10)}",
+                hint="columns={model: NAME, item: NAME, score: NAME} for a row per response, columns={item: NAME} for a row per "
+                f"item; columns={{ignore: [{', '.join(texts)}]}} to number the items by their rows",
+            )
 
     def _is_unknown_text(self, name: str) -> bool:
         """Whether a column holds texts that are neither scores nor, by the column's name, a description."""
@@ -311,7 +333,9 @@ class _Guess:
                     hint=f"columns={{{role}: NAME}}",
                 )
         used = [*self.model, *self.item]
-        repeat = self._one("repeat") or next(iter(self._by_tiers("repeat", REPEAT_TIERS, but=used)), None) or self._numbered_repeat(used)
+        repeat = (
+            self._one("repeat") or next(iter(self._by_tiers("repeat", REPEAT_TIERS, but=used)), None) or self._numbered_repeat(used)
+        )
         used += [repeat] if repeat else []
         subtask = self._one("subtask") or self._subtask(used)
         used += [subtask] if subtask else []
@@ -342,7 +366,8 @@ class _Guess:
         """The column of subtasks: `subtask`, else the only one with a name that subtasks have."""
         if "subtask" in self.free and "subtask" not in used:
             return "subtask"
-        found = [name for name in self._named(SUBTASK_NAMES, used) if self.frame.kind(name) not in ("empty", "other", "mixed") and not self._is_score_column(name)]  # fmt: skip
+        named = [name for name in self._named(SUBTASK_NAMES, used) if self.frame.kind(name) not in ("empty", "other", "mixed")]
+        found = [name for name in named if not self._is_score_column(name)]
         if len(found) > 1:
             self.left_out |= dict.fromkeys(found, "not used; columns={subtask: NAME} uses one")
         return found[0] if len(found) == 1 else None

@@ -10,17 +10,21 @@ from typing import Literal
 from microbench_ray.data.suspicious import FAMILIES
 
 NUMBERINGS = ("id", "ids", "index", "idx", "key", "number", "no", "nr", "name", "hash")
-ITEM_WORDS = ("question", "doc", "document", "sample", "example", "instance", "task", "prompt", "problem")
+ITEM_WORDS = (
+    "question", "doc", "document", "sample", "example", "instance", "instruction", "query", "case", "task", "prompt", "problem",
+)  # fmt: skip
 MODEL_TIERS: tuple[frozenset[str], ...] = (
     frozenset({"modelid", "model", "modelname", "models"}),
-    frozenset(f"{word}{rest}" for word in ("system", "agent", "llm", "submission", "engine", "solver") for rest in ("", "id", "name")),
+    frozenset(
+        f"{word}{rest}" for word in ("system", "agent", "llm", "submission", "engine", "solver") for rest in ("", "id", "name")
+    ),
 )
 """Names of the column that holds models, from the clearest on. All names are without case, spaces and punctuation."""
 STRONG_ITEM_TIERS: tuple[frozenset[str], ...] = (
     frozenset({"itemid"}),
     frozenset(f"{word}{rest}" for word in ("item", *ITEM_WORDS) for rest in NUMBERINGS) | {"uid", "uuid", "qid"},
     frozenset({"item", "items"}),
-    frozenset({"question", "doc", "example", "instance", "problem", "prompt"}),
+    frozenset({"q", "question", "doc", "example", "instance", "instruction", "query", "case", "problem", "prompt"}),
     frozenset({"task", "sample"}),
 )
 WEAK_IDS = frozenset({"", "row", "rowid", "rownumber", "rowname", *NUMBERINGS})
@@ -34,9 +38,13 @@ SUBTASK_NAMES = frozenset({
     "benchmark", "suite",
 })  # fmt: skip
 REPEAT_TIERS: tuple[frozenset[str], ...] = (
-    frozenset(f"{word}{rest}" for word in ("epoch", "repeat", "repetition", "trial", "attempt", "replicate") for rest in ("", "id", "index", "idx", "number", "no")),
+    frozenset(
+        f"{word}{rest}"
+        for word in ("epoch", "repeat", "repetition", "trial", "attempt", "replicate")
+        for rest in ("", "id", "index", "idx", "number", "no")
+    ),
     frozenset({"sample", "sampleindex", "sampleidx", "run", "runid", "seed", "iteration"}),
-)  # fmt: skip
+)
 DESCRIPTIONS = frozenset({
     "question", "prompt", "input", "problem", "text", "context", "target", "answer", "reference", "gold", "choices", "options",
     "response", "output", "completion", "prediction", "explanation", "reasoning", "note", "notes", "comment", "comments",
@@ -52,6 +60,8 @@ _MODEL_START = re.compile(r"(model|system|agent|llm|checkpoint|ckpt|m)[\W_]?\d+"
 _MODEL_SIZE = re.compile(r"(?<![0-9a-z])\d+(\.\d+)?[bm](?![0-9a-z])")
 _ITEM_START = re.compile(rf"({'|'.join(('item', *ITEM_WORDS))}|q|id|row|p)?[\W_]?\d+")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
+MAX_MODEL_NAME, SENTENCE = 100, 5
+"""Characters of the longest name of a model; spaces of a sentence."""
 MANY = 200
 """Number of names that are looked at."""
 
@@ -69,15 +79,23 @@ def kind_of(names: Sequence[str]) -> Kind | None:
     digests, or sentences.
     """
     some = [name.casefold().strip() for name in names[:MANY] if name.strip()]
+    models, items = sum(map(_like_model, some)), sum(map(_like_item, some))
     if not some:
         return None
-    models = sum(any(family in name for family in FAMILIES) or bool(_MODEL_START.fullmatch(name) or _MODEL_SIZE.search(name)) for name in some if len(name) < 100)  # fmt: skip
-    items = sum(bool(_ITEM_START.fullmatch(name) or _DIGEST.fullmatch(name)) or name.count(" ") >= 5 for name in some)
     if 2 * models >= len(some) > 2 * items:
         return "models"
     if 2 * items >= len(some) > 2 * models:
         return "items"
     return None
+
+
+def _like_model(name: str) -> bool:
+    known = any(family in name for family in FAMILIES) or bool(_MODEL_START.fullmatch(name) or _MODEL_SIZE.search(name))
+    return known and len(name) < MAX_MODEL_NAME
+
+
+def _like_item(name: str) -> bool:
+    return bool(_ITEM_START.fullmatch(name) or _DIGEST.fullmatch(name)) or name.count(" ") >= SENTENCE
 
 
 def text_columns(names: Sequence[str]) -> list[str]:
