@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -88,6 +89,7 @@ def read_table(path: Path, *, texts: Texts, unnamed: bool = False) -> pa.Table:
     try:
         check_start(path)
         table = _read(path, suffix, texts if callable(texts) else lambda _: texts)
+        table.validate(full=True)
     except OversizedTable as error:
         raise DataError(
             "The table takes far more memory than its file has bytes.",
@@ -95,7 +97,7 @@ def read_table(path: Path, *, texts: Texts, unnamed: bool = False) -> pa.Table:
             got=str(error),
             hint="write the table again, with one row per item and short ids",
         ) from None
-    except (pa.ArrowException, OSError, EOFError, UnicodeError, csv.Error) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeError, csv.Error, zlib.error) as error:
         raise DataError(
             f"The file is truncated or not a {FORMATS.get(suffix, 'CSV')} file.",
             where=str(path),

@@ -16,6 +16,7 @@ import pyarrow.csv
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pc
+from microbench_ray.core.parquet import OversizedTable
 from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.bounded import open_text
 
@@ -105,6 +106,8 @@ def _first_lines(text: io.TextIOWrapper) -> Iterator[str]:
     left = MAX_START
     for _ in range(ROWS + 1):
         line = text.readline(left)
+        if len(line) == left == MAX_START:
+            raise OversizedTable(f"more than {MAX_START:,} bytes in the first row")
         left -= len(line)
         if not line or left <= 0:
             return

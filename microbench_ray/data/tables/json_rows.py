@@ -45,6 +45,7 @@ def _plain_lines(path: Path) -> pa.Table | None:
     try:
         with open_text(path) as source:
             table = arrow_json.read_json(source, read_options=arrow_json.ReadOptions(block_size=BLOCK_BYTES))
+        table.validate(full=True)
     except OversizedTable:
         raise
     except pa.ArrowException:
