@@ -75,6 +75,7 @@ ADVICE: dict[str, str] = {
     "no known score": long("{model},{item},{score},0.5", "model,item,judged,chance"),
     "contradictions": long("{model},{item},{score},a", "model,item,score,batch")
     + long("{model},{item},{score},b", "x", 1, 0).split("\n", 1)[1].replace("ada,x1,1,b", "ada,x1,0,b"),
+    "the same id in two subtasks": "subtask,item_id,ada,bob,cyd\nx,1,1,0,1\ny,1,0,1,1\n",
     "models as rows with something called an item": models_as_rows("model", ",item", ",z"),
 }
 
@@ -89,6 +90,9 @@ def test_following_the_hint_reads_the_table(case: str, put: Put) -> None:
     assert keys, hint
     found = read_scores(path, **keys)
     expected = EXPECTED | {("ada", "x1"): 0.5} if case == "contradictions" else EXPECTED
+    if case == "the same id in two subtasks":
+        expected = {(model, {"x1": "x/1", "x2": "y/1"}[item]): score for (model, item), score in EXPECTED.items()}
+        assert found.subtask_names == ["x", "y"]
     assert scores_of(found) == expected, hint
 
 

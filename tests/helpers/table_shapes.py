@@ -280,8 +280,8 @@ def fractions_with_a_scale(board: Board, path: Path, rng: np.random.Generator) -
 
 def said(board: Board, yes: str, no: str) -> pd.DataFrame:
     scores = board.binary().scores
-    words = np.where(np.isnan(scores), None, np.where(scores == 1, yes, no))
-    return pd.DataFrame(words.T, columns=board.models, index=pd.Index(board.items, name="item_id"))
+    words = [[None if np.isnan(score) else yes if score == 1 else no for score in row] for row in scores.T]
+    return pd.DataFrame(words, columns=board.models, index=pd.Index(board.items, name="item_id"))
 
 
 @table(".csv", keys={"correct": "Yes"}, board=Board.binary)
@@ -427,7 +427,7 @@ def same_scores(found: Any, board: Board, *, ids: bool) -> bool:
     """Whether a benchmark has the scores of a board, in any order of models and, by ids, of items."""
     if sorted(found.model_ids) != sorted(board.models):
         return False
-    kept = ~np.isnan(board.scores).all(axis=0)
+    kept = np.asarray(~np.isnan(board.scores).all(axis=0))
     expected = board.scores[[board.models.index(model) for model in found.model_ids]][:, kept]
     items = [item for item, answered in zip(board.items, kept, strict=True) if answered]
     scores = np.where(found.scores == found.missing, np.nan, found.scores / found.units)

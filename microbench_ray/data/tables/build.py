@@ -85,7 +85,7 @@ def _from_items(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) 
     _check_values(frame, layout, "model")
     columns: dict[str, Any] = {}
     if layout.item:
-        columns["item_id"] = _item_column(frame, layout, said)
+        columns["item_id"] = _item_column(frame, layout)
     else:
         columns["item_id"] = text_array(frame.row_numbers[1])
         said.append("no column holds ids: the items are numbered by their rows, from 1")
@@ -105,19 +105,32 @@ def _from_items(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) 
     return pa.table(columns)
 
 
-def _item_column(frame: Frame, layout: Layout, said: list[str]) -> pa.Array | pa.ChunkedArray:
-    """The ids of items; with their subtask where an id occurs in several."""
-    if len(layout.item) == 1:
-        column = frame.table.column(layout.item[0])
-        if layout.subtask is None or frame.is_unique(layout.item[0]):
-            return column
-    ids = ids_in(frame, layout.item, "item")
-    if layout.subtask is not None and len(ids.names) < frame.n_rows:
+def _item_column(frame: Frame, layout: Layout) -> pa.Array | pa.ChunkedArray:
+    """The ids of items.
+
+    Raises
+    ------
+    DataError
+        Ids are repeated, and with the subtask in them they would not be.
+    """
+    ids = None if len(layout.item) == 1 else ids_in(frame, layout.item, "item")
+    if layout.subtask is not None and layout.subtask not in layout.item and not frame.is_unique(layout.item[0]):
+        ids = ids_in(frame, layout.item, "item")
         both = joined([ids_in(frame, [layout.subtask], "subtask"), ids])
-        if len(both.names) == frame.n_rows:
-            said.append("an id occurs in several subtasks: the ids of items are made of the subtask and the id")
-            ids = both
-    return text_array(ids.texts())
+        if len(ids.names) < frame.n_rows == len(both.names):
+            repeated = [name for name, count in zip(ids.names, np.bincount(ids.codes), strict=True) if count > 1]
+            raise DataError(
+                "Item ids must be unique.",
+                where=f"{frame.where}: item ids",
+                got=f"{len(repeated)} given more than once, in different subtasks: {first_few(repeated)}",
+                hint=f"columns={{item: [{layout.subtask}, {', '.join(layout.item)}]}} makes ids of the subtask and the id; "
+                "or rename the repeated items",
+            )
+    return (
+        frame.table.column(layout.item[0])
+        if len(layout.item) == 1
+        else text_array((ids or ids_in(frame, layout.item, "item")).texts())
+    )
 
 
 def _from_models(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) -> pa.Table:

@@ -366,6 +366,9 @@ class _Guess:
         """The column of subtasks: `subtask`, else the only one with a name that subtasks have."""
         if "subtask" in self.free and "subtask" not in used:
             return "subtask"
+        in_ids = [name for name in self.item if plain_name(name) in SUBTASK_NAMES]
+        if len(self.item) > 1 and len(in_ids) == 1:
+            return in_ids[0]
         named = [name for name in self._named(SUBTASK_NAMES, used) if self.frame.kind(name) not in ("empty", "other", "mixed")]
         found = [name for name in named if not self._is_score_column(name)]
         if len(found) > 1:
