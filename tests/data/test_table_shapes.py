@@ -16,7 +16,8 @@ from microbench_ray.data import Benchmark, read_ingested, read_scores
 from microbench_ray.data.tables.keys import table_keys
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.run import IngestJob, run_ingest
-from tests.helpers.table_shapes import TABLES, Board, Table, same_scores
+from tests.helpers.score_board import Board, same_scores
+from tests.helpers.table_shapes import TABLES, Table
 
 
 def small_board(models: int = 9, items: int = 40) -> Board:

@@ -17,7 +17,7 @@ import microbench_ray as mb
 from microbench_ray.core.errors import DataError
 from tests.data.test_table_shapes import small_board
 from tests.helpers.errors import refuses
-from tests.helpers.table_shapes import Board, same_scores
+from tests.helpers.score_board import Board, same_scores
 
 SHAPES: dict[str, Callable[[Board], Any]] = {
     "a wide frame": lambda board: board.wide(),

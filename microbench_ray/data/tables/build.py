@@ -18,8 +18,9 @@ from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.ids import ids_in, joined
 from microbench_ray.data.tables.keys import DEFAULT_KEYS, TableKeys
+from microbench_ray.data.tables.layout import Layout, describe, left_out
 from microbench_ray.data.tables.long import long_columns
-from microbench_ray.data.tables.recognise import Layout, recognise
+from microbench_ray.data.tables.recognise import recognise
 
 PREVIEW_ROWS, PREVIEW_COLUMNS = 3, 6
 
@@ -75,8 +76,7 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS) -> Wid
         warnings += summaries(wide, str(where))
     numbered = layout.shape == "items" and not layout.item
     if layout.guessed or keys.settings():
-        said.insert(0, describe(layout))
-        said += left_out(layout)
+        said = [describe(layout), *said, *left_out(layout)]
         return WideTable(table=wide, said=tuple(said), preview=tuple(preview(frame)), warnings=tuple(warnings), numbered=numbered)
     return WideTable(table=wide, warnings=tuple(warnings))
 
@@ -113,7 +113,6 @@ def _item_column(frame: Frame, layout: Layout) -> pa.Array | pa.ChunkedArray:
     DataError
         Ids are repeated, and with the subtask in them they would not be.
     """
-    ids = None if len(layout.item) == 1 else ids_in(frame, layout.item, "item")
     if layout.subtask is not None and layout.subtask not in layout.item and not frame.is_unique(layout.item[0]):
         ids = ids_in(frame, layout.item, "item")
         both = joined([ids_in(frame, [layout.subtask], "subtask"), ids])
@@ -126,11 +125,9 @@ def _item_column(frame: Frame, layout: Layout) -> pa.Array | pa.ChunkedArray:
                 hint=f"columns={{item: [{layout.subtask}, {', '.join(layout.item)}]}} makes ids of the subtask and the id; "
                 "or rename the repeated items",
             )
-    return (
-        frame.table.column(layout.item[0])
-        if len(layout.item) == 1
-        else text_array((ids or ids_in(frame, layout.item, "item")).texts())
-    )
+    if len(layout.item) == 1:
+        return frame.table.column(layout.item[0])
+    return text_array(ids_in(frame, layout.item, "item").texts())
 
 
 def _from_models(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) -> pa.Table:
@@ -173,32 +170,6 @@ def _check_models(frame: Frame, models: Sequence[str]) -> None:
 def _say_words(scores: ScoreColumns, said: list[str]) -> None:
     if scores.wrong_words:
         said.append(f"counted as wrong: {first_few(sorted(scores.wrong_words), 10)}")
-
-
-def describe(layout: Layout) -> str:
-    """A sentence on what the columns were taken for."""
-    if layout.shape == "long":
-        parts = [f"models in {_joined(layout.model)}", f"items in {_joined(layout.item)}", f"scores in {layout.score!r}"]
-        parts += [f"{role} in {name!r}" for role, name in (("subtasks", layout.subtask), ("repeats", layout.repeat)) if name]
-        return f"a row per response: {', '.join(parts)}"
-    columns = f"{len(layout.values):,} columns: {first_few(layout.values, 3)}"
-    if layout.shape == "models":
-        return f"a row per model, named in {_joined(layout.model)}; items are {columns}"
-    subtasks = f", subtasks in {layout.subtask!r}" if layout.subtask else ""
-    named = f", named in {_joined(layout.item)}" if layout.item else ""
-    return f"a row per item{named}{subtasks}; models are {columns}"
-
-
-def _joined(names: Sequence[str]) -> str:
-    return " and ".join(repr(name) if name else "the column without a name" for name in names)
-
-
-def left_out(layout: Layout) -> list[str]:
-    """Sentences on the columns that are not used."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in layout.left_out.items():
-        by_reason.setdefault(reason, []).append(name or "the column without a name")
-    return [f"left out ({reason}): {first_few(names)}" for reason, names in by_reason.items()]
 
 
 def preview(frame: Frame) -> list[str]:

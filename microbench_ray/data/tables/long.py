@@ -15,7 +15,7 @@ from microbench_ray.data.table_files import row_name
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.ids import Ids, ids_in, joined
-from microbench_ray.data.tables.recognise import Layout
+from microbench_ray.data.tables.layout import Layout
 
 MAX_EMPTY = 50
 """How many cells a table may get for each of its rows, above `MIN_CELLS`."""

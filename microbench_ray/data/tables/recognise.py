@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
-from microbench_ray.core.errors import DataError, closest
+from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.keys import Shape, TableKeys
+from microbench_ray.data.tables.layout import ITEM_ID, Layout, check_given
 from microbench_ray.data.tables.vocabulary import (
     DESCRIPTIONS,
     MODEL_TIERS,
@@ -22,43 +22,6 @@ from microbench_ray.data.tables.vocabulary import (
 )
 
 VALUE_KINDS = ("numbers", "number texts", "mixed", "other")
-ITEM_ID = "item_id"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The shape of a table and the roles of its columns.
-
-    Attributes
-    ----------
-    shape
-        `long`, `items` (a row per item) or `models` (a row per model).
-    model, item
-        The columns whose values, joined by `/`, are the ids. Without an item column in the shape `items`, items are numbered.
-    score, subtask, repeat, label
-        Columns of single roles.
-    values
-        In wide tables the columns of scores: models, or in the shape `models` items.
-    left_out
-        Columns that are not used, with a reason.
-    guessed
-        Whether anything was decided that the layout with `item_id` and a column per model would not have said itself.
-    """
-
-    shape: Shape
-    model: tuple[str, ...] = ()
-    item: tuple[str, ...] = ()
-    score: str | None = None
-    subtask: str | None = None
-    repeat: str | None = None
-    label: str | None = None
-    values: tuple[str, ...] = ()
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def guessed(self) -> bool:
-        """Whether the table has another layout than a column `item_id`, optionally `subtask`, and only models beside them."""
-        return self.shape != "items" or self.item != (ITEM_ID,) or self.subtask not in (None, "subtask") or bool(self.left_out)
 
 
 def recognise(frame: Frame, keys: TableKeys) -> Layout:
@@ -70,7 +33,7 @@ def recognise(frame: Frame, keys: TableKeys) -> Layout:
         A given column does not exist, a needed one is missing, or two readings are equally likely; the hint names the key that
         decides.
     """
-    _check_given(frame, keys)
+    check_given(frame, keys)
     guess = _Guess(frame, keys)
     shape = keys.shape if keys.shape != "auto" else guess.shape()
     layout = guess.long() if shape == "long" else guess.wide(shape)
@@ -82,32 +45,6 @@ def recognise(frame: Frame, keys: TableKeys) -> Layout:
             hint="add a column item_id with the ids that the items have elsewhere",
         )
     return layout
-
-
-def _check_given(frame: Frame, keys: TableKeys) -> None:
-    for role, names in keys.columns:
-        for name in names:
-            if name not in frame.names:
-                raise DataError(
-                    f"The table has no column {name!r}, which columns={{{role}: …}} names.",
-                    where=str(frame.where),
-                    got=f"columns {first_few(frame.names)}",
-                    hint=closest(name, frame.names, 20),
-                )
-    if len(frame.names) >= 3 and all(_is_fraction(name) for name in frame.names):
-        raise DataError(
-            "The table has no header: the names of all columns are numbers in [0, 1].",
-            where=str(frame.where),
-            got=f"columns {first_few(frame.names)}",
-            hint="write a first row with the names of the columns",
-        )
-
-
-def _is_fraction(name: str) -> bool:
-    try:
-        return 0 <= float(name) <= 1
-    except ValueError:
-        return False
 
 
 class _Guess:
