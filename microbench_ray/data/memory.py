@@ -170,7 +170,7 @@ def _check_no_names(**given: object) -> None:
             raise DataError("A table already has names.", where=key, got=f"a table and {key}", hint=f"{key} is {NAMES_HINT}")
 
 
-def _matrix(given: ArrayLike, what: str) -> NDArray[Any]:
+def _matrix(given: Any, what: str) -> NDArray[Any]:
     try:
         matrix = np.asarray(given)
     except ValueError as error:

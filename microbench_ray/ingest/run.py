@@ -345,7 +345,7 @@ def check_settings(store: Store, job: IngestJob) -> None:
     previous = read_settings(store.folder)
     current = settings_of(job)
     if previous is not None and previous != current:
-        differing = [key for key in (previous | current) if previous.get(key) != current.get(key)]
+        differing = [key for key in {**previous, **current} if previous.get(key) != current.get(key)]
         raise ConfigError(
             "The folder holds responses ingested with other settings.",
             where=store.at(),

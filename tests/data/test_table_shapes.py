@@ -88,9 +88,10 @@ def test_a_small_board(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["helm_gsm", "livebench"])
 @pytest.mark.parametrize("case", TABLES)
 def test_a_real_board(case: str, name: str, test_data: Path, tmp_path: Path) -> None:
-    if TABLES[case].suffix == ".xlsx" and name == "livebench":
-        pytest.skip("the other board is written as a workbook")
-    check(case, real_board(test_data / "boards" / f"{name}.parquet"), tmp_path)
+    board = real_board(test_data / "boards" / f"{name}.parquet")
+    if TABLES[case].suffix == ".xlsx":  # a workbook of all models takes a minute to write
+        board = Board(board.models[:12], board.items, board.subtasks, board.scores[:12])
+    check(case, board, tmp_path)
 
 
 def test_there_are_thirty() -> None:
