@@ -11,6 +11,7 @@ EXTRAS = {
     "ray": ("ray",),
     "report": ("matplotlib", "PIL", "vl_convert", "rich"),
     "hub": ("huggingface_hub",),
+    "excel": ("openpyxl",),
     "inspect": ("inspect_ai",),
 }
 """By extra, the modules that it brings and that are imported. Counts, sweeps in process, plans, exports and scores need none."""

@@ -39,6 +39,14 @@ def number_array(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), flat.size, [None, pa.py_buffer(flat.reshape(-1))])
 
 
+def nullable_numbers(values: NDArray[np.float64]) -> pa.Array:
+    """Make a column of numbers, NaN as missing values."""
+    flat = np.ascontiguousarray(values)
+    absent = np.isnan(flat)
+    bitmap = _bits(~absent) if absent.any() else None
+    return pa.Array.from_buffers(pa.float64(), flat.size, [bitmap, pa.py_buffer(flat)])
+
+
 def text_array(values: Sequence[str]) -> pa.Array:
     """Make a column of non-missing texts.
 

@@ -1,10 +1,10 @@
-"""Benchmarks and responses from numpy arrays, pandas DataFrames and Arrow tables in memory."""
+"""Benchmarks and responses from numpy arrays and tables in memory, and from paths."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
-from microbench_ray.data.scores import NamedTable, wide_benchmark, wide_columns
+from microbench_ray.data.scores import NamedTable, probability_keys, read_scores, read_wide, wide_benchmark, wide_columns
 from microbench_ray.data.suspicious import find_suspicious, warn
-from microbench_ray.data.table_hints import without_item_id
+from microbench_ray.data.tables.build import to_wide
+from microbench_ray.data.tables.keys import DEFAULT_KEYS, ColumnNames, TableKeys, table_keys
+from microbench_ray.data.tables.objects import as_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DIFFERENT_TYPES = "Scores and confidences must have the same type."
-NAMES_HINT = "only for numpy arrays; a table has a column item_id, optionally subtask, and one column per model"
+NAMES_HINT = "only for numpy arrays; a table has columns with the ids"
+NEW_KEYS = TableKeys(ids_needed=True)
+"""New responses are joined with the items of a micro-benchmark."""
+TableLike: TypeAlias = "pd.DataFrame | pd.Series[Any] | pa.Table | Mapping[str, Any] | Sequence[Mapping[str, Any]]"
+"""Tables in memory; also those of polars."""
 
 
 class Responses(NamedTuple):
@@ -33,23 +39,27 @@ class Responses(NamedTuple):
 
 
 def benchmark(
-    scores: ArrayLike | pd.DataFrame | pa.Table,
+    scores: ArrayLike | TableLike | str | Path,
     item_ids: Sequence[str] | None = None,
     model_ids: Sequence[str] | None = None,
     subtask: Sequence[str] | None = None,
-    confidence: ArrayLike | pd.DataFrame | pa.Table | None = None,
+    confidence: ArrayLike | TableLike | None = None,
     metadata: pd.DataFrame | pa.Table | None = None,
-    name: str = "benchmark",
+    name: str | None = None,
     max_missing: float = MAX_MISSING,
+    shape: str = "auto",
+    columns: ColumnNames | None = None,
+    scale: float = 1.0,
+    correct: str | Sequence[str] = (),
 ) -> Benchmark:
     """Make a benchmark from scores in memory.
 
     Parameters
     ----------
     scores
-        (n_models, n_items) numbers or booleans in [0, 1], NaN for missing responses. Or a table with the layout that `read_scores`
-        reads: a row per item, a column `item_id` (in pandas also an index of that name), optionally `subtask` and `label`
-        (position of the correct answer), and a column per model.
+        (n_models, n_items) numbers or booleans in [0, 1], NaN for missing responses. Or a table of any shape that `read_scores`
+        reads: of pandas (ids may be in the index), polars or Arrow, a dict of columns, a dict of models to dicts of items to
+        scores, or a list of dicts, one for each row. Or the path of a file, as for `read_scores`.
     item_ids, model_ids, subtask
         For an array: (n_items,), (n_models,) and (n_items,) texts. By default `item_0`, `model_0` and so on, and one subtask.
     confidence
@@ -57,9 +67,12 @@ def benchmark(
     metadata
         One row per model with `model_id` (column or index) and any further columns, such as `params`, `family`, `release_date`.
     name
-        Name of the benchmark in tables. Random draws depend on it: the same name and seed give the same numbers.
+        Name of the benchmark in tables, by default `benchmark`, or a path's. Random draws depend on it: the same name and seed give
+        the same numbers.
     max_missing
         Share in [0, 1] of missing responses above which a model is dropped, with a note in `Benchmark.notes`.
+    shape, columns, scale, correct
+        How a table is read, as for `read_scores`.
 
     Raises
     ------
@@ -83,14 +96,24 @@ def benchmark(
     | a | 0.6667 | 3 |
     | b | 0.3333 | 3 |
     """
+    keys = table_keys(shape, columns, scale, correct)
+    if isinstance(scores, str | Path):
+        _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask, confidence=confidence, metadata=metadata)
+        return read_scores(scores, name=name, max_missing=max_missing, shape=shape, columns=columns, scale=scale, correct=correct)
+    name = "benchmark" if name is None else name
     if (table := as_table(scores, "scores")) is not None:
         _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask)
         return wide_benchmark(
             name,
-            NamedTable(path=Path("scores"), table=table),
-            confidence=None if confidence is None else _confidence_table(confidence),
+            Path("scores"),
+            to_wide(table, Path("scores"), keys),
+            confidence=None if confidence is None else _confidence_table(confidence, keys),
             metadata=None if metadata is None else NamedTable(path=Path("metadata"), table=metadata),
             max_missing=max_missing,
+        )
+    if keys != DEFAULT_KEYS:
+        raise DataError(
+            "shape, columns, scale and correct are for tables.", where=", ".join(keys.settings()), got="an array of scores"
         )
     if confidence is not None and as_table(confidence, "confidence") is not None:
         raise DataError(DIFFERENT_TYPES, where="confidence", got="a table, and an array of scores")
@@ -109,7 +132,7 @@ def benchmark(
 
 
 def responses(
-    given: ArrayLike | pd.DataFrame | pa.Table, item_ids: Sequence[str] | None = None, model_ids: Sequence[str] | None = None
+    given: ArrayLike | TableLike | str | Path, item_ids: Sequence[str] | None = None, model_ids: Sequence[str] | None = None
 ) -> Responses:
     """Make responses of any number of models from the types that `benchmark` takes as scores; an array needs `item_ids`.
 
@@ -123,9 +146,13 @@ def responses(
     DataWarning
         A model or an item looks like a mean or another aggregate.
     """
-    if (table := as_table(given, "responses")) is not None:
+    where = Path(given) if isinstance(given, str | Path) else Path("responses")
+    table = None if isinstance(given, str | Path) else as_table(given, "responses")
+    if table is not None or isinstance(given, str | Path):
         _check_no_names(item_ids=item_ids, model_ids=model_ids)
-        columns = wide_columns(NamedTable(path=Path("responses"), table=table))
+        wide = read_wide(where, NEW_KEYS) if table is None else to_wide(table, where, NEW_KEYS)
+        warn(wide.warnings)
+        columns = wide_columns(where, wide.table)
         values = np.stack([np.asarray(column, np.float64) for column in columns.scores])
         return _checked(Responses(values=values, item_ids=columns.item_ids, model_ids=columns.model_ids))
     if item_ids is None:
@@ -141,29 +168,12 @@ def _checked(given: Responses) -> Responses:
     return given
 
 
-def as_table(given: Any, what: str) -> pa.Table | None:
-    """Convert a pandas or Arrow table to an Arrow table; None for other types. DataError for columns that Arrow cannot hold."""
-    if isinstance(given, pa.RecordBatch):
-        return pa.Table.from_batches([given])
-    if isinstance(given, pa.Table):
-        return given
-    if not hasattr(given, "iloc") or not hasattr(given, "columns"):
-        return None
-    frame = given.reset_index() if given.index.name == "item_id" else given
-    if "item_id" not in frame.columns:
-        has_ids = frame.index.is_unique and type(frame.index).__name__ != "RangeIndex"
-        raise without_item_id(what, [str(name) for name in frame.columns], "rename_axis('item_id')" if has_ids else None)
-    try:
-        return pa.Table.from_pandas(frame.rename(columns=str), preserve_index=False)
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataError("A column contains values of several types.", where=what, got=str(error).splitlines()[0]) from None
-
-
-def _confidence_table(confidence: Any) -> NamedTable:
+def _confidence_table(confidence: Any, keys: TableKeys) -> NamedTable:
     table = as_table(confidence, "confidence")
     if table is None:
         raise DataError(DIFFERENT_TYPES, where="confidence", got="an array, and a table of scores")
-    return NamedTable(path=Path("confidence"), table=table)
+    path = Path("confidence")
+    return NamedTable(path=path, table=to_wide(table, path, probability_keys(keys)).table)
 
 
 def _check_no_names(**given: object) -> None:
@@ -172,7 +182,7 @@ def _check_no_names(**given: object) -> None:
             raise DataError("A table already has names.", where=key, got=f"a table and {key}", hint=f"{key} is {NAMES_HINT}")
 
 
-def _matrix(given: ArrayLike, what: str) -> NDArray[Any]:
+def _matrix(given: Any, what: str) -> NDArray[Any]:
     try:
         matrix = np.asarray(given)
     except ValueError as error:

@@ -1,8 +1,9 @@
-"""Wide score tables: one row per item, one column per model."""
+"""Benchmarks from tables of scores, long or wide."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +17,13 @@ from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.names import first_few
 from microbench_ray.data.remote import local_copies
+from microbench_ray.data.suspicious import warn
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
-from microbench_ray.data.table_hints import cell_hint, without_item_id
-
-ITEM_COLUMNS = ("item_id", "subtask", "label")
-"""Columns that describe the item; every other column is a model."""
+from microbench_ray.data.table_hints import cell_hint
+from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
+from microbench_ray.data.tables.build import WideTable, to_wide
+from microbench_ray.data.tables.keys import DEFAULT_KEYS, ColumnNames, TableKeys, table_keys
+from microbench_ray.data.tables.vocabulary import text_columns
 
 
 def read_scores(
@@ -30,8 +33,15 @@ def read_scores(
     confidence: str | Path | None = "auto",
     metadata: str | Path | None = "auto",
     max_missing: float = MAX_MISSING,
+    shape: str = "auto",
+    columns: ColumnNames | None = None,
+    scale: float = 1.0,
+    correct: str | Sequence[str] = (),
 ) -> Benchmark:
-    """Read a wide score table: Parquet, Feather (`.feather`, `.arrow`) or CSV (`.csv`, `.csv.gz`).
+    """Read a table of scores: Parquet, Feather (`.feather`, `.arrow`), CSV or TSV (also `.gz`), JSON Lines or Excel (`.xlsx`).
+
+    A table is long, with a row per response, or wide, with a row per item and a column per model, or the other way round. What each
+    column was taken for is in `Benchmark.notes`, unless the table has the columns `item_id`, optionally `subtask`, and models.
 
     Missing responses (empty cells, nulls or NaN) do not count as wrong answers. Models with a larger share of them than
     `max_missing` are dropped with a note; for the others, accuracies are means over the non-missing responses.
@@ -39,9 +49,9 @@ def read_scores(
     Parameters
     ----------
     path
-        A path, or a URL such as `s3://bucket/X.parquet`. A table has the columns `item_id` (unique texts or integers), optionally
-        `subtask` and `label` (position of the correct answer), and one column per model with scores in [0, 1]. A folder written by
-        `Benchmark.save` is memory-mapped; the options other than `name` do not apply to it.
+        A path, or a URL such as `s3://bucket/X.parquet`. The plainest table has the columns `item_id` (unique texts or integers),
+        optionally `subtask` and `label` (position of the correct answer), and one column per model with scores in [0, 1]. A folder
+        written by `Benchmark.save` is memory-mapped; the options other than `name` do not apply to it.
     name
         Name of the benchmark; by default the file name without its suffix.
     confidence
@@ -52,19 +62,31 @@ def read_scores(
         ... next to `X.parquet` if it exists; None reads no metadata.
     max_missing
         Share in [0, 1] of missing responses above which a model is dropped.
+    shape
+        `long`, `items` (a row per item), `models` (a row per model), or `auto`: guessed.
+    columns
+        The columns of roles where their names do not tell: `model`, `item`, `score`, `subtask`, `repeat` (repeats are averaged),
+        `label`, and `ignore` for columns to leave out.
+    scale
+        Scores are divided by it: 100 for percent.
+    correct
+        The words for a right answer, where scores are words.
 
     Raises
     ------
+    ConfigError
+        `shape`, `columns`, `scale` or `correct` is invalid.
     DataError
         The files are missing, damaged or invalid; the error names the file, column and row.
     """
+    keys = table_keys(shape, columns, scale, correct)
     kinds = [kind for kind, given in (("confidence", confidence), ("models", metadata)) if given == "auto"]
     with local_copies() as copies:
         confidence_path, metadata_path = (
             given if given in ("auto", None) else copies.fetch(str(given), lambda file: False) for given in (confidence, metadata)
         )
         local_path = copies.fetch(path, _companions(str(path), kinds))
-        return _read_scores(local_path, name, confidence_path, metadata_path, max_missing)
+        return _read_scores(local_path, name, confidence_path, metadata_path, max_missing, keys)
 
 
 def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
@@ -77,30 +99,54 @@ def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
 
 
 def _read_scores(
-    path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float
+    path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float, keys: TableKeys
 ) -> Benchmark:
     if path.is_dir():
         return Benchmark.open(path, name=name)
-    benchmark = _read(path, name, confidence, metadata, max_missing)
+    benchmark = _read(path, name, confidence, metadata, max_missing, keys)
     # Arrow keeps the memory of the table for reuse, which can be as much as the benchmark itself.
     pa.default_memory_pool().release_unused()
     return benchmark
 
 
 def _read(
-    path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float
+    path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float, keys: TableKeys
 ) -> Benchmark:
-    table = read_table(path, texts=("item_id", "subtask"))
-    _layout(path, table)  # check it before looking for companions
+    scores = read_wide(path, keys)  # before looking for companions
     confidence_path = _find_companion(path, "confidence", confidence)
     metadata_path = _find_companion(path, "models", metadata)
     return wide_benchmark(
         name or split_suffix(path)[0],
-        NamedTable(path=path, table=table),
-        confidence=None if confidence_path is None else _read_named(confidence_path, "item_id", "subtask"),
-        metadata=None if metadata_path is None else _read_named(metadata_path, "model_id"),
+        path,
+        scores,
+        confidence=None
+        if confidence_path is None
+        else NamedTable(path=confidence_path, table=read_confidence(confidence_path, keys)),
+        metadata=None
+        if metadata_path is None
+        else NamedTable(path=metadata_path, table=read_table(metadata_path, texts=("model_id",))),
         max_missing=max_missing,
     )
+
+
+def read_wide(path: Path, keys: TableKeys = DEFAULT_KEYS) -> WideTable:
+    """Read a table of scores of any shape as a wide one; errors as for `read_scores`."""
+    given = {name for role, names in keys.columns for name in names if role != "score"}
+
+    def texts(names: Sequence[str]) -> list[str]:
+        return [*text_columns(names), *(name for name in names if name.strip() in given)]
+
+    return to_wide(read_table(path, texts=texts, unnamed=True), path, keys)
+
+
+def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
+    """Read a table of confidences of the same shape as its scores, as a wide one."""
+    return read_wide(path, probability_keys(keys)).table
+
+
+def probability_keys(keys: TableKeys) -> TableKeys:
+    """The keys of a table of confidences, which are probabilities already, beside scores."""
+    return replace(keys, scale=1.0, correct=(), ids_needed=True)
 
 
 class NamedTable(NamedTuple):
@@ -110,21 +156,18 @@ class NamedTable(NamedTuple):
     table: Any
 
 
-def _read_named(path: Path, *texts: str) -> NamedTable:
-    return NamedTable(path=path, table=read_table(path, texts=texts))
-
-
 def wide_benchmark(
-    name: str, scores: NamedTable, *, confidence: NamedTable | None, metadata: NamedTable | None, max_missing: float
+    name: str, path: Path, scores: WideTable, *, confidence: NamedTable | None, metadata: NamedTable | None, max_missing: float
 ) -> Benchmark:
     """Make a benchmark from wide tables; their content and the errors are those of `read_scores`."""
-    path, table = scores
-    item_ids, models, rows = wide_columns(scores)
+    table = scores.table
+    item_ids, models, rows = wide_columns(path, table)
     subtasks = _texts(path, table, "subtask") if "subtask" in table.column_names else None
     labels = _numbers(path, table, "label", item_ids) if "label" in table.column_names else None
     confidences = None if confidence is None else _aligned_confidence(confidence, path, item_ids, models)
+    warn(scores.warnings)
     try:
-        return Benchmark.from_arrays(
+        benchmark = Benchmark.from_arrays(
             name,
             rows,
             item_ids,
@@ -136,9 +179,11 @@ def wide_benchmark(
             max_missing=max_missing,
         )
     except DataError as error:
-        files = " with ".join(str(table.path) for table in (scores, confidence, metadata) if table is not None)
+        files = " with ".join(str(each) for each in (path, *(table.path for table in (confidence, metadata) if table is not None)))
         where = files if error.where is None else f"{files}: {error.where}"
         raise DataError(error.what, where=where, got=error.got, hint=error.hint) from None
+    notes = (*scores.said, *(each.note for each in scores.warnings))
+    return replace(benchmark, notes=(*notes, *benchmark.notes)) if notes else benchmark
 
 
 class WideColumns(NamedTuple):
@@ -148,24 +193,6 @@ class WideColumns(NamedTuple):
     model_ids: list[str]
     scores: list[NDArray[Any]]
     """(n_items,) numbers of each model."""
-
-
-def _layout(path: Path, table: pa.Table) -> tuple[list[str], list[str]]:
-    """Item ids and model columns of a wide table."""
-    columns = table.column_names
-    if "item_id" not in columns:
-        raise without_item_id(str(path), columns)
-    models = [column for column in columns if column not in ITEM_COLUMNS]
-    if not models:
-        raise DataError(
-            "The table has no column with a model's scores.",
-            where=str(path),
-            got=f"columns {first_few(columns)}",
-            hint="add one column per model, named after it, with scores in [0, 1]",
-        )
-    if not table.num_rows:
-        raise DataError("The table has no rows.", where=str(path), hint="give one row per item")
-    return _texts(path, table, "item_id"), models
 
 
 def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
@@ -220,7 +247,7 @@ def _is_number(value: object) -> bool:
 def _aligned_confidence(confidence: NamedTable, scores_path: Path, item_ids: list[str], models: list[str]) -> list[NDArray[Any]]:
     """Columns of the confidence table, in the order of the models and items of the scores."""
     path, table = confidence
-    confidence_ids, confidence_models = _layout(path, table)
+    confidence_ids, confidence_models, rows = wide_columns(path, table)
     for kind, expected, actual in (("items", item_ids, confidence_ids), ("model columns", models, confidence_models)):
         missing, extra = sorted(set(expected) - set(actual)), sorted(set(actual) - set(expected))
         got = [f"missing: {first_few(missing)}"] * bool(missing) + [f"extra: {first_few(extra)}"] * bool(extra)
@@ -233,7 +260,8 @@ def _aligned_confidence(confidence: NamedTable, scores_path: Path, item_ids: lis
                 got="; ".join(got),
                 hint="use the same rows and columns in both tables, or ignore the confidences with confidence=null",
             )
-    columns = [_numbers(path, table, model, confidence_ids) for model in models]
+    by_model = dict(zip(confidence_models, rows, strict=True))
+    columns = [by_model[model] for model in models]
     if confidence_ids == item_ids:
         return columns
     position = {item: row for row, item in enumerate(confidence_ids)}
@@ -241,10 +269,10 @@ def _aligned_confidence(confidence: NamedTable, scores_path: Path, item_ids: lis
     return [column[order] for column in columns]
 
 
-def wide_columns(scores: NamedTable) -> WideColumns:
-    """Split a wide table into its parts; DataError if it has another layout."""
-    path, table = scores
-    item_ids, models = _layout(path, table)
+def wide_columns(path: Path, table: pa.Table) -> WideColumns:
+    """Split a wide table with a column `item_id` into its parts; `path` is its place in messages."""
+    item_ids = _texts(path, table, "item_id")
+    models = [column for column in table.column_names if column not in ITEM_COLUMNS]
     return WideColumns(item_ids=item_ids, model_ids=models, scores=[_numbers(path, table, model, item_ids) for model in models])
 
 

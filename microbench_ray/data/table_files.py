@@ -1,28 +1,35 @@
-"""Reader of tables in Parquet, Feather and CSV, with the same errors for all formats."""
+"""Reader of tables in Parquet, Feather, CSV, TSV, JSON Lines and Excel, with the same errors for all formats."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import re
+import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pq
-from microbench_ray.core.parquet import OversizedTable, read_parquet
+from microbench_ray.core.parquet import OversizedTable, memory_limit, read_parquet, text_bytes
 from microbench_ray.core.storage.urls import check_place
 from microbench_ray.data.names import first_few
-from microbench_ray.data.table_hints import check_separator
+from microbench_ray.data.tables.delimited import read_delimited
+from microbench_ray.data.tables.excel import read_excel
+from microbench_ray.data.tables.feather import check_feather
+from microbench_ray.data.tables.json_rows import read_json_lines
 
-SUFFIXES = (".parquet", ".feather", ".arrow", ".csv", ".csv.gz")
+DELIMITED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson")
+SUFFIXES = (".parquet", ".feather", ".arrow", *DELIMITED, *JSON_LINES, ".xlsx")
 """Suffixes of files that `read_table` supports."""
+FORMATS = {".parquet": "Parquet", ".feather": "Feather (Arrow IPC)", ".arrow": "Feather (Arrow IPC)"}
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+Texts = Sequence[str] | Callable[[Sequence[str]], Sequence[str]]
 
 
 def split_suffix(path: Path) -> tuple[str, str]:
@@ -45,11 +52,14 @@ def split_suffix(path: Path) -> tuple[str, str]:
 
 
 def row_name(path: Path, row: int) -> str:
-    """Name a row, counted from 0, for a message: its line in a CSV file, otherwise its number counted from 1."""
-    return f"line {row + 2}" if path.name.lower().endswith((".csv", ".csv.gz")) else f"row {row + 1}"
+    """Name a row, counted from 0, for a message: its line in a file of text, otherwise its number counted from 1."""
+    name = path.name.lower()
+    if name.endswith(DELIMITED):
+        return f"line {row + 2}"
+    return f"line {row + 1}" if name.endswith(JSON_LINES) else f"row {row + 1}"
 
 
-def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
+def read_table(path: Path, *, texts: Texts, unnamed: bool = False) -> pa.Table:
     """Read a table.
 
     Parameters
@@ -57,7 +67,10 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
     path
         File with one of `SUFFIXES`.
     texts
-        Columns that are read as texts from CSV files even if their values look like numbers ("001").
+        Columns that are read as texts from CSV files even if their values look like numbers ("001"), or a function that returns
+        them for the names of all columns.
+    unnamed
+        Whether one column may have no name.
 
     Raises
     ------
@@ -74,17 +87,9 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
         )
     suffix = split_suffix(path)[1].lower()
     try:
-        if path.stat().st_size == 0:
-            raise DataError("The file is empty.", where=str(path), got="0 bytes", hint="write or copy it again")
-        if suffix == ".parquet":
-            # Not read_table, which imports pandas: errors should be reported before that.
-            _check_columns(path, pq.read_schema(path, memory_map=True).names)
-            table = read_parquet(str(path), path.stat().st_size, memory_map=True)
-        elif suffix in (".feather", ".arrow"):
-            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-            _check_columns(path, table.column_names)
-        else:
-            table = _read_csv(path, suffix, texts)
+        check_start(path)
+        table = _read(path, suffix, texts if callable(texts) else lambda _: texts)
+        table.validate(full=True)
     except OversizedTable as error:
         raise DataError(
             "The table takes far more memory than its file has bytes.",
@@ -92,46 +97,85 @@ def read_table(path: Path, *, texts: Sequence[str]) -> pa.Table:
             got=str(error),
             hint="write the table again, with one row per item and short ids",
         ) from None
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        formats = {".parquet": "Parquet", ".feather": "Feather (Arrow IPC)", ".arrow": "Feather (Arrow IPC)"}
+    except (pa.ArrowException, OSError, EOFError, UnicodeError, csv.Error, zlib.error) as error:
         raise DataError(
-            f"The file is truncated or not a {formats.get(suffix, 'CSV')} file.",
+            f"The file is truncated or not a {FORMATS.get(suffix, 'CSV')} file.",
             where=str(path),
             got=(str(error).splitlines() or [type(error).__name__])[0],
             hint="write or copy it again",
         ) from None
-    return table.drop_columns([name for name in table.column_names if _PANDAS_INDEX.fullmatch(name)])
+    return named_columns(table, str(path), unnamed=unnamed)
 
 
-def _read_csv(path: Path, suffix: str, texts: Sequence[str]) -> pa.Table:
-    """Read CSV with a header; empty cells, NaN, NA and null are missing values, except in text columns."""
-    opener = gzip.open if suffix.endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
-        header = next(csv.reader(lines), [])
-    _check_columns(path, header)
-    if len(header) == 1:
-        check_separator(str(path), header)
-    types = {name: pa.string() for name in texts if name in header}
-    with pa.input_stream(str(path), compression="gzip" if suffix.endswith(".gz") else None) as source:
-        return pa.csv.read_csv(
-            source,
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(column_types=types),
+def check_start(path: Path) -> None:
+    """Raise DataError if a file is empty, or a pointer of Git LFS instead of the file."""
+    with path.open("rb") as file:
+        start = file.read(len(LFS_POINTER))
+    if not start:
+        raise DataError("The file is empty.", where=str(path), got="0 bytes", hint="write or copy it again")
+    if start == LFS_POINTER:
+        hint = "fetch the content with git lfs pull"
+        raise DataError("The file is a pointer of Git LFS, not the table itself.", where=str(path), got="a pointer", hint=hint)
+
+
+def _read(path: Path, suffix: str, texts: Callable[[Sequence[str]], Sequence[str]]) -> pa.Table:
+    if suffix == ".parquet":
+        # Not read_table, which imports pandas: errors should be reported before that.
+        _check_repeated(str(path), pq.read_schema(path, memory_map=True).names)
+        return read_parquet(str(path), path.stat().st_size, memory_map=True)
+    if suffix in (".feather", ".arrow"):
+        with pa.memory_map(str(path)) as source:
+            check_feather(source.read_buffer())
+            source.seek(0)
+            table = pa.ipc.open_file(source).read_all()
+        _check_texts(table, path.stat().st_size)
+        return table
+    if suffix in DELIMITED:
+        return read_delimited(path, texts, lambda header: _check_repeated(str(path), header))
+    return read_excel(path) if suffix == ".xlsx" else read_json_lines(path)
+
+
+def _check_texts(table: pa.Table, n_bytes: int) -> None:
+    """Check the size of texts that are stored once and repeated by number."""
+    if sum(text_bytes(chunk) for column in table.columns for chunk in column.chunks) > memory_limit(n_bytes):
+        raise OversizedTable(f"more than {memory_limit(n_bytes):,} bytes of texts, from a file of {n_bytes:,} bytes")
+
+
+def named_columns(table: pa.Table, where: str, *, unnamed: bool) -> pa.Table:
+    """The columns with a unique name, without the index of pandas and without columns that have neither a name nor a value.
+
+    Raises
+    ------
+    DataError
+        Names are repeated, or a column has none; with `unnamed`, more than one.
+    """
+    names = table.column_names
+    _check_repeated(where, names)
+    indices = [name for name in names if _PANDAS_INDEX.fullmatch(name)]
+    if unnamed and len(indices) == 1 and "item_id" not in names and "" not in names:
+        names = ["" if name in indices else name for name in names]
+        table = table.rename_columns(names)
+    kept = [k for k, name in enumerate(names) if not _PANDAS_INDEX.fullmatch(name) and (name or not _is_empty(table.column(k)))]
+    nameless = [k for k in kept if not names[k]]
+    if len(nameless) > unnamed:
+        raise DataError(
+            "A column has no name.",
+            where=f"{where}: column {nameless[-1] + 1}",
+            hint="name the column, or remove it",
         )
+    return table if len(kept) == len(names) else table.select(kept)
 
 
-def _check_columns(path: Path, names: Sequence[str]) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
+def _is_empty(column: pa.ChunkedArray) -> bool:
+    return column.null_count == len(column) or set(column.unique().to_pylist()) <= {None, ""}
+
+
+def _check_repeated(where: str, names: Iterable[str]) -> None:
+    repeated = [name for name, count in Counter(name.strip() for name in names).items() if count > 1 and name]
     if repeated:
         raise DataError(
             "Column names must be unique.",
-            where=str(path),
+            where=where,
             got=f"{len(repeated)} used more than once: {first_few(repeated)}",
             hint="rename or remove the repeated columns",
-        )
-    if "" in names:
-        raise DataError(
-            "A column has no name.",
-            where=f"{path}: column {list(names).index('') + 1}",
-            hint="name the column; in pandas, write the table with to_csv(..., index=False)",
         )

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from microbench_ray.core.errors import DataError, DataWarning, MicrobenchError
 from microbench_ray.data.names import escape_controls, show_name
+from microbench_ray.data.tables.keys import DEFAULT_KEYS, TableKeys
 
 logger = logging.getLogger(__name__)
 Error = TypeVar("Error", bound=MicrobenchError)
@@ -98,6 +99,8 @@ class Options:
         Which answer filter of lm-evaluation-harness to read; None for the first.
     max_line_bytes
         Maximum size of a line, a document or an archive member.
+    table
+        How a table is read, where its names do not tell.
     """
 
     tasks: tuple[str, ...] = ()
@@ -105,6 +108,7 @@ class Options:
     metric: str | None = None
     filter: str | None = None
     max_line_bytes: int = 64 << 20
+    table: TableKeys = DEFAULT_KEYS
 
 
 @dataclass

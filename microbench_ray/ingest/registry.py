@@ -1,4 +1,4 @@
-"""The supported log formats, by the value of `source`."""
+"""The supported log formats, by the value of `source`. `scores` is the former name of `table`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from microbench_ray.ingest.lm_eval import LmEvalReader
 from microbench_ray.ingest.open_llm import OpenLlmReader
 from microbench_ray.ingest.opencompass import OpenCompassReader
 from microbench_ray.ingest.release import ReleaseReader
-from microbench_ray.ingest.wide import WideReader
+from microbench_ray.ingest.tables import TableReader
 
 READERS: dict[str, Reader] = {
     "lm_eval": LmEvalReader(),
@@ -22,7 +22,8 @@ READERS: dict[str, Reader] = {
     "every_eval_ever": EveryEvalEverReader(),
     "lighteval": LightevalReader(),
     "opencompass": OpenCompassReader(),
-    "scores": WideReader(),
+    "table": TableReader(),
+    "scores": TableReader(),
     "release": ReleaseReader(),
 }
 

@@ -330,7 +330,8 @@ def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
 
 def settings_of(job: IngestJob) -> dict[str, Any]:
     """The settings that all logs of a folder must share for their scores to be comparable."""
-    return {"source": job.source, "metric": job.options.metric, "filter": job.options.filter}
+    table = job.options.table.settings()
+    return {"source": job.source, "metric": job.options.metric, "filter": job.options.filter} | ({"table": table} if table else {})
 
 
 def check_settings(store: Store, job: IngestJob) -> None:
@@ -344,7 +345,7 @@ def check_settings(store: Store, job: IngestJob) -> None:
     previous = read_settings(store.folder)
     current = settings_of(job)
     if previous is not None and previous != current:
-        differing = [key for key in current if previous.get(key) != current[key]]
+        differing = [key for key in {**previous, **current} if previous.get(key) != current.get(key)]
         raise ConfigError(
             "The folder holds responses ingested with other settings.",
             where=store.at(),

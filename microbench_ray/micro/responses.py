@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.data.tables.keys import DEFAULT_KEYS, table_keys
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally
 from microbench_ray.ingest.fold import TOLERANCE, OnConflict
 from microbench_ray.ingest.registry import get_reader
@@ -120,10 +121,16 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
 
 
 def _with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) -> Options:
-    """The options with metric and filter defaulting to those that the benchmark was read with, if its format is the same."""
+    """The options, by default those that the benchmark was read with if its format is the same."""
     if source != benchmark.get("source"):
-        return options
-    return replace(options, metric=options.metric or benchmark.get("metric"), filter=options.filter or benchmark.get("filter"))
+        return replace(options, table=replace(options.table, ids_needed=True))
+    table = table_keys(**benchmark.get("table", {})) if options.table == DEFAULT_KEYS else options.table
+    return replace(
+        options,
+        metric=options.metric or benchmark.get("metric"),
+        filter=options.filter or benchmark.get("filter"),
+        table=replace(table, ids_needed=True),
+    )
 
 
 def _name(log: ModelLog) -> str:

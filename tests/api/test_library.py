@@ -141,8 +141,8 @@ def test_missing_responses_confidences_and_metadata_are_kept(table: pa.Table) ->
         ({"scores": pd.DataFrame({"item_id": ["a"], "m": [1], "n": [0]}), "item_ids": ["a"]}, "item_ids"),
         ({"scores": pd.DataFrame({"item_id": ["a"], "m": [1], "n": [0]}), "confidence": [[1], [0]]}, "confidence"),
         ({"scores": pd.DataFrame({"item_id": ["a", "b"], "m": [1, "x"], "n": [0, 1]})}, "scores"),
-        ({"scores": pd.DataFrame({"m": [1, 0], "n": [0, 1]})}, "item_id"),
-        ({"scores": pd.DataFrame({"item_id": ["a"], "m": ["1"], "n": [0]})}, "m"),
+        ({"scores": pd.DataFrame({"m": [1, 0], "n": [0, 1]}), "confidence": pd.DataFrame({"m": [1, 0], "n": [0, 1]})}, "item_id"),
+        ({"scores": pd.DataFrame({"item_id": ["a"], "m": ["x"], "n": [0]})}, "m"),
     ],
 )
 def test_bad_data_is_refused(given: dict[str, Any], word: str) -> None:

@@ -211,7 +211,7 @@ BAD_TABLES: dict[str, tuple[str, Callable[[bytes], pa.Table | bytes], list[str]]
     "cut short": ("x.parquet", lambda whole: whole[: len(whole) // 2], ["truncated"]),
     "cut inside the footer": ("x.parquet", lambda whole: whole[:-20], ["truncated"]),
     "not a table": ("x.feather", lambda whole: b"hello, this is no table at all", ["truncated or not a Feather"]),
-    "a suffix of another program": ("x.xlsx", lambda whole: b"PK", [".parquet, .feather"]),
+    "a suffix of another program": ("x.xls", lambda whole: b"PK", [".parquet, .feather"]),
     "text for a score": (
         "x.csv",
         lambda whole: b"item_id,a,b\nq1,1,0\nq2,wrong,1\n",
@@ -221,7 +221,7 @@ BAD_TABLES: dict[str, tuple[str, Callable[[bytes], pa.Table | bytes], list[str]]
     "a negative score": ("x.parquet", lambda whole: scores(m03=-ONE), ["m03", "-1", "[0, 1]"]),
     "an item twice": ("x.parquet", lambda whole: scores(item_id=[*IDS[:-1], "i0"]), ["'i0'", "unique"]),
     "a model twice": ("x.csv", lambda whole: b"item_id,a,b,a\nq1,1,0,1\n", ["'a'", "unique"]),
-    "no item_id": ("x.csv", lambda whole: b"id,a,b\nq1,1,0\n", ["no column item_id"]),
+    "rows of items or of models": ("x.csv", lambda whole: b"name,a,b\nx,1,0\n", ["items or the models", "shape=items"]),
     "no models": ("x.csv", lambda whole: b"item_id,subtask\nq1,s\n", ["no column with a model"]),
     "no rows": ("x.csv", lambda whole: b"item_id,a,b\n", ["no rows"]),
 }

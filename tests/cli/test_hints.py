@@ -113,28 +113,26 @@ def test_a_model_name_nearly_right(board: Path, refused: Refused) -> None:
 @pytest.mark.parametrize("command", ["plan", "ingest"])
 def test_tables_with_semicolons_and_decimal_commas(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     half = pd.DataFrame({name: values / 2 if name.startswith("m") else values for name, values in columns().items()})
-    path, mended = tmp_path / "t.csv", tmp_path / "mended.csv"
+    path = tmp_path / "t.csv"
 
     def read(file: Path) -> int:
         ingest = ["ingest", "source=scores", f"path={file}", f"out={tmp_path / 'board'}"]
         return main(plan(file) if command == "plan" else ingest)
 
     half.to_csv(path, sep=";", decimal=",", index=False)
-    assert_one_message(read(path), capsys.readouterr().err, ("semicolons", "read_csv(FILE, sep=';', decimal=\",\")"))
-    pd.read_csv(path, sep=";", decimal=",").to_csv(mended, index=False)  # the hint
-    assert read(mended) == 0
+    assert read(path) == 0
     capsys.readouterr()
     half.astype(str).replace("0.5", "0,5").to_csv(path, index=False)
     assert_one_message(read(path), capsys.readouterr().err, ("write numbers with a decimal point: 0.5",))
 
 
-def test_the_semicolons_are_named(tmp_path: Path, refused: Refused) -> None:
+def test_tables_with_other_names_are_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     pd.DataFrame(columns()).to_csv(path, sep=";", index=False)
-    refused(plan(path), "separated", "semicolons", str(path))
+    assert main(plan(path)) == 0
     pd.DataFrame(columns()).rename(columns={"item_id": "question_id"}).to_csv(path, index=False)
-    refused(plan(path), "rename the column 'question_id' to item_id")
+    assert main(plan(path)) == 0
     pd.DataFrame(columns()).drop(columns="item_id").to_csv(path, index=False)
-    refused(plan(path), "add a column item_id")
+    assert main(plan(path)) == 0
     pd.DataFrame(columns() | {"Average": [70.0] * N_ITEMS}).to_csv(path, index=False)
-    refused(plan(path), "remove the column 'Average'")
+    assert main(plan(path)) == 0

@@ -17,7 +17,7 @@ from microbench_ray.core.storage.folders import LocalFolder
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data.responses import read_responses
 from microbench_ray.ingest.base import Options, Tally
-from microbench_ray.ingest.wide import WideReader
+from microbench_ray.ingest.tables import TableReader
 from microbench_ray.sweeps.results import DamagedFiles, SweepStore
 from microbench_ray.sweeps.reuse import CellSelection
 
@@ -62,8 +62,8 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 def read_all(path: Path) -> None:
-    log = WideReader().find(path, Options(), Tally())[-1]
-    list(WideReader().read(log, Options(), Tally()))
+    log = TableReader().find(path, Options(), Tally())[-1]
+    list(TableReader().read(log, Options(), Tally()))
 
 
 @pytest.mark.parametrize("store_schema", [True, False])

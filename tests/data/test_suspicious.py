@@ -35,13 +35,11 @@ def with_row(name: str) -> pd.DataFrame:
 
 
 SUSPICIOUS: dict[str, tuple[Callable[[], pd.DataFrame], str, str]] = {
-    "a mean, by name": (lambda: with_column("Average", lambda mean: mean), "a model", "'Average': by name"),
     "a mean, by name only": (lambda: with_column("mean_score", lambda mean: 0 * mean), "a model", "'mean_score': by name"),
     "a mean, by content": (lambda: with_column("x", lambda mean: mean), "a model", "'x': the mean of the others"),
     "a rounded mean": (lambda: with_column("x", lambda mean: mean.round(2)), "a model", "'x': the mean of the others"),
     "a difficulty": (lambda: with_column("x", lambda mean: 1 - mean), "a model", "'x': 1 minus the mean"),
     "another scale": (lambda: with_column("x", lambda mean: mean**2 / 2 + 0.1), "a model", "'x': fractions"),
-    "a row of means, by name": (lambda: with_row("Overall"), "an item", "'Overall': by name"),
     "a row of means, by content": (lambda: with_row("z"), "an item", "'z': the mean of the others"),
 }
 
@@ -70,32 +68,59 @@ def test_aggregates_are_warned_of_and_counted_as_before(case: str, tmp_path: Pat
         assert benchmark.notes == (warning.note,)
 
 
-def test_the_hint_works() -> None:
+LEFT_OUT: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
+    "a mean": (lambda: with_column("Average", lambda mean: mean), "'Average'"),
+    "a rounded mean": (lambda: with_column("AVG score", lambda mean: mean.round(2)), "'AVG score'"),
+    "a difficulty": (lambda: with_column("difficulty", lambda mean: 1 - mean), "'difficulty'"),
+    "ranks": (lambda: with_column("rank", lambda mean: mean.rank()), "'rank'"),
+    "a row of means": (lambda: with_row("Overall"), "'Overall'"),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_aggregates_by_name_and_content_are_left_out(case: str, tmp_path: Path) -> None:
+    make, name = LEFT_OUT[case]
+    frame = make()
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for read in (lambda: mb.benchmark(frame), lambda: mb.read_scores(tmp_path / "t.csv", name="benchmark")):
+        with pytest.warns(DataWarning, match="left out") as caught:
+            benchmark = read()
+        assert name in str(caught[0].message)
+        assert benchmark.digest == mb.benchmark(table()).digest
+        assert len(benchmark.notes) == 1
+
+
+def test_the_hints_work() -> None:
     frame = with_column("Average", lambda mean: mean)
+    with pytest.warns(DataWarning, match="ignore: "):
+        mb.benchmark(frame)
     assert mb.benchmark(frame.drop(columns="Average")).notes == ()
+    with pytest.warns(DataWarning, match="aggregate"):
+        assert mb.benchmark(frame, columns={"ignore": []}).n_models == MODELS + 1
+    assert mb.benchmark(frame, columns={"ignore": ["Average"]}).n_models == MODELS
 
 
 @pytest.mark.parametrize("source", ["scores", "ingested"])
 def test_the_command_line_shows_it(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "t.csv"
-    with_column("Average", lambda mean: mean).to_csv(path, index=False)
+    with_column("mean_score", lambda mean: 0 * mean).to_csv(path, index=False)
     if source == "ingested":
         assert main(["ingest", "source=scores", f"path={path}", f"out={tmp_path / 'board'}"]) == 0
         assert "warning: " in (shown := capsys.readouterr().out)
-        assert "'Average': by name" in shown
+        assert "'mean_score': by name" in shown
         path = tmp_path / "board"
     assert main(["plan", f"benchmark={source}", f"benchmark.path={path}"]) == 0
-    assert "'Average': by name" in capsys.readouterr().out
+    assert "'mean_score': by name" in capsys.readouterr().out
     keys = ["grid.sizes=[5]", "grid.n_source=[4]", "grid.n_target=4", "plan_only=true", f"out={tmp_path / 'o'}", "-q"]
     assert main(["sweep", f"benchmark={source}", f"benchmark.path={path}", *keys]) == 0
-    assert "'Average': by name" in capsys.readouterr().err
+    assert "'mean_score': by name" in capsys.readouterr().err
 
 
 def test_new_models_to_score_are_looked_at_too(tmp_path: Path) -> None:
     micro = mb.export(mb.benchmark(table()), 5, "random")
     with pytest.warns(DataWarning, match="aggregate"):
-        scored = mb.score(micro, with_column("Average", lambda mean: mean)[["item_id", "m01", "Average"]])
-    assert list(scored.index) == ["m01", "Average"]
+        scored = mb.score(micro, with_column("mean_score", lambda mean: 0 * mean)[["item_id", "m01", "mean_score"]])
+    assert list(scored.index) == ["m01", "mean_score"]
 
 
 def test_an_array_handed_over_transposed_is_warned_of() -> None:

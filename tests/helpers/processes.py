@@ -35,7 +35,7 @@ PRELOADED = (
     "microbench_ray.audit.accepting",
     "microbench_ray.audit.pair_kernel",
     "microbench_ray.audit.run",
-    "microbench_ray.ingest.wide",
+    "microbench_ray.ingest.tables",
     "microbench_ray.micro.export_job",
     "microbench_ray.micro.report",
     "microbench_ray.micro.score_job",

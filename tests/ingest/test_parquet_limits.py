@@ -13,7 +13,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.lighteval import LightevalReader
 from microbench_ray.ingest.run import IngestJob, run_ingest
-from microbench_ray.ingest.wide import WideReader
+from microbench_ray.ingest.tables import TableReader
 from tests.helpers.errors import refuses
 from tests.helpers.lm_eval_logs import read_one
 from tests.helpers.reading import MEGABYTE, read_in_subprocess
@@ -36,15 +36,15 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path: Path) -> None:
         "more rows than": write(tmp_path / "rows.parquet", item_id=repeated("a", 10**6), m=pa.array([1.0] * 10**6)),
     }
     assert all(path.stat().st_size < MEGABYTE // 8 for path in paths.values())
-    for message, reading in read_in_subprocess(WideReader, paths, 64 * MEGABYTE, warm_up=small).items():
+    for message, reading in read_in_subprocess(TableReader, paths, 64 * MEGABYTE, warm_up=small).items():
         assert message in reading.message
         assert reading.growth < 300 * MEGABYTE
 
 
 def test_lists_are_not_scores(tmp_path: Path) -> None:
     file = write(tmp_path / "t.parquet", item_id=pa.array(["a"]), m=pa.array([[1.0]]))
-    with refuses(DataError, "lists", where="'m'", got="list"):
-        read_one(WideReader(), file)
+    with refuses(DataError, "no number", where="'m'", got="[1.0]"):
+        read_one(TableReader(), file)
 
 
 def test_a_details_file_with_more_rows_than_bytes_is_refused(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data import read_release, read_scores
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.release import ReleaseReader
+from microbench_ray.ingest.tables import TableReader
 from microbench_ray.ingest.values import NOT_FINITE, WITHOUT_SCORE
-from microbench_ray.ingest.wide import WideReader
 from tests.helpers import many_models
 from tests.helpers.errors import refuses
 from tests.helpers.reading import read_all, values
 
-WIDE, RELEASE = WideReader(), ReleaseReader()
+WIDE, RELEASE = TableReader(), ReleaseReader()
 SUFFIXES = (".parquet", ".feather", ".csv", ".csv.gz")
 
 
@@ -70,7 +70,7 @@ def test_patterns(tmp_path: Path) -> None:
     samples, _ = read_all(WIDE, tmp_path, Options(models=("maker-1/*",), tasks=("odd",)))
     assert {model.partition("/")[0] for model in samples} == {"maker-1"}
     assert {sample.subtask for found in samples.values() for sample in found} == {"odd"}
-    with refuses(DataError, "wide table", where=str(tmp_path), hint="models=['none']"):
+    with refuses(DataError, "table", where=str(tmp_path), hint="models=['none']"):
         WIDE.find(tmp_path, Options(models=("none",)), Tally())
 
 
@@ -84,12 +84,12 @@ def test_a_changed_table_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "word"),
     [
-        ({"name": ["a"], "one": [1.0]}, "no column item_id"),
+        ({"name": ["a"], "one": [1.0]}, "items or the models"),
         ({"item_id": ["a"], "one": [1.5]}, "outside"),
-        ({"item_id": ["a"], "one": ["blue"]}, "not a number"),
+        ({"item_id": ["a"], "one": ["blue"]}, "text where a score"),
         ({"item_id": ["a", None], "one": [1.0, 0.0]}, "no item_id"),
         ({"item_id": ["a"], "subtask": [""], "one": [1.0]}, "no subtask"),
-        ({"item_id": ["a"]}, "no wide table logs"),
+        ({"item_id": ["a"]}, "no column with a model's scores"),
     ],
 )
 def test_bad_tables(tmp_path: Path, suffix: str, columns: dict[str, Any], word: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import ConfigError
@@ -58,6 +58,10 @@ class ScoresConf:
     confidence: str | None = "auto"
     metadata: str | None = "auto"
     max_missing: float = 0.1
+    shape: str = "auto"
+    columns: dict[str, Any] = field(default_factory=dict)
+    scale: float = 1.0
+    correct: Any = field(default_factory=list)
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
@@ -65,7 +69,15 @@ class ScoresConf:
         from microbench_ray.data.scores import read_scores
 
         return read_scores(
-            self.path, name=self.name, confidence=self.confidence, metadata=self.metadata, max_missing=self.max_missing
+            self.path,
+            name=self.name,
+            confidence=self.confidence,
+            metadata=self.metadata,
+            max_missing=self.max_missing,
+            shape=self.shape,
+            columns=self.columns,
+            scale=self.scale,
+            correct=self.correct,
         )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.storage.urls import is_url
+from microbench_ray.data.tables.keys import table_keys
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import ON_CONFLICT
 from microbench_ray.ingest.hub import is_hub
@@ -27,6 +29,10 @@ class IngestConf:
     metric: str | None = None
     filter: str | None = None
     on_conflict: str = "error"
+    shape: str = "auto"
+    columns: dict[str, Any] = field(default_factory=dict)
+    scale: float = 1.0
+    correct: Any = field(default_factory=list)
     max_line_bytes: int = 64 << 20
     wait_for_out: float = 0.0
 
@@ -58,6 +64,7 @@ class IngestConf:
             metric=self.metric,
             filter=self.filter,
             max_line_bytes=self.max_line_bytes,
+            table=table_keys(self.shape, self.columns, self.scale, self.correct),
         )
         return IngestJob(
             source=self.source,

@@ -1,7 +1,9 @@
-"""The wide score table (`item_id`, `subtask`, one column per model) as logs, one per model column."""
+"""Tables of scores of any shape as logs, one per model."""
 
 from __future__ import annotations
 
+import logging
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,54 +13,69 @@ import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pq
-from microbench_ray.data.scores import ITEM_COLUMNS
+from microbench_ray.data.scores import probability_keys, read_wide
 from microbench_ray.data.suspicious import aggregate_warning, named_like_aggregates
-from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
-from microbench_ray.data.table_hints import cell_hint, without_item_id
+from microbench_ray.data.table_files import SUFFIXES, check_start, row_name, split_suffix
+from microbench_ray.data.table_hints import cell_hint
+from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
+from microbench_ray.data.tables.build import WideTable
+from microbench_ray.data.tables.frame import is_number
+from microbench_ray.data.tables.keys import TableKeys
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.parquet_limits import check_columns
-from microbench_ray.ingest.values import files_below, parse_score, require_logs
+from microbench_ray.ingest.values import files_below, item_digest, parse_score, require_logs
 
-_TEXTS = ("item_id", "subtask")
+logger = logging.getLogger(__name__)
+
 _COMPANIONS = (".confidence", ".models")
 _ONE_SUBTASK = "all"  # the name that a benchmark without subtasks uses
+_KEPT_BYTES = 256 << 20
+"""Bytes of tables that are kept, because the models of a table are read one after the other."""
+_SHOWN_FILES = 3
+"""Number of tables whose first rows are shown."""
 
 
-class WideReader:
-    """Reads one log per model column, with confidences from `X.confidence.parquet` (or another suffix) beside `X.parquet`.
+class TableReader:
+    """Reads one log per model, with confidences from `X.confidence.parquet` (or another suffix) beside `X.parquet`.
 
-    Parquet is read one column at a time; other formats are read whole, once for all columns.
+    Wide Parquet tables with a column `item_id` are read one column at a time; others are read whole.
     """
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
-        """Return the model columns of the table at `path`, or of all tables in that folder."""
-        logs = []
+        """Return the models of the table at `path`, or of all tables in that folder."""
+        logs: list[ModelLog] = []
+        shown = 0
         for file in files_below(path, [f"*{suffix}" for suffix in SUFFIXES], tally):
             with tally.collect_error(file):
                 stem, _ = split_suffix(file)
                 if file != path and stem.endswith(_COMPANIONS):
                     continue
-                names = _names(file)
-                if "item_id" not in names:
-                    raise without_item_id(str(file), names)
+                names = _models(file, options.table)
+                if not _is_plain(file, options.table):
+                    wide = _whole(file, options.table)
+                    shown += _show(file, wide, tally, preview=shown < _SHOWN_FILES)
                 companion = _confidence_file(file)
-                with_confidences = frozenset() if companion is None else frozenset(_names(companion))
+                keys = probability_keys(options.table)
+                with_confidences = frozenset() if companion is None else frozenset(_models(companion, keys))
                 for name in names:
-                    if name not in ITEM_COLUMNS and matches(name, options.models):
+                    if matches(name, options.models):
                         files = (file, companion) if companion is not None and name in with_confidences else (file,)
                         logs.append(ModelLog(model=name, files=files, part=name))
                 _suspect("model", [name for name in names if matches(name, options.models)], file, tally)
-        return require_logs(logs, path, "wide table", options, tally)
+        return require_logs(logs, path, "table", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
-        """Yield the column's cells in row order; an empty cell has no score."""
+        """Yield the model's cells in row order; an empty cell has no score."""
         file = log.files[0]
-        table = _columns(file, log.part, options.max_line_bytes)
+        table = _columns(file, log.part, options.table, options.max_line_bytes)
+        numbered = not _is_plain(file, options.table) and _whole(file, options.table).numbered
         items = _ids(table, file)
         _suspect("item", items, file, tally)
         subtasks = table.column("subtask").to_pylist() if "subtask" in table.column_names else [_ONE_SUBTASK] * len(items)
         labels = table.column("label").to_pylist() if "label" in table.column_names else [None] * len(items)
-        confidences = _confidences(log.files[1], log.part, options.max_line_bytes) if len(log.files) > 1 else {}
+        confidences = {}
+        if len(log.files) > 1:
+            confidences = _confidences(log.files[1], log.part, probability_keys(options.table), options.max_line_bytes)
         hint_of = partial(cell_hint, log.part)
         left_out = {subtask for subtask in set(subtasks) if not matches(str(subtask), options.tasks)}
         for row, (item, subtask, label, value) in enumerate(
@@ -69,6 +86,7 @@ class WideReader:
                 raise DataError("A row has no subtask.", where=where, hint="fill in the subtask, or remove the column")
             if subtask in left_out:
                 continue
+            content = item_digest(str(file), table=file.name, row=row) if numbered else None
             score = parse_score(value, tally, file=file, item=item, metric=log.part, hint_of=hint_of)
             confidence = confidences.get(item)
             if confidence is not None:
@@ -79,8 +97,22 @@ class WideReader:
                 score=score,
                 confidence=confidence,
                 label=_label(label),
+                content=content,  # the numbers of rows in another table are other items
                 position=str(row),
             )
+
+
+def _show(file: Path, wide: WideTable, tally: Tally, *, preview: bool) -> bool:
+    """Say what the columns of a table were taken for, and show its first rows, before the rest is read."""
+    for sentence in wide.said:
+        tally.choose(sentence)
+    for warning in wide.warnings:
+        tally.suspect(warning)
+    if preview and wide.said:
+        logger.info("%s:", str(file))
+        for line in (*wide.said, *wide.preview):
+            logger.info("  %s", line)
+    return bool(wide.said)
 
 
 def _suspect(kind: str, names: Sequence[str], file: Path, tally: Tally) -> None:
@@ -93,11 +125,26 @@ def _label(value: Any) -> int | None:
     return int(value) if isinstance(value, int | float) and value == value and value >= 0 and int(value) == value else None
 
 
-def _names(file: Path) -> list[str]:
-    if _is_parquet(file):
-        return [str(name) for name in _opened(file).schema_arrow.names if not str(name).startswith("__index_level_")]
-    table = _whole(file, *_identity(file))
-    return list(table.column_names)
+def _models(file: Path, keys: TableKeys) -> list[str]:
+    if _is_plain(file, keys):
+        return [name for name in _plain_names(file, *_identity(file)) if name not in ITEM_COLUMNS]
+    return [name for name in _whole(file, keys).table.column_names if name not in ITEM_COLUMNS]
+
+
+def _is_plain(file: Path, keys: TableKeys) -> bool:
+    """Whether a table is Parquet that needs no guess: the column `item_id`, and numbers of models."""
+    return split_suffix(file)[1].lower() == ".parquet" and not keys.settings() and bool(_plain_names(file, *_identity(file)))
+
+
+@lru_cache(maxsize=1024)
+def _plain_names(file: Path, changed: int, size: int) -> list[str]:
+    """The columns of a plain table; empty where it has other columns, or some that need a look at their content."""
+    check_start(file)
+    with _opened(file) as opened:
+        fields = {field.name: field.type for field in opened.schema_arrow if not str(field.name).startswith("__index_level_")}
+    models = [name for name in fields if name not in ITEM_COLUMNS]
+    plain = "item_id" in fields and bool(models) and all(is_number(fields[name]) and name.strip() for name in models)
+    return [str(name) for name in fields] if plain and not named_like_aggregates(models, "model") else []
 
 
 def _confidence_file(file: Path) -> Path | None:
@@ -106,15 +153,15 @@ def _confidence_file(file: Path) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _confidences(file: Path, model: str, max_bytes: int) -> dict[str, Any]:
-    table = _columns(file, model, max_bytes)
+def _confidences(file: Path, model: str, keys: TableKeys, max_bytes: int) -> dict[str, Any]:
+    table = _columns(file, model, keys, max_bytes)
     return dict(zip(_ids(table, file), table.column(model).to_pylist(), strict=True))
 
 
-def _columns(file: Path, model: str, max_bytes: int) -> pa.Table:
-    """Read one model's column and the columns about the items."""
-    if not _is_parquet(file):
-        return _whole(file, *_identity(file))
+def _columns(file: Path, model: str, keys: TableKeys, max_bytes: int) -> pa.Table:
+    """The model's column and the columns about the items."""
+    if not _is_plain(file, keys):
+        return _whole(file, keys).table
     with _opened(file) as opened:
         try:
             _check_items(file, *_identity(file), max_bytes)
@@ -125,17 +172,13 @@ def _columns(file: Path, model: str, max_bytes: int) -> pa.Table:
 
 
 def _ids(table: pa.Table, file: Path) -> list[str]:
-    ids = table.column("item_id").to_pylist() if "item_id" in table.column_names else []
+    ids = table.column("item_id").to_pylist()
     if not ids:
         raise DataError("The table has no rows with an item_id.", where=str(file), hint="add rows, or remove the table")
     row = next((row for row, name in enumerate(ids) if name is None or name == ""), None)
     if row is not None:
         raise DataError("A row has no item_id.", where=f"{file}: {row_name(file, row)}", hint="fill in the item_id")
     return [str(name) for name in ids]
-
-
-def _is_parquet(file: Path) -> bool:
-    return split_suffix(file)[1].lower() == ".parquet"
 
 
 def _opened(file: Path) -> pq.ParquetFile:
@@ -163,6 +206,16 @@ def _check_items(file: Path, changed: int, size: int, max_bytes: int) -> None:
     check_columns(file, ITEM_COLUMNS, max_bytes)
 
 
-@lru_cache(maxsize=2)  # a table and its confidences: their columns are read one after the other
-def _whole(file: Path, changed: int, size: int) -> pa.Table:
-    return read_table(file, texts=_TEXTS)
+_kept: OrderedDict[tuple[Path, int, int, TableKeys], WideTable] = OrderedDict()
+"""The tables that were read last, up to `_KEPT_BYTES`."""
+
+
+def _whole(file: Path, keys: TableKeys) -> WideTable:
+    key = (file, *_identity(file), keys)
+    wide = _kept.pop(key, None) or read_wide(file, keys)
+    _kept[key] = wide
+    total = sum(each.table.nbytes for each in _kept.values()) if len(_kept) > 2 else 0
+    while total > _KEPT_BYTES and len(_kept) > 2:  # a table and its confidences
+        _, oldest = _kept.popitem(last=False)
+        total -= oldest.table.nbytes
+    return wide

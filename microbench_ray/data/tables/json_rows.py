@@ -1,0 +1,109 @@
+"""JSON Lines as tables: an object per row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.core.parquet import OversizedTable
+from microbench_ray.data.tables.bounded import open_text
+
+BLOCK_BYTES = 16 << 20
+"""Bytes that Arrow reads at a time; a line may not have more."""
+_SCALARS = (bool, int, float)
+
+
+def read_json_lines(path: Path) -> pa.Table:
+    """Read a file with one object in every line, or one list of objects.
+
+    Raises
+    ------
+    DataError
+        A line is not a JSON object.
+    """
+    with open_text(path) as source:
+        start = source.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    with open_text(path) as source:
+        if start.startswith(b"["):
+            return table_of_rows(_parsed(source.read(), path, 1, list), str(path))
+    if (table := _plain_lines(path)) is not None:
+        return table
+    with open_text(path) as source:
+        lines = (_parsed(line, path, number, dict) for number, line in enumerate(source, 1) if not line.isspace())
+        return table_of_rows(lines, str(path))
+
+
+def _plain_lines(path: Path) -> pa.Table | None:
+    """The table as Arrow reads it, quickly; None where a value needs more care: NaN, mixed types, lists, or texts like dates."""
+    from pyarrow import json as arrow_json
+
+    try:
+        with open_text(path) as source:
+            table = arrow_json.read_json(source, read_options=arrow_json.ReadOptions(block_size=BLOCK_BYTES))
+        table.validate(full=True)
+    except OversizedTable:
+        raise
+    except pa.ArrowException:
+        return None
+    plain = (pa.types.is_string, pa.types.is_boolean, pa.types.is_int64, pa.types.is_float64, pa.types.is_null)
+    return table if all(any(test(field.type) for test in plain) for field in table.schema) else None
+
+
+def _parsed(text: bytes, path: Path, line: int, kind: type) -> Any:
+    where = f"{path}: line {line}"
+    try:
+        value = json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        got = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+        raise DataError("The line is truncated or not valid JSON.", where=where, got=got, hint="write or copy it again") from None
+    if not isinstance(value, kind):
+        raise DataError("A line must be a JSON object.", where=where, got=type(value).__name__, hint="give one object per row")
+    return value
+
+
+def table_of_rows(rows: Iterable[Mapping[str, Any]], where: str) -> pa.Table:
+    """Make a table of objects, whose columns are all their keys; a key that an object lacks is a missing value.
+
+    Raises
+    ------
+    DataError
+        An element is no object.
+    """
+    columns: dict[str, list[Any]] = {}
+    number = -1
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise DataError("Every row must be an object.", where=f"{where}: row {number + 1}", got=type(row).__name__)
+        for key, value in row.items():
+            column = columns.setdefault(str(key), [])
+            column.extend([None] * (number - len(column)))
+            column.append(value)
+    for column in columns.values():
+        column.extend([None] * (number + 1 - len(column)))
+    return pa.table({name: column_of_values(column) for name, column in columns.items()})
+
+
+def column_of_values(values: Sequence[Any]) -> pa.Array:
+    """A column of booleans, numbers or texts; values of several types become texts."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} and float in kinds:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if len(kinds) <= 1 and kinds <= {*_SCALARS, str}:
+        try:
+            return pa.array(values)
+        except (pa.ArrowInvalid, OverflowError):  # an integer of more than 64 bits; a text that is not valid Unicode
+            pass
+    return pa.array([None if value is None else _text(value) for value in values], pa.string())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, default=str) if isinstance(value, dict | list | tuple | bool) else str(value)

@@ -1,0 +1,160 @@
+"""Long tables, with a row per response, as wide ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.columns import nullable_numbers, text_array
+from microbench_ray.data.names import first_few
+from microbench_ray.data.table_files import row_name
+from microbench_ray.data.tables.cells import ScoreColumns
+from microbench_ray.data.tables.frame import Frame
+from microbench_ray.data.tables.ids import Ids, ids_in, joined
+from microbench_ray.data.tables.layout import Layout
+
+MAX_EMPTY = 50
+"""How many cells a table may get for each of its rows, above `MIN_CELLS`."""
+MIN_CELLS = 10_000_000
+
+
+def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[str]) -> pa.Table:
+    """Make a wide table of a long one.
+
+    Repeats of a response, numbered in the column `repeat`, are averaged over those with a score. Rows that say the same twice
+    count once.
+
+    Raises
+    ------
+    DataError
+        Two rows give one response different scores, or an item has several subtasks.
+    """
+    assert layout.score is not None
+    models, items = ids_in(frame, layout.model, "model"), ids_in(frame, layout.item, "item")
+    values = scores.of(layout.score)
+    subtasks = None if layout.subtask is None else ids_in(frame, [layout.subtask], "subtask")
+    if subtasks is not None:
+        items = _apart(frame, items, subtasks, models, layout, said)
+    _check_spelling(frame, models, items, "model", layout.model)
+    _check_spelling(frame, items, models, "item", layout.item)
+    _check_size(frame, models, items)
+    kept = _distinct_rows(frame, layout, models, items, values, said)
+    shape = (len(models.names), len(items.names))
+    valid = kept[~np.isnan(values[kept])]
+    place = models.codes[valid] * shape[1] + items.codes[valid]
+    counts = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
+    sums = np.bincount(place, values[valid], minlength=shape[0] * shape[1]).reshape(shape)
+    if layout.repeat is not None and counts.max(initial=0) > 1:
+        said.append(f"scores are means over the repeats in {layout.repeat!r}, up to {int(counts.max())} of a response")
+    with np.errstate(invalid="ignore"):
+        matrix = sums / counts
+    columns: dict[str, pa.Array] = {"item_id": text_array(items.names)}
+    if subtasks is not None:
+        first = np.full(len(items.names), -1)
+        first[items.codes[::-1]] = subtasks.codes[::-1]
+        columns["subtask"] = text_array([subtasks.names[code] for code in first.tolist()])
+    return pa.table(columns | {name: nullable_numbers(row) for name, row in zip(models.names, matrix, strict=True)})
+
+
+def _apart(frame: Frame, items: Ids, subtasks: Ids, models: Ids, layout: Layout, said: list[str]) -> Ids:
+    """The items, with the subtask in their ids where an id occurs in several, such as numbers that start again in each."""
+    both = joined([subtasks, items])
+    if len(both.names) == len(items.names):
+        return items
+    if len(np.unique(_cells(models, items))) == len(np.unique(_cells(models, both))):
+        first = np.zeros(len(items.names), np.intp)
+        first[items.codes[::-1]] = np.arange(frame.n_rows)[::-1]
+        row = int(np.argmax(subtasks.codes[first[items.codes]] != subtasks.codes))
+        now, before = (subtasks.names[subtasks.codes[each]] for each in (row, first[items.codes[row]]))
+        raise DataError(
+            "An item has two subtasks.",
+            where=f"{frame.where}: item {items.names[items.codes[row]]!r}, {row_name(frame.where, row)}",
+            got=f"{now!r}, and {before!r} before",
+            hint=f"columns={{item: [{layout.subtask}, {', '.join(layout.item)}]}} if these are two items; "
+            f"columns={{ignore: [{layout.subtask}]}} if they are one",
+        )
+    said.append("an id occurs in several subtasks: the ids of items are made of the subtask and the id")
+    return both
+
+
+def _cells(models: Ids, items: Ids) -> NDArray[np.int64]:
+    """(n_rows,) the number of the response that each row is of."""
+    return items.codes * len(models.names) + models.codes
+
+
+def _distinct_rows(
+    frame: Frame, layout: Layout, models: Ids, items: Ids, values: NDArray[np.float64], said: list[str]
+) -> NDArray[np.intp]:
+    """The rows, in order, without those that say the same as another."""
+    keys = _cells(models, items)
+    if layout.repeat is not None:
+        repeats = ids_in(frame, [layout.repeat], "repeat")
+        keys = keys * len(repeats.names) + repeats.codes
+    order = np.argsort(keys, kind="stable")
+    ordered, found = keys[order], values[order]
+    same = np.zeros(len(order), bool)
+    same[1:] = ordered[1:] == ordered[:-1]
+    if not same.any():
+        return np.arange(len(keys))
+    equal = np.zeros(len(order), bool)
+    equal[1:] = (found[1:] == found[:-1]) | (np.isnan(found[1:]) & np.isnan(found[:-1]))
+    differs = same & ~equal
+    if differs.any():
+        position = int(np.argmax(differs))
+        raise _contradiction(
+            frame, layout, models, items, values, (int(order[position - 1]), int(order[position])), int(differs.sum())
+        )
+    said.append(f"{int(same.sum()):,} rows repeat another one with the same score, and are counted once")
+    return np.sort(order[~same])
+
+
+def _contradiction(
+    frame: Frame, layout: Layout, models: Ids, items: Ids, values: NDArray[np.float64], rows: tuple[int, int], count: int
+) -> DataError:
+    differing = [
+        name
+        for name in frame.names
+        if layout.left_out.get(name) == "not used" and len({str(frame.table.column(name)[row].as_py()) for row in rows}) == 2
+    ]
+    shown = [f"{'no score' if np.isnan(values[row]) else f'{values[row]:g}'} in {row_name(frame.where, row)}" for row in rows]
+    told = f"the rows also differ in {first_few(differing)}: " if differing else ""
+    name = differing[0] if differing else "NAME"
+    item = ", ".join((*layout.item, name))
+    return DataError(
+        "Two rows give one response different scores.",
+        where=f"{frame.where}: model {models.names[models.codes[rows[0]]]!r}, item {items.names[items.codes[rows[0]]]!r}",
+        got=f"{' and '.join(shown)}" + (f", and {count - 1:,} more rows" if count > 1 else ""),
+        hint=f"{told}columns={{repeat: {name}}} averages repeats, columns={{item: [{item}]}} makes them two items; "
+        "or remove the outdated rows",
+    )
+
+
+def _check_spelling(frame: Frame, ids: Ids, others: Ids, role: str, columns: Sequence[str]) -> None:
+    """Refuse two ids that differ in case or spaces only, and share the responses between them: one id, spelt in two ways."""
+    by_spelling: dict[str, list[int]] = {}
+    for code, name in enumerate(ids.names):
+        by_spelling.setdefault(" ".join(name.casefold().split()), []).append(code)
+    for first, second, *_ in (codes for codes in by_spelling.values() if len(codes) > 1):
+        if not np.intersect1d(others.codes[ids.codes == first], others.codes[ids.codes == second]).size:
+            raise DataError(
+                f"Two {role}s differ only in case or spaces, and no {'item' if role == 'model' else 'model'} has both.",
+                where=f"{frame.where}: column {columns[0]!r}",
+                got=f"{ids.names[first]!r} and {ids.names[second]!r}",
+                hint=f"spell the {role} in one way",
+            )
+
+
+def _check_size(frame: Frame, models: Ids, items: Ids) -> None:
+    """Refuse tables that have hardly any of their responses: the columns are not those of models and items."""
+    n_cells = len(models.names) * len(items.names)
+    if n_cells > max(MIN_CELLS, MAX_EMPTY * frame.n_rows):
+        raise DataError(
+            "Hardly any model has answered any item.",
+            where=str(frame.where),
+            got=f"{len(models.names):,} models, {len(items.names):,} items, {frame.n_rows:,} rows",
+            hint="columns={model: NAME, item: NAME} names the columns with models and items",
+        )

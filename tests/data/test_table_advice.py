@@ -1,0 +1,146 @@
+"""What a message about a table advises is done, and works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.data import Benchmark, read_scores
+from microbench_ray.data.tables.keys import table_keys
+from tests.helpers.errors import refuses
+
+Put = Callable[..., Path]
+EXPECTED = {("ada", "x1"): 1.0, ("ada", "x2"): 0.0, ("bob", "x1"): 0.0, ("bob", "x2"): 1.0, ("cyd", "x1"): 1.0, ("cyd", "x2"): 1.0}
+MODELS, ITEMS = ("ada", "bob", "cyd"), ("x1", "x2")
+PLACEHOLDERS = {"NAME": "what", "WORD": "yes"}
+
+
+def keys_in(hint: str) -> dict[str, Any]:
+    """The keys of the first piece of advice, as `read_scores` takes them: `shape=models, with columns={ignore: [a]}`."""
+    hint = re.sub(r"^the rows also differ in .*?: (?=columns)", "", hint)
+    advice = re.split(r" if | for | averages|, or another|; ", hint)[0]
+    keys: dict[str, Any] = {}
+    if shape := re.search(r"shape=(\w+)", advice):
+        keys["shape"] = shape[1]
+    if columns := re.search(r"columns=\{(.*?)\}", advice):
+        pairs = re.findall(r"(\w+): (\[[^\]]*\]|[^,\]]+)", columns[1])
+        keys["columns"] = {role: [n.strip() for n in v[1:-1].split(",")] if v.startswith("[") else v for role, v in pairs}
+    if scale := re.search(r"scale=(\d+)", advice):
+        keys["scale"] = float(scale[1])
+    if correct := re.search(r"correct=(\w+)", advice):
+        keys["correct"] = correct[1]
+    return keys
+
+
+def scores_of(benchmark: Benchmark) -> dict[tuple[str, str], float]:
+    return {
+        (model, item): float(benchmark.scores[m, i] / benchmark.units)
+        for m, model in enumerate(benchmark.model_ids)
+        for i, item in enumerate(benchmark.item_ids)
+    }
+
+
+def long(template: str, header: str, yes: Any = 1, no: Any = 0) -> str:
+    rows = [template.format(model=m, item=i, score=yes if score else no) for (m, i), score in EXPECTED.items()]
+    return "\n".join([header, *rows]) + "\n"
+
+
+def wide(id_name: str, yes: Any = 1, no: Any = 0, more: str = "", cells: str = "") -> str:
+    rows = [f"{i},{','.join(str(yes if EXPECTED[m, i] else no) for m in MODELS)}{cells}" for i in ITEMS]
+    return "\n".join([f"{id_name},{','.join(MODELS)}{more}", *rows]) + "\n"
+
+
+def models_as_rows(id_name: str, more: str = "", cells: str = "") -> str:
+    rows = [f"{m}{cells},{','.join(str(int(EXPECTED[m, i])) for i in ITEMS)}" for m in MODELS]
+    return "\n".join([f"{id_name}{more},{','.join(ITEMS)}", *rows]) + "\n"
+
+
+ADVICE: dict[str, str] = {
+    "rows without a telling name": wide("name"),
+    "an index without a name": wide(""),
+    "percent": wide("item_id", 100, 0),
+    "percent with its sign": wide("item_id", "100%", "0%"),
+    "words": wide("item_id", "yes", "no"),
+    "other words": wide("item_id", "Correct", "Incorrect"),
+    "long, in words": long("{model},{item},{score}", "model,item,result", "pass", "fail"),
+    "a column in words beside the scores": wide("item_id", more=",reviewed", cells=",no"),
+    "two columns of scores": long("{model},{item},{score},0", "model,item,score,correct"),
+    "two columns of items": long("{model},1,{item},{score}", "model,question_id,doc_id,score").replace(",1,", ",x,"),
+    "no known score": long("{model},{item},{score},0.5", "model,item,judged,chance"),
+    "contradictions": long("{model},{item},{score},a", "model,item,score,batch")
+    + long("{model},{item},{score},b", "x", 1, 0).split("\n", 1)[1].replace("ada,x1,1,b", "ada,x1,0,b"),
+    "the same id in two subtasks": "subtask,item_id,ada,bob,cyd\nx,1,1,0,1\ny,1,0,1,1\n",
+    "models as rows with something called an item": models_as_rows("model", ",item", ",z"),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_following_the_hint_reads_the_table(case: str, put: Put) -> None:
+    path = put("t.csv", ADVICE[case])
+    with pytest.raises(DataError) as caught:
+        read_scores(path)
+    hint = caught.value.hint or ""
+    keys = keys_in(hint)
+    assert keys, hint
+    found = read_scores(path, **keys)
+    expected = EXPECTED | {("ada", "x1"): 0.5} if case == "contradictions" else EXPECTED
+    if case == "the same id in two subtasks":
+        expected = {(model, {"x1": "x/1", "x2": "y/1"}[item]): score for (model, item), score in EXPECTED.items()}
+        assert found.subtask_names == ["x", "y"]
+    assert scores_of(found) == expected, hint
+
+
+def test_an_index_of_pandas_survives_what_it_is_written_as(tmp_path: Path) -> None:
+    """Whatever `to_csv` is told about the index, ids are not lost; they were where `index=False` was advised."""
+    frame = pd.DataFrame({"gpt-4": [1, 0], "llama-3-8b": [0, 1]}, index=["q1", "q2"])
+    frame.to_csv(tmp_path / "t.csv")
+    assert list(read_scores(tmp_path / "t.csv").item_ids) == ["q1", "q2"]
+    frame.rename_axis("item_id").reset_index().to_csv(tmp_path / "t.csv")
+    assert list(read_scores(tmp_path / "t.csv").item_ids) == ["q1", "q2"]
+    frame.T.to_csv(tmp_path / "t.csv")
+    assert list(read_scores(tmp_path / "t.csv").item_ids) == ["q1", "q2"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "word", "hint"),
+    [
+        ({"shape": "wide"}, "shape", "items"),
+        ({"columns": {"items": "a"}}, "role", "item"),
+        ({"columns": {"score": ["a", "b"]}}, "One column", "columns={score: NAME}"),
+        ({"columns": {"score": "a", "item": "a"}}, "two roles", "one role"),
+        ({"scale": 0}, "scale", "scale=100"),
+        ({"scale": float("nan")}, "scale", "scale=100"),
+    ],
+)
+def test_invalid_keys_are_refused(keys: dict[str, Any], word: str, hint: str) -> None:
+    with refuses(ConfigError, word, hint=hint):
+        table_keys(**keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "word", "hint"),
+    [
+        (wide("item_id"), {"columns": {"item": "item"}}, "no column 'item'", "item_id"),
+        (wide("item_id"), {"correct": "yes"}, "words", "numbers need none"),
+        (wide("item_id", "yes", "no"), {"correct": "ja"}, "words", "correct=yes"),
+        (wide("item_id"), {"scale": 100}, "fractions already", "leave out scale="),
+        (wide("item_id"), {"shape": "long"}, "needs a column", "columns={model: NAME}"),
+        (long("{model},{item},{score}", "model,item,score") + ",x1,1\n", {}, "needs a model", "fill in"),
+    ],
+)
+def test_keys_that_do_not_fit_are_refused(text: str, keys: dict[str, Any], word: str, hint: str, put: Put) -> None:
+    path = put("t.csv", text)
+    with refuses(DataError, word, where=str(path), hint=hint):
+        read_scores(path, **keys)
+
+
+def test_settings_give_the_same_keys_again() -> None:
+    keys = table_keys("long", {"model": ["name", "revision"], "score": "ok"}, 10, ["yes", "Ja"])
+    assert table_keys(**keys.settings()) == keys
+    assert table_keys().settings() == {}
