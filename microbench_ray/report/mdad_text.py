@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from microbench_ray.core.table_formats import Format, csv_text, markdown_table, markdown_text
-from microbench_ray.report.terminal import MONOTONE, PANEL, items_text, panel_title
+from microbench_ray.report.answer import MONOTONE
+from microbench_ray.report.terminal import PANEL, items_text, panel_title
 
 
 def mdad_text(mdad: pa.Table, shown_as: Format) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from microbench_ray.api.sweep import Result, sweep
+from microbench_ray.api.sweep import sweep
+from microbench_ray.api.swept import Result
 from microbench_ray.data import Benchmark
 from microbench_ray.methods.base import SeenItems, Selection
 from microbench_ray.methods.estimators.means import Mean

@@ -11,13 +11,17 @@ from microbench_ray.core.errors import ConfigError, DataError, closest
 from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.data.names import first_few
 from microbench_ray.data.responses import MODELS, list_model_files, read_responses
-from microbench_ray.data.table_files import SUFFIXES, split_suffix
+from microbench_ray.data.table_files import SUFFIXES
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Sample, Tally, refuse_unreadable
 from microbench_ray.ingest.fold import TOLERANCE
 from microbench_ray.ingest.registry import READERS, get_reader
 
 SeveralLogs = Literal["error", "last", "repeats"]
 SEVERAL_LOGS: tuple[SeveralLogs, ...] = get_args(SeveralLogs)
+
+
+TABLES = tuple(suffix for suffix in SUFFIXES if "json" not in suffix)
+"""Suffixes that only tables have; JSON Lines may also be logs."""
 
 
 class Run(NamedTuple):
@@ -112,7 +116,7 @@ def source_of(path: Path, source: str | None) -> str:
     name = path.name.lower()
     if name.endswith(".eval"):
         return "inspect"
-    if split_suffix(path)[1].lower() in SUFFIXES:
+    if name.endswith(TABLES):
         return "table"
     raise ConfigError(
         "The format of the logs is missing.",
