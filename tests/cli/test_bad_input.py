@@ -188,7 +188,7 @@ def test_unknown_jobs_and_options_are_refused(refused: Refused, capsys: pytest.C
     assert main(["sweep", "--config-dir"]) == 1
     assert "--config-dir VALUE" in capsys.readouterr().err
     assert main([]) == 1
-    assert "microbench sweep" in capsys.readouterr().out
+    assert "microbench JOB" in capsys.readouterr().out
 
 
 def scores(**changes: object) -> pa.Table:
