@@ -35,6 +35,10 @@ MARKDOWN = re.compile(r"[\\|`*<>\[\]]|(?<![^\W_])_|_(?![^\W_])")
 """Characters of the syntax of Markdown; an underscore inside a word is none."""
 
 
+BETWEEN = "; "
+"""Separates the entries of a list in a cell of a CSV file."""
+
+
 class Table(NamedTuple):
     """A table of plain values: texts, numbers, booleans, lists of these, None where there is no value."""
 
@@ -130,7 +134,7 @@ def _csv_cell(value: Any) -> Any:
         return None
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return BETWEEN.join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _scalar(value: Any) -> Any:

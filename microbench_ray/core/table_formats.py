@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from microbench_ray.core import formats
 from microbench_ray.core.errors import unknown
 from microbench_ray.core.shown import escape_controls
 
@@ -19,8 +16,6 @@ Format = Literal["table", "json", "markdown", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 DEPRECATED_FORMATS: dict[str, Format] = {"text": "table"}
 """Former values of `format`, accepted for one more release."""
-BETWEEN = "; "
-"""Separates the entries of a list in a cell of a CSV file."""
 
 
 def check_format(given: str) -> Format:
@@ -36,24 +31,9 @@ def check_format(given: str) -> Format:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV with a header of all keys: nothing for None, true and false, lists with `BETWEEN`; empty for no rows."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if columns:
-        writer.writerow(columns)
-        writer.writerows([_csv_cell(row.get(column)) for column in columns] for row in rows)
-    return text.getvalue()
-
-
-def _csv_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, list | tuple):
-        return BETWEEN.join(map(_csv_cell, value))
-    return repr(value) if isinstance(value, float) else str(value)
+    """Rows as CSV with a header of all keys, as `formats.csv`; empty for no rows."""
+    columns = tuple(dict.fromkeys(key for row in rows for key in row))
+    return formats.csv(formats.Table(columns, tuple(tuple(map(row.get, columns)) for row in rows))) if columns else ""
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
@@ -66,4 +46,4 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: S
 
 def markdown_text(text: str) -> str:
     """A text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\|`*<\[])", r"\\\1", escape_controls(text))
+    return formats.MARKDOWN.sub(r"\\\g<0>", escape_controls(text))

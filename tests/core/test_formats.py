@@ -47,7 +47,7 @@ def test_html_is_escaped() -> None:
 
 def test_csv_keeps_all_digits() -> None:
     table = Table(("model", "x", "names", "ok"), (("a,b", 0.1 + 0.2, ["c", "d"], True), ("e", math.nan, [], False)))
-    assert formats.csv(table) == 'model,x,names,ok\n"a,b",0.30000000000000004,"c, d",true\ne,,,false\n'
+    assert formats.csv(table) == 'model,x,names,ok\n"a,b",0.30000000000000004,c; d,true\ne,,,false\n'
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_any_text_is_read_back_from_csv(cells: list[tuple[str, str]]) -> None:
 
 def test_markdown_aligns_numbers_and_escapes_names() -> None:
     table = markdown_table(("model", "accuracy"), [("a|b*\t<i>", "50.0")])
-    assert table == "| model | accuracy |\n| :-- | --: |\n| a\\|b\\*\\\\t\\<i> | 50.0 |\n"
+    assert table == "| model | accuracy |\n| :-- | --: |\n| a\\|b\\*\\\\t\\<i\\> | 50.0 |\n"
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), max_size=4))

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from microbench_ray.core.shown import escape_controls
-from microbench_ray.core.table_formats import csv_text
+from microbench_ray.core.table_formats import csv_text, markdown_table, markdown_text
 from microbench_ray.metrics.run_difference import Difference
 from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
 
@@ -203,25 +203,14 @@ def _markdown(compared: Compared, notes: Sequence[str]) -> str:
     lines: list[str] = []
     if compared.decision is not None:
         lines += [f"**Gate ({_gate(compared)}): {compared.decision}**", ""]
-    lines += [*_markdown_table(*_rows(compared)), ""]
+    lines += [markdown_table(*_rows(compared))]
     for each in compared.comparisons:
-        lines += [f"- {_marked(sentence)}" for sentence in sentences(each, compared)] + [""]
+        lines += [f"- {markdown_text(sentence)}" for sentence in sentences(each, compared)] + [""]
         if each.subtasks:
-            lines += [*_markdown_table(*_subtask_rows(each)), ""]
-    lines += [f"> warning: {_marked(each)}" for each in compared.warnings]
-    lines += [f"> {_marked(each)}" for each in notes]
+            lines += [markdown_table(*_subtask_rows(each))]
+    lines += [f"> warning: {markdown_text(each)}" for each in compared.warnings]
+    lines += [f"> {markdown_text(each)}" for each in notes]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return ["| " + " | ".join(map(_marked, line)) + " |" for line in lines]
-
-
-def _marked(text: str) -> str:
-    """A text that Markdown shows as it is."""
-    escaped = escape_controls(text).replace("\\", "\\\\").replace("<", "&lt;").replace("|", "\\|")
-    return "".join(f"\\{each}" if each in "*_`[]" else each for each in escaped)
 
 
 def _junit(compared: Compared, notes: Sequence[str]) -> str:
