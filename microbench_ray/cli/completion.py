@@ -12,6 +12,7 @@ from microbench_ray.cli.keys import JOBS, PATH_KEYS, schema_of
 from microbench_ray.core.errors import unknown
 from microbench_ray.core.log import LEVELS
 from microbench_ray.core.table_formats import FORMATS
+from microbench_ray.methods.presets import method_names
 
 SHELLS = ("bash", "zsh", "fish")
 OPTIONS = ("--help", "--version", "--cfg", "--config-dir", "--completion", "-v", "-q")
@@ -58,7 +59,7 @@ def _values(job: str, groups: Sequence[str]) -> dict[str, Sequence[str]]:
         "source": tuple(READERS),
         "on_conflict": ON_CONFLICT,
         "what": ("[baseline", "[pool"),
-        "methods": [f"[{name}" for name in choices("method")],
+        "methods": [f"[{name}" for name in method_names()],
     }
     values = {key: listed[key] for key in listed if key in keys}
     values |= {group: choices(group) for group in groups}
@@ -67,7 +68,7 @@ def _values(job: str, groups: Sequence[str]) -> dict[str, Sequence[str]]:
     }
     values |= dict.fromkeys(_booleans(schema), ("true", "false"))
     if job == "export":
-        values["method"] = choices("method")
+        values["method"] = method_names()
     return values | {"log_level": LEVELS}
 
 

@@ -1,4 +1,4 @@
-"""`microbench methods`: the methods of conf/method/, each with what it does and its source."""
+"""`microbench methods`: the methods of conf/method/ and of installed packages, each with what it does and its source."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from microbench_ray.cli.conf_files import choices, read_conf
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import Format, csv_text, markdown_table
+from microbench_ray.methods.plugins import plugins
 from microbench_ray.methods.presets import CONF
 
 SOURCE = "Source: "
@@ -32,12 +33,14 @@ class Listed(NamedTuple):
 
 
 def listed_methods(folders: Sequence[Path] = (CONF,)) -> list[Listed]:
-    """All methods by name; ConfigError for a file that is not a mapping."""
+    """All methods by name, those of installed packages too; ConfigError for a file that is not a mapping."""
     listed = []
     for name in choices("method", folders):
         what, _, source = read_conf(f"method/{name}", folders).about.partition(SOURCE)
         listed.append(Listed(name, what.strip(), source.strip()))
-    return listed
+    files = {method.method for method in listed}
+    of_packages = {name: f"Of {', '.join(map(str, found))}" for name, found in plugins().items() if name not in files}
+    return sorted([*listed, *(Listed(name, what, "") for name, what in of_packages.items())])
 
 
 def methods_text(job: MethodsJob, width: int | None = None) -> str:

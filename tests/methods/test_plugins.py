@@ -66,6 +66,15 @@ def registers(site: Path) -> Install:
     return registers
 
 
+def test_methods_of_packages_are_listed_and_completed(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "format=json"]) == 0
+    listed = {each["method"]: each["what"] for each in json.loads(capsys.readouterr().out)}
+    assert set(NAMES.split(",")) <= set(listed)
+    assert "strangers-methods" in listed["strangers_spread"]
+    assert main(["--completion", "bash"]) == 0
+    assert "strangers_spread" in capsys.readouterr().out
+
+
 def test_the_package_is_of_forty_lines() -> None:
     names = ("strangers_methods.py", "conformance.py", "pyproject.toml")
     lines = [line for name in names for line in (strangers.SOURCE / name).read_text().splitlines() if line.strip()]
