@@ -132,6 +132,13 @@ def test_several_runs_with_the_first_or_all_pairs() -> None:
     assert pairs.shrunk[2] < pairs.means[2]
 
 
+def test_many_pairs_are_compared_without_details() -> None:
+    found = compare([drawn(f"r{k}", 0.5, 40) for k in range(12)], Rules(against="all"))
+    assert len(found.comparisons) == 66
+    assert not any(each.subtasks or each.items for each in found.comparisons)
+    assert all(each.n_better + each.n_worse + each.n_equal == 40 for each in found.comparisons)
+
+
 def test_a_gate_on_several_runs_holds_for_all_together() -> None:
     runs = [drawn("base", 0.5), drawn("b", 0.5), drawn("c", 0.8)]
     found = compare(runs, Rules(accept="noninferior", margin=0.3))

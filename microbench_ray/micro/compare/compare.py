@@ -12,7 +12,7 @@ import numpy as np
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.seeding import plan_stream
-from microbench_ray.metrics.best_run import standings
+from microbench_ray.metrics.best_run import Standings, standings
 from microbench_ray.metrics.multiplicity import Adjustment, adjusted
 from microbench_ray.metrics.run_difference import (
     Difference,
@@ -34,6 +34,8 @@ AGAINST: tuple[Against, ...] = get_args(Against)
 
 MAX_CHANGED = 100
 """Items that a result lists."""
+MAX_DETAILED = 50
+"""Comparisons up to which subtasks and items are compared too."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,9 @@ class Comparison(NamedTuple):
     tests
         McNemar's and Student's paired tests, where they apply.
     subtasks
-        By subtask, where there are several.
+        By subtask, where there are several; empty with more than `MAX_DETAILED` comparisons.
     items
-        The items that changed most.
+        The items that changed most, likewise.
     decision
         Of the gate; None without one.
     more
@@ -242,15 +244,17 @@ def compare(
             if repeats_shift(scores, weights)
         ]
     p_values = adjusted([each.p_value for each in differences], rules.adjust)
+    detailed = len(pairs) <= MAX_DETAILED
     found = [
-        _comparison(joined, a, b, difference, float(p), rules, complete)
+        _comparison(joined, a, b, difference, float(p), rules, complete, detailed=detailed)
         for (a, b), difference, p in zip(pairs, differences, p_values, strict=True)
     ]
     means = np.stack([np.nanmean(scores, axis=1) for scores in joined.scores])
-    ranked = standings(means, weights, joined.cluster, plan_stream(0, "compare", "best", *joined.names))
-    p_best = ranked.p_best.tolist()
-    if len(runs) == 2:  # the same question as the comparison's, and the same answer
-        p_best = [1 - differences[0].p_better, differences[0].p_better]
+    if len(runs) == 2:  # which is best is the question of the comparison
+        p_better = differences[0].p_better
+        ranked = Standings(mean := means @ weights, np.array([1 - p_better, p_better]), mean)
+    else:
+        ranked = standings(means, weights, joined.cluster, plan_stream(0, "compare", "best", *joined.names))
     if all(not each.n_better and not each.n_worse for each in found):
         warnings.append("The runs have the same score on every item: are they two runs?")
     return Compared(
@@ -260,7 +264,7 @@ def compare(
         n_union=joined.n_union,
         means=ranked.mean.tolist(),
         shrunk=ranked.shrunk.tolist(),
-        p_best=p_best,
+        p_best=ranked.p_best.tolist(),
         comparisons=found,
         decision=_decision_of_all([each.decision for each in found]),
         level=level,
@@ -303,13 +307,13 @@ def _check_repeats(joined: Paired) -> None:
 
 
 def _comparison(
-    joined: Paired, a: int, b: int, difference: Difference, p_adjusted: float, rules: Rules, complete: bool
+    joined: Paired, a: int, b: int, difference: Difference, p_adjusted: float, rules: Rules, complete: bool, *, detailed: bool
 ) -> Comparison:
     items = joined.items(a, b)
     mean_a, mean_b = np.nanmean(items.a, axis=1), np.nanmean(items.b, axis=1)
     gap = np.where(np.abs(mean_b - mean_a) > 1e-12, mean_b - mean_a, 0.0)
     weights = item_weights(joined.stratum)
-    changed = sorted(np.flatnonzero(gap), key=lambda k: (-abs(gap[k]), joined.item_ids[k]))[:MAX_CHANGED]
+    changed = sorted(np.flatnonzero(gap), key=lambda k: (-abs(gap[k]), joined.item_ids[k]))[: MAX_CHANGED if detailed else 0]
     of_repeats = repeat_variance(items)
     share = None if of_repeats is None else min(1.0, of_repeats / difference.standard_error**2)
     decision = more = None
@@ -331,7 +335,7 @@ def _comparison(
         n_equal=int((gap == 0).sum()),
         repeats_share=share,
         tests=paired_tests(joined, items),
-        subtasks=_subtasks(joined, a, b, rules),
+        subtasks=_subtasks(joined, a, b, rules) if detailed else [],
         items=[ItemChange(joined.item_ids[k], str(joined.subtask[k]), float(mean_a[k]), float(mean_b[k])) for k in changed],
         decision=decision,
         more=more,
