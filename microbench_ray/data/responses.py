@@ -38,12 +38,21 @@ class LogRecord:
         The revision of the model; empty if the log does not record it.
     metrics
         The metric that the log was read by, by task.
+    name
+        The model's id before settings were added to it; empty if there are none.
+    tasks
+        The tasks that the log holds.
+    sets
+        What the run sets, by setting.
     """
 
     files: Mapping[str, tuple[int, int]]
     dropped: Mapping[str, int] = field(default_factory=dict)
     revision: str = ""
     metrics: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    tasks: tuple[str, ...] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,9 @@ def _record(folder: Folder, name: str, schema: pa.Schema) -> ModelRecord:
             dropped=entry["dropped"],
             revision=entry.get("revision", ""),
             metrics=entry.get("metrics", {}),
+            name=entry.get("name", ""),
+            tasks=tuple(entry.get("tasks", ())),
+            sets=entry.get("sets", {}),
         )
         for log, entry in content["logs"].items()
     }

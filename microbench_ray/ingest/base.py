@@ -70,6 +70,15 @@ class ModelLog:
         What the log records about the model (`params`, `family`, `release_date`, …): texts, numbers, booleans.
     revision
         Which version of the model the log is of, such as a commit; empty if the log does not record it.
+    name
+        The model's name alone, as logged; empty if it is `model`.
+    read_as
+        The id that the reader gave the model, before settings were added to it; filled in by `identity.find_logs`.
+    tasks
+        The tasks that the log holds; empty for the one that `part` names.
+    sets
+        What the run sets, of `identity.SETTINGS` without the revision, as texts; an empty text for a default. A setting that the
+        log does not record is left out.
     metric, filter
         The metric and the answer filter chosen for all logs of the task; None if each log is read by its own first one.
     """
@@ -79,6 +88,10 @@ class ModelLog:
     part: str = ""
     facts: Mapping[str, str | float | bool] = field(default_factory=dict)
     revision: str = ""
+    name: str = ""
+    read_as: str = ""
+    tasks: tuple[str, ...] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
     filter: str | None = None
 
@@ -101,6 +114,8 @@ class Options:
         Maximum size of a line, a document or an archive member.
     table
         How a table is read, where its names do not tell.
+    identify
+        The parts of a model's identity, `name` and any of `identity.SETTINGS`; empty to decide by what differs between logs.
     """
 
     tasks: tuple[str, ...] = ()
@@ -109,6 +124,7 @@ class Options:
     filter: str | None = None
     max_line_bytes: int = 64 << 20
     table: TableKeys = DEFAULT_KEYS
+    identify: tuple[str, ...] = ()
 
 
 @dataclass
@@ -205,6 +221,12 @@ def for_terminal(error: Error) -> Error:
     """The error with the names and values in it, which come from files, escaped for a terminal."""
     parts = {name: None if text is None else escape_controls(text) for name, text in vars(error).items() if name != "what"}
     return type(error)(escape_controls(error.what), **parts)
+
+
+def selects(patterns: Sequence[str], *names: str) -> bool:
+    """Whether patterns of model ids may select a model with one of these names, to which settings may still be added."""
+    started = any(pattern.startswith((f"{name}@", f"{name} (")) for name in names for pattern in patterns)
+    return started or any(matches(name, patterns) for name in names)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

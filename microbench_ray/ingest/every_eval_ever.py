@@ -8,7 +8,8 @@ from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches, selects
+from microbench_ray.ingest.identity import effort, few_shot, settings_of_arguments
 from microbench_ray.ingest.jsonl import json_file, json_lines
 from microbench_ray.ingest.revisions import name_with_revision, parse_arguments, revision_argument
 from microbench_ray.ingest.values import ENDED_IN_ERROR, files_below, item_digest, parse_score, require_logs, shorten, value_at
@@ -41,9 +42,10 @@ class EveryEvalEverReader:
                 name = value_at(first, str, f"{file}: line 1", "model_id")
                 aggregate = _aggregate(file)
                 document = json_file(aggregate, options.max_line_bytes) if aggregate.is_file() else None
-                model = name_with_revision(name, _revision(document))
-                if matches(model, options.models) or matches(name, options.models):
-                    logs.append(ModelLog(model=model, files=(file,) if document is None else (file, aggregate)))
+                model = name_with_revision(name, revision_argument(_arguments(document)))
+                if selects(options.models, model, name):
+                    files = (file,) if document is None else (file, aggregate)
+                    logs.append(ModelLog(model=model, name=name, files=files, tasks=_tasks(first, document), sets=_sets(document)))
         return require_logs(logs, path, "Every Eval Ever", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
@@ -54,7 +56,7 @@ class EveryEvalEverReader:
         filters: dict[str, str] = {}
         for number, line in json_lines(file, options.max_line_bytes):
             where = f"{file}: line {number}"
-            if (model := value_at(line, str, where, "model_id")) not in (log.model, log.model.rpartition("@")[0]):
+            if (model := value_at(line, str, where, "model_id")) != (log.name or log.model):
                 got = f"{shorten(model)} after {shorten(log.model)}"
                 raise DataError(
                     "The file holds samples of several models.", where=where, got=got, hint="split it: one file per model"
@@ -100,11 +102,40 @@ class EveryEvalEverReader:
             yield Sample(item_id=item, subtask=task, score=score, content=content, position=name)
 
 
-def _revision(document: Any) -> str:
-    """The revision in the arguments that the aggregate records for the model; empty for the default."""
-    for name in ("model_info", "additional_details", "model_args"):
+def _inside(document: Any, *names: str) -> Any:
+    """`document[name][name]…`; None if one is missing."""
+    for name in names:
         document = document.get(name) if isinstance(document, dict) else None
-    return revision_argument(parse_arguments(document))
+    return document
+
+
+def _arguments(document: Any) -> Mapping[str, Any]:
+    """The arguments that the aggregate records for the model."""
+    return parse_arguments(_inside(document, "model_info", "additional_details", "model_args"))
+
+
+def _listed(document: Any) -> list[Any]:
+    """The results in the aggregate."""
+    results = _inside(document, "evaluation_results")
+    return results if isinstance(results, list) else []
+
+
+def _tasks(first: Mapping[str, Any], document: Any) -> tuple[str, ...]:
+    """The evaluations in a log: that of its first line, and those of its aggregate."""
+    names = [first.get("evaluation_name"), *(_inside(result, "evaluation_name") for result in _listed(document))]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+
+def _sets(document: Any) -> dict[str, str]:
+    """What the run sets, where all results of the aggregate agree."""
+    sets = settings_of_arguments(_arguments(document))
+    configs = [_inside(result, "generation_config") for result in _listed(document)]
+    parts = [[_inside(config, name) for name in ("generation_args", "additional_details")] for config in configs]
+    merged = [{key: value for part in each if isinstance(part, dict) for key, value in part.items()} for each in parts]
+    efforts, shots = {effort(each) for each in merged}, {str(each.get("num_fewshot")) for each in merged}
+    if len(efforts) == 1 and "" not in efforts:
+        sets["reasoning_effort"] = efforts.pop()
+    return sets | (few_shot(shots.pop()) if len(shots) == 1 else {})
 
 
 def _aggregate(file: Path) -> Path:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
+from microbench_ray.ingest.identity import few_shot
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import files_below, item_digest, parse_score, require_logs, value_at
 
@@ -59,14 +60,15 @@ class HelmReader:
                 adapter = value_at(spec, dict, where, "adapter_spec")
                 model = value_at(adapter, str, where, "model" if adapter.get("model") else "model_deployment")
                 task = _task(value_at(spec, str, where, "name"))
-                if not (matches(task, options.tasks) and matches(model, options.models)):
+                if not (matches(task, options.tasks) and selects(options.models, model)):
                     continue
                 files = [folder / name for name in ("per_instance_stats.json", "scenario_state.json")]
                 if not files[0].is_file():
                     tally.drop("runs without per_instance_stats.json")
                     continue
                 existing = tuple(file for file in files if file.is_file())
-                logs.append(ModelLog(model=model, files=(spec_file, *existing), part=task))
+                sets = few_shot(adapter.get("max_train_instances"))
+                logs.append(ModelLog(model=model, files=(spec_file, *existing), part=task, sets=sets))
         return require_logs(logs, path, "HELM", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
+from microbench_ray.ingest.identity import effort, few_shot, settings_of_arguments
 from microbench_ray.ingest.jsonl import json_file, parse, too_large
 from microbench_ray.ingest.revisions import name_with_revision, revision_argument
 from microbench_ray.ingest.values import ENDED_IN_ERROR, files_below, item_digest, parse_score, require_logs, shorten, value_at
@@ -48,14 +49,14 @@ class InspectReader:
                 header = _header(file, options.max_line_bytes)
                 task, name = header.eval.task, header.eval.model
                 model = name_with_revision(name, revision_argument(header.eval.model_args))
-                if not (matches(task, options.tasks) and (matches(model, options.models) or matches(name, options.models))):
+                if not (matches(task, options.tasks) and selects(options.models, model, name)):
                     continue
                 if header.status != "success":
                     tally.drop(f"logs with status {header.status}")
                 elif header.invalidated:
                     tally.drop("invalidated logs")
                 else:
-                    logs.append(ModelLog(model=model, files=(file,), part=task))
+                    logs.append(ModelLog(model=model, name=name, files=(file,), part=task, sets=_sets(header)))
                     scorers.setdefault(task, []).append(_scorers(header))
         main = {task: _main_scorer(lists) for task, lists in scorers.items()}
         if options.metric is None:
@@ -121,6 +122,19 @@ def _number(value: Any) -> Any:
     if isinstance(value, str):
         return _LETTERS.get(value, _LETTERS.get(value.lower(), value) if len(value) > 1 else value)
     return value
+
+
+def _sets(header: EvalLog) -> dict[str, str]:
+    """What the run sets: the solver is named only if it is not the task's own."""
+    generation = header.eval.model_generate_config.model_dump(exclude_none=True) | header.plan.config.model_dump(exclude_none=True)
+    arguments = header.eval.task_args
+    shots = next((arguments[name] for name in ("num_fewshot", "fewshot", "few_shot", "n_shots") if name in arguments), None)
+    return {
+        **settings_of_arguments(header.eval.model_args),
+        "reasoning_effort": effort(generation) or effort(header.eval.model_args),
+        "scaffold": header.eval.solver or "",
+        **few_shot(int(shots) if isinstance(shots, bool) else shots),
+    }
 
 
 def _scorers(header: EvalLog) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +13,11 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
+from microbench_ray.ingest.identity import settings_of_arguments
 from microbench_ray.ingest.jsonl import json_file, too_large
 from microbench_ray.ingest.parquet_limits import check_rows
-from microbench_ray.ingest.revisions import DEFAULT, name_with_revision, parse_arguments, revision_argument
+from microbench_ray.ingest.revisions import DEFAULT, UNKNOWN, name_with_revision, parse_arguments, revision_argument
 from microbench_ray.ingest.values import (
     CHECK_SOURCE,
     WRITE_AGAIN_OR_CHECK,
@@ -63,8 +64,8 @@ class LightevalReader:
             with tally.collect_error(file):
                 run = _run(file, name, match["time"], options.max_line_bytes)
                 model = name_with_revision(name, run.revision)
-                if matches(task, options.tasks) and (matches(model, options.models) or matches(name, options.models)):
-                    logs.append(ModelLog(model=model, files=(file,), part=task, revision=run.commit))
+                if matches(task, options.tasks) and selects(options.models, model, name):
+                    logs.append(ModelLog(model=model, name=name, files=(file,), part=task, revision=run.commit, sets=run.sets))
         return require_logs(logs, path, "lighteval", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
@@ -127,10 +128,12 @@ def _model(file: Path, top: Path, time: str) -> str:
 
 
 class _Run(NamedTuple):
-    """The revision that a run's model was loaded by (empty for the default one), and what identifies the model's version."""
+    """The revision that a run's model was loaded by (empty for the default one), what identifies the model's version, and what the
+    run sets."""
 
     revision: str
     commit: str
+    sets: Mapping[str, str]
 
 
 def _run(file: Path, model: str, time: str, max_bytes: int) -> _Run:
@@ -147,7 +150,7 @@ def _run(file: Path, model: str, time: str, max_bytes: int) -> _Run:
         places.append(parent / name)
     results = next((place for place in places if place.is_file()), None)
     if results is None:
-        return _Run(revision="", commit=f"unknown, without {name}")
+        return _Run(revision="", commit=f"{UNKNOWN}, without {name}", sets={})
     general = value_at(json_file(results, max_bytes), dict, str(results), "config_general")
     config = general.get("model_config")
     config = config if isinstance(config, dict) else {}
@@ -155,8 +158,13 @@ def _run(file: Path, model: str, time: str, max_bytes: int) -> _Run:
     revision = revision_argument({"revision": config.get("revision"), "subfolder": config.get("subfolder")}) or revision_argument(
         arguments
     )
+    sets = settings_of_arguments(dict(arguments) | config)
+    templates = [each[key] for each in (config, general) for key in ("use_chat_template", "override_chat_template") if key in each]
+    template = next(iter(templates), None)
+    if isinstance(template, bool):
+        sets["chat_template"] = "yes" if template else ""
     commit = general.get("model_sha") or config.get("model_sha")
-    return _Run(revision=revision, commit=commit if isinstance(commit, str) and commit else revision or DEFAULT)
+    return _Run(revision=revision, commit=commit if isinstance(commit, str) and commit else revision or DEFAULT, sets=sets)
 
 
 def _rows(file: Path, max_bytes: int) -> Iterator[_Row]:

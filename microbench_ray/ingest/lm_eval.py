@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches, selects
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.likelihoods import read_confidence
 from microbench_ray.ingest.lm_eval_choice import MAIN_METRICS, Log, choose, metric_names, scalar_metrics
@@ -72,13 +72,19 @@ def select_logs(
     """
     found: list[Log] = []
     tasks, models = set(), set()
-    for file, name, revision, facts, lower_is_better in files:
+    for file, name, revision, facts, lower_is_better, sets in files:
         model = name_with_revision(name, revision) if by_revision else name
         tasks.add(file.task)
         models.add(model)
-        if matches(file.task, options.tasks) and (matches(model, options.models) or matches(name, options.models)):
+        if matches(file.task, options.tasks) and selects(options.models, model, name):
             log = ModelLog(
-                model=model, files=(file.path,), part=file.task, facts=facts, revision=str(facts.get("revision") or revision)
+                model=model,
+                name=name,
+                files=(file.path,),
+                part=file.task,
+                facts=facts,
+                revision=str(facts.get("revision") or revision),
+                sets=sets,
             )
             found.append(Log(log=log, lower_is_better=lower_is_better))
     selected = choose(found, lambda task: options.metric or fixed_metric(task), options, tally)

@@ -23,6 +23,7 @@ from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_m
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.hub import fetch, is_hub
+from microbench_ray.ingest.identity import check_one_identity, find_logs
 from microbench_ray.ingest.last_run import logs_stamp, read_last_run, write_last_run
 from microbench_ray.ingest.log_names import (
     FoundLog,
@@ -35,7 +36,6 @@ from microbench_ray.ingest.log_names import (
     same_responses,
 )
 from microbench_ray.ingest.registry import get_reader
-from microbench_ray.ingest.revisions import check_one_revision
 
 logger = logging.getLogger(__name__)
 
@@ -158,10 +158,11 @@ def _ingest(job: IngestJob) -> IngestSummary:
         if store.has(SETTINGS_FILE) and (last := read_last_run(store, stamp)) is not None:
             return IngestSummary(**last._asdict())
         tally = Tally()
-        logs = reader.find(path, job.options, tally)
+        known = [each.record for each in list_model_files(store.folder)]
+        logs = find_logs(reader, path, job.options, tally, known)
         store.write(SETTINGS_FILE, (json.dumps(settings_of(job), indent=2) + "\n").encode())
         summary = IngestSummary(dropped=tally.dropped, choices=tally.choices, failed=tally.failed, suspicious=tally.suspicious)
-        ingest_models(job, reader, store, logs, summary)
+        ingest_models(job, reader, store, logs, known, summary)
         if not summary.added and not summary.updated:
             write_last_run(store, stamp, summary.unchanged, tally)
     if summary.failed and not (summary.added or summary.updated or summary.unchanged):
@@ -169,14 +170,24 @@ def _ingest(job: IngestJob) -> IngestSummary:
     return summary
 
 
-def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[ModelLog], summary: IngestSummary) -> None:
+def ingest_models(
+    job: IngestJob,
+    reader: Reader,
+    store: Store,
+    logs: Sequence[ModelLog],
+    ingested_models: Sequence[ModelRecord],
+    summary: IngestSummary,
+) -> None:
     """Ingest the new and changed logs of every model, one model at a time."""
-    known = {file.record.model: file.record for file in list_model_files(store.folder)}
+    known = {record.model: record for record in ingested_models}
     by_model: dict[str, list[FoundLog]] = defaultdict(list)
     for log in logs:
         try:
             with refuse_unreadable(str(log.files[0])):
-                found = FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log), revision=log.revision))
+                record = LogRecord(
+                    files=file_stamps(log), revision=log.revision, name=log.read_as, tasks=log.tasks or (log.part,), sets=log.sets
+                )
+                found = FoundLog(name=log_name(log), log=log, record=record)
                 check_names(found)
         except DataError as error:
             summary.failed[str(log.files[0])] = error
@@ -266,7 +277,8 @@ def ingest_model(
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped), metrics=dict(tally.metrics))
         check_metrics(name, tally.metrics, metrics)
-    check_one_revision(model, ((record.revision, name) for name, record in records.items()))
+    if not job.options.identify:
+        check_one_identity(model, records)
     tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], pa.array(sorted(outdated), pa.string())))))
     table = merge(tables, model, job.on_conflict)
     if not len(table):
@@ -330,8 +342,9 @@ def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
 
 def settings_of(job: IngestJob) -> dict[str, Any]:
     """The settings that all logs of a folder must share for their scores to be comparable."""
-    table = job.options.table.settings()
-    return {"source": job.source, "metric": job.options.metric, "filter": job.options.filter} | ({"table": table} if table else {})
+    settings: dict[str, Any] = {"source": job.source, "metric": job.options.metric, "filter": job.options.filter}
+    further = {"table": job.options.table.settings(), "identify": list(job.options.identify)}
+    return settings | {name: value for name, value in further.items() if value}
 
 
 def check_settings(store: Store, job: IngestJob) -> None:

@@ -17,6 +17,7 @@ from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data.tables.keys import DEFAULT_KEYS, table_keys
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally
 from microbench_ray.ingest.fold import TOLERANCE, OnConflict
+from microbench_ray.ingest.identity import find_logs
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.score import no_matching_item
@@ -89,7 +90,7 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     options, log_reader, tally = _with_defaults(given.options, source, micro.source), get_reader(source), Tally()
     path = Path(given.path)
     logs_by_model = defaultdict(list)
-    for log in log_reader.find(path, options, tally):
+    for log in find_logs(log_reader, path, options, tally):
         logs_by_model[log.model].append(log)
     matcher, failed = _ItemMatcher(micro), dict(tally.failed)
     column_of = {item: column for column, item in enumerate(micro.all_item_ids)}
@@ -129,6 +130,7 @@ def _with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) 
         options,
         metric=options.metric or benchmark.get("metric"),
         filter=options.filter or benchmark.get("filter"),
+        identify=options.identify or tuple(benchmark.get("identify", ())),
         table=replace(table, ids_needed=True),
     )
 

@@ -68,9 +68,9 @@ def test_two_commits_of_one_model_are_refused_also_when_the_second_is_added_late
         write_results(logs, "org/a", time, config={"model_sha": commit})
         if task == "t":
             ingest(logs, out)
-    with refuses(DataError, "revisions", where="org/a", got="'bbb2'"):
+    with refuses(DataError, "revisions", where="org/a", got="'org/a@bbb2'"):
         ingest(logs, out)
-    with refuses(DataError, "revisions", where="org/a", got="'aaa1'", hint="out="):
+    with refuses(DataError, "revisions", where="org/a", got="'org/a@aaa1'", hint="out="):
         ingest(logs, tmp_path / "new")
 
 

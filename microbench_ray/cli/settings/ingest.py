@@ -13,6 +13,7 @@ from microbench_ray.data.tables.keys import table_keys
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import ON_CONFLICT
 from microbench_ray.ingest.hub import is_hub
+from microbench_ray.ingest.identity import check_identify
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.run import IngestJob
 
@@ -28,6 +29,7 @@ class IngestConf:
     models: list[str] = field(default_factory=list)
     metric: str | None = None
     filter: str | None = None
+    identify: list[str] = field(default_factory=list)
     on_conflict: str = "error"
     shape: str = "auto"
     columns: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class IngestConf:
             metric=self.metric,
             filter=self.filter,
             max_line_bytes=self.max_line_bytes,
+            identify=check_identify(self.identify),
             table=table_keys(self.shape, self.columns, self.scale, self.correct),
         )
         return IngestJob(
