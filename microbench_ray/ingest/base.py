@@ -97,6 +97,34 @@ class ModelLog:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How logged values become scores in [0, 1]: the best value is 1, the worst 0.
+
+    `Scale(10, 1)` is for judges from 1 to 10, `Scale(0, 1)` reverses a rate of errors.
+    """
+
+    best: float = 1.0
+    worst: float = 0.0
+
+    @property
+    def reversed(self) -> bool:
+        """Whether lower values are better."""
+        return self.best < self.worst
+
+    def score(self, value: float) -> float:
+        """The score of a value; outside [0, 1] for a value that is not between the worst and the best."""
+        return value if self == LOGGED else (value - self.worst) / (self.best - self.worst)
+
+    def settings(self) -> dict[str, float]:
+        """The values as JSON holds them; empty for scores as logged."""
+        return {} if self == LOGGED else {"best": self.best, "worst": self.worst}
+
+
+LOGGED = Scale()
+"""Scores as logged."""
+
+
+@dataclass(frozen=True)
 class Options:
     """Which parts of the logs are read, and how.
 
@@ -114,6 +142,8 @@ class Options:
         Maximum size of a line, a document or an archive member.
     table
         How a table is read, where its names do not tell.
+    scale
+        How logged values become scores.
     identify
         The parts of a model's identity, `name` and any of `identity.SETTINGS`; empty to decide by what differs between logs.
     """
@@ -125,6 +155,7 @@ class Options:
     max_line_bytes: int = 64 << 20
     table: TableKeys = DEFAULT_KEYS
     identify: tuple[str, ...] = ()
+    scale: Scale = LOGGED
 
 
 @dataclass
@@ -143,6 +174,8 @@ class Tally:
         The metric that was read, by task.
     suspicious
         Warnings about what was read, by their text.
+    scale
+        How logged values become scores, for readers.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -150,6 +183,7 @@ class Tally:
     failed: dict[str, DataError] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
+    scale: Scale = LOGGED
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:

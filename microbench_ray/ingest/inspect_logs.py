@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
 from microbench_ray.ingest.identity import effort, few_shot, settings_of_arguments
 from microbench_ray.ingest.jsonl import json_file, parse, too_large
+from microbench_ray.ingest.metrics import check_higher_is_better, most_common_metric
 from microbench_ray.ingest.revisions import name_with_revision, revision_argument
 from microbench_ray.ingest.values import ENDED_IN_ERROR, files_below, item_digest, parse_score, require_logs, shorten, value_at
 
@@ -58,11 +58,7 @@ class InspectReader:
                 else:
                     logs.append(ModelLog(model=model, name=name, files=(file,), part=task, sets=_sets(header)))
                     scorers.setdefault(task, []).append(_scorers(header))
-        main = {task: _main_scorer(lists) for task, lists in scorers.items()}
-        if options.metric is None:
-            for log in logs:
-                if any(len(names) > 1 for names in scorers[log.part]):
-                    tally.choose(f"{log.part}: scorer {main[log.part]}")
+        main = {task: most_common_metric(lists) or "" for task, lists in scorers.items()}
         logs = [replace(log, metric=main[log.part]) for log in logs]
         return require_logs(logs, path, "Inspect", options, tally)
 
@@ -72,9 +68,12 @@ class InspectReader:
         header = _header(file, options.max_line_bytes)
         listed = _scorers(header)
         default = options.metric is None
-        scorer, key = log.metric or _main_scorer([listed]), ""
+        scorer, key = log.metric or next(iter(listed), ""), ""
         if options.metric is not None:
             scorer, _, key = options.metric.partition("/")
+        check_higher_is_better(options.metric or scorer, log.part, options.scale)
+        if scorer:
+            tally.choose(f"{log.part}: scorer {options.metric or scorer}{_reducer(header)}")
         count = 0
         for count, sample in enumerate(_samples(file, options.max_line_bytes), 1):  # noqa: B007
             item = f"{log.part}/{sample.id}"
@@ -143,10 +142,12 @@ def _scorers(header: EvalLog) -> list[str]:
     return list(dict.fromkeys(names or [scorer.name.removeprefix("inspect_ai/") for scorer in header.eval.scorers or ()]))
 
 
-def _main_scorer(lists: Sequence[Sequence[str]]) -> str:
-    """The scorer that most logs have; of several, the one that is the first in most of them."""
-    counts, first = Counter(name for names in lists for name in names), Counter(names[0] for names in lists if names)
-    return min(counts, key=lambda name: (-counts[name], -first[name], name), default="")
+def _reducer(header: EvalLog) -> str:
+    """How repetitions become one score, for the summary; empty if there are none."""
+    if (header.eval.config.epochs or 1) < 2:
+        return ""
+    reducers = [name for name in header.eval.config.epochs_reducer or () if name != "mean"]
+    return f", mean over epochs{f' (the log itself has {first_few(reducers)})' if reducers else ''}"
 
 
 def _answers(sample: EvalSample) -> dict[str, Any]:

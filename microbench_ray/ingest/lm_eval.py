@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches, selects
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Scale, Tally, finite_number, matches, selects
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.likelihoods import read_confidence
 from microbench_ray.ingest.lm_eval_choice import MAIN_METRICS, Log, choose, metric_names, scalar_metrics
@@ -164,7 +164,7 @@ def read_samples(
         yield Sample(
             item_id=item.item_id,
             subtask=subtask(doc if isinstance(doc, dict) else {}, where),
-            score=None if selected_metric is None else _score(row, selected_metric, where),
+            score=None if selected_metric is None else _score(row, selected_metric, where, tally.scale),
             confidence=confidence.confidence,
             answers=confidence.answers,
             label=confidence.label,
@@ -257,15 +257,17 @@ def _select_metric(row: Mapping[str, Any], metric: str | None, where: str) -> st
     return (main or other)[0]
 
 
-def _score(row: Mapping[str, Any], metric: str, where: str) -> float | None:
+def _score(row: Mapping[str, Any], metric: str, where: str, scale: Scale) -> float | None:
     value = row.get(metric)
-    score = finite_number(value)
+    number = finite_number(value)
+    score = None if number is None else scale.score(number)
     if isinstance(value, list | dict) or (score is not None and not -ROUNDING <= score <= 1 + ROUNDING):
         raise DataError(
             "A score is not a number in [0, 1].",
             where=f"{where}: {metric}",
             got=_display(value),
-            hint="choose another metric with metric=NAME, or exclude the task with tasks=[…]",
+            hint="choose another metric with metric=NAME, give the range of this one with scale=BEST offset=WORST, or "
+            "exclude the task with tasks=[…]",
         )
     return None if score is None else min(max(score, 0.0), 1.0)
 

@@ -157,7 +157,7 @@ def _ingest(job: IngestJob) -> IngestSummary:
         stamp = logs_stamp(store, job.source, path, {"options": asdict(job.options), "on_conflict": job.on_conflict})
         if store.has(SETTINGS_FILE) and (last := read_last_run(store, stamp)) is not None:
             return IngestSummary(**last._asdict())
-        tally = Tally()
+        tally = Tally(scale=job.options.scale)
         known = [each.record for each in list_model_files(store.folder)]
         logs = find_logs(reader, path, job.options, tally, known)
         store.write(SETTINGS_FILE, (json.dumps(settings_of(job), indent=2) + "\n").encode())
@@ -266,7 +266,7 @@ def ingest_model(
     responses = rename_log(responses, renamed) if renamed else responses
     outdated = {each.name for each in changed}
     for name, log, record in changed:
-        tally = Tally(choices=summary.choices, suspicious=summary.suspicious)
+        tally = Tally(choices=summary.choices, suspicious=summary.suspicious, scale=job.options.scale)
         with refuse_unreadable(name):
             table = fold(reader.read(log, job.options, tally), name)
         for old in moved.get(name, ()):
@@ -343,7 +343,8 @@ def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
 def settings_of(job: IngestJob) -> dict[str, Any]:
     """The settings that all logs of a folder must share for their scores to be comparable."""
     settings: dict[str, Any] = {"source": job.source, "metric": job.options.metric, "filter": job.options.filter}
-    further = {"table": job.options.table.settings(), "identify": list(job.options.identify)}
+    options = job.options
+    further = {"table": options.table.settings(), "identify": list(options.identify), "scale": options.scale.settings()}
     return settings | {name: value for name, value in further.items() if value}
 
 
@@ -357,8 +358,8 @@ def check_settings(store: Store, job: IngestJob) -> None:
     """
     previous = read_settings(store.folder)
     current = settings_of(job)
-    if previous is not None and previous != current:
-        differing = [key for key in (previous | current) if previous.get(key) != current.get(key)]
+    if previous is not None and previous != current and store.folder.files(MODELS):
+        differing = [key for key in {**previous, **current} if previous.get(key) != current.get(key)]
         raise ConfigError(
             "The folder holds responses ingested with other settings.",
             where=store.at(),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.digest import content_digest
-from microbench_ray.ingest.base import ModelLog, Options, Tally, finite_number
+from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Tally, finite_number
 from microbench_ray.ingest.regular import is_regular
 
 T = TypeVar("T")
@@ -32,13 +32,15 @@ ROUNDING = 1e-9
 
 def other_metric(value: Any) -> str:
     """The hint for a value of a log that is not a score in [0, 1]."""
-    return f"choose a {'numeric metric' if isinstance(value, str) else 'metric in [0, 1]'} with metric=NAME"
+    if isinstance(value, str):
+        return "choose a numeric metric with metric=NAME"
+    return "choose a metric in [0, 1] with metric=NAME, or give the range of this one: scale=BEST offset=WORST"
 
 
 def parse_score(
     value: Any, tally: Tally, *, file: Path, item: str, metric: str, hint_of: Callable[[Any], str] = other_metric
 ) -> float | None:
-    """Convert a logged score to a float in [0, 1]; None for a missing or non-finite score, which is counted in `tally`.
+    """Convert a logged value to a score in [0, 1] by `tally.scale`; None for a missing or non-finite one, which `tally` counts.
 
     `hint_of` gives the hint for a value that is not such a score.
 
@@ -51,6 +53,7 @@ def parse_score(
         tally.drop(WITHOUT_SCORE)
         return None
     number = finite_number(value)
+    number = number if number is None else tally.scale.score(number)
     if number is not None and 0 <= number <= 1:
         return number
     where = f"{file}: item {shorten(item)}, metric {metric!r}"
@@ -62,7 +65,8 @@ def parse_score(
         tally.drop(NOT_FINITE)
         return None
     if not -ROUNDING <= number <= 1 + ROUNDING:
-        raise DataError("A score is outside [0, 1].", where=where, got=f"{number:g}", hint=hint_of(number))
+        got = f"{number:g}" if tally.scale == LOGGED else f"{shorten(value)}, which is {number:g} on the given scale"
+        raise DataError("A score is outside [0, 1].", where=where, got=got, hint=hint_of(number))
     return min(max(number, 0.0), 1.0)
 
 

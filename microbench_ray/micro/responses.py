@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data.tables.keys import DEFAULT_KEYS, table_keys
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally
+from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Sample, Scale, Tally
 from microbench_ray.ingest.fold import TOLERANCE, OnConflict
 from microbench_ray.ingest.identity import find_logs
 from microbench_ray.ingest.registry import get_reader
@@ -88,6 +88,7 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
         hint = "fetch the logs with microbench ingest, and give the folder that it keeps them in"
         raise ConfigError("Responses must be files on this machine.", where="responses", got=given.path, hint=hint)
     options, log_reader, tally = _with_defaults(given.options, source, micro.source), get_reader(source), Tally()
+    tally.scale = options.scale
     path = Path(given.path)
     logs_by_model = defaultdict(list)
     for log in find_logs(log_reader, path, options, tally):
@@ -130,6 +131,7 @@ def _with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) 
         options,
         metric=options.metric or benchmark.get("metric"),
         filter=options.filter or benchmark.get("filter"),
+        scale=Scale(**benchmark["scale"]) if options.scale == LOGGED and "scale" in benchmark else options.scale,
         identify=options.identify or tuple(benchmark.get("identify", ())),
         table=replace(table, ids_needed=True),
     )
