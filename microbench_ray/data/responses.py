@@ -69,12 +69,15 @@ class ModelRecord:
         The ingested logs, by name.
     items
         Digest of the columns `DIGESTED_COLUMNS`, equal for models that answered the same items.
+    examples
+        Beginnings of the texts of a few items, by the tool's own ids.
     """
 
     model: str
     facts: Mapping[str, Any]
     logs: Mapping[str, LogRecord]
     items: str = ""
+    examples: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelFile(NamedTuple):
@@ -163,7 +166,9 @@ def _record(folder: Folder, name: str, schema: pa.Schema) -> ModelRecord:
     invalid = next((text for text in texts if text and not storable(text)), None)
     if invalid is not None:
         raise _unreadable(folder, name, f"a name or fact that is not valid Unicode: {invalid!a}")
-    return ModelRecord(model=content["model"], facts=content["facts"], logs=logs, items=content["items"])
+    return ModelRecord(
+        model=content["model"], facts=content["facts"], logs=logs, items=content["items"], examples=content.get("examples", {})
+    )
 
 
 def _unreadable(folder: Folder, name: str, got: str) -> DataError:

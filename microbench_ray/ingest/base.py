@@ -11,7 +11,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from microbench_ray.core.errors import DataError, DataWarning, MicrobenchError
 from microbench_ray.data.names import escape_controls, show_name
@@ -42,6 +42,8 @@ class Sample(NamedTuple):
         two versions of the item.
     position
         The item's own name or number in the log.
+    text
+        The item as the model saw it, for messages: a text or a JSON value; None if the log does not hold it.
     """
 
     item_id: str
@@ -52,6 +54,7 @@ class Sample(NamedTuple):
     label: int | None = None
     content: str | None = None
     position: str | None = None
+    text: Any = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,8 @@ class Options:
         How a table is read, where its names do not tell.
     scale
         How logged values become scores.
+    join
+        Which responses are to one item: see `join.joined`.
     identify
         The parts of a model's identity, `name` and any of `identity.SETTINGS`; empty to decide by what differs between logs.
     """
@@ -156,6 +161,7 @@ class Options:
     table: TableKeys = DEFAULT_KEYS
     identify: tuple[str, ...] = ()
     scale: Scale = LOGGED
+    join: Literal["content", "id", "hash"] = "content"
 
 
 @dataclass

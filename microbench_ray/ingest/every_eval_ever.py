@@ -110,7 +110,14 @@ class EveryEvalEverReader:
             else:
                 value = _value(value_at(line, dict, where, "evaluation"), config, options.metric, where, options.scale)
                 score = parse_score(value, tally, file=file, item=item, metric=options.metric or result or task)
-            yield Sample(item_id=item, subtask=task, score=score, content=content, position=name)
+            yield Sample(
+                item_id=item,
+                subtask=task,
+                score=score,
+                content=content,
+                position=name,
+                text={"input": prompt.get("raw"), "choices": prompt.get("choices")},
+            )
 
 
 def _inside(document: Any, *names: str) -> Any:

@@ -88,7 +88,8 @@ class InspectReader:
                 if sample.scores:
                     tally.read_by(log.part, scorer.rpartition("/")[2])
             content = item_digest(f"{file}: {item}", input=_texts(sample), **_answers(sample))
-            yield Sample(item_id=item, subtask=log.part, score=score, content=content, position=str(sample.id))
+            text = {"input": _texts(sample), "choices": sample.choices} if sample.choices else _texts(sample)
+            yield Sample(item_id=item, subtask=log.part, score=score, content=content, position=str(sample.id), text=text)
         if not count:
             tally.drop("logs without samples")
 

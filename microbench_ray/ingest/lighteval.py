@@ -106,6 +106,7 @@ class LightevalReader:
                 label=label,
                 content=content,
                 position=row.name or str(number - 1),
+                text={"query": row.query, "choices": row.choices},
             )
 
 

@@ -170,6 +170,7 @@ def read_samples(
             label=confidence.label,
             content=item.content,
             position=str(row["doc_id"]) if "doc_id" in row else None,
+            text=doc,
         )
     if selected_metric is None and first_place:
         raise DataError(

@@ -12,18 +12,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from microbench_ray.core.errors import ConfigError, DataError, DataWarning, MicrobenchError
+from microbench_ray.core.errors import DataError, DataWarning, MicrobenchError
 from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
-from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data.names import escape_controls, first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
 from microbench_ray.ingest.fold import OnConflict, fold, merge
+from microbench_ray.ingest.folder_settings import SETTINGS_FILE, check_settings, settings_of
 from microbench_ray.ingest.hub import fetch, is_hub
 from microbench_ray.ingest.identity import check_one_identity, find_logs
+from microbench_ray.ingest.join import Examples, joined
 from microbench_ray.ingest.last_run import logs_stamp, read_last_run, write_last_run
 from microbench_ray.ingest.log_names import (
     FoundLog,
@@ -39,7 +40,6 @@ from microbench_ray.ingest.registry import get_reader
 
 logger = logging.getLogger(__name__)
 
-SETTINGS_FILE = "ingest.json"
 DOWNLOADS = "downloads"
 MEGABYTE = 10**6
 MAX_CHOICES = 10
@@ -152,7 +152,7 @@ def _ingest(job: IngestJob) -> IngestSummary:
     reader = get_reader(job.source)
     store = Store(job.out, folders=(MODELS,))
     with store.locked(job.wait_for_out):
-        check_settings(store, job)
+        check_settings(store, settings_of(job.source, job.options))
         path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options) if is_hub(job.path) else Path(job.path)
         stamp = logs_stamp(store, job.source, path, {"options": asdict(job.options), "on_conflict": job.on_conflict})
         if store.has(SETTINGS_FILE) and (last := read_last_run(store, stamp)) is not None:
@@ -160,7 +160,7 @@ def _ingest(job: IngestJob) -> IngestSummary:
         tally = Tally(scale=job.options.scale)
         known = [each.record for each in list_model_files(store.folder)]
         logs = find_logs(reader, path, job.options, tally, known)
-        store.write(SETTINGS_FILE, (json.dumps(settings_of(job), indent=2) + "\n").encode())
+        store.write(SETTINGS_FILE, (json.dumps(settings_of(job.source, job.options), indent=2) + "\n").encode())
         summary = IngestSummary(dropped=tally.dropped, choices=tally.choices, failed=tally.failed, suspicious=tally.suspicious)
         ingest_models(job, reader, store, logs, known, summary)
         if not summary.added and not summary.updated:
@@ -256,6 +256,7 @@ def ingest_model(
     responses = SCHEMAS["responses"].empty_table() if existing is None else read_responses(store.folder, file)
     facts: dict[str, Any] = dict(existing.facts) if existing else {}
     records: dict[str, LogRecord] = dict(existing.logs) if existing else {}
+    examples = Examples(existing.examples if existing else {})
     renamed: dict[str, str] = {}
     for each in changed:
         same = next((old for old in moved.get(each.name, ()) if old in records and same_files(records[old], each.record)), None)
@@ -268,7 +269,7 @@ def ingest_model(
     for name, log, record in changed:
         tally = Tally(choices=summary.choices, suspicious=summary.suspicious, scale=job.options.scale)
         with refuse_unreadable(name):
-            table = fold(reader.read(log, job.options, tally), name)
+            table = fold(joined(reader.read(log, job.options, tally), job.options.join, examples), name)
         for old in moved.get(name, ()):
             if old in records and same_responses(responses, old, table):
                 outdated.add(old)
@@ -283,7 +284,7 @@ def ingest_model(
     table = merge(tables, model, job.on_conflict)
     if not len(table):
         raise nothing_read(model, records)
-    store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records)))
+    store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records, examples=examples.texts)))
     for each in changed:
         metrics |= records[each.name].metrics
     (summary.added if not existing else summary.updated if changed else summary.unchanged).append(model)
@@ -338,57 +339,3 @@ def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
         got=f"left out: {'; '.join(f'{count:,} {reason}' for reason, count in sorted(reasons.items()))}" if reasons else None,
         hint="check source=, tasks= and metric=, or exclude the model with models=[…]",
     )
-
-
-def settings_of(job: IngestJob) -> dict[str, Any]:
-    """The settings that all logs of a folder must share for their scores to be comparable."""
-    settings: dict[str, Any] = {"source": job.source, "metric": job.options.metric, "filter": job.options.filter}
-    options = job.options
-    further = {"table": options.table.settings(), "identify": list(options.identify), "scale": options.scale.settings()}
-    return settings | {name: value for name, value in further.items() if value}
-
-
-def check_settings(store: Store, job: IngestJob) -> None:
-    """Check that the folder is new or was written with the settings of the job.
-
-    Raises
-    ------
-    ConfigError
-        The settings differ.
-    """
-    previous = read_settings(store.folder)
-    current = settings_of(job)
-    if previous is not None and previous != current and store.folder.files(MODELS):
-        differing = [key for key in {**previous, **current} if previous.get(key) != current.get(key)]
-        raise ConfigError(
-            "The folder holds responses ingested with other settings.",
-            where=store.at(),
-            got=f"{_key_values(previous, differing)} before, {_key_values(current, differing)} now",
-            hint="use a new folder with out=DIR, or the same settings as before",
-        )
-
-
-def _key_values(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return ", ".join(f"{key}={settings.get(key)}" for key in keys)
-
-
-def read_settings(folder: Folder) -> Mapping[str, Any] | None:
-    """Read the settings that a folder was written with; None for a new folder.
-
-    Raises
-    ------
-    DataError
-        The file is damaged.
-    """
-    try:
-        content: Mapping[str, Any] = json.loads(folder.read(SETTINGS_FILE))
-        if not isinstance(content, dict):
-            raise TypeError("not an object")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise io_error(folder, SETTINGS_FILE, error, "A folder of responses cannot be read.", "give another folder") from None
-    except (ValueError, TypeError) as error:
-        hint = "remove the file; it is written again"
-        raise DataError("The settings file is damaged.", where=folder.at(SETTINGS_FILE), got=str(error), hint=hint) from None
-    return content

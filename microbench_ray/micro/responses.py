@@ -18,6 +18,7 @@ from microbench_ray.data.tables.keys import DEFAULT_KEYS, table_keys
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Sample, Scale, Tally
 from microbench_ray.ingest.fold import TOLERANCE, OnConflict
 from microbench_ray.ingest.identity import find_logs
+from microbench_ray.ingest.join import joined
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.score import no_matching_item
@@ -98,7 +99,8 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     rows: dict[str, NDArray[np.float64]] = {}
     for model, logs in sorted(logs_by_model.items()):
         try:
-            by_log = {_name(log): matcher.responses(log_reader.read(log, options, tally), log.model) for log in logs}
+            samples = {_name(log): joined(log_reader.read(log, options, tally), options.join) for log in logs}
+            by_log = {name: matcher.responses(each, model) for name, each in samples.items()}
             answers = _merged(by_log, model, given.on_conflict)
         except DataError as error:
             failed[model] = error
@@ -131,6 +133,7 @@ def _with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) 
         options,
         metric=options.metric or benchmark.get("metric"),
         filter=options.filter or benchmark.get("filter"),
+        join=options.join if options.join != "content" else benchmark.get("join", "content"),
         scale=Scale(**benchmark["scale"]) if options.scale == LOGGED and "scale" in benchmark else options.scale,
         identify=options.identify or tuple(benchmark.get("identify", ())),
         table=replace(table, ids_needed=True),

@@ -15,6 +15,7 @@ from microbench_ray.ingest.base import Options, Scale
 from microbench_ray.ingest.fold import ON_CONFLICT
 from microbench_ray.ingest.hub import is_hub
 from microbench_ray.ingest.identity import check_identify
+from microbench_ray.ingest.join import JOINS
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.run import IngestJob
 
@@ -50,6 +51,7 @@ class IngestConf:
     metric: str | None = None
     filter: str | None = None
     identify: list[str] = field(default_factory=list)
+    join: str = "content"
     on_conflict: str = "error"
     shape: str = "auto"
     columns: dict[str, Any] = field(default_factory=dict)
@@ -71,6 +73,9 @@ class IngestConf:
         on_conflict = next((value for value in ON_CONFLICT if value == self.on_conflict), None)
         if on_conflict is None:
             raise unknown("value of on_conflict", "on_conflict", self.on_conflict, ON_CONFLICT)
+        join = next((value for value in JOINS if value == self.join), None)
+        if join is None:
+            raise unknown("way to join items", "join", self.join, JOINS)
         if self.max_line_bytes < 1:
             hint = f"the default is {64 << 20}"
             raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes), hint=hint)
@@ -89,6 +94,7 @@ class IngestConf:
             metric=self.metric,
             filter=self.filter,
             max_line_bytes=self.max_line_bytes,
+            join=join,
             identify=check_identify(self.identify),
             scale=scale,
             table=table_keys(self.shape, self.columns, self.scale if is_table else 1.0, self.correct),
