@@ -61,7 +61,7 @@ def test_equal_contents_under_other_ids_are_joined_by_content(tmp_path: Path) ->
         ]
         (tmp_path / f"{model}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
     ingest(tmp_path, tmp_path / "out", "every_eval_ever")
-    with refuses(DataError, "two models", got="ask", hint="join=hash"):
+    with refuses(DataError, "two models", got="question", hint="join=hash"):
         read_ingested(tmp_path / "out")
     ingest(tmp_path, tmp_path / "hash", "every_eval_ever", join="hash")
     assert sorted(map(sorted, read_ingested(tmp_path / "hash").scores.tolist())) == [[0, 1], [0, 1]]
