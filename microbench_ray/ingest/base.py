@@ -182,6 +182,8 @@ class Tally:
         Warnings about what was read, by their text.
     scale
         How logged values become scores, for readers.
+    left_out
+        Why logs of a model were left out, by model.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -190,6 +192,7 @@ class Tally:
     metrics: dict[str, str] = field(default_factory=dict)
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
     scale: Scale = LOGGED
+    left_out: dict[str, set[str]] = field(default_factory=dict)
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:
@@ -201,9 +204,11 @@ class Tally:
             self.failed[str(path)] = for_terminal(error)
             logger.debug("%s could not be read: %s", show_name(path), self.failed[str(path)])
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count samples or logs that are left out."""
+    def drop(self, reason: str, count: int = 1, model: str | None = None) -> None:
+        """Count samples or logs that are left out; with the `model` of a log, which is named if no other log of it is read."""
         self.dropped[reason] += count
+        if model is not None:
+            self.left_out.setdefault(model, set()).add(reason)
 
     def read_by(self, task: str, metric: str) -> None:
         """Record the metric that a task is read by, which must be the same in all logs."""

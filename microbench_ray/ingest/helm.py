@@ -70,7 +70,7 @@ class HelmReader:
                     continue
                 files = [folder / name for name in ("per_instance_stats.json", "scenario_state.json")]
                 if not files[0].is_file():
-                    tally.drop("runs without per_instance_stats.json")
+                    tally.drop("runs without per_instance_stats.json", model=model)
                     continue
                 existing = tuple(file for file in files if file.is_file())
                 orders[task] = _order(str(adapter.get("method")))

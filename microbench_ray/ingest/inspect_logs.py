@@ -52,9 +52,9 @@ class InspectReader:
                 if not (matches(task, options.tasks) and selects(options.models, model, name)):
                     continue
                 if header.status != "success":
-                    tally.drop(f"logs with status {header.status}")
+                    tally.drop(f"logs with status {header.status}", model=model)
                 elif header.invalidated:
-                    tally.drop("invalidated logs")
+                    tally.drop("invalidated logs", model=model)
                 else:
                     logs.append(ModelLog(model=model, name=name, files=(file,), part=task, sets=_sets(header)))
                     scorers.setdefault(task, []).append(_scorers(header))

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Scale, Tally, finite_number, matches, selects
+from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Sample, Scale, Tally, finite_number, matches, selects
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.likelihoods import read_confidence
 from microbench_ray.ingest.lm_eval_choice import MAIN_METRICS, Log, choose, metric_names, scalar_metrics
 from microbench_ray.ingest.lm_eval_files import ModelSamples, check_name, find_samples
+from microbench_ray.ingest.metrics import ROUNDING, why_no_score
 from microbench_ray.ingest.revisions import name_with_revision
-from microbench_ray.ingest.values import CHECK_SOURCE, ROUNDING
+from microbench_ray.ingest.values import CHECK_SOURCE
 
 HASH_DIGITS = 16
 """Hexadecimal digits of a document's hash in an item id: the probability that two of a million items collide is 3e-8."""
@@ -252,7 +253,9 @@ def _select_metric(row: Mapping[str, Any], metric: str | None, where: str) -> st
         raise DataError(
             "No metric of the log is a score in [0, 1].",
             where=where,
-            got=f"metrics {', '.join(names)}" if names else "no metrics",
+            got="metrics " + "; ".join(f"{name!r}: {why_no_score(row.get(name), LOGGED) or 'no value'}" for name in names)
+            if names
+            else "no metrics",
             hint="exclude the task with tasks=[…]",
         )
     return (main or other)[0]

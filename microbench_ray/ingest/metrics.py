@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.ingest.base import Scale
+from microbench_ray.ingest.base import Scale, finite_number
 
+ROUNDING = 1e-9
+"""How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
 LOWER_IS_BETTER = frozenset(
     (
         "perplexity",
@@ -49,6 +52,19 @@ def most_common_metric(metrics: Sequence[Sequence[str]], order: Sequence[str] = 
     first = Counter(names[0] for names in metrics if names)
     rank = {name: k for k, name in enumerate(dict.fromkeys(order))}
     return min(counts, key=lambda name: (-counts[name], rank.get(name, len(rank)), -first[name], name), default=None)
+
+
+def why_no_score(value: Any, scale: Scale) -> str | None:
+    """Why a value of a metric is not a score in [0, 1] on a scale; None if it is one, or is missing."""
+    if isinstance(value, list | tuple):
+        return "a list, as of a metric of the whole corpus"
+    if isinstance(value, dict):
+        return "several values"
+    number = finite_number(value)
+    if number is None:
+        return "a text" if isinstance(value, str) else None
+    score = scale.score(number)
+    return None if -ROUNDING <= score <= 1 + ROUNDING else f"{number:g}, out of range"
 
 
 def check_higher_is_better(metric: str, task: str, scale: Scale, declared: Collection[str] = ()) -> None:

@@ -44,6 +44,8 @@ DOWNLOADS = "downloads"
 MEGABYTE = 10**6
 MAX_CHOICES = 10
 """Lines of the summary on metrics and filters."""
+MAX_NAMED = 10
+"""Logs without a response that the summary names."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,10 @@ class IngestSummary:
         Items and subtasks of the models with logs read.
     responses, missing
         Responses of these models with and without a score.
-    dropped, choices, suspicious
+    dropped, choices, suspicious, left_out
         As in `base.Tally`.
+    empty
+        Logs that were read and hold no response with a score, by model and task.
     failed
         Errors by model, whose file is left unchanged, or by the path that could not be read.
     """
@@ -106,6 +110,8 @@ class IngestSummary:
     choices: Counter[str] = field(default_factory=Counter)
     failed: dict[str, DataError] = field(default_factory=dict)
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    left_out: dict[str, set[str]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The summary as lines for the terminal."""
@@ -121,6 +127,14 @@ class IngestSummary:
         if len(choices) > MAX_CHOICES:
             lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
         lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
+        if self.empty:
+            lines.append(f"without a response: {first_few(self.empty, MAX_NAMED)}")
+        ingested = {*self.added, *self.updated, *self.unchanged, *self.failed}
+        lines += [
+            f"model without a log: {model!r} ({', '.join(sorted(reasons))})"
+            for model, reasons in sorted(self.left_out.items())
+            if model not in ingested
+        ]
         lines += [f"warning: {note}" for note in self.suspicious]
         return [escape_controls(line) for line in lines]
 
@@ -162,6 +176,7 @@ def _ingest(job: IngestJob) -> IngestSummary:
         logs = find_logs(reader, path, job.options, tally, known)
         store.write(SETTINGS_FILE, (json.dumps(settings_of(job.source, job.options), indent=2) + "\n").encode())
         summary = IngestSummary(dropped=tally.dropped, choices=tally.choices, failed=tally.failed, suspicious=tally.suspicious)
+        summary.left_out = tally.left_out
         ingest_models(job, reader, store, logs, known, summary)
         if not summary.added and not summary.updated:
             write_last_run(store, stamp, summary.unchanged, tally)
@@ -258,6 +273,7 @@ def ingest_model(
     records: dict[str, LogRecord] = dict(existing.logs) if existing else {}
     examples = Examples(existing.examples if existing else {})
     renamed: dict[str, str] = {}
+    empty: list[str] = []
     for each in changed:
         same = next((old for old in moved.get(each.name, ()) if old in records and same_files(records[old], each.record)), None)
         if same is not None:
@@ -275,6 +291,8 @@ def ingest_model(
                 outdated.add(old)
                 del records[old]
         tables.append(table)
+        if table["score"].null_count == len(table):
+            empty.append(f"{model}: {log.part or log.files[0].name}")
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped), metrics=dict(tally.metrics))
         check_metrics(name, tally.metrics, metrics)
@@ -282,9 +300,11 @@ def ingest_model(
         check_one_identity(model, records)
     tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], pa.array(sorted(outdated), pa.string())))))
     table = merge(tables, model, job.on_conflict)
-    if not len(table):
+    if table["score"].null_count == len(table):
         raise nothing_read(model, records)
     store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records, examples=examples.texts)))
+    if empty:
+        summary.empty += empty
     for each in changed:
         metrics |= records[each.name].metrics
     (summary.added if not existing else summary.updated if changed else summary.unchanged).append(model)
@@ -334,7 +354,7 @@ def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
     for record in records.values():
         reasons.update(record.dropped)
     return DataError(
-        "The logs of a model hold no responses.",
+        "The logs of a model hold no responses with a score.",
         where=f"model {model!r}, {first_few(records, 1)}",
         got=f"left out: {'; '.join(f'{count:,} {reason}' for reason, count in sorted(reasons.items()))}" if reasons else None,
         hint="check source=, tasks= and metric=, or exclude the model with models=[…]",

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.digest import content_digest
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Tally, finite_number
-from microbench_ray.ingest.regular import is_regular
+from microbench_ray.ingest.metrics import ROUNDING
+from microbench_ray.ingest.regular import is_regular, refuse_pointer
 
 T = TypeVar("T")
 
@@ -26,8 +27,6 @@ ENDED_IN_ERROR = "samples that ended in an error"
 
 MAX_DEPTH = 50
 """Levels of nesting in the content of an item."""
-ROUNDING = 1e-9
-"""How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
 
 
 def other_metric(value: Any) -> str:
@@ -154,6 +153,7 @@ def files_below(path: Path, patterns: Iterable[str], tally: Tally) -> list[Path]
         `path` does not exist.
     """
     if path.is_file():
+        refuse_pointer(path)
         return [path]
     if not path.is_dir():
         raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")
