@@ -85,7 +85,7 @@ def gather_items(folder: Folder, files: list[ModelFile]) -> tuple[Items, list[st
         ignored = sum(count for item in several for version, count in versions[item].items() if version[0] != chosen[item][0])
         notes.append(
             f"{len(several)} items have several versions: {first_few(several)}; {ignored} responses to versions other than the "
-            "most common one count as missing"
+            "most common one count as missing (microbench ingest join=id joins items by their ids)"
         )
     contents, subtasks, labels = zip(*(chosen[item] for item in order), strict=True) if order else ((), (), ())
     items = Items(

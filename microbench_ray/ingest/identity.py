@@ -140,6 +140,8 @@ def settings_of_arguments(arguments: Mapping[str, Any]) -> dict[str, str]:
     if not arguments:
         return {}
     quantisation = _first(arguments, "quantization", "quantization_method", "autogptq", "gptqmodel")
+    dtype = str(arguments.get("dtype", ""))
+    quantisation = quantisation or (dtype if dtype.endswith("bit") else "")
     for bits in ("4bit", "8bit"):
         quantisation = bits if _first(arguments, f"load_in_{bits}") else quantisation
     return {

@@ -19,7 +19,7 @@ from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data.names import escape_controls, first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
-from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
+from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.folder_settings import SETTINGS_FILE, check_settings, settings_of
 from microbench_ray.ingest.hub import fetch, is_hub
@@ -172,6 +172,9 @@ def _ingest(job: IngestJob) -> IngestSummary:
         if store.has(SETTINGS_FILE) and (last := read_last_run(store, stamp)) is not None:
             return IngestSummary(**last._asdict())
         tally = Tally(scale=job.options.scale)
+        if job.options.scale != LOGGED:
+            best, worst = (value * job.options.table.scale for value in (job.options.scale.best, job.options.scale.worst))
+            tally.choose(f"scale: {best:g} is a score of 1, {worst:g} a score of 0")
         known = [each.record for each in list_model_files(store.folder)]
         logs = find_logs(reader, path, job.options, tally, known)
         store.write(SETTINGS_FILE, (json.dumps(settings_of(job.source, job.options), indent=2) + "\n").encode())

@@ -245,3 +245,6 @@ def test_real_logs(
 def test_real_logs_that_do_not_tell_the_revision(test_data: Path, tmp_path: Path) -> None:
     with refuses(DataError, "revisions", where="org/m"):
         ingest("lighteval", test_data / "faults" / "lighteval_revisions", tmp_path)
+    assert ingest("lighteval", test_data / "faults" / "lighteval_revisions", tmp_path / "one", identify=("name",)).added == [
+        "org/m"
+    ]

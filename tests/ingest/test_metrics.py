@@ -140,7 +140,8 @@ def test_a_declared_direction_of_lm_eval_is_refused_or_reversed_for_a_named_metr
 def test_judges_have_a_range(tmp_path: Path, scale: Scale, values: list[float], scores: list[float]) -> None:
     rows = [line(k, acc=None, metrics=["judge"], judge=value) for k, value in enumerate(values)]
     write(tmp_path / "logs", "t", rows)
-    ingest("lm_eval", tmp_path / "logs", tmp_path / "out", scale=scale)
+    summary = ingest("lm_eval", tmp_path / "logs", tmp_path / "out", scale=scale)
+    assert f"scale: {scale.best} is a score of 1, {scale.worst} a score of 0" in summary.choices
     [file] = (tmp_path / "out" / "models").iterdir()
     assert sorted(pq.read_table(file)["score"].to_pylist()) == pytest.approx(sorted(scores))
     with refuses(ConfigError, "settings", got="scale"):
@@ -171,7 +172,7 @@ def test_the_keys_of_a_range(tmp_path: Path) -> None:
 def test_a_table_of_judgments_from_1_to_10(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("item_id,a,b\nq1,1,10\nq2,5.5,10\n")
     job = IngestConf(source="table", path=str(tmp_path / "t.csv"), out=str(tmp_path / "out"), scale=10, offset=1).job()
-    run_ingest(job)
+    assert "scale: 10 is a score of 1, 1 a score of 0" in run_ingest(job).choices
     assert fractions(tmp_path / "out") == [[0, 0.5], [1, 1]]
 
 
