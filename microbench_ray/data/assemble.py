@@ -72,7 +72,8 @@ def build_tables(
 
     missing = count_missing(scores, models, items)
     suspicious = find_suspicious(scores, models, items)
-    kept, notes = drop_incomplete(missing, scores, models, items, max_missing)
+    names = subtask_column.to_pylist() if missing.n_missing else None
+    kept, notes = drop_incomplete(missing, scores, models, items, max_missing, names)
     notes = [*(each.note for each in suspicious), *notes]
     units = find_units((rows, kept.pick(block)) for rows, block in blocks(scores, kept.models))
     matrix = np.empty((kept.n_models, kept.n_items), score_dtype(units))

@@ -17,7 +17,7 @@ from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.storage.folders import Folder, LocalFolder, open_folder
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
-from microbench_ray.data.ingested_items import ItemPositions, gather_items
+from microbench_ray.data.ingested_items import ItemPositions, gather_items, nothing_joins
 from microbench_ray.data.names import first_few
 from microbench_ray.data.responses import ModelFile, ModelRecord, list_model_files, read_responses
 from microbench_ray.data.table_files import SUFFIXES, read_table
@@ -85,9 +85,11 @@ def read_ingested(
             f"{len(answered) - len(kept)} of {len(answered)} items dropped, because fewer than {min_answered:.0%} of the models "
             f"answered them (min_answered): {first_few(items.item_ids[k] for k in np.flatnonzero(~enough))}"
         )
-    in_versions = 2 * items.n_in_versions > len(answered) and not (answered > 1).any()
-    if not len(kept) or in_versions:
-        raise _too_few_items(folder, in_versions, notes)
+    if len(files) > 1 and not (answered > 1).any() and answered.any():
+        raise nothing_joins(folder, [file.record for file in files], notes)
+    if not len(kept):
+        hint = "lower min_answered, for example to 0"
+        raise DataError("No item was answered by enough models.", where=folder.at(), got=notes[-1], hint=hint)
     if len(kept) < len(answered):
         scores, confidence = ([row[kept] for row in rows] for rows in (scores, confidence))
     answers = _answers(folder, files, positions, kept) if complete.answers and None not in items.labels else None
@@ -104,20 +106,6 @@ def read_ingested(
         max_missing=max_missing,
     )
     return replace(benchmark, notes=(*notes, *benchmark.notes))
-
-
-def _too_few_items(folder: Folder, in_versions: bool, notes: list[str]) -> DataError:
-    if in_versions:
-        return DataError(
-            "The models answered the same items in different versions.",
-            where=folder.at(),
-            got=next(note for note in notes if "versions" in note),
-            hint="run all models on the same items (fix the seed that shuffles them, and the prompt); to compare them by item_id "
-            "nevertheless, write a table with one row per item and one column per model, and ingest it with source=scores",
-        )
-    return DataError(
-        "No item was answered by enough models.", where=folder.at(), got=notes[-1], hint="lower min_answered, for example to 0"
-    )
 
 
 class Complete(NamedTuple):

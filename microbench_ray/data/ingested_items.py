@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -10,16 +11,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import Folder, open_folder
 from microbench_ray.data.names import first_few
-from microbench_ray.data.responses import ModelFile, list_model_files, read_responses
+from microbench_ray.data.responses import ModelFile, ModelRecord, list_model_files, read_responses
 
 VERSION_COLUMNS = ("item_id", "content", "subtask", "label")
 """Columns that distinguish versions of an item."""
 MAX_TABLES = 32
 """Number of tables after which equal rows are merged, to bound the memory."""
+SHOWN_BEFORE, SHOWN_LENGTH = 20, 100
+"""Characters of a text in a message before it differs from another one, and in all."""
 
 
 Key = TypeVar("Key", str, tuple[str, str, int])
@@ -81,7 +85,7 @@ def gather_items(folder: Folder, files: list[ModelFile]) -> tuple[Items, list[st
         ignored = sum(count for item in several for version, count in versions[item].items() if version[0] != chosen[item][0])
         notes.append(
             f"{len(several)} items have several versions: {first_few(several)}; {ignored} responses to versions other than the "
-            "most common one count as missing"
+            "most common one count as missing (microbench ingest join=id joins items by their ids)"
         )
     contents, subtasks, labels = zip(*(chosen[item] for item in order), strict=True) if order else ((), (), ())
     items = Items(
@@ -116,6 +120,40 @@ def item_positions(path: str | Path) -> dict[str, str]:
         if row["position"] is not None and (row["content"] or "") == _most_common(versions[row["item_id"]]):
             positions.setdefault(row["item_id"], Counter())[row["position"]] += row["models"]
     return {item: _most_common(counts) for item, counts in sorted(positions.items())}
+
+
+def nothing_joins(folder: Folder, records: Sequence[ModelRecord], notes: Sequence[str]) -> DataError:
+    """The error for models that have no item in common, with an item of two of them."""
+    pairs = ((first, second) for k, first in enumerate(records[:MAX_TABLES]) for second in records[k + 1 : MAX_TABLES])
+    for first, second in pairs:
+        item = next((name for name, text in sorted(first.examples.items()) if second.examples.get(name, text) != text), None)
+        if item is not None:
+            texts = (first.examples[item], second.examples[item])
+            return DataError(
+                "The models answered the same items in different versions.",
+                where=folder.at(),
+                got="; ".join([*notes[:1], _beside(item, (first.model, second.model), texts)]),
+                hint="if they are the same items in another template or order of choices, ingest the logs again with join=id and a "
+                "new out=DIR; otherwise run all models on the same items (fix the seed that shuffles them, and the prompt)",
+            )
+    shown = [
+        f"{name!r} of {record.model!r}: {text!r}" for record in records[:2] for name, text in sorted(record.examples.items())[:1]
+    ]
+    return DataError(
+        "No item was answered by two models.",
+        where=folder.at(),
+        got="; ".join([*notes[:1], *shown]) or None,
+        hint="check that the models ran the same tasks; if their items have equal texts under other ids, ingest the logs again "
+        "with join=hash and a new out=DIR",
+    )
+
+
+def _beside(item: str, models: tuple[str, str], texts: tuple[str, str]) -> str:
+    """The texts of an item for two models, from shortly before they differ."""
+    same = next((k for k, (one, other) in enumerate(zip(*texts, strict=False)) if one != other), min(map(len, texts)))
+    start = max(same - SHOWN_BEFORE, 0)
+    parts = [f"{'…' if start else ''}{text[start : start + SHOWN_LENGTH]}" for text in texts]
+    return f"item {item!r} is {parts[0]!r} for {models[0]!r} and {parts[1]!r} for {models[1]!r}"
 
 
 def _most_common(counts: Counter[Key]) -> Key:

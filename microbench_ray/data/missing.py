@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
 from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks
 from microbench_ray.data.table_hints import cell_hint
+
+MAX_NAMED, MAX_EXPLAINED = 50, 10
+"""Dropped models that a note names, and those of which it says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,12 @@ def count_missing(scores: Rows, models: list[str], items: list[str]) -> MissingC
 
 
 def drop_incomplete(
-    missing: MissingCounts, scores: Rows, models: list[str], items: list[str], max_missing: float
+    missing: MissingCounts,
+    scores: Rows,
+    models: list[str],
+    items: list[str],
+    max_missing: float,
+    subtasks: Sequence[str] | None = None,
 ) -> tuple[KeptCells, list[str]]:
     """Drop models with a share of missing responses above `max_missing`, and items that no model answered.
 
@@ -109,8 +119,11 @@ def drop_incomplete(
     notes = []
     if not kept.all():
         dropped = np.flatnonzero(~kept)
-        named = ", ".join(f"{models[m]!r} ({share[m]:.1%} missing)" for m in dropped[:5])
-        more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
+        lacking = _lacking(scores, dropped[:MAX_EXPLAINED], subtasks)
+        parts = [f"{share[m]:.1%} missing{lack}" for m, lack in zip(dropped, lacking, strict=False)]
+        parts += [f"{share[m]:.1%} missing" for m in dropped[MAX_EXPLAINED:MAX_NAMED]]
+        named = ", ".join(f"{models[m]!r} ({part})" for m, part in zip(dropped, parts, strict=False))
+        more = f" and {len(dropped) - MAX_NAMED} more" if len(dropped) > MAX_NAMED else ""
         notes.append(
             f"{len(dropped)} of {len(models)} models dropped, with more than {max_missing:.0%} of the responses missing "
             f"(max_missing) or without responses: {named}{more}{_kept_by_more(share[~kept])}"
@@ -135,6 +148,19 @@ def drop_incomplete(
         all_items=bool(answered.all()),
     )
     return kept_cells, notes
+
+
+def _lacking(scores: Rows, models: NDArray[np.intp], subtasks: Sequence[str] | None) -> list[str]:
+    """For each of these models the subtasks that it has no response in, as words for a note; empty where there are none."""
+    names = np.asarray(subtasks if subtasks is not None else ())
+    groups = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+    lacking: list[str] = []
+    for _, block in blocks(scores, models):
+        for row in np.isnan(block):
+            without = [name for name, members in groups.items() if row[members].all()]
+            several = 0 < len(without) < len(groups)
+            lacking.append(f", all of {first_few(without)}" if several else "")
+    return lacking
 
 
 def _kept_by_more(shares: NDArray[Any]) -> str:

@@ -38,12 +38,21 @@ class LogRecord:
         The revision of the model; empty if the log does not record it.
     metrics
         The metric that the log was read by, by task.
+    name
+        The model's id before settings were added to it; empty if there are none.
+    tasks
+        The tasks that the log holds.
+    sets
+        What the run sets, by setting.
     """
 
     files: Mapping[str, tuple[int, int]]
     dropped: Mapping[str, int] = field(default_factory=dict)
     revision: str = ""
     metrics: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    tasks: tuple[str, ...] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,15 @@ class ModelRecord:
         The ingested logs, by name.
     items
         Digest of the columns `DIGESTED_COLUMNS`, equal for models that answered the same items.
+    examples
+        Beginnings of the texts of a few items, by the tool's own ids.
     """
 
     model: str
     facts: Mapping[str, Any]
     logs: Mapping[str, LogRecord]
     items: str = ""
+    examples: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelFile(NamedTuple):
@@ -147,6 +159,9 @@ def _record(folder: Folder, name: str, schema: pa.Schema) -> ModelRecord:
             dropped=entry["dropped"],
             revision=entry.get("revision", ""),
             metrics=entry.get("metrics", {}),
+            name=entry.get("name", ""),
+            tasks=tuple(entry.get("tasks", ())),
+            sets=entry.get("sets", {}),
         )
         for log, entry in content["logs"].items()
     }
@@ -154,7 +169,9 @@ def _record(folder: Folder, name: str, schema: pa.Schema) -> ModelRecord:
     invalid = next((text for text in texts if text and not storable(text)), None)
     if invalid is not None:
         raise _unreadable(folder, name, f"a name or fact that is not valid Unicode: {invalid!a}")
-    return ModelRecord(model=content["model"], facts=content["facts"], logs=logs, items=content["items"])
+    return ModelRecord(
+        model=content["model"], facts=content["facts"], logs=logs, items=content["items"], examples=content.get("examples", {})
+    )
 
 
 def _unreadable(folder: Folder, name: str, got: str) -> DataError:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from microbench_ray.core.errors import DataError, DataWarning, MicrobenchError
 from microbench_ray.data.names import escape_controls, show_name
@@ -42,6 +42,8 @@ class Sample(NamedTuple):
         two versions of the item.
     position
         The item's own name or number in the log.
+    text
+        The item as the model saw it, for messages: a text or a JSON value; None if the log does not hold it.
     """
 
     item_id: str
@@ -52,6 +54,7 @@ class Sample(NamedTuple):
     label: int | None = None
     content: str | None = None
     position: str | None = None
+    text: Any = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,15 @@ class ModelLog:
         What the log records about the model (`params`, `family`, `release_date`, …): texts, numbers, booleans.
     revision
         Which version of the model the log is of, such as a commit; empty if the log does not record it.
+    name
+        The model's name alone, as logged; empty if it is `model`.
+    read_as
+        The id that the reader gave the model, before settings were added to it; filled in by `identity.find_logs`.
+    tasks
+        The tasks that the log holds; empty for the one that `part` names.
+    sets
+        What the run sets, of `identity.SETTINGS` without the revision, as texts; an empty text for a default. A setting that the
+        log does not record is left out.
     metric, filter
         The metric and the answer filter chosen for all logs of the task; None if each log is read by its own first one.
     """
@@ -79,8 +91,40 @@ class ModelLog:
     part: str = ""
     facts: Mapping[str, str | float | bool] = field(default_factory=dict)
     revision: str = ""
+    name: str = ""
+    read_as: str = ""
+    tasks: tuple[str, ...] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
     filter: str | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How logged values become scores in [0, 1]: the best value is 1, the worst 0.
+
+    `Scale(10, 1)` is for judges from 1 to 10, `Scale(0, 1)` reverses a rate of errors.
+    """
+
+    best: float = 1.0
+    worst: float = 0.0
+
+    @property
+    def reversed(self) -> bool:
+        """Whether lower values are better."""
+        return self.best < self.worst
+
+    def score(self, value: float) -> float:
+        """The score of a value; outside [0, 1] for a value that is not between the worst and the best."""
+        return value if self == LOGGED else (value - self.worst) / (self.best - self.worst)
+
+    def settings(self) -> dict[str, float]:
+        """The values as JSON holds them; empty for scores as logged."""
+        return {} if self == LOGGED else {"best": self.best, "worst": self.worst}
+
+
+LOGGED = Scale()
+"""Scores as logged."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +145,12 @@ class Options:
         Maximum size of a line, a document or an archive member.
     table
         How a table is read, where its names do not tell.
+    scale
+        How logged values become scores.
+    join
+        Which responses are to one item: see `join.joined`.
+    identify
+        The parts of a model's identity, `name` and any of `identity.SETTINGS`; empty to decide by what differs between logs.
     """
 
     tasks: tuple[str, ...] = ()
@@ -109,6 +159,9 @@ class Options:
     filter: str | None = None
     max_line_bytes: int = 64 << 20
     table: TableKeys = DEFAULT_KEYS
+    identify: tuple[str, ...] = ()
+    scale: Scale = LOGGED
+    join: Literal["content", "id", "hash"] = "content"
 
 
 @dataclass
@@ -127,6 +180,10 @@ class Tally:
         The metric that was read, by task.
     suspicious
         Warnings about what was read, by their text.
+    scale
+        How logged values become scores, for readers.
+    left_out
+        Why logs of a model were left out, by model.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -134,6 +191,8 @@ class Tally:
     failed: dict[str, DataError] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
+    scale: Scale = LOGGED
+    left_out: dict[str, set[str]] = field(default_factory=dict)
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:
@@ -145,9 +204,11 @@ class Tally:
             self.failed[str(path)] = for_terminal(error)
             logger.debug("%s could not be read: %s", show_name(path), self.failed[str(path)])
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count samples or logs that are left out."""
+    def drop(self, reason: str, count: int = 1, model: str | None = None) -> None:
+        """Count samples or logs that are left out; with the `model` of a log, which is named if no other log of it is read."""
         self.dropped[reason] += count
+        if model is not None:
+            self.left_out.setdefault(model, set()).add(reason)
 
     def read_by(self, task: str, metric: str) -> None:
         """Record the metric that a task is read by, which must be the same in all logs."""
@@ -205,6 +266,12 @@ def for_terminal(error: Error) -> Error:
     """The error with the names and values in it, which come from files, escaped for a terminal."""
     parts = {name: None if text is None else escape_controls(text) for name, text in vars(error).items() if name != "what"}
     return type(error)(escape_controls(error.what), **parts)
+
+
+def selects(patterns: Sequence[str], *names: str) -> bool:
+    """Whether patterns of model ids may select a model with one of these names, to which settings may still be added."""
+    started = any(pattern.startswith((f"{name}@", f"{name} (")) for name in names for pattern in patterns)
+    return started or any(matches(name, patterns) for name in names)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

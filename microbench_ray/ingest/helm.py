@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
+from microbench_ray.ingest.identity import few_shot
 from microbench_ray.ingest.jsonl import json_file
+from microbench_ray.ingest.metrics import check_higher_is_better, most_common_metric
 from microbench_ray.ingest.values import files_below, item_digest, parse_score, require_logs, value_at
 
 MAIN_METRICS = (
@@ -30,6 +33,9 @@ MAIN_METRICS = (
 )
 """Default metrics: a run is scored by the first of these that it has, so that a scenario-specific metric takes precedence. For
 multiple choice `exact_match` comes first, as on HELM's own leaderboards."""
+
+HEAD_BYTES = 1 << 18
+"""Bytes of a run that are looked through for the names of its metrics."""
 
 _SPLITS = ("test", "valid")  # leaderboards show the first that a run has
 _MODEL_ARGUMENTS = ("model=", "model_deployment=")
@@ -52,6 +58,7 @@ class HelmReader:
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the run folders at or below `path`; an unfinished run is dropped."""
         logs = []
+        orders: dict[str, tuple[str, ...]] = {}
         for spec_file in files_below(path, ("run_spec.json",), tally):
             with tally.collect_error(spec_file):
                 where, folder = str(spec_file), spec_file.parent
@@ -59,15 +66,17 @@ class HelmReader:
                 adapter = value_at(spec, dict, where, "adapter_spec")
                 model = value_at(adapter, str, where, "model" if adapter.get("model") else "model_deployment")
                 task = _task(value_at(spec, str, where, "name"))
-                if not (matches(task, options.tasks) and matches(model, options.models)):
+                if not (matches(task, options.tasks) and selects(options.models, model)):
                     continue
                 files = [folder / name for name in ("per_instance_stats.json", "scenario_state.json")]
                 if not files[0].is_file():
-                    tally.drop("runs without per_instance_stats.json")
+                    tally.drop("runs without per_instance_stats.json", model=model)
                     continue
                 existing = tuple(file for file in files if file.is_file())
-                logs.append(ModelLog(model=model, files=(spec_file, *existing), part=task))
-        return require_logs(logs, path, "HELM", options, tally)
+                orders[task] = _order(str(adapter.get("method")))
+                sets = few_shot(adapter.get("max_train_instances"))
+                logs.append(ModelLog(model=model, files=(spec_file, *existing), part=task, sets=sets))
+        return require_logs(logs if options.metric else _with_metrics(logs, orders), path, "HELM", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the unperturbed instances of one split. Each file is one document of at most `max_line_bytes`."""
@@ -76,14 +85,44 @@ class HelmReader:
         contents = _contents(state_files[0], options.max_line_bytes) if state_files else {}
         records = value_at(json_file(stats_file, options.max_line_bytes), list, str(stats_file))
         responses = _responses(records, stats_file, tally)
-        metric = options.metric or _main_metric(responses, method, stats_file)
+        metric = options.metric or log.metric or _main_metric(responses, method, stats_file)
         if responses and not any(metric in response.means for response in responses):
             raise _no_metric(f"metric {metric!r}", responses, stats_file)
+        check_higher_is_better(metric, log.part, options.scale)
+        tally.choose(f"{log.part}: metric {metric}")
         tally.read_by(log.part, metric)
         for instance, _, means in responses:
             item = f"{log.part}/{instance}"
             score = parse_score(means.get(metric), tally, file=stats_file, item=item, metric=metric)
             yield Sample(item_id=item, subtask=log.part, score=score, content=contents.get(instance), position=instance)
+
+
+def _order(method: str) -> tuple[str, ...]:
+    """The default metrics of runs by a method of the adapter, the preferred one first."""
+    return ("exact_match", *MAIN_METRICS) if method.startswith("multiple_choice") else MAIN_METRICS
+
+
+def _with_metrics(logs: Sequence[ModelLog], orders: Mapping[str, Sequence[str]]) -> list[ModelLog]:
+    """The logs with one metric for all runs of a scenario, where there are several; `orders` are those of its default metrics."""
+    runs: dict[str, list[ModelLog]] = {}
+    for log in logs:
+        runs.setdefault(log.part, []).append(log)
+    chosen = {
+        part: most_common_metric([_known_metrics(log.files[1]) for log in group], orders[part])
+        for part, group in runs.items()
+        if len(group) > 1
+    }
+    return [replace(log, metric=chosen.get(log.part)) for log in logs]
+
+
+def _known_metrics(file: Path) -> list[str]:
+    """The default metrics that the first records of a run hold, in order of preference."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(HEAD_BYTES)
+    except OSError:
+        return []  # reported when it is read
+    return [name for name in MAIN_METRICS if f'"{name}"'.encode() in head]
 
 
 def _task(name: str) -> str:
@@ -122,7 +161,7 @@ def _responses(records: list[Any], file: Path, tally: Tally) -> list[_Response]:
 
 
 def _main_metric(responses: Sequence[_Response], method: str, file: Path) -> str:
-    order = ("exact_match", *MAIN_METRICS) if method.startswith("multiple_choice") else MAIN_METRICS
+    order = _order(method)
     known = {name for response in responses for name in response.means}
     metric = next((name for name in order if name in known), None)
     if metric is None and responses:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.extras import require_extra
 from microbench_ray.data.names import first_few, show_name
-from microbench_ray.ingest.base import Options, matches
+from microbench_ray.ingest.base import Options, matches, selects
 from microbench_ray.ingest.lm_eval_files import RESULTS_NAME, SAMPLES_NAME, model_from_folder
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _select_repositories(api: Any, org: str, options: Options, url: str) -> list
         )
     names = [each.id.partition("/")[2] for each in api.list_datasets(author=org)]
     models = {name: model_from_folder(Path(name.removesuffix(DETAILS))) for name in names if name.endswith(DETAILS)}
-    selected = sorted(name for name, model in models.items() if matches(model, options.models))
+    selected = sorted(name for name, model in models.items() if selects(options.models, model))
     if not selected:
         raise DataError(
             "The organisation has no logs of a selected model.",

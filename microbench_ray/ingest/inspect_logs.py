@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.extras import require_extra
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
+from microbench_ray.ingest.identity import effort, few_shot, settings_of_arguments
 from microbench_ray.ingest.jsonl import json_file, parse, too_large
+from microbench_ray.ingest.metrics import check_higher_is_better, most_common_metric
 from microbench_ray.ingest.revisions import name_with_revision, revision_argument
 from microbench_ray.ingest.values import ENDED_IN_ERROR, files_below, item_digest, parse_score, require_logs, shorten, value_at
 
@@ -49,20 +50,16 @@ class InspectReader:
                 header = _header(file, options.max_line_bytes)
                 task, name = header.eval.task, header.eval.model
                 model = name_with_revision(name, revision_argument(header.eval.model_args))
-                if not (matches(task, options.tasks) and (matches(model, options.models) or matches(name, options.models))):
+                if not (matches(task, options.tasks) and selects(options.models, model, name)):
                     continue
                 if header.status != "success":
-                    tally.drop(f"logs with status {header.status}")
+                    tally.drop(f"logs with status {header.status}", model=model)
                 elif header.invalidated:
-                    tally.drop("invalidated logs")
+                    tally.drop("invalidated logs", model=model)
                 else:
-                    logs.append(ModelLog(model=model, files=(file,), part=task))
+                    logs.append(ModelLog(model=model, name=name, files=(file,), part=task, sets=_sets(header)))
                     scorers.setdefault(task, []).append(_scorers(header))
-        main = {task: _main_scorer(lists) for task, lists in scorers.items()}
-        if options.metric is None:
-            for log in logs:
-                if any(len(names) > 1 for names in scorers[log.part]):
-                    tally.choose(f"{log.part}: scorer {main[log.part]}")
+        main = {task: most_common_metric(lists) or "" for task, lists in scorers.items()}
         logs = [replace(log, metric=main[log.part]) for log in logs]
         return require_logs(logs, path, "Inspect", options, tally)
 
@@ -72,9 +69,12 @@ class InspectReader:
         header = _header(file, options.max_line_bytes)
         listed = _scorers(header)
         default = options.metric is None
-        scorer, key = log.metric or _main_scorer([listed]), ""
+        scorer, key = log.metric or next(iter(listed), ""), ""
         if options.metric is not None:
             scorer, _, key = options.metric.partition("/")
+        check_higher_is_better(options.metric or scorer, log.part, options.scale)
+        if scorer:
+            tally.choose(f"{log.part}: scorer {options.metric or scorer}{_reducer(header)}")
         count = 0
         for count, sample in enumerate(_samples(file, options.max_line_bytes), 1):  # noqa: B007
             item = f"{log.part}/{sample.id}"
@@ -89,7 +89,8 @@ class InspectReader:
                 if sample.scores:
                     tally.read_by(log.part, scorer.rpartition("/")[2])
             content = item_digest(f"{file}: {item}", input=_texts(sample), **_answers(sample))
-            yield Sample(item_id=item, subtask=log.part, score=score, content=content, position=str(sample.id))
+            text = {"input": _texts(sample), "choices": sample.choices} if sample.choices else _texts(sample)
+            yield Sample(item_id=item, subtask=log.part, score=score, content=content, position=str(sample.id), text=text)
         if not count:
             tally.drop("logs without samples")
 
@@ -124,16 +125,31 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _sets(header: EvalLog) -> dict[str, str]:
+    """What the run sets: the solver is named only if it is not the task's own."""
+    generation = header.eval.model_generate_config.model_dump(exclude_none=True) | header.plan.config.model_dump(exclude_none=True)
+    arguments = header.eval.task_args
+    shots = next((arguments[name] for name in ("num_fewshot", "fewshot", "few_shot", "n_shots") if name in arguments), None)
+    return {
+        **settings_of_arguments(header.eval.model_args),
+        "reasoning_effort": effort(generation) or effort(header.eval.model_args),
+        "scaffold": header.eval.solver or "",
+        **few_shot(int(shots) if isinstance(shots, bool) else shots),
+    }
+
+
 def _scorers(header: EvalLog) -> list[str]:
     """Names of a log's scorers in their order; empty if its header names none."""
     names = [score.scorer for score in header.results.scores] if header.results is not None else []
     return list(dict.fromkeys(names or [scorer.name.removeprefix("inspect_ai/") for scorer in header.eval.scorers or ()]))
 
 
-def _main_scorer(lists: Sequence[Sequence[str]]) -> str:
-    """The scorer that most logs have; of several, the one that is the first in most of them."""
-    counts, first = Counter(name for names in lists for name in names), Counter(names[0] for names in lists if names)
-    return min(counts, key=lambda name: (-counts[name], -first[name], name), default="")
+def _reducer(header: EvalLog) -> str:
+    """How repetitions become one score, for the summary; empty if there are none."""
+    if (header.eval.config.epochs or 1) < 2:
+        return ""
+    reducers = [name for name in header.eval.config.epochs_reducer or () if name != "mean"]
+    return f", mean over epochs{f' (the log itself has {first_few(reducers)})' if reducers else ''}"
 
 
 def _answers(sample: EvalSample) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.ingest.regular import check_pointer
 
 WRITE_AGAIN = "write or copy the log again"
 TRUNCATED = "The log is truncated or not valid JSON."
@@ -70,6 +71,7 @@ def parse(text: bytes, where: str) -> Any:
         got = encoding or f"byte {text[error.start]:#04x} at {error.start:,}"
         raise DataError("A log must be in UTF-8.", where=where, got=got, hint="convert it to UTF-8, or write it again") from None
     except ValueError as error:
+        check_pointer(text, where)
         raise DataError(TRUNCATED, where=where, got=str(error), hint=WRITE_AGAIN) from None
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +14,12 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
+from microbench_ray.ingest.identity import settings_of_arguments
 from microbench_ray.ingest.jsonl import json_file, too_large
+from microbench_ray.ingest.metrics import LOWER_IS_BETTER, check_higher_is_better, most_common_metric
 from microbench_ray.ingest.parquet_limits import check_rows
-from microbench_ray.ingest.revisions import DEFAULT, name_with_revision, parse_arguments, revision_argument
+from microbench_ray.ingest.revisions import DEFAULT, UNKNOWN, name_with_revision, parse_arguments, revision_argument
 from microbench_ray.ingest.values import (
     CHECK_SOURCE,
     WRITE_AGAIN_OR_CHECK,
@@ -54,6 +57,7 @@ class LightevalReader:
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the detail files; the model comes from the folders, the task from the file name."""
         logs = []
+        lower: dict[str, frozenset[str]] = {}
         for file in files_below(path, ("details_*.parquet",), tally):
             match = _NAME.fullmatch(file.name)
             if match is None:
@@ -63,18 +67,23 @@ class LightevalReader:
             with tally.collect_error(file):
                 run = _run(file, name, match["time"], options.max_line_bytes)
                 model = name_with_revision(name, run.revision)
-                if matches(task, options.tasks) and (matches(model, options.models) or matches(name, options.models)):
-                    logs.append(ModelLog(model=model, files=(file,), part=task, revision=run.commit))
-        return require_logs(logs, path, "lighteval", options, tally)
+                lower[task] = lower.get(task, frozenset()) | run.lower_is_better(task)
+                if matches(task, options.tasks) and selects(options.models, model, name):
+                    logs.append(ModelLog(model=model, name=name, files=(file,), part=task, revision=run.commit, sets=run.sets))
+        return require_logs(_with_metrics(logs, lower, options, tally), path, "lighteval", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the samples, reading a few rows at a time."""
         (file,) = log.files
-        metric = options.metric
+        metric = log.metric
+        if metric is not None:
+            tally.choose(f"{log.part}: metric {metric}")
         for number, row in enumerate(_rows(file, options.max_line_bytes), 1):
             if not row.metrics:
                 raise DataError("The row has no metrics.", where=f"{file}: row {number}", hint=WRITE_AGAIN_OR_CHECK)
-            metric = metric or next(iter(row.metrics))
+            if metric is None:
+                metric = next(iter(row.metrics))
+                tally.choose(f"{log.part}: metric {metric}")
             if metric not in row.metrics:
                 got = f"metrics {first_few(row.metrics)}"
                 hint = "choose a metric with metric=NAME, and the tasks that have it with tasks=[…]"
@@ -97,6 +106,7 @@ class LightevalReader:
                 label=label,
                 content=content,
                 position=row.name or str(number - 1),
+                text={"query": row.query, "choices": row.choices},
             )
 
 
@@ -127,10 +137,25 @@ def _model(file: Path, top: Path, time: str) -> str:
 
 
 class _Run(NamedTuple):
-    """The revision that a run's model was loaded by (empty for the default one), and what identifies the model's version."""
+    """The revision that a run's model was loaded by (empty for the default one), what identifies the model's version, and what the
+    run sets."""
 
     revision: str
     commit: str
+    sets: Mapping[str, str]
+    tasks: Mapping[str, Any]
+    """The configurations of the tasks, by task."""
+
+    def lower_is_better(self, task: str) -> frozenset[str]:
+        """The metrics of which the configuration of a task says that lower values are better."""
+        configs = [config for name, config in self.tasks.items() if isinstance(config, dict) and f"|{task}|" in f"|{name}|"]
+        listed = [each for config in configs for key in ("metrics", "metric") for each in _list(config.get(key))]
+        lower = set()
+        for each in listed:
+            names, higher = (each.get("metric_name"), each.get("higher_is_better")) if isinstance(each, dict) else (None, None)
+            values = higher if isinstance(higher, dict) else {name: higher for name in _list(names) if isinstance(name, str)}
+            lower |= {str(name) for name, value in values.items() if value is False}
+        return frozenset(lower)
 
 
 def _run(file: Path, model: str, time: str, max_bytes: int) -> _Run:
@@ -147,16 +172,62 @@ def _run(file: Path, model: str, time: str, max_bytes: int) -> _Run:
         places.append(parent / name)
     results = next((place for place in places if place.is_file()), None)
     if results is None:
-        return _Run(revision="", commit=f"unknown, without {name}")
-    general = value_at(json_file(results, max_bytes), dict, str(results), "config_general")
+        return _Run(revision="", commit=f"{UNKNOWN}, without {name}", sets={}, tasks={})
+    document = json_file(results, max_bytes)
+    general = value_at(document, dict, str(results), "config_general")
+    tasks = document.get("config_tasks")
     config = general.get("model_config")
     config = config if isinstance(config, dict) else {}
     arguments = parse_arguments(f"model_name={config.get('model_name') or general.get('model_name')}")
     revision = revision_argument({"revision": config.get("revision"), "subfolder": config.get("subfolder")}) or revision_argument(
         arguments
     )
+    sets = settings_of_arguments(dict(arguments) | config)
+    templates = [each[key] for each in (config, general) for key in ("use_chat_template", "override_chat_template") if key in each]
+    template = next(iter(templates), None)
+    if isinstance(template, bool):
+        sets["chat_template"] = "yes" if template else ""
     commit = general.get("model_sha") or config.get("model_sha")
-    return _Run(revision=revision, commit=commit if isinstance(commit, str) and commit else revision or DEFAULT)
+    return _Run(
+        revision=revision,
+        commit=commit if isinstance(commit, str) and commit else revision or DEFAULT,
+        sets=sets,
+        tasks=tasks if isinstance(tasks, dict) else {},
+    )
+
+
+def _with_metrics(logs: Sequence[ModelLog], lower: Mapping[str, frozenset[str]], options: Options, tally: Tally) -> list[ModelLog]:
+    """The logs with one metric for all runs of a task: of those of which higher values are better the first of most logs.
+
+    `lower` are the metrics of which the runs say that lower values are better, by task.
+    """
+    runs: dict[str, list[ModelLog]] = {}
+    for log in logs:
+        runs.setdefault(log.part, []).append(log)
+    chosen = []
+    for task, group in runs.items():
+        metric = options.metric
+        if metric is None:
+            metrics = [_metrics(log.files[0], options.max_line_bytes) for log in group]
+            worse = frozenset() if options.scale.reversed else LOWER_IS_BETTER | lower[task]
+            metric = most_common_metric([[name for name in names if name not in worse] or names for names in metrics])
+        with tally.collect_error(Path(f"task {task}")):
+            if metric is not None:
+                check_higher_is_better(metric, task, options.scale, lower[task])
+            chosen += [replace(log, metric=metric) for log in group]
+    return chosen
+
+
+def _metrics(file: Path, max_bytes: int) -> list[str]:
+    """The metrics of a log in their order; empty if it cannot be read, which is reported when it is read."""
+    try:
+        with pq.ParquetFile(file) as table:
+            field = next((field for field in table.schema_arrow if field.name.strip("_") == "metric"), None)
+        if field is not None and pa.types.is_struct(field.type):
+            return [field.type.field(k).name for k in range(field.type.num_fields)]
+        return list(next(_rows(file, max_bytes)).metrics)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, StopIteration, DataError):
+        return []
 
 
 def _rows(file: Path, max_bytes: int) -> Iterator[_Row]:

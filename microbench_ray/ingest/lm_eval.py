@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
+from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Sample, Scale, Tally, finite_number, matches, selects
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.likelihoods import read_confidence
 from microbench_ray.ingest.lm_eval_choice import MAIN_METRICS, Log, choose, metric_names, scalar_metrics
 from microbench_ray.ingest.lm_eval_files import ModelSamples, check_name, find_samples
+from microbench_ray.ingest.metrics import ROUNDING, why_no_score
 from microbench_ray.ingest.revisions import name_with_revision
-from microbench_ray.ingest.values import CHECK_SOURCE, ROUNDING
+from microbench_ray.ingest.values import CHECK_SOURCE
 
 HASH_DIGITS = 16
 """Hexadecimal digits of a document's hash in an item id: the probability that two of a million items collide is 3e-8."""
@@ -72,13 +73,19 @@ def select_logs(
     """
     found: list[Log] = []
     tasks, models = set(), set()
-    for file, name, revision, facts, lower_is_better in files:
+    for file, name, revision, facts, lower_is_better, sets in files:
         model = name_with_revision(name, revision) if by_revision else name
         tasks.add(file.task)
         models.add(model)
-        if matches(file.task, options.tasks) and (matches(model, options.models) or matches(name, options.models)):
+        if matches(file.task, options.tasks) and selects(options.models, model, name):
             log = ModelLog(
-                model=model, files=(file.path,), part=file.task, facts=facts, revision=str(facts.get("revision") or revision)
+                model=model,
+                name=name,
+                files=(file.path,),
+                part=file.task,
+                facts=facts,
+                revision=str(facts.get("revision") or revision),
+                sets=sets,
             )
             found.append(Log(log=log, lower_is_better=lower_is_better))
     selected = choose(found, lambda task: options.metric or fixed_metric(task), options, tally)
@@ -158,12 +165,13 @@ def read_samples(
         yield Sample(
             item_id=item.item_id,
             subtask=subtask(doc if isinstance(doc, dict) else {}, where),
-            score=None if selected_metric is None else _score(row, selected_metric, where),
+            score=None if selected_metric is None else _score(row, selected_metric, where, tally.scale),
             confidence=confidence.confidence,
             answers=confidence.answers,
             label=confidence.label,
             content=item.content,
             position=str(row["doc_id"]) if "doc_id" in row else None,
+            text=doc,
         )
     if selected_metric is None and first_place:
         raise DataError(
@@ -245,21 +253,25 @@ def _select_metric(row: Mapping[str, Any], metric: str | None, where: str) -> st
         raise DataError(
             "No metric of the log is a score in [0, 1].",
             where=where,
-            got=f"metrics {', '.join(names)}" if names else "no metrics",
+            got="metrics " + "; ".join(f"{name!r}: {why_no_score(row.get(name), LOGGED) or 'no value'}" for name in names)
+            if names
+            else "no metrics",
             hint="exclude the task with tasks=[…]",
         )
     return (main or other)[0]
 
 
-def _score(row: Mapping[str, Any], metric: str, where: str) -> float | None:
+def _score(row: Mapping[str, Any], metric: str, where: str, scale: Scale) -> float | None:
     value = row.get(metric)
-    score = finite_number(value)
+    number = finite_number(value)
+    score = None if number is None else scale.score(number)
     if isinstance(value, list | dict) or (score is not None and not -ROUNDING <= score <= 1 + ROUNDING):
         raise DataError(
             "A score is not a number in [0, 1].",
             where=f"{where}: {metric}",
             got=_display(value),
-            hint="choose another metric with metric=NAME, or exclude the task with tasks=[…]",
+            hint="choose another metric with metric=NAME, give the range of this one with scale=BEST offset=WORST, or "
+            "exclude the task with tasks=[…]",
         )
     return None if score is None else min(max(score, 0.0), 1.0)
 

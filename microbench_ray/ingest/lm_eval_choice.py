@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Tally, finite_number
+from microbench_ray.ingest.base import ModelLog, Options, Scale, Tally, finite_number
 from microbench_ray.ingest.jsonl import json_lines
-from microbench_ray.ingest.values import ROUNDING
+from microbench_ray.ingest.metrics import LOWER_IS_BETTER, check_higher_is_better, why_no_score
 
 logger = logging.getLogger(__name__)
 
 MAIN_METRICS = ("acc_norm", "acc", "exact_match", "prompt_level_strict_acc", "pass@1", "pass_at_1")
 """Default metrics in order of preference; a task with none of them is scored by its first metric in [0, 1]."""
-LOWER_IS_BETTER = frozenset(
-    (
-        "perplexity",
-        "word_perplexity",
-        "byte_perplexity",
-        "bits_per_byte",
-        "brier_score",
-        "likelihood_diff",
-        "pct_stereotype",
-        "ter",
-        "wer",
-        "cer",
-        "mse",
-        "mae",
-    )
-)
-"""Metrics of which lower values are better, for logs without results files."""
+LOWER = "lower values are better"
+SHOWN = 12
+"""Number of metrics in a message."""
 FIELDS = frozenset(
     (
         "doc_id",
@@ -109,41 +94,47 @@ def choose(logs: Iterable[Log], fixed_metric: Callable[[str], str | None], optio
 def _choose_for_task(group: Sequence[Log], metric: str | None, options: Options) -> list[ModelLog]:
     task, files = group[0].log.part, [each.log.files[0] for each in group]
     lower = frozenset().union(*(each.lower_is_better for each in group))
-    known = any(each.lower_is_better for each in group)
     if metric is not None:
-        if metric in lower:
-            raise DataError(
-                "Lower values of the metric are better, so that it is not a score.",
-                where=f"task {task!r}",
-                got=f"metric {metric!r}, higher_is_better: false",
-                hint="choose another metric with metric=NAME, or exclude the task with tasks=[…]",
-            )
+        check_higher_is_better(metric, task, options.scale, lower)
         return [each.log for each in group]
     heads = [head for file in files if (head := _head(file, options.max_line_bytes)) is not None]
     filters = Counter(head.filter for head in heads if head.filter is not None)
     selected_filter = min(filters, key=lambda name: (-filters[name], name)) if len(filters) > 1 else None
-    named = [scalar_metrics(head.scored) for head in heads]
-    counts = Counter(name for names in named for name in names)
-    usable = [name for name in counts if name not in lower and (known or name not in LOWER_IS_BETTER or name in MAIN_METRICS)]
-    main = [name for name in MAIN_METRICS if name in usable]
-    other = [] if main else _in_range(usable, heads, files, options.max_line_bytes)
-    if counts and not usable:
-        raise DataError(
-            "Lower values of all metrics of the task are better, so that none is a score.",
-            where=f"task {task!r}",
-            got=f"metrics {first_few(sorted(counts))}",
-            hint="exclude the task with tasks=[…]",
-        )
+    counts = Counter(name for head in heads for name in metric_names(head.scored))
+    worse = () if options.scale.reversed else lower or LOWER_IS_BETTER
+    usable = [name for name in counts if name not in worse]
+    scalars = {name for head in heads for name in scalar_metrics(head.scored)}
+    main = [name for name in MAIN_METRICS if name in usable and name in scalars]
+    other, why = ([], {}) if main else _in_range(usable, heads, files, options)
     candidates = main or other
     if counts and not candidates:
-        raise DataError(
-            "No metric of the task is a score in [0, 1] in all logs.",
-            where=heads[0].where,
-            got=f"metrics {first_few(sorted(counts))}",
-            hint="exclude the task with tasks=[…]",
-        )
+        raise _no_score(task, heads, worse, why, options)
     best = max(candidates, key=lambda name: counts[name]) if candidates else None  # the first of the most frequent ones
     return [replace(each.log, metric=best, filter=options.filter or selected_filter) for each in group]
+
+
+def _no_score(task: str, heads: Sequence[_Head], worse: Collection[str], why: Mapping[str, str], options: Options) -> DataError:
+    """The error for a task none of whose metrics is a score, with the reason for each: that of `why`, or of the first lines."""
+    reasons: dict[str, str] = dict(why)
+    names = sorted({name for head in heads for name in metric_names(head.scored)})
+    for head in heads:
+        _exclude(names, head.scored, options.scale, reasons)
+    reversible = [name for name in names if name in worse and name not in reasons]
+    named = "; ".join(f"{name!r}: {reasons.get(name, LOWER)}" for name in names[:SHOWN])
+    if reversible:
+        return DataError(
+            "Lower values of the metrics of the task are better, so that none is a score.",
+            where=f"task {task!r}",
+            got=f"metrics {named}",
+            hint=f"exclude the task with tasks=[…], or reverse a metric with metric={reversible[0]} scale=BEST offset=WORST (a "
+            "rate: scale=0 offset=1)",
+        )
+    return DataError(
+        "No metric of the task is a score in [0, 1] in all logs.",
+        where=heads[0].where,
+        got=f"metrics {named}",
+        hint="exclude the task with tasks=[…], or give the range of a metric with metric=NAME scale=BEST offset=WORST",
+    )
 
 
 def _head(file: Path, max_bytes: int) -> _Head | None:
@@ -162,20 +153,29 @@ def _head(file: Path, max_bytes: int) -> _Head | None:
     return None
 
 
-def _in_range(names: Sequence[str], heads: Sequence[_Head], files: Sequence[Path], max_bytes: int) -> list[str]:
-    """The metrics whose values are in [0, 1] in all logs. All lines are read only if the first ones leave several."""
-    kept = [name for name in names if all(_may_be_score(head.scored.get(name)) for head in heads)]
-    kept = [name for name in kept if any(finite_number(head.scored.get(name)) is not None for head in heads)]
-    for file in files if len(kept) > 1 else ():
+def _in_range(
+    names: Sequence[str], heads: Sequence[_Head], files: Sequence[Path], options: Options
+) -> tuple[list[str], dict[str, str]]:
+    """The metrics whose values are in [0, 1] in all logs, and why others are not. All lines are read only if the first ones leave
+    several."""
+    why: dict[str, str] = {}
+    for row in (head.scored for head in heads):
+        _exclude(names, row, options.scale, why)
+    for name in names:
+        if name not in why and all(finite_number(head.scored.get(name)) is None for head in heads):
+            why[name] = "no value"
+    for file in files if len(names) - len(why) > 1 else ():
         try:
-            for _, row in json_lines(file, max_bytes):
+            for _, row in json_lines(file, options.max_line_bytes):
                 if isinstance(row, dict):
-                    kept = [name for name in kept if _may_be_score(row.get(name))]
+                    _exclude(names, row, options.scale, why)
         except DataError as error:
             logger.debug("A log was left out of the choice of metrics, and is read again later: %s", error)
-    return kept
+    return [name for name in names if name not in why], why
 
 
-def _may_be_score(value: Any) -> bool:
-    number = finite_number(value)
-    return not isinstance(value, list | dict) and (number is None or -ROUNDING <= number <= 1 + ROUNDING)
+def _exclude(names: Sequence[str], row: Mapping[str, Any], scale: Scale, why: dict[str, str]) -> None:
+    """Add to `why` the metrics whose value in a line is not a score."""
+    for name in names:
+        if name not in why and (reason := why_no_score(row.get(name), scale)) is not None:
+            why[name] = reason

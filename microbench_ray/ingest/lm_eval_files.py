@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few, storable
 from microbench_ray.ingest.base import Tally, finite_number
+from microbench_ray.ingest.identity import effort, few_shot, settings_of_arguments
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.regular import is_regular
 from microbench_ray.ingest.revisions import parse_arguments, revision_argument
@@ -33,24 +34,27 @@ class SampleFile(NamedTuple):
 
 class RunResults(NamedTuple):
     """Contents of a results file: the model's name and revision (empty for the default one), facts about the model, the tasks, and
-    for each task the metrics of which lower values are better."""
+    for each task the metrics of which lower values are better, what the run sets, and the number of few-shot examples by task."""
 
     model: str | None
     revision: str
     facts: Mapping[str, str | float | bool]
     tasks: frozenset[str]
     lower_is_better: Mapping[str, frozenset[str]]
+    sets: Mapping[str, str]
+    few_shot: Mapping[str, Any]
 
 
 class ModelSamples(NamedTuple):
     """A sample file with its model, the revision that the model was loaded by, facts about the model, and the metrics of which
-    lower values are better."""
+    lower values are better, and what the run sets."""
 
     file: SampleFile
     model: str
     revision: str
     facts: Mapping[str, str | float | bool]
     lower_is_better: frozenset[str]
+    sets: Mapping[str, str]
 
 
 def read_results(folder: Path, max_bytes: int) -> dict[str, RunResults]:
@@ -66,6 +70,8 @@ def read_results(folder: Path, max_bytes: int) -> dict[str, RunResults]:
                     facts=_facts(content),
                     tasks=_tasks(content),
                     lower_is_better=_lower_is_better(content),
+                    sets=_sets(content),
+                    few_shot=value if isinstance(value := content.get("n-shot"), dict) else {},
                 )
     return runs
 
@@ -135,6 +141,7 @@ def _with_model(file: SampleFile, runs: Mapping[str, RunResults]) -> ModelSample
         revision="" if run is None else run.revision,
         facts={} if run is None else run.facts,
         lower_is_better=frozenset() if run is None else run.lower_is_better.get(file.task, frozenset()),
+        sets={} if run is None else dict(run.sets) | few_shot(run.few_shot.get(file.task)),
     )
 
 
@@ -177,6 +184,18 @@ def _model_name(content: Mapping[str, Any]) -> str | None:
 
 def _revision(content: Mapping[str, Any]) -> str:
     return revision_argument(_arguments(content))
+
+
+def _sets(content: Mapping[str, Any]) -> dict[str, str]:
+    """What the run sets for all tasks: see `identity.SETTINGS`."""
+    sets = settings_of_arguments(_arguments(content))
+    config = content.get("config")
+    generation = parse_arguments(config.get("gen_kwargs") if isinstance(config, dict) else None)
+    if effort(generation):
+        sets["reasoning_effort"] = effort(generation)
+    if "chat_template" in content:
+        sets["chat_template"] = "yes" if content["chat_template"] else ""
+    return sets
 
 
 def _lower_is_better(content: Mapping[str, Any]) -> dict[str, frozenset[str]]:

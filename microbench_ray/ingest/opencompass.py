@@ -19,6 +19,8 @@ _RULES, _JUDGES = "rule_evaluation", "llm_evaluation"
 _TARGETS = ("references", "answer", "refr", "gold")
 _VERDICT = re.compile("[ABC]")
 """Verdicts of a judging model; A means correct."""
+_WAYS = {"_cascade": "cascade", "_equal": "correct", "_judged": "judge"}
+"""What the ways of reading are called in the summary. Predictions equal to the references are correct."""
 _Detail = dict[str, Any]
 
 
@@ -48,15 +50,19 @@ class OpenCompassReader:
         names = (options.metric,) if options.metric else _CORRECT
         key = next((name for name in names for _, detail in details if name in detail), None)
         read: Callable[[_Detail], Any] | None = None
+        way = "correct" if key in _CORRECT else str(key)
         if key == _CORRECT[-1]:
-            read = _cascade
+            read, way = _cascade, "cascade"
         elif key is not None:
             read = partial(_field, key)
         elif options.metric is None:
             read = _reading(document, [detail for _, detail in details])
+            way = _WAYS.get(getattr(read, "__name__", ""), "")
         if read is None:
             tally.drop(f"logs whose details lack {' or '.join(names)}" if details else "logs without per-sample details")
             return
+        tally.choose(f"{log.part}: {way}")
+        tally.read_by(log.part, way)
         for name, detail in details:
             item = f"{log.part}/{name}"
             target = next((detail[name] for name in _TARGETS if name in detail), None)

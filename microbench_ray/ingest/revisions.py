@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from microbench_ray.core.errors import DataError
-from microbench_ray.data.names import first_few
 
 DEFAULT = "main"
 """The revision of a repository that is loaded if none is named."""
+UNKNOWN = "unknown"
+"""How the `revision` of a log starts that cannot be known, followed by what is missing."""
 
 
 def parse_arguments(arguments: Any) -> Mapping[str, Any]:
@@ -35,31 +34,3 @@ def revision_argument(arguments: Mapping[str, Any]) -> str:
 def name_with_revision(model: str, revision: str) -> str:
     """The id of a model that was loaded by a revision: `org/name@revision`; the name alone for the default revision."""
     return f"{model}@{revision}" if revision and not model.endswith(f"@{revision}") else model
-
-
-def check_one_revision(model: str, revisions: Iterable[tuple[str, str]]) -> None:
-    """Check that the logs of a model are of one revision; logs that do not record it are accepted.
-
-    Parameters
-    ----------
-    model
-        The model's id.
-    revisions
-        Revision and name of each log.
-
-    Raises
-    ------
-    DataError
-        Two logs record different revisions.
-    """
-    logs = {revision: log for revision, log in revisions if revision}
-    if len(logs) > 1:
-        (first, first_log), (second, second_log), *_ = sorted(logs.items())
-        more = f"; revisions: {first_few(sorted(logs))}" if len(logs) > 2 else ""
-        raise DataError(
-            "The logs of one model are of different revisions.",
-            where=f"model {model!r}",
-            got=f"{first!r} in {first_log}, {second!r} in {second_log}{more}",
-            hint="move the logs of each revision to a folder of their own, and ingest each with another out=DIR; if a "
-            "results file is missing, copy it to its place beside the logs",
-        )

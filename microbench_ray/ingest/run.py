@@ -12,17 +12,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from microbench_ray.core.errors import ConfigError, DataError, DataWarning, MicrobenchError
+from microbench_ray.core.errors import DataError, DataWarning, MicrobenchError
 from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
-from microbench_ray.core.storage.folders import Folder, io_error
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data.names import escape_controls, first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
-from microbench_ray.ingest.base import ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
+from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
 from microbench_ray.ingest.fold import OnConflict, fold, merge
+from microbench_ray.ingest.folder_settings import SETTINGS_FILE, check_settings, settings_of
 from microbench_ray.ingest.hub import fetch, is_hub
+from microbench_ray.ingest.identity import check_one_identity, find_logs
+from microbench_ray.ingest.join import Examples, joined
 from microbench_ray.ingest.last_run import logs_stamp, read_last_run, write_last_run
 from microbench_ray.ingest.log_names import (
     FoundLog,
@@ -35,15 +37,15 @@ from microbench_ray.ingest.log_names import (
     same_responses,
 )
 from microbench_ray.ingest.registry import get_reader
-from microbench_ray.ingest.revisions import check_one_revision
 
 logger = logging.getLogger(__name__)
 
-SETTINGS_FILE = "ingest.json"
 DOWNLOADS = "downloads"
 MEGABYTE = 10**6
 MAX_CHOICES = 10
 """Lines of the summary on metrics and filters."""
+MAX_NAMED = 10
+"""Logs without a response that the summary names."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,10 @@ class IngestSummary:
         Items and subtasks of the models with logs read.
     responses, missing
         Responses of these models with and without a score.
-    dropped, choices, suspicious
+    dropped, choices, suspicious, left_out
         As in `base.Tally`.
+    empty
+        Logs that were read and hold no response with a score, by model and task.
     failed
         Errors by model, whose file is left unchanged, or by the path that could not be read.
     """
@@ -106,6 +110,8 @@ class IngestSummary:
     choices: Counter[str] = field(default_factory=Counter)
     failed: dict[str, DataError] = field(default_factory=dict)
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    left_out: dict[str, set[str]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The summary as lines for the terminal."""
@@ -121,6 +127,14 @@ class IngestSummary:
         if len(choices) > MAX_CHOICES:
             lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
         lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
+        if self.empty:
+            lines.append(f"without a response: {first_few(self.empty, MAX_NAMED)}")
+        ingested = {*self.added, *self.updated, *self.unchanged, *self.failed}
+        lines += [
+            f"model without a log: {model!r} ({', '.join(sorted(reasons))})"
+            for model, reasons in sorted(self.left_out.items())
+            if model not in ingested
+        ]
         lines += [f"warning: {note}" for note in self.suspicious]
         return [escape_controls(line) for line in lines]
 
@@ -152,16 +166,21 @@ def _ingest(job: IngestJob) -> IngestSummary:
     reader = get_reader(job.source)
     store = Store(job.out, folders=(MODELS,))
     with store.locked(job.wait_for_out):
-        check_settings(store, job)
+        check_settings(store, settings_of(job.source, job.options))
         path = fetch(job.path, Path(store.at(DOWNLOADS)), job.options) if is_hub(job.path) else Path(job.path)
         stamp = logs_stamp(store, job.source, path, {"options": asdict(job.options), "on_conflict": job.on_conflict})
         if store.has(SETTINGS_FILE) and (last := read_last_run(store, stamp)) is not None:
             return IngestSummary(**last._asdict())
-        tally = Tally()
-        logs = reader.find(path, job.options, tally)
-        store.write(SETTINGS_FILE, (json.dumps(settings_of(job), indent=2) + "\n").encode())
+        tally = Tally(scale=job.options.scale)
+        if job.options.scale != LOGGED:
+            best, worst = (value * job.options.table.scale for value in (job.options.scale.best, job.options.scale.worst))
+            tally.choose(f"scale: {best:g} is a score of 1, {worst:g} a score of 0")
+        known = [each.record for each in list_model_files(store.folder)]
+        logs = find_logs(reader, path, job.options, tally, known)
+        store.write(SETTINGS_FILE, (json.dumps(settings_of(job.source, job.options), indent=2) + "\n").encode())
         summary = IngestSummary(dropped=tally.dropped, choices=tally.choices, failed=tally.failed, suspicious=tally.suspicious)
-        ingest_models(job, reader, store, logs, summary)
+        summary.left_out = tally.left_out
+        ingest_models(job, reader, store, logs, known, summary)
         if not summary.added and not summary.updated:
             write_last_run(store, stamp, summary.unchanged, tally)
     if summary.failed and not (summary.added or summary.updated or summary.unchanged):
@@ -169,14 +188,24 @@ def _ingest(job: IngestJob) -> IngestSummary:
     return summary
 
 
-def ingest_models(job: IngestJob, reader: Reader, store: Store, logs: Sequence[ModelLog], summary: IngestSummary) -> None:
+def ingest_models(
+    job: IngestJob,
+    reader: Reader,
+    store: Store,
+    logs: Sequence[ModelLog],
+    ingested_models: Sequence[ModelRecord],
+    summary: IngestSummary,
+) -> None:
     """Ingest the new and changed logs of every model, one model at a time."""
-    known = {file.record.model: file.record for file in list_model_files(store.folder)}
+    known = {record.model: record for record in ingested_models}
     by_model: dict[str, list[FoundLog]] = defaultdict(list)
     for log in logs:
         try:
             with refuse_unreadable(str(log.files[0])):
-                found = FoundLog(name=log_name(log), log=log, record=LogRecord(file_stamps(log), revision=log.revision))
+                record = LogRecord(
+                    files=file_stamps(log), revision=log.revision, name=log.read_as, tasks=log.tasks or (log.part,), sets=log.sets
+                )
+                found = FoundLog(name=log_name(log), log=log, record=record)
                 check_names(found)
         except DataError as error:
             summary.failed[str(log.files[0])] = error
@@ -245,7 +274,9 @@ def ingest_model(
     responses = SCHEMAS["responses"].empty_table() if existing is None else read_responses(store.folder, file)
     facts: dict[str, Any] = dict(existing.facts) if existing else {}
     records: dict[str, LogRecord] = dict(existing.logs) if existing else {}
+    examples = Examples(existing.examples if existing else {})
     renamed: dict[str, str] = {}
+    empty: list[str] = []
     for each in changed:
         same = next((old for old in moved.get(each.name, ()) if old in records and same_files(records[old], each.record)), None)
         if same is not None:
@@ -255,23 +286,28 @@ def ingest_model(
     responses = rename_log(responses, renamed) if renamed else responses
     outdated = {each.name for each in changed}
     for name, log, record in changed:
-        tally = Tally(choices=summary.choices, suspicious=summary.suspicious)
+        tally = Tally(choices=summary.choices, suspicious=summary.suspicious, scale=job.options.scale)
         with refuse_unreadable(name):
-            table = fold(reader.read(log, job.options, tally), name)
+            table = fold(joined(reader.read(log, job.options, tally), job.options.join, examples), name)
         for old in moved.get(name, ()):
             if old in records and same_responses(responses, old, table):
                 outdated.add(old)
                 del records[old]
         tables.append(table)
+        if table["score"].null_count == len(table):
+            empty.append(f"{model}: {log.part or log.files[0].name}")
         facts |= log.facts
         records[name] = replace(record, dropped=dict(tally.dropped), metrics=dict(tally.metrics))
         check_metrics(name, tally.metrics, metrics)
-    check_one_revision(model, ((record.revision, name) for name, record in records.items()))
+    if not job.options.identify:
+        check_one_identity(model, records)
     tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], pa.array(sorted(outdated), pa.string())))))
     table = merge(tables, model, job.on_conflict)
-    if not len(table):
+    if table["score"].null_count == len(table):
         raise nothing_read(model, records)
-    store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records)))
+    store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records, examples=examples.texts)))
+    if empty:
+        summary.empty += empty
     for each in changed:
         metrics |= records[each.name].metrics
     (summary.added if not existing else summary.updated if changed else summary.unchanged).append(model)
@@ -321,60 +357,8 @@ def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
     for record in records.values():
         reasons.update(record.dropped)
     return DataError(
-        "The logs of a model hold no responses.",
+        "The logs of a model hold no responses with a score.",
         where=f"model {model!r}, {first_few(records, 1)}",
         got=f"left out: {'; '.join(f'{count:,} {reason}' for reason, count in sorted(reasons.items()))}" if reasons else None,
         hint="check source=, tasks= and metric=, or exclude the model with models=[…]",
     )
-
-
-def settings_of(job: IngestJob) -> dict[str, Any]:
-    """The settings that all logs of a folder must share for their scores to be comparable."""
-    table = job.options.table.settings()
-    return {"source": job.source, "metric": job.options.metric, "filter": job.options.filter} | ({"table": table} if table else {})
-
-
-def check_settings(store: Store, job: IngestJob) -> None:
-    """Check that the folder is new or was written with the settings of the job.
-
-    Raises
-    ------
-    ConfigError
-        The settings differ.
-    """
-    previous = read_settings(store.folder)
-    current = settings_of(job)
-    if previous is not None and previous != current:
-        differing = [key for key in {**previous, **current} if previous.get(key) != current.get(key)]
-        raise ConfigError(
-            "The folder holds responses ingested with other settings.",
-            where=store.at(),
-            got=f"{_key_values(previous, differing)} before, {_key_values(current, differing)} now",
-            hint="use a new folder with out=DIR, or the same settings as before",
-        )
-
-
-def _key_values(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return ", ".join(f"{key}={settings.get(key)}" for key in keys)
-
-
-def read_settings(folder: Folder) -> Mapping[str, Any] | None:
-    """Read the settings that a folder was written with; None for a new folder.
-
-    Raises
-    ------
-    DataError
-        The file is damaged.
-    """
-    try:
-        content: Mapping[str, Any] = json.loads(folder.read(SETTINGS_FILE))
-        if not isinstance(content, dict):
-            raise TypeError("not an object")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise io_error(folder, SETTINGS_FILE, error, "A folder of responses cannot be read.", "give another folder") from None
-    except (ValueError, TypeError) as error:
-        hint = "remove the file; it is written again"
-        raise DataError("The settings file is damaged.", where=folder.at(SETTINGS_FILE), got=str(error), hint=hint) from None
-    return content

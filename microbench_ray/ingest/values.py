@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.digest import content_digest
-from microbench_ray.ingest.base import ModelLog, Options, Tally, finite_number
-from microbench_ray.ingest.regular import is_regular
+from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Tally, finite_number
+from microbench_ray.ingest.metrics import ROUNDING
+from microbench_ray.ingest.regular import is_regular, refuse_pointer
 
 T = TypeVar("T")
 
@@ -26,19 +27,19 @@ ENDED_IN_ERROR = "samples that ended in an error"
 
 MAX_DEPTH = 50
 """Levels of nesting in the content of an item."""
-ROUNDING = 1e-9
-"""How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
 
 
 def other_metric(value: Any) -> str:
     """The hint for a value of a log that is not a score in [0, 1]."""
-    return f"choose a {'numeric metric' if isinstance(value, str) else 'metric in [0, 1]'} with metric=NAME"
+    if isinstance(value, str):
+        return "choose a numeric metric with metric=NAME"
+    return "choose a metric in [0, 1] with metric=NAME, or give the range of this one: scale=BEST offset=WORST"
 
 
 def parse_score(
     value: Any, tally: Tally, *, file: Path, item: str, metric: str, hint_of: Callable[[Any], str] = other_metric
 ) -> float | None:
-    """Convert a logged score to a float in [0, 1]; None for a missing or non-finite score, which is counted in `tally`.
+    """Convert a logged value to a score in [0, 1] by `tally.scale`; None for a missing or non-finite one, which `tally` counts.
 
     `hint_of` gives the hint for a value that is not such a score.
 
@@ -51,6 +52,7 @@ def parse_score(
         tally.drop(WITHOUT_SCORE)
         return None
     number = finite_number(value)
+    number = number if number is None else tally.scale.score(number)
     if number is not None and 0 <= number <= 1:
         return number
     where = f"{file}: item {shorten(item)}, metric {metric!r}"
@@ -62,7 +64,8 @@ def parse_score(
         tally.drop(NOT_FINITE)
         return None
     if not -ROUNDING <= number <= 1 + ROUNDING:
-        raise DataError("A score is outside [0, 1].", where=where, got=f"{number:g}", hint=hint_of(number))
+        got = f"{number:g}" if tally.scale == LOGGED else f"{shorten(value)}, which is {number:g} on the given scale"
+        raise DataError("A score is outside [0, 1].", where=where, got=got, hint=hint_of(number))
     return min(max(number, 0.0), 1.0)
 
 
@@ -150,6 +153,7 @@ def files_below(path: Path, patterns: Iterable[str], tally: Tally) -> list[Path]
         `path` does not exist.
     """
     if path.is_file():
+        refuse_pointer(path)
         return [path]
     if not path.is_dir():
         raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")

@@ -25,8 +25,7 @@ def check_kinds(content: Mapping[str, Any]) -> None:
     one_of("correctness", "confidence")(content["signal"], "signal")
     mapping(content["source"], "source")
     for name, value in content["source"].items():
-        if value is not None:
-            plain_text(value, f"source, {name}")
+        plain_setting(value, f"source, {name}")
     mapping(content["versions"], "versions")
     for name, value in content["versions"].items():
         plain_text(value, f"versions, {name}")
@@ -48,6 +47,20 @@ def check_kinds(content: Mapping[str, Any]) -> None:
         raise ValueError(f"benchmark, n_models: {content['benchmark']['n_models']} for {len(content['models'])} models")
     if content["benchmark"]["n_items"] < len(content["items"]):
         raise ValueError(f"benchmark, n_items: {content['benchmark']['n_items']} for {len(content['items'])} items")
+
+
+def plain_setting(value: Any, where: str) -> None:
+    """Raise ValueError unless a setting is a text, a number, true, false or nothing, or lists and objects of these."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            plain_setting(each, f"{where}, {plain_text(name, where)}")
+    elif isinstance(value, list):
+        for each in value:
+            plain_setting(each, where)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        finite_number(value, where)
+    elif value is not None and not isinstance(value, bool):
+        plain_text(value, where)
 
 
 def check_unique(content: Mapping[str, Any]) -> None:

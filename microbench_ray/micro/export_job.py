@@ -12,7 +12,7 @@ import numpy as np
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.data import Benchmark, item_positions
-from microbench_ray.ingest.run import read_settings
+from microbench_ray.ingest.folder_settings import read_settings
 from microbench_ray.methods import Method
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build, check_method

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data.tables.keys import DEFAULT_KEYS, table_keys
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally
+from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Sample, Scale, Tally
 from microbench_ray.ingest.fold import TOLERANCE, OnConflict
+from microbench_ray.ingest.identity import check_identify, find_logs
+from microbench_ray.ingest.join import JOINS, joined
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.score import no_matching_item
@@ -86,17 +88,19 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     if "://" in given.path:
         hint = "fetch the logs with microbench ingest, and give the folder that it keeps them in"
         raise ConfigError("Responses must be files on this machine.", where="responses", got=given.path, hint=hint)
-    options, log_reader, tally = _with_defaults(given.options, source, micro.source), get_reader(source), Tally()
+    options, log_reader, tally = with_defaults(given.options, source, micro.source), get_reader(source), Tally()
+    tally.scale = options.scale
     path = Path(given.path)
     logs_by_model = defaultdict(list)
-    for log in log_reader.find(path, options, tally):
+    for log in find_logs(log_reader, path, options, tally):
         logs_by_model[log.model].append(log)
     matcher, failed = _ItemMatcher(micro), dict(tally.failed)
     column_of = {item: column for column, item in enumerate(micro.all_item_ids)}
     rows: dict[str, NDArray[np.float64]] = {}
     for model, logs in sorted(logs_by_model.items()):
         try:
-            by_log = {_name(log): matcher.responses(log_reader.read(log, options, tally), log.model) for log in logs}
+            samples = {_name(log): joined(log_reader.read(log, options, tally), options.join) for log in logs}
+            by_log = {name: matcher.responses(each, model) for name, each in samples.items()}
             answers = _merged(by_log, model, given.on_conflict)
         except DataError as error:
             failed[model] = error
@@ -120,15 +124,30 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     return NewResponses(models=list(rows), responses=np.array(list(rows.values())), notes=notes, failed=failed)
 
 
-def _with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) -> Options:
+def with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) -> Options:
     """The options, by default those that the benchmark was read with if its format is the same."""
     if source != benchmark.get("source"):
         return replace(options, table=replace(options.table, ids_needed=True))
-    table = table_keys(**benchmark.get("table", {})) if options.table == DEFAULT_KEYS else options.table
+    try:
+        table = table_keys(**benchmark.get("table", {})) if options.table == DEFAULT_KEYS else options.table
+        scale = Scale(**benchmark["scale"]) if options.scale == LOGGED and "scale" in benchmark else options.scale
+        scale.score(1.0)
+        identify = options.identify or check_identify(benchmark.get("identify", ()))
+        join = options.join if options.join != "content" else benchmark.get("join", "content")
+        if join not in JOINS:
+            raise ValueError(f"join={join}")
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        hint = "run microbench export again, or copy the folder again"
+        raise DataError(
+            "How the benchmark's logs were read is malformed.", where="source", got=str(error)[:200], hint=hint
+        ) from None
     return replace(
         options,
         metric=options.metric or benchmark.get("metric"),
         filter=options.filter or benchmark.get("filter"),
+        join=join,
+        scale=scale,
+        identify=identify,
         table=replace(table, ids_needed=True),
     )
 

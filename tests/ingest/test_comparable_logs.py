@@ -213,8 +213,9 @@ def test_the_same_items_in_versions_of_their_own_are_named(tmp_path: Path) -> No
         eee(tmp_path / "logs", [eee_line("none", f"<{k}>?", document=None)], f"org/{k}", name=str(k))
     ingest("every_eval_ever", tmp_path / "logs", tmp_path / "out")
     for min_answered in (0.0, 0.5):
-        with refuses(DataError, "versions", got="1 items", hint="source=scores"):
+        with refuses(DataError, "versions", got="1 items", hint="join=id") as caught:
             read_ingested(tmp_path / "out", min_answered=min_answered)
+        assert all(text in (caught.value.got or "") for text in ("<0>?", "<1>?", "org/0", "org/1"))
 
 
 # --- logs of the real tools
@@ -244,3 +245,6 @@ def test_real_logs(
 def test_real_logs_that_do_not_tell_the_revision(test_data: Path, tmp_path: Path) -> None:
     with refuses(DataError, "revisions", where="org/m"):
         ingest("lighteval", test_data / "faults" / "lighteval_revisions", tmp_path)
+    assert ingest("lighteval", test_data / "faults" / "lighteval_revisions", tmp_path / "one", identify=("name",)).added == [
+        "org/m"
+    ]

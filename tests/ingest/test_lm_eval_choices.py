@@ -11,7 +11,7 @@ import pytest
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.ingested import read_ingested
-from microbench_ray.ingest.base import Options, Tally
+from microbench_ray.ingest.base import Options, Scale, Tally
 from microbench_ray.ingest.lm_eval import LmEvalReader
 from microbench_ray.ingest.open_llm import OpenLlmReader
 from microbench_ray.ingest.run import IngestJob, IngestSummary, run_ingest
@@ -68,9 +68,9 @@ def test_two_commits_of_one_model_are_refused_also_when_the_second_is_added_late
         write_results(logs, "org/a", time, config={"model_sha": commit})
         if task == "t":
             ingest(logs, out)
-    with refuses(DataError, "revisions", where="org/a", got="'bbb2'"):
+    with refuses(DataError, "revisions", where="org/a", got="'org/a@bbb2'"):
         ingest(logs, out)
-    with refuses(DataError, "revisions", where="org/a", got="'aaa1'", hint="out="):
+    with refuses(DataError, "revisions", where="org/a", got="'org/a@aaa1'", hint="out="):
         ingest(logs, tmp_path / "new")
 
 
@@ -167,3 +167,27 @@ def test_real_logs_of_revisions_and_unscored_lines(test_data: Path, tmp_path: Pa
     assert set(np.unique(read_ingested(tmp_path / "several").scores)) <= {0, 1}
     with refuses(DataError, "lower", got="pct_stereotype"):
         ingest(faults / "lm_eval_lower_is_better" / "crows_pairs_english", tmp_path / "lower")
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "options"),
+    [
+        ("lm_eval_lower_is_better/truthfulqa_gen", "bleu_acc", {}),
+        ("lm_eval_lower_is_better/crows_pairs_english", "pct_stereotype", {"metric": "pct_stereotype", "scale": Scale(0, 1)}),
+        ("lm_eval_revisions/same_task", "acc", {}),
+    ],
+)
+def test_means_of_real_logs_are_those_that_the_tool_reports(
+    test_data: Path, tmp_path: Path, name: str, metric: str, options: dict[str, Any]
+) -> None:
+    reported = []
+    for file in (test_data / "faults" / name).rglob("results_*.json"):
+        content = json.loads(file.read_text())
+        [means] = content["results"].values()
+        revision = content["config"]["model_args"].get("revision")
+        value = means[f"{metric},none"]
+        reported.append((content["model_name"] + (f"@{revision}" if revision else ""), 1 - value if options else value))
+    ingest(test_data / "faults" / name, tmp_path, **options)
+    benchmark = read_ingested(tmp_path)
+    means = (benchmark.scores / benchmark.units).mean(axis=1)
+    assert dict(zip(benchmark.model_ids, means, strict=True)) == pytest.approx(dict(reported), abs=1e-9)

@@ -1,0 +1,72 @@
+"""The settings that a folder of responses was ingested with, in `ingest.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.storage.folders import Folder, io_error
+from microbench_ray.core.storage.store import Store
+from microbench_ray.data.responses import MODELS
+from microbench_ray.ingest.base import Options
+
+SETTINGS_FILE = "ingest.json"
+
+
+def settings_of(source: str, options: Options) -> dict[str, Any]:
+    """The settings that all logs of a folder must share for their scores to be comparable."""
+    settings: dict[str, Any] = {"source": source, "metric": options.metric, "filter": options.filter}
+    further: dict[str, Any] = {
+        "table": options.table.settings(),
+        "identify": list(options.identify),
+        "scale": options.scale.settings(),
+        "join": "" if options.join == "content" else options.join,
+    }
+    return settings | {name: value for name, value in further.items() if value}
+
+
+def check_settings(store: Store, current: Mapping[str, Any]) -> None:
+    """Check that the folder holds no models, or was written with these settings.
+
+    Raises
+    ------
+    ConfigError
+        The settings differ.
+    """
+    previous = read_settings(store.folder)
+    if previous is not None and previous != current and store.folder.files(MODELS):
+        differing = [key for key in {**previous, **current} if previous.get(key) != current.get(key)]
+        raise ConfigError(
+            "The folder holds responses ingested with other settings.",
+            where=store.at(),
+            got=f"{_key_values(previous, differing)} before, {_key_values(current, differing)} now",
+            hint="use a new folder with out=DIR, or the same settings as before",
+        )
+
+
+def _key_values(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key}={settings.get(key)}" for key in keys)
+
+
+def read_settings(folder: Folder) -> Mapping[str, Any] | None:
+    """Read the settings that a folder was written with; None for a new folder.
+
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    """
+    try:
+        content: Mapping[str, Any] = json.loads(folder.read(SETTINGS_FILE))
+        if not isinstance(content, dict):
+            raise TypeError("not an object")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise io_error(folder, SETTINGS_FILE, error, "A folder of responses cannot be read.", "give another folder") from None
+    except (ValueError, TypeError) as error:
+        hint = "remove the file; it is written again"
+        raise DataError("The settings file is damaged.", where=folder.at(SETTINGS_FILE), got=str(error), hint=hint) from None
+    return content

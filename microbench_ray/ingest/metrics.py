@@ -1,0 +1,94 @@
+"""Metrics of a task: which are scores, of which lower values are better, and which one is read from all logs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.ingest.base import Scale, finite_number
+
+ROUNDING = 1e-9
+"""How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
+LOWER_IS_BETTER = frozenset(
+    (
+        "perplexity",
+        "ppl",
+        "word_perplexity",
+        "byte_perplexity",
+        "bits_per_byte",
+        "logprob_per_byte_loss",
+        "loss",
+        "brier_score",
+        "likelihood_diff",
+        "pct_stereotype",
+        "ter",
+        "wer",
+        "cer",
+        "mse",
+        "rmse",
+        "mae",
+        "edit_distance",
+        "error_rate",
+        "toxicity",
+        "max_toxicity",
+    )
+)
+"""Metrics of which lower values are better, for logs that do not say it."""
+
+
+def most_common_metric(metrics: Sequence[Sequence[str]], order: Sequence[str] = ()) -> str | None:
+    """The metric that most logs of a task have; None if none has any.
+
+    Parameters
+    ----------
+    metrics
+        The metrics of each log, in the order of the log.
+    order
+        Which of equally common metrics to prefer; then the one that is the first in most logs, then the smallest.
+    """
+    counts = Counter(name for names in metrics for name in dict.fromkeys(names))
+    first = Counter(names[0] for names in metrics if names)
+    rank = {name: k for k, name in enumerate(dict.fromkeys(order))}
+    return min(counts, key=lambda name: (-counts[name], rank.get(name, len(rank)), -first[name], name), default=None)
+
+
+def why_no_score(value: Any, scale: Scale) -> str | None:
+    """Why a value of a metric is not a score in [0, 1] on a scale; None if it is one, or is missing."""
+    if isinstance(value, list | tuple):
+        return "a list, as of a metric of the whole corpus"
+    if isinstance(value, dict):
+        return "several values"
+    number = finite_number(value)
+    if number is None:
+        return "a text" if isinstance(value, str) else None
+    score = scale.score(number)
+    return None if -ROUNDING <= score <= 1 + ROUNDING else f"{number:g}, out of range"
+
+
+def check_higher_is_better(metric: str, task: str, scale: Scale, declared: Collection[str] = ()) -> None:
+    """Check that higher values of a metric are better, or that `scale` reverses it.
+
+    Parameters
+    ----------
+    metric, task
+        Their names.
+    scale
+        How values become scores.
+    declared
+        The metrics of which the logs say that lower values are better, besides `LOWER_IS_BETTER`.
+
+    Raises
+    ------
+    DataError
+        Lower values are better.
+    """
+    if not scale.reversed and (metric in declared or metric.rpartition("/")[2].lower() in LOWER_IS_BETTER):
+        raise DataError(
+            "Lower values of the metric are better, so that it is not a score.",
+            where=f"task {task!r}",
+            got=f"metric {metric!r}" + (", higher_is_better: false" if metric in declared else ""),
+            hint=f"choose another metric with metric=NAME, reverse this one with metric={metric} scale=BEST offset=WORST (a rate: "
+            "scale=0 offset=1), or exclude the task with tasks=[…]",
+        )
