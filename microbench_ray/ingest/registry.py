@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from microbench_ray.core.errors import unknown
 from microbench_ray.ingest.base import Reader
+from microbench_ray.ingest.evalscope import EvalscopeReader
 from microbench_ray.ingest.every_eval_ever import EveryEvalEverReader
 from microbench_ray.ingest.helm import HelmReader
 from microbench_ray.ingest.inspect_logs import InspectReader
@@ -12,7 +13,10 @@ from microbench_ray.ingest.lm_eval import LmEvalReader
 from microbench_ray.ingest.open_llm import OpenLlmReader
 from microbench_ray.ingest.opencompass import OpenCompassReader
 from microbench_ray.ingest.release import ReleaseReader
+from microbench_ray.ingest.swe_bench import SweBenchReader
 from microbench_ray.ingest.tables import TableReader
+from microbench_ray.ingest.tau_bench import TauBenchReader
+from microbench_ray.ingest.terminal_bench import HarborReader, TerminalBenchReader
 
 READERS: dict[str, Reader] = {
     "lm_eval": LmEvalReader(),
@@ -22,6 +26,11 @@ READERS: dict[str, Reader] = {
     "every_eval_ever": EveryEvalEverReader(),
     "lighteval": LightevalReader(),
     "opencompass": OpenCompassReader(),
+    "swe_bench": SweBenchReader(),
+    "tau_bench": TauBenchReader(),
+    "terminal_bench": TerminalBenchReader(),
+    "harbor": HarborReader(),
+    "evalscope": EvalscopeReader(),
     "table": TableReader(),
     "scores": TableReader(),
     "release": ReleaseReader(),

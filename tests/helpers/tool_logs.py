@@ -1,0 +1,176 @@
+"""Small logs of many models with known scores, in the layouts of further evaluation tools.
+
+The layouts follow the public sources of the tools. No data from these projects is included. In some formats a model takes its name
+from a file or folder, where `/` is written as `__` or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.helpers.many_models import N_ITEMS, N_MODELS, Truth, truth
+
+
+def write_json(file: Path, document: Any) -> Path:
+    """Write a document; a `.jsonl` file gets one line per element."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = document if file.suffix == ".jsonl" else [document]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def flat(scores: Truth) -> Truth:
+    """The scores under names without a slash."""
+    return {model.replace("/", "__"): values for model, values in scores.items()}
+
+
+def swe_bench(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = truth(n_models, n_items)
+    for model, values in scores.items():
+        ids = [f"octo__repo-{'abc'[item % 3]}-{item}" for item in range(n_items)]
+        resolved = [name for name, value in zip(ids, values, strict=True) if value]
+        document = {
+            "total_instances": n_items,
+            "submitted_instances": n_items,
+            "resolved_instances": len(resolved),
+            "completed_ids": ids,
+            "incomplete_ids": [],
+            "empty_patch_ids": [],
+            "submitted_ids": ids,
+            "resolved_ids": resolved,
+            "unresolved_ids": [name for name in ids if name not in resolved],
+            "error_ids": [],
+            "schema_version": 2,
+        }
+        write_json(folder / f"{model.replace('/', '__')}.nightly.json", document)
+    return scores
+
+
+def tau_bench(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    """Two trials of every task, both with the same reward."""
+    scores = flat(truth(n_models, n_items))
+    for model, values in scores.items():
+        trials = [
+            {
+                "task_id": item,
+                "reward": value,
+                "info": {"task": {"user_id": "u", "instruction": f"task {item}"}, "source": "user"},
+                "traj": [{"role": "system", "content": "# Retail agent policy\n\nBe kind."}],
+                "trial": trial,
+            }
+            for trial in range(2)
+            for item, value in enumerate(values)
+        ]
+        write_json(folder / f"tool-calling-{model}-0.0_range_0--1_user-gpt-4o-llm_0412093000.json", trials)
+    return scores
+
+
+def tau2_bench(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = truth(n_models, n_items)
+    for number, (model, values) in enumerate(scores.items()):
+        document = {
+            "info": {
+                "num_trials": 1,
+                "agent_info": {"implementation": "llm_agent", "llm": model},
+                "user_info": {"implementation": "user_simulator", "llm": "gpt-4.1"},
+                "environment_info": {"domain_name": "airline"},
+            },
+            "tasks": [{"id": str(item), "user_scenario": {"instructions": f"task {item}"}} for item in range(n_items)],
+            "simulations": [
+                {
+                    "id": f"s{item}",
+                    "task_id": str(item),
+                    "trial": 0,
+                    "termination_reason": "user_stop",
+                    "reward_info": {"reward": value},
+                }
+                for item, value in enumerate(values)
+            ],
+        }
+        write_json(folder / f"2025-06-1{number}_airline.json", document)
+    return scores
+
+
+def terminal_bench(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = truth(n_models, n_items)
+    for number, (model, values) in enumerate(scores.items()):
+        trials = [
+            {
+                "id": f"{number}-{item}",
+                "trial_name": f"task-{item}.1-of-1.run",
+                "task_id": f"task-{item}",
+                "instruction": f"do {item}",
+                "is_resolved": bool(value),
+                "failure_mode": "unset",
+                "parser_results": {"test_it": "passed" if value else "failed"},
+            }
+            for item, value in enumerate(values)
+        ]
+        run = folder / f"2025-08-10__05-27-{number:02d}"
+        write_json(run / "results.json", {"id": str(number), "results": trials, "accuracy": float(np.mean(values))})
+        write_json(run / "run_metadata.json", {"run_id": run.name, "agent_name": "terminus", "model_name": model})
+        write_json(run / "task-0/task-0.1-of-1.run/results.json", trials[0])
+    return {f"terminus: {model}": values for model, values in scores.items()}
+
+
+def harbor(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = truth(n_models, n_items)
+    for number, (model, values) in enumerate(scores.items()):
+        provider, name = model.split("/")
+        job = folder / f"2025-11-02__10-00-{number:02d}"
+        for item, value in enumerate(values):
+            trial = {
+                "id": f"{number}-{item}",
+                "task_name": f"org/task-{item}",
+                "trial_name": f"task-{item}__abc",
+                "task_id": {"path": f"tasks/task-{item}"},
+                "source": "terminal-bench",
+                "task_checksum": f"checksum {item}",
+                "config": {"agent": {"name": "terminus-2", "model_name": model}},
+                "agent_info": {"name": "terminus-2", "version": "2.0.0", "model_info": {"name": name, "provider": provider}},
+                "verifier_result": {"rewards": {"reward": value}},
+                "exception_info": None,
+            }
+            write_json(job / f"task-{item}__abc" / "result.json", trial)
+        write_json(job / "result.json", {"id": str(number), "n_total_trials": n_items, "stats": {"n_trials": n_items}})
+    return {f"terminus-2: {model}": values for model, values in scores.items()}
+
+
+def evalscope(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = flat(truth(n_models, n_items))
+    for model, values in scores.items():
+        lines = [
+            {
+                "index": item,
+                "target": str(2 * item),
+                "messages": [
+                    {"id": f"{model}{item}", "role": "user", "content": f"{item} + {item}?"},
+                    {"id": "x", "role": "assistant", "content": "…"},
+                ],
+                "sample_score": {
+                    "score": {"value": {"acc": value}, "metadata": {}, "main_score_name": None},
+                    "sample_id": item,
+                    "group_id": item,
+                    "sample_metadata": {},
+                },
+            }
+            for item, value in enumerate(values)
+        ]
+        write_json(folder / "20250612_101010/reviews" / model / "sums_main.jsonl", lines)
+    return scores
+
+
+WRITERS: dict[str, tuple[str, Callable[..., Truth]]] = {
+    "swe_bench": ("swe_bench", swe_bench),
+    "tau_bench": ("tau_bench", tau_bench),
+    "tau2_bench": ("tau_bench", tau2_bench),
+    "terminal_bench": ("terminal_bench", terminal_bench),
+    "harbor": ("harbor", harbor),
+    "evalscope": ("evalscope", evalscope),
+}
+"""By layout: its `source`, and the function that writes logs into a folder."""
