@@ -13,7 +13,7 @@ from microbench_ray.ingest.jsonl import json_file, json_lines
 from microbench_ray.ingest.values import CHECK_SOURCE, files_below, require_logs, shorten
 
 LogsOf = Callable[[Path, Any], Sequence[ModelLog] | None]
-"""From a file and its document (of JSON Lines: the first line, None if there is none) to its logs; None if it is not of the format."""
+"""From a file and its document (of JSON Lines: the first line, or None) to its logs; None if it is not of the format."""
 
 
 def find_logs(

@@ -139,12 +139,13 @@ def _pattern(name: str) -> str:
 
 
 def _refuses(reader: Reader, path: Path, options: Options) -> None:
+    where: str | None = None
     try:
-        found = reader.find(path, options, Tally())
+        found = len(reader.find(path, options, Tally()))
     except DataError as error:
-        assert error.where, f"the message does not say where: {error}"
-        return
-    raise AssertionError(f"{len(found)} logs were found where there are none")
+        found, where = 0, error.where
+    assert not found, f"{found} logs were found where there are none"
+    assert where, "the message that there are no logs does not say where"
 
 
 def _reads_or_refuses(reader: Reader, path: Path, damaged: Path) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from microbench_ray.core.errors import unknown
 from microbench_ray.ingest.base import Reader
+from microbench_ray.ingest.evalplus import EvalPlusReader
 from microbench_ray.ingest.evalscope import EvalscopeReader
 from microbench_ray.ingest.every_eval_ever import EveryEvalEverReader
 from microbench_ray.ingest.helm import HelmReader
 from microbench_ray.ingest.inspect_logs import InspectReader
 from microbench_ray.ingest.lighteval import LightevalReader
+from microbench_ray.ingest.livecodebench import LiveCodeBenchReader
 from microbench_ray.ingest.lm_eval import LmEvalReader
+from microbench_ray.ingest.lmms_eval import LmmsEvalReader
 from microbench_ray.ingest.open_llm import OpenLlmReader
 from microbench_ray.ingest.opencompass import OpenCompassReader
+from microbench_ray.ingest.promptfoo import PromptfooReader
 from microbench_ray.ingest.release import ReleaseReader
 from microbench_ray.ingest.swe_bench import SweBenchReader
 from microbench_ray.ingest.tables import TableReader
@@ -31,6 +35,10 @@ READERS: dict[str, Reader] = {
     "terminal_bench": TerminalBenchReader(),
     "harbor": HarborReader(),
     "evalscope": EvalscopeReader(),
+    "lmms_eval": LmmsEvalReader(),
+    "evalplus": EvalPlusReader(),
+    "livecodebench": LiveCodeBenchReader(),
+    "promptfoo": PromptfooReader(),
     "table": TableReader(),
     "scores": TableReader(),
     "release": ReleaseReader(),

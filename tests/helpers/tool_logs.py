@@ -165,6 +165,101 @@ def evalscope(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) ->
     return scores
 
 
+def lmms_eval(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = truth(n_models, n_items)
+    for model, values in scores.items():
+        lines = [
+            {
+                "doc_id": item,
+                "target": str(2 * item),
+                "filtered_resps": ["…"],
+                "doc_hash": f"{model} {item}",
+                "submission": {"id": item},
+                "exact_match": value,
+                "input": f"{item} + {item}?",
+            }
+            for item, value in enumerate(values)
+        ]
+        run = folder / model.replace("/", "__")
+        write_json(run / "20250612_101010_samples_sums.jsonl", lines)
+        results = {"sums": {"alias": "sums", "exact_match,none": float(np.mean(values))}}
+        document = {"results": results, "higher_is_better": {"sums": {"exact_match": True}}, "model_name": model}
+        write_json(run / "20250612_101010_results.json", document)
+    return scores
+
+
+def evalplus(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = truth(n_models, n_items)
+    for model, values in scores.items():
+        problems = {
+            f"HumanEval/{item}": [
+                {
+                    "task_id": f"HumanEval/{item}",
+                    "solution": "…",
+                    "base_status": "pass",
+                    "plus_status": "pass" if value else "fail",
+                    "base_fail_tests": [],
+                    "plus_fail_tests": [],
+                }
+            ]
+            for item, value in enumerate(values)
+        }
+        name = f"{model.replace('/', '--')}_vllm_temp_0.0_eval_results.json"
+        write_json(folder / "humaneval" / name, {"date": "2025-06-12 10:10", "hash": "abc", "eval": problems})
+    return scores
+
+
+def livecodebench(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    """Two answers to every question, both with the same grade."""
+    scores = flat(truth(n_models, n_items))
+    for model, values in scores.items():
+        questions = [
+            {
+                "question_title": "Sums",
+                "question_content": f"{item} + {item}?",
+                "platform": "atcoder",
+                "question_id": f"abc{item}",
+                "contest_id": "abc",
+                "contest_date": "2024-08-31T00:00:00",
+                "starter_code": "",
+                "difficulty": ("easy", "medium", "hard")[item % 3],
+                "output_list": ["…", "…"],
+                "code_list": ["…", "…"],
+                "graded_list": [bool(value)] * 2,
+                "pass@1": value,
+                "metadata": ["{}", "{}"],
+            }
+            for item, value in enumerate(values)
+        ]
+        write_json(folder / "output" / model / "Scenario.codegeneration_2_0.2_eval_all.json", questions)
+    return scores
+
+
+def promptfoo(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    """All models in one file."""
+    scores = truth(n_models, n_items)
+    rows = [
+        {
+            "promptIdx": 0,
+            "testIdx": item,
+            "testCase": {"vars": {"n": item}, "assert": [{"type": "equals", "value": str(2 * item)}]},
+            "promptId": "p",
+            "provider": {"id": model, "label": ""},
+            "prompt": {"raw": f"{item} + {item}?", "label": "{{n}} + {{n}}?"},
+            "vars": {"n": item},
+            "response": {"output": "…"},
+            "failureReason": 0 if value else 1,
+            "success": bool(value),
+            "score": value,
+            "namedScores": {},
+        }
+        for item in range(n_items)
+        for model, value in ((model, values[item]) for model, values in scores.items())
+    ]
+    write_json(folder / "results.json", {"evalId": "eval-1", "results": {"version": 3, "results": rows}, "config": {}})
+    return scores
+
+
 WRITERS: dict[str, tuple[str, Callable[..., Truth]]] = {
     "swe_bench": ("swe_bench", swe_bench),
     "tau_bench": ("tau_bench", tau_bench),
@@ -172,5 +267,9 @@ WRITERS: dict[str, tuple[str, Callable[..., Truth]]] = {
     "terminal_bench": ("terminal_bench", terminal_bench),
     "harbor": ("harbor", harbor),
     "evalscope": ("evalscope", evalscope),
+    "lmms_eval": ("lmms_eval", lmms_eval),
+    "evalplus": ("evalplus", evalplus),
+    "livecodebench": ("livecodebench", livecodebench),
+    "promptfoo": ("promptfoo", promptfoo),
 }
 """By layout: its `source`, and the function that writes logs into a folder."""

@@ -123,7 +123,7 @@ def test_average_reward_of_tau_bench(tmp_path: Path) -> None:
 
 def test_the_domain_is_required(tmp_path: Path) -> None:
     trials = [trial(0, 0, 1.0) | {"traj": []}]
-    assert list(read_all(TAU, write_json(tmp_path / "retail/m.json", trials))[0]["m"])[0].item_id == "retail/0"
+    assert next(iter(read_all(TAU, write_json(tmp_path / "retail/m.json", trials))[0]["m"])).item_id == "retail/0"
     file = write_json(tmp_path / "x/m.json", trials)
     with refuses(DataError, "domain", where=str(file), hint="airline"):
         read_all(TAU, file)
