@@ -17,7 +17,7 @@ LogsOf = Callable[[Path, Any], Sequence[ModelLog] | None]
 
 
 def find_logs(
-    path: Path, patterns: Sequence[str], tool: str, options: Options, tally: Tally, logs_of: LogsOf
+    path: Path, patterns: Sequence[str], tool: str, options: Options, tally: Tally, logs_of: LogsOf, *, lines: bool = False
 ) -> Sequence[ModelLog]:
     """Return the logs in the files at or below `path` whose models `options` selects.
 
@@ -28,11 +28,13 @@ def find_logs(
     path, options, tally
         As in `Reader.find`.
     patterns
-        Patterns of file names. A name that ends in `.jsonl` is read as JSON Lines, any other as one document.
+        Patterns of file names.
     tool
         The name of the format, for messages.
     logs_of
         The logs of one file.
+    lines
+        Whether all files are JSON Lines; otherwise those are whose names end in `.jsonl`.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def find_logs(
     logs: list[ModelLog] = []
     for file in files_below(path, patterns, tally):
         with tally.collect_error(file):
-            document = _document(file, options.max_line_bytes)
+            document = _document(file, options.max_line_bytes, lines=lines)
             found = logs_of(file, document)
             if found is None and file == path:
                 raise DataError(f"The file is not of the format {tool}.", where=str(file), got=_fields(document), hint=CHECK_SOURCE)
@@ -52,8 +54,8 @@ def find_logs(
     return require_logs(logs, path, tool, options, tally)
 
 
-def _document(file: Path, max_bytes: int) -> Any:
-    if file.suffix == ".jsonl":
+def _document(file: Path, max_bytes: int, *, lines: bool) -> Any:
+    if lines or file.suffix == ".jsonl":
         return next((document for _, document in json_lines(file, max_bytes)), None)
     return json_file(file, max_bytes)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from microbench_ray.core.errors import unknown
+from microbench_ray.ingest.alpaca_eval import AlpacaEvalReader
+from microbench_ray.ingest.arena_hard import ArenaHardReader
 from microbench_ray.ingest.base import Reader
+from microbench_ray.ingest.bfcl import BfclReader
 from microbench_ray.ingest.evalplus import EvalPlusReader
 from microbench_ray.ingest.evalscope import EvalscopeReader
 from microbench_ray.ingest.every_eval_ever import EveryEvalEverReader
 from microbench_ray.ingest.helm import HelmReader
 from microbench_ray.ingest.inspect_logs import InspectReader
 from microbench_ray.ingest.lighteval import LightevalReader
+from microbench_ray.ingest.livebench import LiveBenchReader
 from microbench_ray.ingest.livecodebench import LiveCodeBenchReader
 from microbench_ray.ingest.lm_eval import LmEvalReader
 from microbench_ray.ingest.lmms_eval import LmmsEvalReader
@@ -21,6 +25,7 @@ from microbench_ray.ingest.swe_bench import SweBenchReader
 from microbench_ray.ingest.tables import TableReader
 from microbench_ray.ingest.tau_bench import TauBenchReader
 from microbench_ray.ingest.terminal_bench import HarborReader, TerminalBenchReader
+from microbench_ray.ingest.vlmevalkit import VlmEvalKitReader
 
 READERS: dict[str, Reader] = {
     "lm_eval": LmEvalReader(),
@@ -39,6 +44,11 @@ READERS: dict[str, Reader] = {
     "evalplus": EvalPlusReader(),
     "livecodebench": LiveCodeBenchReader(),
     "promptfoo": PromptfooReader(),
+    "bfcl": BfclReader(),
+    "livebench": LiveBenchReader(),
+    "alpaca_eval": AlpacaEvalReader(),
+    "arena_hard": ArenaHardReader(),
+    "vlmevalkit": VlmEvalKitReader(),
     "table": TableReader(),
     "scores": TableReader(),
     "release": ReleaseReader(),

@@ -6,8 +6,9 @@ from a file or folder, where `/` is written as `__` or not at all.
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ from tests.helpers.many_models import N_ITEMS, N_MODELS, Truth, truth
 
 def write_json(file: Path, document: Any) -> Path:
     """Write a document; a `.jsonl` file gets one line per element."""
+    return write_lines(file, document if file.suffix == ".jsonl" else [document])
+
+
+def write_lines(file: Path, lines: Sequence[Any]) -> Path:
+    """Write JSON Lines."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lines = document if file.suffix == ".jsonl" else [document]
     file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
     return file
 
@@ -260,6 +265,92 @@ def promptfoo(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) ->
     return scores
 
 
+def bfcl(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    """Score files, which hold only the failures, and the results of all tests."""
+    scores = flat(truth(n_models, n_items))
+    for model, values in scores.items():
+        ids = [f"simple_python_{item}" for item in range(n_items)]
+        correct = int(sum(values))
+        header = {"accuracy": correct / n_items, "correct_count": correct, "total_count": n_items}
+        failures = [
+            {"id": name, "model_name": model, "test_category": "simple_python", "valid": False, "error": ["…"]}
+            for name, value in zip(ids, values, strict=True)
+            if not value
+        ]
+        write_lines(folder / "score" / model / "non_live/BFCL_v4_simple_python_score.json", [header, *failures])
+        results = [{"id": name, "result": "…"} for name in ids]
+        write_lines(folder / "result" / model / "non_live/BFCL_v4_simple_python_result.json", results)
+    return scores
+
+
+def livebench(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    """All models in one file."""
+    scores = truth(n_models, n_items)
+    lines = [
+        {"question_id": f"q{item}", "task": "sums", "model": model, "score": value, "tstamp": 1.5, "category": "math"}
+        for model, values in scores.items()
+        for item, value in enumerate(values)
+    ]
+    write_json(folder / "live_bench/math/sums/model_judgment/ground_truth_judgment.jsonl", lines)
+    return scores
+
+
+def alpaca_eval(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = truth(n_models, n_items)
+    for model, values in scores.items():
+        annotations = [
+            {
+                "dataset": "koala",
+                "instruction": f"{item} + {item}?",
+                "output_1": "…",
+                "generator_1": "baseline",
+                "output_2": "…",
+                "generator_2": model,
+                "annotator": "judge",
+                "preference": 1 + value,
+            }
+            for item, value in enumerate(values)
+        ]
+        write_json(folder / model.replace("/", "__") / "judge/annotations.json", annotations)
+    return scores
+
+
+def arena_hard(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    """Both games have the same winner."""
+    scores = truth(n_models, n_items)
+    for model, values in scores.items():
+        lines = [
+            {
+                "uid": f"q{item}",
+                "category": "hard_prompt",
+                "judge": "judge",
+                "model": model,
+                "baseline": "baseline",
+                "games": [
+                    {"score": "B>A" if value else "A>>B", "judgment": {"answer": "…"}, "prompt": []},
+                    {"score": "A>>B" if value else "B>A", "judgment": {"answer": "…"}, "prompt": []},
+                ],
+            }
+            for item, value in enumerate(values)
+        ]
+        write_json(folder / "model_judgment/judge" / f"{model.replace('/', '__')}.jsonl", lines)
+    return scores
+
+
+def vlmevalkit(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
+    scores = flat(truth(n_models, n_items))
+    for model, values in scores.items():
+        run = folder / model / "T20250612_G1a2b3c4d"
+        run.mkdir(parents=True)
+        with (run / f"{model}_MMStar_exact_matching_result.tsv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL)
+            writer.writerow(["index", "question", "answer", "A", "B", "category", "prediction", "hit", "log"])
+            writer.writerows(
+                [item, f"{item}?", "A", "yes", "no", "logic", "A", int(value), "…"] for item, value in enumerate(values)
+            )
+    return scores
+
+
 WRITERS: dict[str, tuple[str, Callable[..., Truth]]] = {
     "swe_bench": ("swe_bench", swe_bench),
     "tau_bench": ("tau_bench", tau_bench),
@@ -271,5 +362,10 @@ WRITERS: dict[str, tuple[str, Callable[..., Truth]]] = {
     "evalplus": ("evalplus", evalplus),
     "livecodebench": ("livecodebench", livecodebench),
     "promptfoo": ("promptfoo", promptfoo),
+    "bfcl": ("bfcl", bfcl),
+    "livebench": ("livebench", livebench),
+    "alpaca_eval": ("alpaca_eval", alpaca_eval),
+    "arena_hard": ("arena_hard", arena_hard),
+    "vlmevalkit": ("vlmevalkit", vlmevalkit),
 }
 """By layout: its `source`, and the function that writes logs into a folder."""

@@ -31,5 +31,5 @@ def test_the_scores_that_were_written(layout: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_checks_for_all_readers(layout: str, check: Check, tmp_path: Path) -> None:
     source, write = tool_logs.WRITERS[layout]
-    write(tmp_path / "logs", 3, 7)
+    write(tmp_path / "logs", 2, 4)
     check(get_reader(source), tmp_path / "logs")
