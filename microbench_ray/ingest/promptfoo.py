@@ -39,7 +39,7 @@ class PromptfooReader:
             where = f"{file}: result {number}"
             if _model(row, several, where) != log.model:
                 continue
-            test = row.get("testCase") if isinstance(row.get("testCase"), dict) else {}
+            test = row.get("testCase") or {}
             variables = value_at(row, dict, where, "vars")
             subtask = str((test.get("metadata") or {}).get("category") or "all")
             if not matches(subtask, options.tasks):
@@ -81,8 +81,8 @@ def _model(row: dict[str, Any], several: bool, where: str) -> str:
 
 def _prompt(row: dict[str, Any]) -> str:
     """The name of a prompt, for the model's name: its label in one line, or else its number."""
-    prompt = row.get("prompt") if isinstance(row.get("prompt"), dict) else {}
-    label = re.sub(r"\s+", " ", str(prompt.get("label") or "")).strip()
+    prompt = row.get("prompt")
+    label = re.sub(r"\s+", " ", str(prompt.get("label") or "") if isinstance(prompt, dict) else "").strip()
     return label[:80] or f"prompt {row.get('promptIdx', 0)}"
 
 

@@ -161,8 +161,8 @@ def _reads_or_refuses(reader: Reader, path: Path, damaged: Path) -> None:
             fold(reader.read(log, Options(), tally), log_name(log))
         except DataError as error:
             errors.append(error)
-    for error in errors:
-        assert str(path.parent) in (error.where or ""), f"the message for {damaged.name} does not name a file: {error}"
+    for told in errors:
+        assert str(path.parent) in (told.where or ""), f"the message for {damaged.name} does not name a file: {told}"
 
 
 def _copy(path: Path, copy: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from microbench_ray.core.errors import unknown
+from microbench_ray.ingest import plugins
 from microbench_ray.ingest.alpaca_eval import AlpacaEvalReader
 from microbench_ray.ingest.arena_hard import ArenaHardReader
 from microbench_ray.ingest.base import Reader
@@ -56,13 +57,16 @@ READERS: dict[str, Reader] = {
 
 
 def get_reader(source: str) -> Reader:
-    """Return the reader of a format.
+    """Return the reader of a format: a built-in one, or one that an installed package registers (see `plugins`).
 
     Raises
     ------
     ConfigError
-        The format is unknown.
+        The format is unknown, its package cannot be imported, or a package registers the name of a built-in format.
     """
-    if source not in READERS:
-        raise unknown("log format", "source", source, READERS)
-    return READERS[source]
+    if source in READERS:
+        plugins.refuse_clash(source)
+        return READERS[source]
+    if source not in plugins.registered():
+        raise unknown("log format", "source", source, (*READERS, *plugins.registered()))
+    return plugins.load(source)

@@ -38,7 +38,7 @@ def write(folder: Path, lines: list[Any], task: str = "ai2d", results: Any = Non
 def test_samples(tmp_path: Path) -> None:
     values = [1.0, 0.0, 0.0, 1.0, 1.0]
     lines = [line(number, submission={"id": number}, exact_match=value, anls=0.5) for number, value in enumerate(values)]
-    results = {"results": {"ai2d": {"exact_match,none": float(np.mean(values))}}, "model_name": "org/llava-1.5"}
+    results: Any = {"results": {"ai2d": {"exact_match,none": float(np.mean(values))}}, "model_name": "org/llava-1.5"}
     write(tmp_path / "org__llava-1.5", lines, results=results)
     write(tmp_path / "other__m", [line(0, "another run", exact_match=True)])
     samples, tally = read_all(READER, tmp_path)
