@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Tally, matches
 from microbench_ray.ingest.jsonl import json_file, json_lines
-from microbench_ray.ingest.values import CHECK_SOURCE, files_below, require_logs, shorten
+from microbench_ray.ingest.values import CHECK_SOURCE, files_below, require_logs, shorten, value_at
+
+T = TypeVar("T", dict[str, Any], list[Any])
 
 LogsOf = Callable[[Path, Any], Sequence[ModelLog] | None]
 """From a file and its document (of JSON Lines: the first line, or None) to its logs; None if it is not of the format."""
@@ -69,3 +71,14 @@ def _fields(document: Any) -> str:
 def has_fields(document: Any, *names: str) -> bool:
     """Whether a document is an object that has all these fields."""
     return isinstance(document, dict) and all(name in document for name in names)
+
+
+def optional(document: dict[str, Any], kind: type[T], where: str, key: str) -> T:
+    """Return `document[key]`, or an empty value of type `kind` if it is missing or null.
+
+    Raises
+    ------
+    DataError
+        The value is of another type.
+    """
+    return kind() if document.get(key) is None else value_at(document, kind, where, key)

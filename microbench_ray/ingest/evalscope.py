@@ -9,7 +9,7 @@ from typing import Any
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.documents import find_logs, has_fields
+from microbench_ray.ingest.documents import find_logs, has_fields, optional
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.values import item_digest, parse_score, value_at
 
@@ -54,7 +54,7 @@ class EvalscopeReader:
                 metric, found = _main(score, options.metric, where)
                 tally.read_by(log.part, metric)
                 value = parse_score(found, tally, file=file, item=item, metric=metric)
-            content = item_digest(where, asked=_asked(line), target=line.get("target"))
+            content = item_digest(where, asked=_asked(line, where), target=line.get("target"))
             yield Sample(item_id=item, subtask=log.part, score=value, content=content, position=name)
 
 
@@ -66,17 +66,17 @@ def _reviews(file: Path) -> Path:
 
 def _main(score: dict[str, Any], metric: str | None, where: str) -> tuple[str, Any]:
     values = value_at(score, dict, where, "value")
-    name = metric or score.get("main_score_name") or next(iter(values), None)
+    name = metric or str(score.get("main_score_name") or next(iter(values), ""))
     if name not in values:
         got = f"metrics {first_few(values)}" if values else "no metrics"
         raise DataError(f"The sample has no metric {name!r}.", where=where, got=got, hint="choose a metric with metric=NAME")
-    return str(name), values[name]
+    return name, values[name]
 
 
-def _asked(line: dict[str, Any]) -> Any:
+def _asked(line: dict[str, Any], where: str) -> Any:
     """The texts before the model's first answer; older reviews hold one text, `input`."""
     asked = []
-    for message in line.get("messages") or ():
+    for message in optional(line, list, where, "messages"):
         if not isinstance(message, dict) or message.get("role") == "assistant":
             break
         asked.append([message.get("role"), message.get("content")])

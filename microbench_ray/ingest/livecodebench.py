@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
 from microbench_ray.ingest.documents import find_logs, has_fields
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import WRITE_AGAIN_OR_CHECK, item_digest, parse_score, value_at
@@ -55,8 +55,8 @@ def _logs(file: Path, document: Any) -> Sequence[ModelLog] | None:
 
 def _check(question: dict[str, Any], grades: list[Any], where: str) -> None:
     """Check that the grades give the pass@1 that the tool has written."""
-    logged = question.get("pass@1")
-    if not isinstance(logged, int | float) or not grades:
+    logged = finite_number(question.get("pass@1"))
+    if logged is None or not grades:
         return
     mean = sum(grade is True for grade in grades) / len(grades)
     if abs(mean - logged) > 1e-9:

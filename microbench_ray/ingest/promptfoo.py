@@ -10,7 +10,7 @@ from typing import Any
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.documents import find_logs, has_fields
+from microbench_ray.ingest.documents import find_logs, has_fields, optional
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import ENDED_IN_ERROR, item_digest, parse_score, value_at
 
@@ -39,9 +39,9 @@ class PromptfooReader:
             where = f"{file}: result {number}"
             if _model(row, several, where) != log.model:
                 continue
-            test = row.get("testCase") or {}
+            test = optional(row, dict, where, "testCase")
             variables = value_at(row, dict, where, "vars")
-            subtask = str((test.get("metadata") or {}).get("category") or "all")
+            subtask = str(optional(test, dict, where, "metadata").get("category") or "all")
             if not matches(subtask, options.tasks):
                 continue
             content = item_digest(where, vars=variables, asserted=test.get("assert"))

@@ -10,7 +10,7 @@ from typing import Any
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.documents import find_logs, has_fields
+from microbench_ray.ingest.documents import find_logs, has_fields, optional
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import CHECK_SOURCE, files_below, item_digest, parse_score, value_at
 
@@ -45,14 +45,14 @@ class TauBenchReader:
         if isinstance(document, list):
             yield from _trials(document, log, tally)
             return
-        tasks = {
-            str(each["id"]): each.get("user_scenario") for each in value_at(document, list, str(file), "tasks") if "id" in each
-        }
-        runs = [(each, f"{file}: simulation {number}") for number, each in enumerate(document.get("simulations") or [], 1)]
+        described = value_at(document, list, str(file), "tasks")
+        tasks = {str(task["id"]): task.get("user_scenario") for task in described if has_fields(task, "id")}
+        single = optional(document, list, str(file), "simulations")
+        runs = [(run, f"{file}: simulation {number}") for number, run in enumerate(single, 1)]
         runs += [(json_file(each, options.max_line_bytes), str(each)) for each in simulations]
         for run, where in runs:
-            name = str(value_at(run, str, where, "task_id"))
-            reward = (run.get("reward_info") or {}).get("reward")
+            name = value_at(run, str, where, "task_id")
+            reward = optional(run, dict, where, "reward_info").get("reward")
             if run.get("termination_reason") == _INFRASTRUCTURE:
                 tally.drop(NOT_RUN)
                 score = None
@@ -85,8 +85,8 @@ def _named(model: str, agent: str) -> str:
 def _domain(trials: Sequence[dict[str, Any]], file: Path) -> str:
     """The domain of tau-bench: the policy that the agent was given names it, or else the file's name or folder."""
     for trial in trials:
-        messages = trial.get("traj") or [{}]
-        match = _POLICY.match(str(messages[0].get("content"))) if isinstance(messages[0], dict) else None
+        messages = optional(trial, list, str(file), "traj")
+        match = _POLICY.match(str(messages[0].get("content"))) if messages and isinstance(messages[0], dict) else None
         if match:
             return match["domain"].lower()
     for part in (file.stem, file.absolute().parent.name):

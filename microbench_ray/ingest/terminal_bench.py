@@ -11,7 +11,7 @@ from typing import Any
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.documents import find_logs, has_fields
+from microbench_ray.ingest.documents import find_logs, has_fields, optional
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import item_digest, parse_score, value_at
 
@@ -115,7 +115,7 @@ def _named(agent: Any, model: Any, file: Path) -> str:
 
 def _reward(trial: dict[str, Any], metric: str | None, file: Path) -> Any:
     """The reward of a trial; None if the verifier gave none."""
-    rewards = (trial.get("verifier_result") or {}).get("rewards")
+    rewards = optional(trial, dict, str(file), "verifier_result").get("rewards")
     if rewards is None:
         return None
     rewards = value_at(rewards, dict, f"{file}: rewards")
