@@ -19,12 +19,15 @@ from pathlib import Path
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import storable
+from microbench_ray.data.responses import LogRecord
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Sample, Tally
 from microbench_ray.ingest.fold import fold
-from microbench_ray.ingest.log_names import FoundLog, LogRecord, check_names, log_name
+from microbench_ray.ingest.log_names import FoundLog, check_names, log_name
 
 Check = Callable[[Reader, Path], None]
 NO_MODEL = "no model has this name"
+_OTHER_TEXTS = (b"", b"\xff\xfe\0", b"{}", b"[]", b"null", b"3", b'{"results": 3}\n', b"[" * 100_000)
+"""What the damaged files hold."""
 
 
 def check_reader(reader: Reader, path: Path) -> None:
@@ -98,16 +101,14 @@ def check_models_are_selected(reader: Reader, path: Path) -> None:
 
 def check_damaged_files(reader: Reader, path: Path) -> None:
     """A file that is cut, empty or of other content gives a DataError that names a file or folder of the logs, or is left out."""
-    damages: list[Callable[[bytes], bytes]] = [lambda text: text[: len(text) // 2], lambda _: b"", lambda _: b"\xff\xfe\0"]
-    damages += [lambda _, text=text: text for text in (b"{}", b"[]", b"null", b"3", b'{"results": 3}\n', b"[" * 100_000)]
     files = [file for log in _find(reader, path) for file in log.files]
     for file in dict.fromkeys((files[0], files[-1])):
-        for damage in damages:
+        for damaged_text in (_halved(file.read_bytes()), *_OTHER_TEXTS):
             with tempfile.TemporaryDirectory() as folder:
                 copy = Path(folder) / path.name
                 _copy(path, copy)
                 damaged = copy / file.relative_to(path) if path.is_dir() else copy
-                damaged.write_bytes(damage(damaged.read_bytes()))
+                damaged.write_bytes(damaged_text)
                 _reads_or_refuses(reader, copy, damaged)
 
 
@@ -120,6 +121,10 @@ READER_CHECKS: tuple[Check, ...] = (
     check_damaged_files,
 )
 """All checks."""
+
+
+def _halved(text: bytes) -> bytes:
+    return text[: len(text) // 2]
 
 
 def _find(reader: Reader, path: Path) -> Sequence[ModelLog]:

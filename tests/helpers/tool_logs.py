@@ -196,7 +196,7 @@ def lmms_eval(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) ->
 def evalplus(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Truth:
     scores = truth(n_models, n_items)
     for model, values in scores.items():
-        problems = {
+        problems: dict[str, Any] = {
             f"HumanEval/{item}": [
                 {
                     "task_id": f"HumanEval/{item}",

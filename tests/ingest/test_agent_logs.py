@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.folders import open_folder
+from microbench_ray.data.responses import list_model_files, read_responses
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.fold import fold
+from microbench_ray.ingest.run import IngestJob, run_ingest
 from microbench_ray.ingest.swe_bench import SweBenchReader
 from microbench_ray.ingest.tau_bench import ERRORS, NOT_RUN, TauBenchReader
 from microbench_ray.ingest.terminal_bench import NO_REWARD, UNRESOLVED, HarborReader, TerminalBenchReader
@@ -220,3 +223,14 @@ def test_rewards_without_a_main_one(tmp_path: Path) -> None:
     with refuses(DataError, "reward", where=str(tmp_path / "a__1/result.json"), got="'tests', 'style'", hint="metric=NAME"):
         read_all(HARBOR, tmp_path)
     assert scores(read_all(HARBOR, tmp_path, Options(metric="style"))[0]["claude-code: anthropic/opus"]) == {"a": [0.5]}
+
+
+def test_a_later_job_adds_its_trials(tmp_path: Path) -> None:
+    job = IngestJob(source="harbor", path=str(tmp_path / "jobs"), out=tmp_path / "board")
+    for number, reward in enumerate((1.0, 0.0, 0.0), 1):
+        harbor_trial(tmp_path / f"jobs/2025-11-0{number}/a__1", "org/a", {"reward": reward})
+        summary = run_ingest(job)
+        assert not summary.failed
+        (file,) = list_model_files(open_folder(tmp_path / "board"))
+        table = read_responses(open_folder(tmp_path / "board"), file.name)
+        assert table["score"].to_pylist() == [pytest.approx(1 / number)]
