@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import ENDED_IN_ERROR, item_digest, parse_score, value_at
 
 PASS, SCORE = "pass", "score"
+_NEEDED = ("testCase", "testIdx", "vars", "failureReason", "success", "score", "namedScores")
 _ERROR = 2  # `failureReason` of a test that did not run
 
 
@@ -27,18 +30,20 @@ class PromptfooReader:
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return a log for each provider and prompt."""
-        return find_logs(path, ("*.json",), "promptfoo", options, tally, _logs)
+
+        def logs_of(file: Path, document: Any) -> Sequence[ModelLog] | None:
+            if _rows(document) is None:
+                return None
+            return [ModelLog(model=name, files=(file,), part=name) for name in _by_model(file, options.max_line_bytes)]
+
+        return find_logs(path, ("*.json",), "promptfoo", options, tally, logs_of)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per test."""
         (file,) = log.files
         metric = options.metric or PASS
-        rows = _rows(json_file(file, options.max_line_bytes)) or []
-        several = len({_prompt(row) for row in rows}) > 1
-        for number, row in enumerate(rows, 1):
+        for number, row in _by_model(file, options.max_line_bytes).get(log.model, ()):
             where = f"{file}: result {number}"
-            if _model(row, several, where) != log.model:
-                continue
             test = optional(row, dict, where, "testCase")
             variables = value_at(row, dict, where, "vars")
             subtask = str(optional(test, dict, where, "metadata").get("category") or "all")
@@ -61,13 +66,21 @@ def _rows(document: Any) -> list[Any] | None:
     return rows if isinstance(rows, list) and all(has_fields(row, "success", "provider", "vars") for row in rows) else None
 
 
-def _logs(file: Path, document: Any) -> Sequence[ModelLog] | None:
-    rows = _rows(document)
-    if rows is None:
-        return None
+def _by_model(file: Path, max_bytes: int) -> Mapping[str, Sequence[tuple[int, dict[str, Any]]]]:
+    status = file.stat()
+    return _cached(file, status.st_size, status.st_mtime_ns, max_bytes)
+
+
+@lru_cache(maxsize=1)  # a file is read for one model after the other
+def _cached(file: Path, size: int, time: int, max_bytes: int) -> Mapping[str, Sequence[tuple[int, dict[str, Any]]]]:
+    """The numbered results of a file by model; `size` and `time` tell its versions apart."""
+    rows = _rows(json_file(file, max_bytes)) or []
     several = len({_prompt(row) for row in rows}) > 1
-    names = dict.fromkeys(_model(row, several, f"{file}: result {number}") for number, row in enumerate(rows, 1))
-    return [ModelLog(model=name, files=(file,), part=name) for name in names]
+    by_model: defaultdict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    for number, row in enumerate(rows, 1):
+        model = _model(row, several, f"{file}: result {number}")
+        by_model[model].append((number, {name: row[name] for name in _NEEDED if name in row}))
+    return by_model
 
 
 def _model(row: dict[str, Any], several: bool, where: str) -> str:
