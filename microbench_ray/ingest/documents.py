@@ -65,7 +65,9 @@ def _document(file: Path, max_bytes: int, *, lines: bool) -> Any:
 def _fields(document: Any) -> str:
     if isinstance(document, dict):
         return f"fields {first_few(document)}" if document else "an object without fields"
-    return "no lines" if document is None else shorten(document)
+    if isinstance(document, list):
+        return f"a list, first of {_fields(document[0])}" if document else "an empty list"
+    return "no content" if document is None else shorten(document)
 
 
 def has_fields(document: Any, *names: str) -> bool:

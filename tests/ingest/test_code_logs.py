@@ -187,3 +187,6 @@ def test_other_files_are_left_out(tmp_path: Path) -> None:
     assert tally.dropped == {"files of another format": 1}
     with refuses(DataError, "EvalPlus", where=str(tmp_path / "results.json"), got="evalId"):
         EVALPLUS.find(tmp_path / "results.json", Options(), Tally())
+    rows = write_json(tmp_path / "rows_eval_results.json", [{"instruction": "x"}])
+    with refuses(DataError, "EvalPlus", where=str(rows), got="a list, first of fields 'instruction'"):
+        EVALPLUS.find(rows, Options(), Tally())
