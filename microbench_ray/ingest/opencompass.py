@@ -11,6 +11,7 @@ from typing import Any
 
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.jsonl import json_file
+from microbench_ray.ingest.opencompass_judges import judge_reading
 from microbench_ray.ingest.values import files_below, item_digest, parse_score, require_logs, value_at
 
 _CORRECT = ("correct", "is_correct", "cascade_correct")
@@ -56,8 +57,11 @@ class OpenCompassReader:
         elif key is not None:
             read = partial(_field, key)
         elif options.metric is None:
-            read = _reading(document, [detail for _, detail in details])
+            samples = [detail for _, detail in details]
+            read = _reading(document, samples)
             way = _WAYS.get(getattr(read, "__name__", ""), "")
+            if read is None and (read := judge_reading(document, samples)) is not None:
+                way = "judge"
         if read is None:
             tally.drop(f"logs whose details lack {' or '.join(names)}" if details else "logs without per-sample details")
             return

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from microbench_ray.core.errors import unknown
+from microbench_ray.ingest import plugins
+from microbench_ray.ingest.alpaca_eval import AlpacaEvalReader
+from microbench_ray.ingest.arena_hard import ArenaHardReader
 from microbench_ray.ingest.base import Reader
+from microbench_ray.ingest.bfcl import BfclReader
+from microbench_ray.ingest.evalplus import EvalPlusReader
+from microbench_ray.ingest.evalscope import EvalscopeReader
 from microbench_ray.ingest.every_eval_ever import EveryEvalEverReader
 from microbench_ray.ingest.helm import HelmReader
 from microbench_ray.ingest.inspect_logs import InspectReader
 from microbench_ray.ingest.lighteval import LightevalReader
+from microbench_ray.ingest.livebench import LiveBenchReader
+from microbench_ray.ingest.livecodebench import LiveCodeBenchReader
 from microbench_ray.ingest.lm_eval import LmEvalReader
+from microbench_ray.ingest.lmms_eval import LmmsEvalReader
 from microbench_ray.ingest.open_llm import OpenLlmReader
 from microbench_ray.ingest.opencompass import OpenCompassReader
+from microbench_ray.ingest.promptfoo import PromptfooReader
 from microbench_ray.ingest.release import ReleaseReader
+from microbench_ray.ingest.swe_bench import SweBenchReader
 from microbench_ray.ingest.tables import TableReader
+from microbench_ray.ingest.tau_bench import TauBenchReader
+from microbench_ray.ingest.terminal_bench import HarborReader, TerminalBenchReader
+from microbench_ray.ingest.vlmevalkit import VlmEvalKitReader
 
 READERS: dict[str, Reader] = {
     "lm_eval": LmEvalReader(),
@@ -22,6 +36,20 @@ READERS: dict[str, Reader] = {
     "every_eval_ever": EveryEvalEverReader(),
     "lighteval": LightevalReader(),
     "opencompass": OpenCompassReader(),
+    "swe_bench": SweBenchReader(),
+    "tau_bench": TauBenchReader(),
+    "terminal_bench": TerminalBenchReader(),
+    "harbor": HarborReader(),
+    "evalscope": EvalscopeReader(),
+    "lmms_eval": LmmsEvalReader(),
+    "evalplus": EvalPlusReader(),
+    "livecodebench": LiveCodeBenchReader(),
+    "promptfoo": PromptfooReader(),
+    "bfcl": BfclReader(),
+    "livebench": LiveBenchReader(),
+    "alpaca_eval": AlpacaEvalReader(),
+    "arena_hard": ArenaHardReader(),
+    "vlmevalkit": VlmEvalKitReader(),
     "table": TableReader(),
     "scores": TableReader(),
     "release": ReleaseReader(),
@@ -29,13 +57,16 @@ READERS: dict[str, Reader] = {
 
 
 def get_reader(source: str) -> Reader:
-    """Return the reader of a format.
+    """Return the reader of a format: a built-in one, or one that an installed package registers (see `plugins`).
 
     Raises
     ------
     ConfigError
-        The format is unknown.
+        The format is unknown, its package cannot be imported, or a package registers the name of a built-in format.
     """
-    if source not in READERS:
-        raise unknown("log format", "source", source, READERS)
-    return READERS[source]
+    if source in READERS:
+        plugins.refuse_clash(source)
+        return READERS[source]
+    if source not in plugins.registered():
+        raise unknown("log format", "source", source, (*READERS, *plugins.registered()))
+    return plugins.load(source)

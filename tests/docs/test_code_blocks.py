@@ -16,7 +16,9 @@ from tests.helpers.doc_pages import FENCE, PAGES, ROOT, blocks, by_page, name_of
 LANGUAGES = {"sh", "python", "text", "toml", "yaml", ""}
 PROGRAMS = {"microbench", "python", "pytest", "mkdocs", "pip", "bash", "export", "lm_eval", "docker", "kubectl", "ray", "systemctl"}
 """What a line of a shell block may start with, after `uv run` and variables."""
-WITH_PYTHON = [page for page in PAGES if blocks(page.read_text(encoding="utf-8"), "python") and page != TUTORIAL]
+ONE_STORY = (TUTORIAL, ROOT / "docs/how-to/package.md")
+"""Pages whose blocks go on from each other: the site's build and tests/docs/test_own_methods.py run them."""
+WITH_PYTHON = [page for page in PAGES if blocks(page.read_text(encoding="utf-8"), "python") and page not in ONE_STORY]
 
 
 def program_of(words: list[str]) -> str:
@@ -61,7 +63,7 @@ def test_python_blocks_compile_and_import_what_exists(page: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each block by itself, in an empty folder; the tutorial, whose blocks go on from each other, is run when the site is built."""
+    """Each block by itself, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     for block in blocks(page.read_text(encoding="utf-8"), "python"):
         exec(compile(block, str(page), "exec"), {"__name__": "page"})  # noqa: S102

@@ -27,7 +27,7 @@ STRONG_ITEM_TIERS: tuple[frozenset[str], ...] = (
     frozenset({"q", "question", "doc", "example", "instance", "instruction", "query", "case", "problem", "prompt"}),
     frozenset({"task", "sample"}),
 )
-WEAK_IDS = frozenset({"", "row", "rowid", "rownumber", "rowname", *NUMBERINGS})
+WEAK_IDS = frozenset({"", "#", "row", "rowid", "rownumber", "rowname", *NUMBERINGS})
 """Names that the ids of items and of models both have."""
 SCORE_NAMES = frozenset({
     "score", "scores", "correct", "iscorrect", "correctness", "accuracy", "acc", "result", "grade", "passed", "pass", "ispassed",
@@ -68,8 +68,8 @@ MANY = 200
 
 @lru_cache(maxsize=1 << 16)
 def plain_name(name: str) -> str:
-    """A column's name without case, spaces and punctuation; empty for what programs write where there is none."""
-    return "" if _UNNAMED.fullmatch(name) else re.sub(r"[\W_]", "", name).casefold()
+    """A column's name without case, spaces and punctuation, if it has anything else; empty for what programs write for none."""
+    return "" if _UNNAMED.fullmatch(name) else re.sub(r"[\W_]", "", name).casefold() or name.strip()
 
 
 def kind_of(names: Sequence[str]) -> Kind | None:

@@ -1,0 +1,76 @@
+"""Scores of the Berkeley Function-Calling Leaderboard: `score/<model>/…/BFCL_v<n>_<category>_score.json`, lists of failures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.documents import find_logs, has_fields
+from microbench_ray.ingest.jsonl import json_lines
+from microbench_ray.ingest.values import WRITE_AGAIN_OR_CHECK, value_at
+
+_NAME = re.compile(r"(?:BFCL_v\d+_)?(?P<category>.+)_score\.json")
+
+
+class BfclReader:
+    """Reads one log per model and category. A test is an item, the category its subtask; a test that is not among the failures is
+    passed.
+
+    A score file lists failures only, so that the file of results with the same name (`result/<model>/…/…_result.json`) is needed
+    for the tests that passed. The folder below `score` names the model.
+    """
+
+    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
+        """Return the score files, each with its file of results."""
+
+        def logs_of(file: Path, document: Any) -> Sequence[ModelLog] | None:
+            match = _NAME.fullmatch(file.name)
+            if match is None or not has_fields(document, "accuracy", "correct_count", "total_count"):
+                return None
+            if not matches(match["category"], options.tasks):
+                return ()
+            place = file.absolute()
+            top = next((folder for folder in place.parents[1:] if folder.name == "score"), place.parents[1])
+            model = place.relative_to(top).parts[0]
+            return [ModelLog(model=model, files=(file, _results(place, top)), part=match["category"])]
+
+        return find_logs(path, ("*_score.json",), "BFCL", options, tally, logs_of, lines=True)
+
+    def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
+        """Yield one sample per test, in the order of the results."""
+        file, results = log.files
+        lines = json_lines(file, options.max_line_bytes)
+        _, header = next(lines, (1, None))
+        total, correct = (value_at(header, int, f"{file}: line 1", name) for name in ("total_count", "correct_count"))
+        failed = dict.fromkeys(_id(line, file, number) for number, line in lines)
+        tests = dict.fromkeys(_id(line, results, number) for number, line in json_lines(results, options.max_line_bytes))
+        unknown = next((name for name in failed if name not in tests), None)
+        if unknown is not None or len(tests) != total or total - len(failed) != correct:
+            counts = f"{len(tests)} results, total_count {total}; {len(failed)} failures, correct_count {correct}"
+            got = counts if unknown is None else f"{unknown!r} has a score and no result"
+            raise DataError("The scores and the results do not fit.", where=str(file), got=got, hint=WRITE_AGAIN_OR_CHECK)
+        for name in tests:
+            yield Sample(item_id=name, subtask=log.part, score=float(name not in failed), position=name)
+
+
+def _results(file: Path, top: Path) -> Path:
+    """The file of results of a score file: in the folder `result` beside `score`, or in the same folder."""
+    name = file.name.removesuffix("_score.json") + "_result.json"
+    places = (top.parent / "result" / file.relative_to(top).parent / name, file.with_name(name))
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise DataError(
+            "The file of results is missing; scores list only the tests that failed.",
+            where=str(file),
+            got=f"no {places[0]}",
+            hint="copy the folder result beside the folder score",
+        )
+    return found
+
+
+def _id(line: Any, file: Path, number: int) -> str:
+    return value_at(line, str, f"{file}: line {number}", "id")

@@ -1,0 +1,91 @@
+"""Reports of SWE-bench and its relatives (Multi-SWE-bench, OpenHands): `<model>.<run>.json` with lists of resolved instances."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from microbench_ray.core.errors import DataError
+from microbench_ray.data.names import first_few
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.documents import find_logs, has_fields
+from microbench_ray.ingest.jsonl import json_file
+from microbench_ray.ingest.values import WRITE_AGAIN_OR_CHECK, value_at
+
+_FAILED = ("unresolved_ids", "error_ids", "empty_patch_ids")
+_ALL = ("submitted_ids", "completed_ids")
+"""Lists that older reports have instead of `unresolved_ids`; they hold the resolved instances too."""
+_REPOSITORY = re.compile(r"(?P<repository>.+?/.+?:pr|.+?__.+?)-\d+")
+_NAMES_OF_NO_MODEL = ("report", "final_report", "output.report", "results", "summary")
+
+
+class SweBenchReader:
+    """Reads one log per report. An instance is an item, its repository the subtask; a resolved instance has score 1.
+
+    The model is named by the file, without the run's name after the last dot, or else by the folder. Instances without a prediction
+    are missing.
+    """
+
+    def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
+        """Return the reports."""
+        return find_logs(path, ("*.json",), "SWE-bench", options, tally, _logs)
+
+    def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
+        """Yield one sample per instance."""
+        (file,) = log.files
+        report = value_at(json_file(file, options.max_line_bytes), dict, str(file))
+        resolved = dict.fromkeys(_ids(report, "resolved_ids", file))
+        lists = [name for name in _FAILED if name in report]
+        if "unresolved_ids" not in lists:
+            lists += [name for name in _ALL if name in report]
+        if not lists:
+            raise DataError(
+                "The report does not list the instances that were not resolved.",
+                where=str(file),
+                got=f"fields {first_few(report)}",
+                hint="give a report with unresolved_ids or submitted_ids",
+            )
+        failed = dict.fromkeys(
+            name for each in lists for name in _ids(report, each, file) if each in _FAILED or name not in resolved
+        )
+        _check(report, resolved, failed, file)
+        if any(_ids(report, name, file) for name in _FAILED[1:] if name in report):
+            tally.choose("instances in error or without a patch: not resolved, as in the report")
+        missing = dict.fromkeys(_ids(report, "incomplete_ids", file) if "incomplete_ids" in report else ())
+        for names, score in ((resolved, 1.0), (failed, 0.0), (missing, None)):
+            for name in names:
+                subtask = _subtask(name)
+                if matches(subtask, options.tasks):
+                    if score is None:
+                        tally.drop("instances without a prediction, which a leaderboard counts as not resolved")
+                    yield Sample(item_id=name, subtask=subtask, score=score, position=name)
+
+
+def _logs(file: Path, document: Any) -> Sequence[ModelLog] | None:
+    if not has_fields(document, "resolved_ids") or "results" in document:  # Terminal-Bench has `results`
+        return None
+    stem = file.stem
+    named = stem.rpartition(".")[0] or stem if stem not in _NAMES_OF_NO_MODEL else file.absolute().parent.name
+    return [ModelLog(model=named.replace("__", "/"), files=(file,))]
+
+
+def _ids(report: dict[str, Any], name: str, file: Path) -> list[str]:
+    return [value_at(each, str, f"{file}: {name}") for each in value_at(report, list, str(file), name)]
+
+
+def _check(report: dict[str, Any], resolved: dict[str, None], failed: dict[str, None], file: Path) -> None:
+    """Check that the report does not contradict itself."""
+    both = [name for name in failed if name in resolved]
+    count = report.get("resolved_instances", len(resolved))
+    if both or count != len(resolved):
+        got = (
+            f"{both[0]!r} is resolved and not resolved" if both else f"{len(resolved)} resolved_ids, resolved_instances: {count!r}"
+        )
+        raise DataError("The report contradicts itself.", where=str(file), got=got, hint=WRITE_AGAIN_OR_CHECK)
+
+
+def _subtask(name: str) -> str:
+    match = _REPOSITORY.fullmatch(name)
+    return match["repository"].removesuffix(":pr") if match else "all"

@@ -1,0 +1,35 @@
+"""What holds for every format of `tests/helpers/tool_logs.py`: the scores that were written, and the checks for all readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from microbench_ray.ingest.base import Options
+from microbench_ray.ingest.reader_checks import READER_CHECKS, Check
+from microbench_ray.ingest.registry import get_reader
+from tests.helpers import tool_logs
+from tests.helpers.reading import read_all, values
+
+LAYOUTS = sorted(tool_logs.WRITERS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_scores_that_were_written(layout: str, tmp_path: Path) -> None:
+    source, write = tool_logs.WRITERS[layout]
+    truth = write(tmp_path, 3, 7)
+    samples, tally = read_all(get_reader(source), tmp_path)
+    assert {model: values(list({sample.item_id: sample for sample in found}.values())) for model, found in samples.items()} == truth
+    assert not tally.failed
+    assert set(tally.dropped) <= {"files of another format"}
+    chosen = sorted(truth)[1]
+    assert list(read_all(get_reader(source), tmp_path, Options(models=(chosen,)))[0]) == [chosen]
+
+
+@pytest.mark.parametrize("check", READER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_checks_for_all_readers(layout: str, check: Check, tmp_path: Path) -> None:
+    source, write = tool_logs.WRITERS[layout]
+    write(tmp_path / "logs", 2, 4)
+    check(get_reader(source), tmp_path / "logs")
