@@ -8,7 +8,7 @@ A test file of one function runs all of them with pytest::
     def test_methods(method, check):
         check(method)
 
-`check_method` runs them without pytest.
+`check_method` runs them without pytest. `check_reader` and `READER_CHECKS` do the same for readers of logs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.ingest.reader_checks import READER_CHECKS, check_reader
 from microbench_ray.methods.registry import Method, check_part
 from microbench_ray.testing.boards import N_ITEMS
 from microbench_ray.testing.estimator_checks import ESTIMATOR_CHECKS
@@ -27,7 +28,7 @@ from microbench_ray.testing.sweep_checks import check_sweeps_do_not_show_targets
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["Check", "check_method", "checks_of", "parametrize_with_checks"]
+__all__ = ["READER_CHECKS", "Check", "check_method", "check_reader", "checks_of", "parametrize_with_checks"]
 
 
 @dataclass(frozen=True)
