@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import re
 import shutil
 import signal
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microbench_ray.cli.keys import JOBS
+from microbench_ray.cli.options import SHORT_LEVELS, take_flag, take_log_level, take_option, take_runs
 from microbench_ray.cli.plain_arguments import plain_job
 from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError, unknown
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHORT_LEVELS = {"-v": "debug", "-q": "warning"}
 GC_THRESHOLDS = (20_000, 20, 20)
 """Garbage collections become rarer than by default, where those during the imports take a tenth of a short command."""
 DONE, BAD_INPUT, SOME_FAILED, VIOLATED, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -155,51 +154,6 @@ def _help(arguments: list[str]) -> str:
     from microbench_ray.cli.help import page
 
     return page(job, rest, config_dir)
-
-
-def take_log_level(arguments: list[str]) -> str:
-    """Remove `-v`, `-q` and `log_level=LEVEL` from the arguments and return the level. The last one counts."""
-    level, others = "info", []
-    for argument in arguments:
-        if argument in SHORT_LEVELS:
-            level = SHORT_LEVELS[argument]
-        elif argument.startswith("log_level="):
-            level = argument.split("=", 1)[1]
-        else:
-            others.append(argument)
-    arguments[:] = others
-    return level
-
-
-def take_runs(arguments: list[str]) -> list[str]:
-    """Remove the arguments without a key, which name runs, and return them: `BASE NEW` or a path that exists."""
-    runs = [each for each in arguments if not re.match(r"[+~\w.]+=", each) or Path(each).exists()]
-    arguments[:] = [each for each in arguments if each not in runs]
-    return runs
-
-
-def take_flag(arguments: list[str], name: str, word: str) -> bool:
-    """Remove `name`, or `name word`, from the arguments; whether it was among them."""
-    if name not in arguments:
-        return False
-    place = arguments.index(name)
-    del arguments[place]
-    if arguments[place : place + 1] == [word]:
-        del arguments[place]
-    return True
-
-
-def take_option(arguments: list[str], name: str) -> str | None:
-    """Remove `name VALUE` or `name=VALUE` from the arguments and return the value; None where it is missing."""
-    for place, argument in enumerate(arguments):
-        if argument == name:
-            if place + 1 == len(arguments):
-                raise ConfigError("The option needs a value.", where=name, hint=f"{name} VALUE")
-            del arguments[place]
-            return arguments.pop(place)
-        if argument.startswith(name + "="):
-            return arguments.pop(place).split("=", 1)[1]
-    return None
 
 
 def _sweep(composer: Composer) -> int:
