@@ -28,7 +28,7 @@ counts = mb.pair_counts([0.5, 0.52, 0.6], [0.4, 0.6, 0.5], n_items=100)
 assert [counts.n_agree[4], counts.n_agree[20], counts.n_agree[16]] == [1, 1, 0]
 assert mb.mdad(counts, ci="pairs").mdad == 0.02
 
-tutorial = runpy.run_path(str(ROOT / "tests/helpers/tutorial.py"))
+tutorial = runpy.run_path(str(ROOT / "docs/hooks/tutorial.py"))
 text = tutorial["TUTORIAL"].read_text(encoding="utf-8")
 with tempfile.TemporaryDirectory() as folder, chdir(folder):
     assert tutorial["executed"](text) == text, "the tutorial prints something else"

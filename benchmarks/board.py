@@ -47,7 +47,8 @@ def write_board(folder: Path, n_models: int, n_items: int, *, apart: bool = Fals
         own["answers"] = (
             pa.ListArray.from_arrays(offsets, shares.ravel()) if answers else pa.nulls(n_items, schema.field("answers").type)
         )
-        table = pa.table({name: own.get(name, items[name] if name in columns else None) for name in schema.names}, schema)
+        own["repeats"] = pa.nulls(n_items, schema.field("repeats").type)
+        table = pa.table({name: own[name] if name in own else items[name] for name in schema.names}, schema)
         if apart:
             table = table.filter(pa.array(rng.random(n_items) > 0.02))
         model = f"maker/model-{number:05}"

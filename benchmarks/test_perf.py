@@ -277,7 +277,7 @@ def test_scanning_two_thousand_files(benchmark, many_cells, caplog):
         scan_shard_files, args=(SweepStore(many_cells),), kwargs={"estimates": False}, rounds=min(3, ROUNDS)
     )
     assert (len(identities), caplog.messages) == (200 * N_METHODS, [])
-    within(benchmark, N_METHODS / 10)
+    within(benchmark, 0.08 + 0.092 * N_METHODS)  # a second for ten methods; threads start once for any number of files
 
 
 @pytest.mark.parametrize("how", ["function", "command", "paired"])
