@@ -148,7 +148,7 @@ def test_no_cell_is_lost_where_code_and_home_are_read_only(engine: str, board: P
         env={name: value for name, value in os.environ.items() if name not in without} | {"PYTHONPATH": str(package.parent)},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr
