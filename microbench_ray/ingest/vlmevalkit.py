@@ -88,15 +88,17 @@ def _rows(file: Path, max_bytes: int) -> Iterator[Mapping[str, Any]]:
             raise too_large("The workbook is too large.", str(file), str(error)) from None
 
 
-def _separated(file: Path) -> Iterator[Mapping[str, Any]]:
-    csv.field_size_limit(sys.maxsize)  # the whole file is bounded
+def _separated(file: Path) -> list[Mapping[str, Any]]:
+    limit = csv.field_size_limit(sys.maxsize)  # the whole file is bounded; the limit is that of the process
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
-            yield from csv.DictReader(text, delimiter="\t", strict=True)
+            return list(csv.DictReader(text, delimiter="\t", strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(
             "The file is not a table in UTF-8.", where=str(file), got=str(error), hint="write or copy it again"
         ) from None
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.reader_checks import READER_CHECKS, Check
 from microbench_ray.ingest.registry import get_reader
+from microbench_ray.ingest.vlmevalkit import _separated
 from tests.helpers import tool_logs
 from tests.helpers.reading import read_all, values
 
@@ -33,3 +35,11 @@ def test_checks_for_all_readers(layout: str, check: Check, tmp_path: Path) -> No
     source, write = tool_logs.WRITERS[layout]
     write(tmp_path / "logs", 2, 4)
     check(get_reader(source), tmp_path / "logs")
+
+
+def test_a_table_of_long_texts_leaves_the_limit_of_the_process_alone(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    file = tmp_path / "model_bench.tsv"
+    file.write_text("index\tprediction\thit\n1\t" + "x" * (limit + 1) + "\t1\n", encoding="utf-8")
+    assert [row["hit"] for row in _separated(file)] == ["1"]
+    assert csv.field_size_limit() == limit
