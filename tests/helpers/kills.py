@@ -77,7 +77,7 @@ class Campaign:
 
     @cached_property
     def seconds(self) -> float:
-        """The duration of another run: what only the first one computes, such as a font cache or compiled code, is not part of it."""
+        """The duration of another run, without what only the first one computes, such as a font cache or compiled code."""
         started = time.monotonic()
         self._undisturbed()
         return time.monotonic() - started

@@ -42,7 +42,7 @@ def test_the_study_and_the_kernel_give_the_same_counts(scores: Any) -> None:
 def test_intervals_by_runs_cover_in_93_to_97_percent_and_those_by_pairs_fall_short(
     scores: Any, n_draws: int, chance: float
 ) -> None:
-    # Disjoint draws of 50 runs; all of their runs are the truth. `chance`: what few draws add to a share (about two standard errors).
+    # Disjoint draws of 50 runs; all runs are the truth. `chance`: what few draws add to a share (about two standard errors).
     pool = study.simulate(scores, 50 * n_draws, seed=0)
     all_rows = study.bin_coverage(pool, n_draws, 50)
     rows = [row for row in all_rows if study.is_dense(row)]
