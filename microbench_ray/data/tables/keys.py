@@ -11,8 +11,10 @@ from microbench_ray.core.errors import ConfigError, unknown
 
 Shape = Literal["auto", "long", "items", "models"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
-ROLES = ("model", "item", "score", "subtask", "repeat", "label", "ignore")
+ROLES = ("model", "item", "score", "subtask", "repeat", "label", "weight", "cluster", "ignore")
 """What a column can be. `model` and `item` may be several columns, whose values are joined by `/`; `ignore` leaves columns out."""
+OF_ITEMS = ("weight", "cluster")
+"""Roles of columns with a value for each item that no name of a column tells."""
 SEVERAL = ("model", "item", "ignore")
 """Roles that several columns may have."""
 ColumnNames = Mapping[str, str | Sequence[str]]
