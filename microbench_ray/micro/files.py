@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.replace import recover, replacing
+from microbench_ray.data.truth import RANKED_BY
 from microbench_ray.methods.item_lists import id_lines
 
 ITEMS, WEIGHTS, SAMPLES, INSPECT, README = "items.txt", "weights.csv", "samples.json", "inspect_ids.json", "README.md"
@@ -118,6 +119,13 @@ def _weights(micro: Exportable) -> str:
     return text.getvalue()
 
 
+def _ranked_lines(benchmark: Mapping[str, Any]) -> list[str]:
+    """What its models are ranked by, unless that is the mean over items."""
+    if "truth" not in benchmark:
+        return []
+    return [f"Models are ranked by {RANKED_BY[benchmark['truth']]}: that is the accuracy which it estimates.", ""]
+
+
 def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
     benchmark, label = micro.benchmark, escape_controls(micro.method["label"]).replace("`", "'")
     lines = [
@@ -131,6 +139,7 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
         "microbench score micro=THIS_FOLDER responses=LOGS source=lm_eval    # for other formats, see microbench ingest",
         "```",
         "",
+        *_ranked_lines(benchmark),
         *_run_lines(micro, files),
         f"- `{main_file}`: the items, the readout from responses to an accuracy, the known models, and errors of held-out ones.",
         f"- `{ITEMS}`, `{WEIGHTS}`: the items as a plain list, and with the share of the benchmark that each represents.",
