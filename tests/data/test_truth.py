@@ -151,6 +151,21 @@ def test_columns_of_tables(tmp_path: Path) -> None:
     assert macro.notes == micro_notes(tmp_path / "b.csv")
 
 
+def test_subtasks_may_be_the_clusters() -> None:
+    plain = wide().drop(columns=["points", "passage"])
+    long = plain.melt(["item_id", "subtask"], var_name="model", value_name="score")
+    for table, columns in (
+        (plain, {"cluster": "subtask"}),
+        (long, {"cluster": "subtask"}),
+        (plain.rename(columns={"subtask": "area"}), {"subtask": "area", "cluster": "area"}),
+    ):
+        found = mb.benchmark(table, columns=columns)
+        assert found.subtask_names == ["big", "small"]
+        assert found.cluster_codes is not None
+        assert found.cluster_codes.tolist() == [0, 0, 0, 0, 1, 1]
+        assert list(found.model_ids) == ["m0", "m1"]
+
+
 def test_columns_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     long = wide().melt(["item_id", "subtask", "points", "passage"], var_name="model", value_name="score")
     long.loc[3, "points"] = 2

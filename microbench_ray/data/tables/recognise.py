@@ -53,7 +53,8 @@ class _Guess:
     def __init__(self, frame: Frame, keys: TableKeys) -> None:
         self.frame, self.keys = frame, keys
         self.left_out = dict.fromkeys(keys.of("ignore"), "ignore")
-        given = {name for _, names in keys.columns for name in names}
+        shared = {name for name in keys.of("cluster") if plain_name(name) in SUBTASK_NAMES}
+        given = {name for _, names in keys.columns for name in names} - shared
         self.free = [name for name in frame.names if name not in given]
         self.model = keys.of("model") or self._by_tiers("model", MODEL_TIERS)
         self.item = keys.of("item") or self._by_tiers("item", STRONG_ITEM_TIERS, but=self.model)
@@ -348,12 +349,11 @@ class _Guess:
         """The roles in a table with a row per item (or per model) and a column per model (or per item)."""
         given = next((role for role in OF_ITEMS if self.keys.gives(role)), None)
         if shape == "models" and given:
-            raise DataError(
-                f"A table with a row per model has no column with a {given} of each item.",
-                where=str(self.frame.where),
-                got=f"columns={{{given}: {self._one(given)}}}",
-                hint="give a table with a row per item, or per response",
+            what, hint = (
+                f"A table with a row per model has no {given} of each item.",
+                "a table with a row per item, or per response",
             )
+            raise DataError(what, where=str(self.frame.where), got=f"columns={{{given}: {self._one(given)}}}", hint=hint)
         if shape == "items":
             ids = self.keys.of("item") or self.item or self._row_names()
         else:
