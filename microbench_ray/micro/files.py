@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.replace import recover, replacing
-from microbench_ray.data.truth import RANKED_BY
 from microbench_ray.methods.item_lists import id_lines
 
 ITEMS, WEIGHTS, SAMPLES, INSPECT, README = "items.txt", "weights.csv", "samples.json", "inspect_ids.json", "README.md"
@@ -123,6 +122,8 @@ def _ranked_lines(benchmark: Mapping[str, Any]) -> list[str]:
     """What its models are ranked by, unless that is the mean over items."""
     if "truth" not in benchmark:
         return []
+    from microbench_ray.data.truth import RANKED_BY  # imports pyarrow, which scoring does not need
+
     return [f"Models are ranked by {RANKED_BY[benchmark['truth']]}: that is the accuracy which it estimates.", ""]
 
 
