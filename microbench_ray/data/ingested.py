@@ -35,6 +35,7 @@ def read_ingested(
     metadata: str | Path | None = "auto",
     max_missing: float = MAX_MISSING,
     min_answered: float = MIN_ANSWERED,
+    truth: str = "micro",
 ) -> Benchmark:
     """Read a folder written by `microbench ingest`.
 
@@ -54,6 +55,8 @@ def read_ingested(
         Share in [0, 1] of missing responses above which a model is dropped.
     min_answered
         Share in [0, 1] of the models that must have answered an item for it to be kept.
+    truth
+        `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
 
     Raises
     ------
@@ -104,6 +107,7 @@ def read_ingested(
         labels=None if answers is None else [items.labels[k] or 0 for k in kept],
         metadata=_metadata_table(folder, [file.record for file in files], metadata),
         max_missing=max_missing,
+        truth=truth,
     )
     return replace(benchmark, notes=(*notes, *benchmark.notes))
 

@@ -20,9 +20,9 @@ from microbench_ray.data.remote import local_copies
 from microbench_ray.data.suspicious import warn
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
 from microbench_ray.data.table_hints import cell_hint
-from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
+from microbench_ray.data.tables.aggregates import CLUSTER, ITEM_COLUMNS, WEIGHT
 from microbench_ray.data.tables.build import WideTable, to_wide
-from microbench_ray.data.tables.keys import DEFAULT_KEYS, ColumnNames, TableKeys, table_keys
+from microbench_ray.data.tables.keys import DEFAULT_KEYS, OF_ITEMS, ColumnNames, TableKeys, table_keys
 from microbench_ray.data.tables.vocabulary import text_columns
 
 
@@ -37,6 +37,7 @@ def read_scores(
     columns: ColumnNames | None = None,
     scale: float = 1.0,
     correct: str | Sequence[str] = (),
+    truth: str = "micro",
 ) -> Benchmark:
     """Read a table of scores: Parquet, Feather (`.feather`, `.arrow`), CSV or TSV (also `.gz`), JSON Lines or Excel (`.xlsx`).
 
@@ -66,11 +67,15 @@ def read_scores(
         `long`, `items` (a row per item), `models` (a row per model), or `auto`: guessed.
     columns
         The columns of roles where their names do not tell: `model`, `item`, `score`, `subtask`, `repeat` (repeats are averaged),
-        `label`, and `ignore` for columns to leave out.
+        `label`, `weight` (what an item counts in the mean that ranks the models), `cluster` (equal for items that are not
+        independent of one another), and `ignore` for columns to leave out.
     scale
         Scores are divided by it: 100 for percent.
     correct
         The words for a right answer, where scores are words.
+    truth
+        `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each; by default by the mean
+        over items. A saved folder keeps what it has unless this is `macro`.
 
     Raises
     ------
@@ -86,7 +91,7 @@ def read_scores(
             given if given in ("auto", None) else copies.fetch(str(given), lambda file: False) for given in (confidence, metadata)
         )
         local_path = copies.fetch(path, _companions(str(path), kinds))
-        return _read_scores(local_path, name, confidence_path, metadata_path, max_missing, keys)
+        return _read_scores(local_path, name, confidence_path, metadata_path, max_missing, keys, truth)
 
 
 def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
@@ -99,18 +104,31 @@ def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
 
 
 def _read_scores(
-    path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float, keys: TableKeys
+    path: Path,
+    name: str | None,
+    confidence: str | Path | None,
+    metadata: str | Path | None,
+    max_missing: float,
+    keys: TableKeys,
+    truth: str,
 ) -> Benchmark:
     if path.is_dir():
-        return Benchmark.open(path, name=name)
-    benchmark = _read(path, name, confidence, metadata, max_missing, keys)
+        stored = Benchmark.open(path, name=name)
+        return stored if truth == "micro" else stored.with_truth(truth)
+    benchmark = _read(path, name, confidence, metadata, max_missing, keys, truth)
     # Arrow keeps the memory of the table for reuse, which can be as much as the benchmark itself.
     pa.default_memory_pool().release_unused()
     return benchmark
 
 
 def _read(
-    path: Path, name: str | None, confidence: str | Path | None, metadata: str | Path | None, max_missing: float, keys: TableKeys
+    path: Path,
+    name: str | None,
+    confidence: str | Path | None,
+    metadata: str | Path | None,
+    max_missing: float,
+    keys: TableKeys,
+    truth: str,
 ) -> Benchmark:
     scores = read_wide(path, keys)  # before looking for companions
     confidence_path = _find_companion(path, "confidence", confidence)
@@ -126,6 +144,7 @@ def _read(
         if metadata_path is None
         else NamedTable(path=metadata_path, table=read_table(metadata_path, texts=("model_id",))),
         max_missing=max_missing,
+        truth=truth,
     )
 
 
@@ -146,7 +165,8 @@ def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
 
 def probability_keys(keys: TableKeys) -> TableKeys:
     """The keys of a table of confidences, which are probabilities already, beside scores."""
-    return replace(keys, scale=1.0, correct=(), ids_needed=True)
+    columns = tuple((role, names) for role, names in keys.columns if role not in OF_ITEMS)
+    return replace(keys, columns=columns, scale=1.0, correct=(), ids_needed=True)
 
 
 class NamedTable(NamedTuple):
@@ -157,7 +177,14 @@ class NamedTable(NamedTuple):
 
 
 def wide_benchmark(
-    name: str, path: Path, scores: WideTable, *, confidence: NamedTable | None, metadata: NamedTable | None, max_missing: float
+    name: str,
+    path: Path,
+    scores: WideTable,
+    *,
+    confidence: NamedTable | None,
+    metadata: NamedTable | None,
+    max_missing: float,
+    truth: str = "micro",
 ) -> Benchmark:
     """Make a benchmark from wide tables; their content and the errors are those of `read_scores`."""
     table = scores.table
@@ -177,6 +204,9 @@ def wide_benchmark(
             labels=labels,
             metadata=None if metadata is None else metadata.table,
             max_missing=max_missing,
+            truth=truth,
+            weights=_weights(path, table, item_ids) if WEIGHT in table.column_names else None,
+            clusters=_texts(path, table, CLUSTER) if CLUSTER in table.column_names else None,
         )
     except DataError as error:
         files = " with ".join(str(each) for each in (path, *(table.path for table in (confidence, metadata) if table is not None)))
@@ -184,6 +214,14 @@ def wide_benchmark(
         raise DataError(error.what, where=where, got=error.got, hint=error.hint) from None
     notes = (*scores.said, *(each.note for each in scores.warnings))
     return replace(benchmark, notes=(*notes, *benchmark.notes)) if notes else benchmark
+
+
+def _weights(path: Path, table: pa.Table, item_ids: list[str]) -> NDArray[np.float64]:
+    column = table.column(WEIGHT)
+    texts = column.to_pylist()
+    if isinstance(texts[0], str) and all(_is_number(text) for text in texts):  # of a long table
+        return np.array([float(text) for text in texts])
+    return np.asarray(_numbers(path, table, WEIGHT, item_ids), np.float64)
 
 
 class WideColumns(NamedTuple):

@@ -60,6 +60,8 @@ def run_plan(job: PlanJob) -> JsonObject:
         "notes": list(benchmark.notes),
         "items": [answer._asdict() for answer in needed],
     }
+    if benchmark.truth != "micro":
+        answers["truth"] = benchmark.truth
     if job.size is not None:
         answers["told_apart"] = detectable_difference(pairs, job.size, job.criterion, name=benchmark.name)._asdict()
         if job.models:
@@ -78,11 +80,12 @@ def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> di
     Raises
     ------
     ConfigError
-        The sweep has no MDADs for this benchmark, threshold and tie policy.
+        The sweep has no MDADs for this benchmark, threshold and tie policy, or ranks its models by another number.
     StoreError
         The folder has no such table.
     """
     from microbench_ray.core.storage.store import Store  # slow to import, and needed only here
+    from microbench_ray.sweeps.results import SweepStore
 
     of_benchmark = [row for row in Store(results).read_table("mdad").to_pylist() if row["split"] == "seen"]
     swept = sorted({str(row["benchmark"]) for row in of_benchmark})
@@ -93,6 +96,15 @@ def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> di
             where=f"results={results}",
             got=show_name(f"benchmark {benchmark.name}; the sweep is of {', '.join(swept) or 'none'}"),
             hint=show_name(f"if they are one benchmark under two names: benchmark.name={shell_quote((swept or ['NAME'])[0])}"),
+        )
+    about = ((SweepStore(results).manifest() or {}).get("benchmarks") or {}).get(benchmark.name) or {}
+    swept_truth = about.get("truth", "micro")
+    if about and swept_truth != benchmark.truth:
+        raise ConfigError(
+            "The sweep ranks models by another number than the benchmark.",
+            where=f"results={results}",
+            got=f"truth={swept_truth} in the sweep, {benchmark.truth} here",
+            hint=f"benchmark.truth={swept_truth}" if swept_truth != "weights" else "the sweep's benchmark.columns",
         )
     rows = [row for row in of_benchmark if row["threshold"] == criterion.threshold and row["tie_policy"] == criterion.tie_policy]
     if not rows:

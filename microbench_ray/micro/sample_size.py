@@ -9,9 +9,12 @@ from functools import cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from microbench_ray.core.errors import ConfigError, DataError, closest
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
+from microbench_ray.data.truth import item_shares
 from microbench_ray.metrics.closed_form import (
     ExpectedCounts,
     expected_agreeing,
@@ -26,6 +29,7 @@ from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_differences, check_size, curve_reaches, items_needed_by_curve
 from microbench_ray.metrics.order_simulation import SimulatedOrders, simulated_order
 from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
+from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.size_interval import ResampledMdads
 from microbench_ray.metrics.ties import TiePolicy
 from microbench_ray.micro.reference import Reference, reference_of
@@ -115,11 +119,19 @@ class RankingProbability(NamedTuple):
 
 def pairs_of(benchmark: Benchmark) -> PairMoments:
     """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs."""
-    missing = benchmark.missing if benchmark.has_missing else None
-    pairs = pair_moments(benchmark.scores, missing, benchmark.units)
-    if benchmark.units == 1 and missing is None:
+    missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
+    accuracy = None if weights is None else benchmark.accuracies()
+    pairs = pair_moments(benchmark.scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
+    if benchmark.units == 1 and missing is None and weights is None:
         return pairs
-    return replace(pairs, simulated=SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs")))
+    simulated = SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs"), weights)
+    return replace(pairs, simulated=simulated)
+
+
+def mean_one_weights(benchmark: Benchmark) -> FloatArray | None:
+    """(n_items,) what each item counts in the accuracies of a benchmark, 1 on average; None where all count the same."""
+    shares = item_shares(benchmark, np.arange(benchmark.n_items))
+    return None if shares is None else shares * benchmark.n_items
 
 
 def items_needed(
@@ -234,12 +246,15 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
 
     The order is the leaderboard's, by accuracies that are each over the items that the model answered, also where the two answered
     different items. The probabilities are exact or within .006 for scores of 0 and 1 on the same items; where responses are
-    missing or graded they are shares of drawn samples, with a standard error of .002 to .004 (`simulated_order`).
+    missing or graded, or items count differently, they are shares of drawn samples, with a standard error of .002 to .004
+    (`simulated_order`).
 
     Raises
     ------
     ConfigError
         The models are not two different models of the benchmark, or the size is outside it.
+    DataError
+        Missing responses of items in clusters, or as for `drawn_interval`.
     """
     row_of = {str(name): row for row, name in enumerate(benchmark.model_ids)}
     unknown = [name for name in models if name not in row_of]
@@ -254,11 +269,15 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
         )
     scores = benchmark.scores[[row_of[name] for name in models]]
     missing = benchmark.missing if benchmark.has_missing else None
-    pair = pair_moments(scores, missing, benchmark.units)
+    weights = mean_one_weights(benchmark)
+    accuracy = None if weights is None else benchmark.accuracies()[[row_of[name] for name in models]]
+    pair = pair_moments(scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
     check_size(size, pair.n_items)
     better, worse = int(pair.higher[0]), int(pair.lower[0])
     n_answered = tuple(scores.shape[1] if missing is None else int((scores[row] != missing).sum()) for row in (better, worse))
     low, high = population_interval(pair)
+    if (benchmark.truth == "macro" and missing is None) or benchmark.cluster_codes is not None:
+        low, high = drawn_interval(benchmark, worse=row_of[models[worse]], better=row_of[models[better]])
     reference = reference_of(size, pair.n_items)
     if pair.difference[0] == 0:
         return RankingProbability(
@@ -275,9 +294,9 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
             n_answered=(n_answered[0], n_answered[1]),
         )
     order = None
-    if pair.units != 1 or not pair.same_items[0]:
+    if pair.units != 1 or pair.weighted or not pair.same_items[0]:
         rng = plan_stream(0, benchmark.name, "order", *models, size)
-        order = simulated_order(scores[better], scores[worse], missing, size, rng)
+        order = simulated_order(scores[better], scores[worse], missing, size, rng, weights)
     order = order_probabilities(pair, size) if order is None else order
     if reference == "population":
         order = population_probabilities(pair, size, order)
@@ -311,9 +330,44 @@ def population_interval(pair: PairMoments) -> tuple[float, float]:
     deviation = math.sqrt(max(0.0, square - (float(pair.mean[0]) * n / (n + 1)) ** 2) / n)
     difference = float(pair.difference[0])
     # `mean` is the difference times the mean share of answered items, and so is its deviation.
-    share = float(pair.mean[0]) / (pair.units * difference) if difference else 1 - _unanswered(pair)
+    exact = difference and not (pair.weighted and not pair.same_items[0])
+    share = float(pair.mean[0]) / (pair.units * difference) if exact else 1 - _unanswered(pair)
     margin = NORMAL_95 * deviation / (pair.units * share)
     return max(-1.0, difference - margin), min(1.0, difference + margin)
+
+
+def drawn_interval(benchmark: Benchmark, *, worse: int, better: int) -> tuple[float, float]:
+    """The same where items are drawn within subtasks that count the same, or in clusters (`metrics.run_difference`).
+
+    Parameters
+    ----------
+    benchmark
+        Without missing responses.
+    worse, better
+        Positions of the models.
+
+    Raises
+    ------
+    DataError
+        Items in clusters have weights, or are all in one cluster.
+    """
+    from microbench_ray.metrics.run_difference import Items, run_difference  # imports scipy
+
+    if benchmark.truth == "weights":
+        raise DataError(
+            "The interval of a difference is not available for clusters of items that have weights.",
+            where="columns.cluster",
+            got="columns.weight as well",
+            hint="leave out either one",
+        )
+    clusters = benchmark.cluster_codes
+    if clusters is not None and int(clusters.max()) == 0:
+        raise DataError("All items are in one cluster.", where="columns.cluster", hint="an interval needs at least two")
+    a, b = (benchmark.scores[[row]].T / benchmark.units for row in (worse, better))
+    stratum = benchmark.subtask_codes if benchmark.truth == "macro" else np.zeros(benchmark.n_items)
+    cluster = np.arange(benchmark.n_items) if clusters is None else clusters
+    found = run_difference(Items(a, b, stratum.astype(np.intp), cluster.astype(np.intp)))
+    return found.low, found.high
 
 
 def _unanswered(pair: PairMoments) -> float:

@@ -26,6 +26,7 @@ class SyntheticConf:
     n_items: int = 2000
     n_subtasks: int = 12
     world_seed: int = 0
+    truth: str = "micro"
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
@@ -45,7 +46,8 @@ class SyntheticConf:
             )
         from microbench_ray.data.synthetic import synthetic
 
-        return synthetic(self.name, self.n_models, self.n_items, self.n_subtasks, seed=self.world_seed)
+        drawn = synthetic(self.name, self.n_models, self.n_items, self.n_subtasks, seed=self.world_seed)
+        return drawn.with_truth(self.truth)
 
 
 @dataclass
@@ -62,6 +64,7 @@ class ScoresConf:
     columns: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
     correct: Any = field(default_factory=list)
+    truth: str = "micro"
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
@@ -78,6 +81,7 @@ class ScoresConf:
             columns=self.columns,
             scale=self.scale,
             correct=self.correct,
+            truth=self.truth,
         )
 
 
@@ -89,13 +93,14 @@ class ReleaseConf:
     path: str = NEEDED
     name: str | None = None
     max_missing: float = 0.1
+    truth: str = "micro"
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
         """Read the arrays."""
         from microbench_ray.data.release import read_release
 
-        return read_release(self.path, name=self.name, max_missing=self.max_missing)
+        return read_release(self.path, name=self.name, max_missing=self.max_missing).with_truth(self.truth)
 
 
 @dataclass
@@ -108,6 +113,7 @@ class IngestedConf:
     metadata: str | None = "auto"
     max_missing: float = 0.1
     min_answered: float = 0.5
+    truth: str = "micro"
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
@@ -115,7 +121,12 @@ class IngestedConf:
         from microbench_ray.data.ingested import read_ingested
 
         return read_ingested(
-            self.path, name=self.name, metadata=self.metadata, max_missing=self.max_missing, min_answered=self.min_answered
+            self.path,
+            name=self.name,
+            metadata=self.metadata,
+            max_missing=self.max_missing,
+            min_answered=self.min_answered,
+            truth=self.truth,
         )
 
 
