@@ -51,6 +51,7 @@ def benchmark(
     columns: ColumnNames | None = None,
     scale: float = 1.0,
     correct: str | Sequence[str] = (),
+    sheet: str | None = None,
 ) -> Benchmark:
     """Make a benchmark from scores in memory.
 
@@ -71,7 +72,7 @@ def benchmark(
         the same numbers.
     max_missing
         Share in [0, 1] of missing responses above which a model is dropped, with a note in `Benchmark.notes`.
-    shape, columns, scale, correct
+    shape, columns, scale, correct, sheet
         How a table is read, as for `read_scores`.
 
     Raises
@@ -96,10 +97,12 @@ def benchmark(
     | a | 0.6667 | 3 |
     | b | 0.3333 | 3 |
     """
-    keys = table_keys(shape, columns, scale, correct)
+    keys = table_keys(shape, columns, scale, correct, sheet)
     if isinstance(scores, str | Path):
         _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask, confidence=confidence, metadata=metadata)
-        return read_scores(scores, name=name, max_missing=max_missing, shape=shape, columns=columns, scale=scale, correct=correct)
+        return read_scores(scores, name=name, max_missing=max_missing, **keys.settings())
+    if keys.sheet is not None:
+        raise DataError("sheet= is for Excel workbooks.", where="sheet", got=f"sheet={keys.sheet}", hint="leave out sheet=")
     name = "benchmark" if name is None else name
     if (table := as_table(scores, "scores")) is not None:
         _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask)

@@ -37,6 +37,7 @@ def read_scores(
     columns: ColumnNames | None = None,
     scale: float = 1.0,
     correct: str | Sequence[str] = (),
+    sheet: str | None = None,
 ) -> Benchmark:
     """Read a table of scores: Parquet, Feather (`.feather`, `.arrow`), CSV or TSV (also `.gz`), JSON Lines or Excel (`.xlsx`).
 
@@ -71,6 +72,8 @@ def read_scores(
         Scores are divided by it: 100 for percent.
     correct
         The words for a right answer, where scores are words.
+    sheet
+        The sheet of a workbook that has several.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def read_scores(
     DataError
         The files are missing, damaged or invalid; the error names the file, column and row.
     """
-    keys = table_keys(shape, columns, scale, correct)
+    keys = table_keys(shape, columns, scale, correct, sheet)
     kinds = [kind for kind, given in (("confidence", confidence), ("models", metadata)) if given == "auto"]
     with local_copies() as copies:
         confidence_path, metadata_path = (
@@ -136,7 +139,7 @@ def read_wide(path: Path, keys: TableKeys = DEFAULT_KEYS) -> WideTable:
     def texts(names: Sequence[str]) -> list[str]:
         return [*text_columns(names), *(name for name in names if name.strip() in given)]
 
-    return to_wide(read_table(path, texts=texts, unnamed=True), path, keys)
+    return to_wide(read_table(path, texts=texts, unnamed=True, sheet=keys.sheet), path, keys, split_suffix(path)[0])
 
 
 def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
@@ -146,7 +149,7 @@ def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
 
 def probability_keys(keys: TableKeys) -> TableKeys:
     """The keys of a table of confidences, which are probabilities already, beside scores."""
-    return replace(keys, scale=1.0, correct=(), ids_needed=True)
+    return replace(keys, scale=1.0, correct=(), sheet=None, ids_needed=True)
 
 
 class NamedTable(NamedTuple):

@@ -62,6 +62,7 @@ class ScoresConf:
     columns: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
     correct: Any = field(default_factory=list)
+    sheet: str | None = None
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
@@ -78,6 +79,7 @@ class ScoresConf:
             columns=self.columns,
             scale=self.scale,
             correct=self.correct,
+            sheet=self.sheet,
         )
 
 
