@@ -59,13 +59,13 @@ def read_list(path: Path) -> ItemList:
         found = _parsed(path.read_bytes().decode("utf-8-sig"), path.suffix)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error) as error:
         raise DataError(
-            "fixed: cannot read the list of items.",
+            "The list of items cannot be read.",
             where=str(path),
             got=f"{type(error).__name__}: {error}",
             hint="use a .txt with one id per line, a .csv with the columns item_id and weight, or a .json list",
         ) from None
     if not found.items:
-        raise DataError("fixed: the list of items is empty.", where=str(path), hint="list at least one item id")
+        raise DataError("The list of items is empty.", where=str(path), hint="list at least one item id")
     return found
 
 
