@@ -25,6 +25,7 @@ WITHOUT_SCORE = "samples without a score"
 NOT_FINITE = "samples with a score of NaN or infinity"
 ENDED_IN_ERROR = "samples that ended in an error"
 
+_PLAIN = (float, int, bool)
 MAX_DEPTH = 50
 """Levels of nesting in the content of an item."""
 
@@ -51,6 +52,8 @@ def parse_score(
     if value is None:
         tally.drop(WITHOUT_SCORE)
         return None
+    if type(value) in _PLAIN and tally.scale is LOGGED and 0 <= value <= 1:  # the common case
+        return float(value)
     number = finite_number(value)
     number = number if number is None else tally.scale.score(number)
     if number is not None and 0 <= number <= 1:
@@ -100,6 +103,8 @@ def item_digest(where: str, /, **parts: Any) -> str:
 
 
 def _plain(value: Any, where: str, levels: int) -> Any:
+    if type(value) is str:  # the common case
+        return value
     if levels == 0:
         raise DataError("The item is nested too deeply.", where=where, got=f"more than {MAX_DEPTH} levels", hint=CHECK_SOURCE)
     if isinstance(value, Mapping):
@@ -123,6 +128,10 @@ def value_at(document: Any, kind: type[T], where: str, *keys: str) -> T:
     DataError
         A key is missing, or the value is not of type `kind`.
     """
+    if len(keys) == 1 and type(document) is dict:  # the common case
+        value = document.get(keys[0])
+        if type(value) is kind:
+            return value  # type: ignore[no-any-return]
     for depth, key in enumerate(keys):
         if not isinstance(document, dict) or key not in document:
             raise DataError(
