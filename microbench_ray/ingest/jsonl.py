@@ -15,7 +15,7 @@ from microbench_ray.ingest.regular import check_pointer
 
 BLOCK_BYTES = 4 << 20
 """Bytes that Arrow parses at a time; lines that are longer are read one by one."""
-_SCAN = json.JSONDecoder().scan_once
+_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _ENDS = ("", "\n", "\r\n")
 """What follows most documents; `json.loads` takes care of the others."""
 WRITE_AGAIN = "write or copy the log again"

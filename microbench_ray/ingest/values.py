@@ -131,7 +131,7 @@ def value_at(document: Any, kind: type[T], where: str, *keys: str) -> T:
     if len(keys) == 1 and type(document) is dict:  # the common case
         value = document.get(keys[0])
         if type(value) is kind:
-            return value  # type: ignore[no-any-return]
+            return value
     for depth, key in enumerate(keys):
         if not isinstance(document, dict) or key not in document:
             raise DataError(
