@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.data.tables.json_rows import count_objects
 from microbench_ray.ingest.regular import check_pointer
 
 BLOCK_BYTES = 4 << 20
@@ -74,11 +75,15 @@ def json_columns(path: Path, kinds: Mapping[str, pa.DataType], max_bytes: int) -
         return None
     parse = arrow_json.ParseOptions(explicit_schema=pa.schema(list(kinds.items())), unexpected_field_behavior="ignore")
     try:
+        with path.open("rb") as source:
+            n_objects = count_objects(source, BLOCK_BYTES)
+        if n_objects is None:
+            return None
         table = arrow_json.read_json(path, arrow_json.ReadOptions(use_threads=False, block_size=BLOCK_BYTES), parse)
         table.validate(full=True)
     except (pa.ArrowException, OSError):
         return None
-    return table
+    return table if table.num_rows == n_objects else None
 
 
 def json_file(path: Path, max_bytes: int) -> Any:

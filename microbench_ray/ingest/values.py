@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.data.digest import content_digest
+from microbench_ray.data.digest import as_json, content_digest, text_digest
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Tally, finite_number
 from microbench_ray.ingest.metrics import ROUNDING
 from microbench_ray.ingest.regular import is_regular, refuse_pointer
@@ -26,6 +26,7 @@ NOT_FINITE = "samples with a score of NaN or infinity"
 ENDED_IN_ERROR = "samples that ended in an error"
 
 _PLAIN = (float, int, bool)
+_KEYS_OF_OTHER_TYPES = ('"null":', '"true":', '"false":')
 MAX_DEPTH = 50
 """Levels of nesting in the content of an item."""
 
@@ -99,12 +100,23 @@ def item_digest(where: str, /, **parts: Any) -> str:
     DataError
         A part is nested more than `MAX_DEPTH` levels deep.
     """
+    text = _json(parts)
+    if text is not None:
+        return text_digest(text)
     return content_digest({name: _plain(value, where, MAX_DEPTH) for name, value in parts.items()}, {})
 
 
+def _json(parts: dict[str, Any]) -> str | None:
+    """The JSON of parts that are plain and hardly nested, as most are; None where `_plain` has something to change or refuse."""
+    try:
+        text = as_json(parts)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    nested = text.count("[") + text.count("{") >= MAX_DEPTH
+    return None if nested or any(key in text for key in _KEYS_OF_OTHER_TYPES) else text
+
+
 def _plain(value: Any, where: str, levels: int) -> Any:
-    if type(value) is str:  # the common case
-        return value
     if levels == 0:
         raise DataError("The item is nested too deeply.", where=where, got=f"more than {MAX_DEPTH} levels", hint=CHECK_SOURCE)
     if isinstance(value, Mapping):

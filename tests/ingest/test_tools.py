@@ -11,15 +11,16 @@ from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.reader_checks import READER_CHECKS, Check
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.vlmevalkit import _separated
-from tests.helpers import tool_logs
+from tests.helpers import further_logs, tool_logs
 from tests.helpers.reading import read_all, values
 
-LAYOUTS = sorted(tool_logs.WRITERS)
+WRITERS = tool_logs.WRITERS | further_logs.WRITERS
+LAYOUTS = sorted(WRITERS)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_scores_that_were_written(layout: str, tmp_path: Path) -> None:
-    source, write = tool_logs.WRITERS[layout]
+    source, write = WRITERS[layout]
     truth = write(tmp_path, 3, 7)
     samples, tally = read_all(get_reader(source), tmp_path)
     assert {model: values(list({sample.item_id: sample for sample in found}.values())) for model, found in samples.items()} == truth
@@ -32,7 +33,7 @@ def test_the_scores_that_were_written(layout: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("check", READER_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_checks_for_all_readers(layout: str, check: Check, tmp_path: Path) -> None:
-    source, write = tool_logs.WRITERS[layout]
+    source, write = WRITERS[layout]
     write(tmp_path / "logs", 2, 4)
     check(get_reader(source), tmp_path / "logs")
 
