@@ -29,7 +29,7 @@ def workbook(tmp_path: Path) -> Path:
 
 
 def test_the_sheet_is_named(workbook: Path, tmp_path: Path) -> None:
-    with refuses(DataError, "several sheets", where="t.xlsx", got="'main scores', '2025'", hint="'sheet=main scores'"):
+    with refuses(DataError, "several sheets", where="t.xlsx", got="'main scores', '2025'", hint="'sheet=\"main scores\"'"):
         read_scores(workbook)
     assert read_scores(workbook, sheet="main scores").scores.tolist() == [[1, 0, 1], [0, 0, 1]]
     assert mb.benchmark(str(workbook), sheet="2025").scores.tolist() == [[0, 0, 0], [0, 0, 1]]

@@ -80,6 +80,28 @@ def test_keys_decide_what_names_do_not_tell(tmp_path: Path) -> None:
     assert read(tmp_path, columns={"score": "judged"}) == {"ada-7b": EXPECTED["ada-7b"]}
 
 
+def test_ids_are_taken_before_texts(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["q1", "q2", "q3"], "question": ["why", "who", "why"], "score": [1, 0, 1]})
+    frame.to_csv(tmp_path / "ada-7b.csv", index=False)
+    assert read(tmp_path) == {"ada-7b": EXPECTED["ada-7b"]}
+    frame.assign(id=[0, 1, 2], question=["why", "who", "how"]).to_csv(tmp_path / "ada-7b.csv", index=False)
+    assert read(tmp_path) == {"ada-7b": {"why": [1], "who": [0], "how": [1]}}  # the numbers of rows join nothing
+
+
+@pytest.mark.parametrize(
+    ("columns", "word", "hint"),
+    [
+        ({"item_id": ADA.keys(), "score": ADA.values(), "judge_b": BOB.values()}, "one model", "columns={score: score}"),
+        ({"score": ADA.values()}, "no ids", "item_id"),
+    ],
+)
+def test_what_may_be_one_model_or_several_is_refused(tmp_path: Path, columns: dict[str, object], word: str, hint: str) -> None:
+    pd.DataFrame(columns).to_csv(tmp_path / "ada-7b.csv", index=False)
+    with refuses(DataError, word, where="ada-7b.csv", hint=hint):
+        read(tmp_path)
+    assert next(iter(read(tmp_path, shape="items"))) == "score"
+
+
 def test_other_tables_are_what_they_were(tmp_path: Path) -> None:
     # accuracies of models, models in columns, and a mean beside them
     pd.DataFrame({"name": ["gpt-4", "llama-3-8b"], "score": [0.7, 0.6]}).to_csv(tmp_path / "t.csv", index=False)

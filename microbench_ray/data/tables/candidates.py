@@ -22,6 +22,8 @@ from microbench_ray.data.tables.vocabulary import (
     plain_name,
 )
 
+TEXTS_OF_ITEMS = ("question", "doc", "example", "instance", "instruction", "query", "case", "problem", "prompt")
+"""Names of a column that may hold the texts of items, beside their ids."""
 NAMES_OF_ANYTHING = ("", "name", "key")
 """Names of a column that holds models as often as items."""
 VALUE_KINDS = ("numbers", "number texts", "mixed", "other")
@@ -76,6 +78,9 @@ class Candidates:
             return False
         weak = [name for name in self.free if plain_name(name) in WEAK_IDS and self._holds_ids(name)]
         item = self.item or (tuple(weak) if len(weak) == 1 else ())
+        if len(weak) == 1 and not self.keys.gives("item") and plain_name(weak[0]) not in NAMES_OF_ANYTHING:
+            texts = plain_name(item[0]) in TEXTS_OF_ITEMS and not self.frame.has_row_numbers(weak[0])
+            item = tuple(weak) if texts and self.frame.is_unique(weak[0]) else item
         if not item:
             return False
         rows = kind_of([text or "" for text in self.frame.texts(item[0])])
@@ -83,11 +88,26 @@ class Candidates:
             return False
         known = METRIC_NAMES | SUBTASK_NAMES | DESCRIPTIONS | frozenset({"label"}).union(*REPEAT_TIERS)
         others = [name for name in self.free if name not in item and plain_name(name) not in known]
-        named = self._named(SCORE_NAMES, item) and not any(self._may_be_in_range(name) for name in others)
-        if not (named or self.keys.gives("score")):
-            return False
+        others = [name for name in others if self._may_be_in_range(name)]
+        if not self.keys.gives("score"):
+            named = self._named(SCORE_NAMES, item)
+            if not named or kind_of(others) == "models":
+                return False
+            if others:
+                hint = f"columns={{score: {named[0]}}} if the file's name is the model; shape=items if every column is a model"
+                raise self._two("The table may be of one model, or of one in each column.", [*named, *others], hint)
         self.item = item
         return True
+
+    def check_ids_of_one_model(self, values: Sequence[str]) -> None:
+        """Refuse columns of scores, and nothing that says of which model and which items."""
+        if all(plain_name(name) in METRIC_NAMES for name in values):
+            raise DataError(
+                "The table has scores, but no ids of items.",
+                where=str(self.frame.where),
+                got=f"columns {first_few(self.frame.names)}",
+                hint="add a column item_id, by which the items of other files are known; shape=items if every column is a model",
+            )
 
     def _may_be_score(self, name: str) -> bool:
         kind = self.frame.kind(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
@@ -82,10 +83,15 @@ def _chosen(all_sheets: Iterable[str], with_cells: Sequence[str], sheet: str | N
         return str(sheet)
     listed = f"sheets {first_few(with_cells, MAX_SHEETS)}"
     if sheet is None:
-        hint = f"{shell_quote(f'sheet={with_cells[0]}')}, or another of them; save each as a file of its own if all hold scores"
+        hint = f"{_key(with_cells[0])}, or another of them; save each as a file of its own if all hold scores"
         raise DataError("The workbook has several sheets, and none is named.", where=str(path), got=listed, hint=hint)
     what = f"The sheet {sheet!r} has no cells." if sheet in all_sheets else f"The workbook has no sheet {sheet!r}."
     raise DataError(what, where=str(path), got=listed, hint=closest(sheet, with_cells, MAX_SHEETS))
+
+
+def _key(sheet: str) -> str:
+    """The key that names a sheet, for pasting into a shell."""
+    return f"sheet={sheet}" if re.fullmatch(r"[\w.-]+", sheet) else shell_quote(f'sheet="{sheet}"')
 
 
 def _check_size(path: Path) -> None:

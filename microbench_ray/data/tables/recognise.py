@@ -36,6 +36,8 @@ def recognise(frame: Frame, keys: TableKeys, of_file: str = "") -> Layout:
         return guess.long(of_file)
     shape = keys.shape if keys.shape != "auto" else guess.shape()
     layout = guess.long() if shape == "long" else guess.wide(shape)
+    if of_file and keys.shape == "auto" and layout.shape == "items" and not layout.item:
+        guess.check_ids_of_one_model(layout.values)
     if keys.ids_needed and not layout.item and shape == "items":
         raise DataError(
             "The table has no column with the ids of items.",
