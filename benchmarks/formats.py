@@ -20,7 +20,10 @@ from microbench_ray.ingest.run import IngestJob, run_ingest
 from tests.helpers import tool_logs
 
 WORDS = ["the", "of", "answer", "question", "because", "therefore", "is", "not", "a", "number", "which", "12", "that", "or", "we"]
-TEXTS = ("solution", "prediction", "output_1", "output_2", "question_content", "judgment", "result", "output")
+TEXTS = (
+    *("solution", "prediction", "output_1", "output_2", "question_content", "result", "output", "content", "input", "instruction"),
+    *("answer", "raw"),
+)
 """Fields that hold texts of models or of the benchmark in real logs."""
 
 
@@ -72,8 +75,8 @@ def lengthen(folder: Path, characters: int) -> None:
 
     def fill(value: Any) -> Any:
         if isinstance(value, dict):
-            filled = {name: text if name in TEXTS and isinstance(inner, str) else fill(inner) for name, inner in value.items()}
-            return filled
+            longer = {name: f"{inner} {text}" for name, inner in value.items() if name in TEXTS and isinstance(inner, str)}
+            return {name: longer.get(name) or fill(inner) for name, inner in value.items()}
         return [fill(inner) for inner in value] if isinstance(value, list) else value
 
     for file in folder.rglob("*.json*"):

@@ -29,6 +29,7 @@ _KINDS = {
 }
 _Columns = tuple[ItemColumns, NDArray[np.float64], NDArray[np.bool_]]
 UNJUDGED = -1
+METRIC = "metric score of each judgment"
 FAILED = "answers whose scoring failed: 0, as LiveBench counts them"
 NOT_JUDGED = "answers without a judgment (score -1)"
 _MAX_CACHED = 64
@@ -60,6 +61,7 @@ class LiveBenchReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per judgment."""
         (file,) = log.files
+        tally.choose(METRIC)
         for question, task, logged, failed in _judgments(file, options.max_line_bytes).get(log.model, ()):
             if not matches(task, options.tasks):
                 continue
@@ -90,6 +92,7 @@ class LiveBenchReader:
             return None
         if judged.dropped:
             tally.drop(NOT_JUDGED, judged.dropped.total())
+        tally.choose(METRIC)
         if failed.any():
             tally.choose(FAILED)
         return table_of(about, values, name)

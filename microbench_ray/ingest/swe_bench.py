@@ -41,6 +41,7 @@ class SweBenchReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per instance."""
         (file,) = log.files
+        tally.choose("metric: whether an instance is resolved")
         if log.part:
             tally.choose(swe_experiments.NOT_LISTED)
             found: Iterable[tuple[str, float | None]] = swe_experiments.scores_in(file, options)

@@ -15,7 +15,7 @@ from microbench_ray.ingest.arena_hard import NOT_JUDGED as NO_GAME
 from microbench_ray.ingest.arena_hard import UNWEIGHTED, ArenaHardReader
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.bfcl import BfclReader
-from microbench_ray.ingest.livebench import NOT_JUDGED, LiveBenchReader
+from microbench_ray.ingest.livebench import FAILED, NOT_JUDGED, LiveBenchReader
 from microbench_ray.ingest.overall import SubtaskMean
 from microbench_ray.ingest.run import IngestJob, run_ingest
 from microbench_ray.ingest.values import WITHOUT_SCORE
@@ -42,7 +42,7 @@ def test_judgments_of_livebench(tmp_path: Path) -> None:
     }
     assert {sample.subtask for sample in samples["n"]} == {"reasoning/zebra_puzzle", "reasoning/spatial"}
     assert tally.dropped == {NOT_JUDGED: 1}
-    assert sum(tally.choices.values()) == 1
+    assert tally.choices[FAILED] == 1
     # a file that has changed is read again
     write_json(file, [judged("a", "m", 0)])
     assert scores(read_all(LIVEBENCH, file)[0]["m"]) == {"a": [0]}
@@ -130,7 +130,7 @@ def test_judgments_of_arena_hard(tmp_path: Path) -> None:
     # the model is B in the first game and A in the second
     assert scores(samples["m"]) == {"a": [1, 1], "b": [0, 0.5], "c": [1, 1], "d": [None]}
     assert tally.dropped == {NO_GAME: 1}
-    assert tally.choices == {UNWEIGHTED: 1}
+    assert set(tally.choices) == {UNWEIGHTED, "judge: gpt-4.1, against o3-mini"}
     assert tally.metrics == {"judge": "gpt-4.1, against o3-mini"}
     old = {"question_id": "a", "model": "m", "judge": "gpt-4", "games": [{"user_prompt": "…", "judgment": "…", "score": "B>A"}] * 2}
     samples, _ = read_all(ARENA, write_json(tmp_path / "old/m.jsonl", [old]))

@@ -10,6 +10,7 @@ import pytest
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.reader_checks import READER_CHECKS, Check
 from microbench_ray.ingest.registry import get_reader
+from microbench_ray.ingest.run import IngestJob, run_ingest
 from microbench_ray.ingest.vlmevalkit import _separated
 from tests.helpers import further_logs, tool_logs
 from tests.helpers.reading import read_all, values
@@ -44,3 +45,20 @@ def test_a_table_of_long_texts_leaves_the_limit_of_the_process_alone(tmp_path: P
     file.write_text("index\tprediction\thit\n1\t" + "x" * (limit + 1) + "\t1\n", encoding="utf-8")
     assert [row["hit"] for row in _separated(file)] == ["1"]
     assert csv.field_size_limit() == limit
+
+
+SAID = {
+    "alpaca_eval": "annotator", "arena_hard": "judge", "files_of_models": "scores in", "opencompass_cascade": "cascade",
+    "bfcl": "mean over tests",
+}  # fmt: skip
+"""What is said instead of a metric."""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_metric_is_said(layout: str, tmp_path: Path) -> None:
+    source, write = WRITERS[layout]
+    write(tmp_path / "logs", 2, 4)
+    lines = run_ingest(IngestJob(source=source, path=str(tmp_path / "logs"), out=tmp_path / "out")).lines()
+    assert any(line.startswith("used: ") and SAID.get(layout, "metric") in line for line in lines), lines
+    repeated = layout in ("tau_bench", "livecodebench", "arena_hard")
+    assert any("mean of repeated" in line for line in lines) == repeated
