@@ -213,7 +213,7 @@ def test_trials_of_harbor(tmp_path: Path) -> None:
     found = samples["claude-code: anthropic/opus"]
     assert scores(found) == {"org/a": [0.25, 1], "org/b": [0], "org/c": [0.5]}
     assert {(sample.subtask, sample.content) for sample in found} == {("tb", "c-org/a"), ("tb", "c-org/b"), ("tb", "c-org/c")}
-    assert tally.choices == {NO_REWARD: 1}
+    assert tally.choices == {NO_REWARD: 1, "tb: metric passed": 1, "tb: metric reward": 2}
     # the mean of the job, as Harbor computes it: a missing reward is 0
     assert np.mean([sample.score for sample in found]) == pytest.approx((1 + 0.25 + 0 + 0.5) / 4, abs=1e-9)
 
