@@ -37,6 +37,7 @@ from microbench_ray.ingest.log_names import (
     same_files,
     same_responses,
 )
+from microbench_ray.ingest.metrics import say_metrics
 from microbench_ray.ingest.overall import Comparison, OverallReader, compare, told
 from microbench_ray.ingest.registry import get_reader
 
@@ -46,7 +47,6 @@ DOWNLOADS = "downloads"
 MEGABYTE = 10**6
 MAX_CHOICES = 10
 """Lines of the summary on metrics and filters."""
-AVERAGED = "the mean of repeated samples of an item"
 MAX_NAMED = 10
 """Logs without a response that the summary names."""
 
@@ -301,7 +301,7 @@ def ingest_model(
             if old in records and same_responses(responses, old, table):
                 outdated.add(old)
                 del records[old]
-        _say_metrics(tally, table)
+        say_metrics(tally, table)
         tables.append(table)
         if table["score"].null_count == len(table):
             empty.append(f"{model}: {log.part or log.files[0].name}")
@@ -340,16 +340,6 @@ def _read(reader: Reader, log: ModelLog, options: Options, tally: Tally, example
         if table is not None:
             return table
     return fold(joined(reader.read(log, options, tally), options.join, examples), name)
-
-
-def _say_metrics(tally: Tally, responses: pa.Table) -> None:
-    """Choose what a log was read by, if its reader has not said so, and that repetitions are averaged."""
-    for task, metric in tally.metrics.items():
-        said = f"{task}: metric {metric}"
-        if said not in tally.choices and not any(choice.startswith((f"{task}: ", f"{task}/")) for choice in tally.choices):
-            tally.choose(said)
-    if responses["repeats"].null_count < len(responses) and not any("mean over" in choice for choice in tally.choices):
-        tally.choose(AVERAGED)
 
 
 def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[FoundLog]]) -> dict[str, str]:

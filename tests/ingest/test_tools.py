@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from microbench_ray.ingest.base import Options
+from microbench_ray.core.errors import DataError
+from microbench_ray.ingest.base import Options, Scale
 from microbench_ray.ingest.reader_checks import READER_CHECKS, Check
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.run import IngestJob, run_ingest
 from microbench_ray.ingest.vlmevalkit import _separated
 from tests.helpers import further_logs, tool_logs
+from tests.helpers.errors import refuses
 from tests.helpers.reading import read_all, values
 
 WRITERS = tool_logs.WRITERS | further_logs.WRITERS
@@ -62,3 +65,27 @@ def test_the_metric_is_said(layout: str, tmp_path: Path) -> None:
     assert any(line.startswith("used: ") and SAID.get(layout, "metric") in line for line in lines), lines
     repeated = layout in ("tau_bench", "livecodebench", "arena_hard")
     assert any("mean of repeated" in line for line in lines) == repeated
+
+
+@pytest.mark.parametrize("layout", ["evalscope", "lmms_eval"])
+def test_a_metric_of_which_lower_values_are_better(layout: str, tmp_path: Path) -> None:
+    source, write = WRITERS[layout]
+    write(tmp_path / "logs", 2, 4)
+    old, new = ("acc", "wer") if layout == "evalscope" else ("exact_match", "wer")
+    for file in (tmp_path / "logs").rglob("*.jsonl"):
+        file.write_text(file.read_text().replace(f'"{old}"', f'"{new}"'))
+    job = IngestJob(source=source, path=str(tmp_path / "logs"), out=tmp_path / "out")
+    with refuses(DataError, "lower", where="sums"):
+        run_ingest(job)
+    summary = run_ingest(replace(job, options=Options(scale=Scale(best=0.0, worst=1.0))))
+    assert summary.responses == 8
+
+
+def test_marks_of_lmms_eval_have_a_scale(tmp_path: Path) -> None:
+    tool_logs.lmms_eval(tmp_path / "logs", 2, 4)
+    for file in (tmp_path / "logs").rglob("*.jsonl"):
+        file.write_text(file.read_text().replace('"exact_match": 1.0', '"judge": 10').replace('"exact_match": 0.0', '"judge": 1'))
+    scale = Scale(best=10.0, worst=1.0)
+    summary = run_ingest(IngestJob("lmms_eval", str(tmp_path / "logs"), tmp_path / "out", options=Options(scale=scale)))
+    assert (summary.responses, summary.missing) == (8, 0)
+    assert "sums: metric judge" in summary.choices
