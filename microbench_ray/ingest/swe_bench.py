@@ -85,6 +85,8 @@ def _scores_in(file: Path, options: Options, tally: Tally) -> Iterator[tuple[str
 def _logs(file: Path, document: Any) -> Sequence[ModelLog] | None:
     if swe_experiments.is_submission(file, document):
         return [swe_experiments.log_of(file)]
+    if swe_experiments.is_count(file):
+        return ()
     if not has_fields(document, "resolved_ids") or "results" in document:  # Terminal-Bench has `results`
         return None
     stem = file.stem

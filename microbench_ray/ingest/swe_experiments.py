@@ -19,7 +19,7 @@ from microbench_ray.ingest.base import ModelLog, Options, Tally
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import WRITE_AGAIN_OR_CHECK, value_at
 
-FOLDER, FILE, BY_REPOSITORY = "results", "results.json", "resolved_by_repo.json"
+FOLDER, FILE, BY_REPOSITORY, BY_TIME = "results", "results.json", "resolved_by_repo.json", "resolved_by_time.json"
 RESOLVED = "resolved"
 ENOUGH = 0.9
 """Share of a split's instances that its submissions must name."""
@@ -49,6 +49,11 @@ def is_submission(file: Path, document: Any) -> bool:
     """Whether a file holds the results of a submission."""
     placed = file.name == FILE and file.absolute().parent.name == FOLDER
     return placed and isinstance(document, dict) and _are_ids(document.get(RESOLVED)) and "resolved_ids" not in document
+
+
+def is_count(file: Path) -> bool:
+    """Whether a file beside the results counts instances."""
+    return file.name in (BY_REPOSITORY, BY_TIME) and file.absolute().parent.name == FOLDER
 
 
 def log_of(file: Path) -> ModelLog:
