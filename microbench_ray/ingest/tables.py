@@ -62,6 +62,8 @@ class TableReader:
                     shown += _show(file, wide, tally, preview=shown < _SHOWN_FILES)
                     if wide.of_file:
                         of_files.append(file)
+                        if _confidence_file(file) is not None:
+                            tally.drop("files of confidences beside tables of one model, which are not read")
                         continue
                 companion = _confidence_file(file)
                 keys = probability_keys(options.table)

@@ -37,6 +37,11 @@ def test_the_file_names_the_model(tmp_path: Path, item: str, score: str) -> None
     tally = Tally()
     TABLE.find(tmp_path, Options(), tally)
     assert any("the file's name is the model" in choice for choice in tally.choices)
+    assert not tally.dropped
+    frame.to_csv(tmp_path / "bob.confidence.csv", index=False)
+    TABLE.find(tmp_path, Options(), tally)
+    assert "confidences" in " ".join(tally.dropped)
+    (tmp_path / "bob.confidence.csv").unlink()
     run_ingest(IngestJob(source="table", path=str(tmp_path), out=tmp_path / "out"))
     assert read_ingested(tmp_path / "out").scores.tolist() == [[1, 0, 1], [0, 0, 1]]
 
