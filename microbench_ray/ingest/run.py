@@ -25,7 +25,7 @@ from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.folder_settings import SETTINGS_FILE, check_settings, settings_of
 from microbench_ray.ingest.hub import fetch, is_hub
 from microbench_ray.ingest.identity import check_one_identity, find_logs
-from microbench_ray.ingest.join import Examples, joined
+from microbench_ray.ingest.join import VERSIONS, Examples, Seen, joined, versions
 from microbench_ray.ingest.last_run import logs_stamp, read_last_run, write_last_run
 from microbench_ray.ingest.log_names import (
     FoundLog,
@@ -101,6 +101,8 @@ class IngestSummary:
         Errors by model, whose file is left unchanged, or by the path that could not be read.
     compared, weighs
         The tool's own scores of models, and what they are, where the tool weighs subtasks.
+    seen
+        A few items as models saw them.
     """
 
     added: list[str] = field(default_factory=list)
@@ -118,6 +120,7 @@ class IngestSummary:
     empty: list[str] = field(default_factory=list)
     left_out: dict[str, set[str]] = field(default_factory=dict)
     compared: dict[str, Comparison] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
     weighs: str = ""
 
     def lines(self) -> list[str]:
@@ -314,6 +317,9 @@ def ingest_model(
     table = merge(tables, model, job.on_conflict)
     if table["score"].null_count == len(table):
         raise nothing_read(model, records)
+    said = versions(summary.seen, examples.texts, table)
+    if said is not None and not any(choice.startswith(VERSIONS) for choice in summary.choices):
+        summary.choices[said] += 1
     store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records, examples=examples.texts)))
     if empty:
         summary.empty += empty
