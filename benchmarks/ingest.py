@@ -1,8 +1,11 @@
-"""Speed and memory of reading logs: `python -m benchmarks.ingest [--driver] [--logs 20] [--lines 12000]`.
+"""Speed and memory of reading logs: `python -m benchmarks.ingest [--driver] [--logs 20] [--lines 12000] [--files 20000]`.
 
 Writes logs as lm-evaluation-harness does for a multiple-choice task with long prompts (4 to 5 kB a line: document, one request per
 choice, likelihoods as strings), reads them one after another, and prints MB per CPU second and memory after each log. The logs are
 written to a temporary folder, one model after another, from the same documents.
+
+With `--files`, it writes that many small logs instead, of 100 models and two lines each, ingests them at once, once more while
+nothing has changed, and prints seconds and the peak of memory.
 """
 
 from __future__ import annotations
@@ -70,6 +73,37 @@ def _line(k: int, content: random.Random, words: list[str], draw: random.Random,
     return line | {"acc": right}
 
 
+def write_small_logs(folder: Path, count: int, models: int = 100) -> int:
+    """Write small logs, of as many tasks for each model, and return their size."""
+    size = 0
+    first = write_log(folder / "first", "org/model", 2)
+    text = first.read_text(encoding="utf-8")
+    for number in range(models):
+        place = folder / "logs" / f"org__model-{number}"
+        place.mkdir(parents=True)
+        (place / f"results_{TIME}.json").write_text(json.dumps({"results": {}, "model_name": f"org/model-{number}"}))
+        for task in range(count // models):
+            size += (place / f"samples_exam{task}_{TIME}.jsonl").write_text(text, encoding="utf-8")
+    return size
+
+
+def measure_files(folder: Path, count: int) -> None:
+    """Ingest many small logs, twice, and print seconds and memory."""
+    from microbench_ray.ingest.run import IngestJob, run_ingest
+
+    size = write_small_logs(folder, count)
+    for again in (False, True):
+        started, cpu = time.perf_counter(), time.process_time()
+        summary = run_ingest(IngestJob("lm_eval", str(folder / "logs"), folder / "out"))
+        assert summary.logs == (0 if again else count), summary.lines()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(
+            f"{'again' if again else 'first'}: {count:,} files, {size / 1e6:.0f} MB, {time.perf_counter() - started:.1f} s, "
+            f"{time.process_time() - cpu:.1f} CPU s, peak {peak / 1e6:.0f} MB",
+            flush=True,
+        )
+
+
 def read_log(folder: Path) -> int:
     """Read all logs below a folder with the reader, and return the number of samples."""
     reader, options, tally = LmEvalReader(), Options(), Tally()
@@ -84,7 +118,12 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=12_000)
     parser.add_argument("--without-hashes", action="store_true", help="write logs as older versions did")
     parser.add_argument("--driver", action="store_true", help="run the whole ingest, not only the reader")
+    parser.add_argument("--files", type=int, help="small logs that are ingested at once")
     given = parser.parse_args()
+    if given.files:
+        with tempfile.TemporaryDirectory() as name:
+            measure_files(Path(name), given.files)
+        return
     process = psutil.Process()
     print(f"{'log':>4} {'MB':>7} {'kB a line':>9} {'CPU s':>7} {'MB/s':>6} {'USS MB':>7} {'peak MB':>8}")
     with tempfile.TemporaryDirectory() as name:

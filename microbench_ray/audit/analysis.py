@@ -146,7 +146,7 @@ def restrict_lists(lists: Sequence[Method], tonight: Benchmark) -> tuple[list[Me
     for method in lists:
         present, missing = restrict_list(method, list(tonight.item_ids))
         if missing:
-            rows.append(missing_items_finding(method.label, missing, len(fixed_of(method).items)))
+            rows.append(missing_items_finding(method.label, missing, len(fixed_of(method).items), list(tonight.item_ids)))
         if present is not None:
             restricted.append(present)
     return restricted, rows

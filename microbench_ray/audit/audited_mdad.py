@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from microbench_ray.audit.findings import HistoryRow
 from microbench_ray.methods import Method
+from microbench_ray.methods.item_lists import ids_hint
 from microbench_ray.methods.selectors.fixed import Fixed
 from microbench_ray.metrics import Mdad
 
@@ -134,10 +135,12 @@ def restrict_list(method: Method, item_ids: Sequence[str]) -> tuple[Method | Non
     return Method(method.label, restricted, method.estimator), missing
 
 
-def missing_items_finding(label: str, missing: Sequence[str], n_items: int) -> HistoryRow:
-    """The finding that tonight's benchmark lacks items of a list."""
+def missing_items_finding(label: str, missing: Sequence[str], n_items: int, item_ids: Sequence[str]) -> HistoryRow:
+    """The finding that tonight's benchmark, with these ids, lacks items of a list; it shows an id of each if all are missing."""
     named = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
     text = f"{len(missing)} of the {n_items} items of '{label}' are missing from tonight's benchmark: {named}"
+    if len(missing) == n_items:
+        text += f" ({ids_hint(missing, item_ids)})"
     return HistoryRow(kind="list_items", text=text, subject=label, value=float(len(missing)))
 
 

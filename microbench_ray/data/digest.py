@@ -11,6 +11,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+_ENCODER = json.JSONEncoder(sort_keys=True)
+
+
+def as_json(texts: Mapping[str, Any]) -> str:
+    """The JSON that `content_digest` hashes."""
+    return _ENCODER.encode(texts)
+
+
+def text_digest(text: str) -> str:
+    """The `content_digest` of the texts whose JSON this is, without arrays."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
 
 def content_digest(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
     """Hash texts and arrays, with the names, types and shapes of the arrays.
@@ -28,7 +40,7 @@ def content_digest(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
         32 hexadecimal digits of BLAKE2b.
     """
     state = blake2b(digest_size=16)
-    state.update(json.dumps(texts, sort_keys=True).encode())
+    state.update(as_json(texts).encode())
     for name, array in arrays.items():
         state.update(f"{name} {array.dtype.str} {array.shape}".encode())
         state.update(np.ascontiguousarray(array).data)

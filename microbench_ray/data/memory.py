@@ -52,6 +52,7 @@ def benchmark(
     scale: float = 1.0,
     correct: str | Sequence[str] = (),
     *,
+    sheet: str | None = None,
     truth: str = "micro",
     weights: ArrayLike | None = None,
     cluster: Sequence[str] | None = None,
@@ -75,7 +76,7 @@ def benchmark(
         the same numbers.
     max_missing
         Share in [0, 1] of missing responses above which a model is dropped, with a note in `Benchmark.notes`.
-    shape, columns, scale, correct
+    shape, columns, scale, correct, sheet
         How a table is read, as for `read_scores`.
     truth
         `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
@@ -105,7 +106,7 @@ def benchmark(
     | a | 0.6667 | 3 |
     | b | 0.3333 | 3 |
     """
-    keys = table_keys(shape, columns, scale, correct)
+    keys = table_keys(shape, columns, scale, correct, sheet)
     if isinstance(scores, str | Path):
         _check_no_names(
             item_ids=item_ids,
@@ -116,16 +117,9 @@ def benchmark(
             weights=weights,
             cluster=cluster,
         )
-        return read_scores(
-            scores,
-            name=name,
-            max_missing=max_missing,
-            shape=shape,
-            columns=columns,
-            scale=scale,
-            correct=correct,
-            truth=truth,
-        )
+        return read_scores(scores, name=name, max_missing=max_missing, truth=truth, **keys.settings())
+    if keys.sheet is not None:
+        raise DataError("sheet= is for Excel workbooks.", where="sheet", got=f"sheet={keys.sheet}", hint="leave out sheet=")
     name = "benchmark" if name is None else name
     if (table := as_table(scores, "scores")) is not None:
         _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask, weights=weights, cluster=cluster)

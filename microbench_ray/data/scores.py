@@ -37,6 +37,7 @@ def read_scores(
     columns: ColumnNames | None = None,
     scale: float = 1.0,
     correct: str | Sequence[str] = (),
+    sheet: str | None = None,
     truth: str = "micro",
 ) -> Benchmark:
     """Read a table of scores: Parquet, Feather (`.feather`, `.arrow`), CSV or TSV (also `.gz`), JSON Lines or Excel (`.xlsx`).
@@ -76,6 +77,8 @@ def read_scores(
     truth
         `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each; by default by the mean
         over items. A saved folder keeps what it has unless this is `macro`.
+    sheet
+        The sheet of a workbook that has several.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def read_scores(
     DataError
         The files are missing, damaged or invalid; the error names the file, column and row.
     """
-    keys = table_keys(shape, columns, scale, correct)
+    keys = table_keys(shape, columns, scale, correct, sheet)
     kinds = [kind for kind, given in (("confidence", confidence), ("models", metadata)) if given == "auto"]
     with local_copies() as copies:
         confidence_path, metadata_path = (
@@ -155,7 +158,7 @@ def read_wide(path: Path, keys: TableKeys = DEFAULT_KEYS) -> WideTable:
     def texts(names: Sequence[str]) -> list[str]:
         return [*text_columns(names), *(name for name in names if name.strip() in given)]
 
-    return to_wide(read_table(path, texts=texts, unnamed=True), path, keys)
+    return to_wide(read_table(path, texts=texts, unnamed=True, sheet=keys.sheet), path, keys, split_suffix(path)[0])
 
 
 def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
@@ -166,7 +169,7 @@ def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
 def probability_keys(keys: TableKeys) -> TableKeys:
     """The keys of a table of confidences, which are probabilities already, beside scores."""
     columns = tuple((role, names) for role, names in keys.columns if role not in OF_ITEMS)
-    return replace(keys, columns=columns, scale=1.0, correct=(), ids_needed=True)
+    return replace(keys, columns=columns, scale=1.0, correct=(), sheet=None, ids_needed=True)
 
 
 class NamedTable(NamedTuple):

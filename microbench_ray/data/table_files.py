@@ -59,7 +59,7 @@ def row_name(path: Path, row: int) -> str:
     return f"line {row + 1}" if name.endswith(JSON_LINES) else f"row {row + 1}"
 
 
-def read_table(path: Path, *, texts: Texts, unnamed: bool = False) -> pa.Table:
+def read_table(path: Path, *, texts: Texts, unnamed: bool = False, sheet: str | None = None) -> pa.Table:
     """Read a table.
 
     Parameters
@@ -71,11 +71,14 @@ def read_table(path: Path, *, texts: Texts, unnamed: bool = False) -> pa.Table:
         them for the names of all columns.
     unnamed
         Whether one column may have no name.
+    sheet
+        The sheet of a workbook; None for the only one.
 
     Raises
     ------
     DataError
-        The file is missing, empty, truncated or of another format, or column names are empty or repeated.
+        The file is missing, empty, truncated or of another format, column names are empty or
+        repeated, or a sheet is named and the file is no workbook.
     """
     check_place(path, "path")
     if not path.is_file():
@@ -86,9 +89,11 @@ def read_table(path: Path, *, texts: Texts, unnamed: bool = False) -> pa.Table:
             hint="give the path of a Parquet, Feather or CSV table, or data_dir=FOLDER for a benchmark defined in conf/",
         )
     suffix = split_suffix(path)[1].lower()
+    if sheet is not None and suffix != ".xlsx":
+        raise DataError("sheet= is for Excel workbooks.", where=str(path), got=f"sheet={sheet}", hint="leave out sheet=")
     try:
         check_start(path)
-        table = _read(path, suffix, texts if callable(texts) else lambda _: texts)
+        table = _read(path, suffix, texts if callable(texts) else lambda _: texts, sheet)
         table.validate(full=True)
     except OversizedTable as error:
         raise DataError(
@@ -118,7 +123,7 @@ def check_start(path: Path) -> None:
         raise DataError("The file is a pointer of Git LFS, not the table itself.", where=str(path), got="a pointer", hint=hint)
 
 
-def _read(path: Path, suffix: str, texts: Callable[[Sequence[str]], Sequence[str]]) -> pa.Table:
+def _read(path: Path, suffix: str, texts: Callable[[Sequence[str]], Sequence[str]], sheet: str | None) -> pa.Table:
     if suffix == ".parquet":
         # Not read_table, which imports pandas: errors should be reported before that.
         _check_repeated(str(path), pq.read_schema(path, memory_map=True).names)
@@ -132,7 +137,7 @@ def _read(path: Path, suffix: str, texts: Callable[[Sequence[str]], Sequence[str
         return table
     if suffix in DELIMITED:
         return read_delimited(path, texts, lambda header: _check_repeated(str(path), header))
-    return read_excel(path) if suffix == ".xlsx" else read_json_lines(path)
+    return read_excel(path, sheet) if suffix == ".xlsx" else read_json_lines(path)
 
 
 def _check_texts(table: pa.Table, n_bytes: int) -> None:

@@ -45,7 +45,10 @@ class AlpacaEvalReader:
             subtask = str(row.get("dataset") or "all")
             if row.get(_MODEL) != log.part or not _is_selected(row, options) or not matches(subtask, options.tasks):
                 continue
-            tally.read_by("annotator", f"{row['annotator']}, against {row[_BASELINE]}")
+            annotator = f"{row['annotator']}, against {row[_BASELINE]}"
+            if tally.metrics.get("annotator") != annotator:
+                tally.read_by("annotator", annotator)
+                tally.choose(f"annotator: {annotator}")
             item = item_digest(where, instruction=instruction)
             score = parse_score(_score(row["preference"], where), tally, file=file, item=item, metric="preference")
             yield Sample(item_id=item, subtask=subtask, score=score, content=item, position=str(number - 1))

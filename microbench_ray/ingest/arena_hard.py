@@ -51,7 +51,10 @@ class ArenaHardReader:
             subtask = str(line.get("category") or "all")
             if not matches(subtask, options.tasks):
                 continue
-            tally.read_by("judge", f"{line.get('judge')}, against {line.get('baseline') or 'the default baseline'}")
+            judge = f"{line.get('judge')}, against {line.get('baseline') or 'the default baseline'}"
+            if tally.metrics.get("judge") != judge:
+                tally.read_by("judge", judge)
+                tally.choose(f"judge: {judge}")
             games = value_at(line, list, where, "games")
             labels = [game.get("score") if isinstance(game, dict) else None for game in games]
             if not labels or None in labels:

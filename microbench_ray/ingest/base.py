@@ -143,6 +143,8 @@ class Options:
         Which answer filter of lm-evaluation-harness to read; None for the first.
     max_line_bytes
         Maximum size of a line, a document or an archive member.
+    items
+        The ids of all items, for logs that list right answers only; empty if none are given.
     table
         How a table is read, where its names do not tell.
     scale
@@ -158,6 +160,7 @@ class Options:
     metric: str | None = None
     filter: str | None = None
     max_line_bytes: int = 64 << 20
+    items: tuple[str, ...] = ()
     table: TableKeys = DEFAULT_KEYS
     identify: tuple[str, ...] = ()
     scale: Scale = LOGGED

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.documents import find_logs, has_fields
 from microbench_ray.ingest.jsonl import json_lines
+from microbench_ray.ingest.overall import SubtaskMean
 from microbench_ray.ingest.values import WRITE_AGAIN_OR_CHECK, value_at
 
 _NAME = re.compile(r"(?:BFCL_v\d+_)?(?P<category>.+)_score\.json")
+
+_LIVE = ("live_simple", "live_multiple", "live_parallel", "live_parallel_multiple")
+_ONLY_VERSION_4 = ("simple_python", "simple_java", "simple_javascript", "web_search_base", "memory_kv", "memory_vector")
 
 
 class BfclReader:
@@ -23,6 +28,8 @@ class BfclReader:
     A score file lists failures only, so that the file of results with the same name (`result/<model>/…/…_result.json`) is needed
     for the tests that passed. The folder below `score` names the model.
     """
+
+    weighs = "BFCL's overall accuracy, which weighs categories and counts those that were not run as 0"
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the score files, each with its file of results."""
@@ -43,6 +50,7 @@ class BfclReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per test, in the order of the results."""
         file, results = log.files
+        tally.choose("the mean over tests, where BFCL's overall accuracy weighs categories")
         lines = json_lines(file, options.max_line_bytes)
         _, header = next(lines, (1, None))
         total, correct = (value_at(header, int, f"{file}: line 1", name) for name in ("total_count", "correct_count"))
@@ -55,6 +63,26 @@ class BfclReader:
             raise DataError("The scores and the results do not fit.", where=str(file), got=got, hint=WRITE_AGAIN_OR_CHECK)
         for name in tests:
             yield Sample(item_id=name, subtask=log.part, score=float(name not in failed), position=name)
+
+    def overall(self, subtasks: Mapping[str, SubtaskMean]) -> float | None:
+        """The overall accuracy of version 4; None for categories of other versions, or if only some of the live ones were run."""
+        live = [subtasks[name] for name in _LIVE if name in subtasks]
+        if not any(name in subtasks for name in _ONLY_VERSION_4) or len(live) not in (0, len(_LIVE)):
+            return None
+
+        def mean(*names: str) -> float:
+            return fmean(subtasks[name].mean if name in subtasks else 0.0 for name in names)
+
+        count = sum(each.n_items for each in live)
+        simple = mean("simple_python", "simple_java", "simple_javascript")
+        parts = (
+            (10, fmean([simple, mean("multiple"), mean("parallel"), mean("parallel_multiple")])),
+            (10, sum(each.mean * each.n_items for each in live) / count if count else 0.0),
+            (10, mean("irrelevance", "live_irrelevance")),
+            (30, mean("multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param", "multi_turn_long_context")),
+            (40, fmean([mean("web_search_base", "web_search_no_snippet"), mean("memory_kv", "memory_vector", "memory_rec_sum")])),
+        )
+        return sum(weight * value for weight, value in parts) / 100
 
 
 def _results(file: Path, top: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,7 +27,7 @@ class _Item:
     first: Sample
     score: float = 0.0
     scored: int = 0
-    repeats: list[float] = field(default_factory=list)
+    repeats: list[float] | None = None
     confidence: float | None = None
     answers: tuple[float, ...] | None = None
 
@@ -44,9 +44,11 @@ class _Item:
             sums, new = self.answers or (), sample.answers or ()
             same_length = sums and len(sums) == len(new)
             self.answers = tuple(a + b for a, b in zip(sums, new, strict=True)) if same_length else None
+            if self.repeats is None:
+                self.repeats = [min(max(self.score, 0.0), 1.0)]
+            self.repeats.append(min(max(sample.score, 0.0), 1.0))
         self.score += sample.score
         self.scored += 1
-        self.repeats.append(min(max(sample.score, 0.0), 1.0))
 
 
 def fold(samples: Iterable[Sample], log: str) -> pa.Table:
@@ -73,7 +75,8 @@ def fold(samples: Iterable[Sample], log: str) -> pa.Table:
         if item is None:
             item = items[sample.item_id] = _Item(sample)
         if sample.score is not None:
-            _check(sample, log)
+            if sample.confidence is not None or not 0 <= sample.score <= 1:
+                _check(sample, log)
             item.add(sample)
     return _table(items, log)
 
@@ -100,7 +103,7 @@ def _table(items: dict[str, _Item], log: str) -> pa.Table:
         "item_id": list(items),
         "subtask": [first.subtask or "all" for first in firsts],
         "score": [min(max(item.score, 0.0), item.scored) / item.scored if item.scored else None for item in items.values()],
-        "repeats": [item.repeats if item.scored > 1 else None for item in items.values()],
+        "repeats": [item.repeats for item in items.values()],
         "confidence": [None if item.confidence is None else item.confidence / item.scored for item in items.values()],
         "answers": answers,
         "label": labels,
@@ -110,7 +113,7 @@ def _table(items: dict[str, _Item], log: str) -> pa.Table:
     }
     schema = SCHEMAS["responses"]
     for name in ("item_id", "subtask", "position"):
-        for value in columns[name]:
+        for value in dict.fromkeys(columns[name]):
             if value is not None and not storable(value):
                 raise DataError(
                     f"The {name} of a sample is empty or not valid Unicode.",

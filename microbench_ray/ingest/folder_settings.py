@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from microbench_ray.core.errors import ConfigError, DataError
@@ -22,6 +23,7 @@ def settings_of(source: str, options: Options) -> dict[str, Any]:
         "table": options.table.settings(),
         "identify": list(options.identify),
         "scale": options.scale.settings(),
+        "items": blake2b("\n".join(options.items).encode(errors="replace"), digest_size=8).hexdigest() if options.items else "",
         "join": "" if options.join == "content" else options.join,
     }
     return settings | {name: value for name, value in further.items() if value}

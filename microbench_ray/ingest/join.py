@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
+import pyarrow as pa
+
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.ingest.base import Sample
 
 Join = Literal["content", "id", "hash"]
@@ -15,6 +18,8 @@ HASH_DIGITS = 16
 """Digits of a digest by which an id is known to be made from the content."""
 N_EXAMPLES = 3
 """Number of items of each model whose texts are kept for messages."""
+VERSIONS = "models saw items in different texts"
+BY = "their contents; join=id joins by the tool's own ids"
 EXAMPLE_LENGTH = 400
 """Characters of a text that are kept."""
 
@@ -38,6 +43,34 @@ class Examples:
         for _, dropped in self._order[N_EXAMPLES:]:
             del self.texts[dropped]
         del self._order[N_EXAMPLES:]
+
+
+class Seen(NamedTuple):
+    """An item as a model saw it."""
+
+    text: str
+    content: str
+
+
+def versions(seen: dict[str, Seen], texts: Mapping[str, str], responses: pa.Table) -> str | None:
+    """A sentence if models saw an item in different texts and it is one item all the same, by its content.
+
+    Parameters
+    ----------
+    seen
+        Items that other models saw, by id; those of this model are added.
+    texts, responses
+        The model's texts, as of `Examples`, and its table of schema `responses`.
+    """
+    found = None
+    for name, text in sorted(texts.items()):
+        row = pc.index(responses["item_id"], name).as_py()
+        content = None if row < 0 else responses["content"][row].as_py()
+        if content is not None:
+            first = seen.setdefault(name, Seen(text, content))
+            if first.content == content and first.text != text:
+                found = found or f"{VERSIONS} (an order of choices, a template), such as {name!r}: joined by {BY}"
+    return found
 
 
 def own_id(sample: Sample) -> str:

@@ -30,6 +30,7 @@ class LiveCodeBenchReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per graded answer."""
         (file,) = log.files
+        tally.choose("metric graded_list of each answer, whose mean is pass@1")
         for number, question in enumerate(value_at(json_file(file, options.max_line_bytes), list, str(file)), 1):
             where = f"{file}: question {number}"
             # One question has several tests where outputs are predicted, and several samples where code is executed.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Scale, Tally, finite_number, matches
 from microbench_ray.ingest.documents import find_logs, has_fields
 from microbench_ray.ingest.jsonl import json_file, json_lines
+from microbench_ray.ingest.metrics import LOWER_IS_BETTER
 from microbench_ray.ingest.values import CHECK_SOURCE, item_digest, parse_score, value_at
 
 _NAME = re.compile(r"(?P<time>.+?)_samples_(?P<task>.+)\.jsonl")
+LOWER = "lower is better"
 _FIELDS = ("doc_id", "doc", "target", "input", "input_media", "arguments", "resps", "filtered_resps", "token_counts", "doc_hash")
 """Fields of a line other than metrics."""
 
@@ -46,13 +48,14 @@ class LmmsEvalReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the samples, reading one line at a time."""
         file, *results = log.files
-        lower = _lower_is_better(results[0], log.part, options.max_line_bytes) if results else ()
+        lower = LOWER_IS_BETTER.union(_lower_is_better(results[0], log.part, options.max_line_bytes) if results else ())
+        lower = frozenset() if options.scale.reversed else lower
         metric = options.metric
         for number, line in json_lines(file, options.max_line_bytes):
             where = f"{file}: line {number}"
             name = str(value_at(line, int, where, "doc_id"))
             if number == 1 or metric is None:
-                metric = _metric(line, metric, lower, where)
+                metric = _metric(line, metric, lower, options.scale, where)
                 tally.read_by(log.part, metric)
                 if isinstance(line.get(metric), dict):
                     tally.choose(f"{log.part}: {metric} of each sample, which lmms-eval aggregates in a way of its own")
@@ -67,8 +70,8 @@ def _value(logged: Any) -> Any:
     return logged.get("score") if isinstance(logged, dict) else logged
 
 
-def _metric(line: Mapping[str, Any], metric: str | None, lower: Sequence[str], where: str) -> str:
-    reasons = {name: _unfit(name, value, lower) for name, value in line.items() if name not in _FIELDS}
+def _metric(line: Mapping[str, Any], metric: str | None, lower: Collection[str], scale: Scale, where: str) -> str:
+    reasons = {name: _unfit(name, value, lower, scale) for name, value in line.items() if name not in _FIELDS}
     chosen = metric or next((name for name, reason in reasons.items() if reason is None), None)
     if chosen is not None and reasons.get(chosen, "missing") is None:
         return chosen
@@ -76,20 +79,22 @@ def _metric(line: Mapping[str, Any], metric: str | None, lower: Sequence[str], w
     got = "; ".join(f"{name}: {reason or 'scores'}" for name, reason in reasons.items()) or "no metrics"
     fit = [name for name, reason in reasons.items() if reason is None]
     hint = f"choose one with metric=NAME: {first_few(fit)}" if fit else f"exclude the task with tasks=[…], or {CHECK_SOURCE}"
+    worse = next((name for name, reason in reasons.items() if reason == LOWER), None)
+    hint += f"; or reverse a metric with metric={worse} scale=BEST offset=WORST (a rate: scale=0 offset=1)" if worse else ""
     raise DataError(what, where=where, got=got, hint=hint)
 
 
-def _unfit(name: str, logged: Any, lower: Sequence[str]) -> str | None:
+def _unfit(name: str, logged: Any, lower: Collection[str], scale: Scale) -> str | None:
     """Why a metric does not score samples; None if it does."""
     value = _value(logged)
     number = finite_number(value)
     if name in lower:
-        return "lower is better"
+        return LOWER
     if isinstance(logged, dict) and value is None:
         return "an object without a score"
     if number is None:
         return "a list" if isinstance(value, list) else "not a number"
-    return None if 0 <= number <= 1 else f"{number:g} is outside [0, 1]"
+    return None if 0 <= scale.score(number) <= 1 else f"{number:g} is outside [0, 1]"
 
 
 def _lower_is_better(results: Path, task: str, max_bytes: int) -> Sequence[str]:

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from microbench_ray.core.errors import DataError
-from microbench_ray.ingest.base import Scale, finite_number
+from microbench_ray.ingest.base import Scale, Tally, finite_number
 
 ROUNDING = 1e-9
 """How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
+AVERAGED = "the mean of repeated samples of an item"
 LOWER_IS_BETTER = frozenset(
     (
         "perplexity",
@@ -92,3 +95,20 @@ def check_higher_is_better(metric: str, task: str, scale: Scale, declared: Colle
             hint=f"choose another metric with metric=NAME, reverse this one with metric={metric} scale=BEST offset=WORST (a rate: "
             "scale=0 offset=1), or exclude the task with tasks=[…]",
         )
+
+
+def say_metrics(tally: Tally, responses: pa.Table) -> None:
+    """Choose what a log was read by, if its reader has not said so, and that repetitions are averaged.
+
+    Raises
+    ------
+    DataError
+        Lower values of a metric are better.
+    """
+    for task, metric in tally.metrics.items():
+        check_higher_is_better(metric, task, tally.scale)
+        said = f"{task}: metric {metric}"
+        if said not in tally.choices and not any(choice.startswith((f"{task}: ", f"{task}/")) for choice in tally.choices):
+            tally.choose(said)
+    if responses["repeats"].null_count < len(responses) and not any("mean over" in choice for choice in tally.choices):
+        tally.choose(AVERAGED)

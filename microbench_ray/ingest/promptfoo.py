@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ class PromptfooReader:
         def logs_of(file: Path, document: Any) -> Sequence[ModelLog] | None:
             if _rows(document) is None:
                 return None
-            return [ModelLog(model=name, files=(file,), part=name) for name in _by_model(file, options.max_line_bytes)]
+            return [ModelLog(model=name, files=(file,), part=name) for name in _by_model(file, options.max_line_bytes, document)]
 
         return find_logs(path, ("*.json",), "promptfoo", options, tally, logs_of)
 
@@ -66,15 +65,24 @@ def _rows(document: Any) -> list[Any] | None:
     return rows if isinstance(rows, list) and all(has_fields(row, "success", "provider", "vars") for row in rows) else None
 
 
-def _by_model(file: Path, max_bytes: int) -> Mapping[str, Sequence[tuple[int, dict[str, Any]]]]:
+_Rows = Mapping[str, Sequence[tuple[int, dict[str, Any]]]]
+_last: dict[tuple[Path, int, int], _Rows] = {}
+"""The file that was read last, which is read for one model after the other."""
+
+
+def _by_model(file: Path, max_bytes: int, document: Any = None) -> _Rows:
+    """The numbered results of a file, whose document may be known, by model."""
     status = file.stat()
-    return _cached(file, status.st_size, status.st_mtime_ns, max_bytes)
+    key = (file, status.st_size, status.st_mtime_ns)
+    if key not in _last:
+        grouped = _grouped(file, json_file(file, max_bytes) if document is None else document)
+        _last.clear()
+        _last[key] = grouped
+    return _last[key]
 
 
-@lru_cache(maxsize=1)  # a file is read for one model after the other
-def _cached(file: Path, size: int, time: int, max_bytes: int) -> Mapping[str, Sequence[tuple[int, dict[str, Any]]]]:
-    """The numbered results of a file by model; `size` and `time` tell its versions apart."""
-    rows = _rows(json_file(file, max_bytes)) or []
+def _grouped(file: Path, document: Any) -> _Rows:
+    rows = _rows(document) or []
     several = len({_prompt(row) for row in rows}) > 1
     by_model: defaultdict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
     for number, row in enumerate(rows, 1):

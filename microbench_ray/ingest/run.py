@@ -20,11 +20,12 @@ from microbench_ray.core.storage.store import Store
 from microbench_ray.data.names import escape_controls, first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
+from microbench_ray.ingest.columns import ColumnReader
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.folder_settings import SETTINGS_FILE, check_settings, settings_of
 from microbench_ray.ingest.hub import fetch, is_hub
 from microbench_ray.ingest.identity import check_one_identity, find_logs
-from microbench_ray.ingest.join import Examples, joined
+from microbench_ray.ingest.join import VERSIONS, Examples, Seen, joined, versions
 from microbench_ray.ingest.last_run import logs_stamp, read_last_run, write_last_run
 from microbench_ray.ingest.log_names import (
     FoundLog,
@@ -36,6 +37,8 @@ from microbench_ray.ingest.log_names import (
     same_files,
     same_responses,
 )
+from microbench_ray.ingest.metrics import say_metrics
+from microbench_ray.ingest.overall import Comparison, OverallReader, compare, told
 from microbench_ray.ingest.registry import get_reader
 
 logger = logging.getLogger(__name__)
@@ -96,6 +99,10 @@ class IngestSummary:
         Logs that were read and hold no response with a score, by model and task.
     failed
         Errors by model, whose file is left unchanged, or by the path that could not be read.
+    compared, weighs
+        The tool's own scores of models, and what they are, where the tool weighs subtasks.
+    seen
+        A few items as models saw them.
     """
 
     added: list[str] = field(default_factory=list)
@@ -112,6 +119,9 @@ class IngestSummary:
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
     left_out: dict[str, set[str]] = field(default_factory=dict)
+    compared: dict[str, Comparison] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    weighs: str = ""
 
     def lines(self) -> list[str]:
         """The summary as lines for the terminal."""
@@ -126,6 +136,7 @@ class IngestSummary:
         lines += choices[:MAX_CHOICES]
         if len(choices) > MAX_CHOICES:
             lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
+        lines += told(self.weighs, self.compared)
         lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
         if self.empty:
             lines.append(f"without a response: {first_few(self.empty, MAX_NAMED)}")
@@ -288,11 +299,12 @@ def ingest_model(
     for name, log, record in changed:
         tally = Tally(choices=summary.choices, suspicious=summary.suspicious, scale=job.options.scale)
         with refuse_unreadable(name):
-            table = fold(joined(reader.read(log, job.options, tally), job.options.join, examples), name)
+            table = _read(reader, log, job.options, tally, examples, name)
         for old in moved.get(name, ()):
             if old in records and same_responses(responses, old, table):
                 outdated.add(old)
                 del records[old]
+        say_metrics(tally, table)
         tables.append(table)
         if table["score"].null_count == len(table):
             empty.append(f"{model}: {log.part or log.files[0].name}")
@@ -305,6 +317,9 @@ def ingest_model(
     table = merge(tables, model, job.on_conflict)
     if table["score"].null_count == len(table):
         raise nothing_read(model, records)
+    said = versions(summary.seen, examples.texts, table)
+    if said is not None and not any(choice.startswith(VERSIONS) for choice in summary.choices):
+        summary.choices[said] += 1
     store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records, examples=examples.texts)))
     if empty:
         summary.empty += empty
@@ -313,6 +328,8 @@ def ingest_model(
     (summary.added if not existing else summary.updated if changed else summary.unchanged).append(model)
     if not changed:
         return
+    if isinstance(reader, OverallReader) and (compared := compare(reader, table)) is not None:
+        summary.compared[model], summary.weighs = compared, reader.weighs
     summary.logs += len(changed)
     for each in changed:
         summary.dropped.update(records[each.name].dropped)
@@ -320,6 +337,15 @@ def ingest_model(
     summary.subtasks.update(table["subtask"].unique().to_pylist())
     summary.missing += table["score"].null_count
     summary.responses += len(table) - table["score"].null_count
+
+
+def _read(reader: Reader, log: ModelLog, options: Options, tally: Tally, examples: Examples, name: str) -> pa.Table:
+    """The responses of a log, by columns where the reader can."""
+    if options.join == "content" and isinstance(reader, ColumnReader):
+        table = reader.responses(log, options, tally, name)
+        if table is not None:
+            return table
+    return fold(joined(reader.read(log, options, tally), options.join, examples), name)
 
 
 def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[FoundLog]]) -> dict[str, str]:

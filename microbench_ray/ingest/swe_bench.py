@@ -1,14 +1,18 @@
-"""Reports of SWE-bench and its relatives (Multi-SWE-bench, OpenHands): `<model>.<run>.json` with lists of resolved instances."""
+"""Reports of SWE-bench and its relatives (Multi-SWE-bench, OpenHands): `<model>.<run>.json` with lists of resolved instances.
+
+Submissions to the leaderboard are read too: see `swe_experiments`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
+from microbench_ray.ingest import swe_experiments
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.documents import find_logs, has_fields
 from microbench_ray.ingest.jsonl import json_file
@@ -30,40 +34,59 @@ class SweBenchReader:
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the reports."""
-        return find_logs(path, ("*.json",), "SWE-bench", options, tally, _logs)
+        logs = find_logs(path, ("*.json",), "SWE-bench", options, tally, _logs)
+        submissions = [log for log in logs if log.part]
+        return [*(log for log in logs if not log.part), *swe_experiments.with_instances(submissions, options, tally)]
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per instance."""
         (file,) = log.files
-        report = value_at(json_file(file, options.max_line_bytes), dict, str(file))
-        resolved = dict.fromkeys(_ids(report, "resolved_ids", file))
-        lists = [name for name in _FAILED if name in report]
-        if "unresolved_ids" not in lists:
-            lists += [name for name in _ALL if name in report]
-        if not lists:
-            raise DataError(
-                "The report does not list the instances that were not resolved.",
-                where=str(file),
-                got=f"fields {first_few(report)}",
-                hint="give a report with unresolved_ids or submitted_ids",
-            )
-        failed = dict.fromkeys(
-            name for each in lists for name in _ids(report, each, file) if each in _FAILED or name not in resolved
+        tally.choose("metric: whether an instance is resolved")
+        if log.part:
+            tally.choose(swe_experiments.NOT_LISTED)
+            found: Iterable[tuple[str, float | None]] = swe_experiments.scores_in(file, options)
+        else:
+            found = _scores_in(file, options, tally)
+        for name, score in found:
+            subtask = _subtask(name)
+            if matches(subtask, options.tasks):
+                if score is None:
+                    tally.drop("instances without a prediction, which a leaderboard counts as not resolved")
+                yield Sample(item_id=name, subtask=subtask, score=score, position=name)
+
+
+def _scores_in(file: Path, options: Options, tally: Tally) -> Iterator[tuple[str, float | None]]:
+    """Yield the instances of a report with their scores, None for those without a prediction."""
+    report = value_at(json_file(file, options.max_line_bytes), dict, str(file))
+    resolved = dict.fromkeys(_ids(report, "resolved_ids", file))
+    lists = [name for name in _FAILED if name in report]
+    if "unresolved_ids" not in lists:
+        lists += [name for name in _ALL if name in report]
+    if not lists and not options.items:
+        raise DataError(
+            "The report does not list the instances that were not resolved.",
+            where=str(file),
+            got=f"fields {first_few(report)}",
+            hint=f"give a report with unresolved_ids or submitted_ids, or {swe_experiments.GIVE_LIST}",
         )
-        _check(report, resolved, failed, file)
-        if any(_ids(report, name, file) for name in _FAILED[1:] if name in report):
-            tally.choose("instances in error or without a patch: not resolved, as in the report")
-        missing = dict.fromkeys(_ids(report, "incomplete_ids", file) if "incomplete_ids" in report else ())
-        for names, score in ((resolved, 1.0), (failed, 0.0), (missing, None)):
-            for name in names:
-                subtask = _subtask(name)
-                if matches(subtask, options.tasks):
-                    if score is None:
-                        tally.drop("instances without a prediction, which a leaderboard counts as not resolved")
-                    yield Sample(item_id=name, subtask=subtask, score=score, position=name)
+    failed = dict.fromkeys(name for each in lists for name in _ids(report, each, file) if each in _FAILED or name not in resolved)
+    if not lists:
+        swe_experiments.check_given(resolved, options, file)
+        failed = {name: None for name in options.items if name not in resolved}
+    _check(report, resolved, failed, file)
+    if any(_ids(report, name, file) for name in _FAILED[1:] if name in report):
+        tally.choose("instances in error or without a patch: not resolved, as in the report")
+    missing = dict.fromkeys(_ids(report, "incomplete_ids", file) if "incomplete_ids" in report else ())
+    yield from ((name, 1.0) for name in resolved)
+    yield from ((name, 0.0) for name in failed)
+    yield from ((name, None) for name in missing)
 
 
 def _logs(file: Path, document: Any) -> Sequence[ModelLog] | None:
+    if swe_experiments.is_submission(file, document):
+        return [swe_experiments.log_of(file)]
+    if swe_experiments.is_count(file):
+        return ()
     if not has_fields(document, "resolved_ids") or "results" in document:  # Terminal-Bench has `results`
         return None
     stem = file.stem

@@ -6,13 +6,17 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
+from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pq
+from microbench_ray.data.columns import text_array
+from microbench_ray.data.names import storable
 from microbench_ray.data.scores import probability_keys, read_wide
 from microbench_ray.data.suspicious import aggregate_warning, named_like_aggregates
 from microbench_ray.data.table_files import SUFFIXES, check_start, row_name, split_suffix
@@ -22,6 +26,7 @@ from microbench_ray.data.tables.build import WideTable
 from microbench_ray.data.tables.frame import is_number
 from microbench_ray.data.tables.keys import TableKeys
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.columns import ItemColumns, scores_of, table_of
 from microbench_ray.ingest.parquet_limits import check_columns
 from microbench_ray.ingest.values import files_below, item_digest, parse_score, require_logs
 
@@ -45,6 +50,7 @@ class TableReader:
         """Return the models of the table at `path`, or of all tables in that folder."""
         logs: list[ModelLog] = []
         shown = 0
+        of_files: list[Path] = []
         for file in files_below(path, [f"*{suffix}" for suffix in SUFFIXES], tally):
             with tally.collect_error(file):
                 stem, _ = split_suffix(file)
@@ -54,6 +60,11 @@ class TableReader:
                 if not _is_plain(file, options.table):
                     wide = _whole(file, options.table)
                     shown += _show(file, wide, tally, preview=shown < _SHOWN_FILES)
+                    if wide.of_file:
+                        of_files.append(file)
+                        if _confidence_file(file) is not None:
+                            tally.drop("files of confidences beside tables of one model, which are not read")
+                        continue
                 companion = _confidence_file(file)
                 keys = probability_keys(options.table)
                 with_confidences = frozenset() if companion is None else frozenset(_models(companion, keys))
@@ -62,12 +73,14 @@ class TableReader:
                         files = (file, companion) if companion is not None and name in with_confidences else (file,)
                         logs.append(ModelLog(model=name, files=files, part=name))
                 _suspect("model", [name for name in names if matches(name, options.models)], file, tally)
+        named = _names_of(of_files)
+        logs += [ModelLog(model=named[file], files=(file,)) for file in of_files if matches(named[file], options.models)]
         return require_logs(logs, path, "table", options, tally)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the model's cells in row order; an empty cell has no score."""
-        file = log.files[0]
-        table = _columns(file, log.part, options.table, options.max_line_bytes)
+        file, model = log.files[0], _column(log, options.table)
+        table = _columns(file, model, options.table, options.max_line_bytes)
         numbered = not _is_plain(file, options.table) and _whole(file, options.table).numbered
         items = _ids(table, file)
         _suspect("item", items, file, tally)
@@ -76,10 +89,10 @@ class TableReader:
         confidences = {}
         if len(log.files) > 1:
             confidences = _confidences(log.files[1], log.part, probability_keys(options.table), options.max_line_bytes)
-        hint_of = partial(cell_hint, log.part)
+        hint_of = partial(cell_hint, model)
         left_out = {subtask for subtask in set(subtasks) if not matches(str(subtask), options.tasks)}
         for row, (item, subtask, label, value) in enumerate(
-            zip(items, subtasks, labels, table.column(log.part).to_pylist(), strict=True)
+            zip(items, subtasks, labels, table.column(model).to_pylist(), strict=True)
         ):
             if subtask is None or subtask == "":
                 where = f"{file}: {row_name(file, row)}"
@@ -87,7 +100,7 @@ class TableReader:
             if subtask in left_out:
                 continue
             content = item_digest(str(file), table=file.name, row=row) if numbered else None
-            score = parse_score(value, tally, file=file, item=item, metric=log.part, hint_of=hint_of)
+            score = parse_score(value, tally, file=file, item=item, metric=model, hint_of=hint_of)
             confidence = confidences.get(item)
             if confidence is not None:
                 confidence = parse_score(confidence, tally, file=log.files[1], item=item, metric=log.part)
@@ -100,6 +113,66 @@ class TableReader:
                 content=content,  # the numbers of rows in another table are other items
                 position=str(row),
             )
+
+    def responses(self, log: ModelLog, options: Options, tally: Tally, name: str) -> pa.Table | None:
+        """The model's responses, where its cells are scores, ids are unique and there are no confidences."""
+        file, model = log.files[0], _column(log, options.table)
+        if len(log.files) > 1:
+            return None
+        table = _columns(file, model, options.table, options.max_line_bytes)
+        column = table.column(model)
+        about = _about_items(file, *_identity(file), options.table, options.max_line_bytes)
+        if about is None or not is_number(column.type) or pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
+            return None
+        _suspect("item", about.items.to_pylist(), file, tally)
+        if options.tasks:
+            chosen = {subtask: matches(subtask, options.tasks) for subtask in about.subtasks.unique().to_pylist()}
+            kept = np.flatnonzero([chosen[subtask] for subtask in about.subtasks.to_pylist()])
+            about, column = about.take(kept), column.take(pa.array(kept))
+        scores = scores_of(column, tally)
+        return None if scores is None else table_of(about, scores, name)
+
+
+def _names_of(files: Sequence[Path]) -> dict[Path, str]:
+    """The models of files that each hold one: the files' names, or if those repeat the folders', or else both."""
+    names = {file: split_suffix(file)[0] for file in files}
+    if len(set(names.values())) == len(names):
+        return names
+    folders = {file: file.absolute().parent.name for file in files}
+    if len(set(folders.values())) == len(folders):
+        return folders
+    top = commonpath([file.absolute().parent for file in files])
+    return {file: (file.absolute().parent / name).relative_to(top).as_posix() for file, name in names.items()}
+
+
+def _column(log: ModelLog, keys: TableKeys) -> str:
+    """The column of a log's scores: its part, or where the file names the model the only one."""
+    return log.part or _whole(log.files[0], keys).of_file
+
+
+@lru_cache(maxsize=4)  # the same for all models of a table
+def _about_items(file: Path, changed: int, size: int, keys: TableKeys, max_bytes: int) -> ItemColumns | None:
+    """The items of a table; None if ids are missing or repeated, or subtasks missing."""
+    if _is_plain(file, keys):
+        _check_items(file, changed, size, max_bytes)
+        with _opened(file) as opened:
+            table, numbered = opened.read(columns=[*ITEM_COLUMNS]), False
+    else:
+        table, numbered = _whole(file, keys).table, _whole(file, keys).numbered
+    ids = table.column("item_id").to_pylist()
+    subtasks = table.column("subtask").to_pylist() if "subtask" in table.column_names else [_ONE_SUBTASK] * len(ids)
+    if None in ids or None in subtasks or not ids:
+        return None
+    texts = [str(name) for name in ids]
+    contents = [item_digest(str(file), table=file.name, row=row) for row in range(len(ids))] if numbered else None
+    if len(set(texts)) < len(texts) or not all(map(storable, texts)) or not all(map(storable, map(str, subtasks))):
+        return None
+    return ItemColumns(
+        items=text_array(texts),
+        subtasks=text_array([str(subtask) for subtask in subtasks]),
+        positions=text_array([str(row) for row in range(len(ids))]),
+        contents=None if contents is None else text_array(contents),
+    )
 
 
 def _show(file: Path, wide: WideTable, tally: Tally, *, preview: bool) -> bool:

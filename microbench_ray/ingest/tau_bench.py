@@ -41,6 +41,7 @@ class TauBenchReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per trial."""
         file, *simulations = log.files
+        tally.choose("metric reward of each trial")
         document = json_file(file, options.max_line_bytes)
         if isinstance(document, list):
             yield from _trials(document, log, tally)

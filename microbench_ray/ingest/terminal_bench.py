@@ -46,6 +46,7 @@ class TerminalBenchReader:
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per trial."""
+        tally.choose("metric is_resolved of each trial")
         for file in log.files:
             if file.name == "run_metadata.json":
                 continue
@@ -90,9 +91,11 @@ class HarborReader:
             name, source = value_at(trial, str, str(file), "task_name"), str(trial.get("source") or "all")
             if not matches(source, options.tasks):
                 continue
-            reward = _reward(trial, options.metric, file)
+            reward_name, reward = _reward(trial, options.metric, file)
             if reward is None:
                 tally.choose(NO_REWARD)
+            else:
+                tally.choose(f"{source}: metric {reward_name}")
             score = parse_score(0 if reward is None else reward, tally, file=file, item=name, metric=options.metric or "reward")
             content = str(trial["task_checksum"]) if trial.get("task_checksum") else None
             yield Sample(item_id=name, subtask=source, score=score, content=content, position=name)
@@ -113,14 +116,14 @@ def _named(agent: Any, model: Any, file: Path) -> str:
     return ": ".join(names)
 
 
-def _reward(trial: dict[str, Any], metric: str | None, file: Path) -> Any:
-    """The reward of a trial; None if the verifier gave none."""
+def _reward(trial: dict[str, Any], metric: str | None, file: Path) -> tuple[str, Any]:
+    """The name and value of a trial's reward; the value is None if the verifier gave none."""
     rewards = optional(trial, dict, str(file), "verifier_result").get("rewards")
     if rewards is None:
-        return None
+        return "", None
     rewards = value_at(rewards, dict, f"{file}: rewards")
     name = metric or (next(iter(rewards)) if len(rewards) == 1 else "reward")
     if name not in rewards:
         got = f"rewards {first_few(rewards)}" if rewards else "no rewards"
         raise DataError(f"The trial has no reward {name!r}.", where=str(file), got=got, hint="choose a reward with metric=NAME")
-    return rewards[name]
+    return name, rewards[name]

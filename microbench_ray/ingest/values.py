@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.data.digest import content_digest
+from microbench_ray.data.digest import as_json, content_digest, text_digest
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Tally, finite_number
 from microbench_ray.ingest.metrics import ROUNDING
 from microbench_ray.ingest.regular import is_regular, refuse_pointer
@@ -25,6 +25,8 @@ WITHOUT_SCORE = "samples without a score"
 NOT_FINITE = "samples with a score of NaN or infinity"
 ENDED_IN_ERROR = "samples that ended in an error"
 
+_PLAIN = (float, int, bool)
+_KEYS_OF_OTHER_TYPES = ('"null":', '"true":', '"false":')
 MAX_DEPTH = 50
 """Levels of nesting in the content of an item."""
 
@@ -51,6 +53,8 @@ def parse_score(
     if value is None:
         tally.drop(WITHOUT_SCORE)
         return None
+    if type(value) in _PLAIN and tally.scale is LOGGED and 0 <= value <= 1:  # the common case
+        return float(value)
     number = finite_number(value)
     number = number if number is None else tally.scale.score(number)
     if number is not None and 0 <= number <= 1:
@@ -96,7 +100,20 @@ def item_digest(where: str, /, **parts: Any) -> str:
     DataError
         A part is nested more than `MAX_DEPTH` levels deep.
     """
+    text = _json(parts)
+    if text is not None:
+        return text_digest(text)
     return content_digest({name: _plain(value, where, MAX_DEPTH) for name, value in parts.items()}, {})
+
+
+def _json(parts: dict[str, Any]) -> str | None:
+    """The JSON of parts that are plain and hardly nested, as most are; None where `_plain` has something to change or refuse."""
+    try:
+        text = as_json(parts)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    nested = text.count("[") + text.count("{") >= MAX_DEPTH
+    return None if nested or any(key in text for key in _KEYS_OF_OTHER_TYPES) else text
 
 
 def _plain(value: Any, where: str, levels: int) -> Any:
@@ -123,6 +140,10 @@ def value_at(document: Any, kind: type[T], where: str, *keys: str) -> T:
     DataError
         A key is missing, or the value is not of type `kind`.
     """
+    if len(keys) == 1 and type(document) is dict:  # the common case
+        value = document.get(keys[0])
+        if type(value) is kind:
+            return value
     for depth, key in enumerate(keys):
         if not isinstance(document, dict) or key not in document:
             raise DataError(

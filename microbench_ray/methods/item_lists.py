@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from microbench_ray.core.errors import DataError
 
+_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{16,64}(?![0-9a-f])")
+"""Digests of contents in ids."""
 QUOTE = '"'
 
 
@@ -44,6 +47,15 @@ def _id_of(line: str) -> str:
     return line
 
 
+def ids_hint(listed: Sequence[str], item_ids: Sequence[str]) -> str:
+    """The hint for a list whose ids are not those of a benchmark: an id of each, and how ids of a tool's own numbers are made."""
+    if not item_ids:
+        return "the benchmark has no items"
+    hint = f"use the benchmark's ids, such as {item_ids[0]}; the list has {listed[0]}"
+    made = bool(_DIGEST.search(item_ids[0])) and not _DIGEST.search(listed[0])
+    return f"{hint}; ingest with join=id makes ids of the tool's own names or numbers, not of contents" if made else hint
+
+
 def read_list(path: Path) -> ItemList:
     """Read a list of items.
 
@@ -59,13 +71,13 @@ def read_list(path: Path) -> ItemList:
         found = _parsed(path.read_bytes().decode("utf-8-sig"), path.suffix)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error) as error:
         raise DataError(
-            "fixed: cannot read the list of items.",
+            "Cannot read the list of items.",
             where=str(path),
             got=f"{type(error).__name__}: {error}",
             hint="use a .txt with one id per line, a .csv with the columns item_id and weight, or a .json list",
         ) from None
     if not found.items:
-        raise DataError("fixed: the list of items is empty.", where=str(path), hint="list at least one item id")
+        raise DataError("The list of items is empty.", where=str(path), hint="list at least one item id")
     return found
 
 

@@ -123,3 +123,19 @@ def test_damaged_files_give_one_message(suffix: str, tmp_path: Path) -> None:
         path.write_bytes(changed.tobytes())
         with suppress(MicrobenchError):
             read_scores(path, max_missing=1)
+
+
+@pytest.mark.parametrize(
+    "text", ["null", "\nnull\n", '{"item_id": "a", "m": 1}\nnull\n', '{"item_id": "a", "m": 1} null\n', "\ufeffnull"]
+)
+def test_json_lines_that_are_no_objects(put: Callable[..., Path], text: str) -> None:
+    """Arrow's reader crashes at the first, and takes the others for rows without values."""
+    path = put("t.jsonl", text)
+    with refuses(DataError, "line", where=f"{path}: line"):
+        read_scores(path)
+
+
+def test_two_objects_in_a_line_are_no_rows(put: Callable[..., Path]) -> None:
+    path = put("t.jsonl", '{"item_id": "a", "m": 1, "n": 0}{"item_id": "b", "m": 1, "n": 0}\n')
+    with refuses(DataError, "JSON", where=f"{path}: line 1"):
+        read_scores(path)

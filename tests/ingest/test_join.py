@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from microbench_ray.cli.settings.ingest import IngestConf
 from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data.ingested import read_ingested
 from microbench_ray.ingest.base import Options, Sample
-from microbench_ray.ingest.join import N_EXAMPLES, Examples, joined, own_id
+from microbench_ray.ingest.join import N_EXAMPLES, Examples, Seen, joined, own_id, versions
 from microbench_ray.ingest.run import IngestJob, run_ingest
 from tests.helpers.errors import refuses
 from tests.helpers.lm_eval_logs import digest, line, write
@@ -102,3 +104,19 @@ def test_the_examples_are_the_same_items_whatever_the_order_of_samples() -> None
 def test_an_unknown_way_to_join(tmp_path: Path) -> None:
     with refuses(ConfigError, "join", where="join", hint="content"):
         IngestConf(source="lm_eval", path="x", out=str(tmp_path), join="name").job()
+
+
+def test_different_texts_of_one_content_are_said() -> None:
+    table = SCHEMAS["responses"].empty_table()
+    rows = [dict.fromkeys(table.column_names) | {"item_id": item, "subtask": "s", "log": "l", "content": content}
+            for item, content in (("a", "1"), ("b", "2"), ("c", None))]  # fmt: skip
+    table = pa.Table.from_pylist(rows, schema=table.schema)
+    seen: dict[str, Seen] = {}
+    assert versions(seen, {"a": "x y", "c": "z", "d": "not in the log"}, table) is None
+    assert versions(seen, {"a": "x y", "c": "other"}, table) is None
+    said = versions(seen, {"a": "y x"}, table)
+    assert said is not None
+    assert "'a'" in said
+    assert "join=id" in said
+    changed = table.set_column(table.column_names.index("content"), table.schema.field("content"), pa.array(["9", "2", None]))
+    assert versions(seen, {"a": "y x"}, changed) is None  # another content: another version, which is told where it is left out

@@ -15,7 +15,9 @@ from microbench_ray.ingest.arena_hard import NOT_JUDGED as NO_GAME
 from microbench_ray.ingest.arena_hard import UNWEIGHTED, ArenaHardReader
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.bfcl import BfclReader
-from microbench_ray.ingest.livebench import NOT_JUDGED, LiveBenchReader
+from microbench_ray.ingest.livebench import FAILED, NOT_JUDGED, LiveBenchReader
+from microbench_ray.ingest.overall import SubtaskMean
+from microbench_ray.ingest.run import IngestJob, run_ingest
 from microbench_ray.ingest.values import WITHOUT_SCORE
 from microbench_ray.ingest.vlmevalkit import VlmEvalKitReader
 from tests.helpers.errors import refuses
@@ -40,13 +42,51 @@ def test_judgments_of_livebench(tmp_path: Path) -> None:
     }
     assert {sample.subtask for sample in samples["n"]} == {"reasoning/zebra_puzzle", "reasoning/spatial"}
     assert tally.dropped == {NOT_JUDGED: 1}
-    assert sum(tally.choices.values()) == 1
+    assert tally.choices[FAILED] == 1
     # a file that has changed is read again
     write_json(file, [judged("a", "m", 0)])
     assert scores(read_all(LIVEBENCH, file)[0]["m"]) == {"a": [0]}
     write_json(file, [judged("a", "m", 1), {"task": "x"}])
     with refuses(DataError, "field", where=f"{file}: line 2"):
         read_all(LIVEBENCH, file)
+
+
+def test_livebench_averages_tasks_and_then_categories(tmp_path: Path) -> None:
+    lines = [
+        judged("a", "m", 1),
+        judged("b", "m", 0),
+        judged("c", "m", 1, "spatial"),
+        judged("d", "m", 0.25, "amps", category="math"),
+    ]
+    lines += [
+        judged("d", "m", 0.25, "amps", category="math"),
+        judged("a", "n", 1),
+        judged("b", "n", -1),
+        judged("d", "n", 1, "amps", category="math"),
+    ]
+    write_json(tmp_path / "logs/model_judgment/ground_truth_judgment.jsonl", lines)
+    summary = run_ingest(IngestJob(source="livebench", path=str(tmp_path / "logs"), out=tmp_path / "out"))
+    # reasoning is the mean of 1/2 and 1, math is 1/4; the mean over items is (1 + 0 + 1 + 1/4) / 4
+    assert summary.compared["m"] == (pytest.approx(0.5625, abs=1e-12), pytest.approx((0.75 + 0.25) / 2, abs=1e-12))
+    assert summary.compared["n"] == (1, 1)
+    (said,) = [line for line in summary.lines() if "LiveBench" in line]
+    assert "'m' 0.5625 and 0.5000" in said
+    assert "'n'" not in said
+    assert LIVEBENCH.overall({"zebra_puzzle": SubtaskMean(0.5, 3)}) is None  # judgments without categories
+
+
+def test_bfcl_weighs_categories() -> None:
+    assert BFCL.overall({"simple": SubtaskMean(1.0, 400)}) is None  # of an earlier version
+    half = SubtaskMean(0.5, 10)
+    assert BFCL.overall({"simple_python": half, "live_simple": half}) is None  # the other live ones have numbers of tests
+    live = {f"live_{name}": SubtaskMean(0.2, 100) for name in ("multiple", "parallel", "parallel_multiple")}
+    found = BFCL.overall(
+        {"simple_python": SubtaskMean(0.9, 400), "multiple": SubtaskMean(0.8, 200), "irrelevance": SubtaskMean(0.6, 240)}
+        | {"live_simple": SubtaskMean(0.6, 100), "multi_turn_base": half, "web_search_base": half, "memory_kv": half}
+        | live
+    )
+    parts = [(0.9 / 3 + 0.8) / 4, (0.6 + 3 * 0.2) / 4, 0.6 / 2, 0.5 / 4, (0.5 / 2 + 0.5 / 3) / 2]  # what was not run is 0
+    assert found == pytest.approx(sum(w * part for w, part in zip((0.1, 0.1, 0.1, 0.3, 0.4), parts, strict=True)), abs=1e-12)
 
 
 def preferred(instruction: str, preference: Any, **more: Any) -> dict[str, Any]:
@@ -90,7 +130,7 @@ def test_judgments_of_arena_hard(tmp_path: Path) -> None:
     # the model is B in the first game and A in the second
     assert scores(samples["m"]) == {"a": [1, 1], "b": [0, 0.5], "c": [1, 1], "d": [None]}
     assert tally.dropped == {NO_GAME: 1}
-    assert tally.choices == {UNWEIGHTED: 1}
+    assert set(tally.choices) == {UNWEIGHTED, "judge: gpt-4.1, against o3-mini"}
     assert tally.metrics == {"judge": "gpt-4.1, against o3-mini"}
     old = {"question_id": "a", "model": "m", "judge": "gpt-4", "games": [{"user_prompt": "…", "judgment": "…", "score": "B>A"}] * 2}
     samples, _ = read_all(ARENA, write_json(tmp_path / "old/m.jsonl", [old]))

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from microbench_ray.data import read_ingested
-from tests.helpers import tool_logs
+from tests.helpers import further_logs, tool_logs
 from tests.ingest.test_end_to_end import assert_all_cells, two_commands
+
+WRITERS = tool_logs.WRITERS | further_logs.WRITERS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", sorted(tool_logs.WRITERS))
+@pytest.mark.parametrize("layout", sorted(WRITERS))
 def test_two_commands(layout: str, tmp_path: Path) -> None:
-    source, write = tool_logs.WRITERS[layout]
+    source, write = WRITERS[layout]
     truth = write(tmp_path / "logs", n_items=20)
     assert_all_cells(two_commands(source, tmp_path / "logs", tmp_path))
     benchmark = read_ingested(tmp_path / "board")

@@ -117,6 +117,22 @@ def test_a_bad_file_is_one_message(tmp_path: Path, name: str, content: bytes) ->
         read_list(path)
 
 
+@pytest.mark.parametrize(
+    ("listed", "ids", "words"),
+    [
+        ("mmlu/12", "mmlu/0123456789abcdef", ("such as mmlu/0123456789abcdef", "has mmlu/12", "join=id")),
+        ("mmlu/12", "mmlu/q12", ("such as mmlu/q12",)),
+        ("0123456789abcdef", "mmlu/0123456789abcdef", ("such as mmlu/0123456789abcdef",)),
+    ],
+)
+def test_the_message_shows_an_id_of_the_list_and_of_the_benchmark(listed: str, ids: str, words: tuple[str, ...]) -> None:
+    with refuses(DataError, "not in the benchmark", got=listed) as caught:
+        Fixed([listed]).positions([ids])
+    hint = str(caught.value.hint)
+    assert all(word in hint for word in words)
+    assert ("join=id" in hint) == ("join=id" in words)
+
+
 def test_weights_that_overflow_are_refused() -> None:
     with refuses(ConfigError, "weights"):
         Fixed(["a", "b"], [1e308, 1e308])

@@ -65,6 +65,7 @@ class ScoresConf:
     scale: float = 1.0
     correct: Any = field(default_factory=list)
     truth: str = "micro"
+    sheet: str | None = None
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
@@ -82,6 +83,7 @@ class ScoresConf:
             scale=self.scale,
             correct=self.correct,
             truth=self.truth,
+            sheet=self.sheet,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError, unknown
-from microbench_ray.core.storage.urls import is_url
+from microbench_ray.core.storage.urls import is_url, local_path
 from microbench_ray.data.tables.keys import OF_ITEMS, table_keys
 from microbench_ray.ingest.base import Options, Scale
 from microbench_ray.ingest.fold import ON_CONFLICT
@@ -18,7 +18,10 @@ from microbench_ray.ingest.identity import check_identify
 from microbench_ray.ingest.join import JOINS
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.run import IngestJob
+from microbench_ray.methods.item_lists import read_list
 
+WITH_ITEMS = "swe_bench"
+"""The format whose logs may list right answers only."""
 TABLES = ("table", "scores")
 """Formats whose reader divides scores by `scale`."""
 
@@ -53,11 +56,13 @@ class IngestConf:
     identify: list[str] = field(default_factory=list)
     join: str = "content"
     on_conflict: str = "error"
+    items: str | None = None
     shape: str = "auto"
     columns: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
     offset: float = 0.0
     correct: Any = field(default_factory=list)
+    sheet: str | None = None
     max_line_bytes: int = 64 << 20
     wait_for_out: float = 0.0
 
@@ -94,6 +99,11 @@ class IngestConf:
                     got=str(self.columns[role]),
                     hint=f"benchmark=scores benchmark.columns={{{role}: NAME}} reads the table itself",
                 )
+        if self.items is not None and self.source != WITH_ITEMS:
+            hint = f"leave it out; source={WITH_ITEMS} needs it where logs list only what was resolved"
+            raise ConfigError(
+                "items= is for logs that list right answers only.", where="items", got=f"source={self.source}", hint=hint
+            )
         is_table = self.source in TABLES
         scale = scale_of(self.scale, self.offset, divided=is_table)
         options = Options(
@@ -105,7 +115,8 @@ class IngestConf:
             join=join,
             identify=check_identify(self.identify),
             scale=scale,
-            table=table_keys(self.shape, self.columns, self.scale if is_table else 1.0, self.correct),
+            items=() if self.items is None else tuple(dict.fromkeys(read_list(local_path(self.items)).items)),
+            table=table_keys(self.shape, self.columns, self.scale if is_table else 1.0, self.correct, self.sheet),
         )
         return IngestJob(
             source=self.source,

@@ -47,10 +47,23 @@ class WideTable:
     warnings: tuple[DataWarning, ...] = ()
     numbered: bool = False
     """Whether the ids of items are the numbers of their rows."""
+    of_file: str = ""
+    """The only model, where the file's name tells it."""
 
 
-def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS) -> WideTable:
+def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS, of_file: str = "") -> WideTable:
     """Find the shape of a table and make it wide.
+
+    Parameters
+    ----------
+    table
+        The table as it was read.
+    where
+        Its file or argument, for messages.
+    keys
+        What is said about it.
+    of_file
+        The model that a table without a column of models is of; empty if the file does not name one.
 
     Raises
     ------
@@ -60,7 +73,7 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS) -> Wid
     frame = Frame(table, where)
     if not frame.n_rows:
         raise DataError("The table has no rows.", where=str(where), hint="give one row per item, or per response")
-    layout = recognise(frame, keys)
+    layout = recognise(frame, keys, of_file)
     said: list[str] = []
     if layout.shape == "long":
         assert layout.score is not None
@@ -77,7 +90,14 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS) -> Wid
     numbered = layout.shape == "items" and not layout.item
     if layout.guessed or keys.settings():
         said = [describe(layout), *said, *left_out(layout)]
-        return WideTable(table=wide, said=tuple(said), preview=tuple(preview(frame)), warnings=tuple(warnings), numbered=numbered)
+        return WideTable(
+            table=wide,
+            said=tuple(said),
+            preview=tuple(preview(frame)),
+            warnings=tuple(warnings),
+            numbered=numbered,
+            of_file=layout.of_file,
+        )
     return WideTable(table=wide, warnings=tuple(warnings))
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from microbench_ray.core.errors import DataError
+from microbench_ray.core.errors import DataError, closest
 from microbench_ray.core.parquet import OversizedTable, memory_limit
+from microbench_ray.core.shown import shell_quote
 from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.json_rows import column_of_values
 
@@ -21,16 +24,26 @@ CELL_BYTES = 4
 """How many times the bytes of its XML a sheet takes in memory."""
 MAX_CELLS = 20_000_000
 """Cells of a sheet, empty ones included."""
+MAX_SHEETS = 20
+"""Sheets that a message names."""
 DATES = (datetime, date, time, timedelta)
 
 
-def read_excel(path: Path) -> pa.Table:
-    """Read the only sheet with cells; its first row that is not empty is the header. Formulas are read as their stored values.
+def read_excel(path: Path, sheet: str | None = None) -> pa.Table:
+    """Read a sheet, whose first row that is not empty is the header. Formulas are read as their stored values.
+
+    Parameters
+    ----------
+    path
+        The workbook.
+    sheet
+        The name of the sheet; None for the only one with cells.
 
     Raises
     ------
     DataError
-        openpyxl is missing, there is more than one sheet with cells, or a column mixes dates and other values.
+        openpyxl is missing, the sheet is missing or empty, several sheets have cells and none is named, or a column mixes dates and
+        other values.
     OversizedTable
         The workbook takes far more memory than its file has bytes.
     """
@@ -57,14 +70,28 @@ def read_excel(path: Path) -> pa.Table:
         got = (str(error).splitlines() or [type(error).__name__])[0]
         hint = "write or copy it again"
         raise DataError("The file is truncated or not an Excel workbook.", where=str(path), got=got, hint=hint) from None
-    if len(found) != 1:
-        raise DataError(
-            "A workbook must have one sheet with cells." if found else "The workbook has no cells.",
-            where=str(path),
-            got=f"sheets {first_few(found)}" if found else None,
-            hint="keep the sheet with the scores, or save it as CSV" if found else "write or copy it again",
-        )
-    return _table(next(iter(found.values())), path)
+    return _table(found[_chosen(sheets, list(found), sheet, path)], path)
+
+
+def _chosen(all_sheets: Iterable[str], with_cells: Sequence[str], sheet: str | None, path: Path) -> str:
+    """The name of the sheet that is read."""
+    if not with_cells:
+        raise DataError("The workbook has no cells.", where=str(path), hint="write or copy it again")
+    if sheet is None and len(with_cells) == 1:
+        return with_cells[0]
+    if sheet in with_cells:
+        return str(sheet)
+    listed = f"sheets {first_few(with_cells, MAX_SHEETS)}"
+    if sheet is None:
+        hint = f"{_key(with_cells[0])}, or another of them; save each as a file of its own if all hold scores"
+        raise DataError("The workbook has several sheets, and none is named.", where=str(path), got=listed, hint=hint)
+    what = f"The sheet {sheet!r} has no cells." if sheet in all_sheets else f"The workbook has no sheet {sheet!r}."
+    raise DataError(what, where=str(path), got=listed, hint=closest(sheet, with_cells, MAX_SHEETS))
+
+
+def _key(sheet: str) -> str:
+    """The key that names a sheet, for pasting into a shell."""
+    return f"sheet={sheet}" if re.fullmatch(r"[\w.-]+", sheet) else shell_quote(f'sheet="{sheet}"')
 
 
 def _check_size(path: Path) -> None:

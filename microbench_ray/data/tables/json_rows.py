@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -44,6 +44,10 @@ def _plain_lines(path: Path) -> pa.Table | None:
 
     try:
         with open_text(path) as source:
+            n_objects = count_objects(source, BLOCK_BYTES)
+        if n_objects is None:
+            return None
+        with open_text(path) as source:
             table = arrow_json.read_json(source, read_options=arrow_json.ReadOptions(block_size=BLOCK_BYTES))
         table.validate(full=True)
     except OversizedTable:
@@ -51,7 +55,27 @@ def _plain_lines(path: Path) -> pa.Table | None:
     except pa.ArrowException:
         return None
     plain = (pa.types.is_string, pa.types.is_boolean, pa.types.is_int64, pa.types.is_float64, pa.types.is_null)
+    if table.num_rows != n_objects:
+        return None
     return table if all(any(test(field.type) for test in plain) for field in table.schema) else None
+
+
+def count_objects(source: BinaryIO, max_bytes: int) -> int | None:
+    """The number of lines that begin an object; None if a line does not, or has more than `max_bytes`.
+
+    Arrow's reader crashes where a block begins with `null`, and takes another `null`, or a second object in a line, for a row
+    of its own, so that it finds more rows than this number.
+    """
+    count = 0
+    while line := source.readline(max_bytes):
+        if not line.startswith(b"{"):
+            text = line.removeprefix(b"\xef\xbb\xbf").lstrip() if not count else line.lstrip()
+            if not text:
+                continue
+            if not text.startswith(b"{"):
+                return None
+        count += 1
+    return count
 
 
 def _parsed(text: bytes, path: Path, line: int, kind: type) -> Any:

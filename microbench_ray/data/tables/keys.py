@@ -35,6 +35,8 @@ class TableKeys:
         Scores are divided by it: 100 for percent.
     correct
         Words that are a score of 1, where scores are words.
+    sheet
+        The sheet of a workbook; None for the only one.
     ids_needed
         Whether a table without ids is refused, because its items are joined with those of another; else they are numbered.
     """
@@ -43,6 +45,7 @@ class TableKeys:
     columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
     scale: float = 1.0
     correct: tuple[str, ...] = ()
+    sheet: str | None = None
     ids_needed: bool = False
 
     def of(self, role: str) -> tuple[str, ...]:
@@ -64,6 +67,8 @@ class TableKeys:
             given["scale"] = self.scale
         if self.correct:
             given["correct"] = list(self.correct)
+        if self.sheet is not None:
+            given["sheet"] = self.sheet
         return given
 
 
@@ -71,13 +76,17 @@ DEFAULT_KEYS = TableKeys()
 
 
 def table_keys(
-    shape: str = "auto", columns: ColumnNames | None = None, scale: float = 1.0, correct: str | Sequence[str] = ()
+    shape: str = "auto",
+    columns: ColumnNames | None = None,
+    scale: float = 1.0,
+    correct: str | Sequence[str] = (),
+    sheet: str | None = None,
 ) -> TableKeys:
     """Check the keys of a table; parameters as the attributes of `TableKeys`.
 
     Parameters
     ----------
-    shape, scale
+    shape, scale, sheet
         As the attributes of `TableKeys`.
     columns
         The name of the column of each role in `ROLES`, or a list of names where several may have it. The column of subtasks may be
@@ -111,5 +120,9 @@ def table_keys(
         raise ConfigError("scale must be a positive number.", where="scale", got=repr(scale), hint="scale=100 for percent")
     words = (correct,) if isinstance(correct, str | bool | int) else correct
     return TableKeys(
-        shape=known, columns=tuple(sorted(pairs)), scale=float(scale), correct=tuple(str(word).strip() for word in words)
+        shape=known,
+        columns=tuple(sorted(pairs)),
+        scale=float(scale),
+        correct=tuple(str(word).strip() for word in words),
+        sheet=None if sheet is None else str(sheet),
     )

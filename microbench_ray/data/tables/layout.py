@@ -27,6 +27,8 @@ class Layout:
         Columns of single roles.
     values
         In wide tables the columns of scores: models, or in the shape `models` items.
+    of_file
+        The model that all rows of a long table are of, because it is named by the file and not by a column; empty otherwise.
     left_out
         Columns that are not used, with a reason.
     guessed
@@ -43,6 +45,7 @@ class Layout:
     weight: str | None = None
     cluster: str | None = None
     values: tuple[str, ...] = ()
+    of_file: str = ""
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -54,7 +57,8 @@ class Layout:
 def describe(layout: Layout) -> str:
     """A sentence on what the columns were taken for."""
     if layout.shape == "long":
-        parts = [f"models in {_joined(layout.model)}", f"items in {_joined(layout.item)}", f"scores in {layout.score!r}"]
+        models = f"models in {_joined(layout.model)}" if layout.model else "the file's name is the model"
+        parts = [models, f"items in {_joined(layout.item)}", f"scores in {layout.score!r}"]
         parts += [f"{role} in {name!r}" for role, name in (("subtasks", layout.subtask), ("repeats", layout.repeat)) if name]
         return f"a row per response: {', '.join(parts)}{_of_items(layout)}"
     columns = f"{len(layout.values):,} columns: {first_few(layout.values, 3)}"

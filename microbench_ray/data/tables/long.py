@@ -35,12 +35,17 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
         Two rows give one response different scores, or an item has several subtasks.
     """
     assert layout.score is not None
-    models, items = ids_in(frame, layout.model, "model"), ids_in(frame, layout.item, "item")
+    if layout.model:
+        models = ids_in(frame, layout.model, "model")
+    else:
+        models = Ids(names=[layout.of_file], codes=np.zeros(frame.n_rows, np.int64))
+    items = ids_in(frame, layout.item, "item")
     values = scores.of(layout.score)
     subtasks = None if layout.subtask is None else ids_in(frame, [layout.subtask], "subtask")
     if subtasks is not None:
         items = _apart(frame, items, subtasks, models, layout, said)
-    _check_spelling(frame, models, items, "model", layout.model)
+    if layout.model:
+        _check_spelling(frame, models, items, "model", layout.model)
     _check_spelling(frame, items, models, "item", layout.item)
     _check_size(frame, models, items)
     kept = _distinct_rows(frame, layout, models, items, values, said)

@@ -6,26 +6,23 @@ from collections.abc import Iterable, Sequence
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
+from microbench_ray.data.tables.candidates import Candidates
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.keys import OF_ITEMS, Shape, TableKeys
 from microbench_ray.data.tables.layout import ITEM_ID, Layout, check_given
 from microbench_ray.data.tables.vocabulary import (
     DESCRIPTIONS,
-    MODEL_TIERS,
     REPEAT_TIERS,
     SCORE_NAMES,
-    STRONG_ITEM_TIERS,
     SUBTASK_NAMES,
     WEAK_IDS,
     kind_of,
     plain_name,
 )
 
-VALUE_KINDS = ("numbers", "number texts", "mixed", "other")
 
-
-def recognise(frame: Frame, keys: TableKeys) -> Layout:
-    """Find the shape of a table and the roles of its columns.
+def recognise(frame: Frame, keys: TableKeys, of_file: str = "") -> Layout:
+    """Find the shape of a table and the roles of its columns; `of_file` is the model that the file's name tells, if any.
 
     Raises
     ------
@@ -35,8 +32,12 @@ def recognise(frame: Frame, keys: TableKeys) -> Layout:
     """
     check_given(frame, keys)
     guess = _Guess(frame, keys)
+    if of_file and guess.is_of_one_model():
+        return guess.long(of_file)
     shape = keys.shape if keys.shape != "auto" else guess.shape()
     layout = guess.long() if shape == "long" else guess.wide(shape)
+    if of_file and keys.shape == "auto" and layout.shape == "items" and not layout.item:
+        guess.check_ids_of_one_model(layout.values)
     if keys.ids_needed and not layout.item and shape == "items":
         raise DataError(
             "The table has no column with the ids of items.",
@@ -47,51 +48,8 @@ def recognise(frame: Frame, keys: TableKeys) -> Layout:
     return layout
 
 
-class _Guess:
-    """The columns that have no role yet, and what their names say."""
-
-    def __init__(self, frame: Frame, keys: TableKeys) -> None:
-        self.frame, self.keys = frame, keys
-        self.left_out = dict.fromkeys(keys.of("ignore"), "ignore")
-        shared = {name for name in keys.of("cluster") if plain_name(name) in SUBTASK_NAMES}
-        given = {name for _, names in keys.columns for name in names} - shared
-        self.free = [name for name in frame.names if name not in given]
-        self.model = keys.of("model") or self._by_tiers("model", MODEL_TIERS)
-        self.item = keys.of("item") or self._by_tiers("item", STRONG_ITEM_TIERS, but=self.model)
-
-    # -- columns by name
-
-    def _by_tiers(self, role: str, tiers: Iterable[frozenset[str]], but: Sequence[str] = ()) -> tuple[str, ...]:
-        """The column with the clearest name for a role, if it can hold ids."""
-        for tier in tiers:
-            found = [name for name in self.free if plain_name(name) in tier and name not in but and self._holds_ids(name)]
-            exact = [name for name in found if name == ITEM_ID]
-            if len(found) > 1 and not exact:
-                found = sorted(found, key=self.frame.n_distinct, reverse=True)
-                hint = f"columns={{{role}: {found[0]}}}, or another of them; columns={{{role}: [{', '.join(found)}]}} joins them"
-                raise self._two(f"Two columns may hold the {role}s.", found, hint)
-            if found:
-                return tuple(exact or found)
-        return ()
-
-    def _holds_ids(self, name: str) -> bool:
-        """Whether a column can hold ids: texts, or numbers that are not scores."""
-        if name == ITEM_ID:
-            return True
-        kind = self.frame.kind(name)
-        if kind not in ("numbers", "number texts"):
-            return kind not in ("empty", "other")
-        return self.frame.n_rows < 2 or not self._in_range(name)
-
-    def _in_range(self, name: str) -> bool:
-        low, high = self.frame.bounds(name)
-        return low >= 0 and high <= max(1.0, self.keys.scale if self.keys.scale != 1 else 1.0)
-
-    def _named(self, names: frozenset[str], but: Sequence[str]) -> list[str]:
-        return [name for name in self.free if plain_name(name) in names and name not in but]
-
-    def _two(self, what: str, found: Sequence[str], hint: str) -> DataError:
-        return DataError(what, where=str(self.frame.where), got=f"columns {first_few(found)}", hint=hint)
+class _Guess(Candidates):
+    """The shape, and the roles of the columns."""
 
     # -- the shape
 
@@ -260,10 +218,10 @@ class _Guess:
 
     # -- a long table
 
-    def long(self) -> Layout:
-        """The roles in a table with a row per response."""
+    def long(self, of_file: str = "") -> Layout:
+        """The roles in a table with a row per response, of one model if the file names it."""
         for role, columns in (("model", self.model), ("item", self.item)):
-            if not columns:
+            if not columns and not (role == "model" and of_file):
                 raise DataError(
                     f"A long table needs a column that holds the {role}s.",
                     where=str(self.frame.where),
@@ -290,6 +248,7 @@ class _Guess:
             label=label,
             weight=self._one("weight"),
             cluster=self._one("cluster"),
+            of_file=of_file,
             left_out=self.left_out | unused,
         )
 
@@ -317,10 +276,6 @@ class _Guess:
 
     def _is_score_column(self, name: str) -> bool:
         return name != "subtask" and self.frame.kind(name) in ("numbers", "number texts") and self._in_range(name)
-
-    def _may_be_score(self, name: str) -> bool:
-        kind = self.frame.kind(name)
-        return kind in VALUE_KINDS or kind == "empty" or bool(self.keys.correct and kind == "words")
 
     def _score(self, used: Sequence[str]) -> str:
         """The column of scores: the only one with a name that scores have, else the only one with numbers in the right range."""

@@ -33,6 +33,11 @@ SCORE_NAMES = frozenset({
     "score", "scores", "correct", "iscorrect", "correctness", "accuracy", "acc", "result", "grade", "passed", "pass", "ispassed",
     "success", "issuccess", "resolved", "isresolved", "solved", "reward", "exactmatch", "em", "passat1", "pass1", "right",
 })  # fmt: skip
+METRIC_NAMES = SCORE_NAMES | {
+    "f1", "precision", "recall", "bleu", "rouge", "rouge1", "rouge2", "rougel", "chrf", "loss", "perplexity", "accnorm",
+    "confidence", "probability", "prob", "logprob", "loglikelihood", "latency", "time", "seconds", "duration", "cost", "tokens",
+}  # fmt: skip
+"""Names of what is measured, which are none of models."""
 SUBTASK_NAMES = frozenset({
     "subtask", "subset", "category", "subject", "domain", "topic", "subcategory", "task", "taskname", "dataset", "datasetname",
     "benchmark", "suite",

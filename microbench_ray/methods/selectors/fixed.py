@@ -11,7 +11,7 @@ import numpy as np
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.methods.base import SeenItems, Selection, SelectorWithoutFit
-from microbench_ray.methods.item_lists import read_list
+from microbench_ray.methods.item_lists import ids_hint, read_list
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Fixed(SelectorWithoutFit):
             raise DataError(
                 f"fixed: {len(missing)} of {len(self.items)} listed items are not in the benchmark.",
                 got=", ".join(missing[:3]) + (" …" if len(missing) > 3 else ""),
-                hint=f"use the benchmark's item ids, such as {next(iter(position), '(none)')}",
+                hint=ids_hint(missing, item_ids),
             )
         return np.array([position[item] for item in self.items], dtype=np.intp)
 
