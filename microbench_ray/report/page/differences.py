@@ -20,7 +20,7 @@ def differences_section(paired: pa.Table) -> Html | None:
         n_rows += len(of_board)
         if rows:
             head = ["items", "method", "agreement", "interval", "", "MDAD", "interval", ""]
-            caption = f"{benchmark}: each method less {baseline_text(of_board)}, in points"
+            caption = f"{benchmark}: each method minus {baseline_text(of_board)}, in points"
             tables.append(table(head, rows, caption=caption, texts=(1, 4, 7)))
     if not tables:
         return None
