@@ -26,7 +26,7 @@ def differences_section(paired: pa.Table) -> Html | None:
         return None
     about = (
         "Over the same runs. A larger agreement is better, and so is a smaller MDAD; better and worse are those whose interval "
-        "excludes 0. Each interval stands alone: of twenty of equal methods, about one excludes 0."
+        "excludes 0. Each interval stands alone: of twenty intervals of equal methods, about one excludes 0."
     )
     more = f"and {n_rows - MAX_ROWS:,} more rows, in paired.parquet" if n_rows > MAX_ROWS else None
     return section(
