@@ -29,8 +29,6 @@ def test_other_errors_stay_what_they_are(error: Exception) -> None:
 class Interrupted(mb.SelectorWithoutFit):
     """A selector whose compiled code is interrupted."""
 
-    signal = "correctness"
-
     def select(self, seen, fit, size, rng):  # type: ignore[no-untyped-def]
         as_compiled_code_does(KeyboardInterrupt())
 
