@@ -28,8 +28,8 @@ def job_section(job: str) -> str:
             lines.append(f"- all keys of [`{part.choice}`](#{part.choice})")
         elif part.group is None and part.choice is not None:
             keys += read_conf(part.choice).keys
-    rows = [(f"`{key.path}`", _code(key.default), about) for key, about in _described([*conf.keys, *keys])]
-    return "\n".join([*lines, "", *_table(("key", "default", "meaning"), rows)])
+    rows = [(f"`{key.path}`", about, _code(key.default)) for key, about in _described([*conf.keys, *keys])]
+    return "\n".join([*lines, "", *_table(("key", "meaning", "default"), rows)])
 
 
 def _described(keys: Sequence[Key]) -> Iterator[tuple[Key, str]]:
@@ -50,7 +50,7 @@ def group_sections() -> str:
         lines += [
             *_table(("choice", "what it is"), heads),
             "",
-            *_table(("key", "default", "meaning"), _group_rows(group, names)),
+            *_table(("key", "meaning", "default"), _group_rows(group, names)),
             "",
         ]
     for group, page in SEE_ALSO.items():
@@ -68,7 +68,7 @@ def _group_rows(group: str, names: Sequence[str]) -> list[tuple[str, str, str]]:
     rows = []
     for name, keys in found.items():
         default = _one_or_each([(choice, _code(value)) for choice, value, _ in keys])
-        rows.append((f"`{group}.{name}`", default, _one_or_each([(choice, about) for choice, _, about in keys if about])))
+        rows.append((f"`{group}.{name}`", _one_or_each([(choice, about) for choice, _, about in keys if about]), default))
     return rows
 
 

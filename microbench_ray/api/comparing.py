@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from microbench_ray.api.arguments import check_benchmark
+from microbench_ray.core import formats
 from microbench_ray.core.errors import ConfigError, DataError, closest
+from microbench_ray.core.presented import Presented
+from microbench_ray.core.shown import escape_controls
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.multiplicity import Adjustment
 from microbench_ray.metrics.run_difference import Reference
@@ -23,13 +26,16 @@ from microbench_ray.micro.compare.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
+SHOWN = ("a", "b", "mean_a", "mean_b", "difference", "low", "high", "p_value", "decision")
+"""Columns of the overview."""
 Scores = Mapping[str, float | Sequence[float]]
 
 
-@dataclass(frozen=True)
-class RunComparison:
-    """What `mb.compare` found.
+@dataclass(frozen=True, repr=False)
+class RunComparison(Presented):
+    """What `mb.compare` found. `repr` and notebooks show the answer and a row for each pair of runs.
 
     Attributes
     ----------
@@ -44,10 +50,23 @@ class RunComparison:
         """Of the gate: `yes`, `no` or `cannot be told`; None without a gate."""
         return self.found.decision
 
+    def headline(self) -> str:
+        """The answer for two runs; for more, what was compared; and what the gate says."""
+        first, *others = self.found.comparisons
+        if others:
+            text = f"{1 + len(others)} comparisons of {len(self.found.names)} runs on {self.found.n_items:,} items, fractions."
+        else:
+            text = report.headline(first)
+        return escape_controls(text if self.decision is None else f"{text} Gate: {self.decision}.")
+
+    def overview(self) -> formats.Table:
+        """The main columns, without `decision` where there is no gate."""
+        return formats.Table.of_frame(self.table()[[name for name in SHOWN if name != "decision" or self.decision is not None]])
+
     def table(self) -> pd.DataFrame:
         """One row for each pair of runs.
 
-        Columns: `a`, `b`, `n_items`, `mean_a`, `mean_b`, `difference` (b less a) with its interval `low` and `high`, `p_better`,
+        Columns: `a`, `b`, `n_items`, `mean_a`, `mean_b`, `difference` (b minus a) with its interval `low` and `high`, `p_better`,
         `p_value` (adjusted), `mde`, `interval_kind` and `decision`. Scores and differences are fractions.
         """
         import pandas as pd
@@ -58,12 +77,17 @@ class RunComparison:
         """The same object as `microbench compare format=json` prints."""
         return report.to_json(self.found)
 
-    def to_markdown(self) -> str:
-        """The report for a pull request."""
-        return report.text(self.found, [], "markdown")
+    def report(self, form: Literal["table", "json", "markdown", "csv", "junit"] = "table") -> str:
+        """The report as `microbench compare format=FORM` prints it; `markdown` is for a pull request."""
+        return report.text(self.found, [], form)
 
-    def __repr__(self) -> str:
-        return report.text(self.found, [], "table").rstrip()
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the difference of each pair of runs with its interval, in points; on new axes by default."""
+        from microbench_ray.report.plots import axes_or_new, plot_differences
+
+        axes = axes_or_new(ax, height=max(2.0, 1.2 + 0.28 * len(self.found.comparisons)))
+        plot_differences(self.table(), axes)
+        return axes
 
 
 def compare(
@@ -115,9 +139,11 @@ def compare(
 
     Examples
     --------
+    >>> import microbench_ray as mb
     >>> base = {"q1": 1, "q2": 0, "q3": 1, "q4": 0}
     >>> new = {"q1": 1, "q2": 1, "q3": 1, "q4": 0}
-    >>> mb.compare(base, new).table()[["difference", "low", "high"]]  # doctest: +SKIP
+    >>> float(mb.compare(base, new).table()["difference"].iloc[0])
+    0.25
     """
     if benchmark is not None:
         if check_benchmark(benchmark).truth == "weights":

@@ -111,7 +111,7 @@ _microbench() {{
   value=""
   case "$word" in
     *=*,*)
-      # Further entries of a list: those that may be first, behind what is there.
+      # Further entries of a list: what may follow the last comma.
       value="${{word%,*}},"
       words=$(for each in $words; do case "$each" in "${{word%%=*}}=["*) echo "$value${{each#*=[}}" ;; esac; done) ;;
   esac

@@ -19,6 +19,8 @@ TWO_COLUMNS = 80
 """Columns from which on a text stands beside its key."""
 WIDTHS = (60, 132)
 """Fewest and most columns of a page."""
+NAMES = {"compare": " BASE NEW"}
+"""What a job takes without a key."""
 
 
 class Group(NamedTuple):
@@ -88,7 +90,8 @@ def _lines(job: str, content: JobKeys, folders: Sequence[Path], width: int) -> I
     conf = content.conf
     needed = "".join(f" {key.path}=…" for key in content.keys if key.default == MISSING)
     yield from wrapped(conf.about, width)
-    yield from ("", *wrapped(f"Usage: microbench {job}{needed} [key=value …] [options]", width), "")
+    names = NAMES.get(job, "")
+    yield from ("", *wrapped(f"Usage: microbench {job}{names}{needed} [key=value …] [options]", width), "")
     yield from wrapped(conf.example_title, width)
     yield from (f"  {line}" for line in conf.example)
     yield from ("", "Keys and their defaults")

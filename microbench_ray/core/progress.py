@@ -79,7 +79,7 @@ class WorkProgress:
         self.done += amount
         self.failed += amount if failed else 0
         if self._bar is not None:
-            text = f"{self._rate():,.0f} {self.unit}/s" + (f", {self.failed:,.0f} failed" if self.failed else "")
+            text = self._shown_rate() + (f", {self.failed:,.0f} failed" if self.failed else "")
             self._bar.update(self._task, advance=amount, rate=text)
         elif self._visible and self._clock() - self._last_line_time >= self._every:
             self._last_line_time = self._clock()
@@ -88,16 +88,27 @@ class WorkProgress:
     def _rate(self) -> float:
         return self.done / max(self._clock() - self._started, 1e-9)
 
+    def _shown_rate(self) -> str:
+        rate = self._rate()
+        return f"{rate:,.{2 if 0 < rate < 1 else 0}f} {self.unit}/s"
+
     def _line(self) -> None:
         self._last_shown_done = self.done
         finished = math.isclose(self.done, self.total)
-        seconds_left = f", {max(0.0, self.total - self.done) / self._rate():,.0f} s left" if self.done and not finished else ""
+        seconds_left = f", {_duration(max(0.0, self.total - self.done) / self._rate())} left" if self.done and not finished else ""
         failed = f", {self.failed:,.0f} failed" if self.failed else ""
-        rate = f"{self._rate():,.0f} {self.unit}/s"
+        rate = self._shown_rate()
         try:
             self._console.print(f"{self.done:,.0f}/{self.total:,.0f} {self.unit}, {rate}{seconds_left}{failed}")
         except OSError as error:  # the work is worth more than its progress
             logger.debug("Progress cannot be shown: %s", error)
+
+
+def _duration(seconds: float) -> str:
+    """A time to wait, in the unit that people would use."""
+    if seconds < 600:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 36_000 else f"{seconds / 3600:,.0f} h"
 
 
 def can_draw(console: Console | PlainConsole) -> bool:

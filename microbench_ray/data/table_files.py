@@ -120,7 +120,7 @@ def check_start(path: Path) -> None:
         raise DataError("The file is empty.", where=str(path), got="0 bytes", hint="write or copy it again")
     if start == LFS_POINTER:
         hint = "fetch the content with git lfs pull"
-        raise DataError("The file is a pointer of Git LFS, not the table itself.", where=str(path), got="a pointer", hint=hint)
+        raise DataError("The file is a Git LFS pointer, not the table itself.", where=str(path), got="a pointer", hint=hint)
 
 
 def _read(path: Path, suffix: str, texts: Callable[[Sequence[str]], Sequence[str]], sheet: str | None) -> pa.Table:

@@ -65,5 +65,5 @@ def _score(preference: Any, where: str) -> float | None:
         return None
     if number is None or not (number == 0 or 1 <= number <= 2):
         got = shorten(preference)
-        raise DataError("A preference is not 0, or a number from 1 to 2.", where=where, got=got, hint=CHECK_SOURCE)
+        raise DataError("A preference must be 0 or a number from 1 to 2.", where=where, got=got, hint=CHECK_SOURCE)
     return 0.5 if number == 0 else number - 1

@@ -60,7 +60,7 @@ class BfclReader:
         if unknown is not None or len(tests) != total or total - len(failed) != correct:
             counts = f"{len(tests)} results, total_count {total}; {len(failed)} failures, correct_count {correct}"
             got = counts if unknown is None else f"{unknown!r} has a score and no result"
-            raise DataError("The scores and the results do not fit.", where=str(file), got=got, hint=WRITE_AGAIN_OR_CHECK)
+            raise DataError("The scores and the results do not match.", where=str(file), got=got, hint=WRITE_AGAIN_OR_CHECK)
         for name in tests:
             yield Sample(item_id=name, subtask=log.part, score=float(name not in failed), position=name)
 

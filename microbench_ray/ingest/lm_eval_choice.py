@@ -123,7 +123,7 @@ def _no_score(task: str, heads: Sequence[_Head], worse: Collection[str], why: Ma
     named = "; ".join(f"{name!r}: {reasons.get(name, LOWER)}" for name in names[:SHOWN])
     if reversible:
         return DataError(
-            "Lower values of the metrics of the task are better, so that none is a score.",
+            "Lower values of all metrics of the task are better, so none of them is a score.",
             where=f"task {task!r}",
             got=f"metrics {named}",
             hint=f"exclude the task with tasks=[…], or reverse a metric with metric={reversible[0]} scale=BEST offset=WORST (a "

@@ -127,7 +127,7 @@ def _with_model(file: SampleFile, runs: Mapping[str, RunResults]) -> ModelSample
         revisions = sorted({each.revision or str(each.facts.get("revision", "")) for each in runs.values()})
         if len(revisions) > 1:
             raise DataError(
-                "The samples do not tell which revision of the model they are of.",
+                "It is unknown which revision of the model the samples are of.",
                 where=where,
                 got=f"no results file of their time, and results of several revisions: {first_few(revisions)}",
                 hint="copy the results file of the run into the folder, or move the samples to a folder of their own",

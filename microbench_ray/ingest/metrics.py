@@ -89,7 +89,7 @@ def check_higher_is_better(metric: str, task: str, scale: Scale, declared: Colle
     """
     if not scale.reversed and (metric in declared or metric.rpartition("/")[2].lower() in LOWER_IS_BETTER):
         raise DataError(
-            "Lower values of the metric are better, so that it is not a score.",
+            "Lower values of this metric are better, so it is not a score.",
             where=f"task {task!r}",
             got=f"metric {metric!r}" + (", higher_is_better: false" if metric in declared else ""),
             hint=f"choose another metric with metric=NAME, reverse this one with metric={metric} scale=BEST offset=WORST (a rate: "

@@ -67,6 +67,6 @@ def get_reader(source: str) -> Reader:
     if source in READERS:
         plugins.refuse_clash(source)
         return READERS[source]
-    if source not in plugins.registered():
-        raise unknown("log format", "source", source, (*READERS, *plugins.registered()))
+    if source not in plugins.plugins():
+        raise unknown("log format", "source", source, (*READERS, *plugins.plugins()))
     return plugins.load(source)

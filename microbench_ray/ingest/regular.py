@@ -32,7 +32,7 @@ def check_pointer(start: bytes, where: str) -> None:
     """Raise DataError if a file that starts so is a pointer of Git LFS; `where` is its place."""
     if start.startswith(LFS_POINTER):
         hint = "fetch the content with git lfs pull, or download the file itself"
-        raise DataError("The file is a pointer of Git LFS, not the log itself.", where=where, got="a pointer", hint=hint)
+        raise DataError("The file is a Git LFS pointer, not the log itself.", where=where, got="a pointer", hint=hint)
 
 
 def is_regular(path: Path, tally: Tally) -> bool:

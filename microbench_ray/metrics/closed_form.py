@@ -19,9 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.metrics.counts import BINS_PER_UNIT, N_BINS, IntArray
-from microbench_ray.metrics.items_needed import check_size, check_target_difference
+from microbench_ray.metrics.items_needed import check_size, check_target_difference, check_threshold
 from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pair_moments import PairMoments
 from microbench_ray.metrics.pairs import FloatArray
@@ -321,13 +320,7 @@ def expected_agreeing(counts: ExpectedCounts, tie_policy: TiePolicy = "wrong") -
 
 def expected_mdad(counts: ExpectedCounts, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> float:
     """MDAD of the increasing fit to the expected agreement: a bin's lower edge; NaN where the threshold is never reached."""
-    if not 0 < threshold <= 1:
-        raise ConfigError(
-            "The threshold must be an agreement above 0 and at most 1.",
-            where="threshold",
-            got=repr(threshold),
-            hint=fraction_hint("threshold", threshold, "0.8"),
-        )
+    check_threshold(threshold)
     agree, out_of = expected_agreeing(counts, tie_policy)
     # As in `mdad.prefix_sums`, the last minimum of the sums of excesses marks the crossing; 1e-9 allows for rounding.
     sums = np.concatenate([[0.0], np.cumsum(agree - (threshold - 1e-9) * out_of)])

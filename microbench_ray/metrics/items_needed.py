@@ -121,6 +121,17 @@ def check_target_difference(target_difference: float) -> None:
         )
 
 
+def check_threshold(threshold: float) -> None:
+    """Raise ConfigError for an agreement threshold outside (0, 1]."""
+    if not 0 < threshold <= 1:
+        raise ConfigError(
+            "The threshold must be an agreement above 0 and at most 1.",
+            where="threshold",
+            got=repr(threshold),
+            hint=fraction_hint("threshold", threshold, "0.8"),
+        )
+
+
 def check_size(size: int, n_items: int) -> None:
     """Raise ConfigError for a size outside 1 to n_items."""
     if not 1 <= size <= n_items:

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.metrics import intervals
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray, PairCounts
 from microbench_ray.metrics.intervals import IntervalKind
+from microbench_ray.metrics.items_needed import check_threshold
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.ties import TiePolicy, as_runs, doubled
 
@@ -189,13 +189,7 @@ def threshold_fraction(threshold: float) -> Fraction:
     ConfigError
         A threshold outside (0, 1].
     """
-    if not 0 < threshold <= 1:
-        raise ConfigError(
-            "The threshold must be an agreement above 0 and at most 1.",
-            where="threshold",
-            got=repr(threshold),
-            hint=fraction_hint("threshold", threshold, "0.8"),
-        )
+    check_threshold(threshold)
     return Fraction(str(float(threshold))).limit_denominator(10_000)
 
 

@@ -92,7 +92,7 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
     )
     for held_out in (micro.held_out, micro.extrapolated):
         if held_out is None:
-            console.print("Models better than the known ones: too few models to measure errors on such models.")
+            console.print("Models better than the known ones: there are too few models to measure errors on them.")
         else:
             console.print(_held_out_line(micro, held_out))
     if micro.random_items is not None:

@@ -222,7 +222,7 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
     if by_items and by_random and contradict(by_items, estimate, by_random):
         warnings.append(
             f"Outside the range of the known models: random items give {by_random.mean:.1%}, the readout {estimate:.1%}, which "
-            "contradict each other by more than 95 % of the differences between them do."
+            "contradict each other: 95 % of such differences are smaller."
         )
     scored = Scored(
         model=model,

@@ -82,6 +82,19 @@ def plot_scores(scores: pd.DataFrame, axes: Axes) -> None:
         axes.legend(frameon=False)
 
 
+def plot_differences(pairs: pd.DataFrame, axes: Axes) -> None:
+    """Differences of pairs of runs with their intervals, a row per pair, in the order of the table; a rule at no difference."""
+    place = np.arange(len(pairs))[::-1]
+    difference, low, high = (100 * pairs[name].to_numpy(float) for name in ("difference", "low", "high"))
+    axes.axvline(0, color="0.35", lw=0.8, ls="--")
+    axes.hlines(place, low, high, color=MAIN, lw=1.5)
+    axes.plot(difference, place, "o", color=MAIN)
+    names = [escape_controls(f"{b} − {a}") for a, b in zip(pairs["a"], pairs["b"], strict=True)]
+    axes.set_yticks(place, names, parse_math=False)
+    axes.set(xlabel="difference of mean scores (points)", ylim=(-0.6, len(pairs) - 0.4))
+    axes.grid(alpha=0.25, axis="x")
+
+
 def plot_items_needed(needed: pd.DataFrame, axes: Axes) -> None:
     """Items against the difference that they detect, with intervals; an arrow where an interval ends beyond all items."""
     rows = needed[needed["size"].notna()].sort_values("difference", kind="stable")

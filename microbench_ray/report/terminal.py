@@ -45,7 +45,7 @@ def difference_tables(paired: pa.Table, width: int = 120) -> Iterator[tuple[str,
     """Two titles and tables per benchmark: differences in mean agreement and in MDAD to the baseline."""
     for benchmark, rows in compared(paired):
         for name, label in (("agreement", "Mean agreement"), ("mdad", "MDAD")):
-            title = f"{benchmark}: {label} less that of {baseline_text(rows)}, in points, with intervals (* excludes 0)"
+            title = f"{benchmark}: {label} minus that of {baseline_text(rows)}, in points, with intervals (* excludes 0)"
             cells = {(row.method, row.size): _difference_cell(getattr(row, name)) for row in rows}
             yield escape_controls(title), _by_size(cells, width)
 

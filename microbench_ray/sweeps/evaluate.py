@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core import seeding
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.interrupts import kept_interrupts
 from microbench_ray.data import Benchmark
 from microbench_ray.data.split import draw_halves
 from microbench_ray.data.truth import item_shares, weighted_accuracies
@@ -61,6 +62,7 @@ class Truth:
     pairs: TruePairs
 
 
+@kept_interrupts()
 def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
     """Compute the cells of a shard.
 

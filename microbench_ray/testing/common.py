@@ -179,7 +179,7 @@ def check_pickles_and_has_an_identity(part: Any, sizes: object = ()) -> None:
     """A worker's copy is the same part, and its parameters are plain values, by which finished cells are found again."""
     twin, identity = twin_of(part), identity_of(part)
     require(json.loads(json.dumps(identity, allow_nan=False)) == identity, f"The identity is not plain JSON: {identity!r}.")
-    require(identity_of(twin) == identity, "The identity of a pickled copy is another.")
+    require(identity_of(twin) == identity, "A pickled copy has another identity.")
     if dataclasses.is_dataclass(part):
         require(twin == part, "A pickled copy is not equal.")
 

@@ -164,8 +164,8 @@ def _require_one_by_one(estimator: Any, board: Board, selection: Selection) -> N
                 estimate(estimator, fit_of(estimator, board), layout(given), selection)
                 for given in (twice, twice[order], responses[:1])
             )
-            require(equal(estimates[:n_target], estimates[n_target:-1][::-1]), "Equal responses have other estimates.")
-            require(equal(estimates[4:5], estimates[-1:]), "Equal responses have other estimates.")
+            require(equal(estimates[:n_target], estimates[n_target:-1][::-1]), "Equal responses have different estimates.")
+            require(equal(estimates[4:5], estimates[-1:]), "Equal responses have different estimates.")
             require(equal(again, estimates[order]), "The order of the targets changes their estimates.")
             require(largest_difference(alone, estimates[:1]) < TIED, "Other targets change an estimate.")
 
@@ -206,7 +206,7 @@ def check_input_is_not_changed(estimator: Any, sizes: object = ()) -> None:
                     with unchanged(responses, selection.items, selection.weights):
                         estimates = estimate(estimator, fit, responses, selection)
                     once = estimate(estimator, fit_of(estimator, board), responses, selection)
-                    require(equal(once, estimates), "Read-only arrays, or estimates before, change the estimates.")
+                    require(equal(once, estimates), "Read-only arrays, or an earlier call, change the estimates.")
     require(identity_of(estimator) == identity, "The parameters have changed by use.")
 
 
@@ -218,7 +218,7 @@ def check_equal_streams_give_equal_estimates(estimator: Any, sizes: object = ())
             for selection in selections():
                 responses, _ = responses_of(estimator, board, selection)
                 once = estimate(estimator, fit_of(estimator, board), responses, selection)
-                require(equal(once, estimate(part, fit, responses, selection)), "Equal streams give two estimates.")
+                require(equal(once, estimate(part, fit, responses, selection)), "Equal random streams give different estimates.")
 
 
 def check_global_random_state(estimator: Any, sizes: object = ()) -> None:

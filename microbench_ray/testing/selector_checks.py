@@ -72,7 +72,7 @@ def check_equal_streams_give_equal_selections(selector: Any, sizes: Sequence[int
             fit = fresh_fit(part, board)
             for size in sizes:
                 once = select(selector, fit_of(selector, board), size)
-                require(same(once, select(part, fit, size)), f"Equal streams give two choices of {size} items.")
+                require(same(once, select(part, fit, size)), f"Equal random streams give different choices of {size} items.")
 
 
 def check_one_fit_serves_every_size(selector: Any, sizes: Sequence[int]) -> None:
@@ -138,7 +138,8 @@ def check_sizes_nest(selector: Any, sizes: Sequence[int]) -> None:
         largest = select(selector, fit_of(selector, board), sizes[-1]).items
         for size in sizes:
             chosen = select(selector, fit_of(selector, board), size).items
-            require(np.array_equal(chosen, largest[:size]), f"nested, but the choice of {size} items does not begin a larger one.")
+            problem = f"`nested` is True, but a larger choice does not start with that of {size} items."
+            require(np.array_equal(chosen, largest[:size]), problem)
 
 
 def check_few_models(selector: Any, sizes: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import json
 import pickle
 import subprocess
 import sys
@@ -31,8 +32,9 @@ SHOWN_BY: dict[str, Callable[[mb.Benchmark], Any]] = {
     "score": lambda w: mb.score(mb.export(w, 20, "random_ridge"), w.scores[:30], list(w.item_ids), list(w.model_ids[:30])),
     "sweep": lambda w: mb.sweep(w, ["random", "mdad_guided"], [5, 10], 10, 15, 2, n_resamples=100),
     "agreement_curve": lambda w: mb.agreement_curve(curve_counts()),
+    "compare": lambda w: mb.compare(*w.model_ids[:4], benchmark=w, accept="superior"),
 }
-PLOTTED = ("items_needed", "regression_gate", "export", "score", "sweep", "agreement_curve")
+PLOTTED = ("items_needed", "regression_gate", "export", "score", "sweep", "agreement_curve", "compare")
 
 
 def curve_counts() -> mb.PairCounts:
@@ -160,6 +162,13 @@ def test_the_table_of_a_micro_benchmark_is_its_items(results: dict[str, Any]) ->
     assert list(table["item_id"]) == micro.item_ids
     assert table["coefficient"].to_list() == pytest.approx(list(micro.readout.coefficients))
     assert "20 of 240 items by random_ridge" in repr(micro)
+
+
+def test_a_comparison_says_its_answer_and_has_the_report_of_the_command() -> None:
+    two = mb.compare({"q1": 1, "q2": 0, "q3": 1}, {"q1": 1, "q2": 1, "q3": 1}, names=["old", "new"])
+    assert "new" in repr(two).splitlines()[0]
+    assert "decision" not in two.to_markdown()
+    assert json.loads(two.report("json")) == json.loads(json.dumps(two.to_json()))
 
 
 def test_an_agreement_curve_and_counts_are_short() -> None:

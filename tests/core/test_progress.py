@@ -46,6 +46,19 @@ def test_a_log_gets_a_line_every_ten_seconds_and_one_at_the_end(clock: Clock) ->
     assert len(lines(console)) == 2, "the last line is not repeated"
 
 
+def test_a_slow_sweep_has_a_rate_and_a_time_that_can_be_read(clock: Clock) -> None:
+    console = file_console()
+    with WorkProgress(1000, visible=True, console=console, clock=clock) as progress:
+        clock.now += 100
+        progress.advance(10)
+        clock.now += 100_000
+        progress.advance(10)
+    shown = lines(console)
+    assert "0.10 cells/s" in shown[0]
+    assert "165 min" in shown[0]  # 990 cells at 0.1 a second are 9,900 s
+    assert "1,362 h" in shown[1]  # 980 cells at 20 in 100,100 s
+
+
 def test_failed_cells_are_counted(clock: Clock) -> None:
     console = file_console()
     with WorkProgress(20, visible=True, console=console, clock=clock) as progress:

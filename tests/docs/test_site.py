@@ -48,13 +48,13 @@ def test_every_key_of_a_job_is_on_the_page_with_its_meaning(job: str) -> None:
     if job == "submit":  # all keys of `sweep`, and its own
         rows |= rows_of(keys.job_section("sweep"))
     assert set(rows) == expected - {"hydra"}
-    assert [key for key, cells in rows.items() if not cells[-1].strip(" |")] == []
+    assert [key for key, cells in rows.items() if not cells[0].strip(" |")] == []
 
 
 def test_defaults_are_those_of_the_configuration() -> None:
     composed: Any = OmegaConf.to_container(Composer("plan", []).compose([]))
     for key, cells in rows_of(keys.job_section("plan")).items():
-        assert yaml.safe_load(cells[0].strip("`")) == composed[key]
+        assert yaml.safe_load(cells[-1].strip("` |")) == composed[key]
 
 
 def test_the_keys_of_the_groups_are_on_the_page() -> None:
@@ -63,7 +63,7 @@ def test_the_keys_of_the_groups_are_on_the_page() -> None:
     assert {"benchmark.path", "benchmark.n_items", "grid.n_source", "targets.where", "engine.resources", "engine.deadline"} <= set(
         rows
     )
-    assert rows["grid.n_source"][0] == "default: `null`<br>paper: `[300]`"
+    assert rows["grid.n_source"][-1].strip("| ") == "default: `null`<br>paper: `[300]`"
 
 
 def test_characters_of_markdown_are_escaped_outside_of_code() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.plugins import registered
 from microbench_ray.ingest import plugins
 from microbench_ray.ingest.reader_checks import READER_CHECKS, Check
 from microbench_ray.ingest.registry import READERS, get_reader
@@ -52,7 +53,7 @@ def install(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(site)
 
     def forget() -> None:
-        plugins.registered.cache_clear()
+        registered.cache_clear()
         plugins.load.cache_clear()
         sys.modules.pop("strangers_readers", None)
 

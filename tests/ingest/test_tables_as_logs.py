@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 import pytest
 
 from microbench_ray.core.errors import DataError
@@ -19,21 +17,10 @@ from microbench_ray.ingest.values import NOT_FINITE, WITHOUT_SCORE
 from tests.helpers import many_models
 from tests.helpers.errors import refuses
 from tests.helpers.reading import read_all, values
+from tests.helpers.table_files import write
 
 WIDE, RELEASE = TableReader(), ReleaseReader()
 SUFFIXES = (".parquet", ".feather", ".csv", ".csv.gz")
-
-
-def write(table: pa.Table, path: Path) -> Path:
-    if path.name.endswith(".parquet"):
-        pq.write_table(table, path)
-    elif path.name.endswith(".feather"):
-        with pa.ipc.new_file(str(path), table.schema) as writer:
-            writer.write_table(table)
-    else:
-        with pa.output_stream(str(path), compression="gzip" if path.name.endswith(".gz") else None) as sink:
-            pa.csv.write_csv(table, sink)
-    return path
 
 
 def test_many_columns(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 import microbench_ray as mb
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.plugins import registered
 from microbench_ray.methods import plugins, registry
 from microbench_ray.sweeps import manifest
 from microbench_ray.sweeps.shards import method_hash
@@ -29,7 +30,7 @@ Install = Callable[..., None]
 
 def forget() -> None:
     """Forget which packages are installed."""
-    plugins.plugins.cache_clear()
+    registered.cache_clear()
     plugins.load.cache_clear()
     manifest._versions.cache_clear()
 

@@ -152,7 +152,7 @@ def test_repeats_in_memory() -> None:
     same = mb.compare(*series, names=["base", "new"], accept="superior", reference="benchmark")
     assert same.to_json() == found.to_json()
     assert "new is better than base" in repr(found)
-    assert found.to_markdown().startswith("**Gate")
+    assert found.report("markdown").startswith("**Gate")
 
 
 @pytest.mark.parametrize(

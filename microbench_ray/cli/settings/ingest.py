@@ -7,11 +7,12 @@ from math import isfinite
 from typing import Any
 
 from microbench_ray.cli.settings.benchmark import NEEDED
+from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, log_options, one_of
 from microbench_ray.cli.settings.places import place_of
-from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.storage.urls import is_url, local_path
 from microbench_ray.data.tables.keys import OF_ITEMS, table_keys
-from microbench_ray.ingest.base import Options, Scale
+from microbench_ray.ingest.base import Scale
 from microbench_ray.ingest.fold import ON_CONFLICT
 from microbench_ray.ingest.hub import is_hub
 from microbench_ray.ingest.identity import check_identify
@@ -63,7 +64,7 @@ class IngestConf:
     offset: float = 0.0
     correct: Any = field(default_factory=list)
     sheet: str | None = None
-    max_line_bytes: int = 64 << 20
+    max_line_bytes: int = MAX_LINE_BYTES
     wait_for_out: float = 0.0
 
     def job(self) -> IngestJob:
@@ -75,15 +76,8 @@ class IngestConf:
             A value is invalid.
         """
         get_reader(self.source)
-        on_conflict = next((value for value in ON_CONFLICT if value == self.on_conflict), None)
-        if on_conflict is None:
-            raise unknown("value of on_conflict", "on_conflict", self.on_conflict, ON_CONFLICT)
-        join = next((value for value in JOINS if value == self.join), None)
-        if join is None:
-            raise unknown("way to join items", "join", self.join, JOINS)
-        if self.max_line_bytes < 1:
-            hint = f"the default is {64 << 20}"
-            raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes), hint=hint)
+        on_conflict = one_of("on_conflict", self.on_conflict, ON_CONFLICT)
+        join = one_of("join", self.join, JOINS)
         if is_hub(self.path) and is_url(self.out):
             raise ConfigError(
                 "Downloads from the Hub are stored in the folder of responses, which must be a local folder.",
@@ -106,12 +100,8 @@ class IngestConf:
             )
         is_table = self.source in TABLES
         scale = scale_of(self.scale, self.offset, divided=is_table)
-        options = Options(
-            tasks=tuple(self.tasks),
-            models=tuple(self.models),
-            metric=self.metric,
-            filter=self.filter,
-            max_line_bytes=self.max_line_bytes,
+        options = log_options(
+            self,
             join=join,
             identify=check_identify(self.identify),
             scale=scale,

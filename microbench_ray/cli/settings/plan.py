@@ -7,9 +7,8 @@ from typing import Any
 
 from microbench_ray.cli.settings.benchmark import IngestedConf, ScoresConf
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.table_formats import check_format
-from microbench_ray.metrics.items_needed import check_differences
+from microbench_ray.metrics.items_needed import check_differences, check_threshold
 from microbench_ray.micro.gate import check_drop
 from microbench_ray.micro.plan_job import PlanJob
 from microbench_ray.micro.posterior import check_scores
@@ -46,13 +45,7 @@ class PlanConf:
             raise ConfigError(
                 "This tie policy has no closed form.", where="tie_policy", got=self.tie_policy, hint="wrong, half or drop"
             )
-        if not 0 < self.threshold <= 1:
-            raise ConfigError(
-                "The threshold must be above 0 and at most 1.",
-                where="threshold",
-                got=repr(self.threshold),
-                hint=fraction_hint("threshold", self.threshold, "0.8"),
-            )
+        check_threshold(self.threshold)
         check_differences(self.differences)
         if self.size is not None and self.size < 1:
             raise ConfigError("The size must be at least 1.", where="size", got=str(self.size), hint="size=100")

@@ -35,9 +35,9 @@ def headline(each: Comparison) -> str:
     found = each.difference
     size = f"{points(found.value)} points ({interval(found)}; {100 * found.level:.4g} % interval)"
     if found.low > 0:
-        return f"{each.b} is better than {each.a} by {size}."
+        return f"{each.b} is better than {each.a}: {size}."
     if found.high < 0:
-        return f"{each.b} is worse than {each.a} by {size}."
+        return f"{each.b} is worse than {each.a}: {size}."
     return f"No difference between {each.b} and {each.a} can be seen: {size}."
 
 

@@ -77,12 +77,9 @@ def _render(
     config = manifest.get("config", {})
     name = verdict["benchmark"] if verdict else ", ".join(manifest.get("benchmarks", {})) or "sweep"
     kind = "Audit" if verdict else "Sweep"
+    answer = "Verdict" if verdict else "Answer"
     sections = {
-        "Verdict": section(
-            "verdict",
-            "Verdict",
-            audit_verdict(verdict) if verdict else sweep_verdict(shown_tables),
-        ),
+        answer: section("verdict", answer, audit_verdict(verdict) if verdict else sweep_verdict(shown_tables)),
         "Curves": curves_section(shown_tables, budget),
         "Differences": None if verdict else differences_section(shown_tables["paired"]),
         "Leaderboard": leaderboard_section(leaderboard, budget, config.get("top_k")),

@@ -76,7 +76,7 @@ def ranks(*, named: bool) -> Spec:
 
 
 def drift() -> Spec:
-    """A metric over nights: run-to-run bounds as a band, intervals, baseline, and alarms."""
+    """A metric over nights: the values expected without drift as a band, intervals, baseline, and alarms."""
     axis = {
         "labelAngle": 0,
         "labelOverlap": "greedy",
@@ -165,7 +165,16 @@ def alarms(nights: Sequence[str]) -> Spec:
         "field": "night",
         "type": "ordinal",
         "sort": None,
-        "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 10, "title": None, "ticks": False, "domain": False},
+        "axis": {
+            "labelAngle": 0,
+            "labelOverlap": "greedy",
+            "labelSeparation": 10,
+            "title": None,
+            "ticks": False,
+            "domain": False,
+            # Centred below its night, the last label would stick out of a narrow page.
+            "labelAlign": {"condition": {"test": "datum.index === 1 && width < 480", "value": "right"}, "value": "center"},
+        },
         "scale": {"paddingInner": 0.12, "paddingOuter": 0.1, "domain": list(nights)},
     }
     y = {

@@ -20,13 +20,13 @@ def differences_section(paired: pa.Table) -> Html | None:
         n_rows += len(of_board)
         if rows:
             head = ["items", "method", "agreement", "interval", "", "MDAD", "interval", ""]
-            caption = f"{benchmark}: each method less {baseline_text(of_board)}, in points"
+            caption = f"{benchmark}: each method minus {baseline_text(of_board)}, in points"
             tables.append(table(head, rows, caption=caption, texts=(1, 4, 7)))
     if not tables:
         return None
     about = (
         "Over the same runs. A larger agreement is better, and so is a smaller MDAD; better and worse are those whose interval "
-        "excludes 0. Each interval stands alone: of twenty of equal methods, about one excludes 0."
+        "excludes 0. Each interval stands alone: of twenty intervals of equal methods, about one excludes 0."
     )
     more = f"and {n_rows - MAX_ROWS:,} more rows, in paired.parquet" if n_rows > MAX_ROWS else None
     return section(

@@ -130,14 +130,14 @@ def _metrics(rows: pd.DataFrame) -> Html:
         Column("night", "night"),
         Column("value", "value", "number", 2, "@unit", missing="never reached"),
         Column("value", "interval", "interval", 2),
-        Column("bound_lo", "run-to-run bounds", "interval", 2, lo="bound_lo", hi="bound_hi"),
+        Column("bound_lo", "expected", "interval", 2, lo="bound_lo", hi="bound_hi"),
         Column("reference", "baseline", "number", 2, "@unit"),
         Column("nights", "nights out of bounds", "number", 0),
         Column("severity", "severity"),
         Column("text", "finding"),
     ]
     about = (
-        "Line and bars: value and interval. Band: run-to-run bounds. Dashes: accepted baseline. "
+        "Line and bars: value and interval. Band: values expected without drift. Dashes: accepted baseline. "
         "▲ warning, ◆ failure, × never reached."
     )
     described = "A metric over nights with its bounds; values in the table below."

@@ -180,6 +180,7 @@ def sweep_verdict(tables: Mapping[str, pa.Table]) -> Html:
 def _by_size(found: Sequence[Answer], several: bool) -> Html:
     """A table with a row per size: methods not worse than the best, and what they detect."""
     rows: list[list[object]] = []
+    with_interval = any(each.interval for each in found[:MAX_ROWS])
     for each in found[:MAX_ROWS]:
         methods: object = names(each.methods) if each.compared else f"not compared: {counted(each.n_runs, 'run')}"
         if each.all_equal:
@@ -187,11 +188,11 @@ def _by_size(found: Sequence[Answer], several: bool) -> Html:
         reached = [value for value in each.mdads if value is not None]
         ends = dict.fromkeys(points(end) for end in (min(reached), max(reached))) if reached else ["never reached"]
         of_single = interval(*each.interval) if each.interval else ""
-        row = [f"{each.size:,}", methods, f"{each.n_methods:,}", "–".join(ends), of_single]
+        row = [f"{each.size:,}", "–".join(ends), *([of_single] if with_interval else []), methods, f"{each.n_methods:,}"]
         rows.append([tag("bdi", each.benchmark), *row] if several else row)
-    head = ["items", "best methods", "compared", "MDAD", "interval"]
+    head = ["items", "MDAD", *(["interval"] if with_interval else []), "best methods", "methods compared"]
     caption = f"Best methods: those {NOT_WORSE}. MDAD: the differences that they detect, in points"
-    shown = table(["benchmark", *head] if several else head, rows, caption=caption, texts=(1 + several,))
+    shown = table(["benchmark", *head] if several else head, rows, caption=caption, texts=(2 + with_interval + several,))
     more = len(found) - MAX_ROWS
     return join(
         shown, tag("p", f"and {more:,} more rows, in standings.parquet and mdad.parquet", class_="hint") if more > 0 else None
