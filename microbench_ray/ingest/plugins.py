@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from microbench_ray.core.entry_points import entry_points_of
 from microbench_ray.core.errors import ConfigError, first_line
 from microbench_ray.ingest.base import Reader
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +27,7 @@ GROUP = "microbench_ray.readers"
 def registered() -> Mapping[str, tuple[EntryPoint, ...]]:
     """All entry points of the group by name, without importing them; a name has several if several packages register it."""
     found: dict[str, dict[str, EntryPoint]] = {}
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points_of(GROUP):
         found.setdefault(entry.name, {})[shown(entry)] = entry
     return {name: tuple(found[name][key] for key in sorted(found[name])) for name in sorted(found)}
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from microbench_ray.core.entry_points import entry_points_of
 from microbench_ray.core.errors import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class Plugin(NamedTuple):
 def plugins() -> Mapping[str, tuple[Plugin, ...]]:
     """All entry points of the group by name, without importing them; a name has several if several packages register it."""
     found: dict[str, set[Plugin]] = {}
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points_of(GROUP):
         package = ("unknown package", "") if entry.dist is None else (entry.dist.metadata["Name"], entry.dist.version)
         found.setdefault(entry.name, set()).add(Plugin(entry, *package))
     return {name: tuple(sorted(found[name], key=str)) for name in sorted(found)}
