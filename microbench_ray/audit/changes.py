@@ -58,11 +58,14 @@ def take_snapshot(benchmark: Benchmark, items: pa.Table | None = None) -> Snapsh
         sums.append(int(values.sum(dtype=np.int64)))
     accuracy = [total / (benchmark.units * n) if n else None for total, n in zip(sums, answered, strict=True)]
     models = [pa.array(benchmark.model_ids, pa.string()), digests, accuracy, answered]
-    if items is None:
-        subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]
-        unknown = [None] * benchmark.n_items
-        items = _table([pa.array(benchmark.item_ids, pa.string()), subtasks, unknown, unknown], SCHEMAS["snapshot_items"])
-    return Snapshot(models=_table(models, SCHEMAS["snapshot_models"]), items=items)
+    return Snapshot(models=_table(models, SCHEMAS["snapshot_models"]), items=items_of(benchmark) if items is None else items)
+
+
+def items_of(benchmark: Benchmark) -> pa.Table:
+    """The items of a snapshot where there are no logs that could hold several versions of an item."""
+    subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]
+    unknown = [None] * benchmark.n_items
+    return _table([pa.array(benchmark.item_ids, pa.string()), subtasks, unknown, unknown], SCHEMAS["snapshot_items"])
 
 
 def item_keys(benchmark: Benchmark) -> NDArray[np.uint64]:
