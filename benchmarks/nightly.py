@@ -5,7 +5,7 @@ Writes logs of lm-evaluation-harness for synthetic models (14 tasks each, about 
 without new logs; and a fourth night without new logs, which only compares. Prints for each night the wall and CPU seconds, the
 number of logs read, and the cells computed. 400 x 12,000 need 8 GB of disk.
 
-With `--before REVISION`, five more nights without new logs follow, of that revision, which must read this one's folders, and of this
+With `--before REVISION`, five more nights without new logs follow, of that revision, which must read these folders, and of this
 checkout in turn, each on a copy of the audit's folder; of these, the medians and the ratio are printed.
 """
 
