@@ -15,7 +15,7 @@ FROM python:3.11.15-slim-bookworm
 LABEL org.opencontainers.image.title="microbench_ray" org.opencontainers.image.licenses="Apache-2.0"
 # By default numba, matplotlib and the hub client write their caches beside the code or to the home folder, which may be read-only.
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 \
-    NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib HF_HOME=/tmp/huggingface
+    NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib HF_HOME=/tmp/huggingface XDG_CACHE_HOME=/tmp/cache
 # All extras but `inspect`, which would add more than forty packages; `hub` is for audits of logs on the hub.
 COPY requirements.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt && rm /tmp/requirements.txt

@@ -1,8 +1,9 @@
 """Times commands of this checkout beside an earlier revision's: `python -m benchmarks.commands REVISION DATA_DIR [--pairs 3]`.
 
 Each command is run in a new process, in pairs (the revision's, then this one), after one pair that is not counted. Prints for each
-command the median wall seconds until its first line on standard output and until its end, and their ratios. `plan`, `score` and the
-sweeps read GPQA (`DATA_DIR/gpqa.parquet`); `ingest` reads a small table.
+command the median wall seconds until its first line on standard output and until its end, its CPU seconds (without those of Ray's
+own processes), and the ratios. `plan`, `score` and the sweeps read GPQA (`DATA_DIR/gpqa.parquet`); `ingest` reads a small table.
+Python's compiled files are kept between the runs, as in an installation. `--only WORD` runs the commands whose names contain it.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ PROGRAM = "from microbench_ray.cli.main import entry_point; entry_point()"
 
 
 class Seconds(NamedTuple):
-    """Wall seconds of a command: until its first line on standard output, and until its end."""
+    """Wall seconds of a command until its first line on standard output and until its end, and its CPU seconds."""
 
     first_line: float
     end: float
+    cpu: float
 
 
 def commands(data: Path, folder: Path) -> dict[str, list[str]]:
@@ -57,21 +59,24 @@ def prepare(data: Path, folder: Path, checkout: Path) -> None:
 
 def run(checkout: Path, arguments: list[str]) -> Seconds:
     """Run a command with the code of a checkout."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": str(checkout)},
+        env=environment | {"PYTHONPATH": str(checkout)},
         cwd=checkout,  # from which `-c` imports first
     )
     assert process.stdout is not None
     process.stdout.readline()
     first_line = time.monotonic() - started
     process.stdout.read()
-    if process.wait():
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
         raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
-    return Seconds(first_line=first_line, end=time.monotonic() - started)
+    return Seconds(first_line=first_line, end=time.monotonic() - started, cpu=used.ru_utime + used.ru_stime)
 
 
 def paired(before: Path, after: Path, arguments: list[str], pairs: int, out: Path) -> tuple[list[Seconds], list[Seconds]]:
@@ -92,15 +97,19 @@ def main() -> None:
     parser.add_argument("revision")
     parser.add_argument("data", type=Path)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--only", default="", metavar="WORD")
     given = parser.parse_args()
     data = given.data.resolve()
-    print("| | first line: before | now | ratio | end: before | now | ratio |\n|---|---|---|---|---|---|---|")
+    print("| | first line: before | now | ratio | end: before | now | ratio | CPU: before | now | ratio |")
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder, before = Path(temporary), Path(temporary) / "before"
         before.mkdir()
         unpack(given.revision, before)
         prepare(data, folder, before)  # this checkout reads what an earlier one exported
         for name, arguments in commands(data, folder).items():
+            if given.only not in name:
+                continue
             cells = [name]
             measured = paired(before, ROOT, arguments, given.pairs, folder / "out")
             for field in Seconds._fields:

@@ -4,6 +4,9 @@ Writes logs of lm-evaluation-harness for synthetic models (14 tasks each, about 
 `microbench audit` as typed: a first night; a second night with 5 new models; `microbench accept what=[pool]` and a third night
 without new logs; and a fourth night without new logs, which only compares. Prints for each night the wall and CPU seconds, the
 number of logs read, and the cells computed. 400 x 12,000 need 8 GB of disk.
+
+With `--before REVISION`, five more nights without new logs follow, of that revision, which must read these folders, and of this
+checkout in turn, each on a copy of the audit's folder; of these, the medians and the ratio are printed.
 """
 
 from __future__ import annotations
@@ -16,15 +19,18 @@ import os
 import random
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
 from microbench_ray.data import Benchmark, synthetic
+from studies.same_tables import ROOT, unpack
 
 TIME = "2026-01-21T03-44-18.458309"
 ADDED = 5
@@ -114,12 +120,13 @@ def write_lists(folder: Path, world: Benchmark) -> list[Path]:
     return paths
 
 
-def run(*arguments: str) -> tuple[float, float, str]:
-    """Run `microbench`; return wall and CPU seconds, and its output and messages."""
+def run(*arguments: str, checkout: Path = ROOT) -> tuple[float, float, str]:
+    """Run `microbench` with the code of a checkout; return wall and CPU seconds, and its output and messages."""
     before, started = _children(), time.perf_counter()
     command = [sys.executable, "-c", "from microbench_ray.cli.main import entry_point; entry_point()"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
+    environment["PYTHONPATH"] = str(checkout)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=checkout)
     wall = time.perf_counter() - started
     if done.returncode not in (0, 3):  # 3 is the verdict that the policy is violated
         sys.exit(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
@@ -141,7 +148,25 @@ def night(label: str, arguments: list[str]) -> tuple[float, float]:
     return wall, cpu
 
 
-def measure(folder: Path, n_models: int, n_items: int, engine: str) -> None:
+def compare(folder: Path, arguments: list[str], revision: str) -> None:
+    """Run further quiet nights by a revision and by this checkout in turn, and print their medians."""
+    old = folder / "before"
+    old.mkdir()
+    unpack(revision, old)
+    seconds: dict[Path, list[tuple[float, float]]] = {old: [], ROOT: []}
+    for number in range(len(seconds)):
+        shutil.copytree(folder / "audit", folder / f"audit_{number}")
+    for label in range(5, 10):
+        for number, (checkout, measured) in enumerate(seconds.items()):
+            out = [f"out={folder / f'audit_{number}'}" if each.startswith("out=") else each for each in arguments]
+            measured.append(run("audit", *out, f"night={label}", checkout=checkout)[:2])
+    for position, kind in enumerate(("wall s", "CPU s")):  # the first night of each may compile
+        before, now = ([night[position] for night in nights[1:]] for nights in seconds.values())
+        ratio = median(a / b for a, b in zip(before, now, strict=True))
+        print(f"quiet nights, {kind}: {median(before):.2f} before, {median(now):.2f} now, ratio {ratio:.2f}")
+
+
+def measure(folder: Path, n_models: int, n_items: int, engine: str, revision: str | None) -> None:
     """Run all nights and print a row for each."""
     world = synthetic(n_models=n_models + ADDED, n_items=n_items, n_subtasks=14)
     lines, logs = Lines(world), folder / "logs"
@@ -168,6 +193,8 @@ def measure(folder: Path, n_models: int, n_items: int, engine: str) -> None:
     print(run("accept", f"out={folder / 'audit'}", "what=[pool]")[2].strip())
     night("3", arguments)
     night("4", arguments)
+    if revision is not None:
+        compare(folder, arguments, revision)
 
 
 def main() -> None:
@@ -176,13 +203,14 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=12_000)
     parser.add_argument("--engine", default="auto", help="a key of conf/engine")
     parser.add_argument("--folder", type=Path, help="an empty folder to keep; by default a temporary one")
+    parser.add_argument("--before", metavar="REVISION", help="a revision to compare quiet nights with")
     given = parser.parse_args()
     if given.folder is not None:
         given.folder.mkdir(parents=True, exist_ok=True)
-        measure(given.folder, given.models, given.items, given.engine)
+        measure(given.folder.resolve(), given.models, given.items, given.engine, given.before)
         return
     with tempfile.TemporaryDirectory() as name:
-        measure(Path(name), given.models, given.items, given.engine)
+        measure(Path(name), given.models, given.items, given.engine, given.before)
 
 
 if __name__ == "__main__":

@@ -60,11 +60,14 @@ def take_snapshot(benchmark: Benchmark, items: pa.Table | None = None) -> Snapsh
     if benchmark.truth != "micro":
         accuracy = [None if np.isnan(value) else float(value) for value in benchmark.accuracies()]
     models = [pa.array(benchmark.model_ids, pa.string()), digests, accuracy, answered]
-    if items is None:
-        subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]
-        unknown = [None] * benchmark.n_items
-        items = _table([pa.array(benchmark.item_ids, pa.string()), subtasks, unknown, unknown], SCHEMAS["snapshot_items"])
-    return Snapshot(models=_table(models, SCHEMAS["snapshot_models"]), items=items)
+    return Snapshot(models=_table(models, SCHEMAS["snapshot_models"]), items=items_of(benchmark) if items is None else items)
+
+
+def items_of(benchmark: Benchmark) -> pa.Table:
+    """The items of a snapshot where there are no logs that could hold several versions of an item."""
+    subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]
+    unknown = [None] * benchmark.n_items
+    return _table([pa.array(benchmark.item_ids, pa.string()), subtasks, unknown, unknown], SCHEMAS["snapshot_items"])
 
 
 def item_keys(benchmark: Benchmark) -> NDArray[np.uint64]:

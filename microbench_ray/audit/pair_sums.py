@@ -13,6 +13,10 @@ from microbench_ray.metrics import N_BINS, TIE_TOLERANCE, true_pairs
 NO_PAIR = 255
 """In `PairMatrices.bins`: tied on the full benchmark, dropped by the tie policy, or a model with itself."""
 
+FEW_PAIRS = 1 << 24
+"""Pairs that are counted without compiled code in less time than it takes to import numba and to load the code."""
+N_KINDS = 3 * (NO_PAIR + 1)
+
 DriftTies = Literal["wrong", "half", "drop"]
 IntArray = NDArray[np.int64]
 
@@ -91,7 +95,41 @@ def division_sums(pairs: PairMatrices, added: NDArray[np.intp], n_late: int) -> 
     n_late
         Number of models at the end of `added` that `PairSums.late` is about.
     """
-    from microbench_ray.audit.pair_kernel import division_sums_kernel  # importing numba takes a second
+    n_removed = added.size * len(pairs.bins)
+    if n_removed <= FEW_PAIRS:
+        base_agree, base_pairs, all_agree, all_pairs, late = _division_sums(pairs, added, n_late)
+    else:
+        from microbench_ray.audit.pair_kernel import division_sums_kernel  # importing numba takes a second
 
-    base_agree, base_pairs, all_agree, all_pairs, late = division_sums_kernel(pairs.bins, pairs.agree, added, n_late, N_BINS)
+        base_agree, base_pairs, all_agree, all_pairs, late = division_sums_kernel(pairs.bins, pairs.agree, added, n_late, N_BINS)
     return PairSums(base_agree=base_agree, base_pairs=base_pairs, all_agree=all_agree[None], all_pairs=all_pairs[None], late=late)
+
+
+def _division_sums(
+    pairs: PairMatrices, added: NDArray[np.intp], n_late: int
+) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:
+    """The same sums without compiled code: the pairs of one model of every division are counted at a time."""
+    n = len(added)
+    # A number below N_KINDS for the bin and the agreement, which is 0, 1 or 2.
+    kinds = pairs.bins.astype(np.int64) * 3 + pairs.agree
+    below = np.tril_indices(len(kinds), -1)
+    counts = np.bincount(kinds[below], minlength=N_KINDS)[None].repeat(n, axis=0)
+    all_agree, all_pairs = _doubled(counts[:1])
+    all_late = np.zeros((n, 2), np.int64)
+    present, rows = np.ones((n, len(kinds)), bool), np.arange(n)
+    for number, models in enumerate(added.T[::-1], 1):  # the models added last are removed first
+        present[rows, models] = False
+        partners = kinds[models]
+        partners += rows[:, None] * N_KINDS
+        counts -= np.bincount(partners[present], minlength=counts.size).reshape(counts.shape)
+        if number == n_late:
+            base_agree, base_pairs = _doubled(counts)
+            all_late = np.stack([all_agree.sum() - base_agree.sum(axis=1), all_pairs.sum() - base_pairs.sum(axis=1)], axis=1)
+    base_agree, base_pairs = _doubled(counts)
+    return base_agree, base_pairs, all_agree[0], all_pairs[0], all_late
+
+
+def _doubled(counts: IntArray) -> tuple[IntArray, IntArray]:
+    """(n, n_bins) doubled agreeing pairs and doubled pairs from (n, N_KINDS) counts."""
+    by_agreement = counts.reshape(len(counts), -1, 3)[:, :N_BINS]
+    return by_agreement[:, :, 1] + 2 * by_agreement[:, :, 2], 2 * by_agreement.sum(axis=2)

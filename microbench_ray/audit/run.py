@@ -23,7 +23,7 @@ from microbench_ray.audit.baseline import (
     read_references,
     remove_unused,
 )
-from microbench_ray.audit.changes import Snapshot, take_snapshot
+from microbench_ray.audit.changes import Snapshot, items_of, take_snapshot
 from microbench_ray.audit.files import (
     FOLDERS,
     INPUTS,
@@ -46,7 +46,7 @@ from microbench_ray.audit.verdict import BenchmarkShape, build_verdict
 from microbench_ray.audit.webhook import send_verdict
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
 from microbench_ray.core.plain import plain
-from microbench_ray.core.schemas import conform
+from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.store import Store
 from microbench_ray.data import Benchmark
 from microbench_ray.ingest.run import run_ingest
@@ -113,12 +113,12 @@ def run_audit(job: AuditJob) -> AuditOutcome:
                 "First night: its %d models become the baseline and the pool; change them with microbench accept",
                 benchmark.n_models,
             )
-        snapshot = take_snapshot(benchmark, tonight.items)
-        inputs = digest_inputs(job, benchmark, snapshot, references, log_findings)
+        items = items_of(benchmark) if tonight.items is None else tonight.items
+        inputs = digest_inputs(job, benchmark, items, references, log_findings)
         verdict = read_finished_verdict(store, job.night, inputs) if in_history else None
         already_done = verdict is not None
         if verdict is None:
-            verdict = audit_night(job, store, history, benchmark, snapshot, references, log_findings, inputs, open_once)
+            verdict = audit_night(job, store, history, benchmark, items, references, log_findings, inputs, open_once)
             remember(store, job.night, tonight)
         remove_unused_benchmarks(store, history, benchmark, references)  # also where a finished night was killed before this
         outcome = AuditOutcome(
@@ -158,7 +158,7 @@ def audit_night(
     store: Store,
     history: History,
     benchmark: Benchmark,
-    snapshot: Snapshot,
+    items: pa.Table,
     references: References,
     log_findings: list[HistoryRow],
     inputs: dict[str, Any],
@@ -179,10 +179,11 @@ def audit_night(
     sweeper = make_sweeper(job, store)
     earlier_nights = [night for night in history.nights() if night < job.night]
     earlier_rows = history.read(earlier_nights)
+    last, snapshot = read_last_night(store, earlier_nights, open_once, benchmark, items)
     previous = PreviousNights(
         baseline=open_once(references.baseline.digest),
         pool=open_once(references.pool.digest),
-        last=read_last_night(store, earlier_nights, open_once, (benchmark, snapshot)),
+        last=last,
         history=earlier_rows,
         baseline_night=references.baseline.night,
     )
@@ -201,7 +202,7 @@ def audit_night(
         failed_cells=analysis.failed_cells,
         drops=smallest_drops(rows, job.drift, job.actions),
     )
-    for name, content in {**analysis.tables, "snapshot_items": snapshot.items}.items():
+    for name, content in {**analysis.tables, "snapshot_items": items}.items():
         store.write_table(f"{folder}/{name}", content, name)
     store.write(f"{folder}/{INPUTS}", to_json(inputs))
     store.write(f"{folder}/{VERDICT}", to_json(verdict))
@@ -253,7 +254,7 @@ def read_finished_verdict(store: Store, night: str, inputs: Mapping[str, Any]) -
 
 
 def digest_inputs(
-    job: AuditJob, benchmark: Benchmark, snapshot: Snapshot, references: References, log_findings: Sequence[HistoryRow]
+    job: AuditJob, benchmark: Benchmark, items: pa.Table, references: References, log_findings: Sequence[HistoryRow]
 ) -> dict[str, Any]:
     """Digests of everything, except the earlier nights, that a night's rows depend on."""
     configuration = {
@@ -270,7 +271,7 @@ def digest_inputs(
     }
     return {
         "benchmark": benchmark.digest,
-        "items": _digest(snapshot.items.to_pydict()),
+        "items": _digest(items.to_pydict()),
         "baseline": references.baseline.digest,
         "pool": references.pool.digest,
         "audited": _digest([method.identity() for method in job.lists_and_methods]),
@@ -280,15 +281,17 @@ def digest_inputs(
 
 
 def read_last_night(
-    store: Store, nights: Sequence[str], open_once: Callable[[str], Benchmark], tonight: tuple[Benchmark, Snapshot]
-) -> tuple[Benchmark, Snapshot] | None:
-    """The benchmark and the snapshot of the last of some nights; None if there is none. They may have tonight's responses.
+    store: Store, nights: Sequence[str], open_once: Callable[[str], Benchmark], tonight: Benchmark, items: pa.Table
+) -> tuple[tuple[Benchmark, Snapshot] | None, Snapshot]:
+    """The benchmark and the snapshot of the last of some nights, None if there is none; and tonight's snapshot.
 
+    Where both nights have the same responses, neither snapshot lists the models, which takes the digest of each.
     If the last night's benchmark is not stored, as only that of the last night is kept and a later one was set aside, the latest
     night with a stored one takes its place.
     """
+    no_models = SCHEMAS["snapshot_models"].empty_table()
     if not nights:
-        return None
+        return None, Snapshot(models=no_models, items=items)
     night, digest = nights[-1], read_inputs(store, nights[-1])["benchmark"]
     for earlier in reversed(nights[:-1]):
         if frozen_folder(store, digest).exists():
@@ -296,10 +299,10 @@ def read_last_night(
         night, digest = earlier, read_inputs(store, earlier)["benchmark"]
     if night != nights[-1]:
         logger.warning("The benchmark of night %s is not stored: tonight's changes are those since night %s", nights[-1], night)
-    benchmark, items = open_once(digest), store.read_table(f"{NIGHTS}/{night}/snapshot_items", "snapshot_items")
-    if digest == tonight[0].digest:
-        return benchmark, tonight[1]._replace(items=items)
-    return benchmark, take_snapshot(benchmark, items)
+    benchmark, last_items = open_once(digest), store.read_table(f"{NIGHTS}/{night}/snapshot_items", "snapshot_items")
+    if digest == tonight.digest:
+        return (benchmark, Snapshot(models=no_models, items=last_items)), Snapshot(models=no_models, items=items)
+    return (benchmark, take_snapshot(benchmark, last_items)), take_snapshot(tonight, items)
 
 
 def write_page(

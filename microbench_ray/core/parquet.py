@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from microbench_ray.core.lazy_arrow import pc, pq
+from microbench_ray.core.lazy_arrow import pq
 
 ROWS_PER_BYTE = 8
 """Maximum number of rows per byte of a file; rows of distinct items take about a byte at least."""
@@ -19,6 +20,8 @@ MIN_LIMIT = 256 << 20
 """Bytes in memory that every table may take."""
 BYTES_PER_BYTE = 400
 """Bytes in memory per byte of the file above that: scores of 0 and 1 as float64 take about 200 where they compress well."""
+FEW_TEXTS = 20_000
+"""Texts that are decoded twice in less time than it takes to import `pyarrow.compute`, by which they are cast."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12, "BYTE_ARRAY": 4}
 """Bytes of a decoded value by its physical type; of a text, those of its place."""
 
@@ -68,7 +71,7 @@ def read_parquet(source: Any, n_bytes: int, columns: Sequence[str] | None = None
         size += sum(text_bytes(chunk) for name in texts for chunk in part.column(name).chunks)
         _check(size, limit, n_bytes)
         parts.append(part)
-    if not parts:
+    if not parts or file.metadata.num_rows * len(texts) <= FEW_TEXTS:
         return file.read(columns=names, use_threads=False)
     order = parts[0].column_names
     target = pa.schema([schema.field(name) for name in order], metadata=schema.metadata)
@@ -91,11 +94,21 @@ def decoded_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:
 
 
 def text_bytes(chunk: pa.Array) -> int:
-    """Bytes of the texts of a dictionary array if every row held its own; 0 for other arrays."""
+    """Bytes of the texts of a dictionary array if every row held its own; 0 for other arrays. ArrowInvalid if it is damaged."""
     if not pa.types.is_dictionary(chunk.type) or not _is_text(chunk.type):
         return 0
-    lengths = pc.cast(pc.binary_length(chunk.dictionary), pa.int64()).take(chunk.indices)
-    return int(pc.sum(lengths).as_py() or 0)
+    # By buffers, because `pyarrow.compute` takes longer to import than a leaderboard to read.
+    texts, positions = chunk.dictionary, chunk.indices
+    kind = np.dtype(np.int64 if texts.type in (pa.large_string(), pa.large_binary()) else np.int32)
+    buffer = texts.buffers()[1] or b""
+    ends = np.frombuffer(buffer, kind, min(len(buffer) // kind.itemsize, texts.offset + len(texts) + 1))[texts.offset :]
+    used = np.from_dlpack(positions.drop_null() if positions.null_count else positions).astype(np.int64, copy=False)
+    if not used.size:
+        return 0
+    if len(ends) <= len(texts) or int(used.min()) < 0 or int(used.max()) >= len(texts):
+        raise pa.ArrowInvalid(f"a text has a position outside the {len(texts):,} distinct ones")
+    lengths = ends[1:].astype(np.int64) - ends[:-1]
+    return int(lengths @ np.bincount(used, minlength=len(texts)))
 
 
 def _is_text(kind: pa.DataType) -> bool:

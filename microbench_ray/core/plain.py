@@ -42,7 +42,10 @@ def plain(value: Any, where: str) -> Any:
     if isinstance(value, np.ndarray):
         return plain({"dtype": str(value.dtype), "shape": value.shape, "values": value.ravel().tolist()}, where)
     if isinstance(value, list | tuple):
-        return [plain(each, f"{where}[{position}]") for position, each in enumerate(value)]
+        return [
+            each if each is None or type(each) in (str, int, bool) else plain(each, f"{where}[{position}]")
+            for position, each in enumerate(value)
+        ]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: plain(each, f"{where}.{key}") for key, each in value.items()}
     if is_dataclass(value) and not isinstance(value, type):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from microbench_ray.core.entry_points import entry_points_of
 from microbench_ray.core.errors import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ class Plugin(NamedTuple):
 def registered(group: str) -> Mapping[str, tuple[Plugin, ...]]:
     """All entry points of a group by name, without importing them; a name has several if several packages register it."""
     found: dict[str, set[Plugin]] = {}
-    for entry in entry_points(group=group):
+    for entry in entry_points_of(group):
         package = ("an unknown package", "") if entry.dist is None else (entry.dist.metadata["Name"], entry.dist.version)
         found.setdefault(entry.name, set()).add(Plugin(entry, *package))
     return {name: tuple(sorted(found[name], key=str)) for name in sorted(found)}

@@ -66,9 +66,9 @@ def build_tables(
         )
     shape = (len(models), len(items))
     _check_shape("scores", scores, shape)
-    subtask_column = text_array([ONLY_SUBTASK] * shape[1] if subtasks is None else check_texts(subtasks, "subtask"))
-    if len(subtask_column) != shape[1]:
-        raise DataError("There must be one subtask per item.", got=f"{len(subtask_column)} for {shape[1]} items")
+    subtask_names = [ONLY_SUBTASK] * shape[1] if subtasks is None else check_texts(subtasks, "subtask")
+    if len(subtask_names) != shape[1]:
+        raise DataError("There must be one subtask per item.", got=f"{len(subtask_names)} for {shape[1]} items")
     label_array = None if labels is None else _check_labels(labels, items)
     item_weights = None if weights is None else checked_weights(weights, items)
     cluster_column = None if clusters is None else text_array(check_texts(clusters, "cluster"))
@@ -79,8 +79,7 @@ def build_tables(
 
     missing = count_missing(scores, models, items)
     suspicious = find_suspicious(scores, models, items)
-    names = subtask_column.to_pylist() if missing.n_missing else None
-    kept, notes = drop_incomplete(missing, scores, models, items, max_missing, names)
+    kept, notes = drop_incomplete(missing, scores, models, items, max_missing, subtask_names)
     notes = [*(each.note for each in suspicious), *notes]
     units = find_units((rows, kept.pick(block)) for rows, block in blocks(scores, kept.models))
     matrix = np.empty((kept.n_models, kept.n_items), score_dtype(units))
@@ -116,8 +115,7 @@ def build_tables(
 
     order = sorted(columns, key=lambda name: RESERVED.index(name) if name in RESERVED else len(RESERVED))
     item_columns = {"item_id": text_array(items)}
-    subtask_column = subtask_column.take(number_array(kept.items))
-    item_columns["subtask"] = subtask_column.dictionary_encode()
+    item_columns["subtask"] = _coded([subtask_names[item] for item in kept.items.tolist()])
     if label_array is not None:
         item_columns["label"] = number_array(label_array[kept.items])
     if item_weights is not None:
@@ -242,6 +240,13 @@ def _check_probabilities(
             hint="give a confidence for every score, or use the benchmark without confidences",
         )
     raise DataError("A confidence must be a probability in [0, 1].", where=where, got=f"{value:g}")
+
+
+def _coded(texts: Sequence[str]) -> pa.DictionaryArray:
+    """Texts as positions among the distinct ones, in the order of their first appearance."""
+    positions = {text: position for position, text in enumerate(dict.fromkeys(texts))}
+    codes = np.array([positions[text] for text in texts], np.int32)
+    return pa.DictionaryArray.from_arrays(number_array(codes), text_array(list(positions)))
 
 
 def _lists(matrix: NDArray[Any]) -> pa.Array:

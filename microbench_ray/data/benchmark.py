@@ -373,8 +373,12 @@ class Benchmark(Presented):
         return self.models.drop_columns([name for name in RESERVED[1:] if name in self.models.column_names])
 
     def _matrix(self, column: str) -> NDArray[Any]:
-        """View a FixedSizeList column (n_models, width), read-only."""
-        matrix: NDArray[Any] = numbers_of(self.models.column(column).chunk(0).flatten())
+        """View a FixedSizeList column (n_models, width), read-only; without `flatten`, which imports `pyarrow.compute`."""
+        lists = self.models.column(column).chunk(0)
+        width = lists.type.list_size
+        matrix: NDArray[Any] = numbers_of(
+            lists.values.slice(lists.offset * width, len(lists) * width)
+        )  # `flatten` is slow to import
         return matrix.reshape(self.n_models, -1)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.threads import one_thread
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.choice import RandomScore, Rules, contradict, interval_if_better, random_score, readout_interval
 from microbench_ray.micro.intervals import AccuracyInterval, ScoreIntervalKind
@@ -155,9 +156,10 @@ def score(micro: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], 
         A shape that does not fit, a repeated id, a response outside [0, 1], or no item of the micro-benchmark.
     """
     aligned = align(micro, responses, item_ids, model_ids)
-    rules = Rules(micro)
     rows = zip(model_ids, aligned.items, aligned.reserve, strict=True)
-    return [score_model(micro, rules, str(model), answers, reserve) for model, answers, reserve in rows]
+    with one_thread():  # the matrices are too small to gain from more, which would change last bits
+        rules = Rules(micro)
+        return [score_model(micro, rules, str(model), answers, reserve) for model, answers, reserve in rows]
 
 
 class AlignedResponses(NamedTuple):

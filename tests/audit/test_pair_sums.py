@@ -1,4 +1,4 @@
-"""The compiled pair counts against those of `metrics`, and against counts pair by pair."""
+"""Pair counts, compiled and not, against those of `metrics`, and against counts pair by pair."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microbench_ray.audit import pair_sums
 from microbench_ray.audit.pair_sums import NO_PAIR, DriftTies, division_sums, pair_matrices
 from microbench_ray.audit.profile import Profile, profile
 from microbench_ray.metrics import N_BINS, compare, true_pairs
@@ -31,13 +32,16 @@ def test_each_model_once_counts_as_compare_does(ties: DriftTies, column: int) ->
     assert not sums.late.any()
 
 
+@pytest.mark.parametrize("few_pairs", [-1, pair_sums.FEW_PAIRS], ids=["compiled", "not-compiled"])
 @given(seed=st.integers(0, 10_000), n_added=st.integers(0, 9), data=st.data())
-def test_divisions_count_as_pair_by_pair(seed: int, n_added: int, data: st.DataObject) -> None:
+def test_divisions_count_as_pair_by_pair(few_pairs: int, seed: int, n_added: int, data: st.DataObject) -> None:
     found = leaderboard(9, seed=seed)
     order = np.random.default_rng(seed).permuted(np.tile(np.arange(9), (3, 1)), axis=1)
     n_late = data.draw(st.integers(0, n_added))
     pairs = pair_matrices(found, "weighted")
-    sums = division_sums(pairs, order[:, 9 - n_added :], n_late)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pair_sums, "FEW_PAIRS", few_pairs)
+        sums = division_sums(pairs, order[:, 9 - n_added :], n_late)
     for row, models in enumerate(order):
         all_counts, base_counts = np.zeros((2, N_BINS), int), np.zeros((2, N_BINS), int)
         late = np.zeros(2, int)

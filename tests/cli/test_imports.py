@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from microbench_ray.data import synthetic
@@ -107,9 +109,15 @@ def test_jobs_import_only_what_they_need(board: Path, tmp_path: Path) -> None:
 
 
 SHORT_COMMANDS: tuple[tuple[list[str], set[str]], ...] = (
-    (["score", "micro=micro", "responses=new.csv", "source=scores"], {"pandas", "pyarrow.compute", "pyarrow.parquet", "numpy.ma"}),
+    (
+        ["score", "micro=micro", "responses=new.csv", "source=scores"],
+        {"pandas", "pyarrow.compute", "pyarrow.parquet", "numpy.ma", "importlib.metadata._adapters"},
+    ),
     (["ingest", "source=scores", "path=new.csv", "out=board"], set()),
-    (["plan", "benchmark=scores", "benchmark.path=board.csv", "size=10", "differences=[.2]"], {"pandas"}),
+    (
+        ["plan", "benchmark=scores", "benchmark.path=board.parquet", "size=10", "differences=[.2]"],
+        {"pandas", "pyarrow.compute", "importlib.metadata._adapters"},
+    ),
 )
 
 
@@ -118,7 +126,8 @@ def test_short_commands_do_without_hydra(tmp_path: Path, command: list[str], unw
     """The imports of Hydra take longer than either command."""
     micro = build(synthetic(n_models=30, n_items=60), build_method("random", {"name": "random"}, {"name": "mean"}), 10)
     micro.save(tmp_path / "micro")
-    (tmp_path / "board.csv").write_text("item_id,a,b,c\n" + "".join(f"q{k},{k % 2},{k % 3 % 2},1\n" for k in range(30)))
+    board = {"item_id": [f"q{k}" for k in range(30)], "a": [k % 2 for k in range(30)], "b": [k % 3 % 2 for k in range(30)]}
+    pq.write_table(pa.table(board), tmp_path / "board.parquet")
     (tmp_path / "new.csv").write_text("item_id,a\n" + "".join(f"{item},1\n" for item in micro.all_item_ids))
     code, stdout, modules = json.loads(run_program(COMMANDS, json.dumps([command]), tmp_path))
     assert (code, bool(stdout)) == (0, True)

@@ -11,22 +11,27 @@ import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from hashlib import blake2b
 from importlib.resources import files
 from typing import Any
 
 from microbench_ray.core.extras import require_extra
+from microbench_ray.core.kept import keep, read_kept
 from microbench_ray.report.page.text import Html
 
 logger = logging.getLogger(__name__)
 
 VEGA_LITE = "6.4"
 BUNDLE = {"snippet": "window.vegaEmbed=vegaEmbed;", "vl_version": VEGA_LITE}
+PACKAGE = "vl-convert-python"
 PROGRAM = f"import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(**{BUNDLE!r}).encode())"
 _PREPARED: list[Future[str]] = []
 
 
 def prepare() -> None:
-    """Start bundling in a separate process: it takes over a second and holds the GIL, while a sweep runs."""
+    """Start bundling in a separate process, unless the script is kept: it takes over a second and holds the GIL, while a sweep
+    runs.
+    """
     if not _PREPARED:
         executor = ThreadPoolExecutor(1)
         _PREPARED.append(executor.submit(_bundle_in_process))
@@ -34,13 +39,30 @@ def prepare() -> None:
 
 
 def _bundle_in_process() -> str:
-    """The script as a separate process writes it; empty where that fails."""
+    """The script that an earlier process kept, or that a separate process writes; empty where that fails."""
+    name = _kept_name()
+    content = None if name is None else read_kept(name)
+    if content is not None:
+        return content.decode()
     try:
         completed = subprocess.run([sys.executable, "-c", PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         logger.debug("Bundling the chart library in a separate process failed, bundling it in this one: %s", error)
         return ""
+    if name is not None:
+        keep(name, completed.stdout)
     return completed.stdout.decode()
+
+
+def _kept_name() -> str | None:
+    """The name under which the script is kept; None if the package that makes it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        made_by = f"{version(PACKAGE)} {BUNDLE}"
+    except PackageNotFoundError:
+        return None
+    return f"charts-{blake2b(made_by.encode(), digest_size=8).hexdigest()}.js"
 
 
 @cache

@@ -57,6 +57,8 @@ def script_json(content: object) -> Html:
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
+    if text.isprintable():
+        return Html(text)
     return Html("".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text))
 
 

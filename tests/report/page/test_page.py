@@ -310,7 +310,10 @@ def test_a_large_audit_stays_under_the_limit() -> None:
 
 
 @pytest.mark.slow
-def test_the_library_is_the_same_from_another_process_and_where_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_library_is_the_same_from_another_process_kept_and_where_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     library.bundle.cache_clear()
     monkeypatch.setattr(library, "_PREPARED", [])
     here = library.bundle()
@@ -319,6 +322,10 @@ def test_the_library_is_the_same_from_another_process_and_where_that_fails(monke
     assert library._PREPARED[0].result() == here
     monkeypatch.setattr(library, "_PREPARED", [])
     monkeypatch.setattr("sys.executable", "/no/such/program")
+    library.prepare()
+    assert library._PREPARED[0].result() == here  # kept
+    monkeypatch.setattr(library, "_PREPARED", [])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     library.prepare()
     assert library._PREPARED[0].result() == ""
     library.bundle.cache_clear()

@@ -1,0 +1,49 @@
+"""What is kept for this user is read again as it was written, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from microbench_ray.core.kept import keep, kept_folder, read_kept
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_content_is_read_as_it_was_kept() -> None:
+    assert read_kept("a.js") is None
+    keep("a.js", b"one\ntwo")
+    assert read_kept("a.js") == b"one\ntwo"
+    assert [file.name for file in kept_folder().iterdir()] == ["a.js"]
+    assert (kept_folder().stat().st_mode & 0o777, (kept_folder() / "a.js").stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_only_the_last_name_of_a_suffix_is_kept() -> None:
+    for name in ("a.js", "other.txt", "b.js"):
+        keep(name, name.encode())
+    assert (read_kept("a.js"), read_kept("b.js"), read_kept("other.txt")) == (None, b"b.js", b"other.txt")
+
+
+@pytest.mark.parametrize("damage", [b"", b"no digest", b"0" * 32 + b"\nother"])
+def test_damaged_content_is_not_read(damage: bytes) -> None:
+    keep("a.js", b"content")
+    (kept_folder() / "a.js").write_bytes(damage)
+    assert read_kept("a.js") is None
+
+
+@pytest.mark.parametrize("open_to_others", ["", "a.js"])
+def test_what_another_user_can_write_is_not_read(open_to_others: str) -> None:
+    keep("a.js", b"content")
+    (kept_folder() / open_to_others).chmod(0o777)
+    assert read_kept("a.js") is None
+
+
+def test_a_folder_that_cannot_be_written_keeps_nothing(home: Path) -> None:
+    (home / "cache").write_text("a file")
+    keep("a.js", b"content")
+    assert read_kept("a.js") is None
