@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.storage.urls import is_url, local_path
@@ -48,48 +48,76 @@ class CompareConf:
 
     def job(self, runs: Sequence[str] = ()) -> CompareJob:
         """The checked job; `runs` are those that were named without a key."""
-        if runs and self.runs:
-            raise ConfigError("Runs are named twice.", where="runs", got=", ".join((*runs, *self.runs)), hint="leave out runs=[…]")
-        if self.max_line_bytes < 1:
-            raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes))
-        for key, paths in (("runs", runs or self.runs), ("board", [self.board]), ("out", [self.out]), ("cluster", [self.cluster])):
-            for path in paths:
-                if path is not None and is_url(path):
-                    raise ConfigError("The path must be on this machine, not a URL.", where=key, got=path, hint=f"{key}=PATH")
-        options = Options(
-            tasks=tuple(self.tasks),
-            models=tuple(self.models),
-            metric=self.metric,
-            filter=self.filter,
-            max_line_bytes=self.max_line_bytes,
-        )
-        names = tuple(runs or self.runs)
+        check_paths(cluster=self.cluster)
         return CompareJob(
-            runs=RunsInput(
-                runs=names if self.board is not None else tuple(str(local_path(name)) for name in names),
-                board=None if self.board is None else str(local_path(self.board)),
-                source=self.source,
-                options=options,
-                several_logs=_one_of("several_logs", self.several_logs, SEVERAL_LOGS),
-            ),
+            runs=runs_input(self, runs),
             rules=Rules(
-                truth=_one_of("truth", self.truth, TRUTHS),
-                repeats=_one_of("repeats", self.repeats, REPEATS),
-                reference=_one_of("reference", self.reference, REFERENCES),
+                truth=one_of("truth", self.truth, TRUTHS),
+                repeats=one_of("repeats", self.repeats, REPEATS),
+                reference=one_of("reference", self.reference, REFERENCES),
                 confidence=self.confidence,
-                against=_one_of("against", self.against, AGAINST),
-                adjust=_one_of("adjust", self.adjust, ADJUSTMENTS),
-                accept=None if self.accept is None else _one_of("accept", self.accept, ACCEPTS),
+                against=one_of("against", self.against, AGAINST),
+                adjust=one_of("adjust", self.adjust, ADJUSTMENTS),
+                accept=None if self.accept is None else one_of("accept", self.accept, ACCEPTS),
                 margin=self.margin,
                 min_common=self.min_common,
             ),
             cluster=self.cluster if self.cluster in (None, "subtask") else str(local_path(str(self.cluster))),
-            form=_one_of("format", self.format, FORMATS),
+            form=one_of("format", self.format, FORMATS),
             out=None if self.out is None else local_path(self.out),
         )
 
 
-def _one_of(key: str, given: str, choices: Sequence[Choice]) -> Choice:
+class RunsConf(Protocol):
+    """The keys that say which runs to read."""
+
+    runs: list[str]
+    board: str | None
+    source: str | None
+    tasks: list[str]
+    models: list[str]
+    metric: str | None
+    filter: str | None
+    several_logs: str
+    max_line_bytes: int
+    out: str | None
+
+
+def runs_input(conf: RunsConf, runs: Sequence[str]) -> RunsInput:
+    """The checked keys of runs; `runs` are those that were named without a key."""
+    if runs and conf.runs:
+        raise ConfigError("Runs are named twice.", where="runs", got=", ".join((*runs, *conf.runs)), hint="leave out runs=[…]")
+    if conf.max_line_bytes < 1:
+        raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(conf.max_line_bytes))
+    names = tuple(runs or conf.runs)
+    for name in names:
+        check_paths(runs=name)
+    check_paths(board=conf.board, out=conf.out)
+    options = Options(
+        tasks=tuple(conf.tasks),
+        models=tuple(conf.models),
+        metric=conf.metric,
+        filter=conf.filter,
+        max_line_bytes=conf.max_line_bytes,
+    )
+    return RunsInput(
+        runs=names if conf.board is not None else tuple(str(local_path(name)) for name in names),
+        board=None if conf.board is None else str(local_path(conf.board)),
+        source=conf.source,
+        options=options,
+        several_logs=one_of("several_logs", conf.several_logs, SEVERAL_LOGS),
+    )
+
+
+def check_paths(**paths: str | None) -> None:
+    """Raise ConfigError for a URL; paths by key."""
+    for key, path in paths.items():
+        if path is not None and is_url(path):
+            raise ConfigError("The path must be on this machine, not a URL.", where=key, got=path, hint=f"{key}=PATH")
+
+
+def one_of(key: str, given: str, choices: Sequence[Choice]) -> Choice:
+    """The choice that is given; ConfigError for another value."""
     found = next((choice for choice in choices if choice == given), None)
     if found is None:
         raise unknown("value", key, given, choices)
