@@ -1,6 +1,6 @@
 """How often a sequential test is wrong, where one looks after every item and may stop at any of them:
 
-    python -m studies.sequential_errors [BOARD…] [--streams N] [--alpha A]
+    python -m studies.sequential_errors lists|best [BOARD…] [--streams N] [--alpha A]
 
 Every line is of one list of values, of which N random orders (streams) are looked at item by item. `above` is the share of the
 streams in which it was said at any time that the mean is above its true value, `below` the same the other way: each may be at most
@@ -33,6 +33,8 @@ from microbench_ray.metrics.betting import Predictions, log_wealth
 SIZES = (40, 200, 1000)
 CHUNK = 250
 """Streams at a time."""
+RACES = ((2, 0.0, 1), (5, 0.0, 1), (5, 0.0, 0), (20, 0.0, 1), (2, 0.05, 10), (5, 0.05, 10), (20, 0.05, 10))
+"""Models, the margin, and the items by which the best one is ahead."""
 PAIRS = 50
 """Pairs of models of a board."""
 
@@ -168,7 +170,7 @@ def drawn_models(n_models: int, n_items: int, ahead: int, rng: np.random.Generat
     return scores
 
 
-def lines(boards: Sequence[Path], n_streams: int, alpha: float) -> Iterator[tuple[str, Sequence[float]]]:
+def list_lines(boards: Sequence[Path], n_streams: int, alpha: float) -> Iterator[tuple[str, Sequence[float]]]:
     rng = np.random.default_rng(0)
     for n in SIZES:
         for name, values in lists(n, rng).items():
@@ -178,15 +180,11 @@ def lines(boards: Sequence[Path], n_streams: int, alpha: float) -> Iterator[tupl
         place = f" {scores.shape[1]:>5} items"
         yield f"{path.stem:<24}{place}", rates(streams_of(board_pairs(scores, rng), n_streams, rng), alpha)
         yield f"{path.stem[:13]}, predicted".ljust(24) + place, predicted_rates(scores, n_streams, alpha, rng)
-    for n_models, margin, ahead in (
-        (2, 0.0, 1),
-        (5, 0.0, 1),
-        (5, 0.0, 0),
-        (20, 0.0, 1),
-        (2, 0.05, 10),
-        (5, 0.05, 10),
-        (20, 0.05, 10),
-    ):
+
+
+def best_lines(n_streams: int, alpha: float) -> Iterator[tuple[str, Sequence[float]]]:
+    rng = np.random.default_rng(1)
+    for n_models, margin, ahead in RACES:
         scores = drawn_models(n_models, 200, ahead, rng)
         share = wrong_best(scores, alpha, margin, n_streams, rng)
         yield f"best of {n_models}, ahead by {ahead}, margin {margin:g}".ljust(38), (share,)
@@ -194,6 +192,7 @@ def lines(boards: Sequence[Path], n_streams: int, alpha: float) -> Iterator[tupl
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("lists", "best"))
     parser.add_argument("boards", type=Path, nargs="*")
     parser.add_argument("--streams", type=int, default=10_000)
     parser.add_argument("--alpha", type=float, default=0.05)
@@ -202,7 +201,9 @@ def main() -> int:
     print(f"{given.streams:,} streams each, alpha {given.alpha:g}")
     print(f"{'list':<38}  above   below  either")
     try:
-        for name, shares in lines(given.boards, given.streams, given.alpha):
+        best = given.what == "best"
+        found = best_lines(given.streams, given.alpha) if best else list_lines(given.boards, given.streams, given.alpha)
+        for name, shares in found:
             print(f"{name:<38}" + "".join(f"{share:>8.4f}" for share in shares), flush=True)
             missed |= max(shares) > given.alpha + 3 * math.sqrt(given.alpha * (1 - given.alpha) / given.streams)
     except MicrobenchError as error:

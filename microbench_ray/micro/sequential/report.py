@@ -43,16 +43,21 @@ def headline(verdict: Verdict) -> str:
             return f"{' and '.join(verdict.best)} are equally good, and better than all others."
         return f"{verdict.best[0]} is " + (f"at most {margin} worse than the best model." if rules.margin else "the best model.")
     a, b = names
-    words = {
-        "superior": ("is better than", "is not better than") if not rules.margin else (f"is more than {margin} better than",) * 2,
-        "noninferior": (f"is less than {margin} worse than", f"is {margin} or more worse than"),
-        "equivalent": (f"is within {margin} of", f"is not within {margin} of"),
-    }[rules.question]
-    if rules.question == "superior" and rules.margin:
-        words = (words[0], f"is not more than {margin} better than")
+    yes, no = _words(rules.question, rules.margin)
     if verdict.decision == "cannot be told":
-        return f"It cannot be told yet whether {b} {words[0]} {a}."
-    return f"{b} {words[0] if verdict.decision == 'yes' else words[1]} {a}."
+        return f"It cannot be told yet whether {b} is {yes} {a}."
+    return f"{b} is {yes if verdict.decision == 'yes' else no} {a}."
+
+
+def _words(question: str, margin: float) -> tuple[str, str]:
+    """How the second model stands to the first, if the answer is yes and if it is no."""
+    points = f"{_points(margin)} points"
+    if question == "superior":
+        better = f"more than {points} better than" if margin else "better than"
+        return better, f"not {better}"
+    if question == "noninferior":
+        return f"less than {points} worse than", f"{points} or more worse than"
+    return f"within {points} of", f"not within {points} of"
 
 
 def sentences(verdict: Verdict, upcoming: Sequence[str]) -> list[str]:
