@@ -20,8 +20,8 @@ from microbench_ray.cli.keys import JOBS
 from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.cli.settings.compare import CompareConf
-from microbench_ray.cli.settings.next import NextConf
 from microbench_ray.cli.settings.ingest import IngestConf
+from microbench_ray.cli.settings.next import NextConf
 from microbench_ray.cli.settings.score import ScoreConf
 from microbench_ray.cli.settings.sweep import EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
 from microbench_ray.methods import Method
