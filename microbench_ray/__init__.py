@@ -1,10 +1,10 @@
 """How reliably does a micro-benchmark rank two models?
 
 The API for notebooks needs neither Ray nor Hydra. `benchmark` and the `read_…` functions take in scores, and `sweep` measures
-methods on them. `compare` says whether one run is better than another. `items_needed`, `detectable_difference`,
-`ranking_probability`, `posterior_ranking_probability` and `regression_gate` plan a micro-benchmark, `export` builds one, and
-`score` estimates new models with it. `pair_counts`, `agreement_curve` and `mdad` are the measures themselves, on arrays of
-accuracies.
+methods on them. `compare` says whether one run is better than another, and `Sequential` says so with as few items as it takes.
+`items_needed`, `detectable_difference`, `ranking_probability`, `posterior_ranking_probability` and `regression_gate` plan a
+micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`, `agreement_curve` and `mdad` are the
+measures themselves, on arrays of accuracies.
 """
 
 import logging
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ranking_probability,
         regression_gate,
     )
+    from microbench_ray.api.sequential import Sequential, SequentialVerdict
     from microbench_ray.api.sweep import sweep
     from microbench_ray.api.swept import Result
     from microbench_ray.core.errors import DataWarning, MicrobenchError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from microbench_ray.methods.base import EstimatorWithoutFit, SeenItems, Selection, SelectorWithoutFit
     from microbench_ray.metrics import Mdad, PairCounts, mdad, pair_counts
     from microbench_ray.micro.artifact import MicroBenchmark
+    from microbench_ray.micro.sequential.inspect_stopping import InspectStopping
     from microbench_ray.sweeps.grid import Targets
 
 __version__: str  # of the installed package, looked up on first use
@@ -51,6 +53,7 @@ _HOMES = {
         "ranking_probability",
         "regression_gate",
     ),
+    "api.sequential": ("Sequential", "SequentialVerdict"),
     "api.swept": ("Result",),
     "api.sweep": ("sweep",),
     "core.errors": ("DataWarning", "MicrobenchError"),
@@ -59,6 +62,7 @@ _HOMES = {
     "methods.base": ("EstimatorWithoutFit", "SeenItems", "Selection", "SelectorWithoutFit"),
     "metrics": ("Mdad", "PairCounts", "mdad", "pair_counts"),
     "micro.artifact": ("MicroBenchmark",),
+    "micro.sequential.inspect_stopping": ("InspectStopping",),
     "sweeps.grid": ("Targets",),
 }
 __all__ = [
@@ -66,6 +70,7 @@ __all__ = [
     "Benchmark",
     "DataWarning",
     "EstimatorWithoutFit",
+    "InspectStopping",
     "Mdad",
     "MicroBenchmark",
     "MicrobenchError",
@@ -75,6 +80,8 @@ __all__ = [
     "SeenItems",
     "Selection",
     "SelectorWithoutFit",
+    "Sequential",
+    "SequentialVerdict",
     "Targets",
     "agreement_curve",
     "benchmark",

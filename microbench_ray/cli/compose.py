@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from microbench_ray.micro.export_job import ExportJob
     from microbench_ray.micro.plan_job import PlanJob
     from microbench_ray.micro.score_job import ScoreJob
+    from microbench_ray.micro.sequential.job import NextJob
     from microbench_ray.sweeps.cluster.submission import SubmitJob
     from microbench_ray.sweeps.driver import SweepJob
 
@@ -139,6 +140,11 @@ class Composer:
     def compare(self, runs: Sequence[str]) -> CompareJob:
         """The job of `microbench compare`; `runs` are those named without a key."""
         job: CompareJob = checked(schema_of("compare"), self.compose(self.overrides)).job(runs)
+        return job
+
+    def next(self, runs: Sequence[str]) -> NextJob:
+        """The job of `microbench next`; `runs` are those named without a key."""
+        job: NextJob = checked(schema_of("next"), self.compose(self.overrides)).job(runs)
         return job
 
     def methods(self) -> MethodsJob:

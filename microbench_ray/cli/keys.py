@@ -14,6 +14,7 @@ SCHEMAS = {
     "export": "export.ExportConf",
     "score": "score.ScoreConf",
     "compare": "compare.CompareConf",
+    "next": "next.NextConf",
     "audit": "audit.AuditConf",
     "accept": "audit.AcceptConf",
     "methods": "methods.MethodsConf",
@@ -35,8 +36,11 @@ TEXT_KEYS = (
     "board",
     "cluster",
     "path",
+    "items",
     "responses",
     "results",
+    "samples",
+    "state",
     "submit.address",
     "submit.working_dir",
 )
@@ -51,8 +55,11 @@ PATH_KEYS = (
     "board",
     "out",
     "path",
+    "items",
     "responses",
     "results",
+    "samples",
+    "state",
     "submit.working_dir",
 )
 """Keys whose values are paths or URLs."""

@@ -31,12 +31,17 @@ if TYPE_CHECKING:
     from microbench_ray.micro.compare.job import CompareJob
     from microbench_ray.micro.plan_job import PlanJob
     from microbench_ray.micro.score_job import ScoreJob
+    from microbench_ray.micro.sequential.job import NextJob
 
 logger = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (20_000, 20, 20)
 """Garbage collections become rarer than by default, where those during the imports take a tenth of a short command."""
 DONE, BAD_INPUT, SOME_FAILED, VIOLATED, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+CODE_OF = {None: DONE, "yes": DONE, "no": VIOLATED, "cannot be told": UNDECIDED}
+"""By the decision of a comparison or a test."""
+WITH_RUNS = ("compare", "next")
+"""Jobs whose arguments without a key name runs."""
 
 USAGE = """\
 Usage: microbench JOB [key=value …] [options]
@@ -53,6 +58,7 @@ Benchmarks and micro-benchmarks
   export     build a micro-benchmark from all models and write it to a folder
   score      score new models on a micro-benchmark: accuracy and rank, with intervals
   compare    is one run better than another, or is it noise? with a gate for CI
+  next       which items to run next, and whether enough is known to stop
   methods    list the methods: what each does, and its source
 
 A leaderboard, every night
@@ -69,7 +75,7 @@ Options
 
 Results go to standard output, messages to standard error.
 Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something failed (a shard, a log, a webhook);
-3 no: the policy of an audit is violated, or the gate of a comparison says no; 4 the gate cannot tell; 130 interrupted."""
+3 no: the policy of an audit is violated, or a comparison or a test says no; 4 it cannot be told (yet); 130 interrupted."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -129,7 +135,7 @@ def _main(arguments: list[str]) -> int:
             raise ConfigError("Unknown option.", got=argument, hint="see microbench --help")
     if config_dir is not None:
         check_place(config_dir, "--config-dir")
-    runs = take_runs(rest) if job == "compare" else []
+    runs = take_runs(rest) if job in WITH_RUNS else []
     plain = None if show_config or config_dir is not None else plain_job(job, rest, runs)
     if plain is not None:
         return RUN_PLAIN[job](plain)
@@ -139,7 +145,9 @@ def _main(arguments: list[str]) -> int:
     if show_config:
         sys.stdout.write(composer.text())
         return DONE
-    return _compare(composer.compare(runs)) if job == "compare" else RUN[job](composer)
+    if job in WITH_RUNS:
+        return _compare(composer.compare(runs)) if job == "compare" else _next(composer.next(runs))
+    return RUN[job](composer)
 
 
 def _help(arguments: list[str]) -> str:
@@ -305,7 +313,22 @@ def _compare(job: CompareJob) -> int:
     if job.out is not None:
         write(job.out, report.encode(), "out")
     sys.stdout.write(report)
-    return {None: DONE, "yes": DONE, "no": VIOLATED, "cannot be told": UNDECIDED}[outcome.compared.decision]
+    return CODE_OF[outcome.compared.decision]
+
+
+def _next(job: NextJob) -> int:
+    from microbench_ray.micro.report import write
+    from microbench_ray.micro.sequential.job import run_next
+    from microbench_ray.micro.sequential.upcoming import batch_text
+
+    outcome = run_next(job)
+    report = outcome.text(job.form)
+    if job.samples is not None:
+        write(job.samples, batch_text(outcome.state, outcome.upcoming, job.samples).encode(), "samples")
+    if job.out is not None:
+        write(job.out, report.encode(), "out")
+    sys.stdout.write(report)
+    return CODE_OF[outcome.verdict.decision]
 
 
 def _methods(job: MethodsJob) -> int:
@@ -336,6 +359,7 @@ RUN: dict[str, Callable[[Composer], int]] = {
     "export": _export,
     "score": lambda composer: _score(composer.score()),
     "compare": lambda composer: _compare(composer.compare(())),
+    "next": lambda composer: _next(composer.next(())),
     "methods": lambda composer: _methods(composer.methods()),
 }
 RUN_PLAIN: dict[str, Callable[[Any], int]] = {

@@ -111,15 +111,16 @@ def _value(sample: EvalSample, scorer: str, key: str, optional: bool, file: Path
         if key not in value:
             hint = f"choose one with metric={scorer}/KEY"
             raise DataError("The scorer returns several values.", where=where, got=f"keys {first_few(value)}", hint=hint)
-        return _number(value[key]), f"{scorer}/{key}"
+        return number_of(value[key]), f"{scorer}/{key}"
     if isinstance(value, list):
         raise DataError(
             "The scorer returns a list.", where=where, got=f"{len(value)} values", hint="choose another with metric=SCORER"
         )
-    return _number(value), scorer
+    return number_of(value), scorer
 
 
-def _number(value: Any) -> Any:
+def number_of(value: Any) -> Any:
+    """The number of a grade such as `C` or `yes`; other values as they are."""
     if isinstance(value, str):
         return _LETTERS.get(value, _LETTERS.get(value.lower(), value) if len(value) > 1 else value)
     return value

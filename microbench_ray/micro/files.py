@@ -65,11 +65,11 @@ def folder_files(micro: Exportable, main_file: str, main_text: str) -> dict[str,
     """
     source = micro.source.get("source")
     files = {main_file: main_text, ITEMS: id_lines(item.id for item in micro.items), WEIGHTS: _weights(micro)}
-    files |= _tool_files(source, micro.tasks, SAMPLES, INSPECT)
+    files |= tool_files(source, micro.tasks, SAMPLES, INSPECT)
     if micro.reserve:
         files[RESERVE] = id_lines(item.id for item in micro.reserve)
-        files |= _tool_files(source, micro.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
-        files |= _tool_files(source, _both_lists(micro), BOTH_SAMPLES, BOTH_INSPECT)
+        files |= tool_files(source, micro.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
+        files |= tool_files(source, _both_lists(micro), BOTH_SAMPLES, BOTH_INSPECT)
     return files | {README: _readme(micro, main_file, files)}
 
 
@@ -81,7 +81,7 @@ def _both_lists(micro: Exportable) -> dict[str, list[str]]:
     return {task: list(dict.fromkeys([*micro.tasks.get(task, ()), *micro.reserve_tasks.get(task, ())])) for task in tasks}
 
 
-def _tool_files(source: object, tasks: Mapping[str, Sequence[str]], samples: str, inspect: str) -> dict[str, str]:
+def tool_files(source: object, tasks: Mapping[str, Sequence[str]], samples: str, inspect: str) -> dict[str, str]:
     """The file for the tool that runs these items, by name; empty where the tool or the items' names in it are unknown."""
     if tasks and source in LM_EVAL_SOURCES and all(position.isdecimal() for positions in tasks.values() for position in positions):
         numbers = {task: sorted(map(int, positions)) for task, positions in sorted(tasks.items())}
@@ -98,7 +98,7 @@ def tasks_word(tasks: Iterable[str]) -> str:
 
 def reserve_commands(micro: Exportable, folder: Path) -> list[str]:
     """The commands that run the reserve in `folder`, and score both lists."""
-    files = _tool_files(micro.source.get("source"), micro.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
+    files = tool_files(micro.source.get("source"), micro.reserve_tasks, RESERVE_SAMPLES, RESERVE_INSPECT)
     if RESERVE_SAMPLES in files:
         samples = shell_quote(folder / RESERVE_SAMPLES)
         run = f"lm_eval run --tasks {tasks_word(micro.reserve_tasks)} --samples {samples} --log_samples --output_path LOGS …"

@@ -61,6 +61,7 @@ def test_every_job_runs(board: Path, tmp_path: Path, run: Run) -> None:
         "export": ["benchmark=ingested", "benchmark.path=board", "method=random", "size=20", "folds=2", "out=micro"],
         "score": ["micro=micro", f"responses={new_model}"],
         "compare": ["m00", "m01", f"board={board}"],
+        "next": ["m00", "m01", f"board={board}", "micro=micro", "state=test.json", "question=equivalent", "margin=0.9"],
         "audit": ["benchmark.path=board", "night=2026-01-01", *audit],
         "accept": ["out=audit", "what=[baseline]"],
         "methods": ["format=csv"],

@@ -21,6 +21,7 @@ from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.benchmark import BENCHMARKS
 from microbench_ray.cli.settings.compare import CompareConf
 from microbench_ray.cli.settings.ingest import IngestConf
+from microbench_ray.cli.settings.next import NextConf
 from microbench_ray.cli.settings.score import ScoreConf
 from microbench_ray.cli.settings.sweep import EngineConf, GridConf, ReduceConf, RulesConf, SweepConf, TargetsConf
 from microbench_ray.methods import Method
@@ -140,6 +141,7 @@ def test_the_other_files_have_the_keys_and_defaults_of_their_classes() -> None:
     assert reduce == defaults(ReduceConf)
     assert load("score") == defaults(ScoreConf)
     assert load("compare") == defaults(CompareConf)
+    assert load("next") == defaults(NextConf)
     assert load("ingest") == defaults(IngestConf)
     assert sweep == {key: value for key, value in defaults(SweepConf).items() if key != "benchmark"} | {"methods": sweep["methods"]}
 

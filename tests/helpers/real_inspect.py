@@ -61,15 +61,7 @@ def write_logs(folder: Path, n_models: int = N_MODELS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     home = folder.parent / f"{folder.name}-home"
     home.mkdir(exist_ok=True)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("INSPECT_", "PYTHONWARNINGS"))}
-    environment = {
-        **inherited,
-        "HOME": str(home),
-        "XDG_DATA_HOME": str(home),
-        "XDG_CACHE_HOME": str(home),
-        "INSPECT_DISPLAY": "plain",
-    }
-    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    environment = environment_of(home)
     script = str(Path(__file__).resolve())
     (home / "tasks.py").write_text(TASK_FILE)
     cli = ["-m", "inspect_ai", "eval", f"tasks.py@{TASK}", "--epochs", str(EPOCHS), "--log-dir", str(folder)]
@@ -80,6 +72,19 @@ def write_logs(folder: Path, n_models: int = N_MODELS) -> Path:
         )
         assert finished.returncode == 0, f"{arguments}\n{finished.stdout[-2000:]}\n{finished.stderr[-4000:]}"
     return folder
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    """The variables of a process that runs Inspect: its files below `home`, and this checkout on the path."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("INSPECT_", "PYTHONWARNINGS"))}
+    return {
+        **inherited,
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home),
+        "XDG_CACHE_HOME": str(home),
+        "INSPECT_DISPLAY": "plain",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
 
 
 def build_task(model: int, n_models: int) -> Task:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, here, log_options, one_of
+from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, LogKeys, here, log_options, one_of
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics.multiplicity import ADJUSTMENTS
 from microbench_ray.metrics.run_difference import REFERENCES
@@ -44,19 +45,8 @@ class CompareConf:
 
     def job(self, runs: Sequence[str] = ()) -> CompareJob:
         """The checked job; `runs` are those that were named without a key."""
-        if runs and self.runs:
-            raise ConfigError("Runs are named twice.", where="runs", got=", ".join((*runs, *self.runs)), hint="leave out runs=[…]")
-        options = log_options(self)
-        names = tuple(runs or self.runs)
-        paths = tuple(str(here("runs", name)) for name in names)
         return CompareJob(
-            runs=RunsInput(
-                runs=paths if self.board is None else names,
-                board=None if self.board is None else str(here("board", self.board)),
-                source=self.source,
-                options=options,
-                several_logs=one_of("several_logs", self.several_logs, SEVERAL_LOGS),
-            ),
+            runs=runs_input(self, runs),
             rules=Rules(
                 truth=one_of("truth", self.truth, TRUTHS),
                 repeats=one_of("repeats", self.repeats, REPEATS),
@@ -72,3 +62,28 @@ class CompareConf:
             form=one_of("format", self.format, FORMATS),
             out=None if self.out is None else here("out", self.out),
         )
+
+
+class RunsConf(LogKeys, Protocol):
+    """The keys that say which runs to read."""
+
+    runs: list[str]
+    board: str | None
+    source: str | None
+    several_logs: str
+
+
+def runs_input(conf: RunsConf, runs: Sequence[str]) -> RunsInput:
+    """The checked keys of runs; `runs` are those that were named without a key."""
+    if runs and conf.runs:
+        raise ConfigError("Runs are named twice.", where="runs", got=", ".join((*runs, *conf.runs)), hint="leave out runs=[…]")
+    options = log_options(conf)
+    names = tuple(runs or conf.runs)
+    paths = tuple(str(here("runs", name)) for name in names)
+    return RunsInput(
+        runs=paths if conf.board is None else names,
+        board=None if conf.board is None else str(here("board", conf.board)),
+        source=conf.source,
+        options=options,
+        several_logs=one_of("several_logs", conf.several_logs, SEVERAL_LOGS),
+    )

@@ -90,6 +90,11 @@ def read_runs(given: RunsInput) -> ReadRuns:
     if len(given.runs) < 2:
         hint = "microbench compare BASE NEW, or board=BOARD MODEL MODEL"
         raise ConfigError("A comparison needs two runs.", where="runs", got=", ".join(given.runs) or "none", hint=hint)
+    return read_named_runs(given)
+
+
+def read_named_runs(given: RunsInput) -> ReadRuns:
+    """The same for any number of runs."""
     twice = sorted({run for run in given.runs if given.runs.count(run) > 1})
     if twice:
         raise ConfigError("A run is compared with itself.", where="runs", got=twice[0], hint="name each run once")

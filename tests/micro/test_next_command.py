@@ -1,0 +1,163 @@
+"""`microbench next`: a state file, batches, exit codes, and the formats of the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import microbench_ray as mb
+from microbench_ray.cli.main import BAD_INPUT, DONE, UNDECIDED, VIOLATED, main
+
+N = 150
+ITEMS = [f"q{k}" for k in range(N)]
+NEW = ["next", "state=s.json", "items=items.txt"]
+
+
+def write(path: Path, name: str, accuracy: float, seed: int, items: list[str] | None = None) -> dict[str, int]:
+    """A table of one model, of all items or some."""
+    rng = np.random.default_rng(seed)
+    scores = dict(zip(ITEMS, (rng.permutation(N) < accuracy * N).astype(int).tolist(), strict=True))
+    chosen = ITEMS if items is None else items
+    pd.DataFrame({"item_id": chosen, name: [scores[item] for item in chosen]}).to_csv(path, index=False)
+    return scores
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "items.txt").write_text("\n".join(ITEMS))
+    for seed, (name, accuracy) in enumerate({"base": 0.5, "better": 0.9, "worse": 0.2, "equal": 0.5}.items()):
+        write(tmp_path / f"{name}.csv", name, accuracy, seed)
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main(list(arguments))
+    return code, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["base.csv", "better.csv"], DONE),
+        (["base.csv", "worse.csv"], VIOLATED),
+        (["base.csv", "worse.csv", "question=noninferior", "margin=0.05"], VIOLATED),
+        (["base.csv", "better.csv", "worse.csv", "question=best"], DONE),
+        (["base.csv", "equal.csv", "question=best"], VIOLATED),
+        (["better.csv", "question=accuracy", "margin=0.1"], DONE),
+        ([], UNDECIDED),
+    ],
+)
+def test_the_exit_code_is_the_decision(arguments: list[str], code: int, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, printed = run(capsys, *NEW, *arguments, "format=json")
+    assert found == code
+    assert json.loads(printed)["decision"] == {DONE: "yes", VIOLATED: "no", UNDECIDED: "cannot be told"}[code]
+
+
+def test_batches_until_the_answer(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every batch is answered in a file of its own, until nothing is next; the library reads the same state."""
+    code, printed = run(capsys, *NEW, "batch=10", "format=ids", "samples=batch.txt")
+    asked: list[str] = []
+    while code == UNDECIDED:
+        batch = printed.split()
+        assert (files / "batch.txt").read_text().split() == batch
+        assert len(batch) == 10
+        assert not set(batch) & set(asked)
+        asked += batch
+        write(files / "part_base.csv", "base", 0.5, 0, batch)
+        write(files / "part_new.csv", "new", 0.9, 1, batch)
+        code, printed = run(capsys, "next", "part_base.csv", "part_new.csv", "state=s.json", "batch=10", "format=ids")
+        (files / "batch.txt").write_text(printed)
+    assert code == DONE
+    assert printed == ""
+    assert 10 <= len(asked) < 100
+    test = mb.Sequential.load("s.json")
+    assert test.verdict().decision == "yes"
+    assert list(test.items[: len(asked)]) == asked
+
+
+def test_the_state_decides_what_is_asked(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *NEW, "question=equivalent", "margin=0.1", "names=[a,b]")
+    before = (files / "s.json").read_bytes()
+    for wrong in ("question=superior", "margin=0.2", "alpha=0.1", "names=[a,c]"):
+        assert main(["next", "state=s.json", wrong]) == BAD_INPUT
+        assert wrong.split("=")[0] in capsys.readouterr().err
+    assert (files / "s.json").read_bytes() == before
+    assert run(capsys, "next", "state=s.json", "question=equivalent", "margin=0.1")[0] == UNDECIDED
+    code, printed = run(capsys, "next", "base.csv", "equal.csv", "state=s.json", "format=json")
+    assert [each["name"] for each in json.loads(printed)["runs"]] == ["a", "b"]
+    assert code in (DONE, VIOLATED)
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv", "junit"])
+def test_reports(form: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed = run(capsys, *NEW, "base.csv", "worse.csv", f"format={form}", "out=report.txt")
+    assert code == VIOLATED
+    assert (files / "report.txt").read_text() == printed
+    if form == "junit":
+        assert ElementTree.fromstring(printed).get("failures") == "1"
+    elif form == "csv":
+        assert printed.splitlines()[0].startswith("a,b,n_items")
+    else:
+        assert "worse is not better than base" in printed
+
+
+def test_an_export_of_random_items_answers_for_the_whole_board(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    chance = rng.random(300)
+    board = pd.DataFrame(
+        {"item_id": [f"i{k}" for k in range(300)]} | {f"m{k}": (rng.random(300) < chance).astype(int) for k in range(30)}
+    )
+    board.to_csv("board.csv", index=False)
+    mb.export(mb.read_scores("board.csv"), size=120, method="random", out="micro")
+    board["new"] = np.maximum(board["m3"], (rng.random(300) < 0.6).astype(int))
+    board[["item_id", "new"]].to_csv("new.csv", index=False)
+    code, printed = run(capsys, "next", "state=s.json", "micro=micro", "base=m3", "batch=5", "format=json")
+    content = json.loads(printed)
+    assert code == UNDECIDED
+    assert content["n_union"] == 300
+    assert [each["name"] for each in content["runs"]] == ["m3", "new"]
+    code, printed = run(capsys, "next", "new.csv", "state=s.json", "format=json")
+    (pair,) = json.loads(printed)["comparisons"]
+    assert code == DONE
+    assert pair["difference"]["low"] <= (board["new"] - board["m3"]).mean() <= pair["difference"]["high"]
+    assert pair["n_items"] == 120
+    accuracy = ["next", "new.csv", "state=a.json", "micro=micro", "question=accuracy", "margin=0.1", "format=json"]
+    (model,) = json.loads(run(capsys, *accuracy)[1])["sequential"]["models"]
+    assert model["low"] <= board["new"].mean() <= model["high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        (["next"], ("state",)),
+        (["next", "state=s.json"], ("items", "micro=DIR")),
+        ([*NEW, "micro=micro"], ("both",)),
+        ([*NEW, "base=m3"], ("base", "micro")),
+        ([*NEW, "question=first"], ("question", "superior")),
+        ([*NEW, "margin=2"], ("margin", "0.02")),
+        ([*NEW, "alpha=0"], ("alpha", "0.05")),
+        ([*NEW, "batch=0"], ("batch",)),
+        ([*NEW, "question=best"], ("two or more", "models")),
+        ([*NEW, "base.csv", "better.csv", "worse.csv"], ("two models", "worse")),
+        ([*NEW, "names=[a,b]", "base.csv"], ("runs", "base", "a, b")),
+        (["next", "state=base.csv"], ("base.csv",)),
+        ([*NEW, "samples=batch.json"], ("samples", "micro=DIR")),
+        (["next", "state=s3://bucket/s.json"], ("state", "URL")),
+        ([*NEW, "absent.csv", "base.csv"], ("absent.csv",)),
+    ],
+)
+def test_misuse_gets_one_message(
+    arguments: list[str], facts: tuple[str, ...], files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == BAD_INPUT
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    for fact in facts:
+        assert fact in printed.err
