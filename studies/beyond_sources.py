@@ -11,8 +11,8 @@ that `auto` chooses are read in several ways:
 
 Printed as Markdown are, for every readout, the share of pairs in the right order with ties as one half, Kendall's tau-b, and the
 root mean squared error in points; for all but `auto` with the mean of paired differences over runs and boards and Student's 95 %
-interval (positive: better than `auto`). `flagged` is the share of targets whose estimate is above all sources. The exit code is 2 for
-bad input.
+interval (positive: better than `auto`). `flagged` is the share of targets whose estimate is above all sources. The exit code
+is 2 for bad input.
 """
 
 from __future__ import annotations
