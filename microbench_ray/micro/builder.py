@@ -31,8 +31,8 @@ Positions = NDArray[np.intp]
 BEST = 0.2
 """Share of the models, the best ones, held out together to measure errors for models better than the known ones."""
 BEST_HELD, MAX_CHANCE = 0.9, 0.05
-"""Share of the best models' intervals that must be shown to hold the truth, and the probability with which a smaller share looks so.
-Else models that may be like them need random items. At least 29 intervals are needed, all of which hold."""
+"""Share of the best models' intervals that must be shown to hold the truth, and the probability that a smaller share looks so. Else
+models that may be like them need random items. At least 29 intervals are needed, all of which hold."""
 MAX_COMPARED = 1000
 """Models of more are drawn at random: the cost of comparing pairs in every resample grows with the square of the models."""
 
