@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,12 @@ def test_a_fit_serves_all_sizes_and_changes_nothing(monkeypatch: pytest.MonkeyPa
     method = METHODS["greedy"]
     fits: list[int] = []
     own = type(method.selector).fit
-    monkeypatch.setattr(type(method.selector), "fit", lambda *given: fits.append(1) or own(*given))
+
+    def counted(*given: Any) -> Any:
+        fits.append(1)
+        return own(*given)
+
+    monkeypatch.setattr(type(method.selector), "fit", counted)
     expected = [build(board, method, size) for size in (10, 20)]
     each = len(fits) // 2
     once = fitting_once(method)
