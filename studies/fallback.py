@@ -65,9 +65,8 @@ def measured(board: Benchmark, size: int, seeds: int, method: Method = GUIDED) -
         by_items, with_reserve = scored_twice(micro, new, column_of)
         alone, scored = (np.array([model.estimate for model in models], np.float64) for models in (by_items, with_reserve))
         both_lists = np.random.default_rng(seed).choice(board.n_items, 2 * size, replace=False)
-        random, twice = (
-            np.nanmean(new[:, columns], axis=1) for columns in ([column_of[item.id] for item in micro.reserve], both_lists)
-        )
+        random_items = [column_of[item.id] for item in micro.reserve or micro.items]
+        random, twice = (np.nanmean(new[:, columns], axis=1) for columns in (random_items, both_lists))
         return Measures(
             alone=right_order(alone),
             scored=right_order(scored),
