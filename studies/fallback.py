@@ -1,4 +1,4 @@
-"""Scores of models better than all known ones: `python -m studies.fallback FILE... [--seeds N] [--sizes N...]`.
+"""Scores of models better than all known ones: `python -m studies.fallback FILE... [--method NAME] [--seeds N] [--sizes N...]`.
 
 The best fifth of a leaderboard's models are held out together and scored by a micro-benchmark built on the others. Four estimates
 are compared on the same draws: `alone`, by the items' readout; `scored`, as `microbench score` reports it with the reserve, whose
@@ -22,10 +22,11 @@ from scipy.stats import t as student
 
 from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.data import Benchmark, read_scores
+from microbench_ray.methods import Method
 from microbench_ray.metrics import compare
 from microbench_ray.micro.build import build
 from microbench_ray.sweeps.evaluate import true_accuracies
-from studies.score_coverage import GUIDED, best_models, scored_twice, split_off
+from studies.score_coverage import GUIDED, METHODS, best_models, fitting_once, scored_twice, split_off
 
 SIZES = (25, 50, 100, 250, 500, 1000)
 NEAR = slice(2, 8)
@@ -46,7 +47,7 @@ class Measures(NamedTuple):
     unlike: float
 
 
-def measured(board: Benchmark, size: int, seeds: int) -> list[Measures]:
+def measured(board: Benchmark, size: int, seeds: int, method: Method = GUIDED) -> list[Measures]:
     """The measures of every seed, for a board of at least 2 × `size` items."""
     group = best_models(board)
     known, new, column_of = split_off(board, group)
@@ -60,13 +61,12 @@ def measured(board: Benchmark, size: int, seeds: int) -> list[Measures]:
         return float(100 * np.nanmean(np.abs(estimates - truth.accuracy)))
 
     def measures(seed: int) -> Measures:
-        micro = build(known, GUIDED, size, seed)
+        micro = build(known, method, size, seed)
         by_items, with_reserve = scored_twice(micro, new, column_of)
         alone, scored = (np.array([model.estimate for model in models], np.float64) for models in (by_items, with_reserve))
         both_lists = np.random.default_rng(seed).choice(board.n_items, 2 * size, replace=False)
-        random, twice = (
-            np.nanmean(new[:, columns], axis=1) for columns in ([column_of[item.id] for item in micro.reserve], both_lists)
-        )
+        random_items = [column_of[item.id] for item in micro.reserve or micro.items]
+        random, twice = (np.nanmean(new[:, columns], axis=1) for columns in (random_items, both_lists))
         return Measures(
             alone=right_order(alone),
             scored=right_order(scored),
@@ -96,6 +96,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Print a line per file and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--method", choices=METHODS, default=GUIDED.label)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     arguments = parser.parse_args(words)
@@ -108,10 +109,11 @@ def main(words: Sequence[str] | None = None) -> int:
         except MicrobenchError as error:
             sys.stderr.write(f"{error}\n")
             return 2
+        method = fitting_once(METHODS[arguments.method])
         for size in arguments.sizes:
             if 2 * size > board.n_items:
                 continue
-            seeds = measured(board, size, arguments.seeds)
+            seeds = measured(board, size, arguments.seeds, method)
             mean = Measures(*np.mean(seeds, axis=0))
             loss, low, high = paired_loss(seeds)
             worse = low > 0

@@ -96,7 +96,7 @@ class MicroBenchmark(Presented):
         folders of format version 1.
     better_from
         From this deviation on a model may be better than all known ones without looking so: the best known models, held out
-        together, were estimated like that, and fewer than 90 % of their intervals held the truth. None where more of them did.
+        together, were estimated like that. None where these show that 90 % of such intervals hold the truth.
     version
         Format version of the folder.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -29,10 +30,9 @@ Positions = NDArray[np.intp]
 
 BEST = 0.2
 """Share of the models, the best ones, held out together to measure errors for models better than the known ones."""
-BEST_HELD = 0.9
-"""Share of the best models' intervals that must hold the truth; else models that may be like them need random items."""
-MIN_BEST = 10
-"""Best models needed to say that."""
+BEST_HELD, MAX_CHANCE = 0.9, 0.05
+"""Share of the best models' intervals that must be shown to hold the truth, and the probability that a smaller share looks so. Else
+models that may be like them need random items. At least 29 intervals are needed, all of which hold."""
 MAX_COMPARED = 1000
 """Models of more are drawn at random: the cost of comparing pairs in every resample grows with the square of the models."""
 
@@ -82,8 +82,8 @@ class BestHeldOut(NamedTuple):
     """(n,) not calibrated."""
     better: FloatArray
     """(n,) how much better than the others they look (`novelty.KnownModels`)."""
-    held: float
-    """Share of the intervals that hold the truth, of those models that are not called unlike the others; 1 without such models."""
+    held: NDArray[np.bool_]
+    """(n_judged,) whether the interval holds the truth, of one model of each group that is not called unlike the others."""
 
 
 class Builder:
@@ -198,13 +198,14 @@ class Builder:
             for estimate, accuracy in zip(estimates, truth.accuracy[targets], strict=True)
             for interval in (errors_interval(estimate, errors, float(binomial_scale(np.array([estimate]), self.size)[0])),)
         ]
-        ordinary = largest(novelty) <= limit
+        _, first_of_best = np.unique(self.groups[targets], return_index=True)
+        judged = first_of_best[largest(novelty)[first_of_best] <= limit]
         return BestHeldOut(
             targets=targets,
             line=calibration(validated.estimates[others], truth.accuracy[others]),
             estimates=estimates,
             better=novelty["better"],
-            held=float(np.mean(np.array(held)[ordinary])) if ordinary.any() else 1.0,
+            held=np.array(held, bool)[judged],
         )
 
     def extrapolated(self, best: BestHeldOut | None) -> HeldOut | None:
@@ -228,8 +229,7 @@ class Builder:
         """`MicroBenchmark.better_from`."""
         if best is None:
             return -MAX_DEVIATION
-        shown = best.targets.size >= MIN_BEST and best.held >= BEST_HELD
-        return None if shown else better_from(best.better[~np.isnan(best.better)])
+        return None if is_shown(best.held) else better_from(best.better[~np.isnan(best.better)])
 
     def reserve(self, origin: Origin) -> tuple[Item, ...]:
         """A uniform random sample of `size` items; empty where the method's items are one, whose mean serves as well.
@@ -251,6 +251,15 @@ class Builder:
 
     def _truth(self, models: Positions) -> Truth:
         return true_accuracies(self.benchmark, "seen", models, self._items)
+
+
+def is_shown(held: NDArray[np.bool_]) -> bool:
+    """Whether intervals, (n,), show that a share of `BEST_HELD` of such ones holds the truth, by the exact binomial test."""
+    n, probability = held.size, 0.0
+    for k in range(int(held.sum()), n + 1):
+        ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+        probability += math.exp(ways + k * math.log(BEST_HELD) + (n - k) * math.log(1 - BEST_HELD))
+    return probability <= MAX_CHANCE
 
 
 def item_of(benchmark: Benchmark, origin: Origin, item: int, *, weight: float, coefficient: float, mean: float) -> Item:

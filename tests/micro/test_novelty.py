@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import binom, t
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.micro import novelty
 from microbench_ray.micro.artifact import MicroBenchmark, content_of, load
 from microbench_ray.micro.build import build
+from microbench_ray.micro.builder import is_shown
 from microbench_ray.micro.novelty import KnownModels, NoveltyCheck, better_from, deviations, largest, novelty_limit
 from microbench_ray.micro.score import score
 from tests.helpers.errors import refuses
@@ -137,7 +138,7 @@ def test_versions_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_scores_of_the_held_out_best_decide_whether_models_may_be_better(whole: Benchmark) -> None:
-    """With 200 models the best fifth are 40: `better_from` is None where 90 % of their intervals held, a deviation elsewhere."""
+    """With 200 models the best fifth are 40: `better_from` is None where they show that intervals hold, a deviation elsewhere."""
     micro = build(first_models(whole, N_KNOWN), method("greedy", "ridge"), SIZE)
     if micro.better_from is not None:
         check = NoveltyCheck(micro)
@@ -146,3 +147,15 @@ def test_scores_of_the_held_out_best_decide_whether_models_may_be_better(whole: 
         truth = accuracies(whole)[N_KNOWN:]
         assert truth[np.array(answers)].mean() > truth[~np.array(answers)].mean()
     assert whole.n_items == N_ITEMS
+
+
+@pytest.mark.parametrize(("n_held", "n", "shown"), [(0, 0, False), (10, 10, False), (28, 28, False), (29, 29, True)])
+def test_all_of_29_intervals_must_hold_to_show_that_nine_in_ten_do(n_held: int, n: int, shown: bool) -> None:
+    """.9 to the power of 28 is .052, and to that of 29 it is .047."""
+    assert is_shown(np.arange(n) < n_held) is shown
+
+
+@pytest.mark.parametrize("n", [45, 46, 300])
+def test_intervals_are_shown_to_hold_by_the_binomial_test(n: int) -> None:
+    for n_held in range(n - 40, n + 1):
+        assert is_shown(np.arange(n) < n_held) is bool(binom.sf(n_held - 1, n, 0.9) <= 0.05)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from studies.peers import Wanted, compared, main
+from studies.tournament_regret import interval
 from tests.helpers.small import responses
 
 WANTED = Wanted("mine", "theirs", "old")
 
 
-def rows(**methods: tuple[float, float]) -> pd.DataFrame:
+def rows(run: int = 0, **methods: tuple[float, float]) -> pd.DataFrame:
     """Error and tau of methods on two splits of one board; on the second, errors are half a point smaller."""
     return pd.DataFrame(
         [
-            {"board": "b", "n_source": n, "fraction": 0.1, "method": name, "rmse_points": rmse - less, "kendall_tau": tau}
+            {
+                "board": "b",
+                "n_source": n,
+                "fraction": 0.1,
+                "method": name,
+                "rmse_points": rmse - less,
+                "kendall_tau": tau,
+                "run": run,
+            }
             for n, less in ((15, 0.0), (30, 0.5))
             for name, (rmse, tau) in methods.items()
         ]
@@ -42,6 +52,20 @@ def test_a_split_may_be_lost_if_the_mean_is_not() -> None:
     shown, found = compared(rows(theirs=(5.0, 0.95), old=(3.0, 0.9)), ours, WANTED)
     assert "5.10!" in shown
     assert found
+
+
+def test_standard_errors_are_of_seeds_and_methods_are_compared_on_the_same_draws() -> None:
+    # Errors 4.75, 5.25 and 5.75 (mean over splits): mean 5.25, standard deviation .5. Differences to the other: 1, 2 and 3.
+    ours = pd.concat(rows(run, mine=(5.0 + run / 2, 0.9), other=(6.0 + 1.5 * run, 0.8 + run / 100)) for run in range(3))
+    shown, _ = compared(rows(theirs=(5.0, 0.95), old=(3.0, 0.9)), ours, WANTED)
+    lines = shown[shown.index("mean over splits") :].splitlines()
+    assert next(line.split() for line in lines if "mine" in line)[1:] == ["5.25!±", "0.29", "0.900", "±", "0.000"]
+    assert next(line.split() for line in lines if "[theirs]" in line) == ["[theirs]", "4.75", "0.950"]
+    paired = lines[-1]
+    assert "better than" in lines[-2]
+    found = interval(np.array([1.0, 2.0, 3.0]))
+    assert paired.split()[:4] == ["other", "2.00", f"({found.lo:.2f}", "to"]
+    assert "0.090" in paired
 
 
 def test_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from studies.score_coverage import (
     accuracies,
     best_models,
     draws_of,
+    fitting_once,
     given,
     held_and_width,
     main,
@@ -92,9 +94,30 @@ def test_a_row_is_what_score_says_beside_as_many_random_items() -> None:
     assert found.error_both == pytest.approx(100 * abs(both[0].estimate - 0.5))
 
 
+def test_a_fit_serves_all_sizes_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = synthetic(n_models=12, n_items=60)
+    method = METHODS["greedy"]
+    fits: list[int] = []
+    own = type(method.selector).fit
+
+    def counted(*given: Any) -> Any:
+        fits.append(1)
+        return own(*given)
+
+    monkeypatch.setattr(type(method.selector), "fit", counted)
+    expected = [build(board, method, size) for size in (10, 20)]
+    each = len(fits) // 2
+    once = fitting_once(method)
+    found = [build(board, once, size) for size in (10, 20)]
+    assert len(fits) == 3 * each
+    for one, other in zip(found, expected, strict=True):
+        assert one.item_ids == other.item_ids
+        assert np.array_equal(one.held_out.estimates, other.held_out.estimates)
+
+
 @pytest.mark.slow
 def test_random_items_hold_the_level_and_never_give_all(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = rows_of(synthetic(n_models=120, n_items=400), METHODS["random"], 25, 12, 40, best=False)
+    rows = rows_of(synthetic(n_models=120, n_items=400), METHODS["random"], [25], 12, 40, best=False)[25]
     mean = mean_of(rows)
     assert 0.92 <= mean.held <= 0.98
     assert given(rows) == 1
@@ -116,7 +139,7 @@ def test_the_command_prints_a_line_per_place_and_says_which_goals_are_missed(
         ["small", "random", "10", "10"],
         ["small", "random", "10", "30"],
     ]
-    assert len([line for line in printed if line.startswith("random: ")]) == 4
+    assert len([line for line in printed if line.startswith("random: ")]) == 5  # four goals and the widest interval
     assert (code == 1) is any(line.endswith("missed") for line in printed)
     assert main([str(tmp_path / "absent.csv")]) == 2
     assert "absent.csv" in capsys.readouterr().err
