@@ -174,7 +174,7 @@ def test_scores_of_bfcl(tmp_path: Path, group: str) -> None:
 )
 def test_scores_of_bfcl_that_do_not_fit_the_results(tmp_path: Path, header: Any, failed: list[str]) -> None:
     file = bfcl(tmp_path, header, failed, ["a", "b", "c"])
-    with refuses(DataError, "do not fit", where=str(file)):
+    with refuses(DataError, "do not match", where=str(file)):
         read_all(BFCL, tmp_path)
 
 
