@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +43,8 @@ class Benchmark(Presented):
         Name of the benchmark in tables and figures.
     models
         One row per model: `model_id` string; `score` FixedSizeList<uint8 or uint32>[n_items]; optionally `confidence`
-        FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers]; every other column is
-        metadata (string, bool, float64 or timestamp).
+        FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers], and `repeat_scores`
+        FixedSizeList<float32>[n_items * n_repeats]; every other column is metadata (string, bool, float64 or timestamp).
     items
         One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32.
     units
@@ -94,6 +94,7 @@ class Benchmark(Presented):
         confidence: Rows | None = None,
         answers: NDArray[Any] | None = None,
         labels: ArrayLike | None = None,
+        repeats: NDArray[Any] | None = None,
         metadata: pd.DataFrame | pa.Table | None = None,
         units: int | None = None,
         max_missing: float = MAX_MISSING,
@@ -117,6 +118,9 @@ class Benchmark(Presented):
             (n_models, n_items, n_answers) probability in [0, 1] of every answer; items with fewer answers are padded with 0.
         labels
             (n_items,) position of the correct answer, from 0. Required with `answers`.
+        repeats
+            (n_models, n_items, n_repeats) scores in [0, 1] of the repeats of every response, NaN where there are fewer. A score is
+            the mean of its repeats; a response without repeats has one, its score.
         metadata
             One row per model with `model_id` (column or index) and any scalar columns.
         units
@@ -144,6 +148,7 @@ class Benchmark(Presented):
             confidence=confidence,
             answers=answers,
             labels=labels,
+            repeats=repeats,
             metadata=metadata,
             units=units,
             max_missing=max_missing,
@@ -219,6 +224,21 @@ class Benchmark(Presented):
         return self._matrix("answers").reshape(self.n_models, self.n_items, -1)
 
     @cached_property
+    def repeats(self) -> NDArray[np.float32] | None:
+        """Scores in [0, 1] of the repeats of every response (n_models, n_items, n_repeats), NaN where there are fewer.
+
+        None where no response was repeated, or repeats were not kept. `scores` are their means. Where repeats are runs, the k-th
+        ones of all items are one run.
+        """
+        if "repeat_scores" not in self.models.column_names:
+            return None
+        return self._matrix("repeat_scores").reshape(self.n_models, self.n_items, -1)
+
+    def without_repeats(self) -> Benchmark:
+        """The benchmark with scores only, such as for a sweep, which ranks models by them."""
+        return self if self.repeats is None else replace(self, models=self.models.drop_columns(["repeat_scores"]))
+
+    @cached_property
     def labels(self) -> NDArray[np.int32] | None:
         """Position of the correct answer (n_items,), from 0; None without labels."""
         if "label" not in self.items.column_names:
@@ -279,7 +299,7 @@ class Benchmark(Presented):
     def digest(self) -> str:
         """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels and metadata.
 
-        It does not depend on the name, the notes or the source of the benchmark.
+        It does not depend on the name, the notes or the source of the benchmark, nor on repeats, of which it has the means.
         """
         arrays = {
             "codes": self.subtask_codes,

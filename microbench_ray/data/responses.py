@@ -130,6 +130,12 @@ def read_responses(folder: Folder, name: str, columns: tuple[str, ...] | None = 
     return table.replace_schema_metadata(None)
 
 
+def has_repeats(folder: Folder, name: str) -> bool:
+    """Whether a model's file has the column `repeats`: those written by 0.1 kept means only."""
+    with _open(folder, name) as file:
+        return "repeats" in file.schema_arrow.names
+
+
 def list_model_files(folder: Folder) -> list[ModelFile]:
     """List the files of all models, sorted by model id; DataError if a file cannot be read or has another format."""
     try:

@@ -76,6 +76,7 @@ class TableReader:
         confidences = {}
         if len(log.files) > 1:
             confidences = _confidences(log.files[1], log.part, probability_keys(options.table), options.max_line_bytes)
+        repeats = {} if _is_plain(file, options.table) else _repeats(_whole(file, options.table), log.part)
         hint_of = partial(cell_hint, log.part)
         left_out = {subtask for subtask in set(subtasks) if not matches(str(subtask), options.tasks)}
         for row, (item, subtask, label, value) in enumerate(
@@ -91,7 +92,7 @@ class TableReader:
             confidence = confidences.get(item)
             if confidence is not None:
                 confidence = parse_score(confidence, tally, file=log.files[1], item=item, metric=log.part)
-            yield Sample(
+            sample = Sample(
                 item_id=item,
                 subtask=str(subtask),
                 score=score,
@@ -100,6 +101,20 @@ class TableReader:
                 content=content,  # the numbers of rows in another table are other items
                 position=str(row),
             )
+            own = repeats.get(item, ())
+            if len(own) < 2:
+                yield sample
+            else:
+                for repeat in own:
+                    yield sample._replace(score=parse_score(repeat, tally, file=file, item=item, metric=log.part, hint_of=hint_of))
+
+
+def _repeats(wide: WideTable, model: str) -> dict[str, list[float]]:
+    """The scores of a model's repeats, by item; empty for a table without repeats."""
+    if wide.repeats is None or model not in wide.repeats.model_ids:
+        return {}
+    scores = wide.repeats.values[list(wide.repeats.model_ids).index(model)]
+    return {item: row[row == row].tolist() for item, row in zip(wide.repeats.item_ids, scores, strict=True)}
 
 
 def _show(file: Path, wide: WideTable, tally: Tally, *, preview: bool) -> bool:

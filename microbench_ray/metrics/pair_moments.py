@@ -25,6 +25,7 @@ from microbench_ray.metrics.pairs import FloatArray, IndexArray
 
 if TYPE_CHECKING:
     from microbench_ray.metrics.order_simulation import SimulatedOrders
+    from microbench_ray.metrics.run_noise import RunNoise
 
 ITEMS_PER_BLOCK = 2048
 
@@ -52,6 +53,9 @@ class PairMoments:
         Grid of the scores; items in the benchmark.
     simulated
         Samples that order the pairs of small samples, where no closed form does; None where none is needed.
+    noise
+        The noise of single runs, where the benchmark has repeats and micro-scores are not means of all of them; None for scores
+        that are taken as they are.
     """
 
     higher: IndexArray
@@ -66,6 +70,7 @@ class PairMoments:
     units: int
     n_items: int
     simulated: SimulatedOrders | None = None
+    noise: RunNoise | None = None
 
     @property
     def n_pairs(self) -> int:
@@ -89,7 +94,7 @@ class PairMoments:
 
         Of 0/1 scores on the same items there are few: their moments are two whole numbers. None for other scores.
         """
-        if self.units != 1 or not self.same_items.all():
+        if self.units != 1 or self.noise is not None or not self.same_items.all():
             return None
         sums, squares = (np.rint(moment * self.n_items).astype(np.int64) for moment in (self.mean, self.square))
         _, first, place = np.unique(squares * (self.n_items + 1) + sums, return_index=True, return_inverse=True)

@@ -9,6 +9,8 @@ from functools import cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from microbench_ray.core.errors import ConfigError, DataError, closest
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
@@ -26,6 +28,7 @@ from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_differences, check_size, curve_reaches, items_needed_by_curve
 from microbench_ray.metrics.order_simulation import SimulatedOrders, simulated_order
 from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
+from microbench_ray.metrics.run_noise import RunNoise, with_noise
 from microbench_ray.metrics.size_interval import ResampledMdads
 from microbench_ray.metrics.ties import TiePolicy
 from microbench_ray.micro.reference import Reference, reference_of
@@ -113,10 +116,44 @@ class RankingProbability(NamedTuple):
     """Items that the better and the worse model answered."""
 
 
-def pairs_of(benchmark: Benchmark) -> PairMoments:
-    """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs."""
+def check_repeats(n_repeats: int) -> None:
+    """Raise ConfigError for fewer than one repeat."""
+    if n_repeats < 1:
+        raise ConfigError("An item is answered at least once.", where="n_repeats", got=str(n_repeats), hint="n_repeats=1")
+
+
+def run_noise_of(benchmark: Benchmark, n_repeats: int | None = None) -> RunNoise | None:
+    """The noise of the benchmark's repeats, for micro-scores of `n_repeats`, by default 1; None where it has none.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than one repeat; several, of a benchmark without repeats.
+    """
+    if n_repeats is not None:
+        check_repeats(n_repeats)
+    if benchmark.repeats is None:
+        if n_repeats is not None and n_repeats > 1:
+            raise ConfigError(
+                "The benchmark has no repeats, so their noise is not known.",
+                where="n_repeats",
+                got=str(n_repeats),
+                hint="read a board with several answers to an item: epochs, repeats, or a table with a column of repeats",
+            )
+        return None
+    return RunNoise.of(benchmark.repeats, n_repeats or 1)
+
+
+def pairs_of(benchmark: Benchmark, n_repeats: int | None = None) -> PairMoments:
+    """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs.
+
+    Of a benchmark with repeats they are for micro-scores of single runs, or of the mean of `n_repeats` repeats of each item.
+    """
     missing = benchmark.missing if benchmark.has_missing else None
     pairs = pair_moments(benchmark.scores, missing, benchmark.units)
+    noise = run_noise_of(benchmark, n_repeats)
+    if noise is not None:
+        return with_noise(pairs, noise)
     if benchmark.units == 1 and missing is None:
         return pairs
     return replace(pairs, simulated=SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs")))
@@ -229,12 +266,14 @@ def detectable_difference(pairs: PairMoments, size: int, criterion: Criterion, *
     )
 
 
-def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> RankingProbability:
+def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, n_repeats: int | None = None) -> RankingProbability:
     """How often `size` random items order two models of the benchmark as all items do, or as the population of items does.
 
     The order is the leaderboard's, by accuracies that are each over the items that the model answered, also where the two answered
     different items. The probabilities are exact or within .006 for scores of 0 and 1 on the same items; where responses are
-    missing or graded they are shares of drawn samples, with a standard error of .002 to .004 (`simulated_order`).
+    missing or graded they are shares of drawn samples, with a standard error of .002 to .004 (`simulated_order`). Of a benchmark
+    with repeats they are those of single runs, or of the mean of `n_repeats` repeats of each item, and the order is that of the
+    models' expectations.
 
     Raises
     ------
@@ -252,9 +291,13 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
             if unknown
             else f"models=[A,B] with two of its {len(row_of)} models, such as {', '.join(list(row_of)[:2])}",
         )
-    scores = benchmark.scores[[row_of[name] for name in models]]
+    rows = [row_of[name] for name in models]
+    scores = benchmark.scores[rows]
     missing = benchmark.missing if benchmark.has_missing else None
     pair = pair_moments(scores, missing, benchmark.units)
+    noise = run_noise_of(benchmark, n_repeats)
+    if noise is not None:
+        pair = with_noise(pair, noise.take(np.array(rows)))
     check_size(size, pair.n_items)
     better, worse = int(pair.higher[0]), int(pair.lower[0])
     n_answered = tuple(scores.shape[1] if missing is None else int((scores[row] != missing).sum()) for row in (better, worse))
@@ -275,7 +318,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
             n_answered=(n_answered[0], n_answered[1]),
         )
     order = None
-    if pair.units != 1 or not pair.same_items[0]:
+    if noise is None and (pair.units != 1 or not pair.same_items[0]):
         rng = plan_stream(0, benchmark.name, "order", *models, size)
         order = simulated_order(scores[better], scores[worse], missing, size, rng)
     order = order_probabilities(pair, size) if order is None else order

@@ -28,8 +28,8 @@ class SyntheticConf:
     world_seed: int = 0
     sizes: list[int] | None = None
 
-    def read(self) -> Benchmark:
-        """Draw the benchmark."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Draw the benchmark, which has no repeats."""
         if self.n_models * self.n_items > MAX_CELLS:
             raise ConfigError(
                 f"A synthetic benchmark may have at most {MAX_CELLS:,} responses.",
@@ -64,8 +64,8 @@ class ScoresConf:
     correct: Any = field(default_factory=list)
     sizes: list[int] | None = None
 
-    def read(self) -> Benchmark:
-        """Read the table."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Read the table, with `repeats` also those of its responses."""
         from microbench_ray.data.scores import read_scores
 
         return read_scores(
@@ -73,6 +73,7 @@ class ScoresConf:
             name=self.name,
             confidence=self.confidence,
             metadata=self.metadata,
+            repeats="auto" if repeats else None,
             max_missing=self.max_missing,
             shape=self.shape,
             columns=self.columns,
@@ -91,8 +92,8 @@ class ReleaseConf:
     max_missing: float = 0.1
     sizes: list[int] | None = None
 
-    def read(self) -> Benchmark:
-        """Read the arrays."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Read the arrays, which have no repeats."""
         from microbench_ray.data.release import read_release
 
         return read_release(self.path, name=self.name, max_missing=self.max_missing)
@@ -110,12 +111,17 @@ class IngestedConf:
     min_answered: float = 0.5
     sizes: list[int] | None = None
 
-    def read(self) -> Benchmark:
-        """Read the responses."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Read the responses, with `repeats` also those of each."""
         from microbench_ray.data.ingested import read_ingested
 
         return read_ingested(
-            self.path, name=self.name, metadata=self.metadata, max_missing=self.max_missing, min_answered=self.min_answered
+            self.path,
+            name=self.name,
+            metadata=self.metadata,
+            max_missing=self.max_missing,
+            min_answered=self.min_answered,
+            repeats=repeats,
         )
 
 
