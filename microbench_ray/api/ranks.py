@@ -132,10 +132,10 @@ def _spread(
     return item_spread(scores, codes, runs), f"{int(codes.max()) + 1:,} clusters of items"
 
 
-def _clusters(benchmark: Benchmark, cluster: Mapping[str, str] | Literal["subtask"]) -> NDArray[np.intp]:
+def _clusters(benchmark: Benchmark, cluster: Mapping[str, str] | str) -> NDArray[np.intp]:
     """(n_items,) clusters from 0 on."""
     if isinstance(cluster, str):
-        if str(cluster) != "subtask":
+        if cluster != "subtask":
             hint = "cluster='subtask', or a mapping from item ids to clusters"
             raise ConfigError("The clusters are unknown.", where="cluster", got=repr(cluster), hint=hint)
         names: list[Any] = benchmark.subtask_codes.tolist()
