@@ -22,6 +22,7 @@ def settings_of(source: str, options: Options) -> dict[str, Any]:
         "table": options.table.settings(),
         "identify": list(options.identify),
         "scale": options.scale.settings(),
+        "reduce": "" if options.reduce == "mean" else options.reduce,
         "join": "" if options.join == "content" else options.join,
     }
     return settings | {name: value for name, value in further.items() if value}

@@ -37,6 +37,7 @@ from microbench_ray.ingest.log_names import (
     same_responses,
 )
 from microbench_ray.ingest.registry import get_reader
+from microbench_ray.ingest.repeats import count_reduced, repeats_apart, told_reduced
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,9 @@ class IngestSummary:
         As in `base.Tally`.
     empty
         Logs that were read and hold no response with a score, by model and task.
+    reduced
+        Of responses with repeats that are not reduced to their mean: their number, the sums of their scores and of their means, and
+        the number of those without a score.
     failed
         Errors by model, whose file is left unchanged, or by the path that could not be read.
     """
@@ -112,6 +116,7 @@ class IngestSummary:
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
     left_out: dict[str, set[str]] = field(default_factory=dict)
+    reduced: Counter[Any] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
         """The summary as lines for the terminal."""
@@ -127,6 +132,8 @@ class IngestSummary:
         if len(choices) > MAX_CHOICES:
             lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
         lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
+        if self.reduced:
+            lines.append(told_reduced(self.reduced))
         if self.empty:
             lines.append(f"without a response: {first_few(self.empty, MAX_NAMED)}")
         ingested = {*self.added, *self.updated, *self.unchanged, *self.failed}
@@ -217,6 +224,12 @@ def ingest_models(
         ingested = known[model].logs if model in known else {}
         changed = [each for each in model_logs if each.name not in ingested or ingested[each.name].files != each.record.files]
         moved[model] = moved_logs(model_logs, ingested)
+        if changed and job.on_conflict == "repeats":  # repeats are in one row, whichever log they are from
+            changed = model_logs
+            absent = sorted(set(ingested) - {each.name for each in model_logs})
+            if absent:
+                summary.failed[model] = repeats_apart(model, absent)
+                continue
         if changed:
             pending[model] = sorted(changed, key=lambda each: each.name)
         else:
@@ -288,7 +301,7 @@ def ingest_model(
     for name, log, record in changed:
         tally = Tally(choices=summary.choices, suspicious=summary.suspicious, scale=job.options.scale)
         with refuse_unreadable(name):
-            table = fold(joined(reader.read(log, job.options, tally), job.options.join, examples), name)
+            table = fold(joined(reader.read(log, job.options, tally), job.options.join, examples), name, job.options.reduce)
         for old in moved.get(name, ()):
             if old in records and same_responses(responses, old, table):
                 outdated.add(old)
@@ -302,9 +315,11 @@ def ingest_model(
     if not job.options.identify:
         check_one_identity(model, records)
     tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], pa.array(sorted(outdated), pa.string())))))
-    table = merge(tables, model, job.on_conflict)
+    table = merge(tables, model, job.on_conflict, job.options.reduce)
     if table["score"].null_count == len(table):
         raise nothing_read(model, records)
+    if job.options.reduce != "mean":
+        count_reduced(table, summary.reduced)
     store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records, examples=examples.texts)))
     if empty:
         summary.empty += empty

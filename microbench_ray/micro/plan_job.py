@@ -62,6 +62,7 @@ def run_plan(job: PlanJob) -> JsonObject:
         "tie_policy": job.criterion.tie_policy,
         "notes": list(benchmark.notes),
         "items": [answer._asdict() for answer in needed],
+        "drawn_samples": None if pairs.simulated is None else pairs.simulated.n_samples,
     }
     if benchmark.repeats is not None or job.budget:
         noise = measure_noise(benchmark, job.criterion)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import Format, csv_text, markdown_table, markdown_text
+from microbench_ray.metrics.order_simulation import SIMULATED_SIZES
 from microbench_ray.micro.sample_size import CLOSED_FORM
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
         yield (
             f"These {answers['n_items']:,} items are few, or the micro-benchmark is all of them. Answers therefore refer to the "
             "population of items that these are a sample of: pairs are to be ordered as on that population."
+        )
+    if answers["drawn_samples"] is not None:
+        yield (
+            f"Graded or missing responses have no exact closed form: orders by up to {SIMULATED_SIZES} items (or all but as many) "
+            f"are shares of {answers['drawn_samples']:,} drawn samples."
         )
     if "noise" in answers:
         yield " ".join(noise_sentences(answers["noise"]))

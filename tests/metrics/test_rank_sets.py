@@ -8,6 +8,7 @@ import pytest
 import microbench_ray as mb
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.metrics.rank_sets import RankSets, Spread, item_spread, rank_sets, repeat_spread
+from studies.rank_interval_coverage import coverage
 from tests.helpers.errors import refuses
 
 
@@ -77,34 +78,18 @@ def test_missing_answers_are_no_wrong_ones() -> None:
     assert found.high.tolist() == [2, 2, 3]
 
 
-def coverage(spread_of: object, n_boards: int, seed: int) -> tuple[float, float, float]:
-    """Lowest coverage of a model, of all models together, and the lowest of bootstrap ranks, on three groups of near models."""
-    rng = np.random.default_rng(seed)
-    ability = np.repeat([-1.0, 0.0, 1.0], 5) + rng.normal(0, 0.02, 15)
-    population = rng.normal(0, 1.5, 5000)
-    chances = 1 / (1 + np.exp(population - ability[:, None]))
-    truth = chances.mean(axis=1)
-    ranks = 1 + (truth > truth[:, None]).sum(axis=1)
-    held, together, naive = np.zeros(15), 0.0, np.zeros(15)
-    for _ in range(n_boards):
-        items = rng.integers(0, 5000, 250)
-        scores = (rng.random((15, 250)) < chances[:, items]).astype(float)
-        inside = [(found.low <= ranks) & (ranks <= found.high) for found in (sets(scores), sets(scores, simultaneous=True))]
-        held += inside[0] / n_boards
-        together += inside[1].all() / n_boards
-        residuals: np.ndarray = item_spread(scores, None, np.zeros(15)).residuals
-        drawn = scores.mean(axis=1) + rng.standard_normal((200, 250)) @ residuals.T
-        low, high = np.quantile(1 + (drawn[:, None] > drawn[:, :, None]).sum(axis=2), [0.025, 0.975], axis=0)
-        naive += ((low <= ranks) & (ranks <= high)) / n_boards
-    return float(held.min()), together, float(naive.min())
-
-
 @pytest.mark.slow
 def test_intervals_hold_where_bootstrap_ranks_do_not() -> None:
-    each, together, naive = coverage(item_spread, n_boards=150, seed=5)
-    assert each >= 0.95
-    assert together >= 0.95
-    assert naive < 0.85
+    found = coverage("groups", boards=120, n_models=15)
+    assert found["each by itself"].shares[1] >= 0.95
+    assert found["all together"].shares[2] >= 0.95
+    assert found["bootstrap ranks"].shares[1] < 0.85
+
+
+def test_copies_of_items_hold_only_as_clusters() -> None:
+    found = coverage("close", boards=12, copies=3, n_models=9)
+    assert found["all together, as clusters"].shares[2] >= 0.75
+    assert found["all together"].shares[2] < 0.75
 
 
 def test_repeats_alone_say_how_sure_ranks_on_these_items_are() -> None:

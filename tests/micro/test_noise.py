@@ -136,7 +136,7 @@ def test_what_cannot_be_answered_is_refused(plain: Benchmark) -> None:
         mb.noise(plain).found.split(0)
     with refuses(ConfigError, "threshold", where="threshold"):
         mb.noise(plain, threshold=0.4)
-    assert mb.detectable_difference(without, 100, n_repeats=1)["mdad"] is not None
+    assert mb.detectable_difference(mb.synthetic(n_models=20, n_items=300), 100, n_repeats=1)["mdad"] is not None
 
 
 def test_the_result_shows_itself(shifting: Benchmark) -> None:

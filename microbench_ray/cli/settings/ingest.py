@@ -10,6 +10,7 @@ from microbench_ray.cli.settings.benchmark import NEEDED
 from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.storage.urls import is_url
+from microbench_ray.data.reduce import reducer
 from microbench_ray.data.tables.keys import table_keys
 from microbench_ray.ingest.base import Options, Scale
 from microbench_ray.ingest.fold import ON_CONFLICT
@@ -53,6 +54,7 @@ class IngestConf:
     identify: list[str] = field(default_factory=list)
     join: str = "content"
     on_conflict: str = "error"
+    reduce: str = "mean"
     shape: str = "auto"
     columns: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
@@ -76,6 +78,7 @@ class IngestConf:
         join = next((value for value in JOINS if value == self.join), None)
         if join is None:
             raise unknown("way to join items", "join", self.join, JOINS)
+        reducer(self.reduce)
         if self.max_line_bytes < 1:
             hint = f"the default is {64 << 20}"
             raise ConfigError("max_line_bytes must be at least 1.", where="max_line_bytes", got=str(self.max_line_bytes), hint=hint)
@@ -95,6 +98,7 @@ class IngestConf:
             filter=self.filter,
             max_line_bytes=self.max_line_bytes,
             join=join,
+            reduce=self.reduce,
             identify=check_identify(self.identify),
             scale=scale,
             table=table_keys(self.shape, self.columns, self.scale if is_table else 1.0, self.correct),
