@@ -36,10 +36,11 @@ def against_measured(pairs: PairMoments, size: int, n_truth: int) -> ExpectedCou
     assert noise is not None
     within = noise.components.within
     measured = (within[pairs.higher] + within[pairs.lower]) / (pairs.n_items * n_truth)
-    variance, half = noise.variance(pairs, size) + measured, half_step(pairs, size, noise)
+    share = noise.truth_share(pairs, measured)
+    variance, half = noise.variance(pairs, size) + share * measured, half_step(pairs, size, noise)
     few = few_differ(pairs, size, noise)
     right, wrong = (
-        above(sign * pairs.mean / pairs.units, half, variance) + extra for sign, extra in zip((1, -1), few, strict=True)
+        above(sign * share * pairs.mean / pairs.units, half, variance) + extra for sign, extra in zip((1, -1), few, strict=True)
     )
     differ = pairs.difference > 0
     bins = pairs.bins[differ]

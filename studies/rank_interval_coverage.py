@@ -1,10 +1,10 @@
 """How often do the rank intervals of a benchmark hold? `python -m studies.rank_interval_coverage [--boards N]`.
 
 Boards of 30 models and 250 items are drawn from a population of 5,000 items with logistic responses; the truth is the order on the
-population. Printed for models that are spread, close, and in three groups of near ones, by the intervals of `mb.rank_intervals` (each
-by itself, and all together) and by the percentiles of bootstrap ranks: the share of models whose interval holds their rank, the
-lowest share of any model, the share of boards on which all hold, and the mean width. The last rows are boards of 84 such items in
-three copies, as clusters and as if they were independent.
+population. Printed for models that are spread, close, and in three groups of near ones, by the intervals of `mb.rank_intervals`
+(each by itself, and all together) and by the percentiles of bootstrap ranks: the share of models whose interval holds their rank,
+the lowest share of any model, the share of boards on which all hold, and the mean width. The last rows are boards of 84 such items
+in three copies, as clusters and as if they were independent.
 """
 
 from __future__ import annotations

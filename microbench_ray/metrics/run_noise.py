@@ -7,11 +7,13 @@ of r repeats each. Its difference between two models has the variance
 
 with S the variance, over items, of the difference of the expectations, w the variance between repeats of one item, and u that of an
 effect of the run which is common to all items (`variance_components`). The truth is measured as well: by R repeats on all items,
-with the variance (w/R)/N + u/R of each model.
+with the variance t = (w/R)/N + u/R of each model. Measured differences are therefore larger than true ones: given a measured one d,
+the true one is normal with mean k d and variance k t, where k is the share of true differences in the variance of measured ones.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,17 +52,25 @@ class RunNoise:
         Grid of a single answer: 1 for right or wrong.
     with_runs
         Whether the effects of runs count.
+    spread
+        Variance of the true differences of two models; infinite where nothing is known of them.
     """
 
     components: VarianceComponents
     n_repeats: int
     steps: int
     with_runs: bool = True
+    spread: float = math.inf
 
     @classmethod
     def of(cls, repeats: npt.NDArray[Any], n_repeats: int = 1) -> RunNoise:
         """The noise in (n_models, n_items, n_repeats) scores, NaN where a response has fewer repeats."""
-        return cls(variance_components(repeats), n_repeats, grid_of(repeats))
+        parts = variance_components(repeats)
+        known = np.isfinite(parts.accuracy)
+        n_answers = np.maximum(parts.answered * repeats.shape[1], 1)
+        own = parts.within * parts.per_item / n_answers + parts.runs_used / np.maximum(parts.n_runs, 1)
+        of_models = float(np.var(parts.accuracy[known], ddof=1) - own[known].mean()) if known.sum() > 1 else math.inf
+        return cls(parts, n_repeats, grid_of(repeats), spread=2 * max(0.0, of_models))
 
     @property
     def units(self) -> int:
@@ -121,6 +131,14 @@ class RunNoise:
         variance: FloatArray = of_answers + self.truth_run_variance(pairs)
         return variance
 
+    def truth_share(self, pairs: PairMoments, measured: FloatArray) -> FloatArray:
+        """(n_pairs,) share of true differences in the variance of measured ones, which have the `measured` variance about them."""
+        if math.isinf(self.spread):
+            return np.ones(pairs.n_pairs)
+        spread = self._share(pairs) ** 2 * self.spread
+        with np.errstate(invalid="ignore"):
+            return np.where(measured > 0, spread / (spread + measured), 1.0)
+
     def truth_run_variance(self, pairs: PairMoments) -> FloatArray:
         """(n_pairs,) the part of `truth_variance` that is of the effects of runs."""
         return self._of_runs(pairs, 1 / np.maximum(self.components.n_runs, 1))
@@ -145,8 +163,9 @@ def noisy_order(pairs: PairMoments, size: int, noise: RunNoise) -> tuple[FloatAr
     By the normal approximation with a correction for the scores' grid, and where few answers differ, by what the exact distribution
     of independent answers adds to it.
     """
-    mean, variance = pairs.mean / pairs.units, noise.variance(pairs, size)
-    truth = noise.truth_variance(pairs)
+    variance, measured = noise.variance(pairs, size), noise.truth_variance(pairs)
+    share = noise.truth_share(pairs, measured)
+    mean, truth = share * pairs.mean / pairs.units, share * measured
     half = half_step(pairs, size, noise)
     extra_right, extra_wrong = few_differ(pairs, size, noise)
     right, wrong = (

@@ -62,8 +62,9 @@ def run_plan(job: PlanJob) -> JsonObject:
         "tie_policy": job.criterion.tie_policy,
         "notes": list(benchmark.notes),
         "items": [answer._asdict() for answer in needed],
-        "drawn_samples": None if pairs.simulated is None else pairs.simulated.n_samples,
     }
+    if pairs.simulated is not None:
+        answers["drawn_samples"] = pairs.simulated.n_samples
     if benchmark.repeats is not None or job.budget:
         noise = measure_noise(benchmark, job.criterion)
         answers["noise"] = summary(noise) | {"answers_for": job.n_repeats or 1}

@@ -81,7 +81,7 @@ def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
             f"These {answers['n_items']:,} items are few, or the micro-benchmark is all of them. Answers therefore refer to the "
             "population of items that these are a sample of: pairs are to be ordered as on that population."
         )
-    if answers["drawn_samples"] is not None:
+    if "drawn_samples" in answers:
         yield (
             f"Graded or missing responses have no exact closed form: orders by up to {SIMULATED_SIZES} items (or all but as many) "
             f"are shares of {answers['drawn_samples']:,} drawn samples."

@@ -124,6 +124,18 @@ def test_plan_prints_noise_and_budgets(shifting: Benchmark, tmp_path: Path, caps
         assert "0" in capsys.readouterr().out
 
 
+def test_a_plan_says_where_it_draws_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame(rng.integers(0, 5, (250, 6)) / 4, columns=[f"m{k}" for k in range(6)])
+    table.insert(0, "item_id", [f"q{k}" for k in range(250)])
+    table.to_csv(tmp_path / "graded.csv", index=False)
+    path = ["plan", "benchmark=scores", f"benchmark.path={tmp_path / 'graded.csv'}", "differences=[0.2]"]
+    assert main([*path, "format=json"]) == 0
+    n_samples = json.loads(capsys.readouterr().out)["drawn_samples"]
+    assert main(path) == 0
+    assert f"{n_samples:,} drawn samples" in capsys.readouterr().out
+
+
 def test_what_cannot_be_answered_is_refused(plain: Benchmark) -> None:
     without = plain.without_repeats()
     with refuses(DataError, "no repeats", hint="epochs"):
