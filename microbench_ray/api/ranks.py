@@ -29,7 +29,7 @@ def rank_intervals(
     simultaneous: bool = False,
     cluster: Mapping[str, str] | Literal["subtask"] | None = None,
     reference: Reference = "population",
-    n_draws: int = 2000,
+    n_draws: int = 1000,
     seed: int = 0,
 ) -> RankIntervals:
     """Intervals of the models' ranks: the items of a benchmark are a sample, and so are repeats of their answers.

@@ -144,7 +144,7 @@ def test_the_floor_is_where_an_order_is_right_in_four_of_five_cases() -> None:
 def test_grids() -> None:
     assert grid_of(np.array([0, 1, np.nan])) == 1
     assert grid_of(np.array([0, 0.5, 1])) == 2
-    assert grid_of(np.float32([0.1, 0.3])) == 10
+    assert grid_of(np.array([0.1, 0.3], np.float32)) == 10
     assert grid_of(np.random.default_rng(0).random(50)) == 1000
 
 

@@ -73,6 +73,11 @@ def test_with_effects_of_runs_more_runs_are_worth_fewer_items(shifting: Benchmar
     assert agreement[400, 4] > agreement[400, 1] > agreement[100, 1]
 
 
+def worst(gate: pd.DataFrame, *rates: str) -> float:
+    """The larger of two rates at the recommended tolerance."""
+    return float(gate[gate["recommended"]][list(rates)].to_numpy().max())
+
+
 def test_plans_are_for_single_runs(plain: Benchmark) -> None:
     means = plain.without_repeats()
     single, many = (mb.detectable_difference(plain, 300, n_repeats=r) for r in (None, 50))
@@ -85,9 +90,9 @@ def test_plans_are_for_single_runs(plain: Benchmark) -> None:
     right = [mb.ranking_probability(plain, [a, b], 200, n_repeats=r)["right"] for r in (1, 50)]
     assert 0.5 < right[0] < right[1]
     gates = [mb.regression_gate(plain, 0.05, 200, n_repeats=r) for r in (1, 50)]
-    rates = [float(table.loc[table["recommended"], ["false_alarm", "miss"]].max(axis=None)) for table in gates]
+    rates = [worst(table, "false_alarm", "miss") for table in gates]
     assert rates[0] > rates[1]
-    fresh = [float(table.loc[table["recommended"], ["false_alarm_fresh", "miss_fresh"]].max(axis=None)) for table in gates]
+    fresh = [worst(table, "false_alarm_fresh", "miss_fresh") for table in gates]
     assert fresh[0] > fresh[1]
     posterior = [mb.posterior_ranking_probability(plain, [0.55, 0.5], 200, n_repeats=r)["right"] for r in (1, 50)]
     assert posterior[0] < posterior[1]
@@ -156,3 +161,11 @@ def test_the_result_shows_itself(shifting: Benchmark) -> None:
     assert "points" in text
     assert "effect on all items" in text
     assert "<table" in mb.noise(shifting)._repr_html_()
+
+
+def test_models_of_a_benchmark_are_compared_with_their_repeats(plain: Benchmark) -> None:
+    a, b = (str(name) for name in plain.model_ids[[2, 3]])
+    found = mb.compare(a, b, benchmark=plain, reference="benchmark").table().iloc[0]
+    assert found["interval_kind"] == "repeats"
+    means = mb.compare(a, b, benchmark=plain.without_repeats()).table().iloc[0]
+    assert found["difference"] == pytest.approx(means["difference"], abs=1e-6)
