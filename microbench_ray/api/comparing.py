@@ -87,9 +87,9 @@ def compare(
     Parameters
     ----------
     *runs
-        Two or more; the first is the one that others are compared with. Names of models of `benchmark`, with their repeats; or mappings (also a pandas
-        Series) from an item's id to its score in [0, 1] or to the scores of its repeats; or arrays (n_items,) or
-        (n_items, n_repeats), whose rows are the same items in every run, NaN where missing.
+        Two or more; the first is the one that others are compared with. Names of models of `benchmark`, with their repeats; or
+        mappings (also a pandas Series) from an item's id to its score in [0, 1] or to the scores of its repeats; or arrays
+        (n_items,) or (n_items, n_repeats), whose rows are the same items in every run, NaN where missing.
     benchmark
         The benchmark whose models are compared.
     names

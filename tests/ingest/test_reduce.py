@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from microbench_ray.api.micro import load_micro
+from microbench_ray.cli.main import main
 from microbench_ray.cli.settings.ingest import IngestConf
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.storage.folders import open_folder
@@ -18,6 +23,8 @@ from microbench_ray.ingest import registry
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.fold import OnConflict
 from microbench_ray.ingest.run import IngestJob, IngestSummary, run_ingest
+from microbench_ray.micro.responses import ResponseInput
+from microbench_ray.micro.responses import read_responses as read_new
 from tests.helpers.errors import refuses
 from tests.helpers.plain import PlainReader
 
@@ -124,3 +131,30 @@ def test_repeats_in_logs_that_are_gone_are_not_lost_silently(logs: Path) -> None
     summary = ingest(logs, on_conflict="repeats")
     assert "together" in str(summary.failed["a"])
     assert isinstance(summary.failed["a"], DataError)
+
+
+def long_table(models: list[str], seed: int) -> pd.DataFrame:
+    """Three answers of every model to each of 30 items."""
+    rng = np.random.default_rng(seed)
+    rows = [(model, f"q{item}", k) for model in models for item in range(30) for k in range(3)]
+    return pd.DataFrame(rows, columns=["model", "item_id", "repeat"]).assign(score=rng.integers(0, 2, len(rows)))
+
+
+def test_new_responses_are_reduced_as_those_of_the_board(tmp_path: Path) -> None:
+    for name, models in (("board", [f"m{k}" for k in range(12)]), ("new", ["n1"])):
+        (tmp_path / name).mkdir()
+        long_table(models, len(models)).to_csv(tmp_path / name / "long.csv", index=False)
+    made, micro_folder = f"out={tmp_path / 'made'}", tmp_path / "micro"
+    assert main(["ingest", "source=table", f"path={tmp_path / 'board'}", made, "reduce=max"]) == 0
+    board = ["benchmark=ingested", f"benchmark.path={tmp_path / 'made'}"]
+    assert main(["export", *board, "method=random", "size=10", "folds=2", f"out={micro_folder}"]) == 0
+    micro = load_micro(micro_folder)
+    assert micro.source["reduce"] == "max"
+    given = ResponseInput(path=str(tmp_path / "new"), source=None, options=Options(), on_conflict="error")
+    found = read_new(given, micro)
+    best = long_table(["n1"], 1).groupby("item_id")["score"].max()
+    assert found.responses[0].tolist() == [best[item] for item in micro.all_item_ids]
+    long_table(["n1"], 2).to_csv(tmp_path / "new/second.csv", index=False)
+    both = pd.concat([long_table(["n1"], 1), long_table(["n1"], 2)]).groupby("item_id")["score"].max()
+    found = read_new(replace(given, on_conflict="repeats"), micro)
+    assert found.responses[0].tolist() == [both[item] for item in micro.all_item_ids]
