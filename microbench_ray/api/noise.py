@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from microbench_ray.api.arguments import check_benchmark, whole_numbers
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.presented import Presented
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.ties import TiePolicy
@@ -128,5 +130,8 @@ def noise(benchmark: Benchmark, *, threshold: float = 0.8, tie_policy: TiePolicy
     >>> 0.02 < mb.noise(board).floor < 0.05
     True
     """
+    if not 0.5 < threshold < 1:
+        what = "A noise floor needs a threshold above 0.5 and below 1."
+        raise ConfigError(what, where="threshold", got=f"{threshold:g}", hint=fraction_hint("threshold", threshold, "0.8"))
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
     return Noise(of_benchmark.measure_noise(check_benchmark(benchmark), criterion))

@@ -21,6 +21,8 @@ from microbench_ray.micro.sample_size import Criterion, check_repeats, run_noise
 
 EQUAL = 0.02
 """Relative difference of two standard deviations below which two ways to split a budget are called equal."""
+FLOOR_THRESHOLD = 0.8
+"""Probability of a noise floor where the threshold of agreement has none: one answer in two is right by chance, and none always."""
 MAX_REPEATS = 1000
 """Repeats of each item, at most, in a split of a budget."""
 
@@ -113,8 +115,10 @@ class BenchmarkNoise:
         Pairs of its models, and their noise.
     criterion
         When a difference counts as detected.
+    floor_threshold
+        Probability that the floor is of.
     floor, floor_without_effect
-        The smallest difference of expectations that one run of all items orders right with the threshold's probability, on average
+        The smallest difference of expectations that one run of all items orders right with this probability, on average
         over pairs, with and without the effects of runs; fractions.
     n_grouped
         Models whose repeats are not in the order of runs, so that effects of runs cannot be told.
@@ -126,6 +130,7 @@ class BenchmarkNoise:
     pairs: PairMoments
     noise: RunNoise
     criterion: Criterion
+    floor_threshold: float
     floor: float
     floor_without_effect: float
     n_grouped: int
@@ -192,10 +197,10 @@ class BenchmarkNoise:
 def measure_noise(benchmark: Benchmark, criterion: Criterion) -> BenchmarkNoise:
     """Measure the noise of a benchmark.
 
+    The floor is that of the threshold, or of `FLOOR_THRESHOLD` where it is not between 0.5 and 1.
+
     Raises
     ------
-    ConfigError
-        A threshold at which one answer in two suffices.
     DataError
         The benchmark has no repeats.
     """
@@ -207,15 +212,12 @@ def measure_noise(benchmark: Benchmark, criterion: Criterion) -> BenchmarkNoise:
             got=benchmark.name,
             hint="several answers of a model to an item: epochs, repeats, or a long table with a column of repeats",
         )
-    if not 0.5 < criterion.threshold < 1:
-        raise ConfigError(
-            "A noise floor needs a threshold above 0.5 and below 1.", where="threshold", got=f"{criterion.threshold:g}", hint="0.8"
-        )
+    threshold = criterion.threshold if 0.5 < criterion.threshold < 1 else FLOOR_THRESHOLD
     missing = benchmark.missing if benchmark.has_missing else None
     pairs = pair_moments(benchmark.scores, missing, benchmark.units)
     single = with_noise(pairs, noise)
     floors = [
-        noise_floor(np.sqrt(replace(noise, with_runs=effect).variance(single, benchmark.n_items)), criterion.threshold)
+        noise_floor(np.sqrt(replace(noise, with_runs=effect).variance(single, benchmark.n_items)), threshold)
         for effect in (True, False)
     ]
     return BenchmarkNoise(
@@ -225,6 +227,7 @@ def measure_noise(benchmark: Benchmark, criterion: Criterion) -> BenchmarkNoise:
         pairs=pairs,
         noise=noise,
         criterion=criterion,
+        floor_threshold=threshold,
         floor=floors[0],
         floor_without_effect=floors[1],
         n_grouped=int(noise.components.is_grouped.sum()),
@@ -286,7 +289,7 @@ def summary(found: BenchmarkNoise) -> dict[str, Any]:
         "share_within_low": float(within.min()),
         "share_within_median": float(np.median(within)),
         "share_within_high": float(within.max()),
-        "threshold": found.criterion.threshold,
+        "threshold": found.floor_threshold,
         "floor": found.floor,
         "floor_without_effect": found.floor_without_effect,
         "with_effect": list(found.with_effect),

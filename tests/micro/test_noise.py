@@ -124,6 +124,8 @@ def test_plan_prints_noise_and_budgets(shifting: Benchmark, tmp_path: Path, caps
     assert [row["budget"] for row in found["budget"]] == [100, 800]
     assert main([*path, "n_repeats=4", "size=100", "format=json"]) == 0
     assert json.loads(capsys.readouterr().out)["told_apart"]["mdad"] < found["told_apart"]["mdad"]
+    assert main([*path, "threshold=1", "size=100", "format=json"]) == 0
+    assert json.loads(capsys.readouterr().out)["noise"]["threshold"] == 0.8
     for shown_as in ("table", "markdown", "csv"):
         assert main([*path, "budget=[800]", f"format={shown_as}"]) == 0
         assert "0" in capsys.readouterr().out
