@@ -72,7 +72,7 @@ def compare(
     names: Sequence[str] | None = None,
     subtask: Mapping[str, str] | None = None,
     cluster: Mapping[str, str] | Literal["subtask"] | None = None,
-    truth: Truth = "micro",
+    truth: Truth | None = None,
     repeats: Repeats = "samples",
     reference: Reference = "population",
     confidence: float = 0.95,
@@ -97,8 +97,10 @@ def compare(
     subtask
         By item id, for runs that are mappings.
     cluster
-        By item id, items that are not independent of one another; or `subtask`.
-    truth, repeats, reference, confidence, against, adjust, accept, margin, min_common
+        By item id, items that are not independent of one another; or `subtask`. By default those of the benchmark.
+    truth
+        `micro` or `macro`; by default that of the benchmark, or `micro`.
+    repeats, reference, confidence, against, adjust, accept, margin, min_common
         See `microbench_ray.micro.compare.compare.Rules`.
 
     Returns
@@ -118,6 +120,16 @@ def compare(
     >>> mb.compare(base, new).table()[["difference", "low", "high"]]  # doctest: +SKIP
     """
     if benchmark is not None:
+        if check_benchmark(benchmark).truth == "weights":
+            raise ConfigError(
+                "A comparison knows no weights of items.",
+                where="benchmark",
+                got="a benchmark whose items have weights",
+                hint="a benchmark without them, or scores of both runs",
+            )
+        truth = truth or ("macro" if benchmark.truth == "macro" else "micro")
+        if cluster is None and benchmark.cluster_codes is not None:
+            cluster = dict(zip(map(str, benchmark.item_ids), map(str, benchmark.cluster_codes), strict=True))
         given = [_of_benchmark(check_benchmark(benchmark), run) for run in runs]
     else:
         labels = [f"run_{k}" for k in range(len(runs))] if names is None else [str(name) for name in names]
@@ -129,7 +141,7 @@ def compare(
     if len(given) < 2:
         raise ConfigError("A comparison needs two runs.", where="runs", got=str(len(given)), hint="mb.compare(base, new)")
     rules = Rules(
-        truth=truth,
+        truth=truth or "micro",
         repeats=repeats,
         reference=reference,
         confidence=confidence,

@@ -42,7 +42,8 @@ def items_needed(
         A difference is detected where agreement, with ties counted as `wrong`, `half` or dropped (`drop`), reaches the threshold.
     n_repeats
         Of a benchmark with repeats: how many repeats of each item a micro-score is the mean of, 1 by default. The order to be found
-        is then that of the models' expectations over repeats.
+        is then that of the models' expectations over repeats. Where items count differently or are in clusters, it cannot be given:
+        answers are for means of all repeats, with a `DataWarning`.
 
     Returns
     -------

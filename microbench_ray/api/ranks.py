@@ -14,6 +14,7 @@ from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import first_few
+from microbench_ray.data.truth import RANKED_BY, item_shares
 from microbench_ray.metrics.rank_sets import Spread, item_spread, rank_sets, repeat_spread
 from microbench_ray.metrics.run_difference import REFERENCES, Reference
 from microbench_ray.metrics.variance_components import variance_components
@@ -34,6 +35,9 @@ def rank_intervals(
 ) -> RankIntervals:
     """Intervals of the models' ranks: the items of a benchmark are a sample, and so are repeats of their answers.
 
+    Models are ranked by the number of the benchmark (`Benchmark.truth`). Where it is the mean over subtasks, the items of each
+    subtask are a sample; where items have weights, these are drawn with them.
+
     Parameters
     ----------
     benchmark
@@ -43,9 +47,11 @@ def rank_intervals(
     simultaneous
         Whether the intervals of all models hold together with this probability, not each by itself.
     cluster
-        By item id, items that are not independent of one another (of one passage, repository, template); or `subtask`.
+        By item id, items that are not independent of one another (of one passage, repository, template); or `subtask`. By default
+        those of the benchmark.
     reference
-        `population`: ranks on all items like these; `benchmark`: on these items, over further repeats, which must have been kept.
+        `population`: ranks on all items like these; `benchmark`: on these items, over further repeats, which must have been
+        kept, and where all items count the same.
     n_draws, seed
         Draws of the largest difference, and their seed.
 
@@ -60,7 +66,7 @@ def rank_intervals(
     ConfigError
         A level outside (0, 1), an unknown reference, or draws below 100.
     DataError
-        Items without a cluster, a single cluster, or no repeats for the reference `benchmark`.
+        Items without a cluster, a single cluster, or for the reference `benchmark` no repeats, or items that count differently.
 
     Notes
     -----
@@ -89,8 +95,7 @@ def rank_intervals(
         raise ConfigError("The reference is unknown.", where="reference", got=repr(reference), hint=" or ".join(REFERENCES))
     n_draws = whole_number("n_draws", n_draws, 100)
     spread, kind = _spread(benchmark, cluster, reference)
-    sums, answered = benchmark.totals()
-    accuracy = sums / (benchmark.units * np.maximum(answered, 1))
+    accuracy = benchmark.accuracies()
     rng = plan_stream(whole_number("seed", seed, 0), benchmark.name, "ranks")
     found = rank_sets(accuracy, spread, level=level, simultaneous=simultaneous, n_draws=n_draws, rng=rng)
     frame = pd.DataFrame(
@@ -123,22 +128,34 @@ def _spread(
                 got=benchmark.name,
                 hint="reference='population', or a benchmark with repeats",
             )
+        if benchmark.truth != "micro":
+            raise DataError(
+                "Ranks on these items alone are not available where items count differently.",
+                where="reference",
+                got=f"benchmark, of {benchmark.name}, whose models are ranked by {RANKED_BY[benchmark.truth]}",
+                hint="reference='population', or a benchmark with truth=micro and without weights",
+            )
         within = parts.within * parts.per_item / (parts.answered * benchmark.n_items) + runs
         return repeat_spread(within, benchmark.n_items), f"repeats of these {benchmark.n_items:,} items"
     scores = np.where(benchmark.scores == benchmark.missing, np.nan, benchmark.scores / benchmark.units)
-    if cluster is None:
-        return item_spread(scores, None, runs), f"{benchmark.n_items:,} items"
     codes = _clusters(benchmark, cluster)
-    return item_spread(scores, codes, runs), f"{int(codes.max()) + 1:,} clusters of items"
+    shares = item_shares(benchmark, np.arange(benchmark.n_items))
+    stratum = benchmark.subtask_codes if benchmark.truth == "macro" else None
+    kind = f"{benchmark.n_items:,} items" if codes is None else f"{int(codes.max()) + 1:,} clusters of items"
+    return item_spread(scores, codes, runs, shares=shares, stratum=stratum), kind
 
 
-def _clusters(benchmark: Benchmark, cluster: Mapping[str, str] | str) -> NDArray[np.intp]:
-    """(n_items,) clusters from 0 on."""
-    if isinstance(cluster, str):
+def _clusters(benchmark: Benchmark, cluster: Mapping[str, str] | str | None) -> NDArray[np.intp] | None:
+    """(n_items,) clusters from 0 on; None where items are independent."""
+    if cluster is None:
+        if benchmark.cluster_codes is None:
+            return None
+        names: list[Any] = benchmark.cluster_codes.tolist()
+    elif isinstance(cluster, str):
         if cluster != "subtask":
             hint = "cluster='subtask', or a mapping from item ids to clusters"
             raise ConfigError("The clusters are unknown.", where="cluster", got=repr(cluster), hint=hint)
-        names: list[Any] = benchmark.subtask_codes.tolist()
+        names = benchmark.subtask_codes.tolist()
     else:
         without = [str(item) for item in benchmark.item_ids if item not in cluster]
         if without:

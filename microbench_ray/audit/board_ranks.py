@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from microbench_ray.data import Benchmark
+from microbench_ray.data.truth import item_shares
 from microbench_ray.metrics.rank_sets import item_spread, rank_sets
 from microbench_ray.sweeps.tables import rows_table
 
@@ -17,6 +18,8 @@ DRAWS, LEVEL = 1000, 0.95
 def board_ranks(benchmark: Benchmark, rng: np.random.Generator) -> pa.Table:
     """Intervals of the models' ranks on all items like the benchmark's, as `mb.rank_intervals` gives them, each by itself.
 
+    Models are ranked by the number of the benchmark (`truth`), and its clusters of items are taken as drawn.
+
     Parameters
     ----------
     benchmark
@@ -27,15 +30,19 @@ def board_ranks(benchmark: Benchmark, rng: np.random.Generator) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        Schema `board_ranks`, sorted by rank and then by name, without models that answered nothing; empty above `MAX_MODELS`.
+        Schema `board_ranks`, sorted by rank and then by name, without models that answered nothing; empty above `MAX_MODELS`,
+        and where all items are in one cluster.
     """
-    sums, answered = benchmark.totals()
-    (known,) = np.nonzero(answered)
-    if not 2 <= known.size <= MAX_MODELS:
+    accuracy = benchmark.accuracies()
+    (known,) = np.nonzero(~np.isnan(accuracy))
+    clusters = benchmark.cluster_codes
+    one_cluster = clusters is not None and int(clusters.max()) == 0  # which says nothing about others
+    if one_cluster or not 2 <= known.size <= MAX_MODELS:
         return rows_table("board_ranks", [])
     scores = np.where(benchmark.scores == benchmark.missing, np.nan, benchmark.scores / benchmark.units)[known]
-    accuracy = sums[known] / (benchmark.units * answered[known])
-    spread = item_spread(scores, None, np.zeros(known.size))
+    accuracy, shares = accuracy[known], item_shares(benchmark, np.arange(benchmark.n_items))
+    stratum = benchmark.subtask_codes if benchmark.truth == "macro" else None
+    spread = item_spread(scores, clusters, np.zeros(known.size), shares=shares, stratum=stratum)
     found = rank_sets(accuracy, spread, level=LEVEL, simultaneous=False, n_draws=DRAWS, rng=rng)
     models = [str(name) for name in benchmark.model_ids[known]]
     order = sorted(range(known.size), key=lambda k: (found.rank[k], models[k]))

@@ -57,6 +57,8 @@ def take_snapshot(benchmark: Benchmark, items: pa.Table | None = None) -> Snapsh
         answered.append(int(np.count_nonzero(known)))
         sums.append(int(values.sum(dtype=np.int64)))
     accuracy = [total / (benchmark.units * n) if n else None for total, n in zip(sums, answered, strict=True)]
+    if benchmark.truth != "micro":
+        accuracy = [None if np.isnan(value) else float(value) for value in benchmark.accuracies()]
     models = [pa.array(benchmark.model_ids, pa.string()), digests, accuracy, answered]
     if items is None:
         subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]

@@ -38,7 +38,8 @@ def group_mdad(
     """
     estimates = profile.estimates[label][targets, 0]
     known = targets[~np.isnan(estimates)]
-    estimates, sums, answered = profile.estimates[label][known, 0], profile.sums[known, 0], profile.answered[known, 0]
-    resampled = bootstrap_models(sums, answered, profile.units, estimates, n_resamples, rng)
-    counts = compare(true_pairs(sums, answered, profile.units), estimates).counts
+    estimates, totals = profile.estimates[label][known, 0], profile.totals()
+    sums, answered, units, guard = totals.sums[known], totals.answered[known], totals.units, totals.guard
+    resampled = bootstrap_models(sums, answered, units, estimates, n_resamples, rng, guard=guard)
+    counts = compare(true_pairs(sums, answered, units, guard=guard), estimates).counts
     return mdad(counts, threshold, tie_policy=tie_policy, ci="models", resampled=resampled)

@@ -64,7 +64,8 @@ def pair_matrices(profile: Profile, label: str, column: int = 0, ties: DriftTies
     n = profile.n_models
     bins, agree = np.full((n, n), NO_PAIR, np.uint8), np.zeros((n, n), np.uint8)
     known = ~np.isnan(values)
-    truth = true_pairs(np.where(known, profile.sums[:, column], 0), np.where(known, profile.answered[:, column], 0), profile.units)
+    sums, answered, units, guard = profile.totals(column)
+    truth = true_pairs(np.where(known, sums, 0), np.where(known, answered, 0), units, guard=guard)
     for block in truth.blocks():
         difference = values[block.higher] - values[block.lower]
         tied = np.abs(difference) <= TIE_TOLERANCE

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
+from microbench_ray.data.truth import weighted_accuracies
 from microbench_ray.methods.selectors.fixed import Fixed
+from microbench_ray.metrics.pairs import Totals, totals_of
 
 Positions = NDArray[np.intp]
 FloatArray = NDArray[np.float64]
@@ -40,6 +42,9 @@ class Profile:
         for the models that the list was built from.
     sizes
         By label of a list, its number of items.
+    truth
+        (n_models,) the accuracies on all items where these count differently (`Benchmark.truth`), NaN without a response; None
+        where they are those of `sums`.
     """
 
     benchmark: str
@@ -50,6 +55,7 @@ class Profile:
     answered: NDArray[np.int64]
     estimates: Mapping[str, FloatArray]
     sizes: Mapping[str, int]
+    truth: FloatArray | None = None
 
     @property
     def n_models(self) -> int:
@@ -61,7 +67,15 @@ class Profile:
         """(n_models, 1 + n_subtasks) accuracies, NaN without a response."""
         accuracy = np.full(self.sums.shape, np.nan)
         np.divide(self.sums, self.answered * self.units, out=accuracy, where=self.answered > 0)
+        if self.truth is not None:
+            accuracy[:, 0] = self.truth
         return accuracy
+
+    def totals(self, column: int = 0) -> Totals:
+        """The accuracies of a column as quotients of whole numbers."""
+        if column == 0 and self.truth is not None:
+            return totals_of(self.truth)
+        return Totals(self.sums[:, column], self.answered[:, column], self.units)
 
     def take(self, models: Positions) -> Profile:
         """Some of the models, in the order given."""
@@ -71,6 +85,7 @@ class Profile:
             sums=self.sums[models],
             answered=self.answered[models],
             estimates={label: values[models] for label, values in self.estimates.items()},
+            truth=None if self.truth is None else self.truth[models],
         )
 
 
@@ -87,8 +102,15 @@ def profiles(baseline: Benchmark, tonight: Benchmark, lists: Mapping[str, Fixed]
     Raises
     ------
     DataError
-        The nights have no item in common, or none of a list.
+        The nights have no item in common, or none of a list; or one ranks models by another number.
     """
+    if baseline.truth != tonight.truth:
+        raise DataError(
+            "Tonight's models are ranked by another number than the baseline's.",
+            where=f"'{tonight.name}', benchmark.truth",
+            got=f"{tonight.truth} tonight, {baseline.truth} in the baseline",
+            hint=f"benchmark.truth={baseline.truth}, or accept tonight's benchmark as the baseline of another folder",
+        )
     position = {item: k for k, item in enumerate(tonight.item_ids)}
     baseline_items = np.array([k for k, item in enumerate(baseline.item_ids) if item in position], dtype=np.intp)
     if not baseline_items.size:
@@ -133,6 +155,14 @@ def _profile(
             answered[:, column] = group.size
             sums[:, column] = scores.sum(axis=1, dtype=np.int64)
     sums[:, 0], answered[:, 0] = sums[:, 1:].sum(axis=1), answered[:, 1:].sum(axis=1)
+    truth = None
+    if benchmark.truth == "macro" and len(groups) > 1:
+        known = answered[:, 1:] > 0
+        means = np.divide(sums[:, 1:], answered[:, 1:] * benchmark.units, out=np.zeros(known.shape), where=known)
+        with np.errstate(invalid="ignore"):
+            truth = means.sum(axis=1) / known.sum(axis=1)
+    elif benchmark.truth == "weights":
+        truth = weighted_accuracies(benchmark, np.arange(benchmark.n_models), items)
     position = {item: k for k, item in enumerate(ids)}
     column_of = np.searchsorted(present, codes) + 1
     return Profile(
@@ -144,6 +174,7 @@ def _profile(
         answered=answered,
         estimates={label: _estimates(benchmark, label, chosen, items, column_of, position) for label, chosen in lists.items()},
         sizes={label: sum(item in position for item in chosen.items) for label, chosen in lists.items()},
+        truth=truth,
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from microbench_ray.audit.profile import Profile
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics import TIE_TOLERANCE
+from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.sweeps.tables import rows_table
 
 FloatArray = NDArray[np.float64]
@@ -70,7 +71,8 @@ def leaderboard(
             got=f"top_k={top_k}, n_draws={n_draws}, level={level}",
         )
     board = profile.take(np.flatnonzero(profile.answered[:, 0] > 0))
-    ranks = true_ranks(board.sums[:, 0], board.answered[:, 0])
+    totals = board.totals()
+    ranks = true_ranks(totals.sums, totals.answered, totals.guard / BINS_PER_UNIT)
     order = np.array(sorted(range(board.n_models), key=lambda k: (ranks[k], str(board.model_ids[k]))), dtype=np.intp)
     board, ranks = board.take(order), ranks[order]
     accuracy, estimates = board.accuracy[:, 0], board.estimates[label][:, 0]
@@ -100,18 +102,20 @@ def leaderboard(
     return rows_table("leaderboard", rows)
 
 
-def true_ranks(sums: IntArray, answered: IntArray) -> IntArray:
+def true_ranks(sums: IntArray, answered: IntArray, guard: float = 0) -> IntArray:
     """(n_models,) ranks by accuracy, from 1; models of equal accuracy share the best rank.
 
     Parameters
     ----------
     sums, answered
         (n_models,) integers; the accuracy is sums / answered, with answered at least 1.
+    guard
+        Cross products that differ by at most this much are equal: for accuracies that were rounded.
     """
     # Cross products compare the fractions exactly, unlike quotients of floats.
     better = np.zeros(sums.size, np.int64)
     for k in range(sums.size):
-        better[k] = np.count_nonzero(sums * answered[k] > sums[k] * answered)
+        better[k] = np.count_nonzero(sums * answered[k] - sums[k] * answered > guard)
     return better + 1
 
 

@@ -45,6 +45,7 @@ def job_words(job: str) -> list[str]:
 
 def _values(job: str, groups: Sequence[str]) -> dict[str, Sequence[str]]:
     """The values of keys with a fixed list. Those of lists begin with a bracket."""
+    from microbench_ray.data.truth import KINDS
     from microbench_ray.ingest.fold import ON_CONFLICT
     from microbench_ray.ingest.registry import READERS
     from microbench_ray.metrics.ties import TIE_POLICIES
@@ -66,6 +67,8 @@ def _values(job: str, groups: Sequence[str]) -> dict[str, Sequence[str]]:
     values |= {
         f"grid.{key}": each for key, each in (("subtasks", ("pooled", "separate")), ("unseen", ("half", "none"))) if "grid" in keys
     }
+    if "benchmark" in groups:
+        values["benchmark.truth"] = KINDS
     values |= dict.fromkeys(_booleans(schema), ("true", "false"))
     if job == "export":
         values["method"] = method_names()

@@ -21,6 +21,7 @@ from microbench_ray.data.ipc import open_tables, save_tables
 from microbench_ray.data.metadata import RESERVED
 from microbench_ray.data.score_grid import Rows, missing_value
 from microbench_ray.data.suspicious import warn
+from microbench_ray.data.truth import check_truth, weighted_accuracies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,12 +47,16 @@ class Benchmark(Presented):
         FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers], and `repeat_scores`
         FixedSizeList<float32>[n_items * n_repeats]; every other column is metadata (string, bool, float64 or timestamp).
     items
-        One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32.
+        One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32, `weight` float64 and `cluster`
+        dictionary of string.
     units
         Scores are integers in units of 1/units: 1 for right or wrong, 2 for {0, .5, 1}, at most 254 in uint8. Other scores are
         rounded to 1/1,000,000 (by at most 5e-7) in uint32.
     notes
         Sentences for the user about what was dropped and why.
+    truth
+        The number that ranks the models: `micro`, the mean over items; `macro`, the mean over subtasks of their means; or
+        `weights`, the weighted mean over items (`data.truth`).
 
     Notes
     -----
@@ -64,6 +69,7 @@ class Benchmark(Presented):
     items: pa.Table
     units: int
     notes: tuple[str, ...] = ()
+    truth: str = "micro"
 
     def __post_init__(self) -> None:
         """Combine the chunks of every column, so that it can be viewed as an array."""
@@ -81,7 +87,8 @@ class Benchmark(Presented):
 
     def headline(self) -> str:
         """The name and the size, in one line."""
-        return f"Benchmark({self.name!r}, {self.n_models} models x {self.n_items} items, units={self.units})"
+        truth = "" if self.truth == "micro" else f", truth={self.truth}"
+        return f"Benchmark({self.name!r}, {self.n_models} models x {self.n_items} items, units={self.units}{truth})"
 
     @classmethod
     def from_arrays(
@@ -98,6 +105,10 @@ class Benchmark(Presented):
         metadata: pd.DataFrame | pa.Table | None = None,
         units: int | None = None,
         max_missing: float = MAX_MISSING,
+        *,
+        truth: str = "micro",
+        weights: ArrayLike | None = None,
+        clusters: Sequence[str] | None = None,
     ) -> Benchmark:
         """Make a benchmark from arrays.
 
@@ -128,6 +139,12 @@ class Benchmark(Presented):
             response. Scores are always stored on the coarsest grid that represents them.
         max_missing
             Share in [0, 1] of missing responses above which a model is dropped.
+        truth
+            `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
+        weights
+            (n_items,) positive numbers, where it ranks them by a weighted mean over items.
+        clusters
+            (n_items,) texts, equal for items that are not independent of one another, such as questions about one passage.
 
         Raises
         ------
@@ -152,9 +169,13 @@ class Benchmark(Presented):
             metadata=metadata,
             units=units,
             max_missing=max_missing,
+            weights=weights,
+            clusters=clusters,
         )
         warn(tables.suspicious)
-        return cls(name, models=tables.models, items=tables.items, units=tables.units, notes=tables.notes)
+        kind = "micro" if weights is None else "weights"
+        made = cls(name, models=tables.models, items=tables.items, units=tables.units, notes=tables.notes, truth=kind)
+        return made.with_truth(truth)
 
     @classmethod
     def open(cls, folder: str | Path, name: str | None = None) -> Benchmark:
@@ -166,7 +187,7 @@ class Benchmark(Presented):
             The folder does not contain a benchmark, or its files are truncated, of another format or of different benchmarks.
         """
         stored = open_tables(local_path(folder))
-        return cls(name or stored.name, models=stored.models, items=stored.items, units=stored.units, notes=stored.notes)
+        return cls(name or stored.name, stored.models, stored.items, stored.units, stored.notes, stored.truth)
 
     def save(self, folder: str | Path) -> None:
         """Write `models.arrow` and `items.arrow` (Arrow IPC, uncompressed) to a folder, atomically.
@@ -178,8 +199,24 @@ class Benchmark(Presented):
         DataError
             The folder contains other files, or cannot be written.
         """
-        facts = {"name": self.name, "units": self.units, "notes": list(self.notes), "digest": self.digest}
+        facts = {"name": self.name, "units": self.units, "notes": list(self.notes), "digest": self.digest, "truth": self.truth}
         save_tables(local_path(folder), self.models, self.items, facts)
+
+    def with_truth(self, truth: str) -> Benchmark:
+        """The same scores, with models ranked by another number.
+
+        Parameters
+        ----------
+        truth
+            `micro`: every item counts the same, or by its weight where items have weights; `macro`: every subtask does.
+
+        Raises
+        ------
+        DataError
+            Another value, or `macro` where there is one subtask or items have weights.
+        """
+        check_truth(truth, n_subtasks=len(self.subtask_names), weighted=self.weights is not None, where=f"{self.name}, truth")
+        return self if self.weights is not None or truth == self.truth else replace(self, truth=truth)
 
     @property
     def n_models(self) -> int:
@@ -269,6 +306,22 @@ class Benchmark(Presented):
         return codes
 
     @cached_property
+    def weights(self) -> NDArray[np.float64] | None:
+        """Weights of the items (n_items,), positive; None where they have none."""
+        if "weight" not in self.items.column_names:
+            return None
+        weights: NDArray[np.float64] = numbers_of(self.items.column("weight").chunk(0))
+        return weights
+
+    @cached_property
+    def cluster_codes(self) -> NDArray[np.int32] | None:
+        """Numbers of the items' clusters (n_items,), from 0; None where items are independent."""
+        if "cluster" not in self.items.column_names:
+            return None
+        codes: NDArray[np.int32] = numbers_of(self.items.column("cluster").chunk(0).indices)
+        return codes
+
+    @cached_property
     def metadata(self) -> pd.DataFrame:
         """Metadata, indexed by model_id (n_models rows), in pandas' nullable types; unknown values are `pd.NA`."""
         import pandas as pd  # slow to import, and not needed by workers
@@ -286,18 +339,24 @@ class Benchmark(Presented):
         answered = self.scores != self.missing
         return np.where(answered, self.scores, 0).sum(axis=1, dtype=np.int64), answered.sum(axis=1)
 
+    def accuracies(self) -> NDArray[np.float64]:
+        """The number that ranks each model (`truth`), (n_models,), a fraction over the items that it answered; NaN for none."""
+        if self.truth != "micro":
+            return weighted_accuracies(self, np.arange(self.n_models), np.arange(self.n_items))
+        sums, answered = self.totals()
+        with np.errstate(invalid="ignore"):
+            accuracies: NDArray[np.float64] = sums / (self.units * answered)
+        return accuracies
+
     def table(self) -> pd.DataFrame:
         """The models: `model`; its `accuracy`, a fraction over the items that it answered; the number of items `answered`."""
         import pandas as pd
 
-        sums, answered = self.totals()
-        with np.errstate(invalid="ignore"):
-            accuracy = sums / (self.units * answered)
-        return pd.DataFrame({"model": self.model_ids, "accuracy": accuracy, "answered": answered})
+        return pd.DataFrame({"model": self.model_ids, "accuracy": self.accuracies(), "answered": self.totals()[1]})
 
     @cached_property
     def digest(self) -> str:
-        """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels and metadata.
+        """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels, metadata, truth, weights and clusters.
 
         It does not depend on the name, the notes or the source of the benchmark, nor on repeats, of which it has the means.
         """
@@ -307,6 +366,8 @@ class Benchmark(Presented):
             "scores": self.scores,
             "confidence": self.confidence,
             "answers": self.answers,
+            "weights": self.weights,
+            "clusters": self.cluster_codes,
         }
         table = self._without_matrices()
         return content_digest(
@@ -315,6 +376,7 @@ class Benchmark(Presented):
                 "items": list(self.item_ids),
                 "subtasks": self.subtask_names,
                 "models": {name: plain_values(table.column(name)) for name in table.column_names},
+                **({} if self.truth == "micro" else {"truth": self.truth}),
             },
             {part: array for part, array in arrays.items() if array is not None},
         )

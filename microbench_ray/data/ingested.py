@@ -38,6 +38,7 @@ def read_ingested(
     max_missing: float = MAX_MISSING,
     min_answered: float = MIN_ANSWERED,
     repeats: bool = True,
+    truth: str = "micro",
 ) -> Benchmark:
     """Read a folder written by `microbench ingest`.
 
@@ -59,6 +60,8 @@ def read_ingested(
         Share in [0, 1] of the models that must have answered an item for it to be kept.
     repeats
         Whether to read the scores of repeated responses (`Benchmark.repeats`).
+    truth
+        `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
 
     Raises
     ------
@@ -110,6 +113,7 @@ def read_ingested(
         repeats=_repeats(folder, files, positions, scores, kept, notes) if repeats else None,
         metadata=_metadata_table(folder, [file.record for file in files], metadata),
         max_missing=max_missing,
+        truth=truth,
     )
     return replace(benchmark, notes=(*notes, *benchmark.notes))
 

@@ -11,7 +11,9 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError, first_line
 from microbench_ray.core.storage.replace import recover, replacing
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+OLDER = (1,)
+"""Format versions that are read as well, and written where they can hold the content: 1 has no truth other than `micro`."""
 FILES = ("models.arrow", "items.arrow")
 _KEY = b"microbench_ray"
 _REWRITE = "write the folder again with Benchmark.save from the original scores"
@@ -25,10 +27,11 @@ class StoredBenchmark(NamedTuple):
     items: pa.Table
     units: int
     notes: tuple[str, ...]
+    truth: str
 
 
 def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str, Any]) -> None:
-    """Write both tables, with `facts` (name, units, notes, digest) in their schema metadata.
+    """Write both tables, with `facts` (name, units, notes, digest, truth) in their schema metadata.
 
     The files are written to a new folder, which then takes the place of `folder` (`storage.replace`).
 
@@ -38,7 +41,11 @@ def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str
         `folder` is a file, contains other files, or cannot be written.
     """
     folder = folder.absolute()
-    head = {_KEY: json.dumps({"version": FORMAT_VERSION} | facts).encode()}
+    if facts["truth"] == "micro":
+        content = {"version": OLDER[0]} | {key: value for key, value in facts.items() if key != "truth"}
+    else:
+        content = {"version": FORMAT_VERSION} | facts
+    head = {_KEY: json.dumps(content).encode()}
     try:
         recover(folder)
         if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES)):
@@ -84,7 +91,14 @@ def open_tables(folder: Path) -> StoredBenchmark:
             hint=_REWRITE,
         )
     models, items = (table.replace_schema_metadata(None) for table in (models, items))
-    return StoredBenchmark(name=facts["name"], models=models, items=items, units=facts["units"], notes=tuple(facts["notes"]))
+    return StoredBenchmark(
+        name=facts["name"],
+        models=models,
+        items=items,
+        units=facts["units"],
+        notes=tuple(facts["notes"]),
+        truth=facts.get("truth", "micro"),
+    )
 
 
 def _write(path: Path, table: pa.Table) -> None:
@@ -101,7 +115,7 @@ def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         ) from None
     head = (table.schema.metadata or {}).get(_KEY)
     facts: dict[str, Any] = json.loads(head) if head else {}
-    if facts.get("version") != FORMAT_VERSION:
+    if facts.get("version") not in (FORMAT_VERSION, *OLDER):
         got = f"format version {facts['version']}" if facts else "an Arrow file of another program"
         what = f"The file is not a benchmark of format version {FORMAT_VERSION}."
         raise DataError(what, where=str(path), got=got, hint=_REWRITE)

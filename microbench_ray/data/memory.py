@@ -52,6 +52,10 @@ def benchmark(
     columns: ColumnNames | None = None,
     scale: float = 1.0,
     correct: str | Sequence[str] = (),
+    *,
+    truth: str = "micro",
+    weights: ArrayLike | None = None,
+    cluster: Sequence[str] | None = None,
 ) -> Benchmark:
     """Make a benchmark from scores in memory.
 
@@ -75,6 +79,11 @@ def benchmark(
         Share in [0, 1] of missing responses above which a model is dropped, with a note in `Benchmark.notes`.
     shape, columns, scale, correct
         How a table is read, as for `read_scores`.
+    truth
+        `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
+    weights, cluster
+        For an array: (n_items,) positive numbers, what each item counts in the mean that ranks the models, and texts, equal for
+        items that are not independent of one another. A table has columns for them (`columns`).
 
     Raises
     ------
@@ -100,11 +109,28 @@ def benchmark(
     """
     keys = table_keys(shape, columns, scale, correct)
     if isinstance(scores, str | Path):
-        _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask, confidence=confidence, metadata=metadata)
-        return read_scores(scores, name=name, max_missing=max_missing, shape=shape, columns=columns, scale=scale, correct=correct)
+        _check_no_names(
+            item_ids=item_ids,
+            model_ids=model_ids,
+            subtask=subtask,
+            confidence=confidence,
+            metadata=metadata,
+            weights=weights,
+            cluster=cluster,
+        )
+        return read_scores(
+            scores,
+            name=name,
+            max_missing=max_missing,
+            shape=shape,
+            columns=columns,
+            scale=scale,
+            correct=correct,
+            truth=truth,
+        )
     name = "benchmark" if name is None else name
     if (table := as_table(scores, "scores")) is not None:
-        _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask)
+        _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask, weights=weights, cluster=cluster)
         return wide_benchmark(
             name,
             Path("scores"),
@@ -112,6 +138,7 @@ def benchmark(
             confidence=None if confidence is None else _confidence_table(confidence, keys),
             metadata=None if metadata is None else NamedTable(path=Path("metadata"), table=metadata),
             max_missing=max_missing,
+            truth=truth,
         )
     if keys != DEFAULT_KEYS:
         raise DataError(
@@ -134,6 +161,9 @@ def benchmark(
         repeats=repeats,
         metadata=metadata,
         max_missing=max_missing,
+        truth=truth,
+        weights=weights,
+        clusters=cluster,
     )
 
 

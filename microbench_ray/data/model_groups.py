@@ -21,6 +21,8 @@ from microbench_ray.data.regex import search
 if TYPE_CHECKING:
     import pandas as pd
 
+WEIGHTED_DECIMALS = 12
+"""Decimal places to which accuracies of weighted items are compared: sums of floats differ by less."""
 _EXAMPLE = "'instruct and 7e9 <= params <= 9e9'"
 
 
@@ -82,7 +84,7 @@ def best_models(benchmark: Benchmark, share: float) -> NDArray[np.intp]:
     """Positions of the share of the models with the highest accuracy on all items, ascending.
 
     The share is rounded up to a whole number of models; models tied with the last one are included. Accuracies are over the items
-    that each model answered, and are compared exactly.
+    that each model answered, and are compared exactly, or to twelve decimal places where items count differently.
 
     Raises
     ------
@@ -96,8 +98,12 @@ def best_models(benchmark: Benchmark, share: float) -> NDArray[np.intp]:
             got=f"{share:g}",
             hint=fraction_hint("targets.best", share, "0.2"),
         )
-    sums, answered = benchmark.totals()
-    accuracies = [Fraction(int(total), max(1, int(count))) for total, count in zip(sums, answered, strict=True)]
+    accuracies: Sequence[Fraction | float]
+    if benchmark.truth == "micro":
+        sums, answered = benchmark.totals()
+        accuracies = [Fraction(int(total), max(1, int(count))) for total, count in zip(sums, answered, strict=True)]
+    else:
+        accuracies = np.round(np.nan_to_num(benchmark.accuracies()), WEIGHTED_DECIMALS).tolist()
     lowest = sorted(accuracies, reverse=True)[math.ceil(share * benchmark.n_models - 1e-9) - 1]
     return np.flatnonzero([accuracy >= lowest for accuracy in accuracies])
 
@@ -134,7 +140,7 @@ def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
     metadata = benchmark.metadata
     has_metadata = len(metadata.columns) > 0
     if "accuracy" not in metadata.columns:
-        metadata = metadata.assign(accuracy=_accuracies(benchmark)).astype({"accuracy": "Float64"})
+        metadata = metadata.assign(accuracy=benchmark.accuracies()).astype({"accuracy": "Float64"})
     columns = [str(column) for column in metadata.columns]
     try:
         result = evaluate(expression, metadata.reset_index())
@@ -170,13 +176,6 @@ def _by_metadata(benchmark: Benchmark, expression: str) -> NDArray[np.bool_]:
             hint=f"compare columns with values of their type, as in {_EXAMPLE}; columns: {_typed(metadata)}",
         ) from None
     return result.fillna(False).to_numpy(dtype=bool)
-
-
-def _accuracies(benchmark: Benchmark) -> NDArray[np.float64]:
-    """Mean score of each model over the items that it answered, (n_models,), a fraction."""
-    sums, answered = benchmark.totals()
-    means: NDArray[np.float64] = sums / (benchmark.units * answered)
-    return means
 
 
 def _typed(metadata: pd.DataFrame) -> str:

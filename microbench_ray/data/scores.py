@@ -21,9 +21,9 @@ from microbench_ray.data.repeats import Repeats
 from microbench_ray.data.suspicious import warn
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
 from microbench_ray.data.table_hints import cell_hint
-from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
+from microbench_ray.data.tables.aggregates import CLUSTER, ITEM_COLUMNS, WEIGHT
 from microbench_ray.data.tables.build import WideTable, to_wide
-from microbench_ray.data.tables.keys import DEFAULT_KEYS, ColumnNames, TableKeys, table_keys
+from microbench_ray.data.tables.keys import DEFAULT_KEYS, OF_ITEMS, ColumnNames, TableKeys, table_keys
 from microbench_ray.data.tables.vocabulary import text_columns
 
 
@@ -39,6 +39,7 @@ def read_scores(
     columns: ColumnNames | None = None,
     scale: float = 1.0,
     correct: str | Sequence[str] = (),
+    truth: str = "micro",
 ) -> Benchmark:
     """Read a table of scores: Parquet, Feather (`.feather`, `.arrow`), CSV or TSV (also `.gz`), JSON Lines or Excel (`.xlsx`).
 
@@ -72,11 +73,15 @@ def read_scores(
         `long`, `items` (a row per item), `models` (a row per model), or `auto`: guessed.
     columns
         The columns of roles where their names do not tell: `model`, `item`, `score`, `subtask`, `repeat` (repeats are
-        averaged, and kept in `Benchmark.repeats`), `label`, and `ignore` for columns to leave out.
+        averaged, and kept in `Benchmark.repeats`), `label`, `weight` (what an item counts in the mean that ranks the models),
+        `cluster` (equal for items that are not independent of one another), and `ignore` for columns to leave out.
     scale
         Scores are divided by it: 100 for percent.
     correct
         The words for a right answer, where scores are words.
+    truth
+        `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each; by default by the mean
+        over items. A saved folder keeps what it has unless this is `macro`.
 
     Raises
     ------
@@ -95,7 +100,7 @@ def read_scores(
             )
         )
         local_path = copies.fetch(path, _companions(str(path), kinds))
-        return _read_scores(local_path, name, paths, max_missing, keys)
+        return _read_scores(local_path, name, paths, max_missing, keys, truth)
 
 
 class Companions(NamedTuple):
@@ -115,17 +120,20 @@ def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
     return names.__contains__
 
 
-def _read_scores(path: Path, name: str | None, companions: Companions, max_missing: float, keys: TableKeys) -> Benchmark:
+def _read_scores(
+    path: Path, name: str | None, companions: Companions, max_missing: float, keys: TableKeys, truth: str
+) -> Benchmark:
     if path.is_dir():
-        opened = Benchmark.open(path, name=name)
-        return opened if companions.repeats is not None else opened.without_repeats()
-    benchmark = _read(path, name, companions, max_missing, keys)
+        stored = Benchmark.open(path, name=name)
+        stored = stored if companions.repeats is not None else stored.without_repeats()
+        return stored if truth == "micro" else stored.with_truth(truth)
+    benchmark = _read(path, name, companions, max_missing, keys, truth)
     # Arrow keeps the memory of the table for reuse, which can be as much as the benchmark itself.
     pa.default_memory_pool().release_unused()
     return benchmark
 
 
-def _read(path: Path, name: str | None, companions: Companions, max_missing: float, keys: TableKeys) -> Benchmark:
+def _read(path: Path, name: str | None, companions: Companions, max_missing: float, keys: TableKeys, truth: str) -> Benchmark:
     scores = read_wide(path, keys)  # before looking for companions
     confidence_path = _find_companion(path, "confidence", companions.confidence)
     metadata_path = _find_companion(path, "models", companions.metadata)
@@ -145,6 +153,7 @@ def _read(path: Path, name: str | None, companions: Companions, max_missing: flo
         if metadata_path is None
         else NamedTable(path=metadata_path, table=read_table(metadata_path, texts=("model_id",))),
         max_missing=max_missing,
+        truth=truth,
     )
 
 
@@ -177,7 +186,8 @@ def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
 
 def probability_keys(keys: TableKeys) -> TableKeys:
     """The keys of a table of confidences, which are probabilities already, beside scores."""
-    return replace(keys, scale=1.0, correct=(), ids_needed=True)
+    columns = tuple((role, names) for role, names in keys.columns if role not in OF_ITEMS)
+    return replace(keys, columns=columns, scale=1.0, correct=(), ids_needed=True)
 
 
 class NamedTable(NamedTuple):
@@ -188,7 +198,14 @@ class NamedTable(NamedTuple):
 
 
 def wide_benchmark(
-    name: str, path: Path, scores: WideTable, *, confidence: NamedTable | None, metadata: NamedTable | None, max_missing: float
+    name: str,
+    path: Path,
+    scores: WideTable,
+    *,
+    confidence: NamedTable | None,
+    metadata: NamedTable | None,
+    max_missing: float,
+    truth: str = "micro",
 ) -> Benchmark:
     """Make a benchmark from wide tables; their content and the errors are those of `read_scores`."""
     table = scores.table
@@ -210,6 +227,9 @@ def wide_benchmark(
             repeats=repeats,
             metadata=None if metadata is None else metadata.table,
             max_missing=max_missing,
+            truth=truth,
+            weights=_weights(path, table, item_ids) if WEIGHT in table.column_names else None,
+            clusters=_texts(path, table, CLUSTER) if CLUSTER in table.column_names else None,
         )
     except DataError as error:
         files = " with ".join(str(each) for each in (path, *(table.path for table in (confidence, metadata) if table is not None)))
@@ -217,6 +237,14 @@ def wide_benchmark(
         raise DataError(error.what, where=where, got=error.got, hint=error.hint) from None
     notes = (*scores.said, *(each.note for each in scores.warnings))
     return replace(benchmark, notes=(*notes, *benchmark.notes)) if notes else benchmark
+
+
+def _weights(path: Path, table: pa.Table, item_ids: list[str]) -> NDArray[np.float64]:
+    column = table.column(WEIGHT)
+    texts = column.to_pylist()
+    if isinstance(texts[0], str) and all(_is_number(text) for text in texts):  # of a long table
+        return np.array([float(text) for text in texts])
+    return np.asarray(_numbers(path, table, WEIGHT, item_ids), np.float64)
 
 
 class WideColumns(NamedTuple):

@@ -38,17 +38,25 @@ class SeenItems:
         (n_source, n_items, 2) where scores and confidences are read. None for a part of a method without a signal.
     labels
         (n_items,) positions of the correct answers, from 0; None where they are unknown.
+    weights
+        (n_items,) the share of each item in the accuracy that is estimated, a weighted mean; they sum to 1. None where all items
+        count the same.
     """
 
     item_ids: NDArray[np.object_]
     subtask: NDArray[np.int32]
     responses: NDArray[np.float32] | None = None
     labels: NDArray[np.int32] | None = None
+    weights: NDArray[np.float64] | None = None
 
     @property
     def n_items(self) -> int:
         """Number of items to choose from."""
         return len(self.subtask)
+
+    def stand_for(self, items: NDArray[np.intp], share: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The share of the accuracy that selected items stand for, (size,), from the share of the items that each stands for."""
+        return share if self.weights is None else share * self.weights[items] * self.n_items
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,8 @@ class Selection:
     items
         (size,) positions among the seen items, each at most once.
     weights
-        (size,) the share of the seen items that each selected item stands for; they sum to 1 in expectation at least.
-        None if all count the same.
+        (size,) the share of the accuracy on the seen items that each selected item stands for, which is a share of the items where
+        these count the same; they sum to 1 in expectation at least. None if they were chosen without regard to their shares.
     """
 
     items: NDArray[np.intp]
@@ -117,6 +125,9 @@ class Estimator(Protocol):
     source_signal, fit_key
         What its `fit` reads of the source models, and the name of that fit: as `signal` and `fit_key` of a selector, with which
         it may share the fit. None and empty without a fit.
+
+    An estimator of accuracies in which items count differently, by `SeenItems.weights`, also has `weighted = True`; others are
+    refused there.
     """
 
     @property
@@ -190,6 +201,11 @@ class EstimatorWithoutFit(WithoutFit):
     """An estimator that does not read the source models."""
 
     source_signal: ClassVar[None] = None
+
+
+def can_weight(estimator: object) -> bool:
+    """Whether an estimator reads `SeenItems.weights`."""
+    return getattr(estimator, "weighted", False) is True
 
 
 def check_signal(owner: str, signal: str, known: tuple[Signal, ...] = SIGNALS) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.plain import plain
 from microbench_ray.methods import plugins
-from microbench_ray.methods.base import Estimator, Selector, WithoutFit
+from microbench_ray.methods.base import Estimator, Selector, WithoutFit, can_weight
 from microbench_ray.methods.estimators.aipw import Aipw
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.estimators.auto import AutoEstimator
@@ -108,6 +108,20 @@ class Method:
             "selector": _described(SELECTORS, self.selector),
             "estimator": _described(ESTIMATORS, self.estimator),
         }
+
+
+def check_weighted(methods: Iterable[Method], truth: str) -> None:
+    """Raise ConfigError for an estimator that lets all items count the same, where they do not: `truth` is not `micro`."""
+    unable = [method for method in methods if truth != "micro" and not can_weight(method.estimator)]
+    if unable:
+        names = ", ".join(f"{method.label} ({method.identity()['estimator']['name']})" for method in unable)
+        able = ", ".join(sorted(name for name, kind in ESTIMATORS.items() if can_weight(kind)))
+        raise ConfigError(
+            "An estimator cannot estimate accuracies in which items count differently.",
+            where=f"methods, with truth={truth}",
+            got=names,
+            hint=f"estimators that can: {able}; or truth=micro. One of your own reads seen.weights and has weighted = True",
+        )
 
 
 def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str, Any]) -> Method:

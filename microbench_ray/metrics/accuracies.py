@@ -7,10 +7,7 @@ import numpy.typing as npt
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.metrics.counts import IntArray, PairCounts
-from microbench_ray.metrics.pairs import FloatArray, count_pairs, true_pairs
-
-_FLOAT_UNITS = 10**12
-_FLOAT_GUARD = 1000  # 1e-9 of a bin, in units of 1/(200 * _FLOAT_UNITS)
+from microbench_ray.metrics.pairs import FloatArray, Totals, count_pairs, totals_of, true_pairs
 
 
 def pair_counts(
@@ -76,17 +73,16 @@ def pair_counts(
                 got=f"units={units} without n_items",
                 hint="give the number of items behind each accuracy as n_items",
             )
-        answered = np.where(undefined, 0, 1)
-        sums, units, guard = np.rint(np.where(undefined, 0.0, true) * _FLOAT_UNITS), _FLOAT_UNITS, _FLOAT_GUARD
+        totals = totals_of(true)
     else:
         answered = np.where(undefined, 0, _items(n_items, true))
-        sums, guard = _whole(np.where(undefined, 0.0, true) * units * answered, units), 0
+        totals = Totals(_whole(np.where(undefined, 0.0, true) * units * answered, units).astype(np.int64), answered, units)
     columns = true.shape[-1]
     rows = [
-        count_pairs(true_pairs(run_sums, run_answered, units, guard=guard), run_estimates)
+        count_pairs(true_pairs(run_sums, run_answered, totals.units, guard=totals.guard), run_estimates)
         for run_sums, run_answered, run_estimates in zip(
-            sums.astype(np.int64).reshape(-1, columns),
-            answered.astype(np.int64).reshape(-1, columns),
+            totals.sums.reshape(-1, columns),
+            totals.answered.reshape(-1, columns),
             estimated.reshape(-1, columns),
             strict=True,
         )

@@ -90,9 +90,13 @@ def order_by_normal(pairs: PairMoments, size: int) -> OrderProbabilities:
     """Probabilities by the normal approximation with a half-unit continuity correction; for any scores.
 
     The correction is for differences that are whole numbers, which are those of models of which the sample holds the same number of
-    answered items. Elsewhere the two means have different denominators, and ties are rare.
+    answered items. Elsewhere the two means have different denominators, and ties are rare, as where items count differently.
     """
     mean, deviation = normal_moments(pairs, size)
+    if pairs.weighted:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = normal_share(mean / deviation)
+        return OrderProbabilities(right=np.where(deviation > 0, share, mean > 0), tied=np.zeros(mean.size))
     right, wrong = probability_at_least(mean, deviation, 1.0), probability_at_least(-mean, deviation, 1.0)
     differ = np.flatnonzero(~pairs.same_items & (deviation > 0))
     if differ.size:
@@ -255,7 +259,7 @@ def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
 def _order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
     """The same by closed forms, computed for every pair."""
     order, n_out = order_by_normal(pairs, size), pairs.n_items - size
-    if pairs.units == 1:
+    if pairs.units == 1 and not pairs.weighted:
         few = (size * pairs.square < FEW_DRAWN) | (n_out * pairs.square < FEW_LEFT_OUT)
         (exact,) = np.nonzero(few & pairs.same_items)
         if exact.size:
@@ -268,9 +272,11 @@ def population_order(pairs: PairMoments) -> FloatArray:
 
     For scores of 0 and 1 it is that of a sign test, with a flat prior on the share of one-sided items that speak for the better
     model: b of b + c items make its posterior Beta(b + 1, c + 1), which is above 1/2 with the probability of at most b heads in
-    b + c + 1 throws of a coin, by the normal approximation that of (b - c) / sqrt(b + c + 1). In general D / sqrt(Q + 1).
+    b + c + 1 throws of a coin, by the normal approximation that of (b - c) / sqrt(b + c + 1). In general D / sqrt(Q + 1). Where
+    clusters of items are drawn, Q is the sum of the squares of their sums.
     """
-    total, squares = pairs.mean * pairs.n_items, pairs.square * pairs.n_items
+    of_items = pairs.square if pairs.cluster_square is None else pairs.cluster_square
+    total, squares = pairs.mean * pairs.n_items, of_items * pairs.n_items
     if pairs.noise is not None:
         squares = squares + pairs.noise.truth_run_variance(pairs) * (pairs.units * pairs.n_items) ** 2
     return normal_share(total / np.sqrt(squares + pairs.units**2))

@@ -21,6 +21,7 @@ def bootstrap_models(
     n_resamples: int,
     rng: np.random.Generator,
     groups: npt.ArrayLike | None = None,
+    guard: int = 0,
 ) -> PairCounts:
     """Pair counts of resamples of the models, or of groups of them, drawn with replacement.
 
@@ -30,7 +31,7 @@ def bootstrap_models(
 
     Parameters
     ----------
-    sums, answered, units
+    sums, answered, units, guard
         The truth, as for `true_pairs`; models that answered no item are not drawn.
     estimates
         (n_target,) estimated accuracies, finite or NaN, as for `compare`.
@@ -55,7 +56,7 @@ def bootstrap_models(
     """
     if n_resamples < 1:
         raise ConfigError("A bootstrap needs at least one resample.", where="n_resamples", got=str(n_resamples))
-    pairs = true_pairs(sums, answered, units)
+    pairs = true_pairs(sums, answered, units, guard=guard)
     values = np.asarray(estimates, np.float64)
     drawn_from = np.flatnonzero(pairs.answered)
     codes: IndexArray | None = None

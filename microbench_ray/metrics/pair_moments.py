@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.threads import one_thread
 from microbench_ray.metrics.counts import BINS_PER_UNIT, IntArray
-from microbench_ray.metrics.pairs import FloatArray, IndexArray
+from microbench_ray.metrics.pairs import FloatArray, IndexArray, totals_of
 
 if TYPE_CHECKING:
     from microbench_ray.metrics.order_simulation import SimulatedOrders
@@ -56,6 +57,11 @@ class PairMoments:
     noise
         The noise of single runs, where the benchmark has repeats and micro-scores are not means of all of them; None for scores
         that are taken as they are.
+    weighted
+        Whether items count differently: scores are then multiplied by their weights, which are 1 on average over the items.
+    cluster_square
+        (n_pairs,) sum over clusters of items of the squared sum of v in each, divided by the number of items: `square` where every
+        item is a cluster by itself. None where items are independent.
     """
 
     higher: IndexArray
@@ -71,6 +77,8 @@ class PairMoments:
     n_items: int
     simulated: SimulatedOrders | None = None
     noise: RunNoise | None = None
+    weighted: bool = False
+    cluster_square: FloatArray | None = None
 
     @property
     def n_pairs(self) -> int:
@@ -94,7 +102,7 @@ class PairMoments:
 
         Of 0/1 scores on the same items there are few: their moments are two whole numbers. None for other scores.
         """
-        if self.units != 1 or self.noise is not None or not self.same_items.all():
+        if self.units != 1 or self.weighted or self.noise is not None or not self.same_items.all():
             return None
         sums, squares = (np.rint(moment * self.n_items).astype(np.int64) for moment in (self.mean, self.square))
         _, first, place = np.unique(squares * (self.n_items + 1) + sums, return_index=True, return_inverse=True)
@@ -103,10 +111,18 @@ class PairMoments:
     def take(self, index: npt.NDArray[Any]) -> PairMoments:
         """Return the pairs at `index`: positions, or a boolean mask."""
         fields = ("higher", "lower", "difference", "bins", "mean", "square", "only_higher", "only_lower")
-        return replace(self, **{name: getattr(self, name)[index] for name in fields})
+        of_clusters = None if self.cluster_square is None else self.cluster_square[index]
+        return replace(self, **{name: getattr(self, name)[index] for name in fields}, cluster_square=of_clusters)
 
 
-def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: int = 1) -> PairMoments:
+def pair_moments(
+    scores: npt.NDArray[Any],
+    missing: int | None = None,
+    units: int = 1,
+    weights: FloatArray | None = None,
+    clusters: npt.NDArray[np.integer[Any]] | None = None,
+    accuracy: FloatArray | None = None,
+) -> PairMoments:
     """Compute the moments of all pairs by matrix products.
 
     Parameters
@@ -117,16 +133,36 @@ def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: in
         The number that marks a missing response; None where no response is missing.
     units
         Grid of the scores.
+    weights
+        (n_items,) what each item counts in an accuracy, 1 on average; None where all count the same. Differences within 5e-12 are
+        ties (`pairs.totals_of`).
+    clusters
+        (n_items,) numbers from 0, equal for items that are not independent of one another; None where all are.
+    accuracy
+        With weights: (n_models,) the models' accuracies, NaN for none; by default weighted means over the items that each answered.
 
     Raises
     ------
     DataError
-        Fewer than two models, no items, or no two models with responses.
+        Missing responses of items in clusters. Fewer than two models, no items, or no two models with
+        responses.
     """
     if scores.ndim != 2 or scores.shape[0] < 2 or scores.shape[1] < 1:
         raise DataError(
             "At least two models and one item are needed to form pairs.", where="pair_moments", got=f"shape {scores.shape}"
         )
+    if clusters is not None:
+        if missing is not None:
+            raise DataError(
+                "Clusters of items are not available where responses are missing.",
+                where="columns.cluster",
+                got="missing responses",
+                hint="leave out columns.cluster; or max_missing=0, which drops models with gaps",
+            )
+        moments = pair_moments(scores, None, units, weights, accuracy=accuracy)
+        return replace(moments, cluster_square=_cluster_squares(moments, scores, weights, clusters))
+    if weights is not None:
+        return _weighted_moments(scores, missing, units, weights, accuracy)
     sums = _sums(scores, missing, units)
     first, second = np.nonzero(np.triu((sums.answered > 0)[:, None] & (sums.answered > 0), 1))
     if not first.size:
@@ -151,6 +187,86 @@ def pair_moments(scores: npt.NDArray[Any], missing: int | None = None, units: in
         accuracy=np.where(answered > 0, sums.total / (units * np.maximum(answered, 1)), np.nan),
         units=units,
         n_items=scores.shape[1],
+    )
+
+
+def _cluster_squares(
+    pairs: PairMoments, scores: npt.NDArray[Any], weights: FloatArray | None, clusters: npt.NDArray[np.integer[Any]]
+) -> FloatArray:
+    """`PairMoments.cluster_square` of complete responses."""
+    order = np.argsort(clusters, kind="stable")
+    starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
+    values = scores[:, order].astype(np.float64)
+    if weights is not None:
+        values *= weights[order]
+    sums = np.add.reduceat(values, starts, axis=1)
+    with one_thread():
+        products = sums @ sums.T
+    squares = np.diag(products)
+    of_pairs = squares[pairs.higher] + squares[pairs.lower] - 2 * products[pairs.higher, pairs.lower]
+    found: FloatArray = np.maximum(0.0, of_pairs) / pairs.n_items
+    return found
+
+
+def _weighted_moments(
+    scores: npt.NDArray[Any], missing: int | None, units: int, weights: FloatArray, accuracy: FloatArray | None
+) -> PairMoments:
+    """`pair_moments` of items that count differently.
+
+    v has the items' weights as a factor, and p are the shares of the weights of answered items.
+    """
+    n_models, n_items = scores.shape
+    counts, answered = np.zeros(n_models, np.int64), np.zeros(n_models)
+    totals, products = np.zeros(n_models), np.zeros((n_models, n_models))
+    partial, of_weights, both = np.zeros((3, n_models, n_models))
+    with one_thread():  # the number of threads changes the last bits of products of floats
+        for start in range(0, n_items, ITEMS_PER_BLOCK):
+            block = slice(start, start + ITEMS_PER_BLOCK)
+            known = np.ones(scores[:, block].shape, bool) if missing is None else scores[:, block] != missing
+            present = known * weights[block]
+            values = np.where(known, scores[:, block], 0) * weights[block]
+            counts += known.sum(axis=1)
+            answered += present.sum(axis=1)
+            totals += values.sum(axis=1)
+            products += values @ values.T
+            if missing is not None:
+                partial += values @ present.T
+                of_weights += present @ present.T
+                both += known.astype(np.float64) @ known.T.astype(np.float64)
+    if accuracy is None:
+        accuracy = np.divide(totals, units * answered, out=np.full(n_models, np.nan), where=answered > 0)
+    first, second = np.nonzero(np.triu((counts > 0)[:, None] & (counts > 0), 1))
+    if not first.size:
+        raise DataError("No two models have responses.", where="pair_moments", got=f"{n_models} models")
+    rounded = totals_of(accuracy)
+    cross = rounded.sums[first] - rounded.sums[second]
+    a, b = np.where(cross < 0, second, first), np.where(cross < 0, first, second)
+    apart = np.abs(cross) * BINS_PER_UNIT
+    apart = np.where(apart <= rounded.guard, 0, apart + rounded.guard)
+    if missing is None:
+        mean = (totals[a] - totals[b]) / n_items
+        square = products[a, a] + products[b, b] - 2 * products[a, b]
+        only = np.zeros((2, a.size), np.int64)
+    else:
+        centre, share = (totals[a] / answered[a] + totals[b] / answered[b]) / 2, (answered[a] + answered[b]) / (2 * n_items)
+        own = [(products[k, k] - 2 * centre * partial[k, k] + centre**2 * of_weights[k, k]) / answered[k] ** 2 for k in (a, b)]
+        shared = products[a, b] - centre * (partial[a, b] + partial[b, a]) + centre**2 * of_weights[a, b]
+        mean = share * (totals[a] / answered[a] - totals[b] / answered[b])  # what samples estimate
+        square = (share * n_items) ** 2 * (own[0] + own[1] - 2 * shared / (answered[a] * answered[b]))
+        only = counts[np.stack([a, b])] - np.rint(both[a, b]).astype(np.int64)
+    return PairMoments(
+        higher=a,
+        lower=b,
+        difference=np.where(apart > 0, np.abs(cross) / rounded.units, 0.0),
+        bins=apart // rounded.units,
+        mean=mean,
+        square=np.maximum(0.0, square) / n_items,
+        only_higher=only[0],
+        only_lower=only[1],
+        accuracy=accuracy,
+        units=units,
+        n_items=n_items,
+        weighted=True,
     )
 
 

@@ -23,6 +23,11 @@ TIE_TOLERANCE = 1e-12
 PAIRS_PER_BLOCK = 1 << 17
 """Pairs handled at a time: bounds memory to a few MB however many targets there are."""
 
+FLOAT_UNITS = 10**12
+"""Grid to which accuracies are rounded that are no quotients of whole numbers."""
+FLOAT_GUARD = 1000
+"""Guard of `true_pairs` for these: 1e-9 of a bin, in units of 1/(200 * FLOAT_UNITS)."""
+
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
@@ -44,6 +49,15 @@ class PairBlock(NamedTuple):
     """(n_true_tied,) the pairs tied on the full benchmark: the target stored first."""
     tied_second: IndexArray
     """(n_true_tied,) the target stored second."""
+
+
+class Totals(NamedTuple):
+    """Accuracies as quotients of whole numbers, the arguments of `true_pairs`."""
+
+    sums: IntArray
+    answered: IntArray
+    units: int
+    guard: int = 0
 
 
 class Comparison(NamedTuple):
@@ -73,6 +87,23 @@ class TruePairs:
             return
         for first, second in _index_blocks(np.flatnonzero(self.answered)):
             yield _block(self.sums, self.answered, self.units, self.guard, first, second)
+
+
+def totals_of(accuracy: npt.ArrayLike) -> Totals:
+    """Totals of accuracies that are known as floats only: rounded to 1e-12, as if of one item each.
+
+    A difference that is at most 5e-12 is a tie, and one that is as little below the edge of a bin is on it, so that rounding errors
+    of sums decide nothing.
+
+    Parameters
+    ----------
+    accuracy
+        (n,) fractions in [0, 1]; NaN for a model without an accuracy.
+    """
+    values = np.asarray(accuracy, np.float64)
+    undefined = np.isnan(values)
+    sums = np.rint(np.where(undefined, 0.0, values) * FLOAT_UNITS).astype(np.int64)
+    return Totals(sums=sums, answered=np.where(undefined, 0, 1), units=FLOAT_UNITS, guard=FLOAT_GUARD)
 
 
 def true_pairs(sums: npt.ArrayLike, answered: npt.ArrayLike, units: int = 1, *, guard: int = 0) -> TruePairs:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.threads import one_thread
 from microbench_ray.metrics.pairs import TIE_TOLERANCE, FloatArray
+from microbench_ray.metrics.run_difference import collapsed_strata
 
 IntArray = NDArray[np.int64]
 
@@ -65,7 +66,14 @@ class Spread(NamedTuple):
     pseudo: float
 
 
-def item_spread(scores: NDArray[Any], cluster: NDArray[np.intp] | None, runs: FloatArray) -> Spread:
+def item_spread(
+    scores: NDArray[Any],
+    cluster: NDArray[np.integer[Any]] | None,
+    runs: FloatArray,
+    *,
+    shares: FloatArray | None = None,
+    stratum: NDArray[np.signedinteger[Any]] | None = None,
+) -> Spread:
     """The items, or clusters of them, are a sample.
 
     Parameters
@@ -76,19 +84,58 @@ def item_spread(scores: NDArray[Any], cluster: NDArray[np.intp] | None, runs: Fl
         (n_items,) from 0 on; None where items are independent.
     runs
         (n_models,) variance of each accuracy by effects of runs.
+    shares
+        (n_items,) what each item counts in an accuracy, with sum 1; None where all count the same.
+    stratum
+        (n_items,) subtasks from 0 on, each of which counts the same: items are drawn within them. None where items are drawn from
+        all, also with other `shares`.
     """
-    present = ~np.isnan(scores)
-    answered = present.sum(axis=1)
-    means = np.nansum(scores, axis=1) / answered
-    residuals = np.where(present, scores - means[:, None], 0.0) / answered[:, None]
-    if cluster is not None:
-        sums = np.zeros((len(scores), int(cluster.max()) + 1))
-        np.add.at(sums.T, cluster, residuals.T)
-        residuals = sums
-    n_units = residuals.shape[1]
-    residuals = residuals * np.sqrt(n_units / max(1, n_units - 1))
     n_items = scores.shape[1]
-    return Spread(residuals, runs, PSEUDO_ITEMS * _pseudo_square(scores) / n_items**2)
+    units = np.arange(n_items) if cluster is None else np.unique(cluster, return_inverse=True)[1]
+    within = None if stratum is None else stratum.astype(np.intp)
+    drawn_within = np.zeros(n_items, np.intp) if within is None else collapsed_strata(within, units)
+    if shares is None:
+        present = ~np.isnan(scores)
+        answered = present.sum(axis=1)
+        means = np.nansum(scores, axis=1) / answered
+        residuals = np.where(present, scores - means[:, None], 0.0) / answered[:, None]
+    else:
+        residuals = _weighted_residuals(scores, shares, within, drawn_within)
+    residuals *= np.sqrt(_correction(drawn_within, units))
+    if cluster is not None:
+        residuals = _sums(residuals, units)
+    effective = n_items if shares is None else 1.0 / float(np.square(shares).sum())
+    return Spread(residuals, runs, PSEUDO_ITEMS * _pseudo_square(scores) / effective**2)
+
+
+def _weighted_residuals(
+    scores: NDArray[Any], shares: FloatArray, subtask: NDArray[np.intp] | None, drawn_within: NDArray[np.intp]
+) -> FloatArray:
+    """(n_models, n_items) what each item adds to a weighted accuracy, less the mean of those drawn with it; 0 for missing ones."""
+    present = ~np.isnan(scores)
+    counts = present * shares
+    if subtask is not None:  # each subtask of which a model answered any item counts the same
+        of_subtask = _sums(counts, subtask)[:, subtask]
+        counts = np.divide(counts, of_subtask, out=np.zeros(counts.shape), where=of_subtask > 0)
+    counts /= counts.sum(axis=1, keepdims=True)
+    values, totals = np.where(present, scores, 0.0), _sums(counts, drawn_within)
+    means = np.divide(_sums(counts * values, drawn_within), totals, out=np.zeros(totals.shape), where=totals > 0)
+    residuals: FloatArray = counts * (values - means[:, drawn_within])
+    return residuals
+
+
+def _sums(values: FloatArray, group: NDArray[np.intp]) -> FloatArray:
+    """(n_models, n_groups) sums over the items of each group."""
+    sums = np.zeros((len(values), int(group.max()) + 1))
+    np.add.at(sums.T, group, values.T)
+    return sums
+
+
+def _correction(stratum: NDArray[np.intp], units: NDArray[np.intp]) -> FloatArray:
+    """(n_items,) n/(n - 1) for the n items, or clusters, that are drawn in the stratum of each."""
+    drawn = np.bincount(np.unique(np.stack([stratum, units]), axis=1)[0])
+    factor: FloatArray = (drawn / np.maximum(1, drawn - 1))[stratum]
+    return factor
 
 
 def repeat_spread(within: FloatArray, n_items: int) -> Spread:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ from microbench_ray.micro.json_values import (
     plain_text,
 )
 from microbench_ray.micro.random_items import Comparison, compare_with_random, dispersion, sampling_variance
-from microbench_ray.micro.records import ITEM_FIELDS, HeldOut, Item, error_summary, headline_of, positions_by_task
+from microbench_ray.micro.records import ITEM_FIELDS, HeldOut, Item, error_summary, headline_of, held_out_of, positions_by_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 FORMAT = "microbench_ray micro-benchmark"
-VERSION = 3
-OLDER = (1, 2)
+VERSION = 4
+MICRO_VERSION = 3
+"""Format version where all items count the same; what 4 adds is that they do not (`truth`)."""
+OLDER = (1, 2, MICRO_VERSION)
 """Format versions that are read as well: 2 lacks the readout's IRT model, 1 also groups of models and variances."""
 FILE = "microbench.json"
 HINT = "run microbench export again, or copy the folder again"
@@ -54,7 +56,7 @@ class MicroBenchmark(Presented):
     Attributes
     ----------
     benchmark
-        The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`.
+        The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`; `truth` if that is not `micro`.
     method
         The method with all its parameters: `label`, `selector`, `estimator`.
     seed
@@ -72,7 +74,8 @@ class MicroBenchmark(Presented):
     models
         (n_models,) ids of the known models.
     accuracy
-        (n_models,) their accuracies on the whole benchmark, each over the items that the model answered.
+        (n_models,) their accuracies on the whole benchmark, by which it ranks them (`truth`), each over the items that the model
+        answered.
     responses
         (n_models, size) their responses to the items, NaN where missing.
     held_out
@@ -82,7 +85,8 @@ class MicroBenchmark(Presented):
         where there are too few models.
     reserve
         A uniform random sample of `size` items of the whole benchmark, whose plain mean is an unbiased estimate for any model, and
-        so for models unlike the known ones. Empty where the method's items already are such a sample.
+        so for models unlike the known ones. Empty where the method's items already are such a sample, and where items count
+        differently.
     variance
         (n_models,) variances of their responses to all items, by the number of items.
     groups
@@ -115,7 +119,7 @@ class MicroBenchmark(Presented):
     groups: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     novelty: FloatArray = field(default_factory=lambda: np.empty(0))
     better_from: float | None = None
-    version: int = VERSION
+    version: int = MICRO_VERSION
     column_of: Mapping[str, int] = field(init=False, repr=False)
     """Columns of `responses`, by item id."""
 
@@ -125,6 +129,11 @@ class MicroBenchmark(Presented):
             object.__setattr__(self, "variance", self.accuracy * (1 - self.accuracy))
         if not self.groups.size:
             object.__setattr__(self, "groups", np.arange(len(self.models)))
+
+    @property
+    def truth(self) -> str:
+        """The number that ranks the known models, and is estimated: `micro`, `macro` or `weights` (`Benchmark.truth`)."""
+        return str(self.benchmark.get("truth", "micro"))
 
     @property
     def size(self) -> int:
@@ -154,7 +163,7 @@ class MicroBenchmark(Presented):
     @property
     def has_random_items(self) -> bool:
         """Whether the items are a uniform random sample, so that the mean of the scores on them needs no known models."""
-        return self.signal == "correctness" and self.method["selector"]["name"] == "random"
+        return self.truth == "micro" and self.signal == "correctness" and self.method["selector"]["name"] == "random"
 
     @property
     def is_random_mean(self) -> bool:
@@ -170,8 +179,8 @@ class MicroBenchmark(Presented):
 
     @cached_property
     def random_items(self) -> Comparison | None:
-        """The held-out error beside that of as many random items; None where the items are those, or signals differ."""
-        if self.is_random_mean or self.signal != "correctness":
+        """The held-out error beside that of as many random items; None where the items are those, or signals or truths differ."""
+        if self.is_random_mean or self.signal != "correctness" or self.truth != "micro":
             return None
         models = self.held_out.models
         variances = sampling_variance(self.variance[models], self.size, int(self.benchmark["n_items"]))
@@ -369,8 +378,8 @@ def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
         models=models,
         accuracy=fractions([model["accuracy"] for model in content["models"]], "models, accuracy"),
         responses=responses,
-        held_out=_held_out(content, row_of, content["models"]),
-        extrapolated=None if best is None else _held_out(best, row_of, best["models"]),
+        held_out=held_out_of(content, row_of, content["models"]),
+        extrapolated=None if best is None else held_out_of(best, row_of, best["models"]),
         reserve=tuple(Item(**item) for item in content["reserve"]),
         version=content["version"],
         **({} if content["version"] == 1 else _version_2(content, row_of)),
@@ -386,13 +395,3 @@ def _version_2(content: Mapping[str, Any], row_of: Mapping[str, int]) -> dict[st
         "better_from": None if better_from is None else finite_number(better_from, "better_from"),
         "novelty": floats([model["novelty"] for model in models], "models, novelty"),
     }
-
-
-def _held_out(content: Mapping[str, Any], row_of: Mapping[str, int], models: Sequence[Mapping[str, Any]]) -> HeldOut:
-    return HeldOut(
-        label=content["error"]["of"],
-        models=np.array([row_of[model["model"]] for model in models], np.intp),
-        estimates=floats([model["estimate_held_out"] for model in models], "models, estimate_held_out"),
-        mdad=content["mdad"],
-        agreement=content["agreement"],
-    )

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError, DataError, GridError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
+from microbench_ray.data.truth import item_shares
 from microbench_ray.methods import ESTIMATORS, Fixed, Method
 from microbench_ray.methods.readout import Readout, WithReadout
-from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.methods.registry import check_weighted
+from microbench_ray.micro.artifact import MICRO_VERSION, VERSION, MicroBenchmark
 from microbench_ray.micro.builder import Builder, Origin, item_means, item_of, response_variance
 from microbench_ray.micro.groups import grouping_of
 from microbench_ray.sweeps.evaluate import true_accuracies
@@ -63,13 +65,15 @@ def build(
     Raises
     ------
     ConfigError
-        An estimator without a readout or that reads two signals, no size, or fewer than two folds.
+        An estimator without a readout or that reads two signals, or that cannot estimate the benchmark's `truth`; no size, or fewer
+        than two folds.
     GridError
         More items than the benchmark or the list has.
     DataError
         Too few models, models of one group only, or a model without a response to any item.
     """
     check_method(method)
+    check_weighted([method], benchmark.truth)
     if folds < 2:
         raise ConfigError("Holding out models needs at least two folds.", where="folds", got=str(folds), hint="folds=10")
     size = checked_size(benchmark, method, size)
@@ -94,6 +98,9 @@ def build(
         held_out, best = builder.held_out(validated), builder.best_held_out(truth, folds)
         extrapolated = builder.extrapolated(best)
     weights = np.full(size, 1 / size) if selection.weights is None else selection.weights
+    shares = item_shares(benchmark, np.arange(benchmark.n_items))
+    if shares is not None and selection.weights is None:
+        weights = shares[selection.items] * benchmark.n_items / size
     scale = coefficient_scale(readout)
     means = item_means(responses) if readout.means is None else readout.means
     coefficients = readout.coefficients * scale
@@ -107,6 +114,7 @@ def build(
             "digest": benchmark.digest,
             "n_models": benchmark.n_models,
             "n_items": benchmark.n_items,
+            **({} if benchmark.truth == "micro" else {"truth": benchmark.truth}),
         },
         method=method.identity(),
         seed=seed,
@@ -125,6 +133,7 @@ def build(
         groups=builder.groups,
         novelty=validated.novelty,
         better_from=builder.better_from(best),
+        version=MICRO_VERSION if benchmark.truth == "micro" else VERSION,
     )
 
 

@@ -169,7 +169,7 @@ class Builder:
             rng = seeding.export_stream(self.seed, self.benchmark.name, "compared")
             compared = np.sort(rng.choice(all_models, MAX_COMPARED, replace=False))
         rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples")
-        pairs = compare_pairs(self._truth(compared), estimates[compared], self.groups[compared], self.benchmark.units, rng)
+        pairs = compare_pairs(self._truth(compared), estimates[compared], self.groups[compared], rng)
         n_groups = np.unique(self.groups).size
         of_groups = f" of {n_groups} groups" if n_groups < self.benchmark.n_models else ""
         return HeldOut(
@@ -215,7 +215,7 @@ class Builder:
         estimates = best.line.accuracy(best.estimates)
         rng = seeding.export_stream(self.seed, self.benchmark.name, "resamples of the best")
         truth = self._truth(best.targets)
-        pairs = compare_pairs(truth, estimates, self.groups[best.targets], self.benchmark.units, rng)
+        pairs = compare_pairs(truth, estimates, self.groups[best.targets], rng)
         return HeldOut(
             label=f"the {group.label} of the models, by a micro-benchmark built on the others",
             models=best.targets,
@@ -234,9 +234,10 @@ class Builder:
     def reserve(self, origin: Origin) -> tuple[Item, ...]:
         """A uniform random sample of `size` items; empty where the method's items are one, whose mean serves as well.
 
-        Empty as well for micro-benchmarks that read confidences.
+        Empty as well for micro-benchmarks that read confidences, and where items count differently: a plain mean is then not an
+        estimate of the accuracy.
         """
-        if self.signal != "correctness":
+        if self.signal != "correctness" or self.benchmark.truth != "micro":
             return ()
         if isinstance(self.method.selector, Random):
             return ()

@@ -21,6 +21,8 @@ def check_kinds(content: Mapping[str, Any]) -> None:
     for key, checks in KINDS.items():
         for name, check in checks.items():
             check(content[key][name], f"{key}, {name}")
+    if "truth" in content["benchmark"]:
+        one_of("macro", "weights")(content["benchmark"]["truth"], "benchmark, truth")
     whole(content["seed"], "seed")
     one_of("correctness", "confidence")(content["signal"], "signal")
     mapping(content["source"], "source")

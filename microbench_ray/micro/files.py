@@ -118,6 +118,15 @@ def _weights(micro: Exportable) -> str:
     return text.getvalue()
 
 
+def _ranked_lines(benchmark: Mapping[str, Any]) -> list[str]:
+    """What its models are ranked by, unless that is the mean over items."""
+    if "truth" not in benchmark:
+        return []
+    from microbench_ray.data.truth import RANKED_BY  # imports pyarrow, which scoring does not need
+
+    return [f"Models are ranked by {RANKED_BY[benchmark['truth']]}: that is the accuracy which it estimates.", ""]
+
+
 def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
     benchmark, label = micro.benchmark, escape_controls(micro.method["label"]).replace("`", "'")
     lines = [
@@ -131,6 +140,7 @@ def _readme(micro: Exportable, main_file: str, files: Mapping[str, str]) -> str:
         "microbench score micro=THIS_FOLDER responses=LOGS source=lm_eval    # for other formats, see microbench ingest",
         "```",
         "",
+        *_ranked_lines(benchmark),
         *_run_lines(micro, files),
         f"- `{main_file}`: the items, the readout from responses to an accuracy, the known models, and errors of held-out ones.",
         f"- `{ITEMS}`, `{WEIGHTS}`: the items as a plain list, and with the share of the benchmark that each represents.",

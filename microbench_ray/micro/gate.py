@@ -15,7 +15,7 @@ from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_size
 from microbench_ray.metrics.pair_moments import PairMoments
 from microbench_ray.metrics.pairs import FloatArray
-from microbench_ray.micro.reference import Reference, reference_of
+from microbench_ray.micro.reference import Reference, reference_of, unweighted_only
 
 TOLERANCE_STEPS = 8
 """Tolerances of a gate's table, in quarters of the drop, besides 0 and the recommended one."""
@@ -61,8 +61,10 @@ def regression_gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size:
     ConfigError
         A drop below a bin's width or above 1, or a size outside the benchmark.
     DataError
-        No pairs less than half a point apart, or none that differ by `drop`.
+        No pairs less than half a point apart, or none that differ by `drop`; or items that count differently.
     """
+    if pairs.weighted:
+        raise unweighted_only("drop", str(drop))
     check_drop(drop)
     check_size(size, pairs.n_items)
     fallen_bin = math.floor(drop * BINS_PER_UNIT + 1e-9)

@@ -24,9 +24,7 @@ class ComparedPairs(NamedTuple):
     agreement: list[dict[str, float]]
 
 
-def compare_pairs(
-    truth: Truth, estimates: FloatArray, groups: NDArray[np.intp], units: int, rng: np.random.Generator
-) -> ComparedPairs:
+def compare_pairs(truth: Truth, estimates: FloatArray, groups: NDArray[np.intp], rng: np.random.Generator) -> ComparedPairs:
     """Compare the order of all pairs of held-out models with the true one.
 
     The pairs share models, and the interval is therefore over resamples of the models, or of their groups. Two models may have been
@@ -36,19 +34,20 @@ def compare_pairs(
     ----------
     truth, estimates, groups
         Of the same models, (n,).
-    units
-        Of the benchmark's scores.
     rng
         Draws the resamples.
     """
     counts = compare(truth.pairs, estimates).counts
-    compared = ~np.isnan(estimates) & (truth.answered > 0)
+    compared = ~np.isnan(estimates) & (truth.totals.answered > 0)
     n_models, n_groups = int(compared.sum()), int(np.unique(groups[compared]).size)
     agreement, known = _agreement_rows(counts), {"n_models": n_models, "n_groups": n_groups}
     if n_groups < MIN_COMPARED or not counts.n_pairs.any():
         return ComparedPairs(_mdad_row(None) | known, agreement)
     by_group = groups if n_groups < n_models else None
-    resampled = bootstrap_models(truth.sums, truth.answered, units, estimates, RESAMPLES, rng, by_group)
+    totals = truth.totals
+    resampled = bootstrap_models(
+        totals.sums, totals.answered, totals.units, estimates, RESAMPLES, rng, by_group, guard=totals.guard
+    )
     level = expanded_level(0.95, n_groups)
     return ComparedPairs(_mdad_row(mdad(counts, ci="models", resampled=resampled, level=level)) | known, agreement)
 

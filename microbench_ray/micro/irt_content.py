@@ -26,7 +26,8 @@ def irt_content(readout: Readout) -> dict[str, Any] | None:
             "The estimator's readout cannot be exported.", got=type(readout.term).__name__, hint="an IrtTerm, or none"
         )
     term = readout.term
-    return {"weight": term.weight, "difficulty": term.difficulty.tolist(), "discrimination": term.discrimination.tolist()}
+    content = {"weight": term.weight, "difficulty": term.difficulty.tolist(), "discrimination": term.discrimination.tolist()}
+    return content if term.shares is None else content | {"shares": term.shares.tolist()}
 
 
 def irt_term_of(content: Mapping[str, Any] | None, n_items: int) -> IrtTerm | None:
@@ -37,4 +38,7 @@ def irt_term_of(content: Mapping[str, Any] | None, n_items: int) -> IrtTerm | No
     discrimination = numbers_only(content["discrimination"], "readout, irt, discrimination")
     if difficulty.shape != (n_items,) or discrimination.ndim != 2 or len(discrimination) != n_items:
         raise ValueError(f"readout, irt: {difficulty.shape} and {discrimination.shape} numbers for {n_items} items")
-    return IrtTerm(finite_number(content["weight"], "readout, irt, weight"), discrimination, difficulty)
+    shares = numbers_only(content["shares"], "readout, irt, shares") if "shares" in content else None
+    if shares is not None and shares.shape != (n_items,):
+        raise ValueError(f"readout, irt, shares: {shares.shape} numbers for {n_items} items")
+    return IrtTerm(finite_number(content["weight"], "readout, irt, weight"), discrimination, difficulty, shares)

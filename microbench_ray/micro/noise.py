@@ -17,7 +17,8 @@ from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.run_noise import RunNoise, noise_floor, with_noise
 from microbench_ray.metrics.variance_components import LEVEL
-from microbench_ray.micro.sample_size import Criterion, check_repeats, run_noise_of
+from microbench_ray.micro.sample_size import Criterion
+from microbench_ray.micro.single_runs import check_repeats, noise_left_out, run_noise_of
 
 EQUAL = 0.02
 """Relative difference of two standard deviations below which two ways to split a budget are called equal."""
@@ -202,8 +203,12 @@ def measure_noise(benchmark: Benchmark, criterion: Criterion) -> BenchmarkNoise:
     Raises
     ------
     DataError
-        The benchmark has no repeats.
+        The benchmark has no repeats, or they are not planned with (`single_runs.noise_left_out`).
     """
+    left_out = noise_left_out(benchmark)
+    if left_out is not None:
+        what = "The noise of single runs is not available here."
+        raise DataError(what, where=left_out.where, got=left_out.got, hint=left_out.hint)
     noise = run_noise_of(benchmark)
     if noise is None:
         raise DataError(

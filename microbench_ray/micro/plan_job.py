@@ -22,6 +22,7 @@ from microbench_ray.micro.sample_size import (
     pairs_of,
     ranking_probability,
 )
+from microbench_ray.micro.single_runs import noise_left_out
 
 
 class BenchmarkSource(Protocol):
@@ -53,6 +54,7 @@ def run_plan(job: PlanJob) -> JsonObject:
     benchmark = job.benchmark.read(repeats=True)
     pairs = pairs_of(benchmark, job.n_repeats)
     curves = None if job.results is None else swept_curves(job.results, benchmark, job.criterion)
+    left_out = noise_left_out(benchmark)
     needed = items_needed(pairs, job.differences, job.criterion, curves, name=benchmark.name)
     answers: JsonObject = {
         "benchmark": benchmark.name,
@@ -60,12 +62,14 @@ def run_plan(job: PlanJob) -> JsonObject:
         "n_items": benchmark.n_items,
         "threshold": job.criterion.threshold,
         "tie_policy": job.criterion.tie_policy,
-        "notes": list(benchmark.notes),
+        "notes": [*benchmark.notes, *([] if left_out is None else [left_out.note])],
         "items": [answer._asdict() for answer in needed],
     }
+    if benchmark.truth != "micro":
+        answers["truth"] = benchmark.truth
     if pairs.simulated is not None:
         answers["drawn_samples"] = pairs.simulated.n_samples
-    if benchmark.repeats is not None or job.budget:
+    if (benchmark.repeats is not None and left_out is None) or job.budget:
         noise = measure_noise(benchmark, job.criterion)
         answers["noise"] = summary(noise) | {"answers_for": job.n_repeats or 1}
         answers["budget"] = [split_row(noise.split(budget)) for budget in job.budget]
@@ -87,11 +91,12 @@ def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> di
     Raises
     ------
     ConfigError
-        The sweep has no MDADs for this benchmark, threshold and tie policy.
+        The sweep has no MDADs for this benchmark, threshold and tie policy, or ranks its models by another number.
     StoreError
         The folder has no such table.
     """
     from microbench_ray.core.storage.store import Store  # slow to import, and needed only here
+    from microbench_ray.sweeps.results import SweepStore
 
     of_benchmark = [row for row in Store(results).read_table("mdad").to_pylist() if row["split"] == "seen"]
     swept = sorted({str(row["benchmark"]) for row in of_benchmark})
@@ -102,6 +107,15 @@ def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> di
             where=f"results={results}",
             got=show_name(f"benchmark {benchmark.name}; the sweep is of {', '.join(swept) or 'none'}"),
             hint=show_name(f"if they are one benchmark under two names: benchmark.name={shell_quote((swept or ['NAME'])[0])}"),
+        )
+    about = ((SweepStore(results).manifest() or {}).get("benchmarks") or {}).get(benchmark.name) or {}
+    swept_truth = about.get("truth", "micro")
+    if about and swept_truth != benchmark.truth:
+        raise ConfigError(
+            "The sweep ranks models by another number than the benchmark.",
+            where=f"results={results}",
+            got=f"truth={swept_truth} in the sweep, {benchmark.truth} here",
+            hint=f"benchmark.truth={swept_truth}" if swept_truth != "weights" else "the sweep's benchmark.columns",
         )
     rows = [row for row in of_benchmark if row["threshold"] == criterion.threshold and row["tie_policy"] == criterion.tie_policy]
     if not rows:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import Format, csv_text, markdown_table, markdown_text
+from microbench_ray.data.truth import RANKED_BY
 from microbench_ray.metrics.order_simulation import SIMULATED_SIZES
 from microbench_ray.micro.sample_size import CLOSED_FORM
 
@@ -76,6 +77,8 @@ def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
         f"{benchmark}: {answers['n_models']} models, {answers['n_items']:,} items. A difference counts as detected if "
         f"{_percent(answers['threshold'])} of the pairs with it are ordered as by all items (ties: {answers['tie_policy']})."
     )
+    if "truth" in answers:
+        yield f"Models are ranked by {RANKED_BY[answers['truth']]}, and random items are weighted accordingly."
     if any(part["reference"] == "population" for part in _closed_form_answers(answers)):
         yield (
             f"These {answers['n_items']:,} items are few, or the micro-benchmark is all of them. Answers therefore refer to the "
@@ -83,8 +86,8 @@ def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
         )
     if "drawn_samples" in answers:
         yield (
-            f"Graded or missing responses have no exact closed form: orders by up to {SIMULATED_SIZES} items (or all but as many) "
-            f"are shares of {answers['drawn_samples']:,} drawn samples."
+            "Graded or missing responses, and items that count differently, have no exact closed form: orders by up to "
+            f"{SIMULATED_SIZES} items (or all but as many) are shares of {answers['drawn_samples']:,} drawn samples."
         )
     if "noise" in answers:
         yield " ".join(noise_sentences(answers["noise"]))

@@ -14,7 +14,7 @@ from microbench_ray.metrics.closed_form import normal_moments, probability_at_le
 from microbench_ray.metrics.items_needed import check_size
 from microbench_ray.metrics.pair_moments import PairMoments
 from microbench_ray.metrics.pairs import FloatArray
-from microbench_ray.micro.reference import Reference, reference_of
+from microbench_ray.micro.reference import Reference, reference_of, unweighted_only
 
 LEVEL_WIDTH = 1.5
 """Standard errors of a micro-score, around the mean of the two scores, within which models are at their level.
@@ -69,8 +69,10 @@ def posterior_ranking_probability(
     ConfigError
         The scores are not two numbers in [0, 1], or the size is outside the benchmark.
     DataError
-        No pair of the benchmark shows such a difference with a probability above 1e-9.
+        No pair of the benchmark shows such a difference with a probability above 1e-9; or items that count differently.
     """
+    if pairs.weighted:
+        raise unweighted_only("scores", str(list(scores)))
     check_scores(scores)
     check_size(size, pairs.n_items)
     reference = reference_of(size, pairs.n_items)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.shown import escape_controls
+from microbench_ray.micro.json_values import floats
 
 FloatArray = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ class Item:
     id, subtask
         As in the benchmark.
     weight
-        Share of the benchmark's items that it represents.
+        Share of the benchmark's accuracy that it stands for: of its items, where all count the same.
     coefficient
         Its coefficient in the readout.
     mean
@@ -109,3 +110,14 @@ def headline_of(benchmark: Mapping[str, Any], method: Mapping[str, Any], size: i
     held_out = "" if error is None else f", held-out mean absolute error {error:.3f}"
     of = f"{escape_controls(benchmark['name'])}: {size} of {benchmark['n_items']:,} items by {escape_controls(method['label'])}"
     return f"{of}, {benchmark['n_models']:,} known models{held_out}"
+
+
+def held_out_of(content: Mapping[str, Any], row_of: Mapping[str, int], models: Sequence[Mapping[str, Any]]) -> HeldOut:
+    """Held-out models from the content of microbench.json; `row_of` are positions of the known models."""
+    return HeldOut(
+        label=content["error"]["of"],
+        models=np.array([row_of[model["model"]] for model in models], np.intp),
+        estimates=floats([model["estimate_held_out"] for model in models], "models, estimate_held_out"),
+        mdad=content["mdad"],
+        agreement=content["agreement"],
+    )

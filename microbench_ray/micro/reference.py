@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from microbench_ray.core.errors import DataError
+
 Reference = Literal["benchmark", "population"]
 
 SMALL_TABLE = 200
@@ -17,3 +19,13 @@ def reference_of(size: int, n_items: int) -> Reference:
     The population where the benchmark is small, and where the sample is the whole benchmark, which orders models as it does itself.
     """
     return "population" if size >= n_items or n_items < SMALL_TABLE else "benchmark"
+
+
+def unweighted_only(key: str, got: str) -> DataError:
+    """The error for a question about micro-scores that are plain means, where items count differently in the accuracies."""
+    return DataError(
+        f"{key} is not available where items count differently.",
+        where=key,
+        got=f"{got}, with benchmark.truth or columns.weight",
+        hint="truth=micro; differences, size and models are answered",
+    )

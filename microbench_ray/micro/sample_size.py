@@ -14,6 +14,7 @@ import numpy as np
 from microbench_ray.core.errors import ConfigError, DataError, closest
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
+from microbench_ray.data.truth import item_shares
 from microbench_ray.metrics.closed_form import (
     ExpectedCounts,
     expected_agreeing,
@@ -28,10 +29,12 @@ from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_differences, check_size, curve_reaches, items_needed_by_curve
 from microbench_ray.metrics.order_simulation import SimulatedOrders, simulated_order
 from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
-from microbench_ray.metrics.run_noise import RunNoise, with_noise
+from microbench_ray.metrics.pairs import FloatArray
+from microbench_ray.metrics.run_noise import with_noise
 from microbench_ray.metrics.size_interval import ResampledMdads
 from microbench_ray.metrics.ties import TiePolicy
 from microbench_ray.micro.reference import Reference, reference_of
+from microbench_ray.micro.single_runs import run_noise_of
 
 CLOSED_FORM = "random sampling (closed form)"
 """The method of the answers that need no sweep."""
@@ -116,47 +119,28 @@ class RankingProbability(NamedTuple):
     """Items that the better and the worse model answered."""
 
 
-def check_repeats(n_repeats: int) -> None:
-    """Raise ConfigError for fewer than one repeat."""
-    if n_repeats < 1:
-        raise ConfigError("An item is answered at least once.", where="n_repeats", got=str(n_repeats), hint="n_repeats=1")
-
-
-def run_noise_of(benchmark: Benchmark, n_repeats: int | None = None) -> RunNoise | None:
-    """The noise of the benchmark's repeats, for micro-scores of `n_repeats`, by default 1; None where it has none.
-
-    Raises
-    ------
-    ConfigError
-        Fewer than one repeat; several, of a benchmark without repeats.
-    """
-    if n_repeats is not None:
-        check_repeats(n_repeats)
-    if benchmark.repeats is None:
-        if n_repeats is not None and n_repeats > 1:
-            raise ConfigError(
-                "The benchmark has no repeats, so their noise is not known.",
-                where="n_repeats",
-                got=str(n_repeats),
-                hint="read a board with several answers to an item: epochs, repeats, or a table with a column of repeats",
-            )
-        return None
-    return RunNoise.of(benchmark.repeats, n_repeats or 1)
-
-
 def pairs_of(benchmark: Benchmark, n_repeats: int | None = None) -> PairMoments:
     """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs.
 
-    Of a benchmark with repeats they are for micro-scores of single runs, or of the mean of `n_repeats` repeats of each item.
+    Of a benchmark with repeats they are for micro-scores of single runs, or of the mean of `n_repeats` repeats of each item, where
+    `run_noise_of` knows their noise.
     """
-    missing = benchmark.missing if benchmark.has_missing else None
-    pairs = pair_moments(benchmark.scores, missing, benchmark.units)
+    missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
+    accuracy = None if weights is None else benchmark.accuracies()
+    pairs = pair_moments(benchmark.scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
     noise = run_noise_of(benchmark, n_repeats)
     if noise is not None:
         return with_noise(pairs, noise)
-    if benchmark.units == 1 and missing is None:
+    if benchmark.units == 1 and missing is None and weights is None:
         return pairs
-    return replace(pairs, simulated=SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs")))
+    simulated = SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs"), weights)
+    return replace(pairs, simulated=simulated)
+
+
+def mean_one_weights(benchmark: Benchmark) -> FloatArray | None:
+    """(n_items,) what each item counts in the accuracies of a benchmark, 1 on average; None where all count the same."""
+    shares = item_shares(benchmark, np.arange(benchmark.n_items))
+    return None if shares is None else shares * benchmark.n_items
 
 
 def items_needed(
@@ -271,14 +255,16 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
 
     The order is the leaderboard's, by accuracies that are each over the items that the model answered, also where the two answered
     different items. The probabilities are exact or within .006 for scores of 0 and 1 on the same items; where responses are
-    missing or graded they are shares of drawn samples, with a standard error of .002 to .004 (`simulated_order`). Of a benchmark
-    with repeats they are those of single runs, or of the mean of `n_repeats` repeats of each item, and the order is that of the
-    models' expectations.
+    missing or graded, or items count differently, they are shares of drawn samples, with a standard error of .002 to .004
+    (`simulated_order`). Of a benchmark with repeats they are those of single runs, or of the mean of `n_repeats` repeats of each
+    item, and the order is that of the models' expectations.
 
     Raises
     ------
     ConfigError
         The models are not two different models of the benchmark, or the size is outside it.
+    DataError
+        Missing responses of items in clusters, or as for `drawn_interval`.
     """
     row_of = {str(name): row for row, name in enumerate(benchmark.model_ids)}
     unknown = [name for name in models if name not in row_of]
@@ -294,14 +280,17 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
     rows = [row_of[name] for name in models]
     scores = benchmark.scores[rows]
     missing = benchmark.missing if benchmark.has_missing else None
-    pair = pair_moments(scores, missing, benchmark.units)
-    noise = run_noise_of(benchmark, n_repeats)
+    weights, noise = mean_one_weights(benchmark), run_noise_of(benchmark, n_repeats)
+    accuracy = None if weights is None else benchmark.accuracies()[rows]
+    pair = pair_moments(scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
     if noise is not None:
         pair = with_noise(pair, noise.take(np.array(rows)))
     check_size(size, pair.n_items)
     better, worse = int(pair.higher[0]), int(pair.lower[0])
     n_answered = tuple(scores.shape[1] if missing is None else int((scores[row] != missing).sum()) for row in (better, worse))
     low, high = population_interval(pair)
+    if (benchmark.truth == "macro" and missing is None) or benchmark.cluster_codes is not None:
+        low, high = drawn_interval(benchmark, worse=row_of[models[worse]], better=row_of[models[better]])
     reference = reference_of(size, pair.n_items)
     if pair.difference[0] == 0:
         return RankingProbability(
@@ -318,9 +307,9 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
             n_answered=(n_answered[0], n_answered[1]),
         )
     order = None
-    if noise is None and (pair.units != 1 or not pair.same_items[0]):
+    if noise is None and (pair.units != 1 or pair.weighted or not pair.same_items[0]):
         rng = plan_stream(0, benchmark.name, "order", *models, size)
-        order = simulated_order(scores[better], scores[worse], missing, size, rng)
+        order = simulated_order(scores[better], scores[worse], missing, size, rng, weights)
     order = order_probabilities(pair, size) if order is None else order
     if reference == "population":
         order = population_probabilities(pair, size, order)
@@ -354,9 +343,44 @@ def population_interval(pair: PairMoments) -> tuple[float, float]:
     deviation = math.sqrt(max(0.0, square - (float(pair.mean[0]) * n / (n + 1)) ** 2) / n)
     difference = float(pair.difference[0])
     # `mean` is the difference times the mean share of answered items, and so is its deviation.
-    share = float(pair.mean[0]) / (pair.units * difference) if difference else 1 - _unanswered(pair)
+    exact = difference and not (pair.weighted and not pair.same_items[0])
+    share = float(pair.mean[0]) / (pair.units * difference) if exact else 1 - _unanswered(pair)
     margin = NORMAL_95 * deviation / (pair.units * share)
     return max(-1.0, difference - margin), min(1.0, difference + margin)
+
+
+def drawn_interval(benchmark: Benchmark, *, worse: int, better: int) -> tuple[float, float]:
+    """The same where items are drawn within subtasks that count the same, or in clusters (`metrics.run_difference`).
+
+    Parameters
+    ----------
+    benchmark
+        Without missing responses.
+    worse, better
+        Positions of the models.
+
+    Raises
+    ------
+    DataError
+        Items in clusters have weights, or are all in one cluster.
+    """
+    from microbench_ray.metrics.run_difference import Items, run_difference  # imports scipy
+
+    if benchmark.truth == "weights":
+        raise DataError(
+            "The interval of a difference is not available for clusters of items that have weights.",
+            where="columns.cluster",
+            got="columns.weight as well",
+            hint="leave out either one",
+        )
+    clusters = benchmark.cluster_codes
+    if clusters is not None and int(clusters.max()) == 0:
+        raise DataError("All items are in one cluster.", where="columns.cluster", hint="an interval needs at least two")
+    a, b = (benchmark.scores[[row]].T / benchmark.units for row in (worse, better))
+    stratum = benchmark.subtask_codes if benchmark.truth == "macro" else np.zeros(benchmark.n_items)
+    cluster = np.arange(benchmark.n_items) if clusters is None else clusters
+    found = run_difference(Items(a, b, stratum.astype(np.intp), cluster.astype(np.intp)))
+    return found.low, found.high
 
 
 def _unanswered(pair: PairMoments) -> float:

@@ -18,8 +18,10 @@ from microbench_ray.core import seeding
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark
 from microbench_ray.data.split import draw_halves
+from microbench_ray.data.truth import item_shares, weighted_accuracies
 from microbench_ray.methods import SIGNALS, Estimator, Method, SeenItems, Selection, Selector, Signal
 from microbench_ray.metrics import PairCounts, TruePairs, bootstrap_models, compare, mean_abs_error, true_pairs
+from microbench_ray.metrics.pairs import Totals, totals_of
 from microbench_ray.sweeps.fits import signal_used
 from microbench_ray.sweeps.shards import Shard
 from microbench_ray.sweeps.tables import rows_table
@@ -44,8 +46,9 @@ class Truth:
     ----------
     split
         `seen` or `unseen`.
-    sums, answered
-        (n_target,) sums of scores, in the benchmark's units, and numbers of items answered.
+    totals
+        (n_target,) sums of scores, in the benchmark's units, and numbers of items answered; where items count differently, rounded
+        accuracies (`metrics.pairs.totals_of`).
     accuracy
         (n_target,) fractions; NaN for a target that answered none of the items.
     pairs
@@ -53,8 +56,7 @@ class Truth:
     """
 
     split: str
-    sums: NDArray[np.int64]
-    answered: NDArray[np.int64]
+    totals: Totals
     accuracy: NDArray[np.float64]
     pairs: TruePairs
 
@@ -98,7 +100,7 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
             if shard.keep_estimates:
                 estimated += target_rows(cell, benchmark, draw.targets, truths, estimates)
             if shard.model_resamples:
-                resamples.append(resample_models(shard, benchmark, cell, truths[0], estimates))
+                resamples.append(resample_models(shard, cell, truths[0], estimates))
     tables = {"cells": rows_table("cells", rows, counts)}
     if shard.keep_estimates:
         tables["estimates"] = rows_table("estimates", estimated)
@@ -182,7 +184,13 @@ def draw_run(shard: Shard, benchmark: Benchmark, run: int) -> Draw:
 
 
 def true_accuracies(benchmark: Benchmark, split: str, targets: Positions, items: Positions) -> Truth:
-    """The targets' accuracies on `items`, each over the items that the target answered; NaN for a target that answered none."""
+    """The targets' accuracies on `items`, each over the items that the target answered; NaN for a target that answered none.
+
+    They are of the kind that ranks the benchmark's models (`Benchmark.truth`).
+    """
+    if item_shares(benchmark, items) is not None:
+        accuracy = weighted_accuracies(benchmark, targets, items)
+        return _truth(split, totals_of(accuracy), accuracy)
     scores = benchmark.scores[targets][:, items]
     if benchmark.has_missing:
         missing = scores == benchmark.missing
@@ -193,15 +201,24 @@ def true_accuracies(benchmark: Benchmark, split: str, targets: Positions, items:
     sums = scores.sum(axis=1, dtype=np.int64)
     accuracy = np.full(len(targets), np.nan)
     np.divide(sums, answered * benchmark.units, out=accuracy, where=answered > 0)
-    return Truth(split=split, sums=sums, answered=answered, accuracy=accuracy, pairs=true_pairs(sums, answered, benchmark.units))
+    return _truth(split, Totals(sums, answered, benchmark.units), accuracy)
+
+
+def _truth(split: str, totals: Totals, accuracy: NDArray[np.float64]) -> Truth:
+    pairs = true_pairs(totals.sums, totals.answered, totals.units, guard=totals.guard)
+    return Truth(split=split, totals=totals, accuracy=accuracy, pairs=pairs)
 
 
 def seen_items(benchmark: Benchmark, draw: Draw, signal: Signal | None) -> SeenItems:
-    """The source models' responses to the seen items, and the names, subtasks and labels of these items."""
+    """The source models' responses to the seen items, and the names, subtasks, labels and weights of these items."""
     responses = None if signal is None else responses_to(benchmark, draw.sources, draw.seen, signal, np.float32)
     labels = None if benchmark.labels is None else benchmark.labels[draw.seen]
     return SeenItems(
-        item_ids=benchmark.item_ids[draw.seen], subtask=benchmark.subtask_codes[draw.seen], responses=responses, labels=labels
+        item_ids=benchmark.item_ids[draw.seen],
+        subtask=benchmark.subtask_codes[draw.seen],
+        responses=responses,
+        labels=labels,
+        weights=item_shares(benchmark, draw.seen),
     )
 
 
@@ -270,11 +287,10 @@ def target_rows(
     ]
 
 
-def resample_models(
-    shard: Shard, benchmark: Benchmark, cell: dict[str, Any], truth: Truth, estimates: NDArray[np.float64]
-) -> pa.Table:
+def resample_models(shard: Shard, cell: dict[str, Any], truth: Truth, estimates: NDArray[np.float64]) -> pa.Table:
     """The counts of each bootstrap resample of the models, for a fixed list, which has no runs to resample."""
     rng = seeding.model_bootstrap_stream(shard.seed, shard.label, cell["method"], cell["size"])
-    counts = bootstrap_models(truth.sums, truth.answered, benchmark.units, estimates, shard.model_resamples, rng)
+    totals = truth.totals
+    counts = bootstrap_models(totals.sums, totals.answered, totals.units, estimates, shard.model_resamples, rng, guard=totals.guard)
     rows = [cell | {"split": truth.split, "resample": resample} for resample in range(shard.model_resamples)]
     return rows_table("resamples", rows, [counts[resample] for resample in range(shard.model_resamples)])

@@ -36,6 +36,8 @@ def check_manifest(store: SweepStore, benchmarks: Sequence[Benchmark], seed: int
         raise _incompatible(store, "root seed", manifest["seed"], seed)
     for benchmark in benchmarks:
         stored = manifest["benchmarks"].get(benchmark.name)
+        if stored is not None and stored.get("truth", "micro") != benchmark.truth:
+            raise _incompatible(store, f"truth of benchmark '{benchmark.name}'", stored.get("truth", "micro"), benchmark.truth)
         if stored is not None and stored["digest"] != benchmark.digest:
             raise _incompatible(store, f"content of benchmark '{benchmark.name}'", stored["digest"], benchmark.digest)
 
@@ -73,6 +75,7 @@ def describe(
                 "n_models": benchmark.n_models,
                 "n_items": benchmark.n_items,
                 "notes": list(benchmark.notes),
+                **({} if benchmark.truth == "micro" else {"truth": benchmark.truth}),
             }
             for benchmark in benchmarks
         },

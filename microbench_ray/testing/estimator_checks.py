@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.methods.base import Selection
+from microbench_ray.methods.base import Selection, can_weight
 from microbench_ray.testing.boards import N_ITEMS, Board
 from microbench_ray.testing.common import (
     COMMON_CHECKS,
@@ -124,6 +125,26 @@ def check_all_items_give_the_accuracy(estimator: Any, sizes: object = ()) -> Non
             require(off < limit, f"All items are selected, and an estimate differs by {off:.2g} from the accuracy.")
 
 
+def check_items_count_by_their_weights(estimator: Any, sizes: object = ()) -> None:
+    """An estimator with `weighted = True`: as with all items selected, where the items count differently in the accuracy."""
+    if estimator.signal not in ("correctness", "both") or not can_weight(estimator):
+        return
+    everything, limit = np.arange(N_ITEMS), SHRUNK if estimator.fit_key else TIED
+    weights = np.random.default_rng(7).uniform(0.7, 1.3, N_ITEMS)
+    weights /= weights.sum()
+    for board in boards_for(estimator):
+        accuracies = board.correctness[board.n_source :].astype(np.float64) @ weights
+        seen = replace(board.seen(estimator.source_signal), weights=weights.copy())
+        fit = Fit(seen, estimator.fit(seen, np.random.default_rng(3)))
+        for selection in (Selection(everything), Selection(everything, weights.copy())):
+            responses, _ = responses_of(estimator, board, selection)
+            off = largest_difference(estimate(estimator, fit, responses, selection), accuracies)
+            require(
+                off < limit,
+                f"Items have weights and all are selected; an estimate differs by {off:.2g} from the weighted accuracy.",
+            )
+
+
 def check_targets_are_estimated_one_by_one(estimator: Any, sizes: object = ()) -> None:
     """Targets with equal responses get equal bits, in any order and memory layout; an estimate does not depend on other targets."""
     for board in [board for gaps in (False, True) for board in boards_for(estimator, gaps=gaps)]:
@@ -233,6 +254,7 @@ ESTIMATOR_CHECKS = (
     check_estimates_are_accuracies,
     check_equal_responses_are_their_own_estimate,
     check_all_items_give_the_accuracy,
+    check_items_count_by_their_weights,
     check_targets_are_estimated_one_by_one,
     check_order_of_items,
     check_float32_responses,

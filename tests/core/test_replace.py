@@ -93,7 +93,9 @@ def killed_at(folder: Path, number: int, exchange: bool) -> None:
         write(folder, NEW)
 
 
-@pytest.mark.parametrize("exchange", [True, False], ids=["in one step", "in two renames"])
+@pytest.mark.parametrize(
+    "exchange", [pytest.param(True, id="in one step"), pytest.param(False, id="in two renames", marks=pytest.mark.slow)]
+)
 def test_a_kill_at_any_call_is_mended_by_the_next(tmp_path: Path, exchange: bool) -> None:
     context, number, n_killed = multiprocessing.get_context("forkserver"), 0, 0
     while True:

@@ -16,9 +16,9 @@ from tests.helpers.kill_scenarios import PAGES, SCENARIOS
 from tests.helpers.kills import Campaign, Kill, Scenario
 
 SEED = int(os.environ.get("MICROBENCH_KILL_SEED", "0"))
-DEFAULT_KILLS = {"ingest": 6, "accept": 2, "accept drop": 2, "export": 2, "score": 2, "reduce": 4, "audit, first night": 2}
-"""Kills at renames by `pytest` alone: of commands that take a second or less, and of a night."""
-SLOW_KILLS = 2
+DEFAULT_KILLS = {"ingest": 2, "export": 1, "score": 1}
+"""Kills at renames by `pytest` alone: of the commands that take least time."""
+CI_KILLS = 3
 """Kills of each command in .ci/run beside those, one of them at a random moment."""
 MOMENTS = 6
 """Kills of each command at random moments in the nightly set, beside those at every rename."""
@@ -35,7 +35,7 @@ def test_a_command_killed_at_renames(name: str, tmp_path: Path, counted: Counted
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_command_killed_a_few_times(name: str, tmp_path: Path, counted: Counted) -> None:
-    run_campaign(SCENARIOS[name], tmp_path, counted, n_calls=SLOW_KILLS - 1, n_moments=1)
+    run_campaign(SCENARIOS[name], tmp_path, counted, n_calls=CI_KILLS - 1, n_moments=1)
 
 
 @pytest.mark.nightly

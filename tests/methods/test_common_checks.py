@@ -16,8 +16,18 @@ from microbench_ray.testing.boards import N_ITEMS, make_board
 from microbench_ray.testing.common import COMMON_CHECKS, fit_of, fresh_fit, identity_of, source_signal, twin_of
 from microbench_ray.testing.estimator_checks import check_targets_are_estimated_one_by_one, estimate, require_valid
 from microbench_ray.testing.selector_checks import SIZES, check_few_items, select
+from tests.helpers.rotation import share
 
-SLOW_FITS = {"AutoEstimator", "AutoSelector", "GpIrt", "RidgeRemainder"}
+SLOW_FITS = {
+    "AutoEstimator",
+    "AutoSelector",
+    "FisherInformation",
+    "GpIrt",
+    "IrtAbility",
+    "PIrt",
+    "RidgeRemainder",
+    "TinyBenchmarks",
+}
 SIGNALS = ("correctness", "confidence", "answers", "both")
 
 
@@ -35,12 +45,19 @@ def variants(kind: Any) -> list[Any]:
 PARTS = [part for name, kind in (*SELECTORS.items(), *ESTIMATORS.items()) if name != "fixed" for part in variants(kind)]
 
 
+def is_of_another_day(part: Any) -> bool:
+    """Whether another signal of an expensive part is tested today."""
+    others = variants(type(part))
+    return type(part).__name__ in ("AutoEstimator", "AutoSelector") and part not in share(others, len(others))
+
+
 def case(part: Any, check: Check) -> Any:
-    """A case of pytest; slow where a fit, or the number of estimates, takes seconds."""
+    """A case of pytest; slow where fits or many estimates take seconds; of the most expensive ones, one signal a day."""
     kind = type(part).__name__
     many = check.function is check_targets_are_estimated_one_by_one and part.fit_key
     slow = many or (kind in SLOW_FITS and check.function not in COMMON_CHECKS)
-    return pytest.param(part, check, id=f"{kind}-{part.signal}-{check.name}", marks=[pytest.mark.slow] if slow else [])
+    marks = [pytest.mark.nightly] if slow and is_of_another_day(part) else [pytest.mark.slow] if slow else []
+    return pytest.param(part, check, id=f"{kind}-{part.signal}-{check.name}", marks=marks)
 
 
 @pytest.mark.parametrize(("part", "check"), [case(part, check) for part in PARTS for check in checks_of(part)])

@@ -64,7 +64,7 @@ def test_a_quadratic_accuracy_needs_degree_two() -> None:
 
 def test_the_range_by_hand() -> None:
     # 10 items, 4 observed: 2.5 right in sum. The other six are all wrong or all right. The second model answered two.
-    lowest, highest = score_range(np.array([[1, 1, 0.5, 0], [1, NAN, NAN, 0]]), 10)
+    lowest, highest = score_range(np.array([[1, 1, 0.5, 0], [1, NAN, NAN, 0]]), 10, np.ones(4))
     assert lowest == pytest.approx([0.25, 0.1])
     assert highest == pytest.approx([0.85, 0.9])
 
@@ -84,7 +84,7 @@ def test_estimates_stay_in_the_range(seed: int, size: int, gaps: bool) -> None:
     if gaps:
         answers[:, 1:][rng.random((9, size - 1)) < 0.4] = NAN
     found = estimates(responses[:15], answers, items, KernelRidge())
-    lowest, highest = score_range(answers, 20)
+    lowest, highest = score_range(answers, 20, np.ones(answers.shape[1]))
     assert (lowest <= found + 1e-12).all()  # equal up to rounding where all items are selected
     assert (found <= highest + 1e-12).all()
 
@@ -128,5 +128,5 @@ def test_it_reads_confidences() -> None:
     seen = seen_items(both)
     estimator = KernelRidge(signal="both")
     found = estimator.estimate(both[:4, :6].astype(float), Selection(np.arange(6)), seen, estimator.fit(seen, RNG))
-    lowest, highest = score_range(both[:4, :6, 0].astype(float), 12)
+    lowest, highest = score_range(both[:4, :6, 0].astype(float), 12, np.ones(6))
     assert ((lowest <= found) & (found <= highest)).all()

@@ -102,6 +102,7 @@ def test_a_sweep_goes_on_without_ray_where_it_does_not_start(
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_ray_is_chosen_for_longer_work(
     board: Path, tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch, ray_session: Any
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_killed_driver_does_not_block_the_next(
     assert hidden(out) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out", ["in an object store"], indirect=True)  # a lock of the operating system cannot be taken over
 def test_a_driver_whose_lease_was_taken_over_stops_before_it_writes(driver: PausedDriver, out: str) -> None:
     driver.child.send_signal(signal.SIGSTOP)  # like a machine that sleeps or is disconnected
@@ -156,7 +157,7 @@ def test_reduce_locks_the_folder_too(driver: PausedDriver, out: str, capsys: pyt
 Holder = Callable[..., FolderLock]
 
 
-@pytest.fixture(params=["lock", "lease on a disk", "lease in an object store"])
+@pytest.fixture(params=["lock", "lease on a disk", pytest.param("lease in an object store", marks=pytest.mark.slow)])
 def holder(request: pytest.FixtureRequest, tmp_path: Path) -> Holder:
     """Makes holds on one folder."""
     kind = FileLock if request.param == "lock" else Lease

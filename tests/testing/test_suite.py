@@ -235,6 +235,10 @@ class Shrunk(Average):
         return super().estimate(responses, selection, seen, fit) ** np.where((responses != responses[:, :1]).any(axis=1), 1.5, 1)
 
 
+class Unweighted(Average):
+    weighted = True
+
+
 class Centred(Average):
     """Moves every target by the mean of all of them."""
 
@@ -307,6 +311,7 @@ FAULTS = [
     (ZeroForMissing, "check_estimates_are_accuracies", "NaN"),
     (Half, "check_equal_responses_are_their_own_estimate", "All responses"),
     (Shrunk, "check_all_items_give_the_accuracy", "accuracy"),
+    (Unweighted, "check_items_count_by_their_weights", "weighted accuracy"),
     (Centred, "check_targets_are_estimated_one_by_one", "targets"),
     (FirstItem, "check_order_of_items", "order"),
     (Narrow, "check_float32_responses", "float64"),

@@ -26,6 +26,7 @@ class SyntheticConf:
     n_items: int = 2000
     n_subtasks: int = 12
     world_seed: int = 0
+    truth: str = "micro"
     sizes: list[int] | None = None
 
     def read(self, *, repeats: bool = False) -> Benchmark:
@@ -45,7 +46,8 @@ class SyntheticConf:
             )
         from microbench_ray.data.synthetic import synthetic
 
-        return synthetic(self.name, self.n_models, self.n_items, self.n_subtasks, seed=self.world_seed)
+        drawn = synthetic(self.name, self.n_models, self.n_items, self.n_subtasks, seed=self.world_seed)
+        return drawn.with_truth(self.truth)
 
 
 @dataclass
@@ -62,6 +64,7 @@ class ScoresConf:
     columns: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
     correct: Any = field(default_factory=list)
+    truth: str = "micro"
     sizes: list[int] | None = None
 
     def read(self, *, repeats: bool = False) -> Benchmark:
@@ -79,6 +82,7 @@ class ScoresConf:
             columns=self.columns,
             scale=self.scale,
             correct=self.correct,
+            truth=self.truth,
         )
 
 
@@ -90,13 +94,14 @@ class ReleaseConf:
     path: str = NEEDED
     name: str | None = None
     max_missing: float = 0.1
+    truth: str = "micro"
     sizes: list[int] | None = None
 
     def read(self, *, repeats: bool = False) -> Benchmark:
         """Read the arrays, which have no repeats."""
         from microbench_ray.data.release import read_release
 
-        return read_release(self.path, name=self.name, max_missing=self.max_missing)
+        return read_release(self.path, name=self.name, max_missing=self.max_missing).with_truth(self.truth)
 
 
 @dataclass
@@ -109,6 +114,7 @@ class IngestedConf:
     metadata: str | None = "auto"
     max_missing: float = 0.1
     min_answered: float = 0.5
+    truth: str = "micro"
     sizes: list[int] | None = None
 
     def read(self, *, repeats: bool = False) -> Benchmark:
@@ -122,6 +128,7 @@ class IngestedConf:
             max_missing=self.max_missing,
             min_answered=self.min_answered,
             repeats=repeats,
+            truth=self.truth,
         )
 
 

@@ -11,7 +11,7 @@ from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.storage.urls import is_url
 from microbench_ray.data.reduce import reducer
-from microbench_ray.data.tables.keys import table_keys
+from microbench_ray.data.tables.keys import OF_ITEMS, table_keys
 from microbench_ray.ingest.base import Options, Scale
 from microbench_ray.ingest.fold import ON_CONFLICT
 from microbench_ray.ingest.hub import is_hub
@@ -89,6 +89,14 @@ class IngestConf:
                 got=self.out,
                 hint="use a local folder with out=DIR",
             )
+        for role in OF_ITEMS:
+            if role in self.columns:
+                raise ConfigError(
+                    f"Ingested responses have no {role} of items.",
+                    where=f"columns.{role}",
+                    got=str(self.columns[role]),
+                    hint=f"benchmark=scores benchmark.columns={{{role}: NAME}} reads the table itself",
+                )
         is_table = self.source in TABLES
         scale = scale_of(self.scale, self.offset, divided=is_table)
         options = Options(

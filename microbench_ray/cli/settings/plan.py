@@ -13,7 +13,8 @@ from microbench_ray.metrics.items_needed import check_differences
 from microbench_ray.micro.gate import check_drop
 from microbench_ray.micro.plan_job import PlanJob
 from microbench_ray.micro.posterior import check_scores
-from microbench_ray.micro.sample_size import Criterion, check_repeats
+from microbench_ray.micro.sample_size import Criterion
+from microbench_ray.micro.single_runs import check_repeats
 
 
 @dataclass

@@ -11,8 +11,10 @@ from microbench_ray.core.errors import ConfigError, unknown
 
 Shape = Literal["auto", "long", "items", "models"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
-ROLES = ("model", "item", "score", "subtask", "repeat", "label", "ignore")
+ROLES = ("model", "item", "score", "subtask", "repeat", "label", "weight", "cluster", "ignore")
 """What a column can be. `model` and `item` may be several columns, whose values are joined by `/`; `ignore` leaves columns out."""
+OF_ITEMS = ("weight", "cluster")
+"""Roles of columns with a value for each item that no name of a column tells."""
 SEVERAL = ("model", "item", "ignore")
 """Roles that several columns may have."""
 ColumnNames = Mapping[str, str | Sequence[str]]
@@ -78,7 +80,8 @@ def table_keys(
     shape, scale
         As the attributes of `TableKeys`.
     columns
-        The name of the column of each role in `ROLES`, or a list of names where several may have it.
+        The name of the column of each role in `ROLES`, or a list of names where several may have it. The column of subtasks may be
+        that of clusters as well.
     correct
         A word, or several.
 
@@ -99,7 +102,8 @@ def table_keys(
             hint = f"columns={{{role}: NAME}}"
             raise ConfigError(f"One column must be the {role}.", where=f"columns.{role}", got=f"{len(names)} names", hint=hint)
         pairs.append((role, names))
-    all_names = [name for _, names in pairs for name in names]
+    subtask = (columns or {}).get("subtask")  # may be the cluster as well
+    all_names = [name for role, names in pairs for name in names if (role, name) != ("cluster", subtask)]
     repeated = next((name for name in all_names if all_names.count(name) > 1), None)
     if repeated is not None:
         raise ConfigError("A column has two roles.", where="columns", got=repr(repeated), hint="give each column one role")

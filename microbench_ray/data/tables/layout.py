@@ -23,7 +23,7 @@ class Layout:
         `long`, `items` (a row per item) or `models` (a row per model).
     model, item
         The columns whose values, joined by `/`, are the ids. Without an item column in the shape `items`, items are numbered.
-    score, subtask, repeat, label
+    score, subtask, repeat, label, weight, cluster
         Columns of single roles.
     values
         In wide tables the columns of scores: models, or in the shape `models` items.
@@ -40,6 +40,8 @@ class Layout:
     subtask: str | None = None
     repeat: str | None = None
     label: str | None = None
+    weight: str | None = None
+    cluster: str | None = None
     values: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -54,13 +56,18 @@ def describe(layout: Layout) -> str:
     if layout.shape == "long":
         parts = [f"models in {_joined(layout.model)}", f"items in {_joined(layout.item)}", f"scores in {layout.score!r}"]
         parts += [f"{role} in {name!r}" for role, name in (("subtasks", layout.subtask), ("repeats", layout.repeat)) if name]
-        return f"a row per response: {', '.join(parts)}"
+        return f"a row per response: {', '.join(parts)}{_of_items(layout)}"
     columns = f"{len(layout.values):,} columns: {first_few(layout.values, 3)}"
     if layout.shape == "models":
         return f"a row per model, named in {_joined(layout.model)}; items are {columns}"
     subtasks = f", subtasks in {layout.subtask!r}" if layout.subtask else ""
     named = f", named in {_joined(layout.item)}" if layout.item else ""
-    return f"a row per item{named}{subtasks}; models are {columns}"
+    return f"a row per item{named}{subtasks}{_of_items(layout)}; models are {columns}"
+
+
+def _of_items(layout: Layout) -> str:
+    columns = (("weights", layout.weight), ("clusters", layout.cluster))
+    return "".join(f", {role} in {name!r}" for role, name in columns if name)
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from microbench_ray.data.columns import nullable_numbers, text_array
 from microbench_ray.data.names import first_few
 from microbench_ray.data.repeats import Repeats, too_large
 from microbench_ray.data.table_files import row_name
+from microbench_ray.data.tables.aggregates import CLUSTER, WEIGHT
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.ids import Ids, ids_in, joined
@@ -69,6 +70,9 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
         first = np.full(len(items.names), -1)
         first[items.codes[::-1]] = subtasks.codes[::-1]
         columns["subtask"] = text_array([subtasks.names[code] for code in first.tolist()])
+    for name, column in ((WEIGHT, layout.weight), (CLUSTER, layout.cluster)):
+        if column is not None:
+            columns[name] = _of_items(frame, column, items)
     table = pa.table(columns | {name: nullable_numbers(row) for name, row in zip(models.names, matrix, strict=True)})
     return LongColumns(table, repeats)
 
@@ -105,6 +109,23 @@ def _repeats(
     scores = np.full((len(models.names) * len(items.names), width), np.nan)
     scores[place, column] = values[rows]
     return Repeats(models.names, items.names, scores.reshape(len(models.names), len(items.names), width))
+
+
+def _of_items(frame: Frame, name: str, items: Ids) -> pa.Array:
+    """The value that a column has for each item; DataError where it has two for one."""
+    values = ids_in(frame, [name], "item")
+    found = np.full(len(items.names), -1)
+    found[items.codes[::-1]] = values.codes[::-1]
+    differs = found[items.codes] != values.codes
+    if differs.any():
+        row = int(np.argmax(differs))
+        raise DataError(
+            f"The rows of an item have different values of {name!r}.",
+            where=f"{frame.where}: item {items.names[items.codes[row]]!r}, {row_name(frame.where, row)}",
+            got=f"{values.names[values.codes[row]]!r}, and {values.names[found[items.codes[row]]]!r} before",
+            hint="give all rows of an item the same value",
+        )
+    return text_array([values.names[code] for code in found.tolist()])
 
 
 def _apart(frame: Frame, items: Ids, subtasks: Ids, models: Ids, layout: Layout, said: list[str]) -> Ids:

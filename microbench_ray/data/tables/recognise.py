@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.frame import Frame
-from microbench_ray.data.tables.keys import Shape, TableKeys
+from microbench_ray.data.tables.keys import OF_ITEMS, Shape, TableKeys
 from microbench_ray.data.tables.layout import ITEM_ID, Layout, check_given
 from microbench_ray.data.tables.vocabulary import (
     DESCRIPTIONS,
@@ -53,7 +53,8 @@ class _Guess:
     def __init__(self, frame: Frame, keys: TableKeys) -> None:
         self.frame, self.keys = frame, keys
         self.left_out = dict.fromkeys(keys.of("ignore"), "ignore")
-        given = {name for _, names in keys.columns for name in names}
+        shared = {name for name in keys.of("cluster") if plain_name(name) in SUBTASK_NAMES}
+        given = {name for _, names in keys.columns for name in names} - shared
         self.free = [name for name in frame.names if name not in given]
         self.model = keys.of("model") or self._by_tiers("model", MODEL_TIERS)
         self.item = keys.of("item") or self._by_tiers("item", STRONG_ITEM_TIERS, but=self.model)
@@ -287,6 +288,8 @@ class _Guess:
             subtask=subtask,
             repeat=repeat,
             label=label,
+            weight=self._one("weight"),
+            cluster=self._one("cluster"),
             left_out=self.left_out | unused,
         )
 
@@ -344,6 +347,13 @@ class _Guess:
 
     def wide(self, shape: Shape) -> Layout:
         """The roles in a table with a row per item (or per model) and a column per model (or per item)."""
+        given = next((role for role in OF_ITEMS if self.keys.gives(role)), None)
+        if shape == "models" and given:
+            what, hint = (
+                f"A table with a row per model has no {given} of each item.",
+                "a table with a row per item, or per response",
+            )
+            raise DataError(what, where=str(self.frame.where), got=f"columns={{{given}: {self._one(given)}}}", hint=hint)
         if shape == "items":
             ids = self.keys.of("item") or self.item or self._row_names()
         else:
@@ -370,6 +380,8 @@ class _Guess:
             item=tuple(ids) if shape == "items" else (),
             subtask=subtask,
             label=label,
+            weight=self._one("weight"),
+            cluster=self._one("cluster"),
             values=tuple(values),
             left_out=self.left_out,
         )

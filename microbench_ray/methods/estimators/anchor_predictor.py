@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SIGNALS, SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.kernels.item_statistics import item_means, standardised
+from microbench_ray.methods.readout import weighted_mean
 
 CLIP = 1e-4
 """Confidences are clipped to this distance from 0 and 1 before their logit is taken."""
@@ -58,6 +59,7 @@ class AnchorPredictor:
     signal: Signal = "answers"
     variant: Literal["default", "paper"] = "default"
     fit_key: ClassVar[str] = "logits"
+    weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("anchor_predictor", self.signal, (*SIGNALS, "answers"))
@@ -97,6 +99,8 @@ class AnchorPredictor:
         if self.variant == "paper" and len(anchors) < seen.n_items:
             right[:, anchors] = np.nan
         right[np.isnan(own).all(axis=1)] = np.nan
+        if seen.weights is not None:
+            return weighted_mean(right, seen.weights)
         counted = np.count_nonzero(~np.isnan(right), axis=1)
         means = np.full(len(right), np.nan)
         np.divide(np.nansum(right, axis=1), counted, out=means, where=counted > 0)

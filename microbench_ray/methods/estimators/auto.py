@@ -37,6 +37,7 @@ class AutoEstimator(WithReadout):
     signal: Signal = "both"
     source_signal: ClassVar[Signal] = "both"
     fit_key: ClassVar[str] = FIT_KEY
+    weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("auto", self.signal, ("correctness", "both"))
@@ -48,7 +49,7 @@ class AutoEstimator(WithReadout):
     def readout(self, selection: Selection, seen: SeenItems, fit: AutoFit) -> Readout:
         """The observed share of each score, its coefficient in the regression, and a share of the p-IRT estimate."""
         both = read_items(fit.learned.known, selection, self.signal).ndim == 3
-        shares = mean_coefficients(selection, both=both)
+        shares = mean_coefficients(selection, seen, both=both)
         if fit.learned.irt is None:
             return Readout(intercept=0.0, coefficients=shares)
         both_predictors, stack = predictors(fit.learned, selection, self.signal), fit_stack(fit, selection, self.signal)
@@ -58,7 +59,7 @@ class AutoEstimator(WithReadout):
             intercept=stack.level * (1 - by_ridge - by_irt) + by_ridge * ridge.intercept,
             coefficients=(1 - by_irt) / seen.n_items * shares + by_ridge * ridge.coefficients.reshape(shares.shape),
             means=both_predictors.means,
-            term=irt_term(float(by_irt), fit.learned.irt, selection.items),
+            term=irt_term(float(by_irt), fit.learned.irt, selection.items, seen.weights),
         )
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:

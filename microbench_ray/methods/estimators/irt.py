@@ -34,13 +34,14 @@ class PIrt(FitsIrt):
     dims: int = 10
     signal: ClassVar[Signal] = "correctness"
     source_signal: ClassVar[Signal] = "correctness"
+    weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_dims("p_irt", self.dims)
 
     def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: IrtFit) -> NDArray[np.float64]:
         """(n_target,) accuracies in [0, 1]."""
-        return p_irt(fit, responses, selection.items)
+        return p_irt(fit, responses, selection.items, seen.weights)
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,15 @@ class IrtAbility(FitsIrt):
     dims: int = 10
     signal: ClassVar[Signal] = "correctness"
     source_signal: ClassVar[Signal] = "correctness"
+    weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_dims("irt_ability", self.dims)
 
     def estimate(self, responses: NDArray[np.float64], selection: Selection, seen: SeenItems, fit: IrtFit) -> NDArray[np.float64]:
         """(n_target,) accuracies in [0, 1]."""
-        expected: NDArray[np.float64] = probabilities(fit, abilities(fit, responses, selection.items)).mean(axis=1)
+        of_items = probabilities(fit, abilities(fit, responses, selection.items))
+        expected: NDArray[np.float64] = of_items.mean(axis=1) if seen.weights is None else (of_items * seen.weights).sum(axis=1)
         expected[np.isnan(responses).all(axis=1)] = np.nan
         return expected
 
@@ -115,6 +118,7 @@ class GpIrt:
     held_out: float = 0.2
     signal: ClassVar[Signal] = "correctness"
     source_signal: ClassVar[Signal] = "correctness"
+    weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_dims("gp_irt", self.dims)
@@ -148,8 +152,8 @@ class GpIrt:
     ) -> NDArray[np.float64]:
         """(n_target,) accuracies in [0, 1]."""
         share = share_of_mean(selection, seen, fit)
-        from_model = p_irt(fit.model, responses, selection.items)
-        mean = _mean(responses, selection)
+        from_model = p_irt(fit.model, responses, selection.items, seen.weights)
+        mean = _mean(responses, selection, seen)
         # The mean is NaN for a target that answered only items of weight 0.
         return share * np.where(np.isnan(mean), from_model, mean) + (1 - share) * from_model
 
@@ -162,12 +166,13 @@ def share_of_mean(selection: Selection, seen: SeenItems, fit: HeldOutFit) -> flo
     if not len(held_out):
         return 1.0
     answers = held_out[:, selection.items]
-    accuracy = np.nanmean(held_out, axis=1)
-    bias = float(np.mean(np.abs(p_irt(fit.model, answers, selection.items) - accuracy)))
-    errors = _mean(answers, selection) - accuracy
+    accuracy = np.nanmean(held_out, axis=1) if seen.weights is None else weighted_mean(held_out, seen.weights)
+    bias = float(np.mean(np.abs(p_irt(fit.model, answers, selection.items, seen.weights) - accuracy)))
+    errors = _mean(answers, selection, seen) - accuracy
     variance = float(np.mean(np.where(np.isnan(errors), 0.0, errors) ** 2))
     return bias**2 / (variance + bias**2) if variance + bias**2 > 0 else 1.0
 
 
-def _mean(responses: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
-    return weighted_mean(responses, np.ones(responses.shape[1]) if selection.weights is None else selection.weights)
+def _mean(responses: NDArray[np.float64], selection: Selection, seen: SeenItems) -> NDArray[np.float64]:
+    equal = seen.stand_for(selection.items, np.ones(responses.shape[1]))
+    return weighted_mean(responses, equal if selection.weights is None else selection.weights)

@@ -10,7 +10,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
 from microbench_ray.methods.estimators.ridge import REGRESSION_SIGNALS, FitsSources
 from microbench_ray.methods.kernels.kernel_ridge import fit_kernel_ridge
-from microbench_ray.methods.kernels.sources import MIN_SOURCES, SourceAccuracies, read_items
+from microbench_ray.methods.kernels.sources import MIN_SOURCES, SourceAccuracies, mean_coefficients, read_items
 from microbench_ray.methods.readout import FloatArray, filled_responses, weighted_mean
 
 
@@ -53,20 +53,23 @@ class KernelRidge(FitsSources):
         known = read_items(fit, selection, self.signal)
         known = known.reshape(len(known), -1)
         flat = responses.reshape(len(responses), -1)
+        weights = mean_coefficients(selection, seen, both=False)
         if fit.accuracy.size < MIN_SOURCES:
-            return weighted_mean(scores, np.ones(scores.shape[1]))
+            return weighted_mean(scores, weights)
         regression = fit_kernel_ridge(known, fit.accuracy, self.degree)
         estimates = regression.predict(filled_responses(flat, known.mean(axis=0)))
-        lowest, highest = (0.0, 1.0) if self.signal == "confidence" else score_range(scores, seen.n_items)
+        lowest, highest = (0.0, 1.0) if self.signal == "confidence" else score_range(scores, seen.n_items, weights)
         estimates = np.clip(estimates, lowest, highest)
         estimates[np.isnan(flat).all(axis=1)] = np.nan
         return estimates
 
 
-def score_range(scores: FloatArray, n_items: int) -> tuple[FloatArray, FloatArray]:
+def score_range(scores: FloatArray, n_items: int, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The smallest and the largest accuracy on `n_items` items that scores on some of them, (n_target, size), allow.
+
+    The weights of these items, (size,), are 1 on average over all items.
 
     They hold as well for a model that did not answer all items, whose accuracy is over those that it answered.
     """
-    right, wrong = (np.nansum(part, axis=1) / n_items for part in (scores, 1 - scores))
+    right, wrong = (np.nansum(part * weights, axis=1) / n_items for part in (scores, 1 - scores))
     return right, 1 - wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,16 +13,21 @@ from microbench_ray.methods.readout import FloatArray, Readout, WithReadout
 
 @dataclass(frozen=True)
 class Mean(WithReadout, EstimatorWithoutFit):
-    """The unweighted mean response to the selected items. Missing responses are left out."""
+    """The unweighted mean response to the selected items. Missing responses are left out.
+
+    Where items count differently in the accuracy, the mean is weighted by what the selected items stand for.
+    """
 
     signal: Signal = "correctness"
+    weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("mean", self.signal)
 
     def readout(self, selection: Selection, seen: SeenItems | None = None, fit: None = None) -> Readout:
-        """Equal coefficients."""
-        return Readout(intercept=0.0, coefficients=np.ones(len(selection.items)))
+        """Equal coefficients, or the weights."""
+        equal = seen is None or seen.weights is None
+        return Readout(intercept=0.0, coefficients=np.ones(len(selection.items)) if equal else design_weights(selection, seen))
 
 
 @dataclass(frozen=True)
@@ -29,13 +35,14 @@ class WeightedMean(WithReadout, EstimatorWithoutFit):
     """The mean response with the selection's weights, scaled to sum to 1 over the items that a target answered."""
 
     signal: Signal = "correctness"
+    weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("weighted_mean", self.signal)
 
     def readout(self, selection: Selection, seen: SeenItems | None = None, fit: None = None) -> Readout:
         """The weights, scaled to sum to 1."""
-        return Readout(intercept=0.0, coefficients=design_weights(selection))
+        return Readout(intercept=0.0, coefficients=design_weights(selection, seen))
 
 
 @dataclass(frozen=True)
@@ -47,17 +54,21 @@ class HorvitzThompson(WithReadout, EstimatorWithoutFit):
     """
 
     signal: Signal = "correctness"
+    weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("horvitz_thompson", self.signal)
 
     def readout(self, selection: Selection, seen: SeenItems | None = None, fit: None = None) -> Readout:
         """The weights as they are."""
-        weights = design_weights(selection)
+        weights = design_weights(selection, seen)
         return Readout(intercept=0.0, coefficients=weights, total=float(weights.sum()))
 
 
-def design_weights(selection: Selection) -> FloatArray:
-    """(size,) the share of the items that each selected item stands for; equal if the selection has no weights."""
+def design_weights(selection: Selection, seen: SeenItems | None = None) -> FloatArray:
+    """(size,) the share of the accuracy that each selected item stands for; of the items alike if the selection has no weights."""
+    if selection.weights is not None:
+        return selection.weights
     size = len(selection.items)
-    return np.full(size, 1 / size) if selection.weights is None else selection.weights
+    equal = np.full(size, 1 / size)
+    return equal if seen is None else seen.stand_for(selection.items, equal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class FitsSources:
 
     signal: Signal
     fit_key = FIT_KEY
+    weighted: ClassVar[bool] = True
 
     @property
     def source_signal(self) -> Signal:
@@ -78,7 +80,7 @@ class Ridge(FitsSources, WithReadout):
         """The regression on these items."""
         known = read_items(fit, selection, self.signal)
         if fit.accuracy.size < MIN_SOURCES:
-            return Readout(intercept=0.0, coefficients=mean_coefficients(selection, both=known.ndim == 3))
+            return Readout(intercept=0.0, coefficients=mean_coefficients(selection, seen, both=known.ndim == 3))
         regression = fit_regression(known.reshape(len(known), -1), fit.accuracy)
         return Readout(
             intercept=regression.intercept,

@@ -43,8 +43,8 @@ class RidgeRemainder(FitsSources, WithReadout):
         known = read_items(fit, selection, self.signal)
         both = known.ndim == 3
         if fit.accuracy.size < MIN_SOURCES:
-            return Readout(intercept=0.0, coefficients=mean_coefficients(selection, both=both))
-        observed = mean_coefficients(selection, both=both) / fit.responses.shape[1]
+            return Readout(intercept=0.0, coefficients=mean_coefficients(selection, seen, both=both))
+        observed = mean_coefficients(selection, seen, both=both) / fit.responses.shape[1]
         rest = fit.accuracy - (known * observed).reshape(len(known), -1).sum(axis=1)
         regression = predict_rest(known.reshape(len(known), -1), rest)
         coefficients = observed + regression.coefficients.reshape(observed.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +53,8 @@ class Learned(NamedTuple):
         (n_items,) all items, in the order in which they are chosen.
     per_source
         How many items each selection chooses, by the number of models, copies counted once.
+    weights
+        (n_items,) the share of each item in the accuracy; None where they are equal.
     """
 
     known: SourceAccuracies
@@ -59,6 +62,15 @@ class Learned(NamedTuple):
     irt: IrtFit | None
     order: Positions
     per_source: float
+    weights: FloatArray | None = None
+
+    def observed(self, scores: FloatArray, items: Positions) -> FloatArray:
+        """(n,) the part of the accuracy that scores on some items, (n, size), are."""
+        if self.weights is None:
+            part: FloatArray = scores.sum(axis=1) / self.known.responses.shape[1]
+        else:
+            part = (scores * self.weights[items]).sum(axis=1)
+        return part
 
 
 class Fold(NamedTuple):
@@ -93,12 +105,15 @@ class Predictors(NamedTuple):
         (size,) the selected items.
     means
         Means of the responses to them, in the shape of a model's responses: missing responses are filled from them.
+    learned
+        What they were learned from.
     """
 
     ridge: Regression
     irt: IrtFit
     items: Positions
     means: FloatArray
+    learned: Learned
 
     def observed_and_rest(self, responses: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The share of the accuracy that is observed, (n,), and both predictions of the rest, (n, 2).
@@ -108,9 +123,9 @@ class Predictors(NamedTuple):
         scores = responses if responses.ndim == 2 else responses[:, :, 0]
         filled = filled_responses(responses.reshape(len(responses), -1), self.means.ravel())
         of_scores = filled.reshape(responses.shape) if responses.ndim == 2 else filled.reshape(responses.shape)[:, :, 0]
-        observed = of_scores.sum(axis=1) / len(self.irt.difficulty)
+        observed = self.learned.observed(of_scores, self.items)
         by_ridge = self.ridge.intercept + (filled * self.ridge.coefficients).sum(axis=1)
-        return observed, np.stack([by_ridge, p_irt(self.irt, scores, self.items) - observed], axis=1)
+        return observed, np.stack([by_ridge, p_irt(self.irt, scores, self.items, self.learned.weights) - observed], axis=1)
 
 
 def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
@@ -153,11 +168,18 @@ def _learn(
     per_source: float | None = None,
 ) -> Learned:
     """`groups` are labels of copies; `per_source` guided items per group and selection, as all sources support, None for these."""
-    known = source_accuracies(SeenItems(item_ids=seen.item_ids, subtask=seen.subtask, responses=responses.astype(np.float32)))
+    known = source_accuracies(replace(seen, responses=responses.astype(np.float32)))
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
     irt = fit_irt(scores.astype(np.float32), DIMS, tolerance=tolerance) if len(scores) >= MIN_SOURCES else None
     order, n_guided = _order(known, groups, seen.subtask, rng, per_source)
-    return Learned(known=known, groups=groups, irt=irt, order=order, per_source=n_guided / max(1, np.unique(groups).size))
+    return Learned(
+        known=known,
+        groups=groups,
+        irt=irt,
+        order=order,
+        per_source=n_guided / max(1, np.unique(groups).size),
+        weights=seen.weights,
+    )
 
 
 def _order(
@@ -224,12 +246,13 @@ def predictors(learned: Learned, selection: Selection, signal: Signal) -> Predic
     assert learned.irt is not None
     known = read_items(learned.known, selection, signal)
     scores = learned.known.responses[:, selection.items]
-    rest = learned.known.accuracy - scores.sum(axis=1) / learned.known.responses.shape[1]
+    rest = learned.known.accuracy - learned.observed(scores, selection.items)
     return Predictors(
         ridge=predict_rest(known.reshape(len(known), -1), rest, learned.groups),
         irt=learned.irt,
         items=selection.items,
         means=known.mean(axis=0),
+        learned=learned,
     )
 
 
@@ -249,17 +272,18 @@ def fit_stack(fit: AutoFit, selection: Selection, signal: Signal) -> Stack:
     then read.
     """
     learned = fit.learned
-    n_items, size = len(learned.order), len(selection.items)
+    size = len(selection.items)
     nested = np.array_equal(selection.items, learned.order[:size])
     scores = learned.known.responses[:, selection.items]
-    level = float((learned.known.accuracy - scores.sum(axis=1) / n_items).mean())
+    level = float((learned.known.accuracy - learned.observed(scores, selection.items)).mean())
     found = []
     for fold in fit.folds:
         if fold.others.irt is not None:
             items = fold.others.order[:size] if nested else selection.items
             own = Selection(items, selection.weights)
             observed, rest = predictors(fold.others, own, signal).observed_and_rest(_read(fold.responses, items, signal))
-            own_level = float((fold.others.known.accuracy - fold.others.known.responses[:, items].sum(axis=1) / n_items).mean())
+            known = fold.others.known
+            own_level = float((known.accuracy - fold.others.observed(known.responses[:, items], items)).mean())
             found.append(np.column_stack([fold.accuracy - observed - own_level, rest - own_level, fold.share]))
     prior = np.full(2, PRIOR_WEIGHT)
     if not found:

@@ -264,7 +264,9 @@ def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return share
 
 
-def p_irt(fit: Items, responses: NDArray[np.float64], items: NDArray[np.intp]) -> NDArray[np.float64]:
+def p_irt(
+    fit: Items, responses: NDArray[np.float64], items: NDArray[np.intp], weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """The mean over all fitted items of the response where not missing, and of the model's probability elsewhere.
 
     Parameters
@@ -275,6 +277,8 @@ def p_irt(fit: Items, responses: NDArray[np.float64], items: NDArray[np.intp]) -
         (n_target, size), NaN where missing.
     items
         (size,) the columns' positions among the fitted items.
+    weights
+        (n_items,) the share of each fitted item in the mean; None where they are equal.
 
     Returns
     -------
@@ -284,6 +288,6 @@ def p_irt(fit: Items, responses: NDArray[np.float64], items: NDArray[np.intp]) -
     missing = np.isnan(responses)
     filled = probabilities(fit, abilities(fit, responses, items))
     filled[:, items] = np.where(missing, filled[:, items], responses)
-    means: NDArray[np.float64] = filled.mean(axis=1)
+    means: NDArray[np.float64] = filled.mean(axis=1) if weights is None else (filled * weights).sum(axis=1)
     means[missing.all(axis=1)] = np.nan
     return means

@@ -24,18 +24,27 @@ class IrtTerm(NamedTuple):
         (n_items, D): first the selected items in their order, then all others.
     difficulty
         (n_items,) in the same order.
+    shares
+        (n_items,) the share of each item in the accuracy, in the same order; None where they are equal.
     """
 
     weight: float
     discrimination: FloatArray
     difficulty: FloatArray
+    shares: FloatArray | None = None
 
     def estimate(self, scores: FloatArray) -> FloatArray:
         """(n_target,) from scores (n_target, size), NaN where missing."""
-        return self.weight * p_irt(self, scores, np.arange(scores.shape[1]))
+        return self.weight * p_irt(self, scores, np.arange(scores.shape[1]), self.shares)
 
 
-def irt_term(weight: float, fit: Items, items: np.ndarray[tuple[int], np.dtype[np.intp]]) -> IrtTerm:
-    """The term of a fitted model and the selected items, (size,) positions; its numbers are rounded to `DECIMALS`."""
+def irt_term(
+    weight: float, fit: Items, items: np.ndarray[tuple[int], np.dtype[np.intp]], shares: FloatArray | None = None
+) -> IrtTerm:
+    """The term of a fitted model and the selected items, (size,) positions; its numbers are rounded to `DECIMALS`.
+
+    `shares` are those of all items in the accuracy, (n_items,).
+    """
     order = np.concatenate([items, np.setdiff1d(np.arange(len(fit.difficulty)), items)])
-    return IrtTerm(weight, np.round(fit.discrimination[order], DECIMALS), np.round(fit.difficulty[order], DECIMALS))
+    discrimination, difficulty = (np.round(values[order], DECIMALS) for values in (fit.discrimination, fit.difficulty))
+    return IrtTerm(weight, discrimination, difficulty, None if shares is None else shares[order])

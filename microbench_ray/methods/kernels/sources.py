@@ -24,7 +24,7 @@ class SourceAccuracies(NamedTuple):
     responses
         (n_source, n_items) scores; missing ones are filled with the mean over the models that answered the item.
     accuracy
-        (n_source,) mean scores over the items that each model answered.
+        (n_source,) mean scores over the items that each model answered, weighted where items count differently.
     confidence
         (n_source, n_items) confidences in the correct answers, filled in the same way; None if they are not read.
     """
@@ -39,7 +39,7 @@ def source_accuracies(seen: SeenItems) -> SourceAccuracies:
     assert seen.responses is not None
     responses = np.asarray(seen.responses, np.float64)
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
-    accuracy = weighted_mean(scores, np.ones(scores.shape[1]))
+    accuracy = weighted_mean(scores, np.ones(scores.shape[1]) if seen.weights is None else seen.weights)
     answered = ~np.isnan(accuracy)
     accuracy = accuracy[answered]
     level = float(accuracy.mean()) if accuracy.size else 0.0
@@ -77,7 +77,10 @@ def source_bytes(n_source: int, n_items: int, size: int, signal: Signal) -> int:
     return 8 * n_source * (signals * (2 * n_items + 3 * size) + 4 * n_source)
 
 
-def mean_coefficients(selection: Selection, *, both: bool) -> NDArray[np.float64]:
-    """Coefficients of the plain mean of the scores; with `both`, those of the confidences are 0."""
-    ones = np.ones(len(selection.items))
-    return np.stack([ones, np.zeros_like(ones)], axis=1) if both else ones
+def mean_coefficients(selection: Selection, seen: SeenItems, *, both: bool) -> NDArray[np.float64]:
+    """Coefficients of the mean of the scores, in which they count as in the accuracy; with `both`, those of the confidences are 0.
+
+    Divided by the number of seen items, each is the item's share of the accuracy.
+    """
+    coefficients = seen.stand_for(selection.items, np.ones(len(selection.items)))
+    return np.stack([coefficients, np.zeros_like(coefficients)], axis=1) if both else coefficients

@@ -98,10 +98,14 @@ class AnchorPoints:
         clustered = len(fit.items)
         if size <= clustered:
             clusters = swap_medoids(fit.distances, rng.choice(clustered, size, replace=False))
-            return Selection(fit.items[clusters.medoids], np.bincount(clusters.labels, minlength=size) / clustered)
+            if seen.weights is None:
+                return Selection(fit.items[clusters.medoids], np.bincount(clusters.labels, minlength=size) / clustered)
+            of_clusters = np.bincount(clusters.labels, seen.weights[fit.items], minlength=size)
+            return Selection(fit.items[clusters.medoids], of_clusters / of_clusters.sum())
         others = rng.permutation(np.setdiff1d(np.arange(seen.n_items), fit.items))[: size - clustered]
         weights = np.full(size, 1 / seen.n_items)
-        weights[clustered:] = (1 - clustered / seen.n_items) / len(others)
+        weights[:clustered] = seen.stand_for(fit.items, weights[:clustered])
+        weights[clustered:] = (1 - (clustered / seen.n_items if seen.weights is None else weights[:clustered].sum())) / len(others)
         return Selection(np.concatenate([fit.items, others]), weights)
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:

@@ -79,7 +79,7 @@ class Diversity(FitsComponents):
             probability += (1 - probability) * missing / len(left)
         if self.variant == "paper":
             return Selection(drawn)
-        return Selection(drawn, 1 / (seen.n_items * probability[drawn]))
+        return Selection(drawn, seen.stand_for(drawn, 1 / (seen.n_items * probability[drawn])))
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         """Cost of the sources' Gram matrix and its eigenvectors, and of the polynomials for sizes up to 1,000."""

@@ -49,7 +49,7 @@ class EmbeddingKmeans(FitsComponents):
     def select(self, seen: SeenItems, fit: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items; their weights sum to 1."""
         points = fit if fit.shape[1] else np.zeros((seen.n_items, 1))
-        return choose_representatives(points, size, rng)
+        return choose_representatives(points, size, rng, seen.weights)
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         """Cost of the sources' Gram matrix and its eigenvectors, and of k-means for sizes up to 1,000."""

@@ -76,9 +76,9 @@ class Fixed(SelectorWithoutFit):
         return np.array([position[item] for item in self.items], dtype=np.intp)
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
-        """Return the list itself; `size` is its length."""
+        """Return the list itself; `size` is its length. Without weights, its items count the same also where others do not."""
         items = self.positions(list(seen.item_ids))
         if self.weights is None:
-            return Selection(items)
+            return Selection(items, None if seen.weights is None else np.full(size, 1 / size))
         weights = np.array(self.weights)
         return Selection(items, weights / weights.sum())

@@ -29,7 +29,7 @@ class RandomSubtaskEqual(SelectorWithoutFit):
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items, uniformly within each subtask."""
-        return choose_by_group(seen.subtask, lambda sizes: equal_allocation(sizes, size, rng), rng)
+        return _weighted(choose_by_group(seen.subtask, lambda sizes: equal_allocation(sizes, size, rng), rng), seen)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RandomSubtaskProportional(SelectorWithoutFit):
 
     def select(self, seen: SeenItems, fit: None, size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items, uniformly within each subtask."""
-        return choose_by_group(seen.subtask, lambda sizes: largest_remainder(sizes, size, rng), rng)
+        return _weighted(choose_by_group(seen.subtask, lambda sizes: largest_remainder(sizes, size, rng), rng), seen)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,21 @@ class RandomSubtaskInverse(SelectorWithoutFit):
         """Choose `size` items."""
         subtask_size = np.bincount(seen.subtask)[seen.subtask]
         arrival = rng.standard_exponential(seen.n_items) * subtask_size
-        return Selection(np.argsort(arrival, kind="stable")[:size])
+        return _weighted(Selection(np.argsort(arrival, kind="stable")[:size]), seen)
+
+
+def _weighted(selection: Selection, seen: SeenItems) -> Selection:
+    """The selection, with what its items stand for where items count differently in the accuracy.
+
+    Those of a subtask are a uniform sample of it, whatever their number, and stand for all of its items together. Subtasks without
+    a selected item are left out.
+    """
+    if seen.weights is None:
+        return selection
+    items, subtask = selection.items, seen.subtask[selection.items]
+    share = np.bincount(seen.subtask)[subtask] / np.bincount(subtask)[subtask]
+    weights = seen.stand_for(items, share / seen.n_items)
+    return Selection(items, weights / weights.sum())
 
 
 def equal_allocation(sizes: NDArray[np.int64], total: int, rng: np.random.Generator) -> NDArray[np.int64]:

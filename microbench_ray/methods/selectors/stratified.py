@@ -73,9 +73,11 @@ class StratifiedConfidence:
     def select(self, seen: SeenItems, fit: NDArray[np.int32], size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items, with weights 1 / (n_items × inclusion probability); by default 1 / size."""
         if self.variant == "paper":
-            return select_as_paper(fit, size, rng)
+            chosen = select_as_paper(fit, size, rng)
+            assert chosen.weights is not None
+            return Selection(chosen.items, seen.stand_for(chosen.items, chosen.weights))
         chosen = choose_by_group(fit, lambda sizes: randomised_proportional(sizes, size, rng), rng)
-        return Selection(chosen.items, np.full(size, 1 / size))
+        return Selection(chosen.items, seen.stand_for(chosen.items, np.full(size, 1 / size)))
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
         """Cost of averaging, and of one-dimensional k-means."""

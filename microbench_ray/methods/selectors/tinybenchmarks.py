@@ -46,10 +46,12 @@ class TinyBenchmarks(FitsIrt):
     def select(self, seen: SeenItems, fit: IrtFit, size: int, rng: np.random.Generator) -> Selection:
         """Choose `size` items; their weights sum to 1."""
         points = np.column_stack([fit.discrimination, fit.difficulty])
-        return choose_representatives(points, size, rng)
+        return choose_representatives(points, size, rng, seen.weights)
 
 
-def choose_representatives(points: NDArray[np.float64], size: int, rng: np.random.Generator) -> Selection:
+def choose_representatives(
+    points: NDArray[np.float64], size: int, rng: np.random.Generator, shares: NDArray[np.float64] | None = None
+) -> Selection:
     """The point of each of `size` k-means clusters that is nearest to its centroid, weighted by the cluster's share of points.
 
     Where there are fewer distinct points than `size`, the clusters with the most points per representative get further
@@ -63,6 +65,8 @@ def choose_representatives(points: NDArray[np.float64], size: int, rng: np.rando
         At most n_items.
     rng
         Draws the start of k-means.
+    shares
+        (n_items,) the share of each point that a cluster's weight is the sum of; None where they are equal.
 
     Returns
     -------
@@ -85,6 +89,9 @@ def choose_representatives(points: NDArray[np.float64], size: int, rng: np.rando
         load = np.where(taken < sizes, sizes / np.maximum(taken, 1), 0.0)
         taken[int(np.argmax(load))] += 1
     items = np.concatenate([by_cluster[start : start + count] for start, count in zip(first, taken, strict=True)])
-    weights = np.repeat(sizes / np.maximum(taken, 1) / len(points), taken)
+    of_cluster = sizes / np.maximum(taken, 1) / len(points)
+    if shares is not None:
+        of_cluster = np.bincount(labels, shares, minlength=n_clusters) / np.maximum(taken, 1)
+    weights = np.repeat(of_cluster, taken)
     order = np.argsort(items)
     return Selection(items[order], weights[order])

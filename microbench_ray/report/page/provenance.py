@@ -24,7 +24,8 @@ def provenance_section(manifest: Mapping[str, Any], verdict: Mapping[str, Any] |
         [name, f"{about['n_models']:,}", f"{about['n_items']:,}", tag("code", about["digest"])]
         for name, about in benchmarks.items()
     ]
-    notes = [f"{name}: {note}" for name, about in benchmarks.items() for note in about.get("notes", ())]
+    notes = [f"{name}: models are ranked by truth={about['truth']}" for name, about in benchmarks.items() if "truth" in about]
+    notes += [f"{name}: {note}" for name, about in benchmarks.items() for note in about.get("notes", ())]
     baseline = (verdict or {}).get("baseline") or {}
     inputs: Mapping[str, str] = ((verdict or {}).get("made") or {}).get("inputs") or {}
     rows = {

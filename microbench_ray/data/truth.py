@@ -1,0 +1,115 @@
+"""The number by which a leaderboard ranks models: what each item counts in it, and the models' values of it.
+
+`micro` is the mean over items. `macro` is the mean over subtasks of the mean over their items, and `weights` the weighted mean over
+items. Of some of the items, such as one half, it is the same kind of mean of these items.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from microbench_ray.core.errors import DataError
+
+if TYPE_CHECKING:
+    from microbench_ray.data.benchmark import Benchmark
+
+Kind = Literal["micro", "macro"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What can be chosen; the third kind, `weights`, is that of items which have weights."""
+RANKED_BY = {"macro": "the mean over subtasks of their accuracies on each", "weights": "a weighted mean over items"}
+"""What models are ranked by, in words, where all items do not count the same."""
+MODELS_PER_BLOCK = 64
+
+FloatArray = NDArray[np.float64]
+Positions = NDArray[np.intp]
+
+
+def item_shares(benchmark: Benchmark, items: Positions) -> FloatArray | None:
+    """The share that each of some items, (n,), has in the mean over them; None where all have the same.
+
+    The shares sum to 1. With `macro` every subtask has the same share, divided equally among those of its items that are there.
+    """
+    if benchmark.weights is not None:
+        weights = benchmark.weights[items]
+        shares: FloatArray = weights / weights.sum()
+        return shares
+    if benchmark.truth != "macro":
+        return None
+    codes = benchmark.subtask_codes[items]
+    counts = np.bincount(codes)
+    n_subtasks = int(np.count_nonzero(counts))
+    return None if n_subtasks < 2 else 1.0 / (n_subtasks * counts[codes].astype(np.float64))
+
+
+def weighted_accuracies(benchmark: Benchmark, models: Positions, items: Positions) -> FloatArray:
+    """The models' weighted means of the scores on some items, (n_models,) fractions; NaN for a model without a response to them.
+
+    Missing responses are left out: with `macro`, each subtask's mean is over the items that the model answered, and the mean of
+    these over the subtasks of which it answered any; with weights, the sum of the weights is that of the items that it answered.
+    """
+    if benchmark.truth == "macro":
+        order = items[np.argsort(benchmark.subtask_codes[items], kind="stable")]
+        starts = np.flatnonzero(np.diff(benchmark.subtask_codes[order], prepend=-1))
+    else:
+        order, starts = items, np.zeros(1, np.intp)
+    weights = None if benchmark.weights is None else benchmark.weights[order]
+    found = np.full(len(models), np.nan)
+    for start in range(0, len(models), MODELS_PER_BLOCK):
+        block = slice(start, start + MODELS_PER_BLOCK)
+        scores = benchmark.scores[models[block]][:, order]
+        known = scores != benchmark.missing
+        if weights is None:  # sums of whole numbers are exact in any order
+            sums = np.add.reduceat(np.where(known, scores, 0), starts, axis=1, dtype=np.int64)
+            counts = np.add.reduceat(known, starts, axis=1, dtype=np.int64).astype(np.float64)
+        else:
+            sums = (np.where(known, scores, 0) * weights).sum(axis=1, keepdims=True)
+            counts = (known * weights).sum(axis=1, keepdims=True)
+        means = np.divide(sums, benchmark.units * counts, out=np.zeros(sums.shape), where=counts > 0)
+        n_means = np.count_nonzero(counts, axis=1)
+        np.divide(means.sum(axis=1), n_means, out=found[block], where=n_means > 0)
+    return found
+
+
+def checked_weights(weights: ArrayLike, items: list[str]) -> FloatArray:
+    """The items' weights, (n_items,); DataError unless they are positive, finite numbers."""
+    try:
+        values = np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        values = np.zeros(0)
+    if values.shape != (len(items),):
+        raise DataError(
+            "There must be one weight per item, a number.", where="weights", got=f"shape {np.shape(weights)} for {len(items)} items"
+        )
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise DataError(
+            "The weight of an item must be a positive number.",
+            where=f"weights, item {items[first]!r}",
+            got=str(values[first]),
+            hint="leave out items that count nothing",
+        )
+    return values
+
+
+def check_truth(truth: str, *, n_subtasks: int, weighted: bool, where: str) -> None:
+    """Raise DataError for an unknown truth, one beside weights, and for the mean over subtasks where there is only one."""
+    if truth not in KINDS:
+        raise DataError("Unknown truth.", where=where, got=repr(truth), hint=f"use one of {', '.join(KINDS)}")
+    if truth == "macro" and weighted:
+        raise DataError(
+            "Items have weights, and subtasks are to count the same.",
+            where=where,
+            got="truth=macro beside weights of items",
+            hint="leave out either one",
+        )
+    if truth == "macro" and n_subtasks < 2:
+        raise DataError(
+            "A mean over subtasks needs at least two subtasks.",
+            where=where,
+            got="truth=macro, and one subtask",
+            hint="name the column of subtasks: benchmark.columns={subtask: NAME}",
+        )
