@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from microbench_ray.api.measures import AgreementCurve, agreement_curve
     from microbench_ray.api.methods import method, method_names
     from microbench_ray.api.micro import export, load_micro, score
+    from microbench_ray.api.noise import Noise, noise
     from microbench_ray.api.planning import (
         detectable_difference,
         items_needed,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ranking_probability,
         regression_gate,
     )
+    from microbench_ray.api.ranks import rank_intervals
     from microbench_ray.api.sequential import Sequential, SequentialVerdict
     from microbench_ray.api.sweep import sweep
     from microbench_ray.api.swept import Result
@@ -46,6 +48,7 @@ _HOMES = {
     "api.comparing": ("RunComparison", "compare"),
     "api.methods": ("method", "method_names"),
     "api.micro": ("export", "load_micro", "score"),
+    "api.noise": ("Noise", "noise"),
     "api.planning": (
         "detectable_difference",
         "items_needed",
@@ -53,6 +56,7 @@ _HOMES = {
         "ranking_probability",
         "regression_gate",
     ),
+    "api.ranks": ("rank_intervals",),
     "api.sequential": ("Sequential", "SequentialVerdict"),
     "api.swept": ("Result",),
     "api.sweep": ("sweep",),
@@ -74,6 +78,7 @@ __all__ = [
     "Mdad",
     "MicroBenchmark",
     "MicrobenchError",
+    "Noise",
     "PairCounts",
     "Result",
     "RunComparison",
@@ -93,8 +98,10 @@ __all__ = [
     "mdad",
     "method",
     "method_names",
+    "noise",
     "pair_counts",
     "posterior_ranking_probability",
+    "rank_intervals",
     "ranking_probability",
     "read_ingested",
     "read_release",

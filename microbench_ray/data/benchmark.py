@@ -44,8 +44,8 @@ class Benchmark(Presented):
         Name of the benchmark in tables and figures.
     models
         One row per model: `model_id` string; `score` FixedSizeList<uint8 or uint32>[n_items]; optionally `confidence`
-        FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers]; every other column is
-        metadata (string, bool, float64 or timestamp).
+        FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers], and `repeat_scores`
+        FixedSizeList<float32>[n_items * n_repeats]; every other column is metadata (string, bool, float64 or timestamp).
     items
         One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32, `weight` float64 and `cluster`
         dictionary of string.
@@ -101,6 +101,7 @@ class Benchmark(Presented):
         confidence: Rows | None = None,
         answers: NDArray[Any] | None = None,
         labels: ArrayLike | None = None,
+        repeats: NDArray[Any] | None = None,
         metadata: pd.DataFrame | pa.Table | None = None,
         units: int | None = None,
         max_missing: float = MAX_MISSING,
@@ -128,6 +129,9 @@ class Benchmark(Presented):
             (n_models, n_items, n_answers) probability in [0, 1] of every answer; items with fewer answers are padded with 0.
         labels
             (n_items,) position of the correct answer, from 0. Required with `answers`.
+        repeats
+            (n_models, n_items, n_repeats) scores in [0, 1] of the repeats of every response, NaN where there are fewer. A score is
+            the mean of its repeats; a response without repeats has one, its score.
         metadata
             One row per model with `model_id` (column or index) and any scalar columns.
         units
@@ -161,6 +165,7 @@ class Benchmark(Presented):
             confidence=confidence,
             answers=answers,
             labels=labels,
+            repeats=repeats,
             metadata=metadata,
             units=units,
             max_missing=max_missing,
@@ -182,14 +187,7 @@ class Benchmark(Presented):
             The folder does not contain a benchmark, or its files are truncated, of another format or of different benchmarks.
         """
         stored = open_tables(local_path(folder))
-        return cls(
-            name or stored.name,
-            models=stored.models,
-            items=stored.items,
-            units=stored.units,
-            notes=stored.notes,
-            truth=stored.truth,
-        )
+        return cls(name or stored.name, stored.models, stored.items, stored.units, stored.notes, stored.truth)
 
     def save(self, folder: str | Path) -> None:
         """Write `models.arrow` and `items.arrow` (Arrow IPC, uncompressed) to a folder, atomically.
@@ -261,6 +259,21 @@ class Benchmark(Presented):
         if "answers" not in self.models.column_names:
             return None
         return self._matrix("answers").reshape(self.n_models, self.n_items, -1)
+
+    @cached_property
+    def repeats(self) -> NDArray[np.float32] | None:
+        """Scores in [0, 1] of the repeats of every response (n_models, n_items, n_repeats), NaN where there are fewer.
+
+        None where no response was repeated, or repeats were not kept. `scores` are their means. Where repeats are runs, the k-th
+        ones of all items are one run.
+        """
+        if "repeat_scores" not in self.models.column_names:
+            return None
+        return self._matrix("repeat_scores").reshape(self.n_models, self.n_items, -1)
+
+    def without_repeats(self) -> Benchmark:
+        """The benchmark with scores only, such as for a sweep, which ranks models by them."""
+        return self if self.repeats is None else replace(self, models=self.models.drop_columns(["repeat_scores"]))
 
     @cached_property
     def labels(self) -> NDArray[np.int32] | None:
@@ -345,7 +358,7 @@ class Benchmark(Presented):
     def digest(self) -> str:
         """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels, metadata, truth, weights and clusters.
 
-        It does not depend on the name, the notes or the source of the benchmark.
+        It does not depend on the name, the notes or the source of the benchmark, nor on repeats, of which it has the means.
         """
         arrays = {
             "codes": self.subtask_codes,

@@ -13,6 +13,7 @@ from microbench_ray.micro.gate import check_drop
 from microbench_ray.micro.plan_job import PlanJob
 from microbench_ray.micro.posterior import check_scores
 from microbench_ray.micro.sample_size import Criterion
+from microbench_ray.micro.single_runs import check_repeats
 
 
 @dataclass
@@ -29,6 +30,8 @@ class PlanConf:
     drop: float | None = None
     threshold: float = 0.8
     tie_policy: str = "wrong"
+    n_repeats: int | None = None
+    budget: list[int] = field(default_factory=list)
     format: str = "table"
 
     def job(self, benchmark: Any) -> PlanJob:
@@ -49,6 +52,10 @@ class PlanConf:
         check_differences(self.differences)
         if self.size is not None and self.size < 1:
             raise ConfigError("The size must be at least 1.", where="size", got=str(self.size), hint="size=100")
+        if self.n_repeats is not None:
+            check_repeats(self.n_repeats)
+        if any(budget < 1 for budget in self.budget):
+            raise ConfigError("A budget is a number of answers.", where="budget", got=str(self.budget), hint="budget=[1000]")
         if self.scores:
             check_scores(self.scores)
         if self.drop is not None:
@@ -70,4 +77,6 @@ class PlanConf:
             drop=self.drop,
             criterion=Criterion(threshold=self.threshold, tie_policy=policy),
             format=shown_as,
+            n_repeats=self.n_repeats,
+            budget=tuple(self.budget),
         )
