@@ -37,7 +37,7 @@ from microbench_ray.ingest.log_names import (
     same_files,
     same_responses,
 )
-from microbench_ray.ingest.metrics import say_metrics
+from microbench_ray.ingest.metrics import check_metrics, say_metrics
 from microbench_ray.ingest.overall import Comparison, OverallReader, compare, told
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.repeats import count_reduced, repeats_apart, told_reduced
@@ -372,24 +372,6 @@ def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[Fo
             if name not in replaced:
                 metrics |= record.metrics
     return metrics
-
-
-def check_metrics(log: str, metrics: Mapping[str, str], others: Mapping[str, str]) -> None:
-    """Check that a log was read by the same metrics as the other logs of its tasks.
-
-    Raises
-    ------
-    DataError
-        A metric differs.
-    """
-    for task, metric in metrics.items():
-        if others.get(task, metric) != metric:
-            raise DataError(
-                "The logs of one task are scored by different metrics.",
-                where=f"{log}: task {task!r}",
-                got=f"{metric!r}, but {others[task]!r} in other logs",
-                hint="choose one metric for all with metric=NAME and a new folder out=DIR",
-            )
 
 
 def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
