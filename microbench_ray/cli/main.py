@@ -319,12 +319,11 @@ def _compare(job: CompareJob) -> int:
 def _next(job: NextJob) -> int:
     from microbench_ray.micro.report import write
     from microbench_ray.micro.sequential.job import run_next
-    from microbench_ray.micro.sequential.upcoming import batch_text
 
     outcome = run_next(job)
     report = outcome.text(job.form)
-    if job.samples is not None:
-        write(job.samples, batch_text(outcome.state, outcome.upcoming, job.samples).encode(), "samples")
+    if job.samples is not None and outcome.batch is not None:
+        write(job.samples, outcome.batch.encode(), "samples")
     if job.out is not None:
         write(job.out, report.encode(), "out")
     sys.stdout.write(report)

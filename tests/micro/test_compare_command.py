@@ -112,7 +112,7 @@ def test_clusters_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) 
     [
         (["base.csv"], ("two runs", "base.csv")),
         ([], ("two runs",)),
-        (["base.csv", "base.csv"], ("itself", "base.csv")),
+        (["base.csv", "base.csv"], ("twice", "base.csv")),
         (["base.csv", "absent.csv"], ("exist", "absent.csv")),
         (["base.csv", "other.csv"], ("common", "q0", "q1000")),
         (["base.csv", "board.csv"], ("one model", "m0", "board=")),

@@ -209,12 +209,18 @@ def shuffled(items: Sequence[str], seed: int) -> tuple[str, ...]:
 
 def load(path: Path) -> State:
     """Read a state; DataError where the file is missing, of another kind or version, or was edited."""
+    if path.is_dir():
+        raise DataError("The state is a file, not a folder.", where=str(path), hint=f"state={path / 'test.json'}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError("The state cannot be read.", where=str(path), got=str(error)[:200], hint=HINT) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DataError("The file is not the state of a sequential test.", where=str(path), hint="state=FILE of microbench next")
+        raise DataError(
+            "The file is not the state of a sequential test.",
+            where=str(path),
+            hint="state=FILE of microbench next, or the name of a new file",
+        )
     if content.get("version") != VERSION:
         got = f"version {content.get('version')!r:.40}"
         raise DataError("The state has an unsupported format version.", where=str(path), got=got, hint=HINT)
