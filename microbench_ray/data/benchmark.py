@@ -376,9 +376,7 @@ class Benchmark(Presented):
         """View a FixedSizeList column (n_models, width), read-only; without `flatten`, which imports `pyarrow.compute`."""
         lists = self.models.column(column).chunk(0)
         width = lists.type.list_size
-        matrix: NDArray[Any] = numbers_of(
-            lists.values.slice(lists.offset * width, len(lists) * width)
-        )  # `flatten` is slow to import
+        matrix: NDArray[Any] = numbers_of(lists.values.slice(lists.offset * width, len(lists) * width))
         return matrix.reshape(self.n_models, -1)
 
 

@@ -118,25 +118,10 @@ def _read_scores(
     if path.is_dir():
         stored = Benchmark.open(path, name=name)
         return stored if truth == "micro" else stored.with_truth(truth)
-    benchmark = _read(path, name, confidence, metadata, max_missing, keys, truth)
-    # Arrow keeps the memory of the table for reuse, which can be as much as the benchmark itself.
-    pa.default_memory_pool().release_unused()
-    return benchmark
-
-
-def _read(
-    path: Path,
-    name: str | None,
-    confidence: str | Path | None,
-    metadata: str | Path | None,
-    max_missing: float,
-    keys: TableKeys,
-    truth: str,
-) -> Benchmark:
     scores = read_wide(path, keys)  # before looking for companions
     confidence_path = _find_companion(path, "confidence", confidence)
     metadata_path = _find_companion(path, "models", metadata)
-    return wide_benchmark(
+    benchmark = wide_benchmark(
         name or split_suffix(path)[0],
         path,
         scores,
@@ -149,6 +134,10 @@ def _read(
         max_missing=max_missing,
         truth=truth,
     )
+    del scores
+    # Arrow keeps the memory of the table for reuse, which can be as much as the benchmark itself.
+    pa.default_memory_pool().release_unused()
+    return benchmark
 
 
 def read_wide(path: Path, keys: TableKeys = DEFAULT_KEYS) -> WideTable:
