@@ -150,6 +150,25 @@ def test_a_list_that_is_no_random_sample_answers_for_itself(truth: str, files: P
     assert state.known_mean == pytest.approx(whole)
 
 
+def test_known_models_with_missing_answers_predict_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their means over the whole benchmark are unknown, also if the items of the list were all answered."""
+    rng = np.random.default_rng(2)
+    scores = (rng.random((12, 80)) < rng.random(80)).astype(float)
+    full = mb.benchmark(scores)
+    mb.export(full, size=20, method="random", out="full")
+    places = {str(item): k for k, item in enumerate(full.item_ids)}
+    listed = {places[item] for item in mb.load_micro("full").item_ids}
+    scores[:6, min(set(range(80)) - listed)] = np.nan
+    mb.export(mb.benchmark(scores), size=20, method="random", out="gaps")
+    accuracy = ["question=accuracy", "margin=0.1"]
+    for micro, used in (("full", True), ("gaps", False)):
+        assert not np.isnan(mb.load_micro(micro).responses).any()
+        run(capsys, "next", f"state={micro}.json", f"micro={micro}", *accuracy)
+        assert bool(load(files / f"{micro}.json").predictions) == used
+    assert main(["next", "state=base.json", "micro=gaps", f"base={full.model_ids[0]}"]) == BAD_INPUT
+    assert "missing answers" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "junit"])
 def test_reports(form: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, printed = run(capsys, *NEW, "base.csv", "worse.csv", f"format={form}", "out=report.txt")

@@ -13,6 +13,7 @@ import numpy as np
 from microbench_ray.core.errors import ConfigError, DataError, StoreError, closest
 from microbench_ray.core.storage.folders import LocalFolder
 from microbench_ray.core.storage.lock import lock_folder
+from microbench_ray.data.score_grid import find_units
 from microbench_ray.data.truth import RANKED_BY
 from microbench_ray.methods.item_lists import id_lines, read_list
 from microbench_ray.micro.artifact import MicroBenchmark
@@ -28,6 +29,8 @@ from microbench_ray.micro.sequential.verdict import Verdict, verdict
 FORMATS = (*report.FORMATS, "ids")
 DEFAULT_NAMES = {"accuracy": ("new",), "best": ()}
 """Names of the models where none are given; `base` and `new` for two."""
+WHOLE = 1e-10
+"""Distance from a whole number, as a share of all points, below which a sum of points is one."""
 WAIT = 60.0
 """Seconds to wait for another command that changes a state in the same folder."""
 
@@ -156,6 +159,7 @@ def _of_micro(micro: MicroBenchmark, job: NextJob, names: tuple[str, ...], rules
     notes += _about(micro, n_items, len(kept))
     known = micro.responses[:, columns]
     complete = micro.signal == "correctness" and not np.isnan(known).any() and not (n_left_out and n_items > len(kept))
+    complete = complete and (n_items == len(kept) or _answered_all(micro))
     means = known.mean(axis=1) if n_items == len(kept) else micro.accuracy
     state = State(
         items=shuffled([item.id for item in kept], job.seed),
@@ -172,7 +176,11 @@ def _of_micro(micro: MicroBenchmark, job: NextJob, names: tuple[str, ...], rules
         raise ConfigError("The micro-benchmark does not know this model.", where="base", got=job.base, hint=hint)
     if not complete:
         if job.base is not None:
-            why = "items with the same content" if n_left_out else "missing answers, or confidences instead of scores"
+            why = (
+                "items with the same content"
+                if n_left_out
+                else "missing answers in the benchmark, or confidences instead of scores"
+            )
             hint = "leave out base=, and give the model's answers as a run"
             raise ConfigError("The answers of the known models cannot be used.", where="base", got=f"{job.base}: {why}", hint=hint)
         return state
@@ -186,6 +194,16 @@ def _of_micro(micro: MicroBenchmark, job: NextJob, names: tuple[str, ...], rules
         own = known[micro.models.index(job.base)]
         state.add(names[0], dict(zip([item.id for item in kept], own.tolist(), strict=True)))
     return state
+
+
+def _answered_all(micro: MicroBenchmark) -> bool:
+    """Whether the known models' accuracies can be means over all items of the benchmark: whole numbers of points by its items.
+
+    Where answers are missing, the mean over the whole benchmark is not known, and a test that relies on it has no guarantee.
+    """
+    most = micro.benchmark["n_items"] * find_units(iter([(slice(None), micro.responses)]))
+    points = micro.accuracy * most
+    return bool((np.abs(points - np.rint(points)) <= WHOLE * most).all())
 
 
 def _about(micro: MicroBenchmark, n_items: int, n_listed: int) -> list[str]:
