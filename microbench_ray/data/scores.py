@@ -213,6 +213,7 @@ def wide_benchmark(
 def _weights(path: Path, table: pa.Table, item_ids: list[str]) -> NDArray[np.float64]:
     column = table.column(WEIGHT)
     texts = column.to_pylist()
+    _refuse_empty(path, texts, "weight")
     if isinstance(texts[0], str) and all(_is_number(text) for text in texts):  # of a long table
         return np.array([float(text) for text in texts])
     return np.asarray(_numbers(path, table, WEIGHT, item_ids), np.float64)
@@ -233,17 +234,22 @@ def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     textual = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     values = column.to_pylist()
-    empty = next((row for row, value in enumerate(values) if value is None or value == ""), None)
-    if empty is not None:
-        raise DataError(
-            f"Every item needs {'an item_id' if name == 'item_id' else 'a ' + shown}.",
-            where=f"{path}: column {shown!r}, {row_name(path, empty)}",
-            got="an empty cell",
-            hint=f"fill in the {shown}" + ("" if name == "item_id" else ", or remove the column"),
-        )
+    _refuse_empty(path, values, shown)
     if not (textual or pa.types.is_integer(kind)):
         raise DataError(f"The column {shown} must contain texts or integers.", where=f"{path}: column {shown!r}", got=str(kind))
     return [str(value) for value in values]
+
+
+def _refuse_empty(path: Path, values: Sequence[object], shown: str) -> None:
+    """Raise DataError if an item lacks a value of the column that is shown by this name."""
+    empty = next((row for row, value in enumerate(values) if value is None or value == ""), None)
+    if empty is not None:
+        raise DataError(
+            f"Every item needs {'an item_id' if shown == 'item_id' else 'a ' + shown}.",
+            where=f"{path}: column {shown!r}, {row_name(path, empty)}",
+            got="an empty cell",
+            hint=f"fill in the {shown}" + ("" if shown == "item_id" else ", or remove the column"),
+        )
 
 
 def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDArray[Any]:
