@@ -28,6 +28,14 @@ def whole_number(key: str, given: Any, minimum: int) -> int:
     return int(given)
 
 
+def number(key: str, given: Any, example: str) -> float:
+    """Return a number as a float; ConfigError for anything else."""
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{key} must be a number.", where=key, got=f"{given!r:.40}", hint=example) from None
+
+
 def whole_numbers(key: str, given: Any) -> tuple[int, ...]:
     """Return one or several whole numbers of at least 1 as a tuple; ConfigError for anything else."""
     values: Sequence[Any] = [given] if isinstance(given, str) or not hasattr(given, "__iter__") else list(given)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microbench_ray.api.arguments import whole_number
+from microbench_ray.api.arguments import number, whole_number
 from microbench_ray.core import formats
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.presented import Presented
@@ -150,7 +150,8 @@ class Sequential:
         if total > len(ids) and (known is not None or predictions is not None):
             hint = "leave out n_items; microbench next micro=DIR base=MODEL knows the means of exported benchmarks"
             raise ConfigError("Known scores and predictions need the whole list.", where="n_items", got=str(total), hint=hint)
-        rules = SequentialRules(question, float(margin), float(alpha))
+        level = number("alpha", alpha, "alpha=0.05")
+        rules = SequentialRules(question, number("margin", margin, "margin=0.02 for two points"), level)
         self._state = begin(ordered, total, names, rules, known=known, predictions=predictions)
         self._count = 10
 
@@ -182,6 +183,9 @@ class Sequential:
         DataError
             A score outside [0, 1], or one that differs from the score that the item has.
         """
+        if not hasattr(scores, "items"):
+            hint = "test.add({'base': {'q1': 1}, 'new': {'q1': 0}})"
+            raise ConfigError("scores must be a mapping.", where="scores", got=type(scores).__name__, hint=hint)
         if model is None and len(self.models) == 1 and not set(scores) <= set(self.models):
             model = self.models[0]
         by_model = {model: scores} if model is not None else scores
@@ -190,7 +194,7 @@ class Sequential:
             hint = "test.add({'base': {'q1': 1}, 'new': {'q1': 0}}), or test.add({'q1': 1}, model='new')"
             raise ConfigError("It is unknown which model these scores are of.", where="model", got=str(wrong), hint=hint)
         for name, own in by_model.items():
-            self._state.add(str(name), {str(item): None if score is None else float(score) for item, score in own.items()})
+            self._state.add(str(name), {str(item): _score(item, score) for item, score in own.items()})
 
     def next(self, count: int = 10) -> list[str]:
         """The next items that a model in the race was not asked, in their order; none once the question is answered."""
@@ -215,3 +219,7 @@ class Sequential:
 
     def __repr__(self) -> str:
         return f"Sequential test, {self._state.rules.question} of {', '.join(self.models)}\n{self.verdict()!r}"
+
+
+def _score(item: object, given: Any) -> float | None:
+    return None if given is None else number(f"the score of {item}", given, "1 for a right answer, 0 for a wrong one")

@@ -18,6 +18,7 @@ from microbench_ray.cli.plain_arguments import plain_job
 from microbench_ray.core import log, streams
 from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError, unknown
 from microbench_ray.core.extras import require_extra
+from microbench_ray.core.interrupts import kept_interrupts
 from microbench_ray.core.shown import escape_controls, shell_quote
 from microbench_ray.core.storage.urls import check_place, local_path
 from microbench_ray.core.table_formats import check_format
@@ -81,7 +82,7 @@ Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something fail
 def main(arguments: Sequence[str]) -> int:
     """Run a job and return its exit code. An error in the input is reported in one message on standard error."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), kept_interrupts():
             warnings.simplefilter("ignore", DataWarning)  # shown as notes
             return _main(list(arguments))
     except MicrobenchError as error:
@@ -319,12 +320,11 @@ def _compare(job: CompareJob) -> int:
 def _next(job: NextJob) -> int:
     from microbench_ray.micro.report import write
     from microbench_ray.micro.sequential.job import run_next
-    from microbench_ray.micro.sequential.upcoming import batch_text
 
     outcome = run_next(job)
     report = outcome.text(job.form)
-    if job.samples is not None:
-        write(job.samples, batch_text(outcome.state, outcome.upcoming, job.samples).encode(), "samples")
+    if job.samples is not None and outcome.batch is not None:
+        write(job.samples, outcome.batch.encode(), "samples")
     if job.out is not None:
         write(job.out, report.encode(), "out")
     sys.stdout.write(report)

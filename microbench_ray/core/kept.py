@@ -23,12 +23,12 @@ def kept_folder() -> Path:
 def read_kept(name: str) -> bytes | None:
     """The content kept under a name; None if there is none, it is damaged, or another user could have written it."""
     try:
-        path = kept_folder() / name
-        for each in (path.parent, path):
-            status = each.stat()
-            if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise PermissionError(f"{each} can be written by other users")
-        digest, _, content = path.read_bytes().partition(b"\n")
+        folder = kept_folder()
+        _check_own(folder.lstat(), folder)
+        number = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(number, "rb") as file:  # noqa: PTH123 - an open file, which nobody can exchange any more
+            _check_own(os.fstat(number), folder / name)
+            digest, _, content = file.read().partition(b"\n")
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         logger.debug("Nothing is kept as %s: %s", name, error)
         return None
@@ -40,7 +40,8 @@ def keep(name: str, content: bytes) -> None:
     try:
         folder = kept_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number, temporary = tempfile.mkstemp(dir=folder)
+        _check_own(folder.lstat(), folder)  # files are removed below: not those of a folder that another user links to
+        number, temporary = tempfile.mkstemp(dir=folder, suffix=Path(name).suffix)  # one that a killed process leaves is removed
         try:
             with open(number, "wb") as file:  # noqa: PTH123 - an open file
                 file.write(_digest(content) + b"\n" + content)
@@ -54,6 +55,12 @@ def keep(name: str, content: bytes) -> None:
                 other.unlink()
     except (OSError, RuntimeError) as error:
         logger.debug("%s is not kept: %s", name, error)
+
+
+def _check_own(status: os.stat_result, path: Path) -> None:
+    """PermissionError for a link, and for a file or folder that another user could have written."""
+    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"{path} is a link, or can be written by other users")
 
 
 def _digest(content: bytes) -> bytes:

@@ -215,6 +215,8 @@ def wide_benchmark(
     item_ids, models, rows = wide_columns(path, table)
     subtasks = _texts(path, table, "subtask") if "subtask" in table.column_names else None
     labels = _numbers(path, table, "label", item_ids) if "label" in table.column_names else None
+    weights = _weights(path, table, item_ids) if WEIGHT in table.column_names else None
+    clusters = _texts(path, table, CLUSTER) if CLUSTER in table.column_names else None
     confidences = None if confidence is None else _aligned_confidence(confidence, path, item_ids, models)
     repeats = None if scores.repeats is None else scores.repeats.aligned(models, item_ids)
     warn(scores.warnings)
@@ -231,8 +233,8 @@ def wide_benchmark(
             metadata=None if metadata is None else metadata.table,
             max_missing=max_missing,
             truth=truth,
-            weights=_weights(path, table, item_ids) if WEIGHT in table.column_names else None,
-            clusters=_texts(path, table, CLUSTER) if CLUSTER in table.column_names else None,
+            weights=weights,
+            clusters=clusters,
         )
     except DataError as error:
         files = " with ".join(str(each) for each in (path, *(table.path for table in (confidence, metadata) if table is not None)))
@@ -245,6 +247,7 @@ def wide_benchmark(
 def _weights(path: Path, table: pa.Table, item_ids: list[str]) -> NDArray[np.float64]:
     column = table.column(WEIGHT)
     texts = column.to_pylist()
+    _refuse_empty(path, texts, "weight")
     if isinstance(texts[0], str) and all(_is_number(text) for text in texts):  # of a long table
         return np.array([float(text) for text in texts])
     return np.asarray(_numbers(path, table, WEIGHT, item_ids), np.float64)
@@ -261,21 +264,26 @@ class WideColumns(NamedTuple):
 
 def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
     """A column of texts, or of integers converted to texts."""
-    column = table.column(name)
+    column, shown = table.column(name), name.removeprefix("#")
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     textual = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     values = column.to_pylist()
+    _refuse_empty(path, values, shown)
+    if not (textual or pa.types.is_integer(kind)):
+        raise DataError(f"The column {shown} must contain texts or integers.", where=f"{path}: column {shown!r}", got=str(kind))
+    return [str(value) for value in values]
+
+
+def _refuse_empty(path: Path, values: Sequence[object], shown: str) -> None:
+    """Raise DataError if an item lacks a value of the column that is shown by this name."""
     empty = next((row for row, value in enumerate(values) if value is None or value == ""), None)
     if empty is not None:
         raise DataError(
-            f"Every item needs {'an item_id' if name == 'item_id' else 'a ' + name}.",
-            where=f"{path}: column {name!r}, {row_name(path, empty)}",
+            f"Every item needs {'an item_id' if shown == 'item_id' else 'a ' + shown}.",
+            where=f"{path}: column {shown!r}, {row_name(path, empty)}",
             got="an empty cell",
-            hint=f"fill in the {name}" + ("" if name == "item_id" else ", or remove the column"),
+            hint=f"fill in the {shown}" + ("" if shown == "item_id" else ", or remove the column"),
         )
-    if not (textual or pa.types.is_integer(kind)):
-        raise DataError(f"The column {name} must contain texts or integers.", where=f"{path}: column {name!r}", got=str(kind))
-    return [str(value) for value in values]
 
 
 def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDArray[Any]:
@@ -291,12 +299,15 @@ def _numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDA
     # if all texts are numbers, report the first one
     row = next((k for k, value in enumerate(values) if value is not None and not _is_number(value)), 0)
     value = values[row]
+    shown = name.removeprefix("#")
     raise DataError(
         f"There is {'text' if isinstance(value, str) else 'no number'} where a "
-        f"{'label' if name == 'label' else 'score'} should be.",
-        where=f"{path}: column {name!r}, {row_name(path, row)}, item {item_ids[row]!r}",
+        f"{shown if name in ('label', WEIGHT) else 'score'} should be.",
+        where=f"{path}: column {shown!r}, {row_name(path, row)}, item {item_ids[row]!r}",
         got=repr(value),
-        hint=cell_hint(name, value),
+        hint="weights are positive numbers: columns={weight: NAME} names their column"
+        if name == WEIGHT
+        else cell_hint(name, value),
     )
 
 

@@ -81,7 +81,7 @@ def scores_of(column: pa.Array, tally: Tally) -> NDArray[np.float64] | None:
     for reason, count in ((WITHOUT_SCORE, absent), (NOT_FINITE, not_finite)):
         if count:
             tally.drop(reason, count)
-    clipped: NDArray[np.float64] = np.clip(values, 0.0, 1.0)
+    clipped: NDArray[np.float64] = np.clip(values, 0.0, 1.0) + 0.0  # no negative zero
     return clipped
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.core.lazy_arrow import pc
-from microbench_ray.data.columns import nullable_numbers, numbers_of
+from microbench_ray.data.columns import numbers_of
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.columns import ItemColumns, are_storable, scores_of, table_of
 from microbench_ray.ingest.documents import find_logs, has_fields
@@ -86,12 +86,14 @@ class LiveBenchReader:
         if options.tasks:
             kept = np.flatnonzero([matches(task, options.tasks) for task in about.subtasks.to_pylist()])
             about, scores, failed = about.take(kept), scores[kept], failed[kept]
-        judged = Tally(scale=tally.scale)
-        values = scores_of(nullable_numbers(np.where(scores == UNJUDGED, np.nan, scores)), judged)
-        if values is None:
+        judged = scores != UNJUDGED
+        given = scores_of(pa.array(scores[judged]), tally)
+        if given is None:
             return None
-        if judged.dropped:
-            tally.drop(NOT_JUDGED, judged.dropped.total())
+        values = np.full(len(scores), np.nan)
+        values[judged] = given
+        if not judged.all():
+            tally.drop(NOT_JUDGED, int(np.count_nonzero(~judged)))
         tally.choose(METRIC)
         if failed.any():
             tally.choose(FAILED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import microbench_ray as mb
+from microbench_ray.cli.main import INTERRUPTED, main
 from microbench_ray.core.interrupts import kept_interrupts
 
 
@@ -24,6 +25,11 @@ def test_an_interrupt_is_raised_again() -> None:
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
     with pytest.raises(SystemError, match="returned a result"), kept_interrupts():
         as_compiled_code_does(error)
+
+
+def test_a_command_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microbench_ray.cli.main._main", lambda arguments: as_compiled_code_does(KeyboardInterrupt()))
+    assert main(["plan"]) == INTERRUPTED
 
 
 class Interrupted(mb.SelectorWithoutFit):

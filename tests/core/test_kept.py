@@ -47,3 +47,26 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(home: Path) -> None:
     (home / "cache").write_text("a file")
     keep("a.js", b"content")
     assert read_kept("a.js") is None
+
+
+def test_nothing_is_read_written_or_removed_behind_a_link(home: Path) -> None:
+    """In a cache that users share, another one could make the folder a link to any folder of this user."""
+    project = home / "project"
+    project.mkdir(mode=0o700)
+    (project / "mine.js").write_text("code")
+    kept_folder().parent.mkdir()
+    kept_folder().symlink_to(project)
+    keep("a.js", b"content")
+    assert read_kept("a.js") is None
+    assert [file.name for file in project.iterdir()] == ["mine.js"]
+    kept_folder().unlink()
+    keep("b.js", b"content")
+    (kept_folder() / "a.js").symlink_to(kept_folder() / "b.js")
+    assert (read_kept("a.js"), read_kept("b.js")) == (None, b"content")
+
+
+def test_what_a_killed_process_left_is_removed() -> None:
+    keep("a.js", b"one")
+    (kept_folder() / "tmp123.js").write_bytes(b"half")
+    keep("a.js", b"two")
+    assert [file.name for file in kept_folder().iterdir()] == ["a.js"]

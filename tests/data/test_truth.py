@@ -186,6 +186,35 @@ def test_columns_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         IngestConf(source="table", path=str(tmp_path), out=str(tmp_path / "out"), columns={"weight": "points"}).job()
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("shape", ["items", "long"])
+def test_weights_may_be_fractions(suffix: str, shape: str, tmp_path: Path) -> None:
+    table = wide()
+    table["points"] = weights = np.array([0.1, 1 / 3, 1, 1.5, 2.25, 3])
+    if shape == "long":
+        table = table.melt(["item_id", "subtask", "points", "passage"], var_name="model", value_name="score")
+    path = tmp_path / f"b{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    found = mb.read_scores(path, columns=COLUMNS)
+    assert found.weights is not None
+    assert found.weights.tolist() == weights.tolist()
+
+
+@pytest.mark.parametrize(("cell", "word"), [("", "needs a weight"), ("two", "weight should be"), ("0", "positive")])
+@pytest.mark.parametrize("shape", ["items", "long"])
+def test_a_cell_that_is_no_weight_is_called_one(cell: str, word: str, shape: str, tmp_path: Path) -> None:
+    """Not a score, and without a name that only the program knows."""
+    table = wide().astype({"points": str})
+    table.loc[table["item_id"] == ITEMS[2], "points"] = cell
+    if shape == "long":
+        table = table.melt(["item_id", "subtask", "points", "passage"], var_name="model", value_name="score")
+    table.to_csv(tmp_path / "b.csv", index=False)
+    with refuses(DataError, "weight", where="b.csv", got=cell or "empty") as caught:
+        mb.read_scores(tmp_path / "b.csv", columns=COLUMNS)
+    assert word in str(caught.value)
+    assert "#" not in str(caught.value)
+
+
 def test_confidences_need_no_weights() -> None:
     confidences = pd.DataFrame({"item_id": ITEMS, "m0": 0.5, "m1": 0.5})
     assert mb.benchmark(wide(), confidence=confidences, columns=COLUMNS).confidence is not None

@@ -60,6 +60,16 @@ def test_tables(tmp_path: Path, suffix: str, options: Options) -> None:
     assert both(TableReader(), tmp_path, options) == 3
 
 
+def test_a_scale_that_falls_makes_no_negative_zero(tmp_path: Path) -> None:
+    """1 is the worst score: as text, the two ways of reading say the same."""
+    pq.write_table(WIDE, tmp_path / "t.parquet")
+    options, reader = Options(scale=Scale(0.0, 1.0)), TableReader()
+    for log in reader.find(tmp_path, options, Tally()):
+        found = reader.responses(log, options, Tally(scale=options.scale), "name")
+        assert found is not None
+        assert "-0.0" not in repr(found["score"].to_pylist())
+
+
 def test_rows_without_ids(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("m,n\n1,0\n0,0\n1,0.5\n")
     assert both(TableReader(), tmp_path) == 2
@@ -96,6 +106,7 @@ def test_judgments(tmp_path: Path) -> None:
         judged("a", "n", 0.1),
         judged("a", "n", 0.7),
         judged("c", "n", -1, category=None),
+        judged("d", "n", NAN),
     ]
     file = write_json(tmp_path / "model_judgment/ground_truth_judgment.jsonl", lines)
     assert both(LiveBenchReader(), tmp_path) == 2

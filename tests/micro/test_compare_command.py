@@ -112,7 +112,7 @@ def test_clusters_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) 
     [
         (["base.csv"], ("two runs", "base.csv")),
         ([], ("two runs",)),
-        (["base.csv", "base.csv"], ("itself", "base.csv")),
+        (["base.csv", "base.csv"], ("twice", "base.csv")),
         (["base.csv", "absent.csv"], ("exist", "absent.csv")),
         (["base.csv", "other.csv"], ("common", "q0", "q1000")),
         (["base.csv", "board.csv"], ("one model", "m0", "board=")),
@@ -125,6 +125,8 @@ def test_clusters_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) 
         (["base.csv", "better.csv", "cluster=base.csv"], ("clusters", "column")),
         (["base.csv", "better.csv", "out=s3://bucket/report"], ("out", "URL")),
         (["base.csv", "better.csv", "runs=[a,b]"], ("twice", "runs")),
+        (["one.csv", "two.csv", "truth=macro"], ("truth", "subtask")),
+        (["base.csv", "percent.csv"], ("outside", "percent.csv", "ingest", "scale=100")),
     ],
 )
 def test_misuse_gets_one_message(
@@ -132,6 +134,8 @@ def test_misuse_gets_one_message(
 ) -> None:
     write(files / "board.csv", "m0", "m1")
     write(files / "other.csv", "other", start=1000)
+    for name, score in (("percent", 70), ("one", 1), ("two", 0)):
+        (files / f"{name}.csv").write_text(f"item_id,{name}\nq0,{score}\nq1,1\n")
     (files / "folder").mkdir()
     assert main(["compare", *arguments]) == BAD_INPUT
     printed = capsys.readouterr()

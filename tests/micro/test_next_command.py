@@ -12,6 +12,9 @@ import pytest
 
 import microbench_ray as mb
 from microbench_ray.cli.main import BAD_INPUT, DONE, UNDECIDED, VIOLATED, main
+from microbench_ray.core.storage.folders import LocalFolder
+from microbench_ray.core.storage.lock import lock_folder
+from microbench_ray.micro.sequential.state import load
 
 N = 150
 ITEMS = [f"q{k}" for k in range(N)]
@@ -93,6 +96,77 @@ def test_the_state_decides_what_is_asked(files: Path, capsys: pytest.CaptureFixt
     code, printed = run(capsys, "next", "base.csv", "equal.csv", "state=s.json", "format=json")
     assert [each["name"] for each in json.loads(printed)["runs"]] == ["a", "b"]
     assert code in (DONE, VIOLATED)
+
+
+def test_an_error_leaves_the_state_as_it_was(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A batch that cannot be written, ids of other items, runs in another order than their names, and a bad question."""
+    pd.DataFrame({"item_id": ["other"], "base": [1]}).to_csv("strange.csv", index=False)
+    named = ["next", "state=n.json", "items=items.txt", "names=[base,better]"]
+    for arguments, word in (
+        ([*NEW, "samples=batch.json"], "samples"),
+        ([*NEW, "strange.csv", "better.csv"], "'other'"),
+        ([*named, "better.csv", "worse.csv"], "better, worse"),
+        ([*NEW, "base.csv"], "give two runs"),
+        (["next", f"state={files}", "items=items.txt"], "not a folder"),
+    ):
+        assert main(arguments) == BAD_INPUT
+        assert word in capsys.readouterr().err
+        assert not list(files.glob("*.json"))
+    assert not list(files.glob(".*"))
+
+
+def test_commands_at_the_same_time_take_turns(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(capsys, *NEW)
+    monkeypatch.setattr("microbench_ray.micro.sequential.job.WAIT", 0.0)
+    lock = lock_folder(LocalFolder(files), 0.0)
+    try:
+        assert main(["next", "base.csv", "better.csv", "state=s.json"]) == BAD_INPUT
+        assert "Another command" in capsys.readouterr().err
+    finally:
+        lock.release()
+    assert run(capsys, "next", "base.csv", "better.csv", "state=s.json")[0] == DONE
+
+
+@pytest.mark.parametrize("truth", ["micro", "macro", "weights"])
+def test_a_list_that_is_no_random_sample_answers_for_itself(truth: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the board ranks by another number, random items too: the answer is about the plain mean of the list, and says so."""
+    rng = np.random.default_rng(1)
+    board = mb.benchmark(
+        (rng.random((20, 60)) < rng.random(60)).astype(float),
+        subtask=["a"] * 40 + ["b"] * 20,
+        truth="macro" if truth == "macro" else "micro",
+        weights=np.arange(60) + 1.0 if truth == "weights" else None,
+    )
+    mb.export(board, size=30, method="random", out="micro")
+    _, printed = run(capsys, "next", "state=s.json", "micro=micro", f"base={board.model_ids[0]}", "format=json")
+    content = json.loads(printed)
+    assert content["n_union"] == (60 if truth == "micro" else 30)
+    assert any(("plain mean" in note) == (truth != "micro") for note in content["notes"])
+    state = load(files / "s.json")
+    known = list(state.scores[str(board.model_ids[0])].values())
+    whole = board.accuracies()[0] if truth == "micro" else np.mean([each for each in known if each is not None])
+    assert state.known_mean == pytest.approx(whole)
+
+
+def test_known_models_with_missing_answers_predict_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their means over the whole benchmark are unknown, also if the items of the list were all answered."""
+    rng = np.random.default_rng(2)
+    scores = (rng.random((12, 80)) < rng.random(80)).astype(float)
+    full = mb.benchmark(scores)
+    mb.export(full, size=20, method="random", out="full")
+    places = {str(item): k for k, item in enumerate(full.item_ids)}
+    listed = {places[item] for item in mb.load_micro("full").item_ids}
+    scores[:6, min(set(range(80)) - listed)] = np.nan
+    mb.export(mb.benchmark(scores), size=20, method="random", out="gaps")
+    accuracy = ["question=accuracy", "margin=0.1"]
+    for micro, used in (("full", True), ("gaps", False)):
+        assert not np.isnan(mb.load_micro(micro).responses).any()
+        run(capsys, "next", f"state={micro}.json", f"micro={micro}", *accuracy)
+        assert bool(load(files / f"{micro}.json").predictions) == used
+    assert main(["next", "state=base.json", "micro=gaps", f"base={full.model_ids[0]}"]) == BAD_INPUT
+    assert "missing answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "junit"])

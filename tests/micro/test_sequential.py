@@ -298,7 +298,12 @@ def test_results_show_themselves() -> None:
         ({"margin": 1.0}, ConfigError, "margin"),
         ({"alpha": 0.0}, ConfigError, "alpha"),
         ({"alpha": float("nan")}, ConfigError, "alpha"),
+        ({"margin": "two"}, ConfigError, "number"),
+        ({"alpha": None}, ConfigError, "number"),
         ({"question": "noninferior"}, ConfigError, "margin"),
+        ({"question": "accuracy", "margin": 0.1, "models": "a", "predictions": dict.fromkeys(ITEMS, "x")}, DataError, "prediction"),
+        ({"question": "accuracy", "margin": 0.1, "models": "a", "predictions": {"other": 0.5}}, DataError, "prediction"),
+        ({"known": dict.fromkeys(ITEMS, "right")}, DataError, "known score"),
         ({"question": "accuracy", "margin": 0.1}, ConfigError, "one model"),
         ({"models": ["a"]}, ConfigError, "two models"),
         ({"models": ["a", "a"]}, ConfigError, "twice"),
@@ -325,8 +330,11 @@ def test_answers_are_checked() -> None:
     for given, model, kind, word in (
         ({"q1": 0}, "base", DataError, "another score"),
         ({"q2": 1.5}, "base", DataError, "outside"),
+        ({"q2": "right"}, "base", ConfigError, "number"),
         ({"q2": 1}, "third", ConfigError, "no such model"),
         ({"q2": 1}, None, ConfigError, "which model"),
     ):
         with refuses(kind, word):
             test.add(given, model=model)
+    with refuses(ConfigError, "mapping", where="scores"):
+        test.add([1, 0])  # type: ignore[arg-type]

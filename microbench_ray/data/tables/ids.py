@@ -35,7 +35,7 @@ def ids_in(frame: Frame, columns: Sequence[str], role: str) -> Ids:
     Raises
     ------
     DataError
-        An id is missing, or a column holds dates, lists or fractions.
+        An id is missing, or a column holds dates, lists or, unless these are weights, fractions.
     """
     parts = [_of_column(frame, name, role) for name in columns]
     return parts[0] if len(parts) == 1 else joined(parts)
@@ -58,10 +58,11 @@ def joined(parts: Sequence[Ids]) -> Ids:
 def _of_column(frame: Frame, name: str, role: str) -> Ids:
     column = frame.table.column(name)
     kind = column.type
-    if frame.kind(name) == "other" or (pa.types.is_floating(kind) and not _is_whole(column)):
+    whole = pa.types.is_floating(kind) and role != "weight"
+    if frame.kind(name) == "other" or (whole and not _is_whole(column)):
         where = f"{frame.where}: column {name!r}"
         raise DataError(f"The column with the {role}s must contain texts or integers.", where=where, got=str(kind))
-    if pa.types.is_floating(kind):
+    if whole:
         column = column.cast(pa.int64())
     encoded = column.dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):

@@ -77,7 +77,7 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
         columns["subtask"] = text_array([subtasks.names[code] for code in first.tolist()])
     for name, column in ((WEIGHT, layout.weight), (CLUSTER, layout.cluster)):
         if column is not None:
-            columns[name] = _of_items(frame, column, items)
+            columns[name] = _of_items(frame, column, name.removeprefix("#"), items)
     table = pa.table(columns | {name: nullable_numbers(row) for name, row in zip(models.names, matrix, strict=True)})
     return LongColumns(table, repeats)
 
@@ -116,9 +116,9 @@ def _repeats(
     return Repeats(models.names, items.names, scores.reshape(len(models.names), len(items.names), width))
 
 
-def _of_items(frame: Frame, name: str, items: Ids) -> pa.Array:
+def _of_items(frame: Frame, name: str, role: str, items: Ids) -> pa.Array:
     """The value that a column has for each item; DataError where it has two for one."""
-    values = ids_in(frame, [name], "item")
+    values = ids_in(frame, [name], role)
     found = np.full(len(items.names), -1)
     found[items.codes[::-1]] = values.codes[::-1]
     differs = found[items.codes] != values.codes

@@ -102,6 +102,9 @@ def pair(
     first = runs[0]
     subtask = np.array([first.subtask[item] or "all" for item in ids], dtype=object)
     codes = np.unique(subtask.astype(str), return_inverse=True)[1]
+    if truth == "macro" and not codes.any():
+        hint = "truth=micro, or runs whose subtasks are known"
+        raise DataError("A mean over subtasks needs at least two.", where="truth", got="truth=macro, and one subtask", hint=hint)
     if clusters is None:
         cluster = np.arange(len(ids))
     else:

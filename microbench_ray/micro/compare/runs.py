@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,10 @@ SEVERAL_LOGS: tuple[SeveralLogs, ...] = get_args(SeveralLogs)
 
 TABLES = tuple(suffix for suffix in SUFFIXES if "json" not in suffix)
 """Suffixes that only tables have; JSON Lines may also be logs."""
+
+
+KEYS_OF_INGEST = re.compile(r"\b(scale|columns|correct|shape|sheet|items)=")
+"""Keys of tables in hints."""
 
 
 class Run(NamedTuple):
@@ -97,21 +102,36 @@ def read_named_runs(given: RunsInput) -> ReadRuns:
     """The same for any number of runs."""
     twice = sorted({run for run in given.runs if given.runs.count(run) > 1})
     if twice:
-        raise ConfigError("A run is compared with itself.", where="runs", got=twice[0], hint="name each run once")
+        raise ConfigError("A run is named twice.", where="runs", got=twice[0], hint="name each run once")
     tally = Tally()
-    if given.board is not None:
-        found = _runs_in(Path(given.board), given, tally, given.runs)
-        runs = [found[name] for name in given.runs]
-    else:
-        runs = [_only_run(Path(path), given, tally) for path in given.runs]
-        if len({run.name for run in runs}) < len(runs):  # runs of one model
-            runs = [run._replace(name=path) for run, path in zip(runs, given.runs, strict=True)]
+    try:
+        runs = _all_runs(given, tally)
+    except DataError as error:
+        raise _with_keys_of_ingest(error) from None
     if tally.failed:
         raise next(iter(tally.failed.values()))
     notes = [f"read: {choice}" for choice in sorted(tally.choices)]
     notes += [f"left out: {count:,} {reason}" for reason, count in sorted(tally.dropped.items())]
     notes += [f"warning: {note}" for note in tally.suspicious]
     return ReadRuns(runs, notes)
+
+
+def _all_runs(given: RunsInput, tally: Tally) -> list[Run]:
+    if given.board is not None:
+        found = _runs_in(Path(given.board), given, tally, given.runs)
+        return [found[name] for name in given.runs]
+    runs = [_only_run(Path(path), given, tally) for path in given.runs]
+    if len({run.name for run in runs}) < len(runs):  # runs of one model
+        runs = [run._replace(name=path) for run, path in zip(runs, given.runs, strict=True)]
+    return runs
+
+
+def _with_keys_of_ingest(error: DataError) -> DataError:
+    """An error of reading, with a hint that says where its keys can be set, if it names some that runs do not have."""
+    if error.hint is None or not KEYS_OF_INGEST.search(error.hint):
+        return error
+    hint = f"microbench ingest has the keys: {error.hint}; then give its folder as board="
+    return DataError(error.what, where=error.where, got=error.got, hint=hint)
 
 
 def source_of(path: Path, source: str | None) -> str:

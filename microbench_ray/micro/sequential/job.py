@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from microbench_ray.core.errors import ConfigError, closest
+from microbench_ray.core.errors import ConfigError, DataError, StoreError, closest
+from microbench_ray.core.storage.folders import LocalFolder
+from microbench_ray.core.storage.lock import lock_folder
+from microbench_ray.data.score_grid import find_units
+from microbench_ray.data.truth import RANKED_BY
 from microbench_ray.methods.item_lists import id_lines, read_list
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.artifact import load as load_micro
-from microbench_ray.micro.compare.runs import Run, RunsInput, read_named_runs
+from microbench_ray.micro.compare.runs import ReadRuns, Run, RunsInput, read_named_runs
 from microbench_ray.micro.responses import REPETITION
 from microbench_ray.micro.sequential import report
 from microbench_ray.micro.sequential.rules import SequentialRules
 from microbench_ray.micro.sequential.state import State, load, shuffled
-from microbench_ray.micro.sequential.upcoming import upcoming
+from microbench_ray.micro.sequential.upcoming import batch_text, upcoming
 from microbench_ray.micro.sequential.verdict import Verdict, verdict
 
 FORMATS = (*report.FORMATS, "ids")
 DEFAULT_NAMES = {"accuracy": ("new",), "best": ()}
 """Names of the models where none are given; `base` and `new` for two."""
+WHOLE = 1e-10
+"""Distance from a whole number, as a share of all points, below which a sum of points is one."""
+WAIT = 60.0
+"""Seconds to wait for another command that changes a state in the same folder."""
 
 
 class NextJob(NamedTuple):
@@ -45,12 +55,13 @@ class NextJob(NamedTuple):
 
 
 class NextOutcome(NamedTuple):
-    """The state, what it says, the next items, and notes on how answers were read."""
+    """The state, what it says, the next items and the text of their file, and notes on how answers were read."""
 
     state: State
     verdict: Verdict
     upcoming: list[str]
     notes: list[str]
+    batch: str | None = None
 
     def text(self, form: str) -> str:
         """The report in one of `FORMATS`; `ids` are the next items, one a line."""
@@ -65,24 +76,51 @@ def run_next(job: NextJob) -> NextOutcome:
     ConfigError, DataError
         As for `load`, `read_list` and `read_named_runs`; a new test without items, or a key that a saved test contradicts.
     """
-    notes: list[str] = []
-    exists = job.state.exists()
-    state = load(job.state) if exists else None
-    if state is not None:
-        _check_same(job, state)
-    runs = read_named_runs(job.runs) if job.runs.runs else None
-    if runs is not None:
-        notes += runs.notes
+    runs = read_named_runs(job.runs) if job.runs.runs else ReadRuns([], [])
+    with _alone(job.state):
+        return _run_next(job, runs)
+
+
+def _run_next(job: NextJob, runs: ReadRuns) -> NextOutcome:
+    notes = [*runs.notes]
+    state = load(job.state) if job.state.exists() else None
     if state is None:
-        state = _begin(job, [run.name for run in runs.runs] if runs else [], notes)
-    if runs is not None:
-        for model, run in _matched(state, runs.runs):
-            others = state.add(model, {item: sum(each) / len(each) if each else None for item, each in run.scores.items()})
-            if others:
-                notes.append(f"ignored: {others:,} answers of {model} to items outside the list")
+        state = _begin(job, [run.name for run in runs.runs], notes)
+    else:
+        _check_same(job, state)
+    for model, run in _matched(state, runs.runs) if runs.runs else []:
+        others = state.add(model, {item: sum(each) / len(each) if each else None for item, each in run.scores.items()})
+        if others == len(run.scores):
+            hint = f"ids must be equal: the list has {min(state.items)!r}, the run {min(run.scores)!r}"
+            raise DataError("No answer is to an item of the list.", where=f"run {run.name!r}", got=f"{others:,} answers", hint=hint)
+        if others:
+            notes.append(f"ignored: {others:,} answers of {model} to items outside the list")
     found = verdict(state)
+    items = upcoming(state, found, job.batch)
+    batch = None if job.samples is None else batch_text(state, items, job.samples)
     state.save(job.state)
-    return NextOutcome(state, found, upcoming(state, found, job.batch), notes)
+    return NextOutcome(state, found, items, notes, batch)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let no two commands change a state at the same time, so that no answers are lost; StoreError after `WAIT` seconds."""
+    if not path.parent.is_dir():  # it is made for a new state
+        yield
+        return
+    try:
+        lock = lock_folder(LocalFolder(path.parent), WAIT)
+    except StoreError as error:
+        hint = "wait for the other command to finish, then run this one again"
+        raise StoreError(
+            "Another command is writing in the folder of the state.", where=str(path), got=error.got, hint=hint
+        ) from None
+    except OSError as error:
+        raise StoreError("The file cannot be written.", where=str(path), got=str(error), hint="state=FILE elsewhere") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _begin(job: NextJob, run_names: list[str], notes: list[str]) -> State:
@@ -100,6 +138,9 @@ def _begin(job: NextJob, run_names: list[str], notes: list[str]) -> State:
     if job.base is not None and job.micro is None:
         hint = "micro=DIR, an export whose known models include it; or give the model's answers as a run"
         raise ConfigError("A known model needs a micro-benchmark.", where="base", got=job.base, hint=hint)
+    if job.base is not None and question in ("best", "accuracy"):
+        hint = "leave out base=, or question=superior, noninferior or equivalent"
+        raise ConfigError("This question has no known model.", where="base", got=f"{job.base}, question={question}", hint=hint)
     if job.items is not None:
         ids = read_list(job.items).items
         return State(shuffled(ids, job.seed), len(set(ids)), names, rules)
@@ -115,11 +156,10 @@ def _of_micro(micro: MicroBenchmark, job: NextJob, names: tuple[str, ...], rules
     if n_left_out:
         notes.append(f"left out: {n_left_out} items with the same content as another one")
     n_items = int(micro.benchmark["n_items"]) - n_left_out if micro.has_random_items else len(kept)
-    if n_items > len(kept):
-        name = micro.benchmark["name"]
-        notes.append(f"the answer is about all {n_items:,} items of {name}, of which the list is a random sample")
+    notes += _about(micro, n_items, len(kept))
     known = micro.responses[:, columns]
     complete = micro.signal == "correctness" and not np.isnan(known).any() and not (n_left_out and n_items > len(kept))
+    complete = complete and (n_items == len(kept) or _answered_all(micro))
     means = known.mean(axis=1) if n_items == len(kept) else micro.accuracy
     state = State(
         items=shuffled([item.id for item in kept], job.seed),
@@ -136,7 +176,11 @@ def _of_micro(micro: MicroBenchmark, job: NextJob, names: tuple[str, ...], rules
         raise ConfigError("The micro-benchmark does not know this model.", where="base", got=job.base, hint=hint)
     if not complete:
         if job.base is not None:
-            why = "items with the same content" if n_left_out else "missing answers, or confidences instead of scores"
+            why = (
+                "items with the same content"
+                if n_left_out
+                else "missing answers in the benchmark, or confidences instead of scores"
+            )
             hint = "leave out base=, and give the model's answers as a run"
             raise ConfigError("The answers of the known models cannot be used.", where="base", got=f"{job.base}: {why}", hint=hint)
         return state
@@ -150,6 +194,27 @@ def _of_micro(micro: MicroBenchmark, job: NextJob, names: tuple[str, ...], rules
         own = known[micro.models.index(job.base)]
         state.add(names[0], dict(zip([item.id for item in kept], own.tolist(), strict=True)))
     return state
+
+
+def _answered_all(micro: MicroBenchmark) -> bool:
+    """Whether the known models' accuracies can be means over all items of the benchmark: whole numbers of points by its items.
+
+    Where answers are missing, the mean over the whole benchmark is not known, and a test that relies on it has no guarantee.
+    """
+    most = micro.benchmark["n_items"] * find_units(iter([(slice(None), micro.responses)]))
+    points = micro.accuracy * most
+    return bool((np.abs(points - np.rint(points)) <= WHOLE * most).all())
+
+
+def _about(micro: MicroBenchmark, n_items: int, n_listed: int) -> list[str]:
+    """A note on which items the answer is about, unless the list is the benchmark."""
+    name = micro.benchmark["name"]
+    if n_items > n_listed:
+        return [f"the answer is about all {n_items:,} items of {name}, of which the list is a random sample"]
+    mean = f"the answer is about the plain mean of the {n_items:,} items of the list"
+    if micro.truth != "micro":
+        return [f"{mean}; {name} ranks models by {RANKED_BY[micro.truth]}"]
+    return [f"{mean}, which are no random sample of {name}"] if micro.benchmark["n_items"] > micro.size else []
 
 
 def _check_same(job: NextJob, state: State) -> None:
@@ -166,9 +231,9 @@ def _check_same(job: NextJob, state: State) -> None:
     for key, value in given.items():
         if value is not None and value != saved[key]:
             raise ConfigError(
-                "A test that has begun keeps its question.",
+                "A test that has begun keeps its question and its models.",
                 where=key,
-                got=f"{value}, in {job.state} {saved[key]}",
+                got=f"{_shown(value)}; the test has {_shown(saved[key])}",
                 hint=f"leave out {key}, or begin another test with another state=FILE",
             )
     for key, path in (("items", job.items), ("micro", job.micro)):
@@ -179,13 +244,19 @@ def _check_same(job: NextJob, state: State) -> None:
                 raise ConfigError("A test that has begun keeps its items.", where=key, got=str(path), hint=hint)
 
 
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _matched(state: State, runs: list[Run]) -> list[tuple[str, Run]]:
     """Each run with the model that it is of: by its name, else by its place."""
     if all(run.name in state.models for run in runs):
         return [(run.name, run) for run in runs]
     asked = state.models if state.known_mean is None else state.models[1:]
-    if len(runs) == len(asked):
-        return list(zip(asked, runs, strict=True))
+    by_place = list(zip(asked, runs, strict=False))
+    # A run that is named like another model is most likely that model's: names and places contradict each other.
+    if len(runs) == len(asked) and all(run.name == model or run.name not in state.models for model, run in by_place):
+        return by_place
     raise ConfigError(
         "It is unknown which models these runs are of.",
         where="runs",

@@ -72,7 +72,7 @@ def sentences(verdict: Verdict, upcoming: Sequence[str]) -> list[str]:
         if upcoming:
             lines.append(f"Next: {len(upcoming):,} items.")
         else:
-            lines.append("No further items are listed.")
+            lines.append("All items of the list were asked, and they are too few to tell.")
     return lines
 
 

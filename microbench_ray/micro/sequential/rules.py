@@ -10,6 +10,12 @@ from microbench_ray.core.errors import ConfigError, unknown
 
 Question = Literal["superior", "noninferior", "equivalent", "best", "accuracy"]
 QUESTIONS: tuple[Question, ...] = get_args(Question)
+HINTS = {
+    "one model": "give one run or name; question=superior compares two models, question=best any number",
+    "two models": "give two runs, or names=[base,new]; question=accuracy is about one model, question=best about any number",
+    "two or more models": "give all runs, or names=[a,b,c]",
+}
+"""What to do, by the number of models that a question has."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ def check_rules(rules: SequentialRules, models: Sequence[str]) -> None:
     fits = {"accuracy": len(models) == 1, "best": len(models) >= 2}.get(rules.question, len(models) == 2)
     if not fits:
         got = f"{len(models)}: {', '.join(models)}" if models else "none"
-        raise ConfigError(f"This question is about {needed}.", where="models", got=got, hint=f"question={rules.question}: {needed}")
+        raise ConfigError(
+            f"This question is about {needed}.", where=f"models, question={rules.question}", got=got, hint=HINTS[needed]
+        )
     if len(set(models)) < len(models):
         raise ConfigError("A model is named twice.", where="models", got=", ".join(models), hint="name each model once")

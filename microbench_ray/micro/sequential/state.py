@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -180,19 +181,20 @@ def begin(
     ConfigError, DataError
         As for `State`; an item without a known score.
     """
+    given = dict(predictions or {})
+    given |= {item: fraction(given[item], f"prediction of item {item!r}") for item in items if item in given}
     if known is None:
-        given = dict(predictions or {})
         mean = sum(given.get(item, 0.0) for item in items) / max(len(items), 1)
         return State(items, n_items, models, rules, predictions=given, prediction_mean=mean if given else 0.0)
-    scores = {str(item): None if score is None else float(score) for item, score in known.items()}
-    without = [item for item in items if scores.get(item) is None or math.isnan(scores[item] or 0.0)]
+    scores = {str(item): score for item, score in known.items()}
+    without = [item for item in items if scores.get(item) is None or scores[item] != scores[item]]
     if without:
         got = f"{len(without):,} of {len(items):,} items without a score: {first_few(without)}"
         raise DataError(
             "A known model has a score on every item.", where="known", got=got, hint="leave out known, and add its scores"
         )
     own = {item: fraction(scores[item], f"known score of item {item!r}") for item in items}
-    given = dict(predictions or own)
+    given = given or own
     means = [
         sum(values[item] for item in items) / len(items) if items else 0.0 for values in (own, given) if set(items) <= set(values)
     ]
@@ -209,12 +211,20 @@ def shuffled(items: Sequence[str], seed: int) -> tuple[str, ...]:
 
 def load(path: Path) -> State:
     """Read a state; DataError where the file is missing, of another kind or version, or was edited."""
+    if path.is_dir():
+        raise DataError("The state is a file, not a folder.", where=str(path), hint=f"state={path / 'test.json'}")
+    if not path.exists():
+        raise DataError("There is no such state.", where=str(path), hint="the file that microbench next or Sequential.save wrote")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError("The state cannot be read.", where=str(path), got=str(error)[:200], hint=HINT) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DataError("The file is not the state of a sequential test.", where=str(path), hint="state=FILE of microbench next")
+        raise DataError(
+            "The file is not the state of a sequential test.",
+            where=str(path),
+            hint="state=FILE of microbench next, or the name of a new file",
+        )
     if content.get("version") != VERSION:
         got = f"version {content.get('version')!r:.40}"
         raise DataError("The state has an unsupported format version.", where=str(path), got=got, hint=HINT)
@@ -251,7 +261,7 @@ def _state_of(content: Mapping[str, Any]) -> State:
 
 def fraction(value: Any, where: str) -> float:
     """A number in [0, 1]; DataError for anything else."""
-    number = None if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    number = None if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     if number is None or not 0 <= number <= 1:
         raise DataError(
             "The value must be a number in [0, 1].", where=where, got=f"{value!r:.40}", hint="divide by the largest score"
