@@ -36,6 +36,7 @@ TEXT_KEYS = (
     "micro",
     "board",
     "cluster",
+    "weight",
     "path",
     "items",
     "responses",

@@ -57,6 +57,31 @@ def test_macro_is_the_mean_of_the_subtasks() -> None:
     assert (micro, macro) == (0.75, 0.5)
 
 
+def test_weights_of_items() -> None:
+    subtask = {"q0": "x", "q1": "x", "q2": "y", "q3": "y"}
+    a = run("a", {"q0": 0, "q1": 0, "q2": 0, "q3": 1}, subtask)
+    b = run("b", {"q0": 1, "q1": 1, "q2": 0, "q3": 0}, subtask)
+    found = compare([a, b], weights={"q0": 1, "q1": 1, "q2": 2, "q3": 4, "other": -1})
+    (each,) = found.comparisons
+    assert (each.mean_a, each.mean_b, each.difference.value) == pytest.approx((4 / 8, 2 / 8, -2 / 8))
+    assert found.means == pytest.approx([4 / 8, 2 / 8])
+    assert [change.mean_a for change in each.subtasks] == pytest.approx([0, 4 / 6])
+    assert each.tests == (None, None)
+    assert found.rules.truth == "weights"
+    three = compare([a, b, run("c", dict.fromkeys(subtask, 1), subtask)], weights={"q0": 1, "q1": 1, "q2": 2, "q3": 4})
+    assert three.means == pytest.approx([4 / 8, 2 / 8, 1])
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    pair = [run("a", SAME), run("b", SAME)]
+    with refuses(DataError, "weight", got="2 of 3"):
+        compare(pair, weights={"q1": 1})
+    with refuses(DataError, "positive", where="q2"):
+        compare(pair, weights={"q0": 1, "q1": 1, "q2": 0})
+    with refuses(ConfigError, "subtasks", where="truth"):
+        compare(pair, Rules(truth="macro"), weights=dict.fromkeys(SAME, 1))
+
+
 def test_only_common_items_count_and_others_are_told() -> None:
     a = run("a", {"q0": 1, "q1": 0, "q2": 1, "q3": ()})
     b = run("b", {"q1": 1, "q2": 1, "q3": 1, "q4": 0})

@@ -107,6 +107,18 @@ def test_clusters_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out)["comparisons"][0]["difference"]["interval_kind"] == "clusters"
 
 
+def test_weights_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = [1 + 2 * (k % 2) for k in range(N)]
+    pd.DataFrame({"item_id": [f"q{k}" for k in range(N)], "weight": weights}).to_csv("weights.csv", index=False)
+    assert main(["compare", "base.csv", "better.csv", "weight=weights.csv", "format=json"]) == DONE
+    printed = json.loads(capsys.readouterr().out)
+    expected = np.average(pd.read_csv("better.csv")["better"], weights=weights)
+    assert printed["comparisons"][0]["mean_b"] == pytest.approx(expected)
+    assert printed["rules"]["truth"] == "weights"
+    assert main(["compare", "base.csv", "better.csv", "weight=weights.csv"]) == DONE
+    assert "weighted mean" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
@@ -123,6 +135,8 @@ def test_clusters_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) 
         (["base.csv", "better.csv", "accept=noninferior", "margin=2"], ("margin", "0.02")),
         (["base.csv", "better.csv", "cluster=absent.csv"], ("absent.csv",)),
         (["base.csv", "better.csv", "cluster=base.csv"], ("clusters", "column")),
+        (["base.csv", "better.csv", "weight=base.csv"], ("weights", "column")),
+        (["base.csv", "better.csv", "weight=words.csv"], ("weight", "'one'")),
         (["base.csv", "better.csv", "out=s3://bucket/report"], ("out", "URL")),
         (["base.csv", "better.csv", "runs=[a,b]"], ("twice", "runs")),
     ],
@@ -133,6 +147,7 @@ def test_misuse_gets_one_message(
     write(files / "board.csv", "m0", "m1")
     write(files / "other.csv", "other", start=1000)
     (files / "folder").mkdir()
+    (files / "words.csv").write_text("item_id,weight\nq0,one\nq1,2\n")
     assert main(["compare", *arguments]) == BAD_INPUT
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -31,6 +31,7 @@ class CompareConf:
     several_logs: str = "error"
     max_line_bytes: int = MAX_LINE_BYTES
     cluster: str | None = None
+    weight: str | None = None
     truth: str = "micro"
     repeats: str = "samples"
     reference: str = "population"
@@ -59,6 +60,7 @@ class CompareConf:
                 min_common=self.min_common,
             ),
             cluster=self.cluster if self.cluster in (None, "subtask") else str(here("cluster", str(self.cluster))),
+            weight=None if self.weight is None else here("weight", self.weight),
             form=one_of("format", self.format, FORMATS),
             out=None if self.out is None else here("out", self.out),
         )
