@@ -13,6 +13,7 @@ import pytest
 import microbench_ray as mb
 from microbench_ray.cli.main import BAD_INPUT, DONE, UNDECIDED, VIOLATED, main
 from microbench_ray.core.errors import ConfigError, DataError
+from tests.helpers import lm_eval_logs as logs
 from tests.helpers.errors import refuses
 
 N = 150
@@ -153,6 +154,18 @@ def test_misuse_gets_one_message(
     assert printed.out == ""
     for fact in facts:
         assert fact in printed.err
+
+
+def test_many_tasks_are_one_note_and_confidences_are_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, right in (("a", 1.0), ("b", 0.0)):
+        logs.write_results(tmp_path / name, name)
+        for task in ("t0", "t1", "t2", "t3"):  # the likeliest answer is never that of `acc`
+            rows = [logs.choice(k, [-1, -2], ["x", "y"], "1" if right else "0", acc=right) for k in range(3)]
+            logs.write(tmp_path / name, task, rows)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "source=lm_eval", "format=json"]) == DONE
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert "metric acc" in note
+    assert "1 more" in note
 
 
 def test_repeats_in_memory() -> None:

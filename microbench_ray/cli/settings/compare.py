@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, LogKeys, here, log_options, one_of
@@ -79,7 +79,7 @@ def runs_input(conf: RunsConf, runs: Sequence[str]) -> RunsInput:
     """The checked keys of runs; `runs` are those that were named without a key."""
     if runs and conf.runs:
         raise ConfigError("Runs are named twice.", where="runs", got=", ".join((*runs, *conf.runs)), hint="leave out runs=[…]")
-    options = log_options(conf)
+    options = replace(log_options(conf), confidences=False)
     names = tuple(runs or conf.runs)
     paths = tuple(str(here("runs", name)) for name in names)
     return RunsInput(
