@@ -10,7 +10,7 @@ otherwise. Printed for each number of questions:
 - two runs of one model (A/A), whose difference is 0 on every question;
 - the same with repeats (`--repeats`): taken as repeats, and as if they were questions.
 
-The last column is the share of p-values below .05: for equal models and A/A, false alarms.
+The last columns are the share of p-values below .05, for equal models and A/A false alarms, and what is to be expected of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.metrics.run_difference import Items, Reference
-from studies.compare_coverage import Shares
+from studies.compare_coverage import HEADER, Shares
 
 FloatArray = NDArray[np.float64]
 SUBJECTS, PASSAGE, CHOICES = 4, 3, 5
@@ -104,7 +104,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for per_subject in given.items:
         rng = np.random.default_rng([given.seed, per_subject])
         print(f"{SUBJECTS} subjects × {per_subject} questions; {given.draws} draws\n")
-        print("| comparison | held | width (points) | p < .05 |\n|---|---:|---:|---:|")
+        print(HEADER)
         for name, shares in measure(per_subject, given.repeats, given.draws, rng).items():
             print(shares.row(name))
         print()
