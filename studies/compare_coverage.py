@@ -10,7 +10,8 @@ itself (A/A), some repeats are the data and the others are the truth. Printed fo
 - `runs`: every repeat of all items is a run with a shift of its own (`--shift` is its standard deviation), compared as whole runs,
   and as if an item's repeats were independent.
 
-The last column is the share of p-values below .05: for A/A, false alarms.
+The last columns are the share of p-values below .05, for A/A false alarms, and the mean probability of these by the standard errors
+and the truths: the power that a minimum detectable effect stands for.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import special
 
 from microbench_ray.metrics.run_difference import Items, Reference, run_difference
+
+HEADER = "| comparison | held | width (points) | p < .05 | expected |\n|---|---:|---:|---:|---:|"
 
 
 def read_samples(path: Path) -> NDArray[np.float64]:
@@ -46,12 +50,13 @@ def independent(a: NDArray[np.float64], b: NDArray[np.float64]) -> Items:
 
 
 class Shares:
-    """Counts intervals that hold the truth, and their widths."""
+    """Counts intervals that hold the truth, their widths, and p-values below .05 beside those that are to be expected."""
 
     def __init__(self) -> None:
         self.held: list[bool] = []
         self.widths: list[float] = []
         self.significant: list[bool] = []
+        self.expected: list[float] = []
 
     def add(self, items: Items, truth: float, reference: Reference = "population") -> None:
         """Compare, and look at the interval."""
@@ -59,10 +64,14 @@ class Shares:
         self.held.append(found.low <= truth <= found.high)
         self.widths.append(100 * (found.high - found.low))
         self.significant.append(found.p_value < 0.05)
+        df = min(found.df, 1e9)  # as good as normal
+        quantile, shift = float(special.stdtrit(df, 0.975)), abs(truth) / found.standard_error
+        self.expected.append(float(special.stdtr(df, shift - quantile) + special.stdtr(df, -shift - quantile)))
 
     def row(self, name: str) -> str:
         """A row of the table."""
-        return f"| {name} | {np.mean(self.held):.3f} | {np.mean(self.widths):.1f} | {np.mean(self.significant):.3f} |"
+        shares = f"{np.mean(self.significant):.3f} | {np.mean(self.expected):.3f}"
+        return f"| {name} | {np.mean(self.held):.3f} | {np.mean(self.widths):.1f} | {shares} |"
 
 
 def shifted(scores: NDArray[np.float64], shift: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -125,7 +134,7 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"{scores.shape[0]} models × {scores.shape[1]} items × {scores.shape[2]} repeats; {given.draws} draws\n")
     for n_repeats in given.repeats:
         rng = np.random.default_rng([given.seed, n_repeats])
-        print(f"Repeats: {n_repeats}\n\n| comparison | held | width (points) | p < .05 |\n|---|---:|---:|---:|")
+        print(f"Repeats: {n_repeats}\n\n{HEADER}")
         for name, shares in measure(scores, n_repeats, given.items, given.draws, given.shift, rng).items():
             print(shares.row(name))
         print()

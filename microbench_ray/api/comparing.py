@@ -96,6 +96,7 @@ def compare(
     names: Sequence[str] | None = None,
     subtask: Mapping[str, str] | None = None,
     cluster: Mapping[str, str] | Literal["subtask"] | None = None,
+    weight: Mapping[str, float] | None = None,
     truth: Truth | None = None,
     repeats: Repeats = "samples",
     reference: Reference = "population",
@@ -122,6 +123,8 @@ def compare(
         By item id, for runs that are mappings.
     cluster
         By item id, items that are not independent of one another; or `subtask`. By default those of the benchmark.
+    weight
+        By item id, what the item counts in the means. By default those of the benchmark, unless a `truth` is given.
     truth
         `micro` or `macro`; by default that of the benchmark, or `micro`.
     repeats, reference, confidence, against, adjust, accept, margin, min_common
@@ -146,14 +149,11 @@ def compare(
     0.25
     """
     if benchmark is not None:
-        if check_benchmark(benchmark).truth == "weights":
-            raise ConfigError(
-                "A comparison knows no weights of items.",
-                where="benchmark",
-                got="a benchmark whose items have weights",
-                hint="a benchmark without them, or scores of both runs",
-            )
-        truth = truth or ("macro" if benchmark.truth == "macro" else "micro")
+        check_benchmark(benchmark)
+        if truth is None and weight is None:
+            truth = "macro" if benchmark.truth == "macro" else "micro"
+            if benchmark.weights is not None:
+                weight = dict(zip(map(str, benchmark.item_ids), benchmark.weights.tolist(), strict=True))
         if cluster is None and benchmark.cluster_codes is not None:
             cluster = dict(zip(map(str, benchmark.item_ids), map(str, benchmark.cluster_codes), strict=True))
         given = [_of_benchmark(check_benchmark(benchmark), run) for run in runs]
@@ -177,7 +177,7 @@ def compare(
         margin=margin,
         min_common=min_common,
     )
-    return RunComparison(compare_runs(given, rules, cluster))
+    return RunComparison(compare_runs(given, rules, cluster, weight))
 
 
 def _of_benchmark(benchmark: Benchmark, name: Any) -> Run:

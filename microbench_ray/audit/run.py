@@ -193,7 +193,7 @@ def audit_night(
     table = night_table(job.night, rows)
     verdict = build_verdict(
         night=job.night,
-        benchmark=BenchmarkShape(name=benchmark.name, n_models=benchmark.n_models, n_items=benchmark.n_items),
+        benchmark=BenchmarkShape(benchmark.name, benchmark.n_models, benchmark.n_items, benchmark.truth),
         rows=table,
         subjects=analysis.subjects,
         changes=analysis.changes,

@@ -33,11 +33,12 @@ SUMMARIES = {
 
 
 class BenchmarkShape(NamedTuple):
-    """The name and the size of tonight's benchmark."""
+    """The name and the size of tonight's benchmark, and the number that ranks its models."""
 
     name: str
     n_models: int
     n_items: int
+    truth: str = "micro"
 
 
 def build_verdict(
@@ -91,7 +92,12 @@ def build_verdict(
         "smallest_drops": [each.to_json() for each in drops],
         "baseline": {"night": baseline.night, "digest": baseline.digest},
         "made": {
-            "benchmark": {"digest": inputs["benchmark"], "n_models": benchmark.n_models, "n_items": benchmark.n_items},
+            "benchmark": {
+                "digest": inputs["benchmark"],
+                "n_models": benchmark.n_models,
+                "n_items": benchmark.n_items,
+                **({} if benchmark.truth == "micro" else {"truth": benchmark.truth}),
+            },
             "inputs": dict(inputs),
             "failed_cells": failed_cells,
             "versions": {name: version(name) for name in ("microbench-ray", "numpy", "pyarrow")},
@@ -171,6 +177,8 @@ def headline(
     `unchecked` says that no rule of drift judged tonight's new models.
     """
     shape = f"{escape_controls(benchmark.name)}: {benchmark.n_models:,} models, {benchmark.n_items:,} items"
+    if benchmark.truth != "micro":
+        shape += f", truth={benchmark.truth}"
     failed = f"; {failed_cells:,} cells failed" if failed_cells else ""
     if status == "ok":
         unseen = "; tonight's new models were not checked for drift" if unchecked else ""

@@ -307,11 +307,12 @@ def _score(job: ScoreJob) -> int:
 def _compare(job: CompareJob) -> int:
     from microbench_ray.micro.compare.job import run_compare
     from microbench_ray.micro.compare.report import text
-    from microbench_ray.micro.report import write
 
     outcome = run_compare(job)
     report = text(outcome.compared, outcome.notes, job.form)
     if job.out is not None:
+        from microbench_ray.micro.report import write
+
         write(job.out, report.encode(), "out")
     sys.stdout.write(report)
     return CODE_OF[outcome.compared.decision]

@@ -19,6 +19,7 @@ from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.ingested_items import ItemPositions, gather_items, nothing_joins
+from microbench_ray.data.item_table import ItemTable, read_item_table
 from microbench_ray.data.names import first_few
 from microbench_ray.data.repeats import MEAN_TOLERANCE, means, too_large
 from microbench_ray.data.responses import ModelFile, ModelRecord, has_repeats, list_model_files, read_responses
@@ -39,6 +40,7 @@ def read_ingested(
     min_answered: float = MIN_ANSWERED,
     repeats: bool = True,
     truth: str = "micro",
+    items: str | Path | None = None,
 ) -> Benchmark:
     """Read a folder written by `microbench ingest`.
 
@@ -62,11 +64,14 @@ def read_ingested(
         Whether to read the scores of repeated responses (`Benchmark.repeats`).
     truth
         `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
+    items
+        Table with a column `item_id` and any of `subtask`, which replaces that of the logs, `weight` (what an item counts in the
+        mean that ranks the models) and `cluster` (equal for items that are not independent of one another); a row for every item.
 
     Raises
     ------
     DataError
-        There are no responses, or a file is truncated or of another format.
+        There are no responses, or a file is truncated or of another format; the table of items lacks items of the board.
     """
     folder = open_folder(path)
     if not 0 <= min_answered <= 1:
@@ -80,10 +85,10 @@ def read_ingested(
             got="no models/*.parquet",
             hint="run microbench ingest source=FORMAT path=LOGS out=FOLDER first",
         )
-    items, notes = gather_items(folder, files)
-    positions = ItemPositions(folder, files, items)
+    found, notes = gather_items(folder, files)
+    positions = ItemPositions(folder, files, found)
     scores, confidence, complete = _matrices(folder, files, positions)
-    answered = np.zeros(len(items.item_ids), int)
+    answered = np.zeros(len(found.item_ids), int)
     for row in scores:
         answered += ~np.isnan(row)
     enough = answered >= max(min_answered * len(files), 1)
@@ -91,7 +96,7 @@ def read_ingested(
     if len(kept) < len(answered):
         notes.append(
             f"{len(answered) - len(kept)} of {len(answered)} items dropped, because fewer than {min_answered:.0%} of the models "
-            f"answered them (min_answered): {first_few(items.item_ids[k] for k in np.flatnonzero(~enough))}"
+            f"answered them (min_answered): {first_few(found.item_ids[k] for k in np.flatnonzero(~enough))}"
         )
     if len(files) > 1 and not (answered > 1).any() and answered.any():
         raise nothing_joins(folder, [file.record for file in files], notes)
@@ -100,20 +105,26 @@ def read_ingested(
         raise DataError("No item was answered by enough models.", where=folder.at(), got=notes[-1], hint=hint)
     if len(kept) < len(answered):
         scores, confidence = ([row[kept] for row in rows] for rows in (scores, confidence))
-    answers = _answers(folder, files, positions, kept) if complete.answers and None not in items.labels else None
+    answers = _answers(folder, files, positions, kept) if complete.answers and None not in found.labels else None
+    item_ids = [found.item_ids[k] for k in kept]
+    about = ItemTable(None, None, None, None) if items is None else read_item_table(items, item_ids)
+    if about.note is not None:
+        notes.append(about.note)
     benchmark = Benchmark.from_arrays(
         name or _name(folder),
         scores,
-        [items.item_ids[k] for k in kept],
+        item_ids,
         [file.record.model for file in files],
-        subtasks=[items.subtasks[k] for k in kept],
+        subtasks=about.subtasks or [found.subtasks[k] for k in kept],
         confidence=confidence if complete.confidence else None,
         answers=answers,
-        labels=None if answers is None else [items.labels[k] or 0 for k in kept],
+        labels=None if answers is None else [found.labels[k] or 0 for k in kept],
         repeats=_repeats(folder, files, positions, scores, kept, notes) if repeats else None,
         metadata=_metadata_table(folder, [file.record for file in files], metadata),
         max_missing=max_missing,
         truth=truth,
+        weights=about.weights,
+        clusters=about.clusters,
     )
     return replace(benchmark, notes=(*notes, *benchmark.notes))
 

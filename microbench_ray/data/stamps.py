@@ -30,6 +30,7 @@ def board_stamp(path: str | Path, settings: Mapping[str, Any]) -> str | None:
     metadata = settings.get("metadata")
     tables = [folder.path / f"models{suffix}" for suffix in SUFFIXES] if metadata == "auto" else []
     tables += [Path(metadata)] if metadata not in ("auto", None) else []
+    tables += [Path(settings["items"])] if settings.get("items") is not None else []
     try:
         stamp = files_stamp([*(folder.path / MODELS).iterdir(), *tables])
     except OSError:

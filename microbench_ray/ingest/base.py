@@ -155,6 +155,8 @@ class Options:
         How the scores of an item's repeats become one: see `data.reduce.reducer`.
     identify
         The parts of a model's identity, `name` and any of `identity.SETTINGS`; empty to decide by what differs between logs.
+    confidences
+        Whether confidences are read, where that takes time.
     """
 
     tasks: tuple[str, ...] = ()
@@ -168,6 +170,7 @@ class Options:
     scale: Scale = LOGGED
     join: Literal["content", "id", "hash"] = "content"
     reduce: str = "mean"
+    confidences: bool = True
 
 
 @dataclass

@@ -13,7 +13,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Sample, Scale, Tally, finite_number, matches, selects
 from microbench_ray.ingest.jsonl import json_lines
-from microbench_ray.ingest.likelihoods import read_confidence
+from microbench_ray.ingest.likelihoods import NO_CONFIDENCE, read_confidence
 from microbench_ray.ingest.lm_eval_choice import MAIN_METRICS, Log, choose, metric_names, scalar_metrics
 from microbench_ray.ingest.lm_eval_files import ModelSamples, check_name, find_samples
 from microbench_ray.ingest.metrics import ROUNDING, why_no_score
@@ -160,7 +160,7 @@ def read_samples(
             suffix = f", filter {selected_filter}" if selected_filter not in (None, "none") else ""
             tally.choose(f"{task}: metric {selected_metric}{suffix}")
             tally.read_by(task, f"{selected_metric}{suffix}")
-        confidence = read_confidence(row, tally)
+        confidence = read_confidence(row, tally) if options.confidences else NO_CONFIDENCE
         doc = row.get("doc")
         yield Sample(
             item_id=item.item_id,

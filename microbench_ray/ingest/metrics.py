@@ -97,8 +97,8 @@ def check_higher_is_better(metric: str, task: str, scale: Scale, declared: Colle
         )
 
 
-def say_metrics(tally: Tally, responses: pa.Table) -> None:
-    """Choose what a log was read by, if its reader has not said so, and that repetitions are averaged.
+def say_metrics(tally: Tally, responses: pa.Table, reduce: str) -> None:
+    """Choose what a log was read by, if its reader has not said so, and how repetitions become one score.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def say_metrics(tally: Tally, responses: pa.Table) -> None:
         if said not in tally.choices and not any(choice.startswith((f"{task}: ", f"{task}/")) for choice in tally.choices):
             tally.choose(said)
     if responses["repeats"].null_count < len(responses) and not any("mean over" in choice for choice in tally.choices):
-        tally.choose(AVERAGED)
+        tally.choose(AVERAGED if reduce == "mean" else f"{reduce} of repeated samples of an item")
 
 
 def check_metrics(log: str, metrics: Mapping[str, str], others: Mapping[str, str]) -> None:

@@ -317,7 +317,7 @@ def ingest_model(
             if old in records and same_responses(responses, old, table):
                 outdated.add(old)
                 del records[old]
-        say_metrics(tally, table)
+        say_metrics(tally, table, job.options.reduce)
         tables.append(table)
         if table["score"].null_count == len(table):
             empty.append(f"{model}: {log.part or log.files[0].name}")

@@ -36,6 +36,9 @@ class Items(NamedTuple):
     whole_runs
         Whether column k is the k-th run of all items, which may have a shift of its own (another server, another seed). Otherwise
         the repeats of an item are independent of those of other items.
+    weight
+        (n_items,) positive numbers, what each item counts in a weighted mean, where all are of one stratum; None where items of a
+        stratum count the same.
     """
 
     a: FloatArray
@@ -43,6 +46,12 @@ class Items(NamedTuple):
     stratum: IntArray
     cluster: IntArray
     whole_runs: bool = False
+    weight: FloatArray | None = None
+
+    @property
+    def shares(self) -> FloatArray:
+        """(n_items,) what each item counts in the difference; they sum to 1."""
+        return item_weights(self.stratum) if self.weight is None else self.weight / self.weight.sum()
 
 
 class Difference(NamedTuple):
@@ -111,7 +120,7 @@ def run_difference(items: Items, *, level: float = 0.95, reference: Reference = 
     more items, one on which each run is ahead. For graded scores their squared difference is the mean of the squared differences
     that were seen, weighted by themselves, so that heavy tails widen the interval; it is 1 for scores of 0 and 1, and where all
     items are tied. The width is never zero. Over clusters the variance is that of the sums of their residuals, with Student's
-    quantile. With weights, the pseudo-items count against the effective number of items.
+    quantile. With weights, the variance is that of a ratio, and the pseudo-items count against the effective number of items.
 
     Raises
     ------
@@ -124,7 +133,7 @@ def run_difference(items: Items, *, level: float = 0.95, reference: Reference = 
         raise ValueError("no items")
     if len(items.a) > 1 and reference == "population" and len(np.unique(items.cluster)) < 2:
         raise ValueError("one cluster")
-    weights = item_weights(items.stratum)
+    weights = items.shares
     mean_a, mean_b = np.nanmean(items.a, axis=1), np.nanmean(items.b, axis=1)
     value = float(weights @ (mean_b - mean_a))
     clustered = len(np.unique(items.cluster)) < len(items.cluster)
@@ -309,7 +318,7 @@ def _with_shifts(spread: _Spread, items: Items, weights: FloatArray) -> _Spread:
 
 def repeat_variance(items: Items) -> float | None:
     """The part of a difference's variance that is noise between repeats; None where a run has no item that was repeated."""
-    weights = item_weights(items.stratum)
+    weights = items.shares
     parts = [
         float((np.square(weights) * item_variances(each) / (~np.isnan(each)).sum(axis=1)).sum()) for each in (items.a, items.b)
     ]

@@ -362,24 +362,17 @@ def drawn_interval(benchmark: Benchmark, *, worse: int, better: int) -> tuple[fl
     Raises
     ------
     DataError
-        Items in clusters have weights, or are all in one cluster.
+        All items are in one cluster.
     """
     from microbench_ray.metrics.run_difference import Items, run_difference  # imports scipy
 
-    if benchmark.truth == "weights":
-        raise DataError(
-            "The interval of a difference is not available for clusters of items that have weights.",
-            where="columns.cluster",
-            got="columns.weight as well",
-            hint="leave out either one",
-        )
     clusters = benchmark.cluster_codes
     if clusters is not None and int(clusters.max()) == 0:
         raise DataError("All items are in one cluster.", where="columns.cluster", hint="an interval needs at least two")
     a, b = (benchmark.scores[[row]].T / benchmark.units for row in (worse, better))
     stratum = benchmark.subtask_codes if benchmark.truth == "macro" else np.zeros(benchmark.n_items)
     cluster = np.arange(benchmark.n_items) if clusters is None else clusters
-    found = run_difference(Items(a, b, stratum.astype(np.intp), cluster.astype(np.intp)))
+    found = run_difference(Items(a, b, stratum.astype(np.intp), cluster.astype(np.intp), weight=benchmark.weights))
     return found.low, found.high
 
 

@@ -15,6 +15,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import ESTIMATORS, Method
 from microbench_ray.methods.selectors.fixed import Fixed
+from microbench_ray.report.page.provenance import provenance_section
 from tests.helpers import nights
 from tests.helpers.errors import refuses
 
@@ -84,6 +85,10 @@ def test_an_audit_ranks_by_the_number_of_the_board(tmp_path: Path) -> None:
         for night, scores in (("2026-01-01", whole[:60]), ("2026-01-02", whole))
     )
     assert "violated" not in (first.verdict["status"], second.verdict["status"])
+    assert second.verdict["made"]["benchmark"]["truth"] == "macro"
+    assert "truth=macro" in second.verdict["headline"]
+    page = provenance_section({"benchmarks": {"board": second.verdict["made"]["benchmark"]}}, second.verdict)
+    assert "truth=macro" in str(page)
     table = pq.read_table(f"{second.folder}/leaderboard.parquet").to_pandas().set_index("model")
     accuracies = {truth: of(whole, truth).table().set_index("model")["accuracy"] for truth in ("macro", "micro")}
     assert np.allclose(table["accuracy"], accuracies["macro"].loc[table.index])

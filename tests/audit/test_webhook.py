@@ -252,6 +252,7 @@ def test_a_line_break_in_a_name_forges_no_finding() -> None:
     row = HistoryRow(kind="model_rescored", text=f"The scores of '{forged}' changed.", name=forged)
     table = night_table("2026-01-01", assign_severities([row], DEFAULT_ACTIONS))
     findings = group_findings(table.to_pylist())
+    assert "truth" not in headline("ok", [], BenchmarkShape("b", 1, 1), 0)
     line = headline("attention", findings, BenchmarkShape(name=forged, n_models=1, n_items=1), 0)
     for text in (findings[0]["text"], line):
         assert text.isprintable()

@@ -21,7 +21,7 @@ def write_world(folder: Path) -> None:
     """Write the files into an empty folder.
 
     LOGS: logs of lm-evaluation-harness; boards/mine: these, ingested; scores.parquet and scores.models.csv: the same as tables;
-    tiny.txt: a list of 100 of the items; results/mine: a sweep of scores.parquet.
+    tiny.txt: a list of 100 of the items; items.csv: a weight of every item; results/mine: a sweep of scores.parquet.
     """
     drawn = mb.synthetic(n_models=N_MODELS, n_items=N_ITEMS, n_subtasks=3)
     assert drawn.metadata is not None
@@ -35,6 +35,9 @@ def write_world(folder: Path) -> None:
     table.insert(0, "item_id", list(board.item_ids))
     table.insert(1, "subtask", [f"s{min(k % 4, 2)}" for k in range(len(table))])
     table.to_parquet(folder / "scores.parquet")
+    pd.DataFrame({"item_id": list(board.item_ids), "weight": 1 + np.arange(len(table)) % 3}).to_csv(
+        folder / "items.csv", index=False
+    )
     metadata = drawn.metadata.assign(model_id=models, family=drawn.metadata["family"].replace(FAMILIES))
     metadata.to_csv(folder / "scores.models.csv", index=False)
     (folder / "tiny.txt").write_text("".join(f"{item}\n" for item in board.item_ids[:100]), encoding="utf-8")

@@ -90,7 +90,9 @@ def ingest(logs: Path, reduce: str = "mean", on_conflict: OnConflict = "error") 
 
 
 def test_scores_are_reduced_and_the_means_told(logs: Path) -> None:
-    (line,) = [line for line in ingest(logs, "pass@2").lines() if line.startswith("repeats:")]
+    lines = ingest(logs, "pass@2").lines()
+    (line,) = [line for line in lines if line.startswith("repeats:")]
+    assert "used: pass@2 of repeated samples of an item" in lines
     table = read_responses(open_folder(logs.parent / "board"), model_file("a"))
     assert table["score"].to_pylist() == [pytest.approx(2 / 3), 1, None]  # q3 was answered once
     assert table["repeats"].to_pylist() == [[1, 0, 0], [1, 1, 0], None]

@@ -80,6 +80,58 @@ def test_strata_have_the_same_weight_and_their_own_variance() -> None:
     assert found.standard_error**2 == pytest.approx(expected)
 
 
+def test_weights_by_hand() -> None:
+    a, b, weight = np.array([0, 0, 1, 0]), np.array([1, 0, 0, 1]), np.array([3.0, 1, 1, 1])
+    found = run_difference(items(a, b)._replace(weight=weight))
+    # (3 + 0 − 1 + 1) / 6 = 1/2; residuals .5, −.5, −1.5, .5 with shares 3/6, 1/6, 1/6, 1/6; n/(n−1) = 4/3.
+    variance = (0.25**2 + (0.5 / 6) ** 2 + 0.25**2 + (0.5 / 6) ** 2) * 4 / 3
+    effective = 36 / 12
+    n = effective + 2
+    centre = effective * 0.5 / n
+    per_item = (effective * (variance * (effective - 1) + 0.25) + 2) / n - centre**2
+    assert found.value == pytest.approx(0.5)
+    assert found.standard_error == pytest.approx(math.sqrt(per_item / n))
+
+
+def test_equal_weights_change_nothing_and_whole_strata_are_weights() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 60, 3))
+    for options in ({}, {"cluster": np.arange(60) // 4}, {"whole_runs": True}):
+        plain = items(a, b, **options)
+        assert run_difference(plain._replace(weight=np.full(60, 0.3))) == pytest.approx(run_difference(plain), abs=1e-12)
+        fixed = plain._replace(weight=np.full(60, 7.0))
+        assert run_difference(fixed, reference="benchmark")[:6] == pytest.approx(run_difference(plain, reference="benchmark")[:6])
+    stratum = np.repeat([0, 1], [40, 20])
+    weight = np.repeat([1.0, 2.0], [40, 20])
+    macro, weighted = run_difference(items(a, b, stratum)), run_difference(items(a, b)._replace(weight=weight))
+    assert weighted.value == pytest.approx(macro.value)
+    assert repeat_variance(items(a, b)._replace(weight=weight)) == pytest.approx(repeat_variance(items(a, b, stratum)))
+
+
+@pytest.mark.slow
+def test_weighted_intervals_hold() -> None:
+    rng = np.random.default_rng(0)
+    held = {"items": 0, "clusters": 0}
+    for _ in range(600):
+        weight = rng.choice([1.0, 2.0, 5.0], 100)
+        ahead = rng.random(100) < 0.1 + 0.04 * weight
+        behind = ~ahead & (rng.random(100) < 0.15)
+        truth = sum(w * (p - (1 - p) * 0.15) for w, p in ((1, 0.14), (2, 0.18), (5, 0.3))) / 8
+        one = items(behind.astype(float), ahead.astype(float))._replace(weight=weight)
+        found = run_difference(one)
+        held["items"] += found.low <= truth <= found.high
+        tripled = one._replace(
+            a=np.repeat(one.a, 3, axis=0),
+            b=np.repeat(one.b, 3, axis=0),
+            stratum=np.zeros(300, np.intp),
+            cluster=np.repeat(np.arange(100), 3),
+            weight=np.repeat(weight, 3),
+        )
+        found = run_difference(tripled)
+        held["clusters"] += found.low <= truth <= found.high
+    assert all(0.925 <= each / 600 <= 0.975 for each in held.values()), held
+
+
 def test_a_stratum_of_one_item_is_joined_with_another() -> None:
     one, two = [0, 0, 1, 1, 0], [0, 1, 1, 0, 1]
     found = run_difference(items(one, two, [0, 0, 0, 0, 1]))

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from microbench_ray.core.errors import ConfigError, DataError
-from microbench_ray.metrics.run_difference import Difference
+from microbench_ray.metrics.run_difference import Difference, FloatArray
 from microbench_ray.micro.compare.compare import Compared, Rules, compare, decide, more_data
 from microbench_ray.micro.compare.runs import Run
 from tests.helpers.errors import refuses
@@ -49,12 +49,65 @@ def test_two_runs() -> None:
     assert found.repeats_share is None
 
 
+def permuted(gap: FloatArray) -> float:
+    """The p-value of the test by all changes of signs."""
+    test: Any = stats.permutation_test
+    found = test((gap,), lambda each, axis: each.sum(axis), permutation_type="samples", n_resamples=np.inf, vectorized=True)
+    return float(found.pvalue)
+
+
+@pytest.mark.parametrize(("better", "worse", "equal"), [(7, 2, 3), (5, 5, 0), (0, 6, 4), (1, 9, 1)])
+def test_mcnemars_test_is_the_permutation_test_and_that_of_a_binomial(better: int, worse: int, equal: int) -> None:
+    gap = np.repeat([1.0, -1.0, 0.0], [better, worse, equal])
+    a, b = (np.where(sign * gap > 0, 1.0, 0.0) for sign in (-1, 1))
+    found = compare([run(name, {f"q{k}": each for k, each in enumerate(row)}) for name, row in (("a", a), ("b", b))])
+    tests = found.comparisons[0].tests
+    assert tests.mcnemar == pytest.approx(permuted(gap[gap != 0]), abs=1e-9)
+    assert tests.mcnemar == pytest.approx(min(1, 2 * stats.binom.cdf(min(better, worse), better + worse, 0.5)), abs=1e-9)
+    assert tests.paired_t == pytest.approx(stats.ttest_rel(b, a).pvalue, abs=1e-9)
+
+
+def test_the_interval_is_near_the_permutation_test_of_grades() -> None:
+    # Not equal: the interval is a normal one, with two more items.
+    gaps = []
+    for seed in range(6):
+        grades = np.random.default_rng(seed).random((2, 12))
+        a, b = (run(name, {f"q{k}": each for k, each in enumerate(row)}) for name, row in zip("ab", grades, strict=True))
+        gaps.append(compare([a, b]).comparisons[0].difference.p_value - permuted(grades[1] - grades[0]))
+    assert np.abs(gaps).max() < 0.1
+
+
 def test_macro_is_the_mean_of_the_subtasks() -> None:
     subtask = {"q0": "x", "q1": "x", "q2": "x", "q3": "y"}
     a = run("a", {"q0": 0, "q1": 0, "q2": 0, "q3": 1}, subtask)
     b = run("b", {"q0": 1, "q1": 1, "q2": 1, "q3": 1}, subtask)
     micro, macro = (compare([a, b], Rules(truth=truth)).comparisons[0].difference.value for truth in ("micro", "macro"))
     assert (micro, macro) == (0.75, 0.5)
+
+
+def test_weights_of_items() -> None:
+    subtask = {"q0": "x", "q1": "x", "q2": "y", "q3": "y"}
+    a = run("a", {"q0": 0, "q1": 0, "q2": 0, "q3": 1}, subtask)
+    b = run("b", {"q0": 1, "q1": 1, "q2": 0, "q3": 0}, subtask)
+    found = compare([a, b], weights={"q0": 1, "q1": 1, "q2": 2, "q3": 4, "other": -1})
+    (each,) = found.comparisons
+    assert (each.mean_a, each.mean_b, each.difference.value) == pytest.approx((4 / 8, 2 / 8, -2 / 8))
+    assert found.means == pytest.approx([4 / 8, 2 / 8])
+    assert [change.mean_a for change in each.subtasks] == pytest.approx([0, 4 / 6])
+    assert each.tests == (None, None)
+    assert found.rules.truth == "weights"
+    three = compare([a, b, run("c", dict.fromkeys(subtask, 1), subtask)], weights={"q0": 1, "q1": 1, "q2": 2, "q3": 4})
+    assert three.means == pytest.approx([4 / 8, 2 / 8, 1])
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    pair = [run("a", SAME), run("b", SAME)]
+    with refuses(DataError, "weight", got="2 of 3"):
+        compare(pair, weights={"q1": 1})
+    with refuses(DataError, "positive", where="q2"):
+        compare(pair, weights={"q0": 1, "q1": 1, "q2": 0})
+    with refuses(ConfigError, "subtasks", where="truth"):
+        compare(pair, Rules(truth="macro"), weights=dict.fromkeys(SAME, 1))
 
 
 def test_only_common_items_count_and_others_are_told() -> None:

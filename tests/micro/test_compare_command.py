@@ -13,6 +13,7 @@ import pytest
 import microbench_ray as mb
 from microbench_ray.cli.main import BAD_INPUT, DONE, UNDECIDED, VIOLATED, main
 from microbench_ray.core.errors import ConfigError, DataError
+from tests.helpers import lm_eval_logs as logs
 from tests.helpers.errors import refuses
 
 N = 150
@@ -107,6 +108,18 @@ def test_clusters_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out)["comparisons"][0]["difference"]["interval_kind"] == "clusters"
 
 
+def test_weights_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = [1 + 2 * (k % 2) for k in range(N)]
+    pd.DataFrame({"item_id": [f"q{k}" for k in range(N)], "weight": weights}).to_csv("weights.csv", index=False)
+    assert main(["compare", "base.csv", "better.csv", "weight=weights.csv", "format=json"]) == DONE
+    printed = json.loads(capsys.readouterr().out)
+    expected = np.average(pd.read_csv("better.csv")["better"], weights=weights)
+    assert printed["comparisons"][0]["mean_b"] == pytest.approx(expected)
+    assert printed["rules"]["truth"] == "weights"
+    assert main(["compare", "base.csv", "better.csv", "weight=weights.csv"]) == DONE
+    assert "weighted mean" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
@@ -123,6 +136,8 @@ def test_clusters_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) 
         (["base.csv", "better.csv", "accept=noninferior", "margin=2"], ("margin", "0.02")),
         (["base.csv", "better.csv", "cluster=absent.csv"], ("absent.csv",)),
         (["base.csv", "better.csv", "cluster=base.csv"], ("clusters", "column")),
+        (["base.csv", "better.csv", "weight=base.csv"], ("weights", "column")),
+        (["base.csv", "better.csv", "weight=words.csv"], ("weight", "'one'")),
         (["base.csv", "better.csv", "out=s3://bucket/report"], ("out", "URL")),
         (["base.csv", "better.csv", "runs=[a,b]"], ("twice", "runs")),
         (["one.csv", "two.csv", "truth=macro"], ("truth", "subtask")),
@@ -137,11 +152,24 @@ def test_misuse_gets_one_message(
     for name, score in (("percent", 70), ("one", 1), ("two", 0)):
         (files / f"{name}.csv").write_text(f"item_id,{name}\nq0,{score}\nq1,1\n")
     (files / "folder").mkdir()
+    (files / "words.csv").write_text("item_id,weight\nq0,one\nq1,2\n")
     assert main(["compare", *arguments]) == BAD_INPUT
     printed = capsys.readouterr()
     assert printed.out == ""
     for fact in facts:
         assert fact in printed.err
+
+
+def test_many_tasks_are_one_note_and_confidences_are_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, right in (("a", 1.0), ("b", 0.0)):
+        logs.write_results(tmp_path / name, name)
+        for task in ("t0", "t1", "t2", "t3"):  # the likeliest answer is never that of `acc`
+            rows = [logs.choice(k, [-1, -2], ["x", "y"], "1" if right else "0", acc=right) for k in range(3)]
+            logs.write(tmp_path / name, task, rows)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "source=lm_eval", "format=json"]) == DONE
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert "metric acc" in note
+    assert "1 more" in note
 
 
 def test_repeats_in_memory() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import microbench_ray as mb
 from microbench_ray.cli.main import main
-from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.closed_form import expected_counts, order_probabilities, population_order
 from microbench_ray.metrics.pair_moments import pair_moments
@@ -150,8 +150,15 @@ def test_runs_of_a_board_are_compared_by_its_truth_and_clusters() -> None:
     by_name = mb.compare(*names, benchmark=given.with_truth("micro"), cluster=items).table()
     assert mb.compare(*names, benchmark=clusters).table().equals(by_name)
     assert by_name["interval_kind"].item() == "clusters"
-    with refuses(ConfigError, "weights", where="benchmark"):
-        mb.compare(*names, benchmark=mb.benchmark(given.scores.astype(float), weights=np.arange(1, 101)))
+    weighted = mb.benchmark(given.scores.astype(float), weights=np.arange(1, 101), cluster=passages)
+    found = mb.compare(*names, benchmark=weighted).table()
+    assert found["difference"].item() == pytest.approx(weighted.accuracies()[1] - weighted.accuracies()[0])
+    # The interval of a plan for these models is the same.
+    assert drawn_interval(weighted, worse=0, better=1) == pytest.approx((found["low"].item(), found["high"].item()))
+    by_items = mb.compare(*names, benchmark=weighted, truth="micro").table()
+    assert by_items["difference"].item() == pytest.approx(
+        float((given.scores[1] / given.units - given.scores[0] / given.units).mean())
+    )
 
 
 def test_what_is_not_available_is_refused() -> None:
@@ -170,9 +177,6 @@ def test_what_is_not_available_is_refused() -> None:
     one = mb.benchmark(given.scores.astype(float), cluster=["c"] * given.n_items)
     with refuses(DataError, "one cluster"):
         mb.ranking_probability(one, ["model_0", "model_1"], 5)
-    weights = mb.benchmark(given.scores.astype(float), cluster=names, weights=np.arange(1, 101))
-    with refuses(DataError, "weights", where="cluster"):
-        mb.ranking_probability(weights, ["model_0", "model_1"], 5)
 
 
 def test_squares_of_clusters_by_hand() -> None:

@@ -117,6 +117,7 @@ class IngestedConf:
     max_missing: float = 0.1
     min_answered: float = 0.5
     truth: str = "micro"
+    items: str | None = None
     sizes: list[int] | None = None
 
     def read(self, *, repeats: bool = False) -> Benchmark:
@@ -131,6 +132,7 @@ class IngestedConf:
             min_answered=self.min_answered,
             repeats=repeats,
             truth=self.truth,
+            items=self.items,
         )
 
 

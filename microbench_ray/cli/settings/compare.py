@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, LogKeys, here, log_options, one_of
@@ -31,6 +31,7 @@ class CompareConf:
     several_logs: str = "error"
     max_line_bytes: int = MAX_LINE_BYTES
     cluster: str | None = None
+    weight: str | None = None
     truth: str = "micro"
     repeats: str = "samples"
     reference: str = "population"
@@ -59,6 +60,7 @@ class CompareConf:
                 min_common=self.min_common,
             ),
             cluster=self.cluster if self.cluster in (None, "subtask") else str(here("cluster", str(self.cluster))),
+            weight=None if self.weight is None else here("weight", self.weight),
             form=one_of("format", self.format, FORMATS),
             out=None if self.out is None else here("out", self.out),
         )
@@ -77,7 +79,7 @@ def runs_input(conf: RunsConf, runs: Sequence[str]) -> RunsInput:
     """The checked keys of runs; `runs` are those that were named without a key."""
     if runs and conf.runs:
         raise ConfigError("Runs are named twice.", where="runs", got=", ".join((*runs, *conf.runs)), hint="leave out runs=[…]")
-    options = log_options(conf)
+    options = replace(log_options(conf), confidences=False)
     names = tuple(runs or conf.runs)
     paths = tuple(str(here("runs", name)) for name in names)
     return RunsInput(

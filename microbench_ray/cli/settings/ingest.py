@@ -94,7 +94,8 @@ class IngestConf:
                     f"Ingested responses have no {role} of items.",
                     where=f"columns.{role}",
                     got=str(self.columns[role]),
-                    hint=f"benchmark=scores benchmark.columns={{{role}: NAME}} reads the table itself",
+                    hint=f"benchmark.items=FILE, a table with item_id and {role}, where the responses are used; or "
+                    f"benchmark=scores benchmark.columns={{{role}: NAME}}, which reads the table itself",
                 )
         if self.items is not None and self.source != WITH_ITEMS:
             hint = f"leave it out; source={WITH_ITEMS} needs it where logs list only what was resolved"

@@ -67,7 +67,8 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
     repeats = None
     if layout.repeat is not None and counts.max(initial=0) > 1:
         repeats = _repeats(ids_in(frame, [layout.repeat], "repeat"), valid, models, items, values, int(counts.max()), said)
-        said.append(f"scores are means over the repeats in {layout.repeat!r}, up to {int(counts.max())} of a response")
+        many = f"up to {int(counts.max())} of a response"
+        said.append(f"repeats are in {layout.repeat!r}, {many}; a score is their mean unless reduced otherwise")
     with np.errstate(invalid="ignore"):
         matrix = sums / counts
     columns: dict[str, pa.Array] = {"item_id": text_array(items.names)}

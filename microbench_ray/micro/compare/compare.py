@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, NamedTuple, get_args
 
@@ -17,7 +17,6 @@ from microbench_ray.metrics.multiplicity import Adjustment, adjusted
 from microbench_ray.metrics.run_difference import (
     Difference,
     Reference,
-    item_weights,
     repeat_variance,
     repeats_shift,
     run_difference,
@@ -25,6 +24,7 @@ from microbench_ray.metrics.run_difference import (
 from microbench_ray.micro.compare.exact import PairedTests, paired_tests
 from microbench_ray.micro.compare.pairing import Paired, Repeats, Truth, pair
 from microbench_ray.micro.compare.runs import Run
+from microbench_ray.micro.compare.subtasks import SubtaskChange, subtask_changes
 
 Accept = Literal["superior", "noninferior", "equivalent"]
 ACCEPTS: tuple[Accept, ...] = get_args(Accept)
@@ -45,7 +45,7 @@ class Rules:
     Attributes
     ----------
     truth
-        `micro`: every item counts the same; `macro`: every subtask does.
+        `micro`: every item counts the same; `macro`: every subtask does; `weights`: items count by weights that were given.
     repeats
         `samples`: an item's repeats are independent of other items'; `runs`: the k-th repeats of all items are one run, which may
         have a shift of its own.
@@ -73,19 +73,6 @@ class Rules:
     accept: Accept | None = None
     margin: float = 0.0
     min_common: float = 0.9
-
-
-class SubtaskChange(NamedTuple):
-    """The difference within one subtask; `p_adjusted` is its p-value, adjusted for all subtasks."""
-
-    subtask: str
-    n_items: int
-    mean_a: float
-    mean_b: float
-    value: float
-    low: float
-    high: float
-    p_adjusted: float
 
 
 class ItemChange(NamedTuple):
@@ -198,7 +185,10 @@ class Compared(NamedTuple):
 
 
 def compare(
-    runs: Sequence[Run], rules: Rules | None = None, clusters: Mapping[str, str] | Literal["subtask"] | None = None
+    runs: Sequence[Run],
+    rules: Rules | None = None,
+    clusters: Mapping[str, str] | Literal["subtask"] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> Compared:
     """Compare runs.
 
@@ -208,19 +198,21 @@ def compare(
         At least two; the first is the one that others are compared with.
     rules
         How to compare them.
-    clusters
+    clusters, weights
         As for `pairing.pair`.
 
     Raises
     ------
     ConfigError
-        A value of `rules` is out of range, or repeats are asked for where there are none.
+        A value of `rules` is out of range, weights beside `truth=macro`, or repeats are asked for where there are none.
     DataError
         As for `pairing.pair`.
     """
     rules = rules or Rules()
     check_rules(rules)
-    joined = pair(runs, rules.truth, clusters, rules.repeats)
+    if weights is not None:
+        rules = _weighted(rules)
+    joined = pair(runs, rules.truth, clusters, rules.repeats, weights)
     if rules.reference == "benchmark":
         _check_repeats(joined)
     pairs = [(0, k) for k in range(1, len(runs))] if rules.against == "first" else list(combinations(range(len(runs)), 2))
@@ -235,13 +227,13 @@ def compare(
             "(min_common): the gate is not decided."
         )
     differences = [run_difference(joined.items(a, b), level=level, reference=rules.reference) for a, b in pairs]
-    weights = item_weights(joined.stratum)
+    shares = joined.items(0, 1).shares
     if not joined.whole_runs:
         warnings += [
             f"{name}: the means of its repeats differ more than independent answers let them; if they are runs of all items, "
             "repeats=runs counts this."
             for name, scores in zip(joined.names, joined.scores, strict=True)
-            if repeats_shift(scores, weights)
+            if repeats_shift(scores, shares)
         ]
     p_values = adjusted([each.p_value for each in differences], rules.adjust)
     detailed = len(pairs) <= MAX_DETAILED
@@ -252,9 +244,9 @@ def compare(
     means = np.stack([np.nanmean(scores, axis=1) for scores in joined.scores])
     if len(runs) == 2:  # which is best is the question of the comparison
         p_better = differences[0].p_better
-        ranked = Standings(mean := means @ weights, np.array([1 - p_better, p_better]), mean)
+        ranked = Standings(mean := means @ shares, np.array([1 - p_better, p_better]), mean)
     else:
-        ranked = standings(means, weights, joined.cluster, plan_stream(0, "compare", "best", *joined.names))
+        ranked = standings(means, shares, joined.cluster, plan_stream(0, "compare", "best", *joined.names))
     if all(not each.n_better and not each.n_worse for each in found):
         warnings.append("The runs have the same score on every item: are they two runs?")
     return Compared(
@@ -295,6 +287,17 @@ def check_rules(rules: Rules) -> None:
         raise ConfigError("A margin needs a gate.", where="accept", got="none", hint="accept=noninferior, superior or equivalent")
 
 
+def _weighted(rules: Rules) -> Rules:
+    if rules.truth == "macro":
+        raise ConfigError(
+            "Items have weights, and subtasks are to count the same.",
+            where="truth",
+            got="macro beside weights",
+            hint="leave out either one",
+        )
+    return replace(rules, truth="weights")
+
+
 def _check_repeats(joined: Paired) -> None:
     for name, scores in zip(joined.names, joined.scores, strict=True):
         if scores.shape[1] < 2:
@@ -312,7 +315,7 @@ def _comparison(
     items = joined.items(a, b)
     mean_a, mean_b = np.nanmean(items.a, axis=1), np.nanmean(items.b, axis=1)
     gap = np.where(np.abs(mean_b - mean_a) > 1e-12, mean_b - mean_a, 0.0)
-    weights = item_weights(joined.stratum)
+    weights = items.shares
     changed = sorted(np.flatnonzero(gap), key=lambda k: (-abs(gap[k]), joined.item_ids[k]))[: MAX_CHANGED if detailed else 0]
     of_repeats = repeat_variance(items)
     share = None if of_repeats is None else min(1.0, of_repeats / difference.standard_error**2)
@@ -335,7 +338,7 @@ def _comparison(
         n_equal=int((gap == 0).sum()),
         repeats_share=share,
         tests=paired_tests(joined, items),
-        subtasks=_subtasks(joined, a, b, rules) if detailed else [],
+        subtasks=subtask_changes(joined, a, b, rules.confidence, rules.reference, rules.adjust) if detailed else [],
         items=[ItemChange(joined.item_ids[k], str(joined.subtask[k]), float(mean_a[k]), float(mean_b[k])) for k in changed],
         decision=decision,
         more=more,
@@ -376,24 +379,3 @@ def _decision_of_all(decisions: Sequence[Decision | None]) -> Decision | None:
     if "no" in decisions:
         return "no"
     return "yes" if set(decisions) == {"yes"} else "cannot be told"
-
-
-def _subtasks(joined: Paired, a: int, b: int, rules: Rules) -> list[SubtaskChange]:
-    names = sorted(set(joined.subtask))
-    if len(names) < 2:
-        return []
-    found = []
-    for name in names:
-        rows = joined.subtask == name
-        items = joined.items(a, b, rows)
-        # Within a subtask that is itself a cluster, its items are compared as independent.
-        if len(np.unique(items.cluster)) < 2:
-            items = items._replace(cluster=np.arange(len(items.a)))
-        items = items._replace(stratum=np.zeros(len(items.a), np.intp))
-        means = (float(np.nanmean(scores, axis=1).mean()) for scores in (items.a, items.b))
-        found.append((name, len(items.a), *means, run_difference(items, level=rules.confidence, reference=rules.reference)))
-    p_adjusted = adjusted([each[4].p_value for each in found], rules.adjust)
-    return [
-        SubtaskChange(name, n, mean_a, mean_b, difference.value, difference.low, difference.high, float(p))
-        for (name, n, mean_a, mean_b, difference), p in zip(found, p_adjusted, strict=True)
-    ]

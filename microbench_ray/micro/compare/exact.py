@@ -30,7 +30,8 @@ def paired_tests(joined: Paired, items: Items) -> PairedTests:
     """The tests that apply to two runs."""
     from scipy import special  # slow to import; scipy.stats would take a second
 
-    if len(np.unique(joined.cluster)) < len(joined.item_ids) or len(np.unique(joined.stratum)) > 1:
+    same = joined.weight is None and len(np.unique(joined.stratum)) == 1
+    if not same or len(np.unique(joined.cluster)) < len(joined.item_ids):
         return PairedTests(mcnemar=None, paired_t=None)
     mean_a, mean_b = np.nanmean(items.a, axis=1), np.nanmean(items.b, axis=1)
     binary = all(each.shape[1] == 1 and np.isin(each, (0.0, 1.0)).all() for each in (items.a, items.b))

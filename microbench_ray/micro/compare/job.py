@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.table_files import read_table
@@ -18,6 +18,7 @@ class CompareJob(NamedTuple):
     runs: RunsInput
     rules: Rules
     cluster: str | None
+    weight: Path | None
     form: str
     out: Path | None
 
@@ -30,11 +31,12 @@ class CompareOutcome(NamedTuple):
 
 
 def run_compare(job: CompareJob) -> CompareOutcome:
-    """Compare the runs of a job; errors as for `read_runs`, `read_clusters` and `compare`."""
+    """Compare the runs of a job; errors as for `read_runs`, `read_clusters`, `read_weights` and `compare`."""
     check_rules(job.rules)
     clusters = None if job.cluster is None else read_clusters(job.cluster)
+    weights = None if job.weight is None else read_weights(job.weight)
     read = read_runs(job.runs)
-    return CompareOutcome(compare(read.runs, job.rules, clusters), read.notes)
+    return CompareOutcome(compare(read.runs, job.rules, clusters, weights), read.notes)
 
 
 def read_clusters(given: str) -> Mapping[str, str] | Literal["subtask"]:
@@ -47,14 +49,36 @@ def read_clusters(given: str) -> Mapping[str, str] | Literal["subtask"]:
     """
     if given == "subtask":
         return "subtask"
-    table = read_table(Path(given), texts=("item_id", "cluster"))
-    absent = [name for name in ("item_id", "cluster") if name not in table.column_names]
+    return {item: str(name) for item, name in _by_item(Path(given), "cluster").items()}
+
+
+def read_weights(path: Path) -> Mapping[str, float]:
+    """The weight of each item: a table with the columns item_id and weight.
+
+    Raises
+    ------
+    DataError
+        As for `read_clusters`, or a weight is no number.
+    """
+    weights = {}
+    for item, value in _by_item(path, "weight").items():
+        try:
+            weights[item] = float(value)
+        except (TypeError, ValueError):
+            where = f"{path}: column 'weight', item {item!r}"
+            raise DataError("A weight is not a number.", where=where, got=repr(value)) from None
+    return weights
+
+
+def _by_item(path: Path, column: str) -> dict[str, Any]:
+    """A column of a table by item id, without empty cells."""
+    table = read_table(path, texts=("item_id", "cluster"))
+    absent = [name for name in ("item_id", column) if name not in table.column_names]
     if absent:
         got = f"columns {', '.join(table.column_names)}"
-        raise DataError(
-            "The table of clusters lacks a column.", where=given, got=got, hint=f"name a column {' and one '.join(absent)}"
-        )
-    ids, names = table["item_id"].to_pylist(), table["cluster"].to_pylist()
+        hint = f"name a column {' and one '.join(absent)}"
+        raise DataError(f"The table of {column}s lacks a column.", where=str(path), got=got, hint=hint)
+    ids, values = table["item_id"].to_pylist(), table[column].to_pylist()
     if len(set(ids)) < len(ids):
-        raise DataError("An item is in the table of clusters twice.", where=given, hint="one row for each item")
-    return {str(item): str(name) for item, name in zip(ids, names, strict=True) if item is not None and name is not None}
+        raise DataError(f"An item is in the table of {column}s twice.", where=str(path), hint="one row for each item")
+    return {str(item): value for item, value in zip(ids, values, strict=True) if item is not None and value is not None}

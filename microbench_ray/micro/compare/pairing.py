@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
+from microbench_ray.data.truth import checked_weights
 from microbench_ray.metrics.run_difference import FloatArray, IntArray, Items
 from microbench_ray.micro.compare.runs import Run
 
-Truth = Literal["micro", "macro"]
-TRUTHS: tuple[Truth, ...] = get_args(Truth)
+Truth = Literal["micro", "macro", "weights"]
+TRUTHS: tuple[Truth, ...] = ("micro", "macro")
+"""Those that can be chosen; `weights` is that of items which have weights."""
 Repeats = Literal["samples", "runs"]
 REPEATS: tuple[Repeats, ...] = get_args(Repeats)
 FEW_ITEMS, FEW_CLUSTERS = 30, 10
@@ -34,7 +36,7 @@ class Paired(NamedTuple):
         One array (n_items, n_repeats) for each run, NaN where an item has fewer repeats.
     subtask
         (n_items,)
-    stratum, cluster
+    stratum, cluster, weight
         (n_items,) as in `metrics.run_difference.Items`.
     whole_runs
         As in `metrics.run_difference.Items`.
@@ -53,15 +55,21 @@ class Paired(NamedTuple):
     whole_runs: bool
     n_union: int
     warnings: list[str]
+    weight: FloatArray | None = None
 
     def items(self, a: int, b: int, rows: NDArray[np.bool_] | None = None) -> Items:
         """The scores of two runs, on all items or some."""
         kept = slice(None) if rows is None else rows
-        return Items(self.scores[a][kept], self.scores[b][kept], self.stratum[kept], self.cluster[kept], self.whole_runs)
+        weight = None if self.weight is None else self.weight[kept]
+        return Items(self.scores[a][kept], self.scores[b][kept], self.stratum[kept], self.cluster[kept], self.whole_runs, weight)
 
 
 def pair(
-    runs: Sequence[Run], truth: Truth, clusters: Mapping[str, str] | Literal["subtask"] | None, repeats: Repeats = "samples"
+    runs: Sequence[Run],
+    truth: Truth,
+    clusters: Mapping[str, str] | Literal["subtask"] | None,
+    repeats: Repeats = "samples",
+    weights: Mapping[str, float] | None = None,
 ) -> Paired:
     """Join runs by item id.
 
@@ -75,11 +83,14 @@ def pair(
         The cluster of each item by its id; `subtask` for the subtasks; None where items are independent.
     repeats
         `runs` where the k-th repeats of all items are one run.
+    weights
+        By item id, what the item counts; None where all count the same, or all subtasks.
 
     Raises
     ------
     DataError
-        No item was answered by all; one item; an item without a cluster; one cluster; whole runs with different numbers of repeats.
+        No item was answered by all; one item; an item without a cluster or a weight; a weight that is not positive; one
+        cluster; whole runs with different numbers of repeats.
     """
     answered = [{item for item, scores in run.scores.items() if scores} for run in runs]
     asked = [set(run.scores) for run in runs]
@@ -133,6 +144,7 @@ def pair(
         whole_runs=repeats == "runs",
         n_union=len(union),
         warnings=_warnings(runs, ids, union, asked, answered, cluster),
+        weight=None if weights is None else _weights(ids, weights),
     )
 
 
@@ -145,6 +157,14 @@ def _cluster_codes(ids: Sequence[str], clusters: Mapping[str, str]) -> IntArray:
         )
     codes: IntArray = np.unique([str(clusters[item]) for item in ids], return_inverse=True)[1]
     return codes
+
+
+def _weights(ids: Sequence[str], weights: Mapping[str, float]) -> FloatArray:
+    without = [item for item in ids if item not in weights]
+    if without:
+        got = f"{len(without):,} of {len(ids):,} items without a weight: {first_few(without)}"
+        raise DataError("Every item needs a weight.", where="weight", got=got, hint="a weight for all items, by their ids")
+    return checked_weights([weights[item] for item in ids], list(ids))
 
 
 def _matrix(rows: Sequence[tuple[float, ...]]) -> FloatArray:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import csv_text, markdown_table, markdown_text
+from microbench_ray.data.truth import RANKED_BY
 from microbench_ray.metrics.run_difference import Difference
 from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
 
@@ -55,6 +56,7 @@ def sentences(each: Comparison, compared: Compared) -> list[str]:
         + ".",
         f"On {each.n_items:,} items {each.b} is ahead on {each.n_better:,}, behind on {each.n_worse:,}, equal on {each.n_equal:,}. "
         f"The interval is over {DRAWN[found.interval_kind]}.",
+        *([f"Models are compared by {RANKED_BY[compared.rules.truth]}."] if compared.rules.truth in RANKED_BY else []),
         f"This comparison would find a true difference of {points(found.mde, sign=False)} points in 8 of 10 cases.",
     ]
     if each.repeats_share is not None:

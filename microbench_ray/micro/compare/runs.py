@@ -19,6 +19,8 @@ from microbench_ray.ingest.registry import READERS, get_reader
 
 SeveralLogs = Literal["error", "last", "repeats"]
 SEVERAL_LOGS: tuple[SeveralLogs, ...] = get_args(SeveralLogs)
+FEW_TASKS = 3
+"""Tasks up to which each is named in the notes."""
 
 
 TABLES = tuple(suffix for suffix in SUFFIXES if "json" not in suffix)
@@ -110,7 +112,7 @@ def read_named_runs(given: RunsInput) -> ReadRuns:
         raise _with_keys_of_ingest(error) from None
     if tally.failed:
         raise next(iter(tally.failed.values()))
-    notes = [f"read: {choice}" for choice in sorted(tally.choices)]
+    notes = [f"read: {choice}" for choice in _by_choice(tally.choices)]
     notes += [f"left out: {count:,} {reason}" for reason, count in sorted(tally.dropped.items())]
     notes += [f"warning: {note}" for note in tally.suspicious]
     return ReadRuns(runs, notes)
@@ -132,6 +134,23 @@ def _with_keys_of_ingest(error: DataError) -> DataError:
         return error
     hint = f"microbench ingest has the keys: {error.hint}; then give its folder as board="
     return DataError(error.what, where=error.where, got=error.got, hint=hint)
+
+
+def _by_choice(choices: Iterable[str]) -> list[str]:
+    """What was chosen, such as `task: metric acc`; many tasks with the same choice are one sentence."""
+    tasks: dict[str, list[str]] = defaultdict(list)
+    for choice in sorted(choices):
+        task, colon, rest = choice.partition(": ")
+        tasks[rest if colon else ""].append(task)
+    return [
+        each
+        for rest, names in tasks.items()
+        for each in (
+            [f"{first_few(names, FEW_TASKS)}: {rest}"]
+            if rest and len(names) > FEW_TASKS
+            else [f"{name}: {rest}" if rest else name for name in names]
+        )
+    ]
 
 
 def source_of(path: Path, source: str | None) -> str:
@@ -268,7 +287,7 @@ def _by_item(samples: Iterable[Sample], log: str) -> dict[str, list[Sample]]:
                 got=f"{sample.score:g}",
                 hint="choose another metric with metric=NAME if the log has several",
             )
-        if sample.score is not None:
+        if sample.score is not None and not 0 <= sample.score <= 1:
             sample = sample._replace(score=min(max(sample.score, 0.0), 1.0))
         items.setdefault(sample.item_id, []).append(sample)
     return items
