@@ -47,8 +47,8 @@ class Benchmark(Presented):
         FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers]; every other column is
         metadata (string, bool, float64 or timestamp).
     items
-        One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32, `weight` float64 and `cluster`
-        dictionary of string.
+        One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32, `weight` float64, `cluster`
+        dictionary of string and `cost` float64.
     units
         Scores are integers in units of 1/units: 1 for right or wrong, 2 for {0, .5, 1}, at most 254 in uint8. Other scores are
         rounded to 1/1,000,000 (by at most 5e-7) in uint32.
@@ -108,6 +108,7 @@ class Benchmark(Presented):
         truth: str = "micro",
         weights: ArrayLike | None = None,
         clusters: Sequence[str] | None = None,
+        costs: ArrayLike | None = None,
     ) -> Benchmark:
         """Make a benchmark from arrays.
 
@@ -141,6 +142,8 @@ class Benchmark(Presented):
             (n_items,) positive numbers, where it ranks them by a weighted mean over items.
         clusters
             (n_items,) texts, equal for items that are not independent of one another, such as questions about one passage.
+        costs
+            (n_items,) positive numbers, what answering an item costs, in any unit: tokens, seconds, dollars.
 
         Raises
         ------
@@ -166,6 +169,7 @@ class Benchmark(Presented):
             max_missing=max_missing,
             weights=weights,
             clusters=clusters,
+            costs=costs,
         )
         warn(tables.suspicious)
         kind = "micro" if weights is None else "weights"
@@ -265,10 +269,7 @@ class Benchmark(Presented):
     @cached_property
     def labels(self) -> NDArray[np.int32] | None:
         """Position of the correct answer (n_items,), from 0; None without labels."""
-        if "label" not in self.items.column_names:
-            return None
-        labels: NDArray[np.int32] = numbers_of(self.items.column("label").chunk(0))
-        return labels
+        return self._of_items("label")
 
     @cached_property
     def model_ids(self) -> NDArray[np.object_]:
@@ -295,10 +296,12 @@ class Benchmark(Presented):
     @cached_property
     def weights(self) -> NDArray[np.float64] | None:
         """Weights of the items (n_items,), positive; None where they have none."""
-        if "weight" not in self.items.column_names:
-            return None
-        weights: NDArray[np.float64] = numbers_of(self.items.column("weight").chunk(0))
-        return weights
+        return self._of_items("weight")
+
+    @cached_property
+    def costs(self) -> NDArray[np.float64] | None:
+        """What answering each item costs (n_items,), positive; None where that is unknown."""
+        return self._of_items("cost")
 
     @cached_property
     def cluster_codes(self) -> NDArray[np.int32] | None:
@@ -343,7 +346,7 @@ class Benchmark(Presented):
 
     @cached_property
     def digest(self) -> str:
-        """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels, metadata, truth, weights and clusters.
+        """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels, metadata, truth, weights, clusters and costs.
 
         It does not depend on the name, the notes or the source of the benchmark.
         """
@@ -355,6 +358,7 @@ class Benchmark(Presented):
             "answers": self.answers,
             "weights": self.weights,
             "clusters": self.cluster_codes,
+            "costs": self.costs,
         }
         table = self._without_matrices()
         return content_digest(
@@ -371,6 +375,10 @@ class Benchmark(Presented):
     def _without_matrices(self) -> pa.Table:
         """Model ids and metadata."""
         return self.models.drop_columns([name for name in RESERVED[1:] if name in self.models.column_names])
+
+    def _of_items(self, column: str) -> NDArray[Any] | None:
+        """View a column of numbers of the items, (n_items,); None without it."""
+        return numbers_of(self.items.column(column).chunk(0)) if column in self.items.column_names else None
 
     def _matrix(self, column: str) -> NDArray[Any]:
         """View a FixedSizeList column (n_models, width), read-only; without `flatten`, which imports `pyarrow.compute`."""

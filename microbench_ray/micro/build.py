@@ -15,7 +15,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.truth import item_shares
 from microbench_ray.methods import ESTIMATORS, Fixed, Method
 from microbench_ray.methods.readout import Readout, WithReadout
-from microbench_ray.methods.registry import check_weighted
+from microbench_ray.methods.registry import check_costs, check_weighted
 from microbench_ray.micro.artifact import MICRO_VERSION, VERSION, MicroBenchmark
 from microbench_ray.micro.builder import Builder, Origin, item_means, item_of, response_variance
 from microbench_ray.micro.groups import grouping_of
@@ -74,6 +74,7 @@ def build(
     """
     check_method(method)
     check_weighted([method], benchmark.truth)
+    check_costs([method], known=benchmark.costs is not None)
     if folds < 2:
         raise ConfigError("Holding out models needs at least two folds.", where="folds", got=str(folds), hint="folds=10")
     size = checked_size(benchmark, method, size)

@@ -12,7 +12,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data.columns import nullable_numbers, text_array
 from microbench_ray.data.names import first_few
 from microbench_ray.data.table_files import row_name
-from microbench_ray.data.tables.aggregates import CLUSTER, WEIGHT
+from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.ids import Ids, ids_in, joined
@@ -66,6 +66,8 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
     for name, column in ((WEIGHT, layout.weight), (CLUSTER, layout.cluster)):
         if column is not None:
             columns[name] = _of_items(frame, column, items)
+    if layout.cost is not None:
+        columns[COST] = _mean_costs(frame, layout.cost, items)
     return pa.table(columns | {name: nullable_numbers(row) for name, row in zip(models.names, matrix, strict=True)})
 
 
@@ -84,6 +86,25 @@ def _of_items(frame: Frame, name: str, items: Ids) -> pa.Array:
             hint="give all rows of an item the same value",
         )
     return text_array([values.names[code] for code in found.tolist()])
+
+
+def _mean_costs(frame: Frame, name: str, items: Ids) -> pa.Array:
+    """Each item's mean over the rows that have a cost; null for an item without any, DataError for what is not a number."""
+    costs = np.full(frame.n_rows, np.nan)
+    for row, value in enumerate(frame.table.column(name).to_pylist()):
+        if value is not None and value != "":
+            try:
+                costs[row] = float(value)
+            except (TypeError, ValueError):
+                what, where = (
+                    "The cost of a response must be a number.",
+                    f"{frame.where}: column {name!r}, {row_name(frame.where, row)}",
+                )
+                raise DataError(what, where=where, got=repr(value), hint="leave a cell empty where the cost is unknown") from None
+    known = ~np.isnan(costs)
+    sums = np.bincount(items.codes[known], costs[known], len(items.names))
+    counts = np.bincount(items.codes[known], minlength=len(items.names))
+    return nullable_numbers(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
 
 
 def _apart(frame: Frame, items: Ids, subtasks: Ids, models: Ids, layout: Layout, said: list[str]) -> Ids:
