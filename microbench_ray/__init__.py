@@ -2,9 +2,9 @@
 
 The API for notebooks needs neither Ray nor Hydra. `benchmark` and the `read_…` functions take in scores, and `sweep` measures
 methods on them. `compare` says whether one run is better than another, and `Sequential` says so with as few items as it takes.
-`items_needed`, `detectable_difference`, `ranking_probability`, `posterior_ranking_probability` and `regression_gate` plan a
-micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`, `agreement_curve` and `mdad` are the
-measures themselves, on arrays of accuracies.
+`items_needed`, `affordable_items`, `detectable_difference`, `ranking_probability`, `posterior_ranking_probability` and
+`regression_gate` plan a micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`,
+`agreement_curve` and `mdad` are the measures themselves, on arrays of accuracies.
 """
 
 import logging
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from microbench_ray.api.methods import method, method_names
     from microbench_ray.api.micro import export, load_micro, score
     from microbench_ray.api.planning import (
+        affordable_items,
         detectable_difference,
         items_needed,
         posterior_ranking_probability,
@@ -47,6 +48,7 @@ _HOMES = {
     "api.methods": ("method", "method_names"),
     "api.micro": ("export", "load_micro", "score"),
     "api.planning": (
+        "affordable_items",
         "detectable_difference",
         "items_needed",
         "posterior_ranking_probability",
@@ -83,6 +85,7 @@ __all__ = [
     "Sequential",
     "SequentialVerdict",
     "Targets",
+    "affordable_items",
     "agreement_curve",
     "benchmark",
     "compare",

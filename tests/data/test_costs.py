@@ -40,7 +40,7 @@ def test_costs_of_arrays_and_tables_are_the_same(tmp_path: Path) -> None:
 
 def test_costs_of_responses_are_averaged_where_they_are_known() -> None:
     long = wide().melt(["item_id", "tokens"], var_name="model", value_name="score")
-    long["tokens"] = [10, 20, 40, 80, 14, 20, None, 80, 18, 20, 20, 80]
+    long["tokens"] = [10, 20, 40, 80, 14, 20, np.nan, 80, 18, 20, 20, 80]
     found = mb.benchmark(long, columns={"cost": "tokens"})
     assert found.costs is not None
     assert found.costs.tolist() == pytest.approx([14, 20, 30, 80])
@@ -76,7 +76,7 @@ def test_what_is_no_cost_is_refused() -> None:
     with refuses(DataError, "cost", where="cost"):
         mb.benchmark(wide(), cost=COSTS)
     with refuses(DataError, "cost", where="item 'q2'", got="nan"):
-        mb.benchmark(wide().assign(tokens=[1, 2, None, 4]), columns={"cost": "tokens"})
+        mb.benchmark(wide().assign(tokens=[1, 2, np.nan, 4]), columns={"cost": "tokens"})
     long = wide().melt(["item_id", "tokens"], var_name="model", value_name="score").astype({"tokens": str})
     long.loc[3, "tokens"] = "many"
     with refuses(DataError, "cost", where="'tokens'", got="many"):

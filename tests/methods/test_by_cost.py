@@ -134,8 +134,8 @@ def test_an_export_by_cost_costs_less() -> None:
     costly = board(COSTS)
     cost_of = dict(zip(costly.item_ids, COSTS, strict=True))
     totals = []
-    for options in ({}, {"selector": BY_COST}):
-        micro = mb.export(costly, 15, mb.method("greedy", **options))
+    for changes in (None, BY_COST):
+        micro = mb.export(costly, 15, mb.method("greedy", selector=changes))
         totals.append(sum(cost_of[item.id] for item in micro.items))
     assert totals[1] < 0.8 * totals[0]
 
