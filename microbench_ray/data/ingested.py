@@ -18,6 +18,7 @@ from microbench_ray.core.storage.folders import Folder, LocalFolder, open_folder
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.ingested_items import ItemPositions, gather_items, nothing_joins
+from microbench_ray.data.item_costs import costs_in_table
 from microbench_ray.data.names import first_few
 from microbench_ray.data.responses import ModelFile, ModelRecord, list_model_files, read_responses
 from microbench_ray.data.table_files import SUFFIXES, read_table
@@ -36,6 +37,7 @@ def read_ingested(
     max_missing: float = MAX_MISSING,
     min_answered: float = MIN_ANSWERED,
     truth: str = "micro",
+    costs: str | Path | None = None,
 ) -> Benchmark:
     """Read a folder written by `microbench ingest`.
 
@@ -57,11 +59,13 @@ def read_ingested(
         Share in [0, 1] of the models that must have answered an item for it to be kept.
     truth
         `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
+    costs
+        Table with the columns `item_id` and `cost`: what answering an item costs, or several rows of which the mean is taken.
 
     Raises
     ------
     DataError
-        There are no responses, or a file is truncated or of another format.
+        There are no responses, an item has no cost, or a file is truncated or of another format.
     """
     folder = open_folder(path)
     if not 0 <= min_answered <= 1:
@@ -108,6 +112,7 @@ def read_ingested(
         metadata=_metadata_table(folder, [file.record for file in files], metadata),
         max_missing=max_missing,
         truth=truth,
+        costs=None if costs is None else costs_in_table(costs, [items.item_ids[k] for k in kept]),
     )
     return replace(benchmark, notes=(*notes, *benchmark.notes))
 

@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 import microbench_ray as mb
+from microbench_ray.cli.settings.benchmark import IngestedConf
 from microbench_ray.core.errors import DataError
+from microbench_ray.ingest.base import Options
+from microbench_ray.ingest.run import IngestJob, run_ingest
 from tests.helpers.errors import refuses
 
 SCORES = np.array([[1, 1, 0, 0], [1, 0, 0, 1], [0, 1, 1, 1]], float)
@@ -84,3 +87,24 @@ def test_what_is_no_cost_is_refused() -> None:
     turned = wide().set_index("item_id")[["m0", "m1"]].T.rename_axis("model").reset_index()
     with refuses(DataError, "row per model", got="cost"):
         mb.benchmark(turned.assign(tokens=1), shape="models", columns={"cost": "tokens"})
+
+
+def test_costs_of_an_ingested_board_come_from_a_table(tmp_path: Path) -> None:
+    wide().drop(columns="tokens").to_csv(tmp_path / "scores.csv", index=False)
+    run_ingest(IngestJob(source="table", path=str(tmp_path / "scores.csv"), out=tmp_path / "out", options=Options()))
+    rows = [("q3", 80), ("q0", 8), ("q1", 20), ("q2", 40), ("other", 1), ("q0", 12), ("q1", None)]
+    pd.DataFrame(rows, columns=["item_id", "cost"]).to_csv(tmp_path / "costs.csv", index=False)
+    found = mb.read_ingested(tmp_path / "out", costs=tmp_path / "costs.csv")
+    assert found.costs is not None
+    assert dict(zip(found.item_ids, found.costs.tolist(), strict=True)) == dict(zip(ITEMS, COSTS, strict=True))
+    by_command = IngestedConf(path=str(tmp_path / "out"), costs=str(tmp_path / "costs.csv")).read()
+    assert by_command.digest == found.digest != mb.read_ingested(tmp_path / "out").digest
+    for table, word, got in (
+        (pd.DataFrame({"item_id": ITEMS[:3], "cost": 1.0}), "no cost", "q3"),
+        (pd.DataFrame({"item_id": ITEMS, "tokens": 1.0}), "column cost", "tokens"),
+        (pd.DataFrame({"item_id": ITEMS, "cost": ["1", "2", "many", "4"]}), "number", "many"),
+        (pd.DataFrame({"item_id": ITEMS, "cost": [1, 2, -3, 4]}), "positive", "-3"),
+    ):
+        table.to_csv(tmp_path / "wrong.csv", index=False)
+        with refuses(DataError, word, got=got):
+            mb.read_ingested(tmp_path / "out", costs=tmp_path / "wrong.csv")

@@ -116,6 +116,7 @@ class IngestedConf:
     max_missing: float = 0.1
     min_answered: float = 0.5
     truth: str = "micro"
+    costs: str | None = None
     sizes: list[int] | None = None
 
     def read(self) -> Benchmark:
@@ -129,6 +130,7 @@ class IngestedConf:
             max_missing=self.max_missing,
             min_answered=self.min_answered,
             truth=self.truth,
+            costs=self.costs,
         )
 
 

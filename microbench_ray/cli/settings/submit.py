@@ -42,7 +42,7 @@ class SubmittedConf(SweepConf):
             raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", hint=f"out={SHARED_PLACE}")
         check_absolute("out", str(place_of(self.out, self.wait_for_out)))
         for benchmark in benchmarks:
-            for key in ("path", "confidence", "metadata"):
+            for key in ("path", "confidence", "metadata", "costs"):
                 place = getattr(benchmark, key, None)
                 if place not in (None, "auto"):
                     check_absolute(f"benchmark.{key}", place)

@@ -297,7 +297,7 @@ class SweepConf(RulesConf):
         check_format(self.format)
         check_baseline(self.baseline, [method.label for method in methods])
         for benchmark in benchmarks:
-            for key in ("path", "confidence", "metadata"):
+            for key in ("path", "confidence", "metadata", "costs"):
                 place = str(getattr(benchmark, key, None))
                 if is_url(place):
                     check_url(place, f"benchmark.{key}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.columns import nullable_numbers, text_array
+from microbench_ray.data.item_costs import mean_costs
 from microbench_ray.data.names import first_few
 from microbench_ray.data.table_files import row_name
 from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT
@@ -67,8 +69,14 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
         if column is not None:
             columns[name] = _of_items(frame, column, items)
     if layout.cost is not None:
-        columns[COST] = _mean_costs(frame, layout.cost, items)
+        given = frame.table.column(layout.cost).to_pylist()
+        place_of = partial(_cost_place, frame, layout.cost)
+        columns[COST] = nullable_numbers(mean_costs(given, items.codes, len(items.names), place_of))
     return pa.table(columns | {name: nullable_numbers(row) for name, row in zip(models.names, matrix, strict=True)})
+
+
+def _cost_place(frame: Frame, name: str, row: int) -> str:
+    return f"{frame.where}: column {name!r}, {row_name(frame.where, row)}"
 
 
 def _of_items(frame: Frame, name: str, items: Ids) -> pa.Array:
@@ -86,25 +94,6 @@ def _of_items(frame: Frame, name: str, items: Ids) -> pa.Array:
             hint="give all rows of an item the same value",
         )
     return text_array([values.names[code] for code in found.tolist()])
-
-
-def _mean_costs(frame: Frame, name: str, items: Ids) -> pa.Array:
-    """Each item's mean over the rows that have a cost; null for an item without any, DataError for what is not a number."""
-    costs = np.full(frame.n_rows, np.nan)
-    for row, value in enumerate(frame.table.column(name).to_pylist()):
-        if value is not None and value != "":
-            try:
-                costs[row] = float(value)
-            except (TypeError, ValueError):
-                what, where = (
-                    "The cost of a response must be a number.",
-                    f"{frame.where}: column {name!r}, {row_name(frame.where, row)}",
-                )
-                raise DataError(what, where=where, got=repr(value), hint="leave a cell empty where the cost is unknown") from None
-    known = ~np.isnan(costs)
-    sums = np.bincount(items.codes[known], costs[known], len(items.names))
-    counts = np.bincount(items.codes[known], minlength=len(items.names))
-    return nullable_numbers(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
 
 
 def _apart(frame: Frame, items: Ids, subtasks: Ids, models: Ids, layout: Layout, said: list[str]) -> Ids:
