@@ -15,6 +15,7 @@ from microbench_ray.core import deprecation as _deprecation
 
 if TYPE_CHECKING:
     from microbench_ray.api.comparing import RunComparison, compare
+    from microbench_ray.api.costs import read_inspect_costs
     from microbench_ray.api.measures import AgreementCurve, agreement_curve
     from microbench_ray.api.methods import method, method_names
     from microbench_ray.api.micro import export, load_micro, score
@@ -45,6 +46,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {
     "api.measures": ("AgreementCurve", "agreement_curve"),
     "api.comparing": ("RunComparison", "compare"),
+    "api.costs": ("read_inspect_costs",),
     "api.methods": ("method", "method_names"),
     "api.micro": ("export", "load_micro", "score"),
     "api.planning": (
@@ -100,6 +102,7 @@ __all__ = [
     "posterior_ranking_probability",
     "ranking_probability",
     "read_ingested",
+    "read_inspect_costs",
     "read_release",
     "read_scores",
     "regression_gate",
