@@ -1,6 +1,6 @@
-"""Choosing by information per cost: `python -m studies.cost_budget [FILE...] [--runs N] [--sources N] [--method NAME...]`.
+"""Choosing by information per cost: `python -m studies.cost_budget [FILE...] [--runs N] [--sources N] [--column NAME]`.
 
-Costs are drawn onto the items of boards, log-uniform over tenfold: independent of the scores, or with a rank correlation of about
+Costs are those of a column, or drawn onto the items of boards, log-uniform over tenfold: independent of the scores, or with a rank correlation of about
 .7 to the items' difficulty or to how well they discriminate (their correlation with the models' accuracies). At equal total costs,
 each method chooses by count and by cost (`by_cost`), for the same target and source models, and the MDAD and the agreement over all
 pairs of targets are pooled over runs. A budget is given in average items: what so many items cost on average.
@@ -40,6 +40,8 @@ RATIO = 10.0
 CORRELATION = 0.7
 KINDS = ("independent", "difficult", "discriminating")
 """What items are the dear ones."""
+OWN = "own"
+"""Costs of a column of the board."""
 METHODS = ("random", "greedy", "mdad_guided", "auto")
 N_TARGET = 50
 SMALLEST, STEP = 5, 2**0.25
@@ -194,7 +196,7 @@ def pair_of(name: str) -> list[Method]:
 
 def rows_of(board: Benchmark, kind: str, names: Sequence[str], n_source: int, runs: int, seed: int) -> list[str]:
     """Lines of the table, for one board and kind of costs."""
-    costly = with_costs(board, kind, np.random.default_rng([seed, KINDS.index(kind)]))
+    costly = board if kind == OWN else with_costs(board, kind, np.random.default_rng([seed, KINDS.index(kind)]))
     budgets = budgets_of(costly)
     pairs = [pair_of(name) for name in names]
     results = iter(curves(costly, [method for pair in pairs for method in pair], n_source, runs, seed))
@@ -242,13 +244,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--method", nargs="+", default=list(METHODS))
     parser.add_argument("--kind", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--column", help="the column of costs of the boards, in the place of drawn ones")
     given = parser.parse_args(argv)
+    columns = None if given.column is None else {"cost": given.column}
     try:
-        boards = [read_scores(file, confidence=None) for file in given.files] or [synthetic(n_models=200, n_items=2000)]
+        boards = [read_scores(file, confidence=None, columns=columns) for file in given.files] or [
+            synthetic(n_models=200, n_items=2000)
+        ]
         print("| " + " | ".join(HEADER) + " |\n" + "|---" * len(HEADER) + "|")
         with one_thread():
             for board in boards:
-                for kind in given.kind:
+                for kind in [OWN] if board.costs is not None else given.kind:
                     print("\n".join(rows_of(board, kind, given.method, given.sources, given.runs, given.seed)), flush=True)
     except MicrobenchError as error:
         print(error, file=sys.stderr)

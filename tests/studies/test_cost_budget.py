@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from microbench_ray.data.synthetic import synthetic
@@ -40,12 +43,18 @@ def test_the_crossing_lies_between_bins() -> None:
     assert crossing(counts, 0.5) == pytest.approx(0.0025)
 
 
-def test_all_methods_spend_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_methods_spend_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     board = with_costs(synthetic(n_models=40, n_items=120), "independent", np.random.default_rng(0))
     by_count, by_cost = curves(board, pair_of("greedy"), n_source=20, runs=2)
     assert len(by_count.mdad) == len(budgets_of(board))
     assert (by_cost.n_items > 1.3 * by_count.n_items).all()
     assert (np.diff(by_cost.n_items) > 0).all()
     assert np.isfinite(by_cost.agreement).all()
+    drawn = synthetic(n_models=40, n_items=60)
+    table = pd.DataFrame(drawn.scores.T, columns=drawn.model_ids).assign(item_id=drawn.item_ids, tokens=np.arange(60) % 7 + 1)
+    table.to_parquet(tmp_path / "own.parquet")
+    assert main([str(tmp_path / "own.parquet"), "--column", "tokens", "--method", "greedy", "--runs", "1", "--sources", "20"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "| own |" in line]
+    assert [row.split(" | ")[2:4] for row in rows] == [["greedy", "20"]]
     assert main(["missing.parquet"]) == 2
     assert "missing.parquet" in capsys.readouterr().err
