@@ -1,9 +1,9 @@
 """Choosing by information per cost: `python -m studies.cost_budget [FILE...] [--runs N] [--sources N] [--column NAME]`.
 
-Costs are those of a column, or drawn onto the items of boards, log-uniform over tenfold: independent of the scores, or with a rank correlation of about
-.7 to the items' difficulty or to how well they discriminate (their correlation with the models' accuracies). At equal total costs,
-each method chooses by count and by cost (`by_cost`), for the same target and source models, and the MDAD and the agreement over all
-pairs of targets are pooled over runs. A budget is given in average items: what so many items cost on average.
+Costs are those of a column, or drawn onto the items of boards, log-uniform over tenfold: independent of the scores, or with a rank
+correlation of about .7 to the items' difficulty or to how well they discriminate (their correlation with the models' accuracies).
+At equal total costs, each method chooses by count and by cost (`by_cost`), for the same target and source models, and the MDAD and
+the agreement over all pairs of targets are pooled over runs. A budget is given in average items: what so many cost on average.
 
 The last columns are the share of the budget at which choosing by cost has the same MDAD, and the same agreement, as choosing by
 count has with all of it: from budgets a fourth root of two apart, and the difference at which agreement crosses the threshold
