@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Any, Literal, get_args
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.ingest.base import Options, Tally
 from microbench_ray.ingest.inspect_logs import InspectReader, samples_of
-
-if TYPE_CHECKING:
-    from inspect_ai.log import EvalSample
 
 Unit = Literal["tokens", "seconds"]
 
@@ -52,7 +49,7 @@ def mean_usage(path: str | Path, unit: Unit = "tokens") -> dict[str, float]:
     return {item: sums[item] / counts[item] for item in sorted(sums)}
 
 
-def _used(sample: EvalSample, unit: Unit) -> float:
+def _used(sample: Any, unit: Unit) -> float:
     if unit == "seconds":
         return float(sample.working_time or 0)
     return float(sum(usage.total_tokens for usage in sample.model_usage.values()))
