@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from microbench_ray.api.measures import AgreementCurve, agreement_curve
     from microbench_ray.api.methods import method, method_names
     from microbench_ray.api.micro import export, load_micro, score
+    from microbench_ray.api.noise import Noise, noise
     from microbench_ray.api.planning import (
         affordable_items,
         detectable_difference,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         ranking_probability,
         regression_gate,
     )
+    from microbench_ray.api.ranks import rank_intervals
     from microbench_ray.api.sequential import Sequential, SequentialVerdict
     from microbench_ray.api.sweep import sweep
     from microbench_ray.api.swept import Result
@@ -49,6 +51,7 @@ _HOMES = {
     "api.costs": ("read_inspect_costs",),
     "api.methods": ("method", "method_names"),
     "api.micro": ("export", "load_micro", "score"),
+    "api.noise": ("Noise", "noise"),
     "api.planning": (
         "affordable_items",
         "detectable_difference",
@@ -57,6 +60,7 @@ _HOMES = {
         "ranking_probability",
         "regression_gate",
     ),
+    "api.ranks": ("rank_intervals",),
     "api.sequential": ("Sequential", "SequentialVerdict"),
     "api.swept": ("Result",),
     "api.sweep": ("sweep",),
@@ -78,6 +82,7 @@ __all__ = [
     "Mdad",
     "MicroBenchmark",
     "MicrobenchError",
+    "Noise",
     "PairCounts",
     "Result",
     "RunComparison",
@@ -98,8 +103,10 @@ __all__ = [
     "mdad",
     "method",
     "method_names",
+    "noise",
     "pair_counts",
     "posterior_ranking_probability",
+    "rank_intervals",
     "ranking_probability",
     "read_ingested",
     "read_inspect_costs",

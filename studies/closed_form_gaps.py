@@ -1,8 +1,9 @@
 """Gaps between the closed form of random sampling and simulation: `python -m studies.closed_form_gaps FILE... [--runs N]`.
 
 Every FILE is a score table. The method `random` is swept by `evaluate_shard` on all items (no unseen half, 100 targets a run, ties
-count as wrong). Its agreement is compared with the closed form's in every bin of the true difference in which the leaderboard has
-at least 1,000 pairs. The exit code is 1 where a gap is above 0.01, 2 where a file cannot be read. All pairs of a run share its
+count as wrong). Its agreement is compared with the one that `plan` gives (a closed form; drawn samples where scores are graded) in
+every bin of the true difference in which the leaderboard has at least 1,000 pairs. The exit code is 1 where a gap is above 0.01, 2
+where a file cannot be read. All pairs of a run share its
 items, so the simulation's noise falls with the number of runs, not of pairs: with 200 runs it is 0.025.
 """
 
@@ -20,7 +21,7 @@ from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.methods import build_method
 from microbench_ray.metrics import closed_form as cf
-from microbench_ray.metrics.pair_moments import pair_moments
+from microbench_ray.micro.sample_size import pairs_of
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import groups
@@ -34,7 +35,7 @@ def largest_gaps(benchmark: Benchmark, sizes: Sequence[int] = SIZES, runs: int =
     """Largest |closed form − simulation| of agreement over bins of at least 1,000 pairs, by size up to n_items."""
     grid = Grid(sizes=tuple(n for n in sizes if n <= benchmark.n_items), n_source=(1,), n_target=100, runs=runs, unseen="none")
     plan = plan_sweep([benchmark], [build_method("random", {"name": "random"}, {"name": "mean"})], grid, Targets())
-    pairs = pair_moments(benchmark.scores, benchmark.missing if benchmark.has_missing else None, benchmark.units)
+    pairs = pairs_of(benchmark)
     pooled: dict[int, np.ndarray] = {}
     for shard in plan.shards:
         tables = evaluate_shard(shard, benchmark)

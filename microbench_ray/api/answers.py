@@ -77,6 +77,16 @@ class GateTable(ResultFrame):
         return axes
 
 
+class RankIntervals(ResultFrame):
+    """What `mb.rank_intervals` returns, see there for the columns."""
+
+    def plot(self, ax: Axes | None = None) -> Axes:  # type: ignore[override]
+        """Draw every model's rank with its interval, the best on top; on new axes by default."""
+        axes = plots.axes_or_new(ax, height=max(2.5, 1.2 + 0.28 * len(self)))
+        plots.plot_ranks(self.table(), axes)
+        return axes
+
+
 class ScoreTable(ResultFrame):
     """What `mb.score` returns, see there for the columns; `repr` and the text formats leave some out."""
 

@@ -111,9 +111,9 @@ def compare(
     Parameters
     ----------
     *runs
-        Two or more; the first is the one that others are compared with. Names of models of `benchmark`; or mappings (also a pandas
-        Series) from an item's id to its score in [0, 1] or to the scores of its repeats; or arrays (n_items,) or
-        (n_items, n_repeats), whose rows are the same items in every run, NaN where missing.
+        Two or more; the first is the one that others are compared with. Names of models of `benchmark`, with their repeats; or
+        mappings (also a pandas Series) from an item's id to its score in [0, 1] or to the scores of its repeats; or arrays
+        (n_items,) or (n_items, n_repeats), whose rows are the same items in every run, NaN where missing.
     benchmark
         The benchmark whose models are compared.
     names
@@ -189,10 +189,11 @@ def _of_benchmark(benchmark: Benchmark, name: Any) -> Run:
     subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]
     missing = (scores == benchmark.missing).tolist()
     ids = list(map(str, benchmark.item_ids))
-    values = (scores / benchmark.units).tolist()
+    repeats = (scores / benchmark.units)[:, None] if benchmark.repeats is None else benchmark.repeats[found[0]].astype(np.float64)
+    own = [tuple(each[each == each].tolist()) for each in repeats]
     return Run(
         name=str(name),
-        scores={item: () if absent else (value,) for item, value, absent in zip(ids, values, missing, strict=True)},
+        scores={item: () if absent else values for item, values, absent in zip(ids, own, missing, strict=True)},
         subtask=dict(zip(ids, subtasks, strict=True)),
         content=dict.fromkeys(ids),
     )

@@ -19,12 +19,17 @@ from microbench_ray.micro.sample_size import Criterion
 if TYPE_CHECKING:
     from microbench_ray.api.answers import Answer, GateTable, ItemsNeeded
 
-_PAIRS: WeakKeyDictionary[Benchmark, PairMoments] = WeakKeyDictionary()
-"""Pairs of the benchmarks asked about so far, for as long as these are in use."""
+_PAIRS: WeakKeyDictionary[Benchmark, dict[int | None, PairMoments]] = WeakKeyDictionary()
+"""Pairs of the benchmarks asked about so far, by numbers of repeats, for as long as these are in use."""
 
 
 def items_needed(
-    benchmark: Benchmark, differences: float | Sequence[float], *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong"
+    benchmark: Benchmark,
+    differences: float | Sequence[float],
+    *,
+    threshold: float = 0.8,
+    tie_policy: TiePolicy = "wrong",
+    n_repeats: int | None = None,
 ) -> ItemsNeeded:
     """Number of random items that detect a difference between models.
 
@@ -36,6 +41,10 @@ def items_needed(
         True differences, fractions above 0: 0.02 is two points.
     threshold, tie_policy
         A difference is detected where agreement, with ties counted as `wrong`, `half` or dropped (`drop`), reaches the threshold.
+    n_repeats
+        Of a benchmark with repeats: how many repeats of each item a micro-score is the mean of, 1 by default. The order to be found
+        is then that of the models' expectations over repeats. Where items count differently or are in clusters, it cannot be given:
+        answers are for means of all repeats, with a `DataWarning`.
 
     Returns
     -------
@@ -71,7 +80,7 @@ def items_needed(
 
     given = [differences] if isinstance(differences, float | int) else list(differences)
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
-    answers = sample_size.items_needed(_pairs(benchmark), given, criterion, name=benchmark.name)
+    answers = sample_size.items_needed(_pairs(benchmark, n_repeats), given, criterion, name=benchmark.name)
     columns: dict[str, Any] = {"difference": given}
     columns |= {name: pd.array([getattr(row, name) for row in answers], dtype="Int64") for name in ("size", "low", "high")}
     frame = pd.DataFrame(columns | {"reference": [answer.reference for answer in answers]})
@@ -116,7 +125,14 @@ def affordable_items(benchmark: Benchmark, cost: float) -> Answer:
     return Answer(answer, affordable_sentence(answer))
 
 
-def detectable_difference(benchmark: Benchmark, size: int, *, threshold: float = 0.8, tie_policy: TiePolicy = "wrong") -> Answer:
+def detectable_difference(
+    benchmark: Benchmark,
+    size: int,
+    *,
+    threshold: float = 0.8,
+    tie_policy: TiePolicy = "wrong",
+    n_repeats: int | None = None,
+) -> Answer:
     """The smallest difference that `size` random items detect.
 
     Parameters
@@ -125,7 +141,7 @@ def detectable_difference(benchmark: Benchmark, size: int, *, threshold: float =
         A benchmark of models like those to be compared.
     size
         Number of random items, at most all.
-    threshold, tie_policy
+    threshold, tie_policy, n_repeats
         As for `items_needed`.
 
     Returns
@@ -153,11 +169,13 @@ def detectable_difference(benchmark: Benchmark, size: int, *, threshold: float =
     from microbench_ray.api.answers import Answer
 
     criterion = Criterion(threshold=threshold, tie_policy=tie_policy)
-    answer = sample_size.detectable_difference(_pairs(benchmark), whole_number("size", size, 1), criterion, name=benchmark.name)
+    answer = sample_size.detectable_difference(
+        _pairs(benchmark, n_repeats), whole_number("size", size, 1), criterion, name=benchmark.name
+    )
     return Answer(answer._asdict(), detectable_sentence(answer._asdict()))
 
 
-def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> Answer:
+def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, *, n_repeats: int | None = None) -> Answer:
     """Probability that `size` random items order two models of the benchmark as all items do.
 
     Where the benchmark has fewer than 200 items, or `size` is all of them, the order to be found is not that of these items but of
@@ -171,6 +189,8 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
         Ids of two of its models.
     size
         Number of random items, at most all.
+    n_repeats
+        As for `items_needed`.
 
     Returns
     -------
@@ -196,12 +216,16 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
     """
     from microbench_ray.api.answers import Answer
 
-    answer = sample_size.ranking_probability(check_benchmark(benchmark), list(models), whole_number("size", size, 1))
+    answer = sample_size.ranking_probability(
+        check_benchmark(benchmark), list(models), whole_number("size", size, 1), _repeats(n_repeats)
+    )
     content = answer._asdict() | {"n_answered": list(answer.n_answered)}
     return Answer(content, ranking_sentence(content, benchmark.n_items))
 
 
-def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float], size: int) -> Answer:
+def posterior_ranking_probability(
+    benchmark: Benchmark, scores: Sequence[float], size: int, *, n_repeats: int | None = None
+) -> Answer:
     """Posterior probability that two micro-scores, fractions on `size` random items, are in the right order.
 
     The prior is uniform over the pairs of the benchmark's models at the level of these scores.
@@ -214,6 +238,8 @@ def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float],
         The two micro-scores, fractions.
     size
         Number of random items that they were measured on.
+    n_repeats
+        As for `items_needed`.
 
     Returns
     -------
@@ -238,12 +264,12 @@ def posterior_ranking_probability(benchmark: Benchmark, scores: Sequence[float],
     """
     from microbench_ray.api.answers import Answer
 
-    answer = posterior.posterior_ranking_probability(_pairs(benchmark), scores, whole_number("size", size, 1))
+    answer = posterior.posterior_ranking_probability(_pairs(benchmark, n_repeats), scores, whole_number("size", size, 1))
     content = answer._asdict() | {"scores": list(answer.scores)}
     return Answer(content, posterior_sentence(content))
 
 
-def regression_gate(benchmark: Benchmark, drop: float, size: int) -> GateTable:
+def regression_gate(benchmark: Benchmark, drop: float, size: int, *, n_repeats: int | None = None) -> GateTable:
     """Error rates, by tolerance, of a gate on `size` items that should alarm at a true fall of `drop`, a fraction.
 
     Parameters
@@ -254,6 +280,8 @@ def regression_gate(benchmark: Benchmark, drop: float, size: int) -> GateTable:
         The true fall that should alarm, a fraction of at least 0.005.
     size
         Number of items of the gate.
+    n_repeats
+        As for `items_needed`.
 
     Returns
     -------
@@ -281,16 +309,21 @@ def regression_gate(benchmark: Benchmark, drop: float, size: int) -> GateTable:
 
     from microbench_ray.api.answers import GateTable
 
-    rows = pd.DataFrame(gate.regression_gate(benchmark, _pairs(benchmark), drop, whole_number("size", size, 1)))
+    rows = pd.DataFrame(gate.regression_gate(benchmark, _pairs(benchmark, n_repeats), drop, whole_number("size", size, 1)))
     result: GateTable = GateTable.of(rows, f"A gate on {size} items of {_named(benchmark)}, for a true fall of {drop:g}")
     return result
 
 
-def _pairs(benchmark: Benchmark) -> PairMoments:
+def _pairs(benchmark: Benchmark, n_repeats: int | None) -> PairMoments:
     check_benchmark(benchmark)
-    if benchmark not in _PAIRS:
-        _PAIRS[benchmark] = sample_size.pairs_of(benchmark)
-    return _PAIRS[benchmark]
+    of_benchmark, repeats = _PAIRS.setdefault(benchmark, {}), _repeats(n_repeats)
+    if repeats not in of_benchmark:
+        of_benchmark[repeats] = sample_size.pairs_of(benchmark, repeats)
+    return of_benchmark[repeats]
+
+
+def _repeats(given: int | None) -> int | None:
+    return None if given is None else whole_number("n_repeats", given, 1)
 
 
 def _named(benchmark: Benchmark) -> str:

@@ -19,6 +19,7 @@ from microbench_ray.audit.audited_mdad import (
     restrict_list,
     rows_at_threshold,
 )
+from microbench_ray.audit.board_ranks import board_ranks
 from microbench_ray.audit.changes import Snapshot, compare_snapshots
 from microbench_ray.audit.drift_findings import drift_rows
 from microbench_ray.audit.extrapolation import group_mdad
@@ -75,7 +76,7 @@ class NightAnalysis:
     subjects, changes
         For verdict.json.
     tables
-        `mdad`, `agreement`, `summary` and `failures` of lists and methods, `leaderboard` and `item_statistics`.
+        `mdad`, `agreement`, `summary` and `failures` of lists and methods, `leaderboard`, `board_ranks` and `item_statistics`.
     failed_cells
         Number of cells that failed.
     """
@@ -129,6 +130,7 @@ def analyse_night(
     tables = {
         **swept.tables,
         "leaderboard": pa.concat_tables([SCHEMAS["leaderboard"].empty_table(), *boards]),
+        "board_ranks": board_ranks(tonight, seeding.rank_stream(job.seed, tonight.name, "")),
         "item_statistics": statistics,
     }
     return NightAnalysis(

@@ -55,6 +55,8 @@ READ: dict[str, Callable[[str], Any]] = {
     "drop": _matching(DECIMAL, float),
     "threshold": _matching(DECIMAL, float),
     "tie_policy": _matching(PLAIN_NAME),
+    "n_repeats": _matching(WHOLE, int),
+    "budget": _several(_matching(WHOLE, int)),
     "format": _matching(PLAIN_NAME),
 }
 """By key, what its value is where nothing in it needs a grammar."""

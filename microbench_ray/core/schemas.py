@@ -246,6 +246,16 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("negative", pa.bool_(), "whether the correlation is significantly negative, at a false discovery rate of 5 %"),
         ]
     ),
+    "board_ranks": pa.schema(
+        [
+            _field("model", pa.string(), "model id"),
+            _field("accuracy", pa.float64(), f"accuracy on the whole benchmark, {_ACCURACY}"),
+            _field("rank", pa.int32(), "rank by accuracy, from 1; equal accuracies share the best rank"),
+            _field("rank_lo", pa.int32(), "best rank on all items like these, of a 95 % interval"),
+            _field("rank_hi", pa.int32(), "worst rank on all items like these"),
+            _field("tie_group", pa.int32(), "group of models that all items of the benchmark cannot order, from 1 from the top"),
+        ]
+    ),
     "leaderboard": pa.schema(
         [
             _field("subject", pa.string(), "label of the audited list"),

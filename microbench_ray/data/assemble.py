@@ -15,6 +15,7 @@ from microbench_ray.data.columns import number_array, text_array
 from microbench_ray.data.metadata import RESERVED, align_metadata
 from microbench_ray.data.missing import KeptCells, count_missing, drop_incomplete
 from microbench_ray.data.names import check_ids, check_texts
+from microbench_ray.data.repeats import repeat_column
 from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks, find_units, missing_value, quantise, score_dtype
 from microbench_ray.data.suspicious import find_suspicious
 from microbench_ray.data.truth import checked_costs, checked_weights
@@ -46,6 +47,7 @@ def build_tables(
     confidence: Rows | None,
     answers: NDArray[Any] | None,
     labels: ArrayLike | None,
+    repeats: NDArray[Any] | None = None,
     metadata: pd.DataFrame | pa.Table | None,
     units: int | None,
     max_missing: float,
@@ -110,6 +112,8 @@ def build_tables(
     if confidence is not None:
         _check_shape("confidence", confidence, shape)
         columns["confidence"] = _lists(_probabilities("confidence", confidence, kept, matrix, absent, models, items))
+    if repeats is not None:
+        columns |= repeat_column(repeats, kept, matrix, units, absent, models, items)
     if metadata is not None:
         metadata_columns, metadata_notes = align_metadata(metadata, models, [model_ids[m] for m in kept.dropped_models])
         columns |= metadata_columns

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from microbench_ray.core.presented import Presented
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.assemble import build_tables
-from microbench_ray.data.columns import numbers_of
+from microbench_ray.data.columns import numbers_of, texts_of
 from microbench_ray.data.digest import content_digest, plain_values
 from microbench_ray.data.ipc import open_tables, save_tables
 from microbench_ray.data.metadata import RESERVED
@@ -44,8 +44,8 @@ class Benchmark(Presented):
         Name of the benchmark in tables and figures.
     models
         One row per model: `model_id` string; `score` FixedSizeList<uint8 or uint32>[n_items]; optionally `confidence`
-        FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers]; every other column is
-        metadata (string, bool, float64 or timestamp).
+        FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers], and `repeat_scores`
+        FixedSizeList<float32>[n_items * n_repeats]; every other column is metadata (string, bool, float64 or timestamp).
     items
         One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32, `weight` float64, `cluster`
         dictionary of string and `cost` float64.
@@ -101,6 +101,7 @@ class Benchmark(Presented):
         confidence: Rows | None = None,
         answers: NDArray[Any] | None = None,
         labels: ArrayLike | None = None,
+        repeats: NDArray[Any] | None = None,
         metadata: pd.DataFrame | pa.Table | None = None,
         units: int | None = None,
         max_missing: float = MAX_MISSING,
@@ -129,6 +130,9 @@ class Benchmark(Presented):
             (n_models, n_items, n_answers) probability in [0, 1] of every answer; items with fewer answers are padded with 0.
         labels
             (n_items,) position of the correct answer, from 0. Required with `answers`.
+        repeats
+            (n_models, n_items, n_repeats) scores in [0, 1] of the repeats of every response, NaN where there are fewer. A score is
+            the mean of its repeats; a response without repeats has one, its score.
         metadata
             One row per model with `model_id` (column or index) and any scalar columns.
         units
@@ -164,6 +168,7 @@ class Benchmark(Presented):
             confidence=confidence,
             answers=answers,
             labels=labels,
+            repeats=repeats,
             metadata=metadata,
             units=units,
             max_missing=max_missing,
@@ -186,14 +191,7 @@ class Benchmark(Presented):
             The folder does not contain a benchmark, or its files are truncated, of another format or of different benchmarks.
         """
         stored = open_tables(local_path(folder))
-        return cls(
-            name or stored.name,
-            models=stored.models,
-            items=stored.items,
-            units=stored.units,
-            notes=stored.notes,
-            truth=stored.truth,
-        )
+        return cls(name or stored.name, stored.models, stored.items, stored.units, stored.notes, stored.truth)
 
     def save(self, folder: str | Path) -> None:
         """Write `models.arrow` and `items.arrow` (Arrow IPC, uncompressed) to a folder, atomically.
@@ -267,6 +265,21 @@ class Benchmark(Presented):
         return self._matrix("answers").reshape(self.n_models, self.n_items, -1)
 
     @cached_property
+    def repeats(self) -> NDArray[np.float32] | None:
+        """Scores in [0, 1] of the repeats of every response (n_models, n_items, n_repeats), NaN where there are fewer.
+
+        None where no response was repeated, or repeats were not kept. `scores` are their means. Where repeats are runs, the k-th
+        ones of all items are one run.
+        """
+        if "repeat_scores" not in self.models.column_names:
+            return None
+        return self._matrix("repeat_scores").reshape(self.n_models, self.n_items, -1)
+
+    def without_repeats(self) -> Benchmark:
+        """The benchmark with scores only, such as for a sweep, which ranks models by them."""
+        return self if self.repeats is None else replace(self, models=self.models.drop_columns(["repeat_scores"]))
+
+    @cached_property
     def labels(self) -> NDArray[np.int32] | None:
         """Position of the correct answer (n_items,), from 0; None without labels."""
         return self._of_items("label")
@@ -274,12 +287,12 @@ class Benchmark(Presented):
     @cached_property
     def model_ids(self) -> NDArray[np.object_]:
         """Model ids (n_models,)."""
-        return _objects(self.models.column("model_id"))
+        return texts_of(self.models.column("model_id"))
 
     @cached_property
     def item_ids(self) -> NDArray[np.object_]:
         """Item ids (n_items,)."""
-        return _objects(self.items.column("item_id"))
+        return texts_of(self.items.column("item_id"))
 
     @cached_property
     def subtask_names(self) -> list[str]:
@@ -306,10 +319,7 @@ class Benchmark(Presented):
     @cached_property
     def cluster_codes(self) -> NDArray[np.int32] | None:
         """Numbers of the items' clusters (n_items,), from 0; None where items are independent."""
-        if "cluster" not in self.items.column_names:
-            return None
-        codes: NDArray[np.int32] = numbers_of(self.items.column("cluster").chunk(0).indices)
-        return codes
+        return numbers_of(self.items.column("cluster").chunk(0).indices) if "cluster" in self.items.column_names else None
 
     @cached_property
     def metadata(self) -> pd.DataFrame:
@@ -348,7 +358,7 @@ class Benchmark(Presented):
     def digest(self) -> str:
         """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels, metadata, truth, weights, clusters and costs.
 
-        It does not depend on the name, the notes or the source of the benchmark.
+        It does not depend on the name, the notes or the source of the benchmark, nor on repeats, of which it has the means.
         """
         arrays = {
             "codes": self.subtask_codes,
@@ -384,13 +394,5 @@ class Benchmark(Presented):
         """View a FixedSizeList column (n_models, width), read-only; without `flatten`, which imports `pyarrow.compute`."""
         lists = self.models.column(column).chunk(0)
         width = lists.type.list_size
-        matrix: NDArray[Any] = numbers_of(
-            lists.values.slice(lists.offset * width, len(lists) * width)
-        )  # `flatten` is slow to import
+        matrix: NDArray[Any] = numbers_of(lists.values.slice(lists.offset * width, len(lists) * width))
         return matrix.reshape(self.n_models, -1)
-
-
-def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    names: NDArray[np.object_] = np.array(column.to_pylist(), dtype=object)
-    names.flags.writeable = False
-    return names

@@ -17,10 +17,12 @@ from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.storage.folders import Folder, LocalFolder, open_folder
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
+from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.ingested_items import ItemPositions, gather_items, nothing_joins
 from microbench_ray.data.item_costs import costs_in_table
 from microbench_ray.data.names import first_few
-from microbench_ray.data.responses import ModelFile, ModelRecord, list_model_files, read_responses
+from microbench_ray.data.repeats import MEAN_TOLERANCE, means, too_large
+from microbench_ray.data.responses import ModelFile, ModelRecord, has_repeats, list_model_files, read_responses
 from microbench_ray.data.table_files import SUFFIXES, read_table
 
 MIN_ANSWERED = 0.5
@@ -36,6 +38,7 @@ def read_ingested(
     metadata: str | Path | None = "auto",
     max_missing: float = MAX_MISSING,
     min_answered: float = MIN_ANSWERED,
+    repeats: bool = True,
     truth: str = "micro",
     costs: str | Path | None = None,
 ) -> Benchmark:
@@ -57,6 +60,8 @@ def read_ingested(
         Share in [0, 1] of missing responses above which a model is dropped.
     min_answered
         Share in [0, 1] of the models that must have answered an item for it to be kept.
+    repeats
+        Whether to read the scores of repeated responses (`Benchmark.repeats`).
     truth
         `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
     costs
@@ -109,6 +114,7 @@ def read_ingested(
         confidence=confidence if complete.confidence else None,
         answers=answers,
         labels=None if answers is None else [items.labels[k] or 0 for k in kept],
+        repeats=_repeats(folder, files, positions, scores, kept, notes) if repeats else None,
         metadata=_metadata_table(folder, [file.record for file in files], metadata),
         max_missing=max_missing,
         truth=truth,
@@ -184,6 +190,57 @@ def _answers(
         answer = np.arange(len(item)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         out[model, item, answer] = table["answers"].combine_chunks().flatten().to_numpy()
     return out
+
+
+def _repeats(
+    folder: Folder,
+    files: list[ModelFile],
+    positions: ItemPositions,
+    scores: list[NDArray[Any]],
+    kept: NDArray[np.intp],
+    notes: list[str],
+) -> NDArray[np.float32] | None:
+    """(n_models, n_items, n_repeats) scores of repeats, NaN where a response has fewer; None without repeats.
+
+    Parameters
+    ----------
+    folder, files, positions
+        Of the responses.
+    scores
+        (n_kept,) scores of each model.
+    kept
+        The items that are kept.
+    notes
+        Gets a sentence where repeats cannot be used: they are too large, or the scores are not their means.
+    """
+    kept_position = np.full(len(positions.items.item_ids) + 1, -1)  # the last element is for the position -1
+    kept_position[kept] = np.arange(len(kept))
+    found: list[tuple[NDArray[Any], ...]] = []
+    for file in files:
+        lists = read_responses(folder, file.name, ("repeats",)) if has_repeats(folder, file.name) else None
+        if lists is None or lists["repeats"].null_count == len(lists):
+            continue
+        column = lists["repeats"].combine_chunks()
+        lengths = numbers_of(pc.fill_null(column.value_lengths(), 0).cast(pa.int64()))
+        item = np.repeat(kept_position[positions.of(file)], lengths)
+        number = np.arange(len(item)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        found.append((np.full(len(item), files.index(file)), item, number, numbers_of(column.flatten())))
+    if not found:
+        return None
+    model, item, number, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    width = int(number.max()) + 1
+    note = too_large(len(files), len(kept), width)
+    values = np.full((len(files), len(kept), width if note is None else 0), np.nan, np.float32)
+    if note is None:
+        here = item >= 0
+        values[model[here], item[here], number[here]] = value[here]
+        differs = [np.abs(means(values[k : k + 1])[0] - row) > MEAN_TOLERANCE for k, row in enumerate(scores)]
+        if any(each.any() for each in differs):
+            note = "repeats are left out: the scores are not their means (reduce)"
+    if note is not None:
+        notes.append(note)
+        return None
+    return values
 
 
 def _metadata_table(folder: Folder, records: list[ModelRecord], metadata: str | Path | None) -> pa.Table | None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
+from microbench_ray.data.repeats import means
 from microbench_ray.data.scores import NamedTable, probability_keys, read_scores, read_wide, wide_benchmark, wide_columns
 from microbench_ray.data.suspicious import find_suspicious, warn
 from microbench_ray.data.tables.build import to_wide
@@ -63,9 +64,10 @@ def benchmark(
     Parameters
     ----------
     scores
-        (n_models, n_items) numbers or booleans in [0, 1], NaN for missing responses. Or a table of any shape that `read_scores`
-        reads: of pandas (ids may be in the index), polars or Arrow, a dict of columns, a dict of models to dicts of items to
-        scores, or a list of dicts, one for each row. Or the path of a file, as for `read_scores`.
+        (n_models, n_items) numbers or booleans in [0, 1], NaN for missing responses; or (n_models, n_items, n_repeats), of which
+        the scores are the means. Or a table of any shape that `read_scores` reads: of pandas (ids may be in the index), polars or
+        Arrow, a dict of columns, a dict of models to dicts of items to scores, or a list of dicts, one for each row. Or the path of
+        a file, as for `read_scores`.
     item_ids, model_ids, subtask
         For an array: (n_items,), (n_models,) and (n_items,) texts. By default `item_0`, `model_0` and so on, and one subtask.
     confidence
@@ -142,7 +144,10 @@ def benchmark(
         )
     if confidence is not None and as_table(confidence, "confidence") is not None:
         raise DataError(DIFFERENT_TYPES, where="confidence", got="a table, and an array of scores")
-    matrix = _matrix(scores, "scores")
+    matrix = _matrix(scores, "scores", axes=(2, 3))
+    repeats = matrix if matrix.ndim == 3 else None
+    if repeats is not None:
+        matrix = means(repeats.astype(np.float64))
     models, items = _names("model", model_ids, matrix, axis=0), _names("item", item_ids, matrix, axis=1)
     return Benchmark.from_arrays(
         name,
@@ -151,6 +156,7 @@ def benchmark(
         models,
         subtasks=subtask,
         confidence=None if confidence is None else _matrix(confidence, "confidence"),
+        repeats=repeats,
         metadata=metadata,
         max_missing=max_missing,
         truth=truth,
@@ -211,12 +217,12 @@ def _check_no_names(**given: object) -> None:
             raise DataError("A table already has names.", where=key, got=f"a table and {key}", hint=f"{key} is {NAMES_HINT}")
 
 
-def _matrix(given: Any, what: str) -> NDArray[Any]:
+def _matrix(given: Any, what: str, axes: Sequence[int] = (2,)) -> NDArray[Any]:
     try:
         matrix = np.asarray(given)
     except ValueError as error:
         raise DataError(f"{what} must be a matrix.", where=what, got=str(error)) from None
-    if matrix.ndim != 2 or matrix.dtype.kind not in "buif":
+    if matrix.ndim not in axes or matrix.dtype.kind not in "buif":
         got = f"values of type {matrix.dtype}, shape {matrix.shape}"
         raise DataError(
             f"{what} must be an array of numbers of shape (n_models, n_items).",

@@ -13,7 +13,7 @@ from microbench_ray.data.names import first_few
 if TYPE_CHECKING:
     import pandas as pd
 
-RESERVED = ("model_id", "score", "confidence", "answers")
+RESERVED = ("model_id", "score", "confidence", "answers", "repeat_scores")
 """Columns of `Benchmark.models` that are not metadata."""
 
 

@@ -130,6 +130,16 @@ def read_responses(folder: Folder, name: str, columns: tuple[str, ...] | None = 
     return table.replace_schema_metadata(None)
 
 
+def has_repeats(folder: Folder, name: str) -> bool:
+    """Whether a model's file may hold repeats, from its footer alone; files written by 0.1 have no such column."""
+    with _open(folder, name) as file:
+        if "repeats" not in file.schema_arrow.names:
+            return False
+        leaf = next(k for k in range(len(file.schema)) if file.schema.column(k).path.startswith("repeats."))
+        columns = [file.metadata.row_group(k).column(leaf) for k in range(file.metadata.num_row_groups)]
+        return any(not each.is_stats_set or each.statistics.null_count < each.num_values for each in columns)
+
+
 def list_model_files(folder: Folder) -> list[ModelFile]:
     """List the files of all models, sorted by model id; DataError if a file cannot be read or has another format."""
     try:

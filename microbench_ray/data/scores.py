@@ -17,6 +17,7 @@ from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.names import first_few
 from microbench_ray.data.remote import local_copies
+from microbench_ray.data.repeats import Repeats
 from microbench_ray.data.suspicious import warn
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
 from microbench_ray.data.table_hints import cell_hint
@@ -32,6 +33,7 @@ def read_scores(
     name: str | None = None,
     confidence: str | Path | None = "auto",
     metadata: str | Path | None = "auto",
+    repeats: str | Path | None = "auto",
     max_missing: float = MAX_MISSING,
     shape: str = "auto",
     columns: ColumnNames | None = None,
@@ -62,15 +64,19 @@ def read_scores(
     metadata
         Table with a column `model_id` and any further columns about the models. "auto" reads `X.models.parquet`, `X.models.csv`,
         ... next to `X.parquet` if it exists; None reads no metadata.
+    repeats
+        Long table with the columns `model`, `item_id`, `repeat` and `score`: the repeats of which the scores are means. "auto"
+        reads `X.repeats.parquet` (or another suffix) next to `X.parquet` if it exists; None reads no repeats. A long table with a
+        column of repeats holds its own, which "auto" keeps.
     max_missing
         Share in [0, 1] of missing responses above which a model is dropped.
     shape
         `long`, `items` (a row per item), `models` (a row per model), or `auto`: guessed.
     columns
-        The columns of roles where their names do not tell: `model`, `item`, `score`, `subtask`, `repeat` (repeats are averaged),
-        `label`, `weight` (what an item counts in the mean that ranks the models), `cluster` (equal for items that are not
-        independent of one another), `cost` (what answering an item costs; a mean where each response has its own), and `ignore` for
-        columns to leave out.
+        The columns of roles where their names do not tell: `model`, `item`, `score`, `subtask`, `repeat` (repeats are
+        averaged, and kept in `Benchmark.repeats`), `label`, `weight` (what an item counts in the mean that ranks the models),
+        `cluster` (equal for items that are not independent of one another), `cost` (what answering an item costs; a mean where
+        each response has its own), and `ignore` for columns to leave out.
     scale
         Scores are divided by it: 100 for percent.
     correct
@@ -89,13 +95,24 @@ def read_scores(
         The files are missing, damaged or invalid; the error names the file, column and row.
     """
     keys = table_keys(shape, columns, scale, correct, sheet)
-    kinds = [kind for kind, given in (("confidence", confidence), ("models", metadata)) if given == "auto"]
+    kinds = [kind for kind, given in (("confidence", confidence), ("models", metadata), ("repeats", repeats)) if given == "auto"]
     with local_copies() as copies:
-        confidence_path, metadata_path = (
-            given if given in ("auto", None) else copies.fetch(str(given), lambda file: False) for given in (confidence, metadata)
+        paths = Companions(
+            *(
+                given if given in ("auto", None) else copies.fetch(str(given), lambda file: False)
+                for given in (confidence, metadata, repeats)
+            )
         )
         local_path = copies.fetch(path, _companions(str(path), kinds))
-        return _read_scores(local_path, name, confidence_path, metadata_path, max_missing, keys, truth)
+        return _read_scores(local_path, name, paths, max_missing, keys, truth)
+
+
+class Companions(NamedTuple):
+    """The files beside a table of scores: paths, "auto", or None."""
+
+    confidence: str | Path | None
+    metadata: str | Path | None
+    repeats: str | Path | None
 
 
 def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
@@ -108,35 +125,27 @@ def _companions(path: str, kinds: list[str]) -> Callable[[str], bool]:
 
 
 def _read_scores(
-    path: Path,
-    name: str | None,
-    confidence: str | Path | None,
-    metadata: str | Path | None,
-    max_missing: float,
-    keys: TableKeys,
-    truth: str,
+    path: Path, name: str | None, companions: Companions, max_missing: float, keys: TableKeys, truth: str
 ) -> Benchmark:
     if path.is_dir():
         stored = Benchmark.open(path, name=name)
+        stored = stored if companions.repeats is not None else stored.without_repeats()
         return stored if truth == "micro" else stored.with_truth(truth)
-    benchmark = _read(path, name, confidence, metadata, max_missing, keys, truth)
+    benchmark = _read(path, name, companions, max_missing, keys, truth)
     # Arrow keeps the memory of the table for reuse, which can be as much as the benchmark itself.
     pa.default_memory_pool().release_unused()
     return benchmark
 
 
-def _read(
-    path: Path,
-    name: str | None,
-    confidence: str | Path | None,
-    metadata: str | Path | None,
-    max_missing: float,
-    keys: TableKeys,
-    truth: str,
-) -> Benchmark:
+def _read(path: Path, name: str | None, companions: Companions, max_missing: float, keys: TableKeys, truth: str) -> Benchmark:
     scores = read_wide(path, keys)  # before looking for companions
-    confidence_path = _find_companion(path, "confidence", confidence)
-    metadata_path = _find_companion(path, "models", metadata)
+    confidence_path = _find_companion(path, "confidence", companions.confidence)
+    metadata_path = _find_companion(path, "models", companions.metadata)
+    repeats_path = None if scores.repeats is not None else _find_companion(path, "repeats", companions.repeats)
+    if repeats_path is not None:
+        scores = replace(scores, repeats=_read_repeats(repeats_path))
+    elif companions.repeats is None:
+        scores = replace(scores, repeats=None)
     return wide_benchmark(
         name or split_suffix(path)[0],
         path,
@@ -160,6 +169,18 @@ def read_wide(path: Path, keys: TableKeys = DEFAULT_KEYS) -> WideTable:
         return [*text_columns(names), *(name for name in names if name.strip() in given)]
 
     return to_wide(read_table(path, texts=texts, unnamed=True, sheet=keys.sheet), path, keys, split_suffix(path)[0])
+
+
+def _read_repeats(path: Path) -> Repeats:
+    """Read a long table of repeats; DataError if it has none."""
+    repeats = read_wide(path, replace(DEFAULT_KEYS, ids_needed=True)).repeats
+    if repeats is None:
+        raise DataError(
+            "The table of repeats has no response with several.",
+            where=str(path),
+            hint="a long table with the columns model, item_id, repeat and score, one row for each repeat",
+        )
+    return repeats
 
 
 def read_confidence(path: Path, keys: TableKeys = DEFAULT_KEYS) -> pa.Table:
@@ -196,6 +217,7 @@ def wide_benchmark(
     subtasks = _texts(path, table, "subtask") if "subtask" in table.column_names else None
     labels = _numbers(path, table, "label", item_ids) if "label" in table.column_names else None
     confidences = None if confidence is None else _aligned_confidence(confidence, path, item_ids, models)
+    repeats = None if scores.repeats is None else scores.repeats.aligned(models, item_ids)
     warn(scores.warnings)
     try:
         benchmark = Benchmark.from_arrays(
@@ -206,6 +228,7 @@ def wide_benchmark(
             subtasks=subtasks,
             confidence=confidences,
             labels=labels,
+            repeats=repeats,
             metadata=None if metadata is None else metadata.table,
             max_missing=max_missing,
             truth=truth,

@@ -151,6 +151,8 @@ class Options:
         How logged values become scores.
     join
         Which responses are to one item: see `join.joined`.
+    reduce
+        How the scores of an item's repeats become one: see `data.reduce.reducer`.
     identify
         The parts of a model's identity, `name` and any of `identity.SETTINGS`; empty to decide by what differs between logs.
     """
@@ -165,6 +167,7 @@ class Options:
     identify: tuple[str, ...] = ()
     scale: Scale = LOGGED
     join: Literal["content", "id", "hash"] = "content"
+    reduce: str = "mean"
 
 
 @dataclass

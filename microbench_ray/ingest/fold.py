@@ -1,4 +1,4 @@
-"""Build a model's table of responses: average the repetitions within a log, keep their scores, and merge the logs of one model."""
+"""Build a model's table of responses: reduce the repetitions within a log, keep their scores, and merge the logs of one model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.data.names import storable
+from microbench_ray.data.reduce import reducer
 from microbench_ray.ingest.base import Sample
 
-OnConflict = Literal["error", "last"]
+OnConflict = Literal["error", "last", "repeats"]
 ON_CONFLICT: tuple[OnConflict, ...] = get_args(OnConflict)
 TOLERANCE = 1e-9
 
@@ -51,11 +52,11 @@ class _Item:
         self.scored += 1
 
 
-def fold(samples: Iterable[Sample], log: str) -> pa.Table:
-    """Average the repetitions of one log into a table of schema `responses`, one row per item.
+def fold(samples: Iterable[Sample], log: str, reduce: str = "mean") -> pa.Table:
+    """Reduce the repetitions of one log to a table of schema `responses`, one row per item.
 
-    The score is the mean over the scored repetitions, which are kept beside it. Confidences and answers are means over the same
-    repetitions, and missing if one of them lacks the value.
+    The score is the mean over the scored repetitions, or another one of `reduce.reducer`; they are kept beside it. Confidences and
+    answers are means over the same repetitions, and missing if one of them lacks the value.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ def fold(samples: Iterable[Sample], log: str) -> pa.Table:
         The samples in the order of the log.
     log
         The log's name.
+    reduce
+        How the scores of repetitions become one.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def fold(samples: Iterable[Sample], log: str) -> pa.Table:
             if sample.confidence is not None or not 0 <= sample.score <= 1:
                 _check(sample, log)
             item.add(sample)
-    return _table(items, log)
+    return _table(items, log, reduce)
 
 
 def _check(sample: Sample, log: str) -> None:
@@ -92,7 +95,16 @@ def _check(sample: Sample, log: str) -> None:
             )
 
 
-def _table(items: dict[str, _Item], log: str) -> pa.Table:
+def _score(item: _Item, reduce: str) -> float | None:
+    """The score of an item; None without a scored repetition, and where these give none."""
+    if not item.scored:
+        return None
+    if reduce == "mean":
+        return min(max(item.score, 0.0), item.scored) / item.scored
+    return reducer(reduce)(item.repeats or [min(max(item.score, 0.0), 1.0)])
+
+
+def _table(items: dict[str, _Item], log: str, reduce: str) -> pa.Table:
     firsts = [item.first for item in items.values()]
     labels = [item.first.label if item.answers is not None else None for item in items.values()]
     answers = [
@@ -102,7 +114,7 @@ def _table(items: dict[str, _Item], log: str) -> pa.Table:
     columns: dict[str, list[Any]] = {
         "item_id": list(items),
         "subtask": [first.subtask or "all" for first in firsts],
-        "score": [min(max(item.score, 0.0), item.scored) / item.scored if item.scored else None for item in items.values()],
+        "score": [_score(item, reduce) for item in items.values()],
         "repeats": [item.repeats for item in items.values()],
         "confidence": [None if item.confidence is None else item.confidence / item.scored for item in items.values()],
         "answers": answers,
@@ -124,7 +136,7 @@ def _table(items: dict[str, _Item], log: str) -> pa.Table:
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict) -> pa.Table:
+def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict, reduce: str = "mean") -> pa.Table:
     """Merge the logs of one model.
 
     If several logs hold an item, the response comes from the first log, by name, that scored it; the scores must agree.
@@ -137,7 +149,9 @@ def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict) -> pa
         The model's id, for messages.
     on_conflict
         What to do if scores differ: `error` raises, `last` keeps the log whose name sorts last, which is the latest if names hold
-        times.
+        times, and `repeats` takes the logs as repeats, in the order of their names, also where scores are equal.
+    reduce
+        How the scores of repeats become one.
 
     Raises
     ------
@@ -145,6 +159,8 @@ def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict) -> pa
         Two logs score one item differently and `on_conflict` is `error`.
     """
     table = pa.concat_tables(tables).combine_chunks()
+    if on_conflict == "repeats":
+        return _as_repeats(table, reduce)
     order = table.append_column("unscored", pc.is_null(table["score"])).append_column("row", pa.array(np.arange(len(table))))
     order = order.sort_by(
         [("item_id", "ascending"), ("unscored", "ascending"), ("log", "ascending" if on_conflict == "error" else "descending")]
@@ -161,6 +177,25 @@ def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict) -> pa
     return table.filter(pa.array(first))
 
 
+def _as_repeats(table: pa.Table, reduce: str) -> pa.Table:
+    """The responses, with those of all logs to one item as its repeats; the row is named after the first log."""
+    table = table.sort_by([("item_id", "ascending"), ("log", "ascending")])
+    rows: list[dict[str, Any]] = []
+    for row in table.to_pylist():
+        own = [] if row["score"] is None else row["repeats"] or [row["score"]]
+        if not rows or rows[-1]["item_id"] != row["item_id"]:
+            rows.append(row | {"repeats": own, "n_logs": 1})
+            continue
+        first = rows[-1]
+        first["repeats"] = [*first["repeats"], *own]
+        first["n_logs"] += 1
+    for row in rows:
+        if row.pop("n_logs") > 1:  # means over the repeats, of which not all may have one
+            row |= {"score": reducer(reduce)(row["repeats"]) if row["repeats"] else None, "confidence": None, "answers": None}
+        row["repeats"] = row["repeats"] if len(row["repeats"]) > 1 else None
+    return pa.Table.from_pylist(rows, schema=table.schema)
+
+
 def _conflict(table: pa.Table, row: int, count: int, model: str) -> DataError:
     first, second = table.slice(row - 1, 2).to_pylist()
     more = f", and {count - 1} more items" if count > 1 else ""
@@ -168,5 +203,6 @@ def _conflict(table: pa.Table, row: int, count: int, model: str) -> DataError:
         "Two logs of one model score an item differently.",
         where=f"model {model!r}, item {first['item_id']!r}",
         got=f"{first['score']:g} in {first['log']}, {second['score']:g} in {second['log']}{more}",
-        hint="remove one of the logs, or keep the one whose name sorts last with on_conflict=last",
+        hint="remove one of the logs, keep the one whose name sorts last with on_conflict=last, or take them as repeats with "
+        "on_conflict=repeats",
     )

@@ -24,6 +24,7 @@ def settings_of(source: str, options: Options) -> dict[str, Any]:
         "identify": list(options.identify),
         "scale": options.scale.settings(),
         "items": blake2b("\n".join(options.items).encode(errors="replace"), digest_size=8).hexdigest() if options.items else "",
+        "reduce": "" if options.reduce == "mean" else options.reduce,
         "join": "" if options.join == "content" else options.join,
     }
     return settings | {name: value for name, value in further.items() if value}

@@ -74,7 +74,7 @@ class InspectReader:
             scorer, _, key = options.metric.partition("/")
         check_higher_is_better(options.metric or scorer, log.part, options.scale)
         if scorer:
-            tally.choose(f"{log.part}: scorer {options.metric or scorer}{_reducer(header)}")
+            tally.choose(f"{log.part}: scorer {options.metric or scorer}{_reducer(header, options.reduce)}")
         count = 0
         for count, sample in enumerate(samples_of(file, options.max_line_bytes), 1):  # noqa: B007
             item = f"{log.part}/{sample.id}"
@@ -145,12 +145,12 @@ def _scorers(header: EvalLog) -> list[str]:
     return list(dict.fromkeys(names or [scorer.name.removeprefix("inspect_ai/") for scorer in header.eval.scorers or ()]))
 
 
-def _reducer(header: EvalLog) -> str:
+def _reducer(header: EvalLog, reduce: str) -> str:
     """How repetitions become one score, for the summary; empty if there are none."""
     if (header.eval.config.epochs or 1) < 2:
         return ""
-    reducers = [name for name in header.eval.config.epochs_reducer or () if name != "mean"]
-    return f", mean over epochs{f' (the log itself has {first_few(reducers)})' if reducers else ''}"
+    reducers = [name for name in header.eval.config.epochs_reducer or ("mean",) if name.replace("pass_at_", "pass@") != reduce]
+    return f", {reduce} over epochs{f' (the log itself has {first_few(reducers)})' if reducers else ''}"
 
 
 def _answers(sample: EvalSample) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -112,3 +112,21 @@ def say_metrics(tally: Tally, responses: pa.Table) -> None:
             tally.choose(said)
     if responses["repeats"].null_count < len(responses) and not any("mean over" in choice for choice in tally.choices):
         tally.choose(AVERAGED)
+
+
+def check_metrics(log: str, metrics: Mapping[str, str], others: Mapping[str, str]) -> None:
+    """Check that a log was read by the same metrics as the other logs of its tasks.
+
+    Raises
+    ------
+    DataError
+        A metric differs.
+    """
+    for task, metric in metrics.items():
+        if others.get(task, metric) != metric:
+            raise DataError(
+                "The logs of one task are scored by different metrics.",
+                where=f"{log}: task {task!r}",
+                got=f"{metric!r}, but {others[task]!r} in other logs",
+                hint="choose one metric for all with metric=NAME and a new folder out=DIR",
+            )

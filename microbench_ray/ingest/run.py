@@ -37,9 +37,10 @@ from microbench_ray.ingest.log_names import (
     same_files,
     same_responses,
 )
-from microbench_ray.ingest.metrics import say_metrics
+from microbench_ray.ingest.metrics import check_metrics, say_metrics
 from microbench_ray.ingest.overall import Comparison, OverallReader, compare, told
 from microbench_ray.ingest.registry import get_reader
+from microbench_ray.ingest.repeats import count_reduced, repeats_apart, told_reduced
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,9 @@ class IngestSummary:
         As in `base.Tally`.
     empty
         Logs that were read and hold no response with a score, by model and task.
+    reduced
+        Of responses with repeats that are not reduced to their mean: their number, the sums of their scores and of their means, and
+        the number of those without a score.
     failed
         Errors by model, whose file is left unchanged, or by the path that could not be read.
     compared, weighs
@@ -122,6 +126,7 @@ class IngestSummary:
     compared: dict[str, Comparison] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     weighs: str = ""
+    reduced: Counter[Any] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
         """The summary as lines for the terminal."""
@@ -138,6 +143,8 @@ class IngestSummary:
             lines.append(f"… and {len(choices) - MAX_CHOICES:,} more tasks")
         lines += told(self.weighs, self.compared)
         lines += [f"left out: {count:,} {reason}" for reason, count in sorted(self.dropped.items())]
+        if self.reduced:
+            lines.append(told_reduced(self.reduced))
         if self.empty:
             lines.append(f"without a response: {first_few(self.empty, MAX_NAMED)}")
         ingested = {*self.added, *self.updated, *self.unchanged, *self.failed}
@@ -228,6 +235,12 @@ def ingest_models(
         ingested = known[model].logs if model in known else {}
         changed = [each for each in model_logs if each.name not in ingested or ingested[each.name].files != each.record.files]
         moved[model] = moved_logs(model_logs, ingested)
+        if changed and job.on_conflict == "repeats":  # repeats are in one row, whichever log they are from
+            changed = model_logs
+            absent = sorted(set(ingested) - {each.name for each in model_logs})
+            if absent:
+                summary.failed[model] = repeats_apart(model, absent)
+                continue
         if changed:
             pending[model] = sorted(changed, key=lambda each: each.name)
         else:
@@ -314,12 +327,14 @@ def ingest_model(
     if not job.options.identify:
         check_one_identity(model, records)
     tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], pa.array(sorted(outdated), pa.string())))))
-    table = merge(tables, model, job.on_conflict)
+    table = merge(tables, model, job.on_conflict, job.options.reduce)
     if table["score"].null_count == len(table):
         raise nothing_read(model, records)
     said = versions(summary.seen, examples.texts, table)
     if said is not None and not any(choice.startswith(VERSIONS) for choice in summary.choices):
         summary.choices[said] += 1
+    if job.options.reduce != "mean":
+        count_reduced(table, summary.reduced)
     store.write(file, pack(table, ModelRecord(model=model, facts=facts, logs=records, examples=examples.texts)))
     if empty:
         summary.empty += empty
@@ -341,11 +356,11 @@ def ingest_model(
 
 def _read(reader: Reader, log: ModelLog, options: Options, tally: Tally, examples: Examples, name: str) -> pa.Table:
     """The responses of a log, by columns where the reader can."""
-    if options.join == "content" and isinstance(reader, ColumnReader):
+    if options.join == "content" and options.reduce == "mean" and isinstance(reader, ColumnReader):
         table = reader.responses(log, options, tally, name)
         if table is not None:
             return table
-    return fold(joined(reader.read(log, options, tally), options.join, examples), name)
+    return fold(joined(reader.read(log, options, tally), options.join, examples), name, options.reduce)
 
 
 def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[FoundLog]]) -> dict[str, str]:
@@ -357,24 +372,6 @@ def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[Fo
             if name not in replaced:
                 metrics |= record.metrics
     return metrics
-
-
-def check_metrics(log: str, metrics: Mapping[str, str], others: Mapping[str, str]) -> None:
-    """Check that a log was read by the same metrics as the other logs of its tasks.
-
-    Raises
-    ------
-    DataError
-        A metric differs.
-    """
-    for task, metric in metrics.items():
-        if others.get(task, metric) != metric:
-            raise DataError(
-                "The logs of one task are scored by different metrics.",
-                where=f"{log}: task {task!r}",
-                got=f"{metric!r}, but {others[task]!r} in other logs",
-                hint="choose one metric for all with metric=NAME and a new folder out=DIR",
-            )
 
 
 def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:

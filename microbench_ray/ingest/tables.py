@@ -89,6 +89,7 @@ class TableReader:
         confidences = {}
         if len(log.files) > 1:
             confidences = _confidences(log.files[1], log.part, probability_keys(options.table), options.max_line_bytes)
+        repeats = {} if _is_plain(file, options.table) else _repeats(_whole(file, options.table), model)
         hint_of = partial(cell_hint, model)
         left_out = {subtask for subtask in set(subtasks) if not matches(str(subtask), options.tasks)}
         for row, (item, subtask, label, value) in enumerate(
@@ -104,7 +105,7 @@ class TableReader:
             confidence = confidences.get(item)
             if confidence is not None:
                 confidence = parse_score(confidence, tally, file=log.files[1], item=item, metric=log.part)
-            yield Sample(
+            sample = Sample(
                 item_id=item,
                 subtask=str(subtask),
                 score=score,
@@ -113,11 +114,17 @@ class TableReader:
                 content=content,  # the numbers of rows in another table are other items
                 position=str(row),
             )
+            own = repeats.get(item, ())
+            if len(own) < 2:
+                yield sample
+            else:
+                for repeat in own:
+                    yield sample._replace(score=parse_score(repeat, tally, file=file, item=item, metric=model, hint_of=hint_of))
 
     def responses(self, log: ModelLog, options: Options, tally: Tally, name: str) -> pa.Table | None:
-        """The model's responses, where its cells are scores, ids are unique and there are no confidences."""
+        """The model's responses, where its cells are scores, ids are unique and there are no confidences or repeats."""
         file, model = log.files[0], _column(log, options.table)
-        if len(log.files) > 1:
+        if len(log.files) > 1 or (not _is_plain(file, options.table) and _repeats(_whole(file, options.table), model)):
             return None
         table = _columns(file, model, options.table, options.max_line_bytes)
         column = table.column(model)
@@ -131,6 +138,14 @@ class TableReader:
             about, column = about.take(kept), column.take(pa.array(kept))
         scores = scores_of(column, tally)
         return None if scores is None else table_of(about, scores, name)
+
+
+def _repeats(wide: WideTable, model: str) -> dict[str, list[float]]:
+    """The scores of a model's repeats, by item; empty for a table without repeats."""
+    if wide.repeats is None or model not in wide.repeats.model_ids:
+        return {}
+    scores = wide.repeats.values[list(wide.repeats.model_ids).index(model)]
+    return {item: row[row == row].tolist() for item, row in zip(wide.repeats.item_ids, scores, strict=True)}
 
 
 def _names_of(files: Sequence[Path]) -> dict[Path, str]:

@@ -24,6 +24,7 @@ from microbench_ray.metrics.items_needed import check_size, check_target_differe
 from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pair_moments import PairMoments
 from microbench_ray.metrics.pairs import FloatArray
+from microbench_ray.metrics.run_noise import noisy_order
 from microbench_ray.metrics.ties import TiePolicy
 
 FEW_DRAWN, FEW_LEFT_OUT = 15, 6
@@ -68,6 +69,8 @@ def normal_moments(pairs: PairMoments, size: int, *, population: bool = False) -
     """
     check_size(size, pairs.n_items)
     n_items = pairs.n_items
+    if pairs.noise is not None:
+        return size * pairs.mean, size * pairs.units * np.sqrt(pairs.noise.variance(pairs, size, population=population))
     correction = 1.0 if population else (n_items - size) / max(n_items - 1, 1)
     return size * pairs.mean, np.sqrt(size * correction * pairs.variance)
 
@@ -235,8 +238,12 @@ def order_probabilities(pairs: PairMoments, size: int) -> OrderProbabilities:
     """Probabilities by the normal approximation; exact for pairs of 0/1 scores of whose one-sided items few are drawn or left out.
 
     Elsewhere the two differ by less than .006. Pairs tied on the whole benchmark have no right order. Pairs of graded scores, and
-    those that did not answer the same items, have shares of `pairs.simulated` samples where few items are drawn or left out.
+    those that did not answer the same items, have shares of `pairs.simulated` samples where few items are drawn or left out. With
+    `pairs.noise`, samples are of single runs, and the right order is that of expectations (`run_noise`).
     """
+    if pairs.noise is not None:
+        check_size(size, pairs.n_items)
+        return OrderProbabilities(*noisy_order(pairs, size, pairs.noise))
     if pairs.simulated is not None and size < pairs.n_items and pairs.simulated.covers(size):
         above = pairs.simulated.probabilities(size)
         right, wrong = above[pairs.higher, pairs.lower].astype(np.float64), above[pairs.lower, pairs.higher]
@@ -269,6 +276,8 @@ def population_order(pairs: PairMoments) -> FloatArray:
     """
     of_items = pairs.square if pairs.cluster_square is None else pairs.cluster_square
     total, squares = pairs.mean * pairs.n_items, of_items * pairs.n_items
+    if pairs.noise is not None:
+        squares = squares + pairs.noise.truth_run_variance(pairs) * (pairs.units * pairs.n_items) ** 2
     return normal_share(total / np.sqrt(squares + pairs.units**2))
 
 

@@ -26,6 +26,7 @@ from microbench_ray.metrics.pairs import FloatArray, IndexArray, totals_of
 
 if TYPE_CHECKING:
     from microbench_ray.metrics.order_simulation import SimulatedOrders
+    from microbench_ray.metrics.run_noise import RunNoise
 
 ITEMS_PER_BLOCK = 2048
 
@@ -53,6 +54,9 @@ class PairMoments:
         Grid of the scores; items in the benchmark.
     simulated
         Samples that order the pairs of small samples, where no closed form does; None where none is needed.
+    noise
+        The noise of single runs, where the benchmark has repeats and micro-scores are not means of all of them; None for scores
+        that are taken as they are.
     weighted
         Whether items count differently: scores are then multiplied by their weights, which are 1 on average over the items.
     cluster_square
@@ -72,6 +76,7 @@ class PairMoments:
     units: int
     n_items: int
     simulated: SimulatedOrders | None = None
+    noise: RunNoise | None = None
     weighted: bool = False
     cluster_square: FloatArray | None = None
 
@@ -97,7 +102,7 @@ class PairMoments:
 
         Of 0/1 scores on the same items there are few: their moments are two whole numbers. None for other scores.
         """
-        if self.units != 1 or self.weighted or not self.same_items.all():
+        if self.units != 1 or self.weighted or self.noise is not None or not self.same_items.all():
             return None
         sums, squares = (np.rint(moment * self.n_items).astype(np.int64) for moment in (self.mean, self.square))
         _, first, place = np.unique(squares * (self.n_items + 1) + sums, return_index=True, return_inverse=True)

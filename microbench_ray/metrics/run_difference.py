@@ -190,7 +190,7 @@ def _variance(differences: FloatArray, stratum: IntArray, cluster: IntArray, wei
     A stratum with one cluster has no variance of its own: such strata are collapsed, with the smallest other one if there is only
     one of them (Cochran 1977, Sampling Techniques, section 5A.12).
     """
-    stratum = _collapsed(stratum, cluster)
+    stratum = collapsed_strata(stratum, cluster)
     n_strata = int(stratum.max()) + 1
     sums = np.bincount(stratum, weights * differences, n_strata)
     residuals = differences - (sums / np.bincount(stratum, weights, n_strata))[stratum]
@@ -209,7 +209,7 @@ def _variance(differences: FloatArray, stratum: IntArray, cluster: IntArray, wei
     return float(np.square(np.bincount(of_cluster, totals * np.sqrt(correction[of_total]))).sum())
 
 
-def _collapsed(stratum: IntArray, cluster: IntArray) -> IntArray:
+def collapsed_strata(stratum: IntArray, cluster: IntArray) -> IntArray:
     """Strata, from 0 on without gaps, of at least two clusters each if there are as many."""
     _, stratum = np.unique(stratum, return_inverse=True)
     pairs = np.unique(np.stack([stratum, cluster]), axis=1)

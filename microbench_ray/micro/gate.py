@@ -79,7 +79,7 @@ def regression_gate(benchmark: Benchmark, pairs: PairMoments, drop: float, size:
         fallen=normal_moments(fallen, size, population=population),
         max_sum=max_sum,
     )
-    variances = _score_variances(benchmark)
+    variances = _score_variances(benchmark) * (pairs.units / benchmark.units) ** 2
     fresh_items = Falls(
         equal=_fresh_moments(equal, size, variances, population),
         fallen=_fresh_moments(fallen, size, variances, population),
@@ -156,6 +156,8 @@ def _fresh_moments(pairs: PairMoments, size: int, variances: FloatArray, populat
     """Mean and deviation of the falls where each version gets its own random items; `variances` are (n_models,)."""
     correction = 1.0 if population else (pairs.n_items - size) / max(pairs.n_items - 1, 1)
     deviation = np.sqrt(size * correction * (variances[pairs.higher] + variances[pairs.lower]))
+    if pairs.noise is not None:
+        deviation = size * pairs.units * np.sqrt(pairs.noise.fresh_variance(pairs, size, correction))
     return size * pairs.units * pairs.difference, deviation
 
 

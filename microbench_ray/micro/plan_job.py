@@ -12,6 +12,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.names import show_name
 from microbench_ray.micro.affordable import affordable_items
 from microbench_ray.micro.gate import regression_gate
+from microbench_ray.micro.noise import measure_noise, split_row, summary
 from microbench_ray.micro.plan_report import JsonObject
 from microbench_ray.micro.posterior import posterior_ranking_probability
 from microbench_ray.micro.sample_size import (
@@ -22,13 +23,14 @@ from microbench_ray.micro.sample_size import (
     pairs_of,
     ranking_probability,
 )
+from microbench_ray.micro.single_runs import noise_left_out
 
 
 class BenchmarkSource(Protocol):
     """The configuration of a benchmark."""
 
-    def read(self) -> Benchmark:
-        """Read the benchmark."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Read the benchmark, with `repeats` also those of its responses."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,18 @@ class PlanJob:
     drop: float | None
     criterion: Criterion
     format: Format
+    n_repeats: int | None = None
+    budget: tuple[int, ...] = ()
     cost: float | None = None
     """A budget, in the place of `size`."""
 
 
 def run_plan(job: PlanJob) -> JsonObject:
     """The answers as a JSON object; errors as for reading the benchmark, and for the functions that answer."""
-    benchmark = job.benchmark.read()
-    pairs = pairs_of(benchmark)
+    benchmark = job.benchmark.read(repeats=True)
+    pairs = pairs_of(benchmark, job.n_repeats)
     curves = None if job.results is None else swept_curves(job.results, benchmark, job.criterion)
+    left_out = noise_left_out(benchmark)
     needed = items_needed(pairs, job.differences, job.criterion, curves, name=benchmark.name)
     answers: JsonObject = {
         "benchmark": benchmark.name,
@@ -60,11 +65,17 @@ def run_plan(job: PlanJob) -> JsonObject:
         "n_items": benchmark.n_items,
         "threshold": job.criterion.threshold,
         "tie_policy": job.criterion.tie_policy,
-        "notes": list(benchmark.notes),
+        "notes": [*benchmark.notes, *([] if left_out is None else [left_out.note])],
         "items": [answer._asdict() for answer in needed],
     }
     if benchmark.truth != "micro":
         answers["truth"] = benchmark.truth
+    if pairs.simulated is not None:
+        answers["drawn_samples"] = pairs.simulated.n_samples
+    if (benchmark.repeats is not None and left_out is None) or job.budget:
+        noise = measure_noise(benchmark, job.criterion)
+        answers["noise"] = summary(noise) | {"answers_for": job.n_repeats or 1}
+        answers["budget"] = [split_row(noise.split(budget)) for budget in job.budget]
     size = job.size
     if job.cost is not None:
         bought = affordable_items(benchmark, job.cost)
@@ -72,7 +83,7 @@ def run_plan(job: PlanJob) -> JsonObject:
     if size is not None:
         answers["told_apart"] = detectable_difference(pairs, size, job.criterion, name=benchmark.name)._asdict()
         if job.models:
-            answers["order_of_models"] = ranking_probability(benchmark, job.models, size)._asdict()
+            answers["order_of_models"] = ranking_probability(benchmark, job.models, size, job.n_repeats)._asdict()
         if job.scores:
             answers["order_of_scores"] = posterior_ranking_probability(pairs, job.scores, size)._asdict()
         if job.drop is not None:

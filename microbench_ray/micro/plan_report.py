@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import Format, csv_text, markdown_table, markdown_text
 from microbench_ray.data.truth import RANKED_BY
+from microbench_ray.metrics.order_simulation import SIMULATED_SIZES
 from microbench_ray.micro.sample_size import CLOSED_FORM
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ ACCEPTABLE_RATE = 0.1
 """Rate of false alarms or misses of the recommended gate above which more items are advised."""
 EXTRAPOLATED = "*"
 """Mark of a size beyond those that a method was swept at."""
+MAX_NAMED = 5
+"""Models, or splits of a budget, that a sentence names."""
 FEW_PAIRS = 15
 """With fewer pairs of models than this, the report calls the prior weak."""
 
@@ -46,7 +49,8 @@ def text(answers: JsonObject, shown_as: Format) -> str:
         return json.dumps(answers, indent=2) + "\n"
     if shown_as == "csv":
         single = [[answers[key]] for key in ("affordable", "told_apart", "order_of_models", "order_of_scores") if key in answers]
-        tables = [answers["items"], *single, answers.get("gate", {"rows": []})["rows"]]
+        noise = [[answers["noise"] | {"with_effect": " ".join(answers["noise"]["with_effect"])}]] if "noise" in answers else []
+        tables = [answers["items"], *noise, answers.get("budget", []), *single, answers.get("gate", {"rows": []})["rows"]]
         return "\n".join(csv_text(rows) for rows in tables if rows)
     shown = [
         markdown_table(*part, left=part.left).rstrip() if isinstance(part, AnswerTable) else markdown_text(part)
@@ -80,6 +84,16 @@ def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
             f"These {answers['n_items']:,} items are few, or the micro-benchmark is all of them. Answers therefore refer to the "
             "population of items that these are a sample of: pairs are to be ordered as on that population."
         )
+    if "drawn_samples" in answers:
+        yield (
+            "Graded or missing responses, and items that count differently, have no exact closed form: orders by up to "
+            f"{SIMULATED_SIZES} items (or all but as many) are shares of {answers['drawn_samples']:,} drawn samples."
+        )
+    if "noise" in answers:
+        yield " ".join(noise_sentences(answers["noise"]))
+        yield _answers_for(answers["noise"]["answers_for"])
+        if answers["budget"]:
+            yield from _budget_parts(answers["budget"])
     if answers["items"]:
         yield from _items_parts(answers["items"])
     if "affordable" in answers:
@@ -126,6 +140,61 @@ def affordable_sentence(answer: JsonObject) -> str:
         f"A budget of {answer['cost']:,.10g} buys {answer['size']:,} random items, which cost {answer['mean_cost']:,.4g} each on "
         f"average (all items: {answer['total_cost']:,.10g}); 19 of 20 such draws cost at most {answer['high']:,.6g}."
     )
+
+
+def noise_sentences(noise: JsonObject) -> Iterator[str]:
+    """What `mb.noise` found in words."""
+    low, high = noise["repeats_low"], noise["repeats_high"]
+    yield (
+        f"Answers were repeated up to {high} times{f' (of some models, {low})' if low < high else ''}: "
+        f"{_percent(noise['share_within_low'])} to {_percent(noise['share_within_high'])} of the variance of a model's answers "
+        f"(median {_percent(noise['share_within_median'])}) is between repeats."
+    )
+    floor, independent = _points(noise["floor"], 2), _points(noise["floor_without_effect"], 2)
+    yield (
+        f"One run of all {noise['n_items']:,} items orders two models right with probability {noise['threshold']:g} if they differ "
+        f"by {floor} points; without effects of runs on all items, {independent}."
+    )
+    if noise["n_grouped"]:
+        yield (
+            f"Equal scores stand together among the repeats of {noise['n_grouped']} models: their order is not that of runs, so "
+            "that effects of runs on all items cannot be told."
+        )
+    names = noise["with_effect"]
+    if names:
+        shown = ", ".join(escape_controls(name) for name in names[:MAX_NAMED]) + (" …" if len(names) > MAX_NAMED else "")
+        yield (
+            f"Runs of {len(names)} of {noise['n_models']} models have an effect on all items that more items do not lessen, of up "
+            f"to {_points(noise['largest_effect'], 2)} points (standard deviation): {shown}."
+        )
+    elif not noise["n_grouped"]:
+        yield "No effect of runs on all items was found."
+
+
+def _answers_for(n_repeats: int) -> str:
+    if n_repeats == 1:
+        return "The answers below are for micro-scores of single runs; the right order is that of the means over many repeats."
+    return (
+        f"The answers below are for micro-scores that are means of {n_repeats} repeats of each item; the right order is that of "
+        "the means over many repeats."
+    )
+
+
+def _budget_parts(rows: Sequence[JsonObject]) -> Iterator[str | AnswerTable]:
+    header = ("answers of a model", "items", "repeats of each", "MDAD, points", "pairs ordered right", "as good, within 2 %")
+    cells = [
+        (
+            f"{row['budget']:,}",
+            f"{row['size']:,}",
+            str(row["n_repeats"]),
+            "none" if row["mdad"] is None else _points(row["mdad"]),
+            _percent(row["mean_agreement"]),
+            ", ".join(f"{size:,} × {repeats}" for size, repeats in row["equal"][:MAX_NAMED])
+            + (" …" if len(row["equal"]) > MAX_NAMED else ""),
+        )
+        for row in rows
+    ]
+    yield AnswerTable(header, cells)
 
 
 def detectable_sentence(answer: JsonObject) -> str:

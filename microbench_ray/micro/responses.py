@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.data.reduce import reducer
 from microbench_ray.data.tables.keys import DEFAULT_KEYS, table_keys
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Sample, Scale, Tally
 from microbench_ray.ingest.fold import TOLERANCE, OnConflict
@@ -100,7 +102,9 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     for model, logs in sorted(logs_by_model.items()):
         try:
             samples = {_name(log): joined(log_reader.read(log, options, tally), options.join) for log in logs}
-            by_log = {name: matcher.responses(each, model) for name, each in samples.items()}
+            if given.on_conflict == "repeats":
+                samples = {"": chain.from_iterable(each for _, each in sorted(samples.items()))}
+            by_log = {name: matcher.responses(each, model, options.reduce) for name, each in samples.items()}
             answers = _merged(by_log, model, given.on_conflict)
         except DataError as error:
             failed[model] = error
@@ -133,10 +137,12 @@ def with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) -
         scale = Scale(**benchmark["scale"]) if options.scale == LOGGED and "scale" in benchmark else options.scale
         scale.score(1.0)
         identify = options.identify or check_identify(benchmark.get("identify", ()))
+        reduce = options.reduce if options.reduce != "mean" else benchmark.get("reduce", "mean")
+        reducer(reduce)
         join = options.join if options.join != "content" else benchmark.get("join", "content")
         if join not in JOINS:
             raise ValueError(f"join={join}")
-    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError, ConfigError) as error:
         hint = "run microbench export again, or copy the folder again"
         raise DataError(
             "How the benchmark's logs were read is malformed.", where="source", got=str(error)[:200], hint=hint
@@ -146,6 +152,7 @@ def with_defaults(options: Options, source: str, benchmark: Mapping[str, Any]) -
         metric=options.metric or benchmark.get("metric"),
         filter=options.filter or benchmark.get("filter"),
         join=join,
+        reduce=reduce,
         scale=scale,
         identify=identify,
         table=replace(table, ids_needed=True),
@@ -187,8 +194,8 @@ class _ItemMatcher:
         self.n_matched, self.n_others = 0, 0
         self.others: list[str] = []
 
-    def responses(self, samples: Iterable[Sample], model: str) -> dict[str, float]:
-        """The response to each item: the mean over its repetitions that have a score, as in `ingest.fold.fold`.
+    def responses(self, samples: Iterable[Sample], model: str, reduce: str) -> dict[str, float]:
+        """The response to each item: its repetitions that have a score reduced as by `ingest.fold.fold`.
 
         Where confidences are read, the mean confidence over the same repetitions; an item with a confidence missing is dropped.
         """
@@ -204,8 +211,9 @@ class _ItemMatcher:
                     "A response is outside [0, 1].", where=where, got=f"{value:g}", hint="metric=NAME reads another score"
                 )
             values_of.setdefault(item, []).append(math.nan if value is None else min(max(value, 0.0), 1.0))
-        means = {item: math.fsum(values) / len(values) for item, values in values_of.items()}
-        return {item: value for item, value in means.items() if not math.isnan(value)}
+        of_repeats = reducer(reduce if self._signal == "correctness" else "mean")
+        found = {item: of_repeats(values) for item, values in values_of.items()}
+        return {item: value for item, value in found.items() if value is not None and not math.isnan(value)}
 
     def _match(self, sample: Sample) -> str | None:
         """The id of a sample's item in the micro-benchmark; None for an item outside it."""

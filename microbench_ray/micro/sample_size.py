@@ -30,9 +30,11 @@ from microbench_ray.metrics.items_needed import check_differences, check_size, c
 from microbench_ray.metrics.order_simulation import SimulatedOrders, simulated_order
 from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
 from microbench_ray.metrics.pairs import FloatArray
+from microbench_ray.metrics.run_noise import with_noise
 from microbench_ray.metrics.size_interval import ResampledMdads
 from microbench_ray.metrics.ties import TiePolicy
 from microbench_ray.micro.reference import Reference, reference_of
+from microbench_ray.micro.single_runs import run_noise_of
 
 CLOSED_FORM = "random sampling (closed form)"
 """The method of the answers that need no sweep."""
@@ -117,11 +119,18 @@ class RankingProbability(NamedTuple):
     """Items that the better and the worse model answered."""
 
 
-def pairs_of(benchmark: Benchmark) -> PairMoments:
-    """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs."""
+def pairs_of(benchmark: Benchmark, n_repeats: int | None = None) -> PairMoments:
+    """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs.
+
+    Of a benchmark with repeats they are for micro-scores of single runs, or of the mean of `n_repeats` repeats of each item, where
+    `run_noise_of` knows their noise.
+    """
     missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
     accuracy = None if weights is None else benchmark.accuracies()
     pairs = pair_moments(benchmark.scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
+    noise = run_noise_of(benchmark, n_repeats)
+    if noise is not None:
+        return with_noise(pairs, noise)
     if benchmark.units == 1 and missing is None and weights is None:
         return pairs
     simulated = SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs"), weights)
@@ -241,13 +250,14 @@ def detectable_difference(pairs: PairMoments, size: int, criterion: Criterion, *
     )
 
 
-def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) -> RankingProbability:
+def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, n_repeats: int | None = None) -> RankingProbability:
     """How often `size` random items order two models of the benchmark as all items do, or as the population of items does.
 
     The order is the leaderboard's, by accuracies that are each over the items that the model answered, also where the two answered
     different items. The probabilities are exact or within .006 for scores of 0 and 1 on the same items; where responses are
     missing or graded, or items count differently, they are shares of drawn samples, with a standard error of .002 to .004
-    (`simulated_order`).
+    (`simulated_order`). Of a benchmark with repeats they are those of single runs, or of the mean of `n_repeats` repeats of each
+    item, and the order is that of the models' expectations.
 
     Raises
     ------
@@ -267,11 +277,14 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
             if unknown
             else f"models=[A,B] with two of its {len(row_of)} models, such as {', '.join(list(row_of)[:2])}",
         )
-    scores = benchmark.scores[[row_of[name] for name in models]]
+    rows = [row_of[name] for name in models]
+    scores = benchmark.scores[rows]
     missing = benchmark.missing if benchmark.has_missing else None
-    weights = mean_one_weights(benchmark)
-    accuracy = None if weights is None else benchmark.accuracies()[[row_of[name] for name in models]]
+    weights, noise = mean_one_weights(benchmark), run_noise_of(benchmark, n_repeats)
+    accuracy = None if weights is None else benchmark.accuracies()[rows]
     pair = pair_moments(scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
+    if noise is not None:
+        pair = with_noise(pair, noise.take(np.array(rows)))
     check_size(size, pair.n_items)
     better, worse = int(pair.higher[0]), int(pair.lower[0])
     n_answered = tuple(scores.shape[1] if missing is None else int((scores[row] != missing).sum()) for row in (better, worse))
@@ -294,7 +307,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int) 
             n_answered=(n_answered[0], n_answered[1]),
         )
     order = None
-    if pair.units != 1 or pair.weighted or not pair.same_items[0]:
+    if noise is None and (pair.units != 1 or pair.weighted or not pair.same_items[0]):
         rng = plan_stream(0, benchmark.name, "order", *models, size)
         order = simulated_order(scores[better], scores[worse], missing, size, rng, weights)
     order = order_probabilities(pair, size) if order is None else order

@@ -95,6 +95,17 @@ def plot_differences(pairs: pd.DataFrame, axes: Axes) -> None:
     axes.grid(alpha=0.25, axis="x")
 
 
+def plot_ranks(ranks: pd.DataFrame, axes: Axes) -> None:
+    """Ranks with their intervals, a row per model, the best on top."""
+    rows = ranks.iloc[::-1]
+    place = np.arange(len(rows))
+    axes.hlines(place, rows["rank_low"], rows["rank_high"], color=MAIN, lw=1.5)
+    axes.plot(rows["rank"], place, "o", color=MAIN)
+    axes.set_yticks(place, [escape_controls(str(name)) for name in rows["model"]], parse_math=False)
+    axes.set_xlabel("rank")
+    axes.grid(alpha=0.25, axis="x")
+
+
 def plot_items_needed(needed: pd.DataFrame, axes: Axes) -> None:
     """Items against the difference that they detect, with intervals; an arrow where an interval ends beyond all items."""
     rows = needed[needed["size"].notna()].sort_values("difference", kind="stable")

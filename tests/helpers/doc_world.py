@@ -33,7 +33,7 @@ def write_world(folder: Path) -> None:
     board = mb.read_ingested(folder / "boards/mine")
     table = pd.DataFrame(np.where(board.scores == board.missing, np.nan, board.scores).T, columns=list(board.model_ids))
     table.insert(0, "item_id", list(board.item_ids))
-    table.insert(1, "subtask", [f"s{min(k % 6, 2)}" for k in range(len(table))])
+    table.insert(1, "subtask", [f"s{min(k % 4, 2)}" for k in range(len(table))])
     table.to_parquet(folder / "scores.parquet")
     metadata = drawn.metadata.assign(model_id=models, family=drawn.metadata["family"].replace(FAMILIES))
     metadata.to_csv(folder / "scores.models.csv", index=False)

@@ -10,7 +10,7 @@ import pytest
 
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.folders import open_folder
-from microbench_ray.data.responses import model_file, read_responses
+from microbench_ray.data.responses import has_repeats, model_file, read_responses
 from microbench_ray.ingest import registry
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.run import IngestJob, run_ingest
@@ -60,3 +60,14 @@ def test_a_file_without_repeats_is_read_and_added_to(board: Path) -> None:
     assert summary.updated == ["a"]
     rows = {row["item_id"]: row["repeats"] for row in read_responses(open_folder(board), model_file("a")).to_pylist()}
     assert rows == {"q1": None, "q4": [0, 1]}
+
+
+def test_a_footer_says_whether_a_file_holds_repeats(board: Path) -> None:
+    folder = open_folder(board)
+    assert has_repeats(folder, model_file("a"))
+    (board.parent / "logs/c.log").write_text("q1 law 1\nq2 law 0\n")
+    run_ingest(IngestJob(source="plain", path=str(board.parent / "logs"), out=board))
+    assert not has_repeats(folder, model_file("c"))
+    file = board / model_file("a")
+    pq.write_table(pq.read_table(file).drop_columns(["repeats"]), file, compression="zstd")
+    assert not has_repeats(folder, model_file("a"))

@@ -37,6 +37,19 @@ def test_graded_scores(size: int) -> None:
     assert max(gaps.values()) <= MAX_GAP, gaps
 
 
+@pytest.mark.slow
+def test_heavy_tailed_grades() -> None:
+    """Win probabilities like those of AlpacaEval 2: most near 0, some near 1."""
+    rng = np.random.default_rng(0)
+    levels, difficulty = rng.normal(0, 0.5, 320), rng.normal(0, 1.2, 805)
+    logits = levels[:, None] - 1.3 + difficulty + rng.normal(0, 1.5, (320, 805))
+    scores = np.round(1 / (1 + np.exp(-3 * logits)), 6)
+    board = Benchmark.from_arrays("heavy", scores, [f"q{k}" for k in range(805)], [f"m{k}" for k in range(320)])
+    assert np.median(scores) < 0.05
+    gaps = largest_gaps(board, (10,), runs=1000)
+    assert gaps[10] <= MAX_GAP, gaps
+
+
 def graded() -> Benchmark:
     world = synthetic(n_models=300, n_items=600, seed=1)
     other = synthetic(n_models=300, n_items=600, seed=2).scores

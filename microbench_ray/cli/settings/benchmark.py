@@ -29,8 +29,8 @@ class SyntheticConf:
     truth: str = "micro"
     sizes: list[int] | None = None
 
-    def read(self) -> Benchmark:
-        """Draw the benchmark."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Draw the benchmark, which has no repeats."""
         if self.n_models * self.n_items > MAX_CELLS:
             raise ConfigError(
                 f"A synthetic benchmark may have at most {MAX_CELLS:,} responses.",
@@ -68,8 +68,8 @@ class ScoresConf:
     sheet: str | None = None
     sizes: list[int] | None = None
 
-    def read(self) -> Benchmark:
-        """Read the table."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Read the table, with `repeats` also those of its responses."""
         from microbench_ray.data.scores import read_scores
 
         return read_scores(
@@ -77,6 +77,7 @@ class ScoresConf:
             name=self.name,
             confidence=self.confidence,
             metadata=self.metadata,
+            repeats="auto" if repeats else None,
             max_missing=self.max_missing,
             shape=self.shape,
             columns=self.columns,
@@ -98,8 +99,8 @@ class ReleaseConf:
     truth: str = "micro"
     sizes: list[int] | None = None
 
-    def read(self) -> Benchmark:
-        """Read the arrays."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Read the arrays, which have no repeats."""
         from microbench_ray.data.release import read_release
 
         return read_release(self.path, name=self.name, max_missing=self.max_missing).with_truth(self.truth)
@@ -119,8 +120,8 @@ class IngestedConf:
     costs: str | None = None
     sizes: list[int] | None = None
 
-    def read(self) -> Benchmark:
-        """Read the responses."""
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Read the responses, with `repeats` also those of each."""
         from microbench_ray.data.ingested import read_ingested
 
         return read_ingested(
@@ -129,6 +130,7 @@ class IngestedConf:
             metadata=self.metadata,
             max_missing=self.max_missing,
             min_answered=self.min_answered,
+            repeats=repeats,
             truth=self.truth,
             costs=self.costs,
         )

@@ -11,6 +11,7 @@ from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, log_options, one_of
 from microbench_ray.cli.settings.places import place_of
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.storage.urls import is_url, local_path
+from microbench_ray.data.reduce import reducer
 from microbench_ray.data.tables.keys import OF_ITEMS, table_keys
 from microbench_ray.ingest.base import Scale
 from microbench_ray.ingest.fold import ON_CONFLICT
@@ -58,6 +59,7 @@ class IngestConf:
     join: str = "content"
     on_conflict: str = "error"
     items: str | None = None
+    reduce: str = "mean"
     shape: str = "auto"
     columns: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
@@ -78,6 +80,7 @@ class IngestConf:
         get_reader(self.source)
         on_conflict = one_of("on_conflict", self.on_conflict, ON_CONFLICT)
         join = one_of("join", self.join, JOINS)
+        reducer(self.reduce)
         if is_hub(self.path) and is_url(self.out):
             raise ConfigError(
                 "Downloads from the Hub are stored in the folder of responses, which must be a local folder.",
@@ -103,6 +106,7 @@ class IngestConf:
         options = log_options(
             self,
             join=join,
+            reduce=self.reduce,
             identify=check_identify(self.identify),
             scale=scale,
             items=() if self.items is None else tuple(dict.fromkeys(read_list(local_path(self.items)).items)),

@@ -14,6 +14,7 @@ from microbench_ray.micro.gate import check_drop
 from microbench_ray.micro.plan_job import PlanJob
 from microbench_ray.micro.posterior import check_scores
 from microbench_ray.micro.sample_size import Criterion
+from microbench_ray.micro.single_runs import check_repeats
 
 
 @dataclass
@@ -31,6 +32,8 @@ class PlanConf:
     drop: float | None = None
     threshold: float = 0.8
     tie_policy: str = "wrong"
+    n_repeats: int | None = None
+    budget: list[int] = field(default_factory=list)
     format: str = "table"
 
     def job(self, benchmark: Any) -> PlanJob:
@@ -56,6 +59,10 @@ class PlanConf:
             if self.size is not None:
                 got = f"size={self.size} and cost={self.cost:g}"
                 raise ConfigError("A plan is for a size or for a budget.", where="cost", got=got, hint="leave out either one")
+        if self.n_repeats is not None:
+            check_repeats(self.n_repeats)
+        if any(budget < 1 for budget in self.budget):
+            raise ConfigError("A budget is a number of answers.", where="budget", got=str(self.budget), hint="budget=[1000]")
         if self.scores:
             check_scores(self.scores)
         if self.drop is not None:
@@ -78,4 +85,6 @@ class PlanConf:
             drop=self.drop,
             criterion=Criterion(threshold=self.threshold, tie_policy=policy),
             format=shown_as,
+            n_repeats=self.n_repeats,
+            budget=tuple(self.budget),
         )

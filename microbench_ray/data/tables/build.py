@@ -13,6 +13,7 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError, DataWarning
 from microbench_ray.data.columns import nullable_numbers, text_array
 from microbench_ray.data.names import first_few
+from microbench_ray.data.repeats import Repeats
 from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT, summaries, without_aggregates
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
@@ -49,6 +50,8 @@ class WideTable:
     """Whether the ids of items are the numbers of their rows."""
     of_file: str = ""
     """The only model, where the file's name tells it."""
+    repeats: Repeats | None = None
+    """The repeats of which the scores are means, also of models and items that were left out; None without repeats."""
 
 
 def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS, of_file: str = "") -> WideTable:
@@ -75,10 +78,11 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS, of_fil
         raise DataError("The table has no rows.", where=str(where), hint="give one row per item, or per response")
     layout = recognise(frame, keys, of_file)
     said: list[str] = []
+    repeats: Repeats | None = None
     if layout.shape == "long":
         assert layout.score is not None
         scores = ScoreColumns(frame, keys, [layout.score])
-        wide = long_columns(frame, layout, scores, said)
+        wide, repeats = long_columns(frame, layout, scores, said)
         _say_words(scores, said)
     elif layout.shape == "models":
         wide = _from_models(frame, layout, keys, said)
@@ -96,9 +100,10 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS, of_fil
             preview=tuple(preview(frame)),
             warnings=tuple(warnings),
             numbered=numbered,
+            repeats=repeats,
             of_file=layout.of_file,
         )
-    return WideTable(table=wide, warnings=tuple(warnings))
+    return WideTable(table=wide, warnings=tuple(warnings), repeats=repeats)
 
 
 def _from_items(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data.columns import nullable_numbers, text_array
 from microbench_ray.data.item_costs import mean_costs
 from microbench_ray.data.names import first_few
+from microbench_ray.data.repeats import Repeats, too_large
 from microbench_ray.data.table_files import row_name
 from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT
 from microbench_ray.data.tables.cells import ScoreColumns
@@ -25,11 +27,19 @@ MAX_EMPTY = 50
 MIN_CELLS = 10_000_000
 
 
-def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[str]) -> pa.Table:
+class LongColumns(NamedTuple):
+    """A long table as a wide one."""
+
+    table: pa.Table
+    repeats: Repeats | None
+    """The scores that were averaged; None without repeats."""
+
+
+def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[str]) -> LongColumns:
     """Make a wide table of a long one.
 
-    Repeats of a response, numbered in the column `repeat`, are averaged over those with a score. Rows that say the same twice
-    count once.
+    Repeats of a response, numbered in the column `repeat`, are averaged over those with a score, and kept. Rows that say the same
+    twice count once.
 
     Raises
     ------
@@ -56,7 +66,9 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
     place = models.codes[valid] * shape[1] + items.codes[valid]
     counts = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
     sums = np.bincount(place, values[valid], minlength=shape[0] * shape[1]).reshape(shape)
+    repeats = None
     if layout.repeat is not None and counts.max(initial=0) > 1:
+        repeats = _repeats(ids_in(frame, [layout.repeat], "repeat"), valid, models, items, values, int(counts.max()), said)
         said.append(f"scores are means over the repeats in {layout.repeat!r}, up to {int(counts.max())} of a response")
     with np.errstate(invalid="ignore"):
         matrix = sums / counts
@@ -72,7 +84,42 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
         given = frame.table.column(layout.cost).to_pylist()
         place_of = partial(_cost_place, frame, layout.cost)
         columns[COST] = nullable_numbers(mean_costs(given, items.codes, len(items.names), place_of))
-    return pa.table(columns | {name: nullable_numbers(row) for name, row in zip(models.names, matrix, strict=True)})
+    table = pa.table(columns | {name: nullable_numbers(row) for name, row in zip(models.names, matrix, strict=True)})
+    return LongColumns(table, repeats)
+
+
+def _repeats(
+    ids: Ids, valid: NDArray[np.intp], models: Ids, items: Ids, values: NDArray[np.float64], most: int, said: list[str]
+) -> Repeats | None:
+    """The scores of the repeats: by their ids, or in the order of their rows where these are not those of runs of all items.
+
+    Parameters
+    ----------
+    ids, models, items
+        Of every row.
+    valid
+        The rows with a score that count.
+    values
+        The score of every row.
+    most
+        The largest number of repeats of a response.
+    said
+        Gets a sentence where the repeats are too many to be kept.
+    """
+    place = models.codes[valid] * len(items.names) + items.codes[valid]
+    order = np.lexsort((ids.codes[valid], place))
+    place, rows = place[order], valid[order]
+    column, width = ids.codes[rows], len(ids.names)
+    if width > most:
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        column, width = np.arange(len(place)) - np.repeat(first, np.diff(first, append=len(place))), most
+    note = too_large(len(models.names), len(items.names), width)
+    if note is not None:
+        said.append(note)
+        return None
+    scores = np.full((len(models.names) * len(items.names), width), np.nan)
+    scores[place, column] = values[rows]
+    return Repeats(models.names, items.names, scores.reshape(len(models.names), len(items.names), width))
 
 
 def _cost_place(frame: Frame, name: str, row: int) -> str:
