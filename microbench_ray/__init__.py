@@ -2,9 +2,9 @@
 
 The API for notebooks needs neither Ray nor Hydra. `benchmark` and the `read_…` functions take in scores, and `sweep` measures
 methods on them. `compare` says whether one run is better than another, and `Sequential` says so with as few items as it takes.
-`items_needed`, `detectable_difference`, `ranking_probability`, `posterior_ranking_probability` and `regression_gate` plan a
-micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`, `agreement_curve` and `mdad` are the
-measures themselves, on arrays of accuracies.
+`items_needed`, `affordable_items`, `detectable_difference`, `ranking_probability`, `posterior_ranking_probability` and
+`regression_gate` plan a micro-benchmark, `export` builds one, and `score` estimates new models with it. `pair_counts`,
+`agreement_curve` and `mdad` are the measures themselves, on arrays of accuracies.
 """
 
 import logging
@@ -15,11 +15,13 @@ from microbench_ray.core import deprecation as _deprecation
 
 if TYPE_CHECKING:
     from microbench_ray.api.comparing import RunComparison, compare
+    from microbench_ray.api.costs import read_inspect_costs
     from microbench_ray.api.measures import AgreementCurve, agreement_curve
     from microbench_ray.api.methods import method, method_names
     from microbench_ray.api.micro import export, load_micro, score
     from microbench_ray.api.noise import Noise, noise
     from microbench_ray.api.planning import (
+        affordable_items,
         detectable_difference,
         items_needed,
         posterior_ranking_probability,
@@ -46,10 +48,12 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {
     "api.measures": ("AgreementCurve", "agreement_curve"),
     "api.comparing": ("RunComparison", "compare"),
+    "api.costs": ("read_inspect_costs",),
     "api.methods": ("method", "method_names"),
     "api.micro": ("export", "load_micro", "score"),
     "api.noise": ("Noise", "noise"),
     "api.planning": (
+        "affordable_items",
         "detectable_difference",
         "items_needed",
         "posterior_ranking_probability",
@@ -88,6 +92,7 @@ __all__ = [
     "Sequential",
     "SequentialVerdict",
     "Targets",
+    "affordable_items",
     "agreement_curve",
     "benchmark",
     "compare",
@@ -104,6 +109,7 @@ __all__ = [
     "rank_intervals",
     "ranking_probability",
     "read_ingested",
+    "read_inspect_costs",
     "read_release",
     "read_scores",
     "regression_gate",

@@ -34,6 +34,7 @@ def export(
     seed: int = 0,
     folds: int = 10,
     overwrite: bool = False,
+    cost: float | None = None,
 ) -> MicroBenchmark:
     """Build a micro-benchmark on all models and items, and measure its errors on held-out models.
 
@@ -53,6 +54,8 @@ def export(
         Number of folds in which models are held out.
     overwrite
         Whether to replace another micro-benchmark in `out`; other content is never replaced.
+    cost
+        A budget in the place of `size`: the method's first items that cost no more together, for a selector whose choices nest.
 
     Returns
     -------
@@ -83,6 +86,7 @@ def export(
         None if size is None else whole_number("size", size, 1),
         whole_number("seed", seed, 0),
         folds=whole_number("folds", folds, 2),
+        cost=cost,
     )
     if out is not None:
         micro.save(out, overwrite=overwrite)

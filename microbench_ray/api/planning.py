@@ -12,7 +12,8 @@ from microbench_ray.data import Benchmark
 from microbench_ray.metrics.pair_moments import PairMoments
 from microbench_ray.metrics.ties import TiePolicy
 from microbench_ray.micro import gate, posterior, sample_size
-from microbench_ray.micro.plan_report import detectable_sentence, posterior_sentence, ranking_sentence
+from microbench_ray.micro.affordable import affordable_items as affordable
+from microbench_ray.micro.plan_report import affordable_sentence, detectable_sentence, posterior_sentence, ranking_sentence
 from microbench_ray.micro.sample_size import Criterion
 
 if TYPE_CHECKING:
@@ -87,6 +88,41 @@ def items_needed(
         frame, f"Random items of {_named(benchmark)} that detect a difference (agreement {threshold:g}, ties {tie_policy})"
     )
     return result
+
+
+def affordable_items(benchmark: Benchmark, cost: float) -> Answer:
+    """How many random items a budget buys.
+
+    Parameters
+    ----------
+    benchmark
+        A benchmark whose items have costs.
+    cost
+        The budget, in the unit of these costs.
+
+    Returns
+    -------
+    dict
+        `cost`, the budget; `size`, the number of random items that cost no more on average; `mean_cost` of an item; `total_cost` of
+        all; `high`, what 19 of 20 draws of `size` items cost at most. Its `repr` is a sentence, and `table()` a DataFrame of one
+        row.
+
+    Raises
+    ------
+    ConfigError
+        The budget is not a positive number or is below the mean cost of an item, or the benchmark has no costs.
+
+    Examples
+    --------
+    >>> import microbench_ray as mb
+    >>> board = mb.benchmark([[1, 0, 1, 1], [0, 0, 1, 0]], cost=[100, 200, 300, 400])
+    >>> mb.affordable_items(board, 600)["size"]
+    2
+    """
+    from microbench_ray.api.answers import Answer
+
+    answer = affordable(check_benchmark(benchmark), cost)._asdict()
+    return Answer(answer, affordable_sentence(answer))
 
 
 def detectable_difference(

@@ -49,6 +49,7 @@ READ: dict[str, Callable[[str], Any]] = {
     "differences": _several(_matching(DECIMAL, float)),
     "results": _matching(PLAIN_TEXT),
     "size": _matching(WHOLE, int),
+    "cost": _matching(WHOLE, float),
     "models": _several(_matching(MODEL)),
     "scores": _several(_matching(DECIMAL, float)),
     "drop": _matching(DECIMAL, float),

@@ -18,7 +18,7 @@ from microbench_ray.data.names import check_ids, check_texts
 from microbench_ray.data.repeats import repeat_column
 from microbench_ray.data.score_grid import TOLERANCE, Rows, blocks, find_units, missing_value, quantise, score_dtype
 from microbench_ray.data.suspicious import find_suspicious
-from microbench_ray.data.truth import checked_weights
+from microbench_ray.data.truth import checked_costs, checked_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +53,7 @@ def build_tables(
     max_missing: float,
     weights: ArrayLike | None = None,
     clusters: Sequence[str] | None = None,
+    costs: ArrayLike | None = None,
 ) -> BenchmarkTables:
     """Validate the arrays and build the tables; parameters and errors as for `Benchmark.from_arrays`."""
     scores, confidence = _as_rows(scores), None if confidence is None else _as_rows(confidence)
@@ -73,6 +74,7 @@ def build_tables(
         raise DataError("There must be one subtask per item.", got=f"{len(subtask_names)} for {shape[1]} items")
     label_array = None if labels is None else _check_labels(labels, items)
     item_weights = None if weights is None else checked_weights(weights, items)
+    item_costs = None if costs is None else checked_costs(costs, items)
     cluster_column = None if clusters is None else text_array(check_texts(clusters, "cluster"))
     if cluster_column is not None and len(cluster_column) != shape[1]:
         raise DataError("There must be one cluster per item.", got=f"{len(cluster_column)} for {shape[1]} items")
@@ -126,6 +128,8 @@ def build_tables(
         item_columns["weight"] = number_array(item_weights[kept.items])
     if cluster_column is not None:
         item_columns["cluster"] = cluster_column.take(number_array(kept.items)).dictionary_encode()
+    if item_costs is not None:
+        item_columns["cost"] = number_array(item_costs[kept.items])
     return BenchmarkTables(
         models=pa.table({name: columns[name] for name in order}),
         items=pa.table(item_columns),

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from microbench_ray.core.presented import Presented
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.assemble import build_tables
-from microbench_ray.data.columns import numbers_of
+from microbench_ray.data.columns import numbers_of, texts_of
 from microbench_ray.data.digest import content_digest, plain_values
 from microbench_ray.data.ipc import open_tables, save_tables
 from microbench_ray.data.metadata import RESERVED
@@ -47,8 +47,8 @@ class Benchmark(Presented):
         FixedSizeList<float32>[n_items] and `answers` FixedSizeList<float32>[n_items * n_answers], and `repeat_scores`
         FixedSizeList<float32>[n_items * n_repeats]; every other column is metadata (string, bool, float64 or timestamp).
     items
-        One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32, `weight` float64 and `cluster`
-        dictionary of string.
+        One row per item: `item_id` string, `subtask` dictionary of string, optionally `label` int32, `weight` float64, `cluster`
+        dictionary of string and `cost` float64.
     units
         Scores are integers in units of 1/units: 1 for right or wrong, 2 for {0, .5, 1}, at most 254 in uint8. Other scores are
         rounded to 1/1,000,000 (by at most 5e-7) in uint32.
@@ -109,6 +109,7 @@ class Benchmark(Presented):
         truth: str = "micro",
         weights: ArrayLike | None = None,
         clusters: Sequence[str] | None = None,
+        costs: ArrayLike | None = None,
     ) -> Benchmark:
         """Make a benchmark from arrays.
 
@@ -145,6 +146,8 @@ class Benchmark(Presented):
             (n_items,) positive numbers, where it ranks them by a weighted mean over items.
         clusters
             (n_items,) texts, equal for items that are not independent of one another, such as questions about one passage.
+        costs
+            (n_items,) positive numbers, what answering an item costs, in any unit: tokens, seconds, dollars.
 
         Raises
         ------
@@ -171,6 +174,7 @@ class Benchmark(Presented):
             max_missing=max_missing,
             weights=weights,
             clusters=clusters,
+            costs=costs,
         )
         warn(tables.suspicious)
         kind = "micro" if weights is None else "weights"
@@ -278,20 +282,17 @@ class Benchmark(Presented):
     @cached_property
     def labels(self) -> NDArray[np.int32] | None:
         """Position of the correct answer (n_items,), from 0; None without labels."""
-        if "label" not in self.items.column_names:
-            return None
-        labels: NDArray[np.int32] = numbers_of(self.items.column("label").chunk(0))
-        return labels
+        return self._of_items("label")
 
     @cached_property
     def model_ids(self) -> NDArray[np.object_]:
         """Model ids (n_models,)."""
-        return _objects(self.models.column("model_id"))
+        return texts_of(self.models.column("model_id"))
 
     @cached_property
     def item_ids(self) -> NDArray[np.object_]:
         """Item ids (n_items,)."""
-        return _objects(self.items.column("item_id"))
+        return texts_of(self.items.column("item_id"))
 
     @cached_property
     def subtask_names(self) -> list[str]:
@@ -308,18 +309,17 @@ class Benchmark(Presented):
     @cached_property
     def weights(self) -> NDArray[np.float64] | None:
         """Weights of the items (n_items,), positive; None where they have none."""
-        if "weight" not in self.items.column_names:
-            return None
-        weights: NDArray[np.float64] = numbers_of(self.items.column("weight").chunk(0))
-        return weights
+        return self._of_items("weight")
+
+    @cached_property
+    def costs(self) -> NDArray[np.float64] | None:
+        """What answering each item costs (n_items,), positive; None where that is unknown."""
+        return self._of_items("cost")
 
     @cached_property
     def cluster_codes(self) -> NDArray[np.int32] | None:
         """Numbers of the items' clusters (n_items,), from 0; None where items are independent."""
-        if "cluster" not in self.items.column_names:
-            return None
-        codes: NDArray[np.int32] = numbers_of(self.items.column("cluster").chunk(0).indices)
-        return codes
+        return numbers_of(self.items.column("cluster").chunk(0).indices) if "cluster" in self.items.column_names else None
 
     @cached_property
     def metadata(self) -> pd.DataFrame:
@@ -356,7 +356,7 @@ class Benchmark(Presented):
 
     @cached_property
     def digest(self) -> str:
-        """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels, metadata, truth, weights and clusters.
+        """Hexadecimal digest of ids, subtasks, scores, confidences, answers, labels, metadata, truth, weights, clusters and costs.
 
         It does not depend on the name, the notes or the source of the benchmark, nor on repeats, of which it has the means.
         """
@@ -368,6 +368,7 @@ class Benchmark(Presented):
             "answers": self.answers,
             "weights": self.weights,
             "clusters": self.cluster_codes,
+            "costs": self.costs,
         }
         table = self._without_matrices()
         return content_digest(
@@ -385,15 +386,13 @@ class Benchmark(Presented):
         """Model ids and metadata."""
         return self.models.drop_columns([name for name in RESERVED[1:] if name in self.models.column_names])
 
+    def _of_items(self, column: str) -> NDArray[Any] | None:
+        """View a column of numbers of the items, (n_items,); None without it."""
+        return numbers_of(self.items.column(column).chunk(0)) if column in self.items.column_names else None
+
     def _matrix(self, column: str) -> NDArray[Any]:
         """View a FixedSizeList column (n_models, width), read-only; without `flatten`, which imports `pyarrow.compute`."""
         lists = self.models.column(column).chunk(0)
         width = lists.type.list_size
         matrix: NDArray[Any] = numbers_of(lists.values.slice(lists.offset * width, len(lists) * width))
         return matrix.reshape(self.n_models, -1)
-
-
-def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    names: NDArray[np.object_] = np.array(column.to_pylist(), dtype=object)
-    names.flags.writeable = False
-    return names

@@ -93,3 +93,10 @@ def _bits(values: NDArray[np.bool_]) -> pa.Buffer:
 
 _NAN = number_array(np.array([np.nan]))[0]
 """An Arrow scalar made without pandas, which `pa.scalar` would import."""
+
+
+def texts_of(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """The texts of a column, read-only."""
+    texts: NDArray[np.object_] = np.array(column.to_pylist(), dtype=object)
+    texts.flags.writeable = False
+    return texts

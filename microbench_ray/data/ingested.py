@@ -66,7 +66,8 @@ def read_ingested(
         `macro` where the leaderboard ranks models by the mean over subtasks of their accuracies on each.
     items
         Table with a column `item_id` and any of `subtask`, which replaces that of the logs, `weight` (what an item counts in the
-        mean that ranks the models) and `cluster` (equal for items that are not independent of one another); a row for every item.
+        mean that ranks the models), `cluster` (equal for items that are not independent of one another) and `cost` (of answering
+        it); a row for every item.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def read_ingested(
         scores, confidence = ([row[kept] for row in rows] for rows in (scores, confidence))
     answers = _answers(folder, files, positions, kept) if complete.answers and None not in found.labels else None
     item_ids = [found.item_ids[k] for k in kept]
-    about = ItemTable(None, None, None, None) if items is None else read_item_table(items, item_ids)
+    about = ItemTable(None, None, None, None, None) if items is None else read_item_table(items, item_ids)
     if about.note is not None:
         notes.append(about.note)
     benchmark = Benchmark.from_arrays(
@@ -125,6 +126,7 @@ def read_ingested(
         truth=truth,
         weights=about.weights,
         clusters=about.clusters,
+        costs=about.costs,
     )
     return replace(benchmark, notes=(*notes, *benchmark.notes))
 

@@ -1,9 +1,9 @@
-"""A table beside a board about its items: their subtasks, weights and clusters."""
+"""A table beside a board about its items: their subtasks, weights, clusters and costs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from microbench_ray.core.storage.urls import local_path
 from microbench_ray.data.names import first_few
 from microbench_ray.data.table_files import read_table, row_name
 
-COLUMNS = ("subtask", "weight", "cluster")
+COLUMNS = ("subtask", "weight", "cluster", "cost")
 """What a table may say about items; it needs at least one of them."""
 
 
@@ -26,7 +26,7 @@ class ItemTable(NamedTuple):
     ----------
     subtasks, clusters
         (n_items,) texts.
-    weights
+    weights, costs
         (n_items,) numbers.
     note
         A sentence about rows for items that the board does not have; None where there are none.
@@ -35,6 +35,7 @@ class ItemTable(NamedTuple):
     subtasks: list[str] | None
     weights: NDArray[np.float64] | None
     clusters: list[str] | None
+    costs: NDArray[np.float64] | None
     note: str | None
 
 
@@ -52,7 +53,7 @@ def read_item_table(path: str | Path, item_ids: Sequence[str]) -> ItemTable:
     ------
     DataError
         The table cannot be read, has no column `item_id` or none of the others, has an item twice, lacks items of the board, or has
-        an empty cell for one, or a weight that is no number.
+        an empty cell for one, or a weight or cost that is no number.
     """
     place = local_path(path)
     table = read_table(place, texts=("item_id", "subtask", "cluster"))
@@ -94,19 +95,23 @@ def read_item_table(path: str | Path, item_ids: Sequence[str]) -> ItemTable:
         cells[name] = [values[row] for row in rows]
     return ItemTable(
         subtasks=[str(cell) for cell in cells["subtask"]] if "subtask" in cells else None,
-        weights=_weights(cells["weight"], item_ids, path) if "weight" in cells else None,
+        weights=_numbers(cells, "weight", item_ids, path),
         clusters=[str(cell) for cell in cells["cluster"]] if "cluster" in cells else None,
+        costs=_numbers(cells, "cost", item_ids, path),
         note=f"{len(extra):,} items of {place.name} are not on the board: {first_few(sorted(extra))}" if extra else None,
     )
 
 
-def _weights(cells: Sequence[Any], item_ids: Sequence[str], path: str | Path) -> NDArray[np.float64]:
+def _numbers(columns: Mapping[str, list[Any]], name: str, item_ids: Sequence[str], path: str | Path) -> NDArray[np.float64] | None:
+    if name not in columns:
+        return None
+    cells = columns[name]
     try:
         return np.array([float(cell) for cell in cells])
     except (TypeError, ValueError):
         wrong = next(k for k, cell in enumerate(cells) if not _is_number(cell))
-        where = f"{path}: column 'weight', item {item_ids[wrong]!r}"
-        raise DataError("A weight is not a number.", where=where, got=repr(cells[wrong])) from None
+        where = f"{path}: column {name!r}, item {item_ids[wrong]!r}"
+        raise DataError(f"A {name} is not a number.", where=where, got=repr(cells[wrong])) from None
 
 
 def _is_number(cell: Any) -> bool:

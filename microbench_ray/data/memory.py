@@ -57,6 +57,7 @@ def benchmark(
     truth: str = "micro",
     weights: ArrayLike | None = None,
     cluster: Sequence[str] | None = None,
+    cost: ArrayLike | None = None,
 ) -> Benchmark:
     """Make a benchmark from scores in memory.
 
@@ -85,6 +86,8 @@ def benchmark(
     weights, cluster
         For an array: (n_items,) positive numbers, what each item counts in the mean that ranks the models, and texts, equal for
         items that are not independent of one another. A table has columns for them (`columns`).
+    cost
+        For an array: (n_items,) positive numbers, what answering each item costs, in any unit (tokens, seconds, dollars).
 
     Raises
     ------
@@ -118,13 +121,14 @@ def benchmark(
             metadata=metadata,
             weights=weights,
             cluster=cluster,
+            cost=cost,
         )
         return read_scores(scores, name=name, max_missing=max_missing, truth=truth, **keys.settings())
     if keys.sheet is not None:
         raise DataError("sheet= is for Excel workbooks.", where="sheet", got=f"sheet={keys.sheet}", hint="leave out sheet=")
     name = "benchmark" if name is None else name
     if (table := as_table(scores, "scores")) is not None:
-        _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask, weights=weights, cluster=cluster)
+        _check_no_names(item_ids=item_ids, model_ids=model_ids, subtask=subtask, weights=weights, cluster=cluster, cost=cost)
         return wide_benchmark(
             name,
             Path("scores"),
@@ -158,6 +162,7 @@ def benchmark(
         truth=truth,
         weights=weights,
         clusters=cluster,
+        costs=cost,
     )
 
 

@@ -21,7 +21,7 @@ from microbench_ray.data.repeats import Repeats
 from microbench_ray.data.suspicious import warn
 from microbench_ray.data.table_files import SUFFIXES, read_table, row_name, split_suffix
 from microbench_ray.data.table_hints import cell_hint
-from microbench_ray.data.tables.aggregates import CLUSTER, ITEM_COLUMNS, WEIGHT
+from microbench_ray.data.tables.aggregates import CLUSTER, COST, ITEM_COLUMNS, WEIGHT
 from microbench_ray.data.tables.build import WideTable, to_wide
 from microbench_ray.data.tables.keys import DEFAULT_KEYS, OF_ITEMS, ColumnNames, TableKeys, table_keys
 from microbench_ray.data.tables.vocabulary import text_columns
@@ -75,7 +75,8 @@ def read_scores(
     columns
         The columns of roles where their names do not tell: `model`, `item`, `score`, `subtask`, `repeat` (repeats are
         averaged, and kept in `Benchmark.repeats`), `label`, `weight` (what an item counts in the mean that ranks the models),
-        `cluster` (equal for items that are not independent of one another), and `ignore` for columns to leave out.
+        `cluster` (equal for items that are not independent of one another), `cost` (what answering an item costs; a mean where
+        each response has its own), and `ignore` for columns to leave out.
     scale
         Scores are divided by it: 100 for percent.
     correct
@@ -215,7 +216,7 @@ def wide_benchmark(
     item_ids, models, rows = wide_columns(path, table)
     subtasks = _texts(path, table, "subtask") if "subtask" in table.column_names else None
     labels = _numbers(path, table, "label", item_ids) if "label" in table.column_names else None
-    weights = _weights(path, table, item_ids) if WEIGHT in table.column_names else None
+    weights = _item_numbers(path, table, WEIGHT, item_ids) if WEIGHT in table.column_names else None
     clusters = _texts(path, table, CLUSTER) if CLUSTER in table.column_names else None
     confidences = None if confidence is None else _aligned_confidence(confidence, path, item_ids, models)
     repeats = None if scores.repeats is None else scores.repeats.aligned(models, item_ids)
@@ -235,6 +236,7 @@ def wide_benchmark(
             truth=truth,
             weights=weights,
             clusters=clusters,
+            costs=_item_numbers(path, table, COST, item_ids) if COST in table.column_names else None,
         )
     except DataError as error:
         files = " with ".join(str(each) for each in (path, *(table.path for table in (confidence, metadata) if table is not None)))
@@ -244,13 +246,13 @@ def wide_benchmark(
     return replace(benchmark, notes=(*notes, *benchmark.notes)) if notes else benchmark
 
 
-def _weights(path: Path, table: pa.Table, item_ids: list[str]) -> NDArray[np.float64]:
-    column = table.column(WEIGHT)
+def _item_numbers(path: Path, table: pa.Table, name: str, item_ids: list[str]) -> NDArray[np.float64]:
+    column = table.column(name)
     texts = column.to_pylist()
-    _refuse_empty(path, texts, "weight")
+    _refuse_empty(path, texts, name.removeprefix("#"))
     if isinstance(texts[0], str) and all(_is_number(text) for text in texts):  # of a long table
         return np.array([float(text) for text in texts])
-    return np.asarray(_numbers(path, table, WEIGHT, item_ids), np.float64)
+    return np.asarray(_numbers(path, table, name, item_ids), np.float64)
 
 
 class WideColumns(NamedTuple):

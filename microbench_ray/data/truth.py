@@ -75,22 +75,33 @@ def weighted_accuracies(benchmark: Benchmark, models: Positions, items: Position
 
 def checked_weights(weights: ArrayLike, items: list[str]) -> FloatArray:
     """The items' weights, (n_items,); DataError unless they are positive, finite numbers."""
+    return _positive(weights, items, "weight", "leave out items that count nothing")
+
+
+def checked_costs(costs: ArrayLike, items: list[str]) -> FloatArray:
+    """The items' costs, (n_items,); DataError unless they are positive, finite numbers."""
+    return _positive(costs, items, "cost", "give every item a cost above 0, such as its mean number of tokens")
+
+
+def _positive(given: ArrayLike, items: list[str], what: str, hint: str) -> FloatArray:
     try:
-        values = np.asarray(weights, np.float64)
+        values = np.asarray(given, np.float64)
     except (TypeError, ValueError):
         values = np.zeros(0)
     if values.shape != (len(items),):
         raise DataError(
-            "There must be one weight per item, a number.", where="weights", got=f"shape {np.shape(weights)} for {len(items)} items"
+            f"There must be one {what} per item, a number.",
+            where=f"{what}s",
+            got=f"shape {np.shape(given)} for {len(items)} items",
         )
     wrong = ~(np.isfinite(values) & (values > 0))
     if wrong.any():
         first = int(np.argmax(wrong))
         raise DataError(
-            "The weight of an item must be a positive number.",
-            where=f"weights, item {items[first]!r}",
+            f"The {what} of an item must be a positive number.",
+            where=f"{what}s, item {items[first]!r}",
             got=str(values[first]),
-            hint="leave out items that count nothing",
+            hint=hint,
         )
     return values
 

@@ -76,7 +76,7 @@ class InspectReader:
         if scorer:
             tally.choose(f"{log.part}: scorer {options.metric or scorer}{_reducer(header, options.reduce)}")
         count = 0
-        for count, sample in enumerate(_samples(file, options.max_line_bytes), 1):  # noqa: B007
+        for count, sample in enumerate(samples_of(file, options.max_line_bytes), 1):  # noqa: B007
             item = f"{log.part}/{sample.id}"
             if sample.error is not None:
                 tally.drop(ENDED_IN_ERROR)
@@ -208,7 +208,8 @@ def _header(file: Path, max_bytes: int) -> EvalLog:
     return header
 
 
-def _samples(file: Path, max_bytes: int) -> Iterator[EvalSample]:
+def samples_of(file: Path, max_bytes: int) -> Iterator[EvalSample]:
+    """The samples of a log, one at a time."""
     sample_class = _library().EvalSample
     if file.suffix == ".eval":
         with _Archive(file, max_bytes) as archive:

@@ -41,6 +41,8 @@ class SeenItems:
     weights
         (n_items,) the share of each item in the accuracy that is estimated, a weighted mean; they sum to 1. None where all items
         count the same.
+    costs
+        (n_items,) what answering each item costs, positive, in any unit; None where that is unknown.
     """
 
     item_ids: NDArray[np.object_]
@@ -48,6 +50,7 @@ class SeenItems:
     responses: NDArray[np.float32] | None = None
     labels: NDArray[np.int32] | None = None
     weights: NDArray[np.float64] | None = None
+    costs: NDArray[np.float64] | None = None
 
     @property
     def n_items(self) -> int:
@@ -57,6 +60,10 @@ class SeenItems:
     def stand_for(self, items: NDArray[np.intp], share: NDArray[np.float64]) -> NDArray[np.float64]:
         """The share of the accuracy that selected items stand for, (size,), from the share of the items that each stands for."""
         return share if self.weights is None else share * self.weights[items] * self.n_items
+
+    def relative_costs(self, by_cost: bool) -> NDArray[np.float64] | None:
+        """(n_items,) costs, 1 on average, for a part of a method that reads them (`by_cost`); None where all cost the same."""
+        return None if self.costs is None or not by_cost else self.costs / self.costs.mean()
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,11 @@ class Estimator(Protocol):
         ...
 
 
+def reads_costs(part: object) -> bool:
+    """Whether a selector or an estimator is told to read `SeenItems.costs`."""
+    return getattr(part, "by_cost", False) is True
+
+
 class WithoutFit:
     """Mixin of selectors and estimators that do not read the source models."""
 
@@ -206,6 +218,12 @@ class EstimatorWithoutFit(WithoutFit):
 def can_weight(estimator: object) -> bool:
     """Whether an estimator reads `SeenItems.weights`."""
     return getattr(estimator, "weighted", False) is True
+
+
+def check_by_cost(owner: str, by_cost: object) -> None:
+    """Raise ConfigError unless `by_cost` is true or false."""
+    if not isinstance(by_cost, bool):
+        raise ConfigError(f"{owner}: by_cost must be true or false.", got=repr(by_cost), hint="by_cost: true")
 
 
 def check_signal(owner: str, signal: str, known: tuple[Signal, ...] = SIGNALS) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.plain import plain
 from microbench_ray.methods import plugins
-from microbench_ray.methods.base import Estimator, Selector, WithoutFit, can_weight
+from microbench_ray.methods.base import Estimator, Selector, WithoutFit, can_weight, reads_costs
 from microbench_ray.methods.estimators.aipw import Aipw
 from microbench_ray.methods.estimators.anchor_predictor import AnchorPredictor
 from microbench_ray.methods.estimators.auto import AutoEstimator
@@ -122,6 +122,26 @@ def check_weighted(methods: Iterable[Method], truth: str) -> None:
             got=names,
             hint=f"estimators that can: {able}; or truth=micro. One of your own reads seen.weights and has weighted = True",
         )
+
+
+def check_costs(methods: Iterable[Method], *, known: bool) -> None:
+    """Raise ConfigError for a method that reads costs where none are `known`, or of whose two parts only one reads them."""
+    for method in methods:
+        selects, estimates = reads_costs(method.selector), reads_costs(method.estimator)
+        if (selects or estimates) and not known:
+            raise ConfigError(
+                "A method chooses items by their costs, which are not known.",
+                where="methods",
+                got=f"{method.label} with by_cost, and a benchmark without costs",
+                hint="benchmark.columns={cost: NAME} names the column; mb.benchmark(…, cost=…) for an array",
+            )
+        if hasattr(method.selector, "by_cost") and hasattr(method.estimator, "by_cost") and selects != estimates:
+            raise ConfigError(
+                "The selector and the estimator must both read costs, or neither.",
+                where=f"methods, {method.label}",
+                got=f"by_cost: {str(selects).lower()} for the selector, {str(estimates).lower()} for the estimator",
+                hint="selector: {by_cost: true}, estimator: {by_cost: true}",
+            )
 
 
 def build_method(label: str, selector: Mapping[str, Any], estimator: Mapping[str, Any]) -> Method:
@@ -246,6 +266,8 @@ def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
         raise ConfigError(
             "A parameter may not be called name.", where=qualified_name, got="name", hint="give the parameter another name"
         )
+    if parameters.get("by_cost") is False:  # younger than finished cells of the same numbers
+        del parameters["by_cost"]
     version = getattr(kind, "version", None)
     return {"name": name, **({"version": version} if isinstance(version, int) else {}), **parameters}
 

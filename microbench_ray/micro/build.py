@@ -15,7 +15,8 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.truth import item_shares
 from microbench_ray.methods import ESTIMATORS, Fixed, Method
 from microbench_ray.methods.readout import Readout, WithReadout
-from microbench_ray.methods.registry import check_weighted
+from microbench_ray.methods.registry import check_costs, check_weighted
+from microbench_ray.micro.affordable import first_affordable, known_costs
 from microbench_ray.micro.artifact import MICRO_VERSION, VERSION, MicroBenchmark
 from microbench_ray.micro.builder import Builder, Origin, item_means, item_of, response_variance
 from microbench_ray.micro.groups import grouping_of
@@ -39,6 +40,7 @@ def build(
     *,
     folds: int = FOLDS,
     origin: Origin | None = None,
+    cost: float | None = None,
 ) -> MicroBenchmark:
     """Build a micro-benchmark on all models and all items.
 
@@ -61,12 +63,15 @@ def build(
         Number of folds; fewer where a fold would have fewer than two models.
     origin
         The logs that the benchmark was read from, if any.
+    cost
+        A budget in the place of `size`: the first items of the selector's order that cost no more together, for a selector whose
+        choices nest.
 
     Raises
     ------
     ConfigError
-        An estimator without a readout or that reads two signals, or that cannot estimate the benchmark's `truth`; no size, or fewer
-        than two folds.
+        An estimator without a readout or that reads two signals, or that cannot estimate the benchmark's `truth`; no size, fewer
+        than two folds, or a budget that is below any item's cost, without costs, or for a selector whose choices do not nest.
     GridError
         More items than the benchmark or the list has.
     DataError
@@ -74,9 +79,12 @@ def build(
     """
     check_method(method)
     check_weighted([method], benchmark.truth)
+    check_costs([method], known=benchmark.costs is not None)
     if folds < 2:
         raise ConfigError("Holding out models needs at least two folds.", where="folds", got=str(folds), hint="folds=10")
-    size = checked_size(benchmark, method, size)
+    if cost is not None:
+        _check_spending(benchmark, method, size)
+    size = checked_size(benchmark, method, size if cost is None else benchmark.n_items)
     if benchmark.n_models < MIN_MODELS:
         raise DataError(
             "The benchmark has too few models to build a micro-benchmark and hold some out.",
@@ -91,6 +99,9 @@ def build(
         for note in grouping.notes:
             logger.info("%s: %s", benchmark.name, note)
         builder = Builder(benchmark, method, size, seed, grouping.first)
+        if cost is not None:
+            size = first_affordable(benchmark, builder.order(all_models), cost)
+            builder = Builder(benchmark, method, size, seed, grouping.first)
         selection, readout = builder.select_and_read(all_models)
         responses = builder.responses(all_models, selection)
         truth = true_accuracies(benchmark, "seen", all_models, np.arange(benchmark.n_items))
@@ -135,6 +146,22 @@ def build(
         better_from=builder.better_from(best),
         version=MICRO_VERSION if benchmark.truth == "micro" else VERSION,
     )
+
+
+def _check_spending(benchmark: Benchmark, method: Method, size: int | None) -> None:
+    """Raise ConfigError where a budget cannot be spent along the order of the selector."""
+    costs = known_costs(benchmark)
+    if size is not None:
+        raise ConfigError(
+            "An export is for a size or for a budget.", where="cost", got=f"size={size}, and a cost", hint="leave out one"
+        )
+    if not method.selector.nested:
+        raise ConfigError(
+            "Only a method whose choices nest can spend a budget.",
+            where=f"cost, method {method.label}",
+            got=method.identity()["selector"]["name"],
+            hint=f"size=… in the place of cost (an item costs {costs.mean():.4g} on average), or method=auto",
+        )
 
 
 def check_method(method: Method) -> None:

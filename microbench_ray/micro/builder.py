@@ -15,7 +15,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.data import Benchmark
 from microbench_ray.data.model_groups import best_models
 from microbench_ray.data.shifted_groups import shifted_groups
-from microbench_ray.methods import Method, Selection
+from microbench_ray.methods import Method, SeenItems, Selection
 from microbench_ray.methods.readout import Readout, WithReadout
 from microbench_ray.methods.selectors.random import Random
 from microbench_ray.micro.held_out_pairs import compare_pairs
@@ -112,10 +112,27 @@ class Builder:
 
     def select_and_read(self, sources: Positions) -> tuple[Selection, Readout]:
         """The items selected and the readout fitted on these source models."""
-        method, name, no_models = self.method, self.benchmark.name, np.empty(0, np.intp)
-        draw, estimator = Draw(no_models, sources, self._items, None), method.estimator
+        method, name, estimator = self.method, self.benchmark.name, self.method.estimator
         assert isinstance(estimator, WithReadout)
-        inputs, fits = [], {}
+        (selector_seen, selector_fit), (estimator_seen, estimator_fit) = self._fits(sources)
+        size_key = "" if method.selector.nested else f" {self.size}"
+        rng = seeding.export_stream(self.seed, name, f"select {method.label}{size_key}")
+        selection = method.selector.select(selector_seen, selector_fit, self.size, rng)
+        check_selection(method, selection, self.size, self.benchmark.n_items)
+        return selection, estimator.readout(selection, estimator_seen, estimator_fit)
+
+    def order(self, sources: Positions) -> Positions:
+        """(size,) the items in the order in which a selector whose choices nest chooses them."""
+        seen, fit = self._fits(sources)[0]
+        rng = seeding.export_stream(self.seed, self.benchmark.name, f"select {self.method.label}")
+        return self.method.selector.select(seen, fit, self.size, rng).items
+
+    def _fits(self, sources: Positions) -> list[tuple[SeenItems, Any]]:
+        """What the selector and the estimator see, and their fits to it."""
+        method, name = self.method, self.benchmark.name
+        draw = Draw(np.empty(0, np.intp), sources, self._items, None)
+        inputs: list[tuple[SeenItems, Any]] = []
+        fits: dict[tuple[str | int, Any], Any] = {}
         for part, part_signal in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
             signal = signal_used(self.benchmark, part_signal)
             seen = seen_items(self.benchmark, draw, signal)
@@ -123,12 +140,7 @@ class Builder:
             if key not in fits:
                 fits[key] = part.fit(seen, seeding.export_stream(self.seed, name, f"fit {part.fit_key}/{signal}"))
             inputs.append((seen, fits[key]))
-        (selector_seen, selector_fit), (estimator_seen, estimator_fit) = inputs
-        size_key = "" if method.selector.nested else f" {self.size}"
-        rng = seeding.export_stream(self.seed, name, f"select {method.label}{size_key}")
-        selection = method.selector.select(selector_seen, selector_fit, self.size, rng)
-        check_selection(method, selection, self.size, self.benchmark.n_items)
-        return selection, estimator.readout(selection, estimator_seen, estimator_fit)
+        return inputs
 
     def responses(self, models: Positions, selection: Selection) -> FloatArray:
         """(n, size) responses of these models to the selected items, NaN where missing."""

@@ -47,6 +47,8 @@ class ExportJob:
     folds: int
     out: Path
     overwrite: bool
+    cost: float | None = None
+    """A budget, in the place of `size`."""
     responses: str | None = None
     """The folder of ingested responses that the benchmark is read from; None for other benchmarks."""
 
@@ -64,7 +66,7 @@ def run_export(job: ExportJob) -> ExportOutcome:
     check_method(job.method)
     benchmark = job.benchmark.read()
     origin = Origin() if job.responses is None else origin_of(job.responses)
-    micro = build(benchmark, job.method, job.size, job.seed, folds=job.folds, origin=origin)
+    micro = build(benchmark, job.method, job.size, job.seed, folds=job.folds, origin=origin, cost=job.cost)
     return ExportOutcome(micro=micro, files=micro.save(job.out, overwrite=job.overwrite), notes=benchmark.notes)
 
 

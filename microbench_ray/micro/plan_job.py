@@ -10,6 +10,7 @@ from microbench_ray.core.shown import shell_quote
 from microbench_ray.core.table_formats import Format
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import show_name
+from microbench_ray.micro.affordable import affordable_items
 from microbench_ray.micro.gate import regression_gate
 from microbench_ray.micro.noise import measure_noise, split_row, summary
 from microbench_ray.micro.plan_report import JsonObject
@@ -47,6 +48,8 @@ class PlanJob:
     format: Format
     n_repeats: int | None = None
     budget: tuple[int, ...] = ()
+    cost: float | None = None
+    """A budget, in the place of `size`."""
 
 
 def run_plan(job: PlanJob) -> JsonObject:
@@ -73,15 +76,19 @@ def run_plan(job: PlanJob) -> JsonObject:
         noise = measure_noise(benchmark, job.criterion)
         answers["noise"] = summary(noise) | {"answers_for": job.n_repeats or 1}
         answers["budget"] = [split_row(noise.split(budget)) for budget in job.budget]
-    if job.size is not None:
-        answers["told_apart"] = detectable_difference(pairs, job.size, job.criterion, name=benchmark.name)._asdict()
+    size = job.size
+    if job.cost is not None:
+        bought = affordable_items(benchmark, job.cost)
+        size, answers["affordable"] = bought.size, bought._asdict()
+    if size is not None:
+        answers["told_apart"] = detectable_difference(pairs, size, job.criterion, name=benchmark.name)._asdict()
         if job.models:
-            answers["order_of_models"] = ranking_probability(benchmark, job.models, job.size, job.n_repeats)._asdict()
+            answers["order_of_models"] = ranking_probability(benchmark, job.models, size, job.n_repeats)._asdict()
         if job.scores:
-            answers["order_of_scores"] = posterior_ranking_probability(pairs, job.scores, job.size)._asdict()
+            answers["order_of_scores"] = posterior_ranking_probability(pairs, job.scores, size)._asdict()
         if job.drop is not None:
-            rows = [row._asdict() for row in regression_gate(benchmark, pairs, job.drop, job.size)]
-            answers["gate"] = {"drop": job.drop, "size": job.size, "rows": rows}
+            rows = [row._asdict() for row in regression_gate(benchmark, pairs, job.drop, size)]
+            answers["gate"] = {"drop": job.drop, "size": size, "rows": rows}
     return answers
 
 

@@ -48,7 +48,7 @@ def text(answers: JsonObject, shown_as: Format) -> str:
     if shown_as == "json":
         return json.dumps(answers, indent=2) + "\n"
     if shown_as == "csv":
-        single = [[answers[key]] for key in ("told_apart", "order_of_models", "order_of_scores") if key in answers]
+        single = [[answers[key]] for key in ("affordable", "told_apart", "order_of_models", "order_of_scores") if key in answers]
         noise = [[answers["noise"] | {"with_effect": " ".join(answers["noise"]["with_effect"])}]] if "noise" in answers else []
         tables = [answers["items"], *noise, answers.get("budget", []), *single, answers.get("gate", {"rows": []})["rows"]]
         return "\n".join(csv_text(rows) for rows in tables if rows)
@@ -96,6 +96,8 @@ def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
             yield from _budget_parts(answers["budget"])
     if answers["items"]:
         yield from _items_parts(answers["items"])
+    if "affordable" in answers:
+        yield affordable_sentence(answers["affordable"])
     if "told_apart" in answers:
         yield detectable_sentence(answers["told_apart"])
     if "order_of_models" in answers:
@@ -130,6 +132,14 @@ def _items_parts(rows: Sequence[JsonObject]) -> Iterator[str | AnswerTable]:
             f"{EXTRAPOLATED} Extrapolated beyond the sizes of the sweep, at none of which the difference is detected, as if the "
             "method gained from more items as random sampling does. Sweep larger sizes to know."
         )
+
+
+def affordable_sentence(answer: JsonObject) -> str:
+    """The answer of `affordable_items` in words."""
+    return (
+        f"A budget of {answer['cost']:,.10g} buys {answer['size']:,} random items, which cost {answer['mean_cost']:,.4g} each on "
+        f"average (all items: {answer['total_cost']:,.10g}); 19 of 20 such draws cost at most {answer['high']:,.6g}."
+    )
 
 
 def noise_sentences(noise: JsonObject) -> Iterator[str]:

@@ -212,7 +212,7 @@ def _truth(split: str, totals: Totals, accuracy: NDArray[np.float64]) -> Truth:
 
 
 def seen_items(benchmark: Benchmark, draw: Draw, signal: Signal | None) -> SeenItems:
-    """The source models' responses to the seen items, and the names, subtasks, labels and weights of these items."""
+    """The source models' responses to the seen items, and the names, subtasks, labels, weights and costs of these items."""
     responses = None if signal is None else responses_to(benchmark, draw.sources, draw.seen, signal, np.float32)
     labels = None if benchmark.labels is None else benchmark.labels[draw.seen]
     return SeenItems(
@@ -221,6 +221,7 @@ def seen_items(benchmark: Benchmark, draw: Draw, signal: Signal | None) -> SeenI
         responses=responses,
         labels=labels,
         weights=item_shares(benchmark, draw.seen),
+        costs=None if benchmark.costs is None else benchmark.costs[draw.seen],
     )
 
 

@@ -20,7 +20,7 @@ from microbench_ray.core.schemas import SCHEMA_VERSION
 from microbench_ray.data import Benchmark, match_models
 from microbench_ray.data.split import seen_counts
 from microbench_ray.methods import Fixed, Method
-from microbench_ray.methods.registry import check_weighted
+from microbench_ray.methods.registry import check_costs, check_weighted
 from microbench_ray.sweeps.bounds import check_bounds
 from microbench_ray.sweeps.fits import distinct_fits, group_by_fit
 from microbench_ray.sweeps.grid import Grid, Targets, Unseen
@@ -193,7 +193,8 @@ def plan_sweep(
         A size exceeds the seen items, there are too few models, two methods, benchmarks or groups of targets share a name, or the
         grid is too large to plan, see `bounds`.
     ConfigError
-        An estimator that cannot estimate the accuracies by which a benchmark ranks its models (`Benchmark.truth`).
+        An estimator that cannot estimate the accuracies by which a benchmark ranks its models (`Benchmark.truth`); a method that
+        reads costs, which a benchmark lacks.
     """
     _unique("benchmark name", [benchmark.name for benchmark in benchmarks])
     _unique("method label", [method.label for method in methods])
@@ -204,6 +205,7 @@ def plan_sweep(
     check_bounds(benchmarks, len(drawn), grid, len(target_groups), benchmark_sizes or {}, sizes_apart=sizes_apart)
     for benchmark in benchmarks:
         check_weighted(methods, benchmark.truth)
+        check_costs(methods, known=benchmark.costs is not None)
     shards: list[Shard] = []
     worker_bytes, heaviest = 0, tuple[Method, ...]()
     for benchmark, target_models in ((benchmark, each) for benchmark in benchmarks for each in target_groups):

@@ -211,9 +211,9 @@ def test_auto_selects_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> No
     read: list[Any] = []
 
     class Spy(ForwardSelection):
-        def __init__(self, known: SourceAccuracies, penalty: float) -> None:
+        def __init__(self, known: SourceAccuracies, penalty: float, costs: np.ndarray | None = None) -> None:
             read.append((known.responses.dtype, known.accuracy.dtype))
-            super().__init__(known, penalty)
+            super().__init__(known, penalty, costs)
 
     monkeypatch.setattr(auto, "ForwardSelection", Spy)
     fitted(20)

@@ -10,6 +10,7 @@ from microbench_ray.cli.settings.benchmark import NEEDED, IngestedConf
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.storage.urls import is_url, local_path
 from microbench_ray.methods import Method
+from microbench_ray.micro.affordable import check_cost
 from microbench_ray.micro.build import FOLDS, check_method
 from microbench_ray.micro.export_job import ExportJob
 
@@ -22,6 +23,7 @@ class ExportConf:
     benchmark: Any = None
     methods: list[Any] = field(default_factory=list)
     size: int | None = None
+    cost: float | None = None
     seed: int = 0
     folds: int = FOLDS
     out: str = NEEDED
@@ -39,10 +41,13 @@ class ExportConf:
         if self.seed < 0:
             raise ConfigError("The seed must be at least 0.", where="seed", got=str(self.seed), hint="seed=0")
         check_method(methods[0])
+        if self.cost is not None:
+            check_cost(self.cost)
         return ExportJob(
             benchmark=benchmark,
             method=methods[0],
             size=self.size,
+            cost=self.cost,
             seed=self.seed,
             folds=self.folds,
             out=local_path(self.out),

@@ -9,6 +9,7 @@ from microbench_ray.cli.settings.benchmark import IngestedConf, ScoresConf
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.table_formats import check_format
 from microbench_ray.metrics.items_needed import check_differences, check_threshold
+from microbench_ray.micro.affordable import check_cost
 from microbench_ray.micro.gate import check_drop
 from microbench_ray.micro.plan_job import PlanJob
 from microbench_ray.micro.posterior import check_scores
@@ -25,6 +26,7 @@ class PlanConf:
     differences: list[float] = field(default_factory=list)
     results: str | None = None
     size: int | None = None
+    cost: float | None = None
     models: list[str] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     drop: float | None = None
@@ -52,6 +54,11 @@ class PlanConf:
         check_differences(self.differences)
         if self.size is not None and self.size < 1:
             raise ConfigError("The size must be at least 1.", where="size", got=str(self.size), hint="size=100")
+        if self.cost is not None:
+            check_cost(self.cost)
+            if self.size is not None:
+                got = f"size={self.size} and cost={self.cost:g}"
+                raise ConfigError("A plan is for a size or for a budget.", where="cost", got=got, hint="leave out either one")
         if self.n_repeats is not None:
             check_repeats(self.n_repeats)
         if any(budget < 1 for budget in self.budget):
@@ -61,7 +68,7 @@ class PlanConf:
         if self.drop is not None:
             check_drop(self.drop)
         need_size = [key for key in ("models", "scores", "drop") if getattr(self, key) not in ([], None)]
-        if need_size and self.size is None:
+        if need_size and self.size is None and self.cost is None:
             raise ConfigError("This question needs a number of items.", where=need_size[0], hint="size=100")
         if isinstance(benchmark, ScoresConf):
             benchmark = replace(benchmark, confidence=None, metadata=None)
@@ -72,6 +79,7 @@ class PlanConf:
             differences=tuple(self.differences),
             results=self.results,
             size=self.size,
+            cost=self.cost,
             models=tuple(self.models),
             scores=tuple(self.scores),
             drop=self.drop,

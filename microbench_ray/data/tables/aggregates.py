@@ -15,9 +15,9 @@ from microbench_ray.data.suspicious import ROUNDING, named_like_aggregates
 from microbench_ray.data.tables.frame import is_number
 from microbench_ray.data.tables.keys import TableKeys
 
-WEIGHT, CLUSTER = "#weight", "#cluster"
+WEIGHT, CLUSTER, COST = "#weight", "#cluster", "#cost"
 """Columns of items whose names a model should not have."""
-ITEM_COLUMNS = ("item_id", "subtask", "label", WEIGHT, CLUSTER)
+ITEM_COLUMNS = ("item_id", "subtask", "label", WEIGHT, CLUSTER, COST)
 FEW_ITEMS = 20
 """Number of items below which they may be subtasks."""
 GRID, GRID_TOLERANCE = 20, 1e-6

@@ -14,7 +14,7 @@ from microbench_ray.core.errors import DataError, DataWarning
 from microbench_ray.data.columns import nullable_numbers, text_array
 from microbench_ray.data.names import first_few
 from microbench_ray.data.repeats import Repeats
-from microbench_ray.data.tables.aggregates import CLUSTER, WEIGHT, summaries, without_aggregates
+from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT, summaries, without_aggregates
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.ids import ids_in, joined
@@ -33,7 +33,7 @@ class WideTable:
     Attributes
     ----------
     table
-        The columns `item_id`, optionally `subtask`, `label`, `WEIGHT` and `CLUSTER`, and one per model.
+        The columns `item_id`, optionally `subtask`, `label`, `WEIGHT`, `CLUSTER` and `COST`, and one per model.
     said
         Sentences: what the columns were taken for, and what was left out. Empty for a table that had this layout.
     preview
@@ -118,7 +118,7 @@ def _from_items(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) 
         columns["subtask"] = frame.table.column(layout.subtask)
     if layout.label is not None:
         columns["label"] = frame.table.column(layout.label)
-    for name, column in ((WEIGHT, layout.weight), (CLUSTER, layout.cluster)):
+    for name, column in ((WEIGHT, layout.weight), (CLUSTER, layout.cluster), (COST, layout.cost)):
         if column is not None:
             columns[name] = frame.table.column(column)
     scores = ScoreColumns(frame, keys, layout.values)

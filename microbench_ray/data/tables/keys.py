@@ -11,9 +11,9 @@ from microbench_ray.core.errors import ConfigError, unknown
 
 Shape = Literal["auto", "long", "items", "models"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
-ROLES = ("model", "item", "score", "subtask", "repeat", "label", "weight", "cluster", "ignore")
+ROLES = ("model", "item", "score", "subtask", "repeat", "label", "weight", "cluster", "cost", "ignore")
 """What a column can be. `model` and `item` may be several columns, whose values are joined by `/`; `ignore` leaves columns out."""
-OF_ITEMS = ("weight", "cluster")
+OF_ITEMS = ("weight", "cluster", "cost")
 """Roles of columns with a value for each item that no name of a column tells."""
 SEVERAL = ("model", "item", "ignore")
 """Roles that several columns may have."""

@@ -23,7 +23,7 @@ class Layout:
         `long`, `items` (a row per item) or `models` (a row per model).
     model, item
         The columns whose values, joined by `/`, are the ids. Without an item column in the shape `items`, items are numbered.
-    score, subtask, repeat, label, weight, cluster
+    score, subtask, repeat, label, weight, cluster, cost
         Columns of single roles.
     values
         In wide tables the columns of scores: models, or in the shape `models` items.
@@ -44,6 +44,7 @@ class Layout:
     label: str | None = None
     weight: str | None = None
     cluster: str | None = None
+    cost: str | None = None
     values: tuple[str, ...] = ()
     of_file: str = ""
     left_out: dict[str, str] = field(default_factory=dict)
@@ -70,7 +71,7 @@ def describe(layout: Layout) -> str:
 
 
 def _of_items(layout: Layout) -> str:
-    columns = (("weights", layout.weight), ("clusters", layout.cluster))
+    columns = (("weights", layout.weight), ("clusters", layout.cluster), ("costs", layout.cost))
     return "".join(f", {role} in {name!r}" for role, name in columns if name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.columns import nullable_numbers, text_array
+from microbench_ray.data.item_costs import mean_costs
 from microbench_ray.data.names import first_few
 from microbench_ray.data.repeats import Repeats, too_large
 from microbench_ray.data.table_files import row_name
-from microbench_ray.data.tables.aggregates import CLUSTER, WEIGHT
+from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
 from microbench_ray.data.tables.ids import Ids, ids_in, joined
@@ -79,6 +81,10 @@ def long_columns(frame: Frame, layout: Layout, scores: ScoreColumns, said: list[
     for name, column in ((WEIGHT, layout.weight), (CLUSTER, layout.cluster)):
         if column is not None:
             columns[name] = _of_items(frame, column, name.removeprefix("#"), items)
+    if layout.cost is not None:
+        given = frame.table.column(layout.cost).to_pylist()
+        place_of = partial(_cost_place, frame, layout.cost)
+        columns[COST] = nullable_numbers(mean_costs(given, items.codes, len(items.names), place_of))
     table = pa.table(columns | {name: nullable_numbers(row) for name, row in zip(models.names, matrix, strict=True)})
     return LongColumns(table, repeats)
 
@@ -115,6 +121,10 @@ def _repeats(
     scores = np.full((len(models.names) * len(items.names), width), np.nan)
     scores[place, column] = values[rows]
     return Repeats(models.names, items.names, scores.reshape(len(models.names), len(items.names), width))
+
+
+def _cost_place(frame: Frame, name: str, row: int) -> str:
+    return f"{frame.where}: column {name!r}, {row_name(frame.where, row)}"
 
 
 def _of_items(frame: Frame, name: str, role: str, items: Ids) -> pa.Array:

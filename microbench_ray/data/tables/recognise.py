@@ -248,6 +248,7 @@ class _Guess(Candidates):
             label=label,
             weight=self._one("weight"),
             cluster=self._one("cluster"),
+            cost=self._one("cost"),
             of_file=of_file,
             left_out=self.left_out | unused,
         )
@@ -337,6 +338,7 @@ class _Guess(Candidates):
             label=label,
             weight=self._one("weight"),
             cluster=self._one("cluster"),
+            cost=self._one("cost"),
             values=tuple(values),
             left_out=self.left_out,
         )

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
-from microbench_ray.methods.kernels.auto import FIT_KEY, AutoFit, auto_bytes, auto_seconds, fit_auto, fit_stack, predictors
+from microbench_ray.methods.base import SeenItems, Selection, Signal, check_by_cost, check_signal
+from microbench_ray.methods.kernels.auto import FIT_KEYS, AutoFit, auto_bytes, auto_seconds, fit_auto, fit_stack, predictors
 from microbench_ray.methods.kernels.irt_term import irt_term
 from microbench_ray.methods.kernels.sources import mean_coefficients, read_items
 from microbench_ray.methods.readout import Readout, WithReadout
@@ -28,6 +28,8 @@ class AutoEstimator(WithReadout):
     ----------
     signal
         What the regression reads of the targets: correctness, or both correctness and confidence.
+    by_cost
+        Whether the selector chooses by cost, and so in every fold.
 
     References
     ----------
@@ -35,16 +37,22 @@ class AutoEstimator(WithReadout):
     """
 
     signal: Signal = "both"
+    by_cost: bool = False
     source_signal: ClassVar[Signal] = "both"
-    fit_key: ClassVar[str] = FIT_KEY
     weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("auto", self.signal, ("correctness", "both"))
+        check_by_cost("auto", self.by_cost)
+
+    @property
+    def fit_key(self) -> str:
+        """Names the fit, which depends on the costs if these are read."""
+        return FIT_KEYS[self.by_cost]
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> AutoFit:
         """Fit both predictors, to all sources and to those of every fold."""
-        return fit_auto(seen, rng)
+        return fit_auto(seen, rng, self.by_cost)
 
     def readout(self, selection: Selection, seen: SeenItems, fit: AutoFit) -> Readout:
         """The observed share of each score, its coefficient in the regression, and a share of the p-IRT estimate."""

@@ -21,7 +21,8 @@ from microbench_ray.methods.readout import FloatArray, filled_responses
 
 Positions = NDArray[np.intp]
 
-FIT_KEY = "auto"
+FIT_KEYS = ("auto", "auto by cost")
+"""Names of the fit, without and with costs."""
 DIMS = 5
 """Maximum number of dimensions of the IRT model."""
 TOLERANCE, FOLD_TOLERANCE = 2e-6, 1e-4
@@ -128,7 +129,7 @@ class Predictors(NamedTuple):
         return observed, np.stack([by_ridge, p_irt(self.irt, scores, self.items, self.learned.weights) - observed], axis=1)
 
 
-def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
+def fit_auto(seen: SeenItems, rng: np.random.Generator, by_cost: bool = False) -> AutoFit:
     """Learn from all source models, and from those of each fold.
 
     Parameters
@@ -137,6 +138,8 @@ def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
         Responses (n_source, n_items), or (n_source, n_items, 2) where scores and confidences are read.
     rng
         Draws the folds, the halves of nested splits, and the items that are not guided.
+    by_cost
+        Whether items are chosen by what they tell per cost.
     """
     assert seen.responses is not None
     responses = np.asarray(seen.responses, np.float64)
@@ -145,7 +148,8 @@ def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
     groups = groups_of_copies(scores[:, compared_items(scores.shape[1])].astype(np.float32))
     n_source, n_groups, share = len(groups), np.unique(groups).size, shares(groups)
-    learned = _learn(responses, groups, seen, rng)
+    costs = seen.relative_costs(by_cost)
+    learned = _learn(responses, groups, seen, rng, costs)
     held_out: list[Positions] = []
     if n_groups >= MIN_FOLDED:
         many = n_source > MANY_SOURCES
@@ -153,7 +157,7 @@ def fit_auto(seen: SeenItems, rng: np.random.Generator) -> AutoFit:
     folds = []
     for part in held_out:
         others = np.setdiff1d(np.arange(n_source), part)
-        taught = _learn(responses[others], groups[others], seen, rng, FOLD_TOLERANCE, per_source=learned.per_source)
+        taught = _learn(responses[others], groups[others], seen, rng, costs, FOLD_TOLERANCE, per_source=learned.per_source)
         judged = part[:MANY_SOURCES]
         folds.append(Fold(taught, responses[judged], learned.known.accuracy[judged], share[judged]))
     return AutoFit(learned, tuple(folds))
@@ -164,6 +168,7 @@ def _learn(
     groups: Positions,
     seen: SeenItems,
     rng: np.random.Generator,
+    costs: FloatArray | None,
     tolerance: float = TOLERANCE,
     per_source: float | None = None,
 ) -> Learned:
@@ -171,7 +176,7 @@ def _learn(
     known = source_accuracies(replace(seen, responses=responses.astype(np.float32)))
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
     irt = fit_irt(scores.astype(np.float32), DIMS, tolerance=tolerance) if len(scores) >= MIN_SOURCES else None
-    order, n_guided = _order(known, groups, seen.subtask, rng, per_source)
+    order, n_guided = _order(known, groups, seen.subtask, rng, per_source, costs)
     return Learned(
         known=known,
         groups=groups,
@@ -183,25 +188,30 @@ def _learn(
 
 
 def _order(
-    known: SourceAccuracies, groups: Positions, subtask: NDArray[np.int32], rng: np.random.Generator, per_source: float | None
+    known: SourceAccuracies,
+    groups: Positions,
+    subtask: NDArray[np.int32],
+    rng: np.random.Generator,
+    per_source: float | None,
+    costs: FloatArray | None,
 ) -> tuple[Positions, int]:
     """All items, and the number that each selection chooses.
 
     Those guided by pairs and those of forward selection come in turn, with random ones among them, evenly spaced. Two selections
     that err differently are taken together, because either one's choice fits its source models better than others. Each chooses as
     many items as the nested split of the first one supports. Random items bound the error of both: the fewer the sources, the more.
-    Sources that are copies of one another count once in these numbers.
+    Sources that are copies of one another count once in these numbers. With costs, cheap items are preferred in all three.
     """
     n_source, n_items = known.responses.shape
     means = known.responses.mean(axis=0) if n_source else np.zeros(n_items)
-    random = balanced_order(np.arange(n_items), means, subtask, rng)
+    random = balanced_order(np.arange(n_items), means, subtask, rng, costs)
     if n_source < MIN_SOURCES:
         return random, 0
     single = _single(known)
-    by_pairs = Guidance(per_source=per_source).order(single, subtask, rng, groups)
+    by_pairs = Guidance(per_source=per_source).order(single, subtask, rng, groups, costs)
     n_guided = by_pairs.n_guided
     read = single if single.confidence is None else single._replace(responses=single.confidence)
-    guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0).first(n_guided))
+    guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0, costs).first(n_guided))
     return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / np.unique(groups).size)), n_guided
 
 

@@ -8,16 +8,22 @@ from numpy.typing import NDArray
 from microbench_ray.methods.readout import FloatArray
 
 GOLDEN = (5**0.5 - 1) / 2
+VISITS = 4
+"""Visits per item, after which those without one follow: none where all cost the same."""
 
 
 def balanced_order(
-    items: NDArray[np.intp], means: FloatArray, subtask: NDArray[np.int32], rng: np.random.Generator
+    items: NDArray[np.intp],
+    means: FloatArray,
+    subtask: NDArray[np.int32],
+    rng: np.random.Generator,
+    costs: FloatArray | None = None,
 ) -> NDArray[np.intp]:
     """Order items by systematic sampling that can be stopped at any size.
 
     The items lie on a circle by subtask and, within, by mean score (equal ones in random order). From a uniform start, steps of the
     golden ratio visit the circle: every prefix of these visits is spread evenly over it, and visits all items with the same
-    probability.
+    probability. With costs, an item's part of the circle is in proportion to 1/cost, and so is the probability of a visit.
 
     Parameters
     ----------
@@ -27,6 +33,8 @@ def balanced_order(
         (n_items,) mean scores and subtask codes of all items.
     rng
         Draws the start and the order of ties.
+    costs
+        (n_items,) positive; None where all cost the same.
 
     Returns
     -------
@@ -35,9 +43,16 @@ def balanced_order(
     """
     n = len(items)
     circle = items[np.lexsort((rng.random(n), means[items], subtask[items]))]
-    visits = np.floor(((np.arange(4 * n) * GOLDEN + rng.random()) % 1.0) * n).astype(np.intp)
+    points = (np.arange(VISITS * n) * GOLDEN + rng.random()) % 1.0
+    if costs is None:
+        visits = np.floor(points * n).astype(np.intp)
+    else:
+        ends = np.cumsum(1 / costs[circle])
+        visits = np.minimum(np.searchsorted(ends / ends[-1], points, side="right"), n - 1) if n else np.zeros(0, np.intp)
     places, first = np.unique(visits, return_index=True)
     places = places[np.argsort(first)]
     rest = np.setdiff1d(np.arange(n), places)
+    if costs is not None:
+        rest = rest[np.argsort(costs[circle[rest]], kind="stable")]
     order: NDArray[np.intp] = circle[np.concatenate([places, rest])]
     return order

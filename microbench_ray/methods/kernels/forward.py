@@ -23,9 +23,11 @@ class ForwardSelection:
         everything else in double precision.
     penalty
         λ, in units of the items' mean sum of squares.
+    costs
+        (n_items,) positive: each item is then the one that reduces the error most per cost. None where all cost the same.
     """
 
-    def __init__(self, known: SourceAccuracies, penalty: float) -> None:
+    def __init__(self, known: SourceAccuracies, penalty: float, costs: FloatArray | None = None) -> None:
         responses, accuracy = known.responses, known.accuracy
         self._x = responses - responses.mean(axis=0) if accuracy.size else responses
         norms = np.square(self._x).sum(axis=0, dtype=np.float64)
@@ -33,13 +35,14 @@ class ForwardSelection:
         self._m = np.eye(len(self._x)) / scale
         self._gain: FloatArray = (accuracy - accuracy.mean()) @ self._x / scale if accuracy.size else np.zeros(self._x.shape[1])
         self._own = 1 + norms / scale
+        self._costs = 1.0 if costs is None else costs
         self._left = np.ones(self._x.shape[1], bool)
         self._order: list[int] = []
 
     def first(self, size: int) -> NDArray[np.intp]:
         """(size,) positions of the first `size` chosen items; ties are broken by position."""
         while len(self._order) < size:
-            item = int(np.argmax(np.where(self._left, np.square(self._gain) / self._own, -1.0)))
+            item = int(np.argmax(np.where(self._left, np.square(self._gain) / self._own / self._costs, -1.0)))
             column = self._m @ self._x[:, item]
             shared = (column.astype(self._x.dtype) @ self._x).astype(np.float64, copy=False)
             own = float(self._own[item])

@@ -46,6 +46,7 @@ class Guidance:
         subtask: NDArray[np.int32],
         rng: np.random.Generator,
         groups: NDArray[np.intp] | None = None,
+        costs: FloatArray | None = None,
     ) -> GuidedOrder:
         """Order all items.
 
@@ -59,45 +60,62 @@ class Guidance:
             Draws the halves of the nested split, and the items that are not guided.
         groups
             (n_source,) labels of source models that count as one, and are of one half; None where each is its own.
+        costs
+            (n_items,) positive, 1 on average: items are chosen by what they tell per cost. None where all cost the same.
         """
         n_items = known.responses.shape[1]
         groups = np.arange(len(known.responses)) if groups is None else groups
         n_source = np.unique(groups).size
         per_source = self.per_source
         if per_source is None:
-            per_source = self._best_multiple(known, subtask, rng, groups) if n_source >= MIN_SOURCES else PER_SOURCE[1]
+            per_source = self._best_multiple(known, subtask, rng, groups, costs) if n_source >= MIN_SOURCES else PER_SOURCE[1]
         n_guided = min(round(per_source * n_source), max(JUDGED_SIZES), n_items)
-        guided = self._forward(known, subtask).first(n_guided)
-        return GuidedOrder(with_balanced_rest(guided, known, subtask, rng), n_guided)
+        guided = self._forward(known, subtask, costs).first(n_guided)
+        return GuidedOrder(with_balanced_rest(guided, known, subtask, rng, costs), n_guided)
 
-    def _forward(self, known: SourceAccuracies, subtask: NDArray[np.int32]) -> PairsForward:
-        return PairsForward(known, self.difference, self.shrink, subtask if self.balance else None)
+    def _forward(self, known: SourceAccuracies, subtask: NDArray[np.int32], costs: FloatArray | None) -> PairsForward:
+        return PairsForward(known, self.difference, self.shrink, subtask if self.balance else None, costs)
 
     def _best_multiple(
-        self, known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator, groups: NDArray[np.intp]
+        self,
+        known: SourceAccuracies,
+        subtask: NDArray[np.int32],
+        rng: np.random.Generator,
+        groups: NDArray[np.intp],
+        costs: FloatArray | None,
     ) -> int:
-        """The multiple whose choices by one half of the sources give the smallest errors on the pairs of the other half."""
+        """The multiple whose choices by one half of the sources give the smallest errors on the pairs of the other half.
+
+        They are compared at equal sizes or, with costs, at the cost of as many average items.
+        """
         n_items = known.responses.shape[1]
         sizes = [size for size in JUDGED_SIZES if size < n_items]
         losses = np.zeros(len(PER_SOURCE))
         halves = random_parts(groups, 2, rng)
         for chosen_by, judged_by in (halves, halves[::-1]):
             train, test = source_subset(known, np.sort(chosen_by)), source_subset(known, np.sort(judged_by))
-            forward = self._forward(train, subtask)
+            forward = self._forward(train, subtask, costs)
             n_train = np.unique(groups[chosen_by]).size
             form = pair_form(test.accuracy, self.difference)
             errors: dict[tuple[int, int], float] = {}
             for k, multiple in enumerate(PER_SOURCE):
                 n_guided = min(multiple * n_train, max(sizes, default=0))
-                order = None
-                for size in sizes:
+                order = None if costs is None else with_balanced_rest(forward.first(n_guided), train, subtask, rng, costs)
+                for budget in sizes:
+                    size = budget if order is None or costs is None else affordable(costs[order], budget)
                     key = min(n_guided, size), size
                     if key not in errors:
-                        order = with_balanced_rest(forward.first(n_guided), train, subtask, rng) if order is None else order
+                        if order is None:
+                            order = with_balanced_rest(forward.first(n_guided), train, subtask, rng)
                         items = forward.first(size) if size <= n_guided else order[:size]
                         errors[key] = _pair_error(train, test, items, form, groups[np.sort(chosen_by)])
                     losses[k] += math.log(max(errors[key], 1e-12))
         return PER_SOURCE[int(np.argmin(losses))]
+
+
+def affordable(costs: FloatArray, budget: float) -> int:
+    """How many items, taken in order, cost at most `budget` together; at least one."""
+    return max(1, int(np.searchsorted(np.cumsum(costs), budget, side="right")))
 
 
 def source_subset(known: SourceAccuracies, models: NDArray[np.intp]) -> SourceAccuracies:
@@ -107,12 +125,16 @@ def source_subset(known: SourceAccuracies, models: NDArray[np.intp]) -> SourceAc
 
 
 def with_balanced_rest(
-    guided: NDArray[np.intp], known: SourceAccuracies, subtask: NDArray[np.int32], rng: np.random.Generator
+    guided: NDArray[np.intp],
+    known: SourceAccuracies,
+    subtask: NDArray[np.int32],
+    rng: np.random.Generator,
+    costs: FloatArray | None = None,
 ) -> NDArray[np.intp]:
     """The guided items, followed by all others in balanced order."""
     rest = np.setdiff1d(np.arange(known.responses.shape[1]), guided)
     means = known.responses.mean(axis=0, dtype=np.float64) if len(known.responses) else np.zeros(known.responses.shape[1])
-    return np.concatenate([guided, balanced_order(rest, means, subtask, rng)])
+    return np.concatenate([guided, balanced_order(rest, means, subtask, rng, costs)])
 
 
 def _pair_error(

@@ -46,6 +46,8 @@ class PairsForward:
         In [0, 1].
     subtask
         (n_items,) codes, to keep subtasks in proportion to their sizes, to within one item; None for no such balance.
+    costs
+        (n_items,) positive: each item is then the one that reduces the error most per cost. None where all cost the same.
 
     References
     ----------
@@ -53,7 +55,14 @@ class PairsForward:
     Multivariate Analysis 88.
     """
 
-    def __init__(self, known: SourceAccuracies, difference: float, shrink: float, subtask: NDArray[np.int32] | None = None) -> None:
+    def __init__(
+        self,
+        known: SourceAccuracies,
+        difference: float,
+        shrink: float,
+        subtask: NDArray[np.int32] | None = None,
+        costs: FloatArray | None = None,
+    ) -> None:
         responses = known.responses if known.confidence is None else known.confidence
         n = len(known.accuracy)
         root = _root(pair_form(known.accuracy, difference)) if n else np.zeros((0, 0))
@@ -72,6 +81,7 @@ class PairsForward:
         self._spread: FloatArray = np.square(self._z).sum(axis=0, dtype=np.float64)
         self._left = np.ones(responses.shape[1], bool)
         self._order: list[int] = []
+        self._costs = 1.0 if costs is None else costs
         self._quota = None if subtask is None else _Quota(subtask)
 
     def first(self, size: int) -> NDArray[np.intp]:
@@ -85,7 +95,7 @@ class PairsForward:
         gain = np.zeros_like(variance)
         np.divide(np.square(self._gain + self._share), variance, out=gain, where=variance > 1e-12)
         allowed = self._left if self._quota is None else self._left & self._quota.allowed(len(self._order))
-        item = int(np.argmax(np.where(allowed, gain, -1.0)))
+        item = int(np.argmax(np.where(allowed, gain / self._costs, -1.0)))
         self._left[item] = False
         if self._quota is not None:
             self._quota.take(item)

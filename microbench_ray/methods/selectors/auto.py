@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
-from microbench_ray.methods.kernels.auto import FIT_KEY, AutoFit, auto_bytes, auto_seconds, fit_auto
+from microbench_ray.methods.base import SeenItems, Selection, Signal, check_by_cost, check_signal
+from microbench_ray.methods.kernels.auto import FIT_KEYS, AutoFit, auto_bytes, auto_seconds, fit_auto
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,27 @@ class AutoSelector:
     ----------
     signal
         `both` to choose by confidences (falling back to correctness), or `correctness`.
+    by_cost
+        Whether items are chosen by what they tell per cost (`SeenItems.costs`). The
+        estimator needs the same.
     """
 
     signal: Signal = "both"
+    by_cost: bool = False
     nested: ClassVar[bool] = True
-    fit_key: ClassVar[str] = FIT_KEY
 
     def __post_init__(self) -> None:
         check_signal("auto", self.signal, ("correctness", "both"))
+        check_by_cost("auto", self.by_cost)
+
+    @property
+    def fit_key(self) -> str:
+        """Names the fit, which depends on the costs if these are read."""
+        return FIT_KEYS[self.by_cost]
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> AutoFit:
         """Order all items, and those of every fold."""
-        return fit_auto(seen, rng)
+        return fit_auto(seen, rng, self.by_cost)
 
     def select(self, seen: SeenItems, fit: AutoFit, size: int, rng: np.random.Generator) -> Selection:
         """The first `size` items of the order."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.methods.base import SeenItems, Selection, Signal
+from microbench_ray.methods.base import SeenItems, Selection, Signal, check_by_cost
 from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.sources import source_accuracies
 
@@ -28,6 +28,8 @@ class Greedy:
     penalty
         Penalty of the regression while items are chosen, above 0, in units of the items' mean sum of squares over source models. A
         larger one favours items that correlate with accuracy individually, a smaller one items that add to those already chosen.
+    by_cost
+        Whether items are chosen by what they tell per cost (`SeenItems.costs`). Sizes still count items.
 
     References
     ----------
@@ -35,21 +37,23 @@ class Greedy:
     """
 
     penalty: float = 1.0
+    by_cost: bool = False
     signal: ClassVar[Signal] = "correctness"
     nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        check_by_cost("greedy", self.by_cost)
         if not 0 < self.penalty < math.inf:
             raise ConfigError("greedy: penalty must be a finite number above 0.", got=repr(self.penalty), hint="penalty: 1.0")
 
     @property
     def fit_key(self) -> str:
-        """Names the order of the items, which depends on the penalty alone."""
-        return f"forward_selection({self.penalty!r})"
+        """Names the order of the items, which depends on the penalty, and on costs if these are read."""
+        return f"forward_selection({self.penalty!r}{', by cost' if self.by_cost else ''})"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> ForwardSelection:
         """Prepare the forward selection."""
-        return ForwardSelection(source_accuracies(seen), self.penalty)
+        return ForwardSelection(source_accuracies(seen), self.penalty, seen.relative_costs(self.by_cost))
 
     def select(self, seen: SeenItems, fit: ForwardSelection, size: int, rng: np.random.Generator) -> Selection:
         """The first `size` items of the order."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from microbench_ray.core.errors import ConfigError
-from microbench_ray.methods.base import SeenItems, Selection, Signal, check_signal
+from microbench_ray.methods.base import SeenItems, Selection, Signal, check_by_cost, check_signal
 from microbench_ray.methods.kernels.guided import JUDGED_SIZES, Guidance, GuidedOrder
 from microbench_ray.methods.kernels.sources import SECONDS_PER_RESPONSE, source_accuracies
 
@@ -37,6 +37,8 @@ class MdadGuided:
         Whether subtasks are kept in proportion among the guided items (among the others they always are).
     signal
         `both` to choose by confidences (falling back to correctness), or `correctness`.
+    by_cost
+        Whether items are chosen by what they tell per cost (`SeenItems.costs`). Sizes still count items.
     """
 
     difference: float = 0.05
@@ -44,10 +46,12 @@ class MdadGuided:
     per_source: float | None = None
     balance: bool = False
     signal: Signal = "both"
+    by_cost: bool = False
     nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("mdad_guided", self.signal, ("correctness", "both"))
+        check_by_cost("mdad_guided", self.by_cost)
         if not 0 < self.difference < 1:
             raise ConfigError(
                 "mdad_guided: difference must be between 0 and 1.", got=repr(self.difference), hint="difference: 0.05"
@@ -60,12 +64,13 @@ class MdadGuided:
     @property
     def fit_key(self) -> str:
         """Names the order of the items, which depends on all parameters but the signal."""
-        return f"mdad_guided({self.difference!r}, {self.shrink!r}, {self.per_source!r}, {self.balance!r})"
+        by_cost = ", by cost" if self.by_cost else ""
+        return f"mdad_guided({self.difference!r}, {self.shrink!r}, {self.per_source!r}, {self.balance!r}{by_cost})"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> GuidedOrder:
         """Order all items."""
         guidance = Guidance(self.difference, self.shrink, self.per_source, self.balance)
-        return guidance.order(source_accuracies(seen), seen.subtask, rng)
+        return guidance.order(source_accuracies(seen), seen.subtask, rng, costs=seen.relative_costs(self.by_cost))
 
     def select(self, seen: SeenItems, fit: GuidedOrder, size: int, rng: np.random.Generator) -> Selection:
         """The first `size` items of the order."""
