@@ -22,6 +22,8 @@ BYTES_PER_BYTE = 400
 """Bytes in memory per byte of the file above that: scores of 0 and 1 as float64 take about 200 where they compress well."""
 FEW_TEXTS = 20_000
 """Texts that are decoded twice in less time than it takes to import `pyarrow.compute`, by which they are cast."""
+COLUMNS_AT_ONCE = 64
+"""Columns that are decoded together: Arrow keeps the pages of all until the last is done, ten times the scores of a wide table."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12, "BYTE_ARRAY": 4}
 """Bytes of a decoded value by its physical type; of a text, those of its place."""
 
@@ -61,21 +63,35 @@ def read_parquet(source: Any, n_bytes: int, columns: Sequence[str] | None = None
     names = schema.names if columns is None else [name for name in columns if name in schema.names]
     size = decoded_bytes(file.metadata, names)
     _check(size, limit, n_bytes)
-    texts = [name for name in names if _is_text(schema.field(name).type)]
-    if not texts:
+    if not names or len(set(schema.names)) < len(schema.names):
         return file.read(columns=names, use_threads=False)
-    coded = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=texts, **options)
+    texts = [name for name in names if _is_text(schema.field(name).type)]
+    columns_read = _texts(file, source, texts, size, limit, n_bytes, **options) if texts else {}
+    others = [name for name in names if name not in columns_read]
+    for start in range(0, len(others), COLUMNS_AT_ONCE):
+        part = file.read(columns=others[start : start + COLUMNS_AT_ONCE], use_threads=False)
+        columns_read |= dict(zip(part.column_names, part.columns, strict=True))
+    target = pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
+    return pa.table([columns_read[name] for name in names], schema=target)
+
+
+def _texts(
+    file: pq.ParquetFile, source: Any, names: Sequence[str], size: int, limit: int, n_bytes: int, **options: Any
+) -> dict[str, pa.ChunkedArray]:
+    """The columns of texts, once their distinct texts and the `size` of the others are within the limit."""
+    coded = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=names, **options)
     parts = []
     for number in range(coded.metadata.num_row_groups):
         part = coded.read_row_group(number, columns=names, use_threads=False)
-        size += sum(text_bytes(chunk) for name in texts for chunk in part.column(name).chunks)
+        size += sum(text_bytes(chunk) for column in part.columns for chunk in column.chunks)
         _check(size, limit, n_bytes)
         parts.append(part)
-    if not parts or file.metadata.num_rows * len(texts) <= FEW_TEXTS:
-        return file.read(columns=names, use_threads=False)
-    order = parts[0].column_names
-    target = pa.schema([schema.field(name) for name in order], metadata=schema.metadata)
-    return pa.concat_tables(parts).cast(target)
+    if not parts or file.metadata.num_rows * len(names) <= FEW_TEXTS:
+        table = file.read(columns=names, use_threads=False)
+    else:
+        target = pa.schema([file.schema_arrow.field(name) for name in parts[0].column_names])
+        table = pa.concat_tables(parts).cast(target)
+    return dict(zip(table.column_names, table.columns, strict=True))
 
 
 def decoded_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ Each check takes a reader and a path with good logs of it, of at least two model
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -109,6 +110,7 @@ def check_damaged_files(reader: Reader, path: Path) -> None:
                 _copy(path, copy)
                 damaged = copy / file.relative_to(path) if path.is_dir() else copy
                 damaged.write_bytes(damaged_text)
+                gc.collect(0)  # else garbage may be collected at the end of a deep recursion, where finalizers fail
                 _reads_or_refuses(reader, copy, damaged)
 
 
