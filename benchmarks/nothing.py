@@ -19,7 +19,7 @@ class FirstItems:
 
     Parameters
     ----------
-    name
+    key
         Key of the fit: selectors with the same key share a shard.
     seconds
         Declared duration of a fit, which the plan uses.
@@ -27,7 +27,7 @@ class FirstItems:
         Seconds that a fit sleeps, so that many shards can run at once on a few cores.
     """
 
-    name: str = "nothing"
+    key: str = "nothing"
     seconds: float = 0.0
     sleep: float = 0.0
     signal: ClassVar[None] = None
@@ -35,7 +35,7 @@ class FirstItems:
 
     @property
     def fit_key(self) -> str:
-        return self.name
+        return self.key
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> None:
         if self.sleep:
