@@ -159,7 +159,7 @@ def _clusters(benchmark: Benchmark, cluster: Mapping[str, str] | str | None) -> 
     else:
         without = [str(item) for item in benchmark.item_ids if item not in cluster]
         if without:
-            hint = "give every item a cluster; one of its own if it is independent of the others"
+            hint = "give every item a cluster; an item that is independent of the others is a cluster by itself"
             raise DataError("Items have no cluster.", where="cluster", got=f"{len(without)}: {first_few(without)}", hint=hint)
         names = [str(cluster[item]) for item in benchmark.item_ids]
     codes: NDArray[np.intp] = np.unique(np.asarray(names), return_inverse=True)[1]

@@ -30,7 +30,7 @@ Positions = NDArray[np.intp]
 def item_shares(benchmark: Benchmark, items: Positions) -> FloatArray | None:
     """The share that each of some items, (n,), has in the mean over them; None where all have the same.
 
-    The shares sum to 1. With `macro` every subtask has the same share, divided equally among those of its items that are there.
+    The shares sum to 1. With `macro` every subtask has the same share, divided equally among those of its items that are given.
     """
     if benchmark.weights is not None:
         weights = benchmark.weights[items]

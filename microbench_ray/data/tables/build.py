@@ -64,7 +64,7 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS, of_fil
     where
         Its file or argument, for messages.
     keys
-        What is said about it.
+        The user's settings for reading it, such as the names of columns.
     of_file
         The model that a table without a column of models is of; empty if the file does not name one.
 

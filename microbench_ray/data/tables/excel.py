@@ -83,7 +83,7 @@ def _chosen(all_sheets: Iterable[str], with_cells: Sequence[str], sheet: str | N
         return str(sheet)
     listed = f"sheets {first_few(with_cells, MAX_SHEETS)}"
     if sheet is None:
-        hint = f"{_key(with_cells[0])}, or another of them; save each as a file of its own if all hold scores"
+        hint = f"{_key(with_cells[0])}, or the name of another sheet; if all hold scores, save each sheet as a separate file"
         raise DataError("The workbook has several sheets, and none is named.", where=str(path), got=listed, hint=hint)
     what = f"The sheet {sheet!r} has no cells." if sheet in all_sheets else f"The workbook has no sheet {sheet!r}."
     raise DataError(what, where=str(path), got=listed, hint=closest(sheet, with_cells, MAX_SHEETS))

@@ -63,8 +63,8 @@ def _plain_lines(path: Path) -> pa.Table | None:
 def count_objects(source: BinaryIO, max_bytes: int) -> int | None:
     """The number of lines that begin an object; None if a line does not, or has more than `max_bytes`.
 
-    Arrow's reader crashes where a block begins with `null`, and takes another `null`, or a second object in a line, for a row
-    of its own, so that it finds more rows than this number.
+    Arrow's reader crashes where a block begins with `null`. It counts any other `null`, and a second object in a line, as a
+    separate row, and then returns more rows than this number.
     """
     count = 0
     while line := source.readline(max_bytes):
