@@ -36,7 +36,7 @@ from scipy.special import ndtr, ndtri
 
 import microbench_ray as mb
 from microbench_ray.core.errors import MicrobenchError
-from microbench_ray.metrics.betting import Predictions, log_wealth
+from microbench_ray.metrics.betting import FiniteList, Predictions, log_wealth
 from studies.sequential_errors import complete_scores
 
 GAPS = (0.02, 0.05, 0.10)
@@ -66,18 +66,15 @@ def first_of(right: np.ndarray, wrong: np.ndarray, n_items: int) -> Stops:
 
 def which(d: np.ndarray, margin: float = 0.0) -> Stops:
     """Orders (n, N) of the better model's score less the other's."""
-    n = d.shape[1]
-    return first_of(log_wealth(d, -margin, n, alpha=ALPHA), log_wealth(-d, -margin, n, alpha=ALPHA), n)
+    of = FiniteList(d.shape[1])
+    return first_of(log_wealth(d, -margin, of, ALPHA), log_wealth(-d, -margin, of, ALPHA), of.n_items)
 
 
 def known(better: np.ndarray, worse: np.ndarray, g: np.ndarray) -> Stops:
     """The better model is asked, the other one is known; (n, N) in the same orders."""
-    n = better.shape[1]
+    of = FiniteList(better.shape[1], low=0.0, predictions=Predictions(g, float(g[0].mean())))
     null = worse.mean(axis=1)
-    one = log_wealth(better, null, n, alpha=ALPHA, low=0.0, predictions=Predictions(g, float(g[0].mean())))
-    mirrored = Predictions(1 - g, float(1 - g[0].mean()))
-    other = log_wealth(-better, -null, n, alpha=ALPHA, low=-1.0, high=0.0, predictions=mirrored)
-    return first_of(one, other, n)
+    return first_of(log_wealth(better, null, of, ALPHA), log_wealth(-better, -null, of.mirrored(), ALPHA), of.n_items)
 
 
 def bernstein(d: np.ndarray) -> Stops:
@@ -246,9 +243,9 @@ def evidence(scores: np.ndarray, margin: float) -> Evidence:
     n_models, n_items = scores.shape
     level = ALPHA / (1 + (margin > 0 and n_models > 2))
     gaps = scores[None] - scores[:, None]
-    wealth = log_wealth(gaps, 0.0, n_items, alpha=level)
+    wealth = log_wealth(gaps, 0.0, FiniteList(n_items), level)
     share = level / (n_models - 1)
-    close = log_wealth(-gaps, -margin, n_items, alpha=share) >= math.log(1 / share) if margin else np.zeros(gaps.shape, bool)
+    close = log_wealth(-gaps, -margin, FiniteList(n_items), share) >= math.log(1 / share) if margin else np.zeros(gaps.shape, bool)
     return Evidence(wealth, np.maximum.accumulate(close, axis=2))
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.data import read_scores
-from microbench_ray.metrics.betting import Predictions, log_wealth
+from microbench_ray.metrics.betting import FiniteList, Predictions, log_wealth
 
 SIZES = (40, 200, 1000)
 CHUNK = 250
@@ -90,12 +90,8 @@ def rates(values: np.ndarray, alpha: float, low: float = -1.0, predicted: np.nda
 
 def ever(part: np.ndarray, mean: np.ndarray, sign: int, alpha: float, low: float, predicted: np.ndarray | None) -> np.ndarray:
     """(n_streams,) whether the true mean was ever refuted, from below (sign 1) or from above (−1)."""
-    ends = (low, 1.0) if sign == 1 else (-1.0, -low)
-    predictions = None
-    if predicted is not None:
-        g = predicted if sign == 1 else 1 - predicted
-        predictions = Predictions(g, float(g[0].mean()))
-    wealth = log_wealth(sign * part, sign * mean, part.shape[1], alpha=alpha, low=ends[0], high=ends[1], predictions=predictions)
+    of = FiniteList(part.shape[1], low, 1.0, None if predicted is None else Predictions(predicted, float(predicted[0].mean())))
+    wealth = log_wealth(sign * part, sign * mean, of if sign == 1 else of.mirrored(), alpha)
     refuted: np.ndarray = wealth.max(axis=1) >= math.log(1 / alpha)
     return refuted
 
@@ -146,7 +142,7 @@ def wrong_best(scores: np.ndarray, alpha: float, margin: float, n_streams: int, 
         if not margin or both:
             found |= np.all([put_out(scores, k, orders, level) for k in best], axis=0)
         for k in np.flatnonzero(means <= means.max() - margin + 1e-12) if margin else ():
-            wealth = log_wealth((scores[k] - scores[best[0]])[orders], -margin, n_items, alpha=level / (n_models - 1))
+            wealth = log_wealth((scores[k] - scores[best[0]])[orders], -margin, FiniteList(n_items), level / (n_models - 1))
             found |= wealth.max(axis=1) >= math.log((n_models - 1) / level)
         wrong += int(found.sum())
     return wrong / n_streams
@@ -157,7 +153,7 @@ def put_out(scores: np.ndarray, k: int, orders: np.ndarray, alpha: float) -> np.
     total = np.full(orders.shape, -np.inf)
     for j in range(len(scores)):
         if j != k:
-            total = np.logaddexp(total, log_wealth((scores[j] - scores[k])[orders], 0.0, orders.shape[1], alpha=alpha))
+            total = np.logaddexp(total, log_wealth((scores[j] - scores[k])[orders], 0.0, FiniteList(orders.shape[1]), alpha))
     out: np.ndarray = total.max(axis=1) >= math.log((len(scores) - 1) / alpha)
     return out
 

@@ -65,6 +65,30 @@ class Predictions(NamedTuple):
     mean: float
 
 
+class FiniteList(NamedTuple):
+    """What is known of a list before its values are seen.
+
+    Attributes
+    ----------
+    n_items
+        Its size N.
+    low, high
+        Range of the values.
+    predictions
+        Predicted values; None without any.
+    """
+
+    n_items: int
+    low: float = -1.0
+    high: float = 1.0
+    predictions: Predictions | None = None
+
+    def mirrored(self) -> FiniteList:
+        """The list of the negative values. Predictions become 1 − g: a slope of 1 remains one."""
+        g = self.predictions
+        return FiniteList(self.n_items, -self.high, -self.low, None if g is None else Predictions(1 - g.values, 1 - g.mean))
+
+
 class Bounds(NamedTuple):
     """Ends of an interval of a mean."""
 
@@ -78,32 +102,19 @@ def horizons(n_items: int) -> FloatArray:
     return np.maximum(n_items / STEP ** np.arange(count), 1.0)
 
 
-def log_wealth(
-    values: ArrayLike,
-    null: ArrayLike,
-    n_items: int,
-    *,
-    alpha: float,
-    low: float = -1.0,
-    high: float = 1.0,
-    predictions: Predictions | None = None,
-) -> FloatArray:
+def log_wealth(values: ArrayLike, null: ArrayLike, of: FiniteList, alpha: float) -> FloatArray:
     """Logarithm of the wealth of bets against a mean of at most `null`, after each value.
 
     Parameters
     ----------
     values
-        (…, n) values of a list in [low, high], in the random order in which they were seen.
+        (…, n) values of the list, n at most N, in the random order in which they were seen.
     null
         (…) values of the mean that are tested; broadcast against the leading axes of `values`.
-    n_items
-        Size N of the list, at least n.
+    of
+        The list.
     alpha
         Level that the bets aim at; any level can be tested with the result.
-    low, high
-        Range of the values.
-    predictions
-        Predicted values; none by default.
 
     Returns
     -------
@@ -112,6 +123,7 @@ def log_wealth(
         values left cannot lower the mean to `null`.
     """
     x = np.asarray(values, np.float64)
+    n_items, low, high, predictions = of
     seen = np.arange(x.shape[-1])
     left = n_items - seen
     tested = np.asarray(null, np.float64)[..., None]
@@ -155,37 +167,20 @@ def _offsets(x: FloatArray, predictions: Predictions, n_items: int) -> tuple[Flo
     return slope * (g - expected), slope * (1 - expected)
 
 
-def refutes(
-    values: ArrayLike,
-    null: float,
-    n_items: int,
-    *,
-    alpha: float,
-    low: float = -1.0,
-    high: float = 1.0,
-    predictions: Predictions | None = None,
-) -> bool:
+def refutes(values: ArrayLike, null: float, of: FiniteList, alpha: float) -> bool:
     """Whether a mean of at most `null` has been refuted at some time; parameters as for `log_wealth`."""
-    wealth = log_wealth(values, null, n_items, alpha=alpha, low=low, high=high, predictions=predictions)
-    return bool(wealth.max(initial=-np.inf) >= math.log(1 / alpha))
+    return bool(log_wealth(values, null, of, alpha).max(initial=-np.inf) >= math.log(1 / alpha))
 
 
-def lower_bound(
-    values: ArrayLike,
-    n_items: int,
-    alpha: float,
-    *,
-    low: float = -1.0,
-    high: float = 1.0,
-    thresholds: tuple[float, ...] = (),
-    predictions: Predictions | None = None,
-) -> float:
+def lower_bound(values: ArrayLike, of: FiniteList, alpha: float, thresholds: tuple[float, ...] = ()) -> float:
     """The lower end of a confidence sequence: a value such that smaller means have been refuted.
 
     Parameters
     ----------
-    values, n_items, low, high, predictions
-        As for `log_wealth`; the values are those of one list.
+    values
+        (n,) values of the list in the order in which they were seen.
+    of
+        The list.
     alpha
         Probability that the true mean is ever below the bound.
     thresholds
@@ -194,13 +189,13 @@ def lower_bound(
     x = np.asarray(values, np.float64)
     limit = math.log(1 / alpha)
     if not x.size:
-        return low
-    refuted, standing = low, float(x.mean()) if x.size == n_items else high
-    if x.size == n_items:
-        return standing
+        return of.low
+    if x.size == of.n_items:
+        return float(x.mean())
+    refuted, standing = of.low, of.high
     for _ in range(ROUNDS):
         tested = np.linspace(refuted, standing, POINTS)[1:-1]
-        wealth = log_wealth(x, tested, n_items, alpha=alpha, low=low, high=high, predictions=predictions)
+        wealth = log_wealth(x, tested, of, alpha)
         out = wealth.max(axis=-1) >= limit
         last = int(out.sum())  # refuted means are a half-line
         refuted, standing = (
@@ -208,21 +203,13 @@ def lower_bound(
             tested[last] if last < tested.size else standing,
         )
     for threshold in sorted(thresholds):
-        if threshold >= refuted and refutes(x, threshold, n_items, alpha=alpha, low=low, high=high, predictions=predictions):
+        if threshold >= refuted and refutes(x, threshold, of, alpha):
             refuted = max(refuted, threshold + 2 * ROUNDING)
     return float(refuted)
 
 
 def bounds_of_mean(
-    least: ArrayLike,
-    largest: ArrayLike,
-    n_items: int,
-    alpha: float,
-    *,
-    low: float = -1.0,
-    high: float = 1.0,
-    thresholds: tuple[float, ...] = (),
-    predictions: Predictions | None = None,
+    least: ArrayLike, largest: ArrayLike, of: FiniteList, alpha: float, thresholds: tuple[float, ...] = ()
 ) -> Bounds:
     """A confidence sequence at the last value seen.
 
@@ -230,18 +217,13 @@ def bounds_of_mean(
     ----------
     least, largest
         (n,) values in the order in which they were seen; they differ where a value is only known to lie between.
-    n_items, low, high, predictions
-        As for `log_wealth`.
+    of
+        The list.
     alpha
         Of each end.
     thresholds
         As for `lower_bound`.
     """
-    negative = -np.asarray(largest, np.float64)
-    # The mirrored list is that of 1 − g: a slope of 1 remains one.
-    mirrored = None if predictions is None else Predictions(1 - predictions.values, 1 - predictions.mean)
     against = tuple(-each for each in thresholds)
-    return Bounds(
-        low=lower_bound(least, n_items, alpha, low=low, high=high, thresholds=thresholds, predictions=predictions),
-        high=-lower_bound(negative, n_items, alpha, low=-high, high=-low, thresholds=against, predictions=mirrored),
-    )
+    negative = -np.asarray(largest, np.float64)
+    return Bounds(low=lower_bound(least, of, alpha, thresholds), high=-lower_bound(negative, of.mirrored(), alpha, against))

@@ -10,7 +10,7 @@ import pytest
 
 import microbench_ray as mb
 from microbench_ray.core.errors import ConfigError, DataError, MicrobenchError
-from microbench_ray.metrics.betting import log_wealth
+from microbench_ray.metrics.betting import FiniteList, log_wealth
 from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.sequential.report import NOT_SEQUENTIAL
 from microbench_ray.micro.sequential.rules import SequentialRules
@@ -158,7 +158,7 @@ def test_a_race_is_that_of_the_definition() -> None:
             for j in set(range(4)) - {k}:
                 n = min(t, heads[j], heads[k])
                 d = scores[j, :n] - scores[k, :n]
-                wealths.append(np.exp(log_wealth(d, 0.0, 200, alpha=0.05)[-1]))
+                wealths.append(np.exp(log_wealth(d, 0.0, FiniteList(200), 0.05)[-1]))
             most = max(most, float(np.mean(wealths)))
         out.append(most >= 20)
     assert race_of(Answers(scores, heads, 200), SequentialRules("best")).active.tolist() == [not each for each in out]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.metrics.betting import Bounds, Predictions, bounds_of_mean, log_wealth, refutes
+from microbench_ray.metrics.betting import Bounds, FiniteList, Predictions, bounds_of_mean, log_wealth, refutes
 from microbench_ray.micro.compare.compare import Decision
 from microbench_ray.micro.sequential.rules import SequentialRules
 from microbench_ray.micro.sequential.state import State
@@ -173,12 +173,9 @@ def _of_one(state: State, answers: Answers, row: int, alpha: float, thresholds: 
     return bounds_of_mean(
         np.where(np.isnan(scores), 0.0, scores),
         np.where(np.isnan(scores), 1.0, scores),
-        state.n_items,
+        FiniteList(state.n_items, low=0.0, predictions=predictions),
         alpha,
-        low=0.0,
-        high=1.0,
-        thresholds=thresholds,
-        predictions=predictions,
+        thresholds,
     )
 
 
@@ -257,7 +254,7 @@ def _wealth_against(answers: Answers, k: int, alpha: float) -> FloatArray:
         one, other = answers.scores[k, :n], answers.scores[rows, :n]
         least = np.where(np.isnan(other), 0.0, other) - np.where(np.isnan(one), 1.0, one)
         wealth = np.zeros((len(rows), length))
-        wealth[:, :n] = log_wealth(least, 0.0, answers.n_list, alpha=alpha)
+        wealth[:, :n] = log_wealth(least, 0.0, FiniteList(answers.n_list), alpha)
         if 0 < n < length:
             wealth[:, n:] = wealth[:, n - 1 : n]
         total = np.logaddexp(total, np.logaddexp.reduce(wealth, axis=0))
@@ -272,7 +269,7 @@ def _within_margin(answers: Answers, rules: SequentialRules, active: NDArray[np.
     rows = np.flatnonzero(active).tolist()
     for k in sorted(rows, key=lambda row: -_mean(answers, row)):
         others = [j for j in rows if j != k]
-        if all(refutes(answers.differences(j, k)[0], -rules.margin, answers.n_list, alpha=alpha) for j in others):
+        if all(refutes(answers.differences(j, k)[0], -rules.margin, FiniteList(answers.n_list), alpha) for j in others):
             return [k]
     return []
 
@@ -302,7 +299,7 @@ def _mean(answers: Answers, row: int, n: int | None = None) -> float:
 
 def _bounds(answers: Answers, a: int, b: int, alpha: float, thresholds: tuple[float, ...] = ()) -> Bounds:
     least, largest = answers.differences(a, b)
-    return bounds_of_mean(least, largest, answers.n_list, alpha, low=-1.0, high=1.0, thresholds=thresholds)
+    return bounds_of_mean(least, largest, FiniteList(answers.n_list), alpha, thresholds)
 
 
 def _pair(names: tuple[str, ...], answers: Answers, a: int, b: int, bounds: Bounds) -> PairEvidence:
