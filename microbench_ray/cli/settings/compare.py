@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, LogKeys, here, log_options, one_of
+from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, here, log_options, one_of
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics.multiplicity import ADJUSTMENTS
 from microbench_ray.metrics.run_difference import REFERENCES
@@ -18,8 +17,8 @@ from microbench_ray.micro.compare.runs import SEVERAL_LOGS, RunsInput
 
 
 @dataclass
-class CompareConf:
-    """conf/compare.yaml: see `microbench_ray.micro.compare`."""
+class RunsConf:
+    """The keys that say which runs to read."""
 
     runs: list[str] = field(default_factory=list)
     board: str | None = None
@@ -30,6 +29,12 @@ class CompareConf:
     filter: str | None = None
     several_logs: str = "error"
     max_line_bytes: int = MAX_LINE_BYTES
+
+
+@dataclass
+class CompareConf(RunsConf):
+    """conf/compare.yaml: see `microbench_ray.micro.compare`."""
+
     cluster: str | None = None
     weight: str | None = None
     truth: str = "micro"
@@ -64,15 +69,6 @@ class CompareConf:
             form=one_of("format", self.format, FORMATS),
             out=None if self.out is None else here("out", self.out),
         )
-
-
-class RunsConf(LogKeys, Protocol):
-    """The keys that say which runs to read."""
-
-    runs: list[str]
-    board: str | None
-    source: str | None
-    several_logs: str
 
 
 def runs_input(conf: RunsConf, runs: Sequence[str]) -> RunsInput:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from microbench_ray.cli.settings.benchmark import NEEDED
-from microbench_ray.cli.settings.compare import runs_input
-from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, here, one_of
+from microbench_ray.cli.settings.compare import RunsConf, runs_input
+from microbench_ray.cli.settings.logs import here, one_of
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.micro.sequential.job import FORMATS, NextJob
 from microbench_ray.micro.sequential.rules import QUESTIONS
 
 
 @dataclass
-class NextConf:
+class NextConf(RunsConf):
     """conf/next.yaml: see `microbench_ray.micro.sequential`."""
 
     state: str = NEEDED
@@ -27,15 +27,6 @@ class NextConf:
     base: str | None = None
     seed: int = 0
     batch: int = 20
-    runs: list[str] = field(default_factory=list)
-    board: str | None = None
-    source: str | None = None
-    tasks: list[str] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)
-    metric: str | None = None
-    filter: str | None = None
-    several_logs: str = "error"
-    max_line_bytes: int = MAX_LINE_BYTES
     samples: str | None = None
     format: str = "table"
     out: str | None = None
