@@ -65,14 +65,6 @@ class VarianceComponents(NamedTuple):
     n_runs: NDArray[np.intp]
     is_grouped: NDArray[np.bool_]
 
-    @property
-    def share_within(self) -> FloatArray:
-        """(n_models,) share of a response's variance that is between repeats of one item, with the effect of runs."""
-        repeated = self.within + self.runs_used
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share: FloatArray = repeated / (repeated + self.items)
-        return share
-
 
 def variance_components(repeats: NDArray[Any]) -> VarianceComponents:
     """Estimate the components, model by model.

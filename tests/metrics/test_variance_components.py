@@ -36,7 +36,8 @@ def test_components_are_those_that_were_drawn() -> None:
         assert found.runs.mean() == pytest.approx(effect**2, abs=1.5e-4)
         assert found.items.mean() == pytest.approx(0.03, abs=0.002)
         assert found.within.mean() == pytest.approx(within, abs=0.003)
-        assert found.share_within.mean() == pytest.approx(within / 0.25, abs=0.01)
+        repeated = found.within + found.runs_used
+        assert (repeated / (repeated + found.items)).mean() == pytest.approx(within / 0.25, abs=0.01)
 
 
 def test_missing_repeats_do_not_bias_them() -> None:
