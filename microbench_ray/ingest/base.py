@@ -116,7 +116,7 @@ class Scale:
 
     def score(self, value: float) -> float:
         """The score of a value; outside [0, 1] for a value that is not between the worst and the best."""
-        return value if self == LOGGED else (value - self.worst) / (self.best - self.worst)
+        return value if self is LOGGED else (value - self.worst) / (self.best - self.worst)
 
     def settings(self) -> dict[str, float]:
         """The values as JSON holds them; empty for scores as logged."""

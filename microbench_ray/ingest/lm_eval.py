@@ -265,6 +265,8 @@ def _score(row: Mapping[str, Any], metric: str, where: str, scale: Scale) -> flo
     value = row.get(metric)
     number = finite_number(value)
     score = None if number is None else scale.score(number)
+    if score is not None and 0 <= score <= 1:
+        return score
     if isinstance(value, list | dict) or (score is not None and not -ROUNDING <= score <= 1 + ROUNDING):
         raise DataError(
             "A score is not a number in [0, 1].",

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pairs import FloatArray
+from microbench_ray.metrics.tail_shares import f_tail
 
 LEVEL = 0.05
 """p-value, after Holm's correction for the number of models, below which a run effect is a model's own."""
@@ -150,16 +150,7 @@ def run_effect(scores: FloatArray) -> tuple[float, float]:
     rest = float(np.square(residuals).sum()) / ((n - 1) * (runs - 1))
     if rest <= 0:
         return between / n, 1.0 if between <= 0 else 0.0
-    return (between - rest) / n, _f_tail(between / rest, runs - 1, (n - 1) * (runs - 1))
-
-
-def _f_tail(ratio: float, df: int, rest_df: int) -> float:
-    """Probability that an F ratio is larger, by Paulson's (1942) normal approximation; within .002 at these many degrees."""
-    if ratio <= 0:
-        return 1.0
-    root, a, b = ratio ** (1 / 3), 2 / (9 * df), 2 / (9 * rest_df)
-    z = ((1 - b) * root - (1 - a)) / math.sqrt(b * root**2 + a)
-    return float(normal_share(np.array([-z]))[0])
+    return (between - rest) / n, f_tail(between / rest, runs - 1, (n - 1) * (runs - 1))
 
 
 def _grouped(scores: FloatArray) -> bool:

@@ -248,7 +248,7 @@ def _run(model: str, logs: Iterable[ModelLog], reader: Reader, given: RunsInput,
         with refuse_unreadable(name):
             samples = _by_item(reader.read(log, given.options, tally), name)
         for item, repeats in samples.items():
-            first, own = repeats[0], tuple(each.score for each in repeats if each.score is not None)
+            first, own = repeats[0], tuple([each.score for each in repeats if each.score is not None])
             known = scores.get(item)
             if known and own and given.several_logs == "error" and not _equal(known, own):
                 raise DataError(
@@ -280,14 +280,15 @@ def _by_item(samples: Iterable[Sample], log: str) -> dict[str, list[Sample]]:
     """The repeats of each item in one log; DataError for a score outside [0, 1]."""
     items: dict[str, list[Sample]] = {}
     for sample in samples:
-        if sample.score is not None and not -TOLERANCE <= sample.score <= 1 + TOLERANCE:
-            raise DataError(
-                "A score is outside [0, 1].",
-                where=f"{log}: item {sample.item_id!r}",
-                got=f"{sample.score:g}",
-                hint="choose another metric with metric=NAME if the log has several",
-            )
-        if sample.score is not None and not 0 <= sample.score <= 1:
-            sample = sample._replace(score=min(max(sample.score, 0.0), 1.0))
+        score = sample.score
+        if score is not None and not 0 <= score <= 1:
+            if not -TOLERANCE <= score <= 1 + TOLERANCE:
+                raise DataError(
+                    "A score is outside [0, 1].",
+                    where=f"{log}: item {sample.item_id!r}",
+                    got=f"{score:g}",
+                    hint="choose another metric with metric=NAME if the log has several",
+                )
+            sample = sample._replace(score=min(max(score, 0.0), 1.0))
         items.setdefault(sample.item_id, []).append(sample)
     return items
