@@ -19,7 +19,6 @@ import microbench_ray as mb
 from benchmarks.nightly import Lines, children_seconds, run, write_logs
 from studies.same_tables import ROOT, unpack
 
-
 IMPORTS = "import numpy, pyarrow"
 Seconds = tuple[float, float]
 """Wall and CPU."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
-from xml.etree import ElementTree
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import csv_text, markdown_table, markdown_text
@@ -216,6 +215,8 @@ def _markdown(compared: Compared, notes: Sequence[str]) -> str:
 
 
 def _junit(compared: Compared, notes: Sequence[str]) -> str:
+    from xml.etree import ElementTree  # only here
+
     decisions = [each.decision for each in compared.comparisons]
     suite = ElementTree.Element(
         "testsuite",
