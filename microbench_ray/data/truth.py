@@ -86,8 +86,8 @@ def checked_costs(costs: ArrayLike, items: list[str]) -> FloatArray:
 def _positive(given: ArrayLike, items: list[str], what: str, hint: str) -> FloatArray:
     try:
         values = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
-        values = np.zeros(0)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"The {what} of an item must be a positive number.", where=f"{what}s", got=str(error), hint=hint) from None
     if values.shape != (len(items),):
         raise DataError(
             f"There must be one {what} per item, a number.",

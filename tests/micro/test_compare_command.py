@@ -134,7 +134,7 @@ def test_weights_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) -
         (["base.csv", "folder"], ("format", "source=")),
         (["base.csv", "better.csv", "accept=best"], ("accept", "superior")),
         (["base.csv", "better.csv", "accept=noninferior", "margin=2"], ("margin", "0.02")),
-        (["base.csv", "better.csv", "cluster=absent.csv"], ("absent.csv",)),
+        (["base.csv", "better.csv", "cluster=absent.csv"], ("cluster=absent.csv", "cluster=subtask")),
         (["base.csv", "better.csv", "cluster=base.csv"], ("clusters", "column")),
         (["base.csv", "better.csv", "weight=base.csv"], ("weights", "column")),
         (["base.csv", "better.csv", "weight=words.csv"], ("weight", "'one'")),

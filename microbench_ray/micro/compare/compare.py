@@ -10,11 +10,12 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.metrics.best_run import Standings, standings
-from microbench_ray.metrics.multiplicity import Adjustment, adjusted
+from microbench_ray.metrics.multiplicity import ADJUSTMENTS, Adjustment, adjusted
 from microbench_ray.metrics.run_difference import (
+    REFERENCES,
     Difference,
     Reference,
     repeat_variance,
@@ -22,7 +23,7 @@ from microbench_ray.metrics.run_difference import (
     run_difference,
 )
 from microbench_ray.micro.compare.exact import PairedTests, paired_tests
-from microbench_ray.micro.compare.pairing import Paired, Repeats, Truth, pair
+from microbench_ray.micro.compare.pairing import REPEATS, TRUTHS, Paired, Repeats, Truth, pair
 from microbench_ray.micro.compare.runs import Run
 from microbench_ray.micro.compare.subtasks import SubtaskChange, subtask_changes
 
@@ -228,7 +229,13 @@ def compare(
         )
     differences = [run_difference(joined.items(a, b), level=level, reference=rules.reference) for a, b in pairs]
     shares = joined.items(0, 1).shares
-    if not joined.whole_runs:
+    if joined.whole_runs:
+        warnings += [
+            f"{name} is a single run: a shift that is common to all its answers is not in the interval."
+            for name, scores in zip(joined.names, joined.scores, strict=True)
+            if scores.shape[1] == 1
+        ]
+    else:
         warnings += [
             f"{name}: the means of its repeats differ more than independent answers let them; if they are runs of all items, "
             "repeats=runs counts this."
@@ -264,8 +271,23 @@ def compare(
     )
 
 
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "truth": TRUTHS,
+    "repeats": REPEATS,
+    "reference": REFERENCES,
+    "against": AGAINST,
+    "adjust": ADJUSTMENTS,
+    "accept": (*ACCEPTS, None),
+}
+"""Valid values of rules."""
+
+
 def check_rules(rules: Rules) -> None:
-    """Raise ConfigError for a value that is out of range."""
+    """Raise ConfigError for a value that is unknown or out of range."""
+    for key, valid in CHOICES.items():
+        value = getattr(rules, key)
+        if value not in valid:
+            raise unknown("value", key, value, filter(None, valid))
     if not 0.5 <= rules.confidence < 1:
         raise ConfigError(
             "The confidence must be at least 0.5 and below 1.",

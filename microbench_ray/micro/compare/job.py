@@ -66,12 +66,15 @@ def read_weights(path: Path) -> Mapping[str, float]:
             weights[item] = float(value)
         except (TypeError, ValueError):
             where = f"{path}: column 'weight', item {item!r}"
-            raise DataError("A weight is not a number.", where=where, got=repr(value)) from None
+            raise DataError("A weight is not a number.", where=where, got=repr(value), hint="a positive number") from None
     return weights
 
 
 def _by_item(path: Path, column: str) -> dict[str, Any]:
     """A column of a table by item id, without empty cells."""
+    if not path.is_file():
+        hint = f"{'cluster=subtask, or ' if column == 'cluster' else ''}a table with the columns item_id and {column}"
+        raise DataError(f"The table of {column}s does not exist.", where=f"{column}={path}", got="no such file", hint=hint)
     table = read_table(path, texts=("item_id", "cluster"))
     absent = [name for name in ("item_id", column) if name not in table.column_names]
     if absent:

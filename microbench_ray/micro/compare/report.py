@@ -69,7 +69,7 @@ def sentences(each: Comparison, compared: Compared) -> list[str]:
 
 def points(value: float, *, sign: bool = True) -> str:
     """A fraction in points, with its sign."""
-    return f"{100 * value:{'+' if sign else ''}.2f}"
+    return f"{round(100 * value, 2) + 0.0:{'+' if sign else ''}.2f}"  # no negative zero
 
 
 def interval(found: Difference) -> str:
