@@ -5,7 +5,8 @@ item as is most common. Repeats are shuffled within each item, since some tools 
 itself (A/A), some repeats are the data and the others are the truth. Printed for each number of repeats:
 
 - `population`: some items are drawn, and the truth is the mean over all items and the other repeats;
-- `benchmark`: all items are compared (needs two repeats), and the truth is the mean over the other repeats;
+- `benchmark`: all items are compared (needs two repeats), and the truth is the mean over the other repeats, whose own noise counts: with
+  r of R repeats as data it is r/(R - r) of the interval's variance;
 - the same items three times, as clusters and as if they were independent, and repeats as if they were items;
 - `runs`: every repeat of all items is a run with a shift of its own (`--shift` is its standard deviation), compared as whole runs,
   and as if an item's repeats were independent.
@@ -58,10 +59,11 @@ class Shares:
         self.significant: list[bool] = []
         self.expected: list[float] = []
 
-    def add(self, items: Items, truth: float, reference: Reference = "population") -> None:
-        """Compare, and look at the interval."""
+    def add(self, items: Items, truth: float, reference: Reference = "population", of_truth: float = 0.0) -> None:
+        """Compare, and look at the interval; `of_truth` is the variance of a measured truth, as a share of the interval's."""
         found = run_difference(items, reference=reference)
-        self.held.append(found.low <= truth <= found.high)
+        middle, wider = (found.low + found.high) / 2, np.sqrt(1 + of_truth)
+        self.held.append(abs(truth - middle) <= wider * (found.high - found.low) / 2)
         self.widths.append(100 * (found.high - found.low))
         self.significant.append(found.p_value < 0.05)
         df = min(found.df, 1e9)  # as good as normal
@@ -87,8 +89,8 @@ def measure(
     n_models, n_all, n_samples = scores.shape
     found: dict[str, Shares] = {}
 
-    def add(name: str, items: Items, truth: float, reference: Reference = "population") -> None:
-        found.setdefault(name, Shares()).add(items, truth, reference)
+    def add(name: str, items: Items, truth: float, reference: Reference = "population", of_truth: float = 0.0) -> None:
+        found.setdefault(name, Shares()).add(items, truth, reference, of_truth)
 
     for _ in range(draws):
         a, b = rng.choice(n_models, 2, replace=False)
@@ -109,7 +111,8 @@ def measure(
             add(f"{word}: the same items three times, as clusters", independent(*tripled)._replace(cluster=cluster), truth)
             add(f"{word}: the same items three times, as independent", independent(*tripled), truth)
             if n_repeats > 1:
-                add(f"{word}: benchmark, all {n_all} items", independent(*data), truth, "benchmark")
+                of_truth = 0.0 if other == a else n_repeats / (n_samples - n_repeats)
+                add(f"{word}: benchmark, all {n_all} items", independent(*data), truth, "benchmark", of_truth)
                 flat = [each.reshape(-1, 1) for each in drawn]
                 add(f"{word}: repeats as items", independent(*flat), truth)
                 moved = [shifted(each, shift, rng) for each in data]

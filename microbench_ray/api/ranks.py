@@ -14,8 +14,8 @@ from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import first_few
-from microbench_ray.data.truth import RANKED_BY, item_shares
-from microbench_ray.metrics.rank_sets import Spread, item_spread, rank_sets, repeat_spread
+from microbench_ray.data.truth import item_shares, mean_one_weights
+from microbench_ray.metrics.rank_sets import Spread, effective_items, item_spread, rank_sets, repeat_spread
 from microbench_ray.metrics.run_difference import REFERENCES, Reference
 from microbench_ray.metrics.variance_components import variance_components
 
@@ -51,7 +51,7 @@ def rank_intervals(
         those of the benchmark.
     reference
         `population`: ranks on all items like these; `benchmark`: on these items, over further repeats, which must have been
-        kept, and where all items count the same.
+        kept.
     n_draws, seed
         Draws of the largest difference, and their seed.
 
@@ -66,7 +66,7 @@ def rank_intervals(
     ConfigError
         A level outside (0, 1), an unknown reference, or draws below 100.
     DataError
-        Items without a cluster, a single cluster, or for the reference `benchmark` no repeats, or items that count differently.
+        Items without a cluster, a single cluster, or for the reference `benchmark` no repeats.
 
     Notes
     -----
@@ -118,8 +118,9 @@ def _spread(
     benchmark: Benchmark, cluster: Mapping[str, str] | Literal["subtask"] | None, reference: Reference
 ) -> tuple[Spread, str]:
     """How the accuracies vary, and over what."""
-    parts = None if benchmark.repeats is None else variance_components(benchmark.repeats)
+    parts = None if benchmark.repeats is None else variance_components(benchmark.repeats, mean_one_weights(benchmark))
     runs = np.zeros(benchmark.n_models) if parts is None else parts.runs_used / np.maximum(parts.n_runs, 1)
+    shares = item_shares(benchmark, np.arange(benchmark.n_items))
     if reference == "benchmark":
         if parts is None:
             raise DataError(
@@ -128,18 +129,10 @@ def _spread(
                 got=benchmark.name,
                 hint="reference='population', or a benchmark with repeats",
             )
-        if benchmark.truth != "micro":
-            raise DataError(
-                "Ranks on these items alone are not available where items count differently.",
-                where="reference",
-                got=f"benchmark, of {benchmark.name}, whose models are ranked by {RANKED_BY[benchmark.truth]}",
-                hint="reference='population', or a benchmark with truth=micro and without weights",
-            )
         within = parts.within * parts.per_item / (parts.answered * benchmark.n_items) + runs
-        return repeat_spread(within, benchmark.n_items), f"repeats of these {benchmark.n_items:,} items"
+        return repeat_spread(within, effective_items(shares, benchmark.n_items)), f"repeats of these {benchmark.n_items:,} items"
     scores = np.where(benchmark.scores == benchmark.missing, np.nan, benchmark.scores / benchmark.units)
     codes = _clusters(benchmark, cluster)
-    shares = item_shares(benchmark, np.arange(benchmark.n_items))
     stratum = benchmark.subtask_codes if benchmark.truth == "macro" else None
     kind = f"{benchmark.n_items:,} items" if codes is None else f"{int(codes.max()) + 1:,} clusters of items"
     return item_spread(scores, codes, runs, shares=shares, stratum=stratum), kind

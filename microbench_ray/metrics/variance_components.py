@@ -66,15 +66,18 @@ class VarianceComponents(NamedTuple):
     is_grouped: NDArray[np.bool_]
 
 
-def variance_components(repeats: NDArray[Any]) -> VarianceComponents:
+def variance_components(repeats: NDArray[Any], weights: FloatArray | None = None) -> VarianceComponents:
     """Estimate the components, model by model.
 
     Parameters
     ----------
     repeats
         (n_models, n_items, n_repeats) scores in [0, 1], NaN where a response has fewer repeats.
+    weights
+        (n_items,) what each item counts, 1 on average; None where all count the same. Components are then those of the scores times
+        the weights, which are 1 on average over the items that a model answered, and `answered` is a share of the weights.
     """
-    rows = [_of_model(np.asarray(scores, np.float64)) for scores in repeats]
+    rows = [_of_model(np.asarray(scores, np.float64), weights) for scores in repeats]
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in _Row._fields}
     within = columns["within"]
     if np.isfinite(within).any():  # models without repeats have the noise of the others
@@ -100,10 +103,13 @@ class _Row(NamedTuple):
     is_grouped: bool
 
 
-def _of_model(scores: FloatArray) -> _Row:
+def _of_model(scores: FloatArray, weights: FloatArray | None) -> _Row:
     """The components of (n_items, n_repeats) scores."""
-    n_items = len(scores)
-    scores = scores[~np.isnan(scores).all(axis=1)]
+    known = ~np.isnan(scores).all(axis=1)
+    answered, scores = float(known.mean()), scores[known]
+    if weights is not None and len(scores):
+        answered = float(weights[known].sum()) / len(weights)
+        scores = scores * (weights[known] / weights[known].mean())[:, None]
     counts = np.count_nonzero(~np.isnan(scores), axis=1)
     if not len(scores):
         nan = math.nan
@@ -123,7 +129,7 @@ def _of_model(scores: FloatArray) -> _Row:
         within=within,
         runs=runs,
         p_runs=p,
-        answered=len(scores) / n_items,
+        answered=answered,
         per_item=per_item,
         n_runs=int(counts.max()),
         is_grouped=is_grouped,

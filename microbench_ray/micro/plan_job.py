@@ -23,7 +23,6 @@ from microbench_ray.micro.sample_size import (
     pairs_of,
     ranking_probability,
 )
-from microbench_ray.micro.single_runs import noise_left_out
 
 
 class BenchmarkSource(Protocol):
@@ -57,7 +56,6 @@ def run_plan(job: PlanJob) -> JsonObject:
     benchmark = job.benchmark.read(repeats=True)
     pairs = pairs_of(benchmark, job.n_repeats)
     curves = None if job.results is None else swept_curves(job.results, benchmark, job.criterion)
-    left_out = noise_left_out(benchmark)
     needed = items_needed(pairs, job.differences, job.criterion, curves, name=benchmark.name)
     answers: JsonObject = {
         "benchmark": benchmark.name,
@@ -65,14 +63,15 @@ def run_plan(job: PlanJob) -> JsonObject:
         "n_items": benchmark.n_items,
         "threshold": job.criterion.threshold,
         "tie_policy": job.criterion.tie_policy,
-        "notes": [*benchmark.notes, *([] if left_out is None else [left_out.note])],
+        "notes": list(benchmark.notes),
         "items": [answer._asdict() for answer in needed],
     }
     if benchmark.truth != "micro":
         answers["truth"] = benchmark.truth
-    if pairs.simulated is not None:
-        answers["drawn_samples"] = pairs.simulated.n_samples
-    if (benchmark.repeats is not None and left_out is None) or job.budget:
+    drawn = pairs.simulated or (pairs.noise and pairs.noise.draws)
+    if drawn:
+        answers["drawn_samples"] = drawn.n_samples
+    if benchmark.repeats is not None or job.budget:
         noise = measure_noise(benchmark, job.criterion)
         answers["noise"] = summary(noise) | {"answers_for": job.n_repeats or 1}
         answers["budget"] = [split_row(noise.split(budget)) for budget in job.budget]

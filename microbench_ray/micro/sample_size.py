@@ -14,7 +14,7 @@ import numpy as np
 from microbench_ray.core.errors import ConfigError, DataError, closest
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
-from microbench_ray.data.truth import item_shares
+from microbench_ray.data.truth import mean_one_weights
 from microbench_ray.metrics.closed_form import (
     ExpectedCounts,
     expected_agreeing,
@@ -29,7 +29,6 @@ from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_differences, check_size, curve_reaches, items_needed_by_curve
 from microbench_ray.metrics.order_simulation import SimulatedOrders, simulated_order
 from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
-from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.run_noise import with_noise
 from microbench_ray.metrics.size_interval import ResampledMdads
 from microbench_ray.metrics.ties import TiePolicy
@@ -122,25 +121,23 @@ class RankingProbability(NamedTuple):
 def pairs_of(benchmark: Benchmark, n_repeats: int | None = None) -> PairMoments:
     """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs.
 
-    Of a benchmark with repeats they are for micro-scores of single runs, or of the mean of `n_repeats` repeats of each item, where
-    `run_noise_of` knows their noise.
+    Of a benchmark with repeats they are for micro-scores of single runs, or of the mean of `n_repeats` repeats of each item.
     """
-    missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
-    accuracy = None if weights is None else benchmark.accuracies()
-    pairs = pair_moments(benchmark.scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
-    noise = run_noise_of(benchmark, n_repeats)
+    pairs, noise = board_moments(benchmark), run_noise_of(benchmark, n_repeats)
     if noise is not None:
         return with_noise(pairs, noise)
+    missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
     if benchmark.units == 1 and missing is None and weights is None:
         return pairs
     simulated = SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs"), weights)
     return replace(pairs, simulated=simulated)
 
 
-def mean_one_weights(benchmark: Benchmark) -> FloatArray | None:
-    """(n_items,) what each item counts in the accuracies of a benchmark, 1 on average; None where all count the same."""
-    shares = item_shares(benchmark, np.arange(benchmark.n_items))
-    return None if shares is None else shares * benchmark.n_items
+def board_moments(benchmark: Benchmark) -> PairMoments:
+    """Moments of all pairs of the benchmark's models, by its scores: with repeats, by their means."""
+    missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
+    accuracy = None if weights is None else benchmark.accuracies()
+    return pair_moments(benchmark.scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
 
 
 def items_needed(

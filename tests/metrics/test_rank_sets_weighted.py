@@ -7,11 +7,9 @@ import pytest
 
 import microbench_ray as mb
 from microbench_ray.audit.board_ranks import board_ranks
-from microbench_ray.core.errors import DataError
 from microbench_ray.data.truth import item_shares
 from microbench_ray.metrics.rank_sets import item_spread
 from microbench_ray.metrics.run_difference import item_weights
-from tests.helpers.errors import refuses
 
 RNG = np.random.default_rng(0)
 SCORES = (RNG.random((2, 60)) < np.array([[0.4], [0.7]])).astype(float)
@@ -69,10 +67,6 @@ def test_boards_are_ranked_by_their_own_number() -> None:
     assert found["accuracy"].tolist() == pytest.approx(np.sort(board.accuracies())[::-1].tolist())
     audited = board_ranks(board, np.random.default_rng(0)).to_pandas()
     assert audited[["model", "rank"]].to_numpy().tolist() == found[["model", "rank"]].to_numpy().tolist()
-    with refuses(DataError, "not available", where="reference"):
-        mb.rank_intervals(
-            mb.benchmark(np.stack([scores, scores], axis=2), subtask=["a"] * 100 + ["b"] * 20, truth="macro"), reference="benchmark"
-        )
 
 
 def test_the_clusters_of_a_board_count() -> None:

@@ -206,3 +206,16 @@ def test_an_unknown_model_of_a_benchmark() -> None:
     benchmark = mb.synthetic("drawn", 5, 40, 2)
     with refuses(ConfigError, "model", got="nobody"):
         mb.compare("nobody", str(benchmark.model_ids[0]), benchmark=benchmark)
+
+
+def test_runs_that_are_scored_by_different_metrics_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, metrics in (("a", ["acc", "acc_norm"]), ("b", ["acc"])):
+        logs.write_results(tmp_path / name, name)
+        rows = [logs.line(k, metrics=metrics, acc=k % 2, acc_norm=1.0) for k in range(8)]
+        logs.write(tmp_path / name, "task", rows)
+    paths = [str(tmp_path / name) for name in "ab"]
+    assert main(["compare", *paths, "source=lm_eval"]) == BAD_INPUT
+    message = capsys.readouterr().err
+    for fact in ("different metrics", "task 'task'", "acc_norm before, acc in", "metric="):
+        assert fact in message
+    assert main(["compare", *paths, "source=lm_eval", "metric=acc"]) == DONE

@@ -245,8 +245,17 @@ def _run(model: str, logs: Iterable[ModelLog], reader: Reader, given: RunsInput,
     content: dict[str, str | None] = {}
     log_of: dict[str, str] = {}
     for name, log in sorted((_log_name(log), log) for log in logs):
+        known_metrics = dict(tally.metrics)
         with refuse_unreadable(name):
             samples = _by_item(reader.read(log, given.options, tally), name)
+        for task, metric in tally.metrics.items():
+            if known_metrics.get(task, metric) != metric:
+                raise DataError(
+                    "The runs are scored by different metrics.",
+                    where=f"task {task!r}",
+                    got=f"{known_metrics[task]} before, {metric} in {name}",
+                    hint="metric=NAME of a metric that all logs have, and filter=NAME for lm_eval",
+                )
         for item, repeats in samples.items():
             first, own = repeats[0], tuple([each.score for each in repeats if each.score is not None])
             known = scores.get(item)
