@@ -5,8 +5,8 @@ item as is most common. Repeats are shuffled within each item, since some tools 
 itself (A/A), some repeats are the data and the others are the truth. Printed for each number of repeats:
 
 - `population`: some items are drawn, and the truth is the mean over all items and the other repeats;
-- `benchmark`: all items are compared (needs two repeats), and the truth is the mean over the other repeats, whose own noise counts: with
-  r of R repeats as data it is r/(R - r) of the interval's variance;
+- `benchmark`: all items are compared (needs two repeats), and the truth is the mean over the other repeats, whose own noise counts:
+  with r of R repeats as data it is r/(R - r) of the interval's variance;
 - the same items three times, as clusters and as if they were independent, and repeats as if they were items;
 - `runs`: every repeat of all items is a run with a shift of its own (`--shift` is its standard deviation), compared as whole runs,
   and as if an item's repeats were independent.

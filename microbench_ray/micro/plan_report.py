@@ -233,7 +233,16 @@ def ranking_sentence(answer: JsonObject, n_items: int) -> str:
     target = "as on the population of items" if answer["reference"] == "population" else "in this order"
     return (
         f"{first} {answer['size']} random items rank them {target} with probability {answer['right']:.3f}, and tie them with "
-        f"probability {answer['tied']:.3f}. {beyond}"
+        f"probability {answer['tied']:.3f}. {beyond}{_power(answer, better)}"
+    )
+
+
+def _power(answer: JsonObject, better: str) -> str:
+    if answer["power"] is None:
+        return ""
+    return (
+        f" `microbench compare` on {answer['size']} such items finds {better} better (95 % interval above 0) with probability "
+        f"{answer['power']:.3f}."
     )
 
 

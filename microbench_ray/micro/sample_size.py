@@ -25,6 +25,7 @@ from microbench_ray.metrics.closed_form import (
     population_probabilities,
     smallest_size,
 )
+from microbench_ray.metrics.comparison_power import NORMAL_95, comparison_power
 from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_differences, check_size, curve_reaches, items_needed_by_curve
 from microbench_ray.metrics.order_simulation import SimulatedOrders, simulated_order
@@ -37,8 +38,6 @@ from microbench_ray.micro.single_runs import run_noise_of
 
 CLOSED_FORM = "random sampling (closed form)"
 """The method of the answers that need no sweep."""
-NORMAL_95 = 1.959964
-"""Standard errors on either side of a 95 % interval."""
 
 
 _RESAMPLED: WeakKeyDictionary[PairMoments, dict[tuple[Criterion, Reference, str], ResampledMdads]] = WeakKeyDictionary()
@@ -116,6 +115,9 @@ class RankingProbability(NamedTuple):
     """`benchmark`: the order on all its items. `population`: that of the population of items, where they are few or all drawn."""
     n_answered: tuple[int, int]
     """Items that the better and the worse model answered."""
+    power: float | None
+    """Probability that a comparison of the two on such items finds the better one: its 95 % interval is above 0. None where
+    items count differently, are in clusters, or were not all answered by both."""
 
 
 def pairs_of(benchmark: Benchmark, n_repeats: int | None = None) -> PairMoments:
@@ -302,7 +304,9 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
             difference_high=high,
             reference=reference,
             n_answered=(n_answered[0], n_answered[1]),
+            power=None,
         )
+    plain = not pair.weighted and pair.cluster_square is None and bool(pair.same_items[0])
     order = None
     if noise is None and (pair.units != 1 or pair.weighted or not pair.same_items[0]):
         rng = plan_stream(0, benchmark.name, "order", *models, size)
@@ -322,6 +326,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
         difference_high=high,
         reference=reference,
         n_answered=(n_answered[0], n_answered[1]),
+        power=float(comparison_power(pair, size)[0]) if plain else None,
     )
 
 
