@@ -10,11 +10,13 @@ from microbench_ray.core.shown import shell_quote
 from microbench_ray.core.table_formats import Format
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import show_name
+from microbench_ray.metrics.run_difference import Reference
 from microbench_ray.micro.affordable import affordable_items
 from microbench_ray.micro.gate import regression_gate
 from microbench_ray.micro.noise import measure_noise, split_row, summary
 from microbench_ray.micro.plan_report import JsonObject
 from microbench_ray.micro.posterior import posterior_ranking_probability
+from microbench_ray.micro.ranks import ranks_of
 from microbench_ray.micro.sample_size import (
     Criterion,
     SweptCurve,
@@ -49,6 +51,8 @@ class PlanJob:
     budget: tuple[int, ...] = ()
     cost: float | None = None
     """A budget, in the place of `size`."""
+    ranks: Reference | None = None
+    """What ranks of all models are for."""
 
 
 def run_plan(job: PlanJob) -> JsonObject:
@@ -88,6 +92,9 @@ def run_plan(job: PlanJob) -> JsonObject:
         if job.drop is not None:
             rows = [row._asdict() for row in regression_gate(benchmark, pairs, job.drop, size)]
             answers["gate"] = {"drop": job.drop, "size": size, "rows": rows}
+    if job.ranks is not None:
+        ranks, over = ranks_of(benchmark, reference=job.ranks)
+        answers["ranks"] = {"over": over, "rows": [row._asdict() for row in ranks]}
     return answers
 
 
