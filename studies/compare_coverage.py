@@ -13,6 +13,9 @@ itself (A/A), some repeats are the data and the others are the truth. Printed fo
 
 The last columns are the share of p-values below .05, for A/A false alarms, and the mean probability of these by the standard errors
 and the truths: the power that a minimum detectable effect stands for.
+
+With `--alarms 30 100 300`, only false alarms of A/A comparisons on so many items are counted: of the interval, beside those of
+McNemar's exact test (items answered once) and of Student's paired test.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from microbench_ray.metrics.run_difference import Items, Reference, run_difference
+from microbench_ray.metrics.tail_shares import binomial_share, student_share
 
 HEADER = "| comparison | held | width (points) | p < .05 | expected |\n|---|---:|---:|---:|---:|"
 
@@ -123,6 +128,25 @@ def measure(
     return found
 
 
+def false_alarms(
+    scores: NDArray[np.float64], n_repeats: int, n_items: int, draws: int, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Shares of A/A comparisons with p < .05: by the interval, by McNemar's test (NaN for repeats), by Student's."""
+    n_models, n_all, n_samples = scores.shape
+    found = np.zeros((draws, 3))
+    for draw in range(draws):
+        items, order = rng.choice(n_all, n_items, replace=False), rng.permutation(n_samples)
+        drawn = scores[rng.integers(n_models)][items]
+        a, b = drawn[:, order[:n_repeats]], drawn[:, order[n_repeats : 2 * n_repeats]]
+        gap = b.mean(axis=1) - a.mean(axis=1)
+        better, worse, deviation = int((gap > 0).sum()), int((gap < 0).sum()), float(gap.std(ddof=1))
+        exact = 2 * binomial_share(min(better, worse), better + worse, 0.5) if n_repeats == 1 else np.nan
+        t = abs(gap.mean()) * np.sqrt(n_items) / deviation if deviation else 0.0
+        found[draw] = run_difference(independent(a, b)).p_value, exact, 2 * student_share(n_items - 1, -t)
+    interval, mcnemar, student = np.where(np.isnan(found), np.nan, found < 0.05).mean(axis=0)
+    return float(interval), float(mcnemar), float(student)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Print a table for each number of repeats."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -132,9 +156,19 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--shift", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--alarms", type=int, nargs="+", metavar="ITEMS")
     given = parser.parse_args(words)
     scores = read_samples(given.path)
     print(f"{scores.shape[0]} models × {scores.shape[1]} items × {scores.shape[2]} repeats; {given.draws} draws\n")
+    if given.alarms:
+        print("| items | repeats | interval | McNemar's exact test | Student's paired test |\n|---:|---:|---:|---:|---:|")
+        for n_items, n_repeats in product(given.alarms, given.repeats):
+            rng = np.random.default_rng([given.seed, n_repeats, n_items])
+            alarms = false_alarms(scores, n_repeats, n_items, given.draws, rng)
+            print(
+                f"| {n_items} | {n_repeats} | " + " | ".join("" if np.isnan(x) else f"{x:.4f}" for x in alarms) + " |", flush=True
+            )
+        return 0
     for n_repeats in given.repeats:
         rng = np.random.default_rng([given.seed, n_repeats])
         print(f"Repeats: {n_repeats}\n\n{HEADER}")
