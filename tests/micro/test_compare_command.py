@@ -219,3 +219,13 @@ def test_runs_that_are_scored_by_different_metrics_are_refused(tmp_path: Path, c
     for fact in ("different metrics", "task 'task'", "acc_norm before, acc in", "metric="):
         assert fact in message
     assert main(["compare", *paths, "source=lm_eval", "metric=acc"]) == DONE
+
+
+def test_items_that_changed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    ids = [f"q{k:02}" for k in range(20)]
+    for name, right in (("a", ids[:10]), ("b", ["q00", "q01", *ids[10:17]])):
+        pd.DataFrame({"item_id": ids, name: [int(item in right) for item in ids]}).to_csv(f"{name}.csv", index=False)
+    assert main(["compare", "a.csv", "b.csv"]) == DONE
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Changed most"))
+    assert line == "Changed most: b is ahead on q10, q11, q12, q13, q14 and 2 more; behind on q02, q03, q04, q05, q06 and 3 more."

@@ -8,6 +8,7 @@ from typing import Any
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import csv_text, markdown_table, markdown_text
+from microbench_ray.data.names import show_name
 from microbench_ray.data.truth import RANKED_BY
 from microbench_ray.metrics.run_difference import Difference
 from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
@@ -15,6 +16,8 @@ from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
 FORMATS = ("table", "json", "markdown", "csv", "junit")
 MAX_SUBTASKS = 10
 """Subtasks in the table: those that changed most."""
+SHOWN_ITEMS = 5
+"""Items in a sentence; JSON has more of them."""
 DRAWN = {
     "items": "items like these",
     "clusters": "clusters of items like these",
@@ -55,6 +58,7 @@ def sentences(each: Comparison, compared: Compared) -> list[str]:
         + ".",
         f"On {each.n_items:,} items {each.b} is ahead on {each.n_better:,}, behind on {each.n_worse:,}, equal on {each.n_equal:,}. "
         f"The interval is over {DRAWN[found.interval_kind]}.",
+        *_changed(each),
         *([f"Models are compared by {RANKED_BY[compared.rules.truth]}."] if compared.rules.truth in RANKED_BY else []),
         f"This comparison would find a true difference of {points(found.mde, sign=False)} points in 8 of 10 cases.",
     ]
@@ -65,6 +69,20 @@ def sentences(each: Comparison, compared: Compared) -> list[str]:
     if each.more is not None:
         lines.append(_more(each.more))
     return lines
+
+
+def _changed(each: Comparison) -> list[str]:
+    """The items that changed most, where any are known."""
+    kinds = (
+        ("ahead", each.n_better, [item.item_id for item in each.items if item.mean_b > item.mean_a]),
+        ("behind", each.n_worse, [item.item_id for item in each.items if item.mean_b < item.mean_a]),
+    )
+    shown = []
+    for word, count, items in kinds:
+        named = [show_name(item) for item in items[:SHOWN_ITEMS]]
+        more = f" and {count - len(named):,} more" if count > len(named) else ""
+        shown += [f"{word} on {', '.join(named)}{more}"] if named else []
+    return [f"Changed most: {each.b} is {'; '.join(shown)}."] if shown else []
 
 
 def points(value: float, *, sign: bool = True) -> str:
