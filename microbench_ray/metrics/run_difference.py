@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.metrics.tail_shares import chi_square_tail, student_quantile, student_share
+from microbench_ray.metrics.variance_components import grouped
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -264,9 +265,12 @@ def mean_variance(scores: FloatArray, weights: FloatArray) -> MeanVariance:
 
 
 def repeats_shift(scores: FloatArray, weights: FloatArray) -> bool:
-    """Whether the means of whole repeats vary more than independent responses let them, beyond chance; False where unknown."""
+    """Whether the means of whole repeats vary more than independent responses let them, beyond chance.
+
+    False where unknown, as where equal scores stand together among the repeats of an item.
+    """
     found = mean_variance(scores, weights)
-    if math.isnan(found.between) or not found.within > 0:
+    if math.isnan(found.between) or not found.within > 0 or grouped(scores):
         return False
     return chi_square_tail(found.df * found.between / found.within, found.df) < RUN_EFFECT_LEVEL
 

@@ -118,7 +118,7 @@ def _of_model(scores: FloatArray, weights: FloatArray | None) -> _Row:
     squares = np.nansum(np.square(scores - means[:, None]), axis=1)
     repeated = counts > 1
     within = float((squares[repeated] / (counts[repeated] - 1)).mean()) if repeated.any() else math.nan
-    is_grouped = _grouped(scores)
+    is_grouped = grouped(scores)
     runs, p = (math.nan, math.nan) if is_grouped else run_effect(scores)
     per_item = float((1.0 / counts).mean())
     of_means = float(means.var(ddof=1)) if len(means) > 1 else 0.0
@@ -159,7 +159,7 @@ def run_effect(scores: FloatArray) -> tuple[float, float]:
     return (between - rest) / n, f_tail(between / rest, runs - 1, (n - 1) * (runs - 1))
 
 
-def _grouped(scores: FloatArray) -> bool:
+def grouped(scores: FloatArray) -> bool:
     """Whether neighbouring repeats of an item are equal more often than others, such as where a tool groups equal answers.
 
     Such repeats are not runs: the means of their places differ, whatever the runs did.

@@ -22,6 +22,7 @@ from microbench_ray.metrics.run_difference import (
     repeats_shift,
     run_difference,
 )
+from microbench_ray.metrics.variance_components import grouped
 from microbench_ray.micro.compare.exact import PairedTests, paired_tests
 from microbench_ray.micro.compare.pairing import REPEATS, TRUTHS, Paired, Repeats, Truth, pair
 from microbench_ray.micro.compare.runs import Run
@@ -229,19 +230,16 @@ def compare(
         )
     differences = [run_difference(joined.items(a, b), level=level, reference=rules.reference) for a, b in pairs]
     shares = joined.items(0, 1).shares
-    if joined.whole_runs:
-        warnings += [
-            f"{name} is a single run: a shift that is common to all its answers is not in the interval."
-            for name, scores in zip(joined.names, joined.scores, strict=True)
-            if scores.shape[1] == 1
-        ]
-    else:
-        warnings += [
-            f"{name}: the means of its repeats differ more than independent answers let them; if they are runs of all items, "
-            "repeats=runs counts this."
-            for name, scores in zip(joined.names, joined.scores, strict=True)
-            if repeats_shift(scores, shares)
-        ]
+    for name, scores in zip(joined.names, joined.scores, strict=True):
+        if not joined.whole_runs and repeats_shift(scores, shares):
+            warnings.append(
+                f"{name}: the means of its repeats differ more than independent answers let them; if they are runs of all items, "
+                "repeats=runs counts this."
+            )
+        elif joined.whole_runs and scores.shape[1] == 1:
+            warnings.append(f"{name} is a single run: a shift that is common to all its answers is not in the interval.")
+        elif joined.whole_runs and grouped(scores):
+            warnings.append(f"{name}: equal scores stand together among its repeats, so that these are not runs of all items.")
     p_values = adjusted([each.p_value for each in differences], rules.adjust)
     detailed = len(pairs) <= MAX_DETAILED
     found = [
