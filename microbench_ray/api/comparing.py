@@ -18,9 +18,10 @@ from microbench_ray.data import Benchmark
 from microbench_ray.metrics.multiplicity import Adjustment
 from microbench_ray.metrics.run_difference import Reference
 from microbench_ray.micro.compare import report
-from microbench_ray.micro.compare.compare import Accept, Against, Compared, Decision, Rules
+from microbench_ray.micro.compare.compare import Compared
 from microbench_ray.micro.compare.compare import compare as compare_runs
 from microbench_ray.micro.compare.pairing import Repeats, Truth
+from microbench_ray.micro.compare.rules import Accept, Against, Decision, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +127,7 @@ def compare(
     truth
         `micro` or `macro`; by default that of the benchmark, or `micro`.
     repeats, reference, confidence, against, adjust, accept, margin, min_common
-        See `microbench_ray.micro.compare.compare.Rules`.
+        See `microbench_ray.micro.compare.rules.Rules`.
 
     Returns
     -------

@@ -44,6 +44,8 @@ class Sample(NamedTuple):
         The item's own name or number in the log.
     text
         The item as the model saw it, for messages: a text or a JSON value; None if the log does not hold it.
+    prompt
+        Digest of all that was sent to the model, with few-shot examples and chat template; None if the log does not record it.
     """
 
     item_id: str
@@ -55,6 +57,7 @@ class Sample(NamedTuple):
     content: str | None = None
     position: str | None = None
     text: Any = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True)

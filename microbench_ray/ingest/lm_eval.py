@@ -172,6 +172,7 @@ def read_samples(
             content=item.content,
             position=str(row["doc_id"]) if "doc_id" in row else None,
             text=doc,
+            prompt=prompt if isinstance(prompt := row.get("prompt_hash"), str) else None,
         )
     if selected_metric is None and first_place:
         raise DataError(

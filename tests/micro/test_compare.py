@@ -11,7 +11,8 @@ from scipy import stats
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.metrics.run_difference import Difference, FloatArray
-from microbench_ray.micro.compare.compare import Compared, Rules, compare, decide, more_data
+from microbench_ray.micro.compare.compare import Compared, compare, decide, more_data
+from microbench_ray.micro.compare.rules import Rules
 from microbench_ray.micro.compare.runs import Run
 from tests.helpers.errors import refuses
 

@@ -229,3 +229,13 @@ def test_items_that_changed_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
     assert main(["compare", "a.csv", "b.csv"]) == DONE
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Changed most"))
     assert line == "Changed most: b is ahead on q10, q11, q12, q13, q14 and 2 more; behind on q02, q03, q04, q05, q06 and 3 more."
+
+
+def test_other_prompts_of_the_same_items_are_flagged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, prompt in (("five-shot", "0" * 64), ("zero-shot", "f" * 64), ("unknown", None)):
+        logs.write_results(tmp_path / name, name)
+        logs.write(tmp_path / name, "task", [logs.line(k, prompt_hash=prompt, acc=k % 2) for k in range(8)])
+    for other, flagged in (("zero-shot", True), ("unknown", False)):
+        assert main(["compare", str(tmp_path / "five-shot"), str(tmp_path / other), "source=lm_eval", "format=json"]) == DONE
+        warnings = " ".join(json.loads(capsys.readouterr().out)["warnings"])
+        assert ("8 of 8 items were sent in different prompts" in warnings) == flagged

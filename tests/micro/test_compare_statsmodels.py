@@ -14,7 +14,8 @@ from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
 from microbench_ray.metrics.multiplicity import adjusted
 from microbench_ray.metrics.run_difference import PSEUDO_ITEMS, FloatArray, Items, run_difference
-from microbench_ray.micro.compare.compare import Comparison, Rules, compare
+from microbench_ray.micro.compare.compare import Comparison, compare
+from microbench_ray.micro.compare.rules import Rules
 from microbench_ray.micro.compare.runs import Run
 
 EXACT = 1e-9

@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.table_files import read_table
-from microbench_ray.micro.compare.compare import Compared, Rules, check_rules, compare
+from microbench_ray.micro.compare.compare import Compared, compare
+from microbench_ray.micro.compare.rules import Rules, check_rules
 from microbench_ray.micro.compare.runs import RunsInput, read_runs
 
 

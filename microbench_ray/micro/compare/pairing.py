@@ -177,7 +177,7 @@ def _matrix(rows: Sequence[tuple[float, ...]]) -> FloatArray:
 
 def _different(by_run: Sequence[Mapping[str, str | None]], ids: Sequence[str]) -> list[str]:
     """The items whose values differ between runs; None is unknown, and differs from none."""
-    columns = [[values[item] for item in ids] for values in by_run]
+    columns = [[values.get(item) for item in ids] for values in by_run]
     if all(column == columns[0] for column in columns):
         return []
     return [item for item, *values in zip(ids, *columns, strict=True) if len({*values} - {None}) > 1]
@@ -202,6 +202,11 @@ def _warnings(
         found.append(
             f"{len(versions):,} of {len(ids):,} items were asked in different versions (prompt, choices or target): "
             f"{first_few(versions)}"
+        )
+    elif sent := _different([run.prompt for run in runs], ids):
+        found.append(
+            f"{len(sent):,} of {len(ids):,} items were sent in different prompts (few-shot examples, chat template): "
+            f"{first_few(sent)}"
         )
     if moved := _different([run.subtask for run in runs], ids):
         found.append(f"{len(moved):,} items are in different subtasks, those of {runs[0].name} are used: {first_few(moved)}")

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
 from microbench_ray.core.errors import ConfigError, DataError, closest
@@ -44,12 +45,15 @@ class Run(NamedTuple):
         By item id.
     content
         By item id, a digest of the item as the model saw it; None where the log does not tell.
+    prompt
+        By item id, a digest of all that was sent; without the items of which the log does not tell.
     """
 
     name: str
     scores: Mapping[str, tuple[float, ...]]
     subtask: Mapping[str, str]
     content: Mapping[str, str | None]
+    prompt: Mapping[str, str] = MappingProxyType({})
 
 
 class ReadRuns(NamedTuple):
@@ -243,6 +247,7 @@ def _run(model: str, logs: Iterable[ModelLog], reader: Reader, given: RunsInput,
     scores: dict[str, tuple[float, ...]] = {}
     subtask: dict[str, str] = {}
     content: dict[str, str | None] = {}
+    prompt: dict[str, str] = {}
     log_of: dict[str, str] = {}
     for name, log in sorted((_log_name(log), log) for log in logs):
         known_metrics = dict(tally.metrics)
@@ -270,11 +275,13 @@ def _run(model: str, logs: Iterable[ModelLog], reader: Reader, given: RunsInput,
                 own = (*known, *own) if given.several_logs == "repeats" else own
             scores[item] = own or known or ()
             subtask[item], content[item], log_of[item] = first.subtask, first.content, name
+            if first.prompt is not None:
+                prompt[item] = first.prompt
     if not any(scores.values()):
         raise DataError(
             "A run has no scores.", where=f"model {model!r}", got=f"{len(scores):,} items", hint="check source=, tasks= and metric="
         )
-    return Run(model, scores, subtask, content)
+    return Run(model, scores, subtask, content, prompt)
 
 
 def _log_name(log: ModelLog) -> str:

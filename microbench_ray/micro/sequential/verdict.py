@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.metrics.betting import Bounds, FiniteList, Predictions, bounds_of_mean, log_wealth, refutes
-from microbench_ray.micro.compare.compare import Decision
+from microbench_ray.micro.compare.rules import Decision
 from microbench_ray.micro.sequential.rules import SequentialRules
 from microbench_ray.micro.sequential.state import State
 
