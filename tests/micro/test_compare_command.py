@@ -239,3 +239,17 @@ def test_other_prompts_of_the_same_items_are_flagged(tmp_path: Path, capsys: pyt
         assert main(["compare", str(tmp_path / "five-shot"), str(tmp_path / other), "source=lm_eval", "format=json"]) == DONE
         warnings = " ".join(json.loads(capsys.readouterr().out)["warnings"])
         assert ("8 of 8 items were sent in different prompts" in warnings) == flagged
+
+
+def test_many_comparisons_are_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    board = write(tmp_path / "board.csv", *[f"m{k:02}" for k in range(20)])
+    models = [f"m{k:02}" for k in range(20)]
+    for form in ("table", "markdown"):
+        assert main(["compare", f"board={board}", *models, "accept=noninferior", "margin=0.3", f"format={form}"]) == DONE
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) < 55
+        (row,) = (line.strip("| ") for line in lines if line.strip("| ").startswith("m19") and "m00" in line)
+        assert row.endswith("yes")
+        assert "19 comparisons on 150 items" in " ".join(lines)
+    assert main(["compare", f"board={board}", *models[:6]]) == DONE
+    assert "Probability that m05 is better" in capsys.readouterr().out
