@@ -8,12 +8,13 @@ is.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from microbench_ray.core.threads import one_thread
 from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.order_simulation import MAX_COMPARISONS, SAMPLES, SIMULATED_SIZES
 from microbench_ray.metrics.pairs import TIE_TOLERANCE, FloatArray, IndexArray
@@ -28,7 +29,7 @@ class AnswerDraws:
     Parameters
     ----------
     repeats
-        (n_models, n_items, n_repeats) scores, NaN where missing.
+        (n_models, n_items, n_repeats) scores, NaN where missing; the repeats of a response that has fewer stand for the others.
     n_repeats
         Repeats of each item that a micro-score is the mean of, at most those that there are.
     steps
@@ -47,9 +48,14 @@ class AnswerDraws:
         if n_models * columns.size > MAX_CELLS:
             columns = rng.permutation(columns)[: MAX_CELLS // n_models]
         item, part = columns % n_items, columns // n_items
-        sums = sum(repeats[:, item, part * n_repeats + k].astype(np.float64) for k in range(n_repeats))
-        present = ~np.isnan(np.asarray(sums))
-        whole = np.rint(np.where(present, sums, 0.0) * steps).astype(np.int64)
+        missing = np.isnan(repeats)
+        first = np.take_along_axis(repeats, np.argsort(missing, axis=2, kind="stable"), axis=2)
+        n_known = n_all - missing.sum(axis=2)[:, item]
+        present = n_known > 0
+        whole = np.zeros(present.shape, np.int64)
+        for k in range(n_repeats):
+            answers = first[np.arange(n_models)[:, None], item, (part * n_repeats + k) % np.maximum(n_known, 1)]
+            whole += np.rint(np.where(present, answers, 0.0) * steps).astype(np.int64)
         counts = None if weights is None else weights[item]
         self._largest = 0 if counts is None else int(whole.max(initial=0))
         self._values = np.ascontiguousarray(whole.T if counts is None else (whole * counts).T)
@@ -73,12 +79,13 @@ class AnswerDraws:
 
         tolerance = TIE_TOLERANCE * self._largest * size * size if self._largest else 0
         drawn = order_counts(self._values, self._present, self._order, size, tolerance) / self.n_samples
-        mean, variance, same = self._moments()
+        mean, variance, same = self._moments
         half = np.where(same, 0.5, 0.0) if self._whole else 0.0  # of a step; other denominators, and weights, tie rarely
         with np.errstate(divide="ignore", invalid="ignore"):
             normal = normal_share((size * mean - half) / np.sqrt(size * variance))
         return np.where(variance > 0, drawn - normal, 0.0)
 
+    @cached_property
     def _moments(self) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
         """(n_models, n_models) means and variances of the difference that an answer makes, and whether both answered the same."""
         values, present = self._values.astype(np.float64), self._present.astype(np.float64)
@@ -88,7 +95,8 @@ class AnswerDraws:
         # Of ratios, to first order; where all answered the same, the centre cancels.
         terms = np.divide(values - present * means[some].mean(), shares, out=np.zeros(values.shape), where=some)
         terms -= terms.mean(axis=0)
-        products = terms.T @ terms / len(terms)
-        squares, answered = np.diag(products), present.T @ present
+        with one_thread():  # the number of threads changes the last bits of products of floats
+            products, answered = terms.T @ terms / len(terms), present.T @ present
+        squares = np.diag(products)
         same = (answered == np.diag(answered)) & (answered == np.diag(answered)[:, None])
         return means[:, None] - means, np.maximum(0.0, squares[:, None] + squares - 2 * products), same

@@ -279,11 +279,11 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
     rows = [row_of[name] for name in models]
     scores = benchmark.scores[rows]
     missing = benchmark.missing if benchmark.has_missing else None
-    weights, noise = mean_one_weights(benchmark), run_noise_of(benchmark, n_repeats)
+    weights, noise = mean_one_weights(benchmark), run_noise_of(benchmark, n_repeats, rows)
     accuracy = None if weights is None else benchmark.accuracies()[rows]
     pair = pair_moments(scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
     if noise is not None:
-        pair = with_noise(pair, noise.take(np.array(rows)))
+        pair = with_noise(pair, noise)
     check_size(size, pair.n_items)
     better, worse = int(pair.higher[0]), int(pair.lower[0])
     n_answered = tuple(scores.shape[1] if missing is None else int((scores[row] != missing).sum()) for row in (better, worse))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.seeding import plan_stream
@@ -18,8 +21,10 @@ def check_repeats(n_repeats: int) -> None:
         raise ConfigError("An item is answered at least once.", where="n_repeats", got=str(n_repeats), hint="n_repeats=1")
 
 
-def run_noise_of(benchmark: Benchmark, n_repeats: int | None = None) -> RunNoise | None:
+def run_noise_of(benchmark: Benchmark, n_repeats: int | None = None, models: Sequence[int] | None = None) -> RunNoise | None:
     """The noise of the benchmark's repeats, for micro-scores of `n_repeats`, by default 1; None where it has none.
+
+    With `models`, of the models at these positions, which are then counted from 0.
 
     Raises
     ------
@@ -37,12 +42,15 @@ def run_noise_of(benchmark: Benchmark, n_repeats: int | None = None) -> RunNoise
                 hint="read a board with several answers to an item: epochs, repeats, or a table with a column of repeats",
             )
         return None
-    return with_draws(RunNoise.of(benchmark.repeats, n_repeats or 1, mean_one_weights(benchmark)), benchmark)
+    noise = RunNoise.of(benchmark.repeats, n_repeats or 1, mean_one_weights(benchmark))
+    return with_draws(noise if models is None else noise.take(np.array(models)), benchmark, models)
 
 
-def with_draws(noise: RunNoise, benchmark: Benchmark) -> RunNoise:
+def with_draws(noise: RunNoise, benchmark: Benchmark, models: Sequence[int] | None = None) -> RunNoise:
     """The noise with samples of answers, where these are graded or items count differently, and there are as many repeats."""
     repeats, weights = benchmark.repeats, mean_one_weights(benchmark)
+    if repeats is not None and models is not None:
+        repeats = repeats[list(models)]
     if repeats is None or noise.n_repeats > repeats.shape[2] or (noise.steps == 1 and weights is None):
         return replace(noise, draws=None)
     rng = plan_stream(0, benchmark.name, "answers")

@@ -11,7 +11,7 @@ import pytest
 import microbench_ray as mb
 from microbench_ray.cli.main import main
 from microbench_ray.data import Benchmark
-from microbench_ray.metrics.closed_form import expected_counts
+from microbench_ray.metrics.closed_form import expected_counts, order_probabilities
 from microbench_ray.metrics.variance_components import variance_components
 from microbench_ray.micro.sample_size import pairs_of
 
@@ -35,6 +35,8 @@ class World:
             "cluster": {"cluster": [str(k // 4) for k in range(N_ITEMS)]},
         }.get(kind, {})
         runs = self.runs(np.arange(N_ITEMS), N_RUNS)
+        if kind == "grades":
+            runs[0, :, 1:] = np.nan  # answered once
         self.board = mb.benchmark(runs, name=f"{kind}{seed}", subtask=SUBTASKS, **options)  # type: ignore[arg-type]
 
     def runs(self, items: np.ndarray, number: int) -> np.ndarray:
@@ -65,11 +67,21 @@ def said(board: Benchmark, size: int, n_repeats: int) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_runs_are_ordered_as_often_as_said(kind: str) -> None:
-    """Also for few items, where the normal approximation alone is off by up to .06."""
+    """Also for few items, where the normal approximation alone is off."""
     worlds = [World(kind, seed) for seed in range(3)]
     for size, n_repeats in ((6, 1), (30, 2)):
         gaps = [said(world.board, size, n_repeats) - world.agreement(size, n_repeats) for world in worlds]
         assert abs(np.mean(gaps)) < 0.015, (size, n_repeats, gaps)
+
+
+@pytest.mark.parametrize("kind", ["macro", "grades"])
+def test_a_pair_is_ordered_as_among_all(kind: str) -> None:
+    board = World(kind, 0).board
+    pairs = pairs_of(board)
+    far = int(np.argmax(pairs.difference))
+    models = [str(board.model_ids[side[far]]) for side in (pairs.higher, pairs.lower)]
+    alone = mb.ranking_probability(board, models, 6)
+    assert alone["right"] == pytest.approx(order_probabilities(pairs, 6).right[far], abs=0.02)
 
 
 def test_components_of_weighted_scores_by_hand() -> None:
