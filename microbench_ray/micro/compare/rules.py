@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from microbench_ray.core.errors import ConfigError, unknown
+from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.metrics.multiplicity import ADJUSTMENTS, Adjustment
 from microbench_ray.metrics.run_difference import REFERENCES, Reference
 from microbench_ray.micro.compare.pairing import REPEATS, TRUTHS, Repeats, Truth
@@ -76,16 +77,14 @@ def check_rules(rules: Rules) -> None:
             "The confidence must be at least 0.5 and below 1.",
             where="confidence",
             got=repr(rules.confidence),
-            hint="confidence=0.95",
+            hint=fraction_hint("confidence", rules.confidence, "0.95"),
         )
     if not 0 <= rules.margin < 1:
-        raise ConfigError(
-            "The margin must be a fraction in [0, 1).", where="margin", got=repr(rules.margin), hint="margin=0.02 for two points"
-        )
+        hint = fraction_hint("margin", rules.margin, "0.02 for two points")
+        raise ConfigError("The margin must be a fraction in [0, 1).", where="margin", got=repr(rules.margin), hint=hint)
     if not 0 <= rules.min_common <= 1:
-        raise ConfigError(
-            "min_common must be a share in [0, 1].", where="min_common", got=repr(rules.min_common), hint="min_common=0.9"
-        )
+        hint = fraction_hint("min_common", rules.min_common, "0.9")
+        raise ConfigError("min_common must be a share in [0, 1].", where="min_common", got=repr(rules.min_common), hint=hint)
     if rules.accept in ("noninferior", "equivalent") and not rules.margin:
         raise ConfigError("This gate needs a margin above 0.", where="margin", got="0", hint="margin=0.02 for two points")
     if rules.margin and rules.accept is None:
