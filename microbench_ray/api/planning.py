@@ -106,8 +106,8 @@ def affordable_items(benchmark: Benchmark, cost: float, *, n_repeats: int | None
     -------
     dict
         `cost`, the budget; `size`, the number of random items that cost no more on average; `mean_cost` of an item and `total_cost`
-        of all, with all repeats; `high`, what 19 of 20 draws of `size` items cost at most. Its `repr` is a sentence, and `table()` a
-        DataFrame of one row.
+        of all, with all repeats; `high`, what 19 of 20 draws of `size` items cost at most. Its `repr` is a sentence, and `table()`
+        a DataFrame of one row.
 
     Raises
     ------
