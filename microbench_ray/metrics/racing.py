@@ -51,7 +51,7 @@ def put_out(least: FloatArray, largest: FloatArray, n_listed: int, alpha: float,
     numpy.ndarray
         (…, n_models); 0 for a model that is still in the race.
     """
-    out = np.zeros(least.shape[:-1], np.int64)
+    out: IntArray = np.zeros(least.shape[:-1], np.int64)
     low, high, total, squares = (np.zeros(out.shape) for _ in range(4))
     lengths = horizons(n_listed)
     wealth = np.zeros((lengths.size, *out.shape))
