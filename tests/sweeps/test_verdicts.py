@@ -178,7 +178,11 @@ def test_the_command_writes_and_removes_them(tmp_path: Path, capsys: pytest.Capt
         *("methods=[random,mid_range]", "grid.sizes=[5,20]", "grid.n_source=[6]", "grid.n_target=8", "grid.runs=2"),
         *("n_resamples=100", "report=false", "figures=false", "engine=serial"),
     ]
-    assert main([*words, "verdicts=true"]) == 0
+    assert main(words) == 0
+    n_files = len(list(out.glob("cells/*.parquet")))
+    capsys.readouterr()
+    assert main([*words, "verdicts=true"]) == 0  # cells without stops are computed again, and stay
+    assert len(list(out.glob("cells/*.parquet"))) == 2 * n_files
     shown = capsys.readouterr().out
     assert "until a verdict" in shown
     assert "stopping.parquet" in shown
