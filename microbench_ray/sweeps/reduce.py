@@ -115,12 +115,12 @@ class Rules:
 
 
 class Partition(NamedTuple):
-    """Tables of shards that hold whole groups: all runs of a cell."""
+    """Tables of shards that hold whole groups: all runs of a cell. `costs` and `stops` may be left out."""
 
     cells: pa.Table
     resamples: pa.Table
-    costs: pa.Table = SCHEMAS["costs"].empty_table()
-    stops: pa.Table = SCHEMAS["stops"].empty_table()
+    costs: pa.Table | None = None
+    stops: pa.Table | None = None
 
 
 def reduce_partitions(partitions: Iterable[tuple[pa.Table, ...]], rules: Rules, seed: int) -> dict[str, pa.Table]:
@@ -148,7 +148,7 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, ...]], rules: Rules, 
     for partition in partitions:
         cells, resamples, costs, stops = Partition(*partition)
         rows: dict[str, list[Row]] = {name: [] for name in REDUCED}
-        cost_of = mean_costs(costs)
+        cost_of = {} if costs is None else mean_costs(costs)
         for group in groups(cells, resamples):
             for name, of_group in reduce_group(*group, rules, seed).items():
                 rows[name] += of_group
@@ -158,7 +158,7 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, ...]], rules: Rules, 
             totals.append(run_totals(group_key(group.cells), group.cells, group.counts, rules.tie_policy))
             if paired_rules is not None:
                 compared.append(cell_group(group_key(group.cells), group.cells, group.counts, paired_rules))
-        for _, in_order, counts in _grouped(stops, "run") if len(stops) else ():
+        for _, in_order, counts in _grouped(stops, "run") if stops is not None and len(stops) else ():
             common = group_key(in_order)
             ci = rules.interval_of(len(in_order))
             measured = mdads(counts, rules.thresholds, **_intervals(rules, ci, common, seed))
