@@ -18,7 +18,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics import PairCounts, mdads, true_pairs
-from microbench_ray.report.page import render
+from microbench_ray.report.page.stopping import stopping_section
 from microbench_ray.report.spending_figure import spending_figures
 from microbench_ray.sweeps.stop_tables import mean_costs, stopping_rows, verdict_rows
 from microbench_ray.sweeps.stops import SUMS, read_pairs, stop_row
@@ -223,12 +223,11 @@ def test_the_figure_shows_panels_with_verdicts_or_costs(swept: mb.Result) -> Non
 
 def test_the_page_has_a_section(swept: mb.Result) -> None:
     row = swept.frame("stopping").query("method == 'random' and size == 36").iloc[0]
-    page = render({"benchmarks": {}}, swept.tables)
-    assert 'id="verdicts"' in page
-    assert f"{row['mean_items']:.1f}" in page
-    assert f"{row['mean_cost']:.1f}" in page
-    without = {name: table for name, table in swept.tables.items() if name != "stopping"}
-    assert 'id="verdicts"' not in render({"benchmarks": {}}, without)
+    shown = stopping_section(swept.tables["stopping"])
+    assert shown is not None
+    assert f"{row['mean_items']:.1f}" in shown
+    assert f"{row['mean_cost']:.1f}" in shown
+    assert stopping_section(SCHEMAS["stopping"].empty_table()) is None
 
 
 def test_a_table_of_mdads_of_an_earlier_version_has_no_costs() -> None:
