@@ -56,7 +56,8 @@ class MicroBenchmark(Presented):
     Attributes
     ----------
     benchmark
-        The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`; `truth` if that is not `micro`.
+        The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`; `truth` if that is not `micro`; if items have
+        costs, `cost` of all its items and `selected_cost` of the chosen ones.
     method
         The method with all its parameters: `label`, `selector`, `estimator`.
     seed

@@ -126,6 +126,7 @@ def build(
             "n_models": benchmark.n_models,
             "n_items": benchmark.n_items,
             **({} if benchmark.truth == "micro" else {"truth": benchmark.truth}),
+            **({} if benchmark.costs is None else _costs(benchmark.costs, selection.items)),
         },
         method=method.identity(),
         seed=seed,
@@ -146,6 +147,11 @@ def build(
         better_from=builder.better_from(best),
         version=VERSION_3 if benchmark.truth == "micro" and readout.term is None else VERSION,
     )
+
+
+def _costs(costs: FloatArray, items: Positions) -> dict[str, float]:
+    """What all items of a benchmark cost, and the selected ones."""
+    return {"cost": float(costs.sum()), "selected_cost": float(costs[items].sum())}
 
 
 def _check_spending(benchmark: Benchmark, method: Method, size: int | None) -> None:
