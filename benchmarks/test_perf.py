@@ -174,7 +174,7 @@ def test_counting_and_bootstrap_of_a_method(benchmark, mmlu_pro):
         rows, counts = [], []
         for truths, cells in runs:
             pairs = [true_pairs(*truth.totals[:3]) for truth in truths]
-            for key, estimates in cells:
+            for _, _, key, estimates in cells:
                 for truth, ordered in zip(truths, pairs, strict=True):
                     found = compare(ordered, estimates)
                     counts.append(found.counts)

@@ -1,12 +1,13 @@
 """Readouts of `auto`'s items for models better than every source: `python -m studies.beyond_sources FOLDER_OR_FILE... [--runs N]`.
 
-Could the estimator `auto` fall back by itself where a model is better than its sources? The best fifth of a board's models are the
+What should the estimator `auto` say of a model that is better than its sources? The best fifth of a board's models are the
 targets, and sources are drawn from the others (`best`); or both are drawn from all models (`alike`). All items are seen. The items
 that `auto` chooses are read in several ways:
 
-- `auto`, `ridge`, `p_irt`: the stack, and each of its two predictions alone;
-- `mean`: the plain mean of the items; `random share`: that of the random ones among them;
-- `beyond`, `halfway`: `auto`, but where its estimate is above the accuracies of all sources, the p-IRT estimate, or the middle;
+- `auto`: two predictions stacked, but the p-IRT estimate alone where that is above the accuracies of all sources;
+- `stack`, `ridge`, `p_irt`: always the stack, or one of its two predictions;
+- `halfway`: the middle of `stack` and `p_irt` in place of `p_irt` above all sources;
+- `mean`: the plain mean of the items;
 - `random`: the plain mean of as many random items instead.
 
 Printed as Markdown are, for every readout, the share of pairs in the right order with ties as one half, Kendall's tau-b, and the
@@ -30,7 +31,7 @@ from scipy.stats import kendalltau
 from microbench_ray.core.errors import ConfigError, MicrobenchError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.kernels.auto import MAX_RANDOM_SHARE, RANDOM_SHARE, fit_auto, fit_stack, predictors
+from microbench_ray.methods.kernels.auto import fit_auto, fit_stack, predictors
 from microbench_ray.methods.readout import filled_responses
 from studies.score_coverage import accuracies, best_models
 from studies.tournament_regret import MIN_RUNS, Interval, mean_over_places
@@ -53,29 +54,20 @@ def readouts(
     both, stack = predictors(fit.learned, selection, "correctness"), fit_stack(fit, selection, "correctness")
     answered = responses[np.ix_(targets, selection.items)]
     observed, rest = both.observed_and_rest(answered)
-    auto = observed + stack.level + (rest - stack.level) @ stack.weights
+    stacked = observed + stack.level + (rest - stack.level) @ stack.weights
     ridge, p_irt = observed + rest[:, 0], observed + rest[:, 1]
-    beyond = auto > fit.learned.known.accuracy.max()
+    beyond = stacked > fit.learned.known.accuracy.max()
     filled = filled_responses(answered, both.means)
-    drawn = random_positions(size, np.unique(fit.learned.groups).size)
     random = rng.choice(n_items, size, replace=False)
     return {
-        "auto": auto,
+        "auto": np.where(beyond, p_irt, stacked),
+        "stack": stacked,
         "ridge": ridge,
         "p_irt": p_irt,
+        "halfway": np.where(beyond, (p_irt + stacked) / 2, stacked),
         "mean": filled.mean(axis=1),
-        "random share": filled[:, drawn].mean(axis=1),
-        "beyond": np.where(beyond, p_irt, auto),
-        "halfway": np.where(beyond, (p_irt + auto) / 2, auto),
         "random": np.nanmean(responses[np.ix_(targets, random)], axis=1),
     }, float(beyond.mean())
-
-
-def random_positions(size: int, n_groups: int) -> list[int]:
-    """Positions of the random items among the first `size` of `auto`'s order, all of them where there are none."""
-    share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_groups)
-    counts = [int(share * (k + 1)) for k in range(size)]
-    return [k for k, count in enumerate(counts) if count > (counts[k - 1] if k else 0)] or list(range(size))
 
 
 def order(estimates: np.ndarray, truth: np.ndarray) -> float:

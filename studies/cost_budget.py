@@ -33,6 +33,7 @@ from microbench_ray.methods.kernels.guided import affordable
 from microbench_ray.metrics import BINS_PER_UNIT, PairCounts, compare, mdad, mean_agreement
 from microbench_ray.sweeps.evaluate import Draw, responses_to, seen_items, true_accuracies
 from microbench_ray.sweeps.fits import signal_used
+from studies.tournament_runs import named_method
 
 FloatArray = np.ndarray
 RATIO = 10.0
@@ -188,10 +189,15 @@ def crossing(counts: PairCounts, threshold: float = 0.8) -> float:
 
 
 def pair_of(name: str) -> list[Method]:
-    """A method that chooses by count, and the one that chooses by cost; `random` has none."""
-    plain = mb.method(name)
-    parts = {part: {"by_cost": True} for part in ("selector", "estimator") if hasattr(getattr(plain, part), "by_cost")}
-    return [plain, mb.method(name, label=f"{name} by cost", **parts)] if parts else [plain]
+    """A method that chooses by count, and the one that chooses by cost; `random` has none. PRESET+ESTIMATOR reads a preset's items
+    by another estimator."""
+    plain = named_method(name)
+    preset, _, estimator = name.partition("+")
+    changes: dict[str, dict[str, Any]] = {"selector": {}, "estimator": {"name": estimator} if estimator else {}}
+    costly = [part for part in changes if hasattr(getattr(plain, part), "by_cost")]
+    for part in costly:
+        changes[part]["by_cost"] = True
+    return [plain, mb.method(preset, label=f"{name} by cost", **changes)] if costly else [plain]
 
 
 def rows_of(board: Benchmark, kind: str, names: Sequence[str], n_source: int, runs: int, seed: int) -> list[str]:

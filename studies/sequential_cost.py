@@ -19,7 +19,8 @@ items and by the default method, 50 known models, interpolated between sizes.
 
 `best`: which of K random models is best. `race` is the mean number of answers per model until one is named, where models that are
 out are not asked; `all` where every model is asked until then; `fixed` is the least number of items by which the best model has the
-highest mean in 95 % of the draws. `ratio` is race / all. `right`: the share in which the named model is the best.
+highest mean in 95 % of the draws. `ratio` is race / all; `told` the same for who is told which model is the best, and tests each
+other one against it. `right`: the share in which the named model is the best.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from scipy.special import ndtr, ndtri
 import microbench_ray as mb
 from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.metrics.betting import FiniteList, Predictions, log_wealth
+from microbench_ray.metrics.racing import put_out
 from studies.sequential_errors import complete_scores
 
 GAPS = (0.02, 0.05, 0.10)
@@ -223,64 +225,52 @@ def _size_for(sizes: np.ndarray, share: np.ndarray, wanted: float = 0.95) -> str
 
 
 class Raced(NamedTuple):
-    """Answers per model of a race and of asking all until then, and whether the right model was named."""
+    """Answers per model of a race and of asking all until then, and the models named."""
 
     race: float
-    together: float
-    right: bool
+    together: int
+    named: list[int]
 
 
-class Evidence(NamedTuple):
-    """(K, K, N) by models k and j, after each item that both answered: the logarithm of the wealth of j against k, and whether it
-    has been refuted that j is better than k by the margin."""
-
-    wealth: np.ndarray
-    close: np.ndarray
-
-
-def evidence(scores: np.ndarray, margin: float) -> Evidence:
-    """Of (K, N) answers in their order; what `race_of` computes at every look, at once."""
-    n_models, n_items = scores.shape
-    level = ALPHA / (1 + (margin > 0 and n_models > 2))
-    gaps = scores[None] - scores[:, None]
-    wealth = log_wealth(gaps, 0.0, FiniteList(n_items), level)
-    share = level / (n_models - 1)
-    close = log_wealth(-gaps, -margin, FiniteList(n_items), share) >= math.log(1 / share) if margin else np.zeros(gaps.shape, bool)
-    return Evidence(wealth, np.maximum.accumulate(close, axis=2))
-
-
-def race(found: Evidence, scores: np.ndarray, margin: float, *, drop: bool) -> tuple[float, int, list[int]]:
-    """Look after every `STEP` items: answers per model, items, and the models named. With `drop`, models that are out are not
+def race(scores: np.ndarray, margin: float) -> Raced:
+    """Of (K, N) answers in their order; what the program says if it looks after every `STEP` items, and models that are out are not
     asked."""
     n_models, n_items = scores.shape
-    level = ALPHA / (1 + (margin > 0 and n_models > 2))
-    head, active, asked = np.zeros(n_models, np.intp), np.ones(n_models, bool), np.ones(n_models, bool)
-    others = ~np.eye(n_models, dtype=bool)
-    before = 0
+    both = margin > 0 and n_models > 2
+    level, active = ALPHA / (1 + both), np.ones(n_models, bool)
+    out = put_out(scores, scores, n_items, level) if both or not margin else np.zeros(n_models, np.int64)
+    share = level / max(1, n_models - 1)
+    close = np.zeros((n_models, n_models, n_items), bool)
+    if margin:
+        evidence = log_wealth(scores[:, None] - scores[None], -margin, FiniteList(n_items), share)
+        close = np.maximum.accumulate(evidence >= math.log(1 / share), axis=2)
+    asked = np.zeros(n_models, np.intp)
     for n in [*range(STEP, n_items, STEP), n_items]:
-        head[asked] = n
-        if not margin or n_models > 2:
-            place = np.minimum(np.arange(before, n)[None, None], np.minimum(head[:, None], head[None])[..., None] - 1)
-            wealth = np.where(others[..., None], np.take_along_axis(found.wealth, place, axis=2), -np.inf)
-            out = np.logaddexp.reduce(wealth, axis=1).max(axis=1) >= math.log((n_models - 1) / level)
-            active &= ~out
-        named = _named(found, scores, margin, active, n)
-        if named:
-            return float(head.mean()), n, named
-        before = n
-        if drop:
-            asked = active.copy()
-    return float(head.mean()), n_items, []
+        asked[active] = n
+        active = (out == 0) | (out > n)
+        if named := _named(close, scores, margin, active, n):
+            return Raced(float(asked.mean()), n, named)
+    return Raced(float(asked.mean()), n_items, [])
 
 
-def _named(found: Evidence, scores: np.ndarray, margin: float, active: np.ndarray, n: int) -> list[int]:
+def told(scores: np.ndarray, margin: float) -> float:
+    """Answers per model, of (K, N), of testing each other model against the best one."""
+    n_models, n_items = scores.shape
+    best = int(np.argmax(scores.mean(axis=1)))
+    enough = log_wealth(scores[best] - np.delete(scores, best, axis=0), -margin, FiniteList(n_items), ALPHA) >= math.log(1 / ALPHA)
+    items = np.where(enough.any(axis=1), enough.argmax(axis=1) + 1, n_items)
+    items = np.minimum(-(-items // STEP) * STEP, n_items)
+    return float((items.sum() + items.max()) / n_models)
+
+
+def _named(close: np.ndarray, scores: np.ndarray, margin: float, active: np.ndarray, n: int) -> list[int]:
     rows = np.flatnonzero(active)
     if len(rows) == 1:
         return [int(rows[0])]
     if margin:
         means = scores[:, :n].mean(axis=1)
         for k in sorted(rows, key=lambda row: -means[row]):
-            if all(found.close[k, j, n - 1] for j in rows if j != k):
+            if all(close[k, j, n - 1] for j in rows if j != k):
                 return [int(k)]
     means = scores.mean(axis=1)
     return [int(row) for row in rows if means[row] >= means[rows].max() - 1e-12] if n == scores.shape[1] else []
@@ -297,14 +287,13 @@ def best_lines(path: Path, n_models: int, n_draws: int) -> Iterator[str]:
             means = own.mean(axis=1)
             least = means.max() - margin
             right = set(np.flatnonzero(means > least - 1e-12 if margin else means >= least - 1e-12))
-            found = evidence(own, margin)
-            answers, _, named = race(found, own, margin, drop=True)
-            _, items, _ = race(found, own, margin, drop=False)
-            rows.append(Raced(answers, items, bool(named) and set(named) <= right))
-        mean = [float(np.mean([row[k] for row in rows])) for k in range(3)]
+            answers, items, named = race(own, margin)
+            rows.append((answers, items, bool(named) and set(named) <= right, told(own, margin)))
+        mean = [float(np.mean([row[k] for row in rows])) for k in range(4)]
         ratio = f"{mean[0] / mean[1]:.2f}"
         yield (
             f"| {path.stem} | {scores.shape[1]:,} | {n_models} | {100 * margin:.0f} | {mean[0]:.0f} | {mean[1]:.0f} | {ratio} | "
+            f"{mean[3] / mean[1]:.2f} | "
             f"{fixed_for_best(scores, chosen, margin, rng)} | {mean[2]:.3f} |"
         )
 
@@ -327,7 +316,7 @@ def fixed_for_best(scores: np.ndarray, chosen: Sequence[np.ndarray], margin: flo
 COLUMNS = {
     "pairs": "board N points pairs which median wrong ±2 wrong known wrong bernstein plug-in looks wrong order test",
     "default": "board N 2:random 2:default 5:random 5:default 10:random 10:default",
-    "best": "board N models margin race all ratio fixed right",
+    "best": "board N models margin race all ratio told fixed right",
 }
 
 

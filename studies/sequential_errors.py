@@ -29,6 +29,7 @@ import numpy as np
 from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.data import read_scores
 from microbench_ray.metrics.betting import FiniteList, Predictions, log_wealth
+from microbench_ray.metrics.racing import put_out
 
 SIZES = (40, 200, 1000)
 CHUNK = 250
@@ -140,22 +141,13 @@ def wrong_best(scores: np.ndarray, alpha: float, margin: float, n_streams: int, 
         orders = rng.permuted(np.tile(np.arange(n_items), (min(CHUNK, n_streams - start), 1)), axis=1)
         found = np.zeros(len(orders), bool)
         if not margin or both:
-            found |= np.all([put_out(scores, k, orders, level) for k in best], axis=0)
+            streams = np.moveaxis(scores[:, orders], 0, 1)
+            found |= (put_out(streams, streams, n_items, level)[:, best] > 0).all(axis=1)
         for k in np.flatnonzero(means <= means.max() - margin + 1e-12) if margin else ():
             wealth = log_wealth((scores[k] - scores[best[0]])[orders], -margin, FiniteList(n_items), level / (n_models - 1))
             found |= wealth.max(axis=1) >= math.log((n_models - 1) / level)
         wrong += int(found.sum())
     return wrong / n_streams
-
-
-def put_out(scores: np.ndarray, k: int, orders: np.ndarray, alpha: float) -> np.ndarray:
-    """(n_streams,) whether the average wealth against a model, of bets on each other one, was ever enough."""
-    total = np.full(orders.shape, -np.inf)
-    for j in range(len(scores)):
-        if j != k:
-            total = np.logaddexp(total, log_wealth((scores[j] - scores[k])[orders], 0.0, FiniteList(orders.shape[1]), alpha))
-    out: np.ndarray = total.max(axis=1) >= math.log((len(scores) - 1) / alpha)
-    return out
 
 
 def drawn_models(n_models: int, n_items: int, ahead: int, rng: np.random.Generator) -> np.ndarray:

@@ -89,7 +89,7 @@ def items_needed(
     return result
 
 
-def affordable_items(benchmark: Benchmark, cost: float) -> Answer:
+def affordable_items(benchmark: Benchmark, cost: float, *, n_repeats: int | None = None) -> Answer:
     """How many random items a budget buys.
 
     Parameters
@@ -98,13 +98,15 @@ def affordable_items(benchmark: Benchmark, cost: float) -> Answer:
         A benchmark whose items have costs.
     cost
         The budget, in the unit of these costs.
+    n_repeats
+        How often each item is asked; once by default.
 
     Returns
     -------
     dict
-        `cost`, the budget; `size`, the number of random items that cost no more on average; `mean_cost` of an item; `total_cost` of
-        all; `high`, what 19 of 20 draws of `size` items cost at most. Its `repr` is a sentence, and `table()` a DataFrame of one
-        row.
+        `cost`, the budget; `size`, the number of random items that cost no more on average; `mean_cost` of an item and `total_cost`
+        of all, with all repeats; `high`, what 19 of 20 draws of `size` items cost at most. Its `repr` is a sentence, and `table()`
+        a DataFrame of one row.
 
     Raises
     ------
@@ -120,7 +122,7 @@ def affordable_items(benchmark: Benchmark, cost: float) -> Answer:
     """
     from microbench_ray.api.answers import Answer
 
-    answer = affordable(check_benchmark(benchmark), cost)._asdict()
+    answer = affordable(check_benchmark(benchmark), cost, _repeats(n_repeats))._asdict()
     return Answer(answer, affordable_sentence(answer))
 
 

@@ -144,7 +144,8 @@ class Sequential:
         ids = [str(item) for item in items]
         if len(set(ids)) < len(ids):
             raise DataError("An item is listed twice.", where="items", got=f"{len(ids)} ids, {len(set(ids))} different ones")
-        ordered = tuple(ids) if seed is None else shuffled(ids, whole_number("seed", seed, 0))
+        seed = None if seed is None else whole_number("seed", seed, 0)
+        ordered = tuple(ids) if seed is None else shuffled(ids, seed)
         names = (models,) if isinstance(models, str) else tuple(map(str, models))
         total = len(ids) if n_items is None else whole_number("n_items", n_items, 1)
         if total > len(ids) and (known is not None or predictions is not None):
@@ -153,6 +154,7 @@ class Sequential:
         level = number("alpha", alpha, "alpha=0.05")
         rules = SequentialRules(question, number("margin", margin, "margin=0.02 for two points"), level)
         self._state = begin(ordered, total, names, rules, known=known, predictions=predictions)
+        self._state.seed = seed
         self._count = 10
 
     @property

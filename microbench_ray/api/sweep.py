@@ -22,7 +22,7 @@ from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.evaluate import evaluate_shard
 from microbench_ray.sweeps.grid import Grid, Targets
-from microbench_ray.sweeps.reduce import Rules, reduce_partitions
+from microbench_ray.sweeps.reduce import COMPANIONS, Partition, Rules, reduce_partitions
 from microbench_ray.sweeps.shard_files import ShardFiles
 from microbench_ray.sweeps.shards import Shard, plan_sweep
 
@@ -41,6 +41,7 @@ def sweep(
     subtasks: Literal["pooled", "separate"] = "pooled",
     targets: Targets | Sequence[str] | None = None,
     keep_estimates: bool = False,
+    verdicts: bool = False,
     out: str | Path | None = None,
     progress: bool | None = None,
     **rules: Any,
@@ -73,6 +74,9 @@ def sweep(
         None: drawn at random in every run. Model ids, or `mb.Targets(label, regex=…)`, for a fixed group of models.
     keep_estimates
         Whether `Result.estimates` holds every target's estimate.
+    verdicts
+        Whether to read every pair of targets item by item, in the order of the methods that have one, until there is a verdict
+        which of them is better: the tables `verdicts` and `stopping`.
     out
         A folder or a URL to keep finished cells in: the same call continues from them after an interruption, and a larger grid
         computes only new shards. The reduced tables are written there too. A folder of `microbench sweep` is refused.
@@ -139,17 +143,19 @@ def sweep(
         seed=seed,
         keep_estimates=keep_estimates,
         model_resamples=checked_rules.n_resamples,
+        verdicts=verdicts,
     )
     files = None if out is None else ShardFiles(out)
     benchmark_of = {each.name: each for each in benchmarks}
     finished = _finished_shards(plan.shards, benchmark_of, files, progress)
-    parts: dict[str, list[pa.Table]] = {name: [] for name in ("cells", "resamples", *["estimates"] * keep_estimates)}
+    parts: dict[str, list[pa.Table]] = {name: [] for name in ("cells", *COMPANIONS, *["estimates"] * keep_estimates)}
     for tables in finished:
         for name, table in tables.items():
             parts[name].append(table)
     whole = {name: pa.concat_tables([SCHEMAS[name].empty_table(), *tables]) for name, tables in parts.items()}
     with one_thread():
-        reduced = reduce_partitions([(whole["cells"], whole.pop("resamples"))], checked_rules, seed)
+        companions = {name: whole.pop(name) for name in COMPANIONS}
+        reduced = reduce_partitions([Partition(whole["cells"], **companions)], checked_rules, seed)
     if files is not None:
         files.write_tables(reduced)
     return Result({**reduced, **whole}, complete=len(finished) == len(plan.shards))

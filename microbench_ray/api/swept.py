@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MDAD = ("mdad_monotone", "mdad_monotone_ci_lo", "mdad_monotone_ci_hi")
+HINTS = {
+    "paired": 'sweep(…, baseline="random")',
+    "estimates": "sweep(…, keep_estimates=True)",
+    "verdicts": "sweep(…, verdicts=True)",
+    "stopping": "sweep(…, verdicts=True)",
+}
+"""How to get the tables that not every sweep has."""
 PER_CELL = ("mean_agreement", "mean_abs_error", "kendall_tau")
 
 
@@ -32,6 +39,7 @@ class Result(Presented):
     ----------
     tables
         Arrow tables by name, with units in the metadata of their fields: `agreement`, `mdad`, `summary`; `paired`, with a baseline;
+        `verdicts` and `stopping`, with `verdicts`;
         `cells`, which these are reduced from; and `estimates`, with `keep_estimates`.
     complete
         Whether all cells are in the tables; False for a sweep that was interrupted.
@@ -78,7 +86,7 @@ class Result(Presented):
     def frame(self, name: str) -> pd.DataFrame:
         """A table as a DataFrame; ConfigError where the sweep does not have it."""
         if name not in self.tables:
-            hint = {"paired": 'sweep(…, baseline="random")', "estimates": "sweep(…, keep_estimates=True)"}.get(name)
+            hint = HINTS.get(name)
             raise ConfigError("The sweep does not have this table.", where=name, got=", ".join(self.tables), hint=hint)
         frame: pd.DataFrame = self.tables[name].to_pandas()
         return frame
@@ -103,12 +111,15 @@ class Result(Presented):
             `benchmark`, `method`, `n_source`, `size` (items), `split`, `threshold`; `mdad_monotone` and its interval
             `mdad_monotone_ci_lo` to `mdad_monotone_ci_hi`, fractions, NaN where the MDAD is not reached and where the interval is
             unbounded; `mean_agreement`, the share of all pairs ordered right; `mean_abs_error` of the estimates, a fraction;
-            `kendall_tau`; `n_runs`. All columns are described in `microbench_ray.core.schemas`.
+            `kendall_tau`; `n_runs`; where items have costs, `cost`, the mean cost of the selected ones. All columns are described
+            in `microbench_ray.core.schemas`.
         """
         key = [*GROUP_KEY, "split"]
         summary = self.summary[[*key, *PER_CELL]]
         joined = self.mdad.merge(summary, on=key, how="left", validate="many_to_one")
         columns = ["benchmark", "method", "n_source", "size", "split", "threshold", *MDAD, *PER_CELL, "n_runs"]
+        if joined["cost"].notna().any():
+            columns.append("cost")
         table: pd.DataFrame = joined[columns]
         return table
 

@@ -37,7 +37,7 @@ from microbench_ray.data.names import first_few
 from microbench_ray.data.shifted_groups import MIN_TARGETS, ShiftedGroup, shifted_groups
 from microbench_ray.methods import Method
 from microbench_ray.metrics.items_needed import items_needed, items_needed_by_curve
-from microbench_ray.sweeps.shards import count_seen
+from microbench_ray.sweeps.bounds import count_seen
 
 CHANGE_KINDS = ("model_new", "model_vanished", "model_rescored", "item_new", "item_vanished", "item_changed")
 

@@ -53,7 +53,20 @@ _PAIR_COUNTS = [
     _field("n_true_tied", pa.int64(), "pairs of targets with equal true accuracies"),
     _field("n_true_tied_up", pa.int64(), "of these, the former of the two has the higher estimate (counted by tie_policy=paper)"),
 ]
+_VERDICTS = [
+    _field("mean_items", pa.float64(), "items read per pair, up to the verdict or all selected"),
+    _field("mean_cost", pa.float64(), "cost of these items, in the unit of the benchmark's; null: unknown", nullable=True),
+    _field("decided", pa.float64(), "share of pairs with a verdict which of the two is better, at level .05 in each direction"),
+    _field("false", pa.float64(), "share of pairs with a wrong verdict; of equal models, any"),
+    _field("fixed_decided", pa.float64(), "share with a verdict of a test after all selected items, at the same level"),
+    _field("fixed_false", pa.float64(), "share with a wrong verdict of this test"),
+]
 _UNREACHED = "inf: the method alone never reaches it; -inf: the baseline alone; null: neither"
+
+
+def _sums(name: str, kind: pa.DataType, about: str, *, nullable: bool = False) -> pa.Field:
+    what = f"{about}: of pairs with equal true accuracies, then per bin of 0.005 from 0 on"
+    return _field(name, pa.list_(kind), what, nullable=nullable)
 
 
 def _difference(name: str, about: str, undefined: str) -> list[pa.Field]:
@@ -89,6 +102,21 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("estimate", pa.float64(), _ACCURACY, nullable=True),
         ]
     ),
+    "costs": pa.schema([*_GROUP, _RUN, _field("cost", pa.float64(), "of the selected items together, in the benchmark's unit")]),
+    "stops": pa.schema(
+        [
+            *_GROUP,
+            _RUN,
+            _SPLIT,
+            *_PAIR_COUNTS,
+            _sums("items_read", pa.int64(), "items read up to the verdict, or all selected"),
+            _sums("cost_read", pa.float64(), "cost of these items", nullable=True),
+            _sums("n_decided", pa.int64(), "pairs with a verdict"),
+            _sums("n_false", pa.int64(), "pairs with a wrong verdict"),
+            _sums("n_fixed", pa.int64(), "pairs with a verdict of a test after all selected items"),
+            _sums("n_fixed_false", pa.int64(), "pairs with a wrong verdict of this test"),
+        ]
+    ),
     "agreement": pa.schema(
         [
             *_GROUP,
@@ -122,6 +150,43 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("mdad_monotone_ci_lo", pa.float64(), "lower end of its interval; null: never reached", nullable=True),
             _field("mdad_monotone_ci_hi", pa.float64(), "upper end of its interval; null: unbounded", nullable=True),
             _field("reached_share", pa.float64(), "share of resamples whose isotonic fit reaches the threshold"),
+            _field("n_runs", pa.int32(), "runs counted"),
+            _field(
+                "cost",
+                pa.float64(),
+                "mean cost of the selected items, in the unit of the benchmark's; null: unknown",
+                nullable=True,
+            ),
+        ]
+    ),
+    "verdicts": pa.schema(
+        [
+            *_GROUP,
+            _SPLIT,
+            _field("diff_lo", pa.float64(), f"lower edge of the bin, {_DIFFERENCE}"),
+            _field("diff_hi", pa.float64(), f"upper edge of the bin, {_DIFFERENCE}; 0: pairs with equal true accuracies"),
+            _field("n_pairs", pa.int64(), "pairs over all runs"),
+            *_VERDICTS,
+        ]
+    ),
+    "stopping": pa.schema(
+        [
+            *_GROUP,
+            _SPLIT,
+            _field("threshold", pa.float64(), "the agreement to be reached"),
+            *_POLICY,
+            *_VERDICTS,
+            _field(
+                "mean_agreement",
+                pa.float64(),
+                "share of pairs ordered right, by the verdict or, without one, by the estimates",
+                nullable=True,
+            ),
+            _field(
+                "mdad_monotone", pa.float64(), "crossing of the isotonic fit to this agreement; null: never reached", nullable=True
+            ),
+            _field("mdad_monotone_ci_lo", pa.float64(), "lower end of its interval; null: never reached", nullable=True),
+            _field("mdad_monotone_ci_hi", pa.float64(), "upper end of its interval; null: unbounded", nullable=True),
             _field("n_runs", pa.int32(), "runs counted"),
         ]
     ),
@@ -296,9 +361,16 @@ GROUP_KEY = [field.name for field in _GROUP]
 """Columns that identify a group of cells, which differ only in run and split."""
 
 
+ADDED = {"mdad": ("cost",)}
+"""Columns that tables of earlier versions lack: they are null there."""
+
+
 def conform(table: pa.Table, name: str, *, where: str | None = None) -> pa.Table:
     """Cast a table to the columns, types and metadata of `SCHEMAS[name]`; StoreError if this fails. `where` is for messages."""
     schema = SCHEMAS[name]
+    for column in ADDED.get(name, ()):
+        if column not in table.column_names:
+            table = table.append_column(schema.field(column), pa.nulls(len(table), schema.field(column).type))
     try:
         return table.select(schema.names).cast(schema)
     except (KeyError, pa.ArrowInvalid, ValueError) as error:

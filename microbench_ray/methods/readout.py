@@ -17,8 +17,8 @@ FloatArray = NDArray[np.float64]
 class Term(Protocol):
     """A part of an estimate that is not affine in the responses."""
 
-    def estimate(self, scores: FloatArray) -> FloatArray:
-        """(n_target,) from scores (n_target, size), NaN where missing."""
+    def added_to(self, estimates: FloatArray, scores: FloatArray) -> FloatArray:
+        """(n_target,) estimates, from their affine part, (n_target,), and scores (n_target, size), NaN where missing."""
         ...
 
 
@@ -60,7 +60,7 @@ class Readout:
         filled = filled_responses(flat, self.means.ravel())
         estimates: FloatArray = self.intercept + (filled * coefficients).sum(axis=1)
         if self.term is not None:
-            estimates = estimates + self.term.estimate(responses if responses.ndim == 2 else responses[:, :, 0])
+            estimates = self.term.added_to(estimates, responses if responses.ndim == 2 else responses[:, :, 0])
         estimates[np.isnan(flat).all(axis=1)] = np.nan
         return estimates
 

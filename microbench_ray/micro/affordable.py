@@ -22,9 +22,9 @@ class Affordable(NamedTuple):
     size: int
     """The number of random items that cost no more on average; at most all."""
     mean_cost: float
-    """Of one item."""
+    """Of one item, with all its repeats."""
     total_cost: float
-    """Of all items."""
+    """Of all items, with all repeats."""
     high: float
     """What 19 of 20 draws of so many items cost at most, by the normal approximation."""
 
@@ -35,8 +35,8 @@ def check_cost(cost: float) -> None:
         raise ConfigError("A budget must be a positive number.", where="cost", got=repr(cost), hint="cost=20000")
 
 
-def affordable_items(benchmark: Benchmark, cost: float) -> Affordable:
-    """How many random items a budget buys.
+def affordable_items(benchmark: Benchmark, cost: float, n_repeats: int | None = None) -> Affordable:
+    """How many random items a budget buys, each asked `n_repeats` times; once by default.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def affordable_items(benchmark: Benchmark, cost: float) -> Affordable:
         The budget is not a positive number or is below the mean cost of an item, or the benchmark has no costs.
     """
     check_cost(cost)
-    costs = known_costs(benchmark)
+    costs = known_costs(benchmark) * (n_repeats or 1)
     mean, n = float(costs.mean()), len(costs)
     size = min(n, math.floor(cost / mean * (1 + 1e-12)))
     if size < 1:

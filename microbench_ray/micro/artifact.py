@@ -41,9 +41,9 @@ FloatArray = NDArray[np.float64]
 
 FORMAT = "microbench_ray micro-benchmark"
 VERSION = 4
-MICRO_VERSION = 3
-"""Format version where all items count the same; what 4 adds is that they do not (`truth`)."""
-OLDER = (1, 2, MICRO_VERSION)
+VERSION_3 = 3
+"""Format version where all items count the same and no estimate is the IRT model's alone: what 4 adds (`truth`, `alone_above`)."""
+OLDER = (1, 2, VERSION_3)
 """Format versions that are read as well: 2 lacks the readout's IRT model, 1 also groups of models and variances."""
 FILE = "microbench.json"
 HINT = "run microbench export again, or copy the folder again"
@@ -56,7 +56,8 @@ class MicroBenchmark(Presented):
     Attributes
     ----------
     benchmark
-        The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`; `truth` if that is not `micro`.
+        The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`; `truth` if that is not `micro`; if items have
+        costs, `cost` of all its items and `selected_cost` of the chosen ones.
     method
         The method with all its parameters: `label`, `selector`, `estimator`.
     seed
@@ -119,7 +120,7 @@ class MicroBenchmark(Presented):
     groups: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     novelty: FloatArray = field(default_factory=lambda: np.empty(0))
     better_from: float | None = None
-    version: int = MICRO_VERSION
+    version: int = VERSION_3
     column_of: Mapping[str, int] = field(init=False, repr=False)
     """Columns of `responses`, by item id."""
 

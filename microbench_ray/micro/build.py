@@ -17,7 +17,7 @@ from microbench_ray.methods import ESTIMATORS, Fixed, Method
 from microbench_ray.methods.readout import Readout, WithReadout
 from microbench_ray.methods.registry import check_costs, check_weighted
 from microbench_ray.micro.affordable import first_affordable, known_costs
-from microbench_ray.micro.artifact import MICRO_VERSION, VERSION, MicroBenchmark
+from microbench_ray.micro.artifact import VERSION, VERSION_3, MicroBenchmark
 from microbench_ray.micro.builder import Builder, Origin, item_means, item_of, response_variance
 from microbench_ray.micro.groups import grouping_of
 from microbench_ray.sweeps.evaluate import true_accuracies
@@ -126,6 +126,7 @@ def build(
             "n_models": benchmark.n_models,
             "n_items": benchmark.n_items,
             **({} if benchmark.truth == "micro" else {"truth": benchmark.truth}),
+            **({} if benchmark.costs is None else _costs(benchmark.costs, selection.items)),
         },
         method=method.identity(),
         seed=seed,
@@ -144,8 +145,13 @@ def build(
         groups=builder.groups,
         novelty=validated.novelty,
         better_from=builder.better_from(best),
-        version=MICRO_VERSION if benchmark.truth == "micro" else VERSION,
+        version=VERSION_3 if benchmark.truth == "micro" and readout.term is None else VERSION,
     )
+
+
+def _costs(costs: FloatArray, items: Positions) -> dict[str, float]:
+    """What all items of a benchmark cost, and the selected ones."""
+    return {"cost": float(costs.sum()), "selected_cost": float(costs[items].sum())}
 
 
 def _check_spending(benchmark: Benchmark, method: Method, size: int | None) -> None:

@@ -23,6 +23,9 @@ def check_kinds(content: Mapping[str, Any]) -> None:
             check(content[key][name], f"{key}, {name}")
     if "truth" in content["benchmark"]:
         one_of("macro", "weights")(content["benchmark"]["truth"], "benchmark, truth")
+    for name in ("cost", "selected_cost"):
+        if name in content["benchmark"]:
+            finite_number(content["benchmark"][name], f"benchmark, {name}")
     whole(content["seed"], "seed")
     one_of("correctness", "confidence")(content["signal"], "signal")
     mapping(content["source"], "source")

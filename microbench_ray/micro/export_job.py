@@ -92,6 +92,9 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
         f"{escape_controls(micro.method['label'])}, built on all "
         f"{benchmark['n_models']:,} models."
     )
+    if "selected_cost" in benchmark:
+        total, selected = benchmark["cost"], benchmark["selected_cost"]
+        console.print(f"These items cost {selected:,.10g} together, of {total:,.10g} for all ({selected / total:.1%}).")
     for held_out in (micro.held_out, micro.extrapolated):
         if held_out is None:
             console.print("Models better than the known ones: there are too few models to measure errors on them.")

@@ -27,7 +27,8 @@ def irt_content(readout: Readout) -> dict[str, Any] | None:
         )
     term = readout.term
     content = {"weight": term.weight, "difficulty": term.difficulty.tolist(), "discrimination": term.discrimination.tolist()}
-    return content if term.shares is None else content | {"shares": term.shares.tolist()}
+    shares = {} if term.shares is None else {"shares": term.shares.tolist()}
+    return content | shares | ({} if term.alone_above is None else {"alone_above": term.alone_above})
 
 
 def irt_term_of(content: Mapping[str, Any] | None, n_items: int) -> IrtTerm | None:
@@ -41,4 +42,5 @@ def irt_term_of(content: Mapping[str, Any] | None, n_items: int) -> IrtTerm | No
     shares = numbers_only(content["shares"], "readout, irt, shares") if "shares" in content else None
     if shares is not None and shares.shape != (n_items,):
         raise ValueError(f"readout, irt, shares: {shares.shape} numbers for {n_items} items")
-    return IrtTerm(finite_number(content["weight"], "readout, irt, weight"), discrimination, difficulty, shares)
+    alone_above = finite_number(content["alone_above"], "readout, irt, alone_above") if "alone_above" in content else None
+    return IrtTerm(finite_number(content["weight"], "readout, irt, weight"), discrimination, difficulty, shares, alone_above)

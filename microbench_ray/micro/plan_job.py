@@ -81,7 +81,7 @@ def run_plan(job: PlanJob) -> JsonObject:
         answers["budget"] = [split_row(noise.split(budget)) for budget in job.budget]
     size = job.size
     if job.cost is not None:
-        bought = affordable_items(benchmark, job.cost)
+        bought = affordable_items(benchmark, job.cost, job.n_repeats)
         size, answers["affordable"] = bought.size, bought._asdict()
     if size is not None:
         answers["told_apart"] = detectable_difference(pairs, size, job.criterion, name=benchmark.name)._asdict()

@@ -55,7 +55,7 @@ def draw_mdad(axis: Axes, mdad: pd.DataFrame, x: str, style: Style) -> None:
         axis.plot(at, value, **line, ms=4.5, lw=1.2, label=str(method))
         axis.vlines(at, low.fillna(value), high.fillna(value), color=line["color"], zorder=line["zorder"], lw=1)
         mark_unbounded(axis, at, value + 1, value.notna() & high.isna(), r"$\uparrow$", line["color"])
-    _log_axis(axis, mdad[x])
+    log_axis(axis, mdad[x])
 
 
 def draw_unreliable(axis: Axes, shares: pd.DataFrame, style: Style) -> None:
@@ -63,11 +63,12 @@ def draw_unreliable(axis: Axes, shares: pd.DataFrame, style: Style) -> None:
     for method, rows in shares.groupby("method", sort=False):
         rows = rows.sort_values("size")
         axis.plot(rows["size"], 100 * (1 - rows["share_reliable"].astype(float)), **style[str(method)], ms=4.5, lw=1.2)
-    _log_axis(axis, shares["size"])
+    log_axis(axis, shares["size"])
     axis.set_ylim(0, 101)
 
 
-def _log_axis(axis: Axes, values: pd.Series) -> None:
+def log_axis(axis: Axes, values: pd.Series) -> None:
+    """A logarithmic axis with the values as ticks."""
     ticks = sorted(values.unique())
     axis.set(xscale="log", xlabel="items selected", xlim=(ticks[0] / 1.2, ticks[-1] * 1.2))
     axis.set_xticks(ticks, _labels(ticks))

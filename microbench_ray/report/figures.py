@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from microbench_ray.core.storage.folders import file_name
 from microbench_ray.report.answer import MONOTONE
 from microbench_ray.report.axes import draw_curves, draw_mdad, draw_unreliable, mark_unbounded
 from microbench_ray.report.highlight import Highlight, highlight
+from microbench_ray.report.spending_figure import spending_figures
 from microbench_ray.report.terminal import PANEL, items_text, panel_title
 
 if TYPE_CHECKING:
@@ -47,13 +49,14 @@ def draw_figures(
     """Draw the figures of a sweep.
 
     Each panel (benchmark, targets, n_source) has one: agreement against difference, and MDAD and the share of unreliable pairs
-    against size. Others compare the MDAD by benchmark, subtask, n_source and threshold, where these vary.
+    against size. Others compare the MDAD by benchmark, subtask, n_source and threshold, where these vary, and show
+    what a verdict costs for sweeps with verdicts or costs.
 
     Parameters
     ----------
     tables
-        The reduced tables `agreement`, `mdad` and `summary`. With several thresholds, all figures but the one that compares them
-        show the threshold of the summary.
+        The reduced tables `agreement`, `mdad` and `summary`, and `verdicts` and `stopping` if there are any. With several
+        thresholds, all figures but the one that compares them show the threshold of the summary.
     write
         Called with the name and the content of each file, `NAME.png` and `NAME.svg`. At most 12 figures of a kind are drawn.
     benchmarks
@@ -80,7 +83,9 @@ def draw_figures(
     shown = highlight(tables, list(dict.fromkeys(tables["mdad"]["method"].to_pylist())))
     style = _styles(shown)
     marks = f"{shown.reason} {INTERVALS} over {' or '.join(sorted(set(mdad['ci'])))}; {NOT_DRAWN}".strip()
-    for name, figure in _figures(curves, mdad, summary, benchmarks, style):
+    at = summary["threshold"].iloc[0]
+    spending = ((_joined(*key, "cost"), each) for key, each in spending_figures(tables, style, at, _figure, _legend))
+    for name, figure in chain(_figures(curves, mdad, summary, benchmarks, style), islice(spending, MAX_FIGURES)):
         line_length = int(16 * figure.get_figwidth())
         caption = "\n".join([*textwrap.wrap(marks, line_length), *textwrap.wrap(escape_lines(note or ""), line_length)])
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color="0.3", parse_math=False)

@@ -16,7 +16,8 @@ from microbench_ray.core.table_formats import Format
 from microbench_ray.report.answer import answers, lines
 from microbench_ray.report.figures import draw_figures
 from microbench_ray.report.mdad_text import mdad_text
-from microbench_ray.report.terminal import difference_tables, mdad_tables
+from microbench_ray.report.terminal import difference_tables, mdad_tables, stopping_tables
+from microbench_ray.sweeps.reduce import OPTIONAL
 from microbench_ray.sweeps.results import SweepStore
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def show_results(
         _write_page(store, manifest, tables)
     if note:
         say(f"Note: {escape_lines(str(note))}")
-    paired = ", paired.parquet" if "paired" in tables else ""
-    say(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet, standings.parquet{paired}")
+    optional = "".join(f", {name}.parquet" for name in OPTIONAL if name in tables)
+    say(f"Tables: {place('agreement.parquet')}, mdad.parquet, summary.parquet, standings.parquet{optional}")
     for name in figure_names:
         say(f"Figure: {place(f'figures/{name}')}")
     if report:
@@ -88,11 +89,15 @@ def _print_tables(console: Console, tables: Mapping[str, pa.Table], of_all: str)
     """Print the first MDAD tables, the differences to a baseline, and the answer; `of_all` is where all MDADs are."""
     titled_tables = list(mdad_tables(tables["mdad"], console.width))
     differences = list(difference_tables(tables["paired"], console.width)) if "paired" in tables else []
+    stopped = list(stopping_tables(tables["stopping"])) if "stopping" in tables else []
     for title, table in titled_tables[:MAX_TABLES]:
         console.print(title)
         console.print(table, soft_wrap=False)
     if len(titled_tables) > MAX_TABLES:
         console.print(f"… and {len(titled_tables) - MAX_TABLES} more tables in {of_all}")
+    for title, of_panel in stopped[:MAX_TABLES]:
+        console.print(title)
+        console.print(of_panel, soft_wrap=False)
     for title, table in differences[:MAX_TABLES]:
         console.print(title)
         console.print(table, soft_wrap=False)

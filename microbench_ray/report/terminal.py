@@ -50,6 +50,25 @@ def difference_tables(paired: pa.Table, width: int = 120) -> Iterator[tuple[str,
             yield escape_controls(title), _by_size(cells, width)
 
 
+def stopping_tables(stopping: pa.Table) -> Iterator[tuple[str, Table]]:
+    """A title and a table per panel and threshold, on the seen half: what reading pairs until a verdict takes."""
+    rows = stopping.to_pandas()
+    for (*panel, threshold), own in rows[rows["split"] == "seen"].groupby([*PANEL, "threshold"], sort=True):
+        costs = own["mean_cost"].notna().any()
+        table = Table(box=box.SIMPLE_HEAD)
+        table.add_column("items", no_wrap=True, overflow="fold")
+        for name in ("at most", "read", *(["cost"] if costs else []), "decided", "wrong", "agreement", "MDAD"):
+            table.add_column(name, justify="right")
+        for row in own.sort_values(["method", "size"]).to_dict("records"):
+            cost = [f"{row['mean_cost']:,.0f}" if row["mean_cost"] >= 1000 else f"{row['mean_cost']:.4g}"] if costs else []
+            shares = [f"{100 * row[name]:.1f}" for name in ("decided", "false", "mean_agreement")]
+            mdad = "not reached" if np.isnan(row[MONOTONE[0]]) else f"{100 * row[MONOTONE[0]]:.1f}"
+            method = Text(escape_controls(str(row["method"])))
+            table.add_row(method, f"{row['size']:,}", f"{row['mean_items']:.1f}", *cost, *shares, mdad)
+        title = f"{panel_title(panel)}\nItems read until a verdict, {items_text('seen', panel)}; shares in %, MDAD at {threshold:g}"
+        yield title, table
+
+
 def _by_size(cells: Mapping[tuple[str, int], str], width: int) -> Group:
     """A row per method and a column per size; below each other where the columns do not fit, so that no number is broken."""
     methods = list(dict.fromkeys(method for method, _ in cells))

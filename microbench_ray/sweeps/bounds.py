@@ -1,12 +1,15 @@
-"""The largest grids that are planned: the plan is in memory, and a mistyped number of runs must not fill it."""
+"""What a grid may be: the largest one that is planned, as a mistyped number of runs must not fill the memory; sizes and models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from microbench_ray.core.errors import GridError
 from microbench_ray.data import Benchmark
-from microbench_ray.sweeps.grid import Grid
+from microbench_ray.data.split import seen_counts
+from microbench_ray.sweeps.grid import Grid, Unseen
 
 MAX_CELLS, MAX_DRAWS = 10_000_000, 1_000_000
 """Cells of a sweep; and draws, each of which is a run of one benchmark, group of targets and number of sources."""
@@ -37,3 +40,52 @@ def check_bounds(
                 got=f"{count:,} {what}, with {grid.runs:,} runs",
                 hint="fewer runs (grid.runs=50), sizes or methods; or several sweeps",
             )
+
+
+def count_seen(subtask_codes: np.ndarray, unseen: Unseen) -> int:
+    """Number of items that the method sees."""
+    return len(subtask_codes) if unseen == "none" else int(seen_counts(np.bincount(subtask_codes)).sum())
+
+
+def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: int, where: str = "grid.sizes") -> None:
+    """Raise GridError if a size exceeds the seen items or two sizes give the same count."""
+    counts = [count for count, _ in sizes]
+    too_large = [count for count in counts if count > n_seen]
+    if too_large:
+        fitting = [count for count, fraction in sizes if count <= n_seen and fraction is None]
+        raise GridError(
+            f"size {too_large[0]} > {n_seen} seen items of '{label}'.",
+            where=where if sizes[counts.index(too_large[0])][1] is None else "grid.fractions",
+            got=str([count if fraction is None else fraction for count, fraction in sizes]),
+            hint=f"use {where}=[{','.join(map(str, fitting))}]" if fitting else f"use sizes of at most {n_seen}",
+        )
+    if len(set(counts)) < len(counts):
+        raise GridError(
+            f"Two sizes give the same number of items of '{label}'.",
+            where=f"{where} and grid.fractions",
+            got=str(counts),
+            hint="remove one of them",
+        )
+
+
+def check_models(benchmark: Benchmark, grid: Grid, group: tuple[int, ...] | None) -> None:
+    """Raise GridError if the benchmark has too few models for the requested targets and sources."""
+    n_target = grid.n_target if group is None else len(group)
+    max_source = max(grid.n_source)
+    if n_target < 2:
+        raise GridError(
+            f"At least 2 target models are needed to form a pair on '{benchmark.name}'.",
+            where="targets",
+            got=f"{n_target} target models",
+            hint="choose a group of at least 2 models",
+        )
+    if n_target + max_source > benchmark.n_models:
+        available = benchmark.n_models - n_target
+        raise GridError(
+            f"{n_target} target and {max_source} source models > {benchmark.n_models} models of '{benchmark.name}'.",
+            where="grid.n_source, grid.n_target",
+            got=f"n_source {list(grid.n_source)}, n_target {n_target}",
+            hint=f"use n_source of at most {available}"
+            if available >= 1
+            else f"use n_target under {benchmark.n_models}, and fewer sources",
+        )

@@ -24,7 +24,7 @@ from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.inventory import scan_shard_files, set_aside
 from microbench_ray.sweeps.manifest import check_manifest, check_schema, computed_before, describe, now, partitions_of, run_entry
 from microbench_ray.sweeps.paired import check_baseline
-from microbench_ray.sweeps.reduce import Rules, reduce_partitions
+from microbench_ray.sweeps.reduce import COMPANIONS, OPTIONAL, Partition, Rules, reduce_partitions
 from microbench_ray.sweeps.results import DIGESTS, DamagedFiles, SweepStore
 from microbench_ray.sweeps.reuse import CellSelection, Identity, assign
 from microbench_ray.sweeps.shards import Plan, Shard, check_memory, plan_sweep
@@ -60,6 +60,8 @@ class SweepJob:
         The root seed.
     keep_estimates
         Whether to keep every target's estimate.
+    verdicts
+        Whether to read pairs of targets item by item until there is a verdict.
     sizes_apart
         Whether every shard holds one size.
     config
@@ -79,6 +81,7 @@ class SweepJob:
     benchmark_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seed: int = 0
     keep_estimates: bool = False
+    verdicts: bool = False
     sizes_apart: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     wait_for_out: float = 0.0
@@ -96,6 +99,7 @@ class SweepJob:
             keep_estimates=self.keep_estimates,
             model_resamples=self.rules.n_resamples,
             sizes_apart=self.sizes_apart,
+            verdicts=self.verdicts,
         )
 
 
@@ -106,7 +110,7 @@ class SweepOutcome:
     Attributes
     ----------
     tables
-        `agreement`, `mdad`, `summary` and `failures`; `paired` if there is a baseline.
+        `agreement`, `mdad`, `summary` and `failures`; `paired` if there is a baseline; `verdicts` and `stopping` if asked for.
     computed, reused, failed
         Numbers of cells computed by this run, reused from earlier runs, and failed.
     seconds
@@ -164,7 +168,7 @@ def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOu
     seconds = {"compute": 0.0, "reduce": 0.0}
     reused = plan.n_cells
     for rounds_left in reversed(range(MAX_ROUNDS)):
-        existing = scan_shard_files(store, estimates=job.keep_estimates)
+        existing = scan_shard_files(store, estimates=job.keep_estimates, verdicts=job.verdicts)
         assignment = assign(plan.shards, existing)
         n_missing = sum(shard.n_cells for shard in assignment.missing)
         reused = min(reused, plan.n_cells - n_missing)
@@ -175,6 +179,7 @@ def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOu
         store.expect_digests(earlier)
         manifest["runs"] = computed_before(earlier, existing)
         manifest[DIGESTS] = dict(store.digests)
+        manifest["verdicts"] = job.verdicts
         store.write_manifest(manifest)
         started = time.monotonic()
         failures = compute(job, store, assignment.missing)
@@ -183,7 +188,7 @@ def _compute_and_reduce(job: SweepJob, plan: Plan, store: SweepStore) -> SweepOu
         store.write_table("failures", failure_table(failures))
         computed_at = time.monotonic()
         try:
-            tables = reduce_store(store, assignment.partitions, job.rules, job.seed, failed_ids)
+            tables = reduce_store(store, assignment.partitions, job.rules, job.seed, failed_ids, verdicts=job.verdicts)
         except DamagedFiles as error:
             if not rounds_left:
                 raise
@@ -283,7 +288,8 @@ def run_reduce(out: Path | str, rules: Rules, *, wait_for_out: float = 0.0) -> M
         store.expect_digests(manifest)
         failures = store.read_table("failures")
         failed = set(failures["shard"].to_pylist())
-        tables = reduce_store(store, partitions_of(manifest), rules, manifest["seed"], failed)
+        verdicts = bool(manifest.get("verdicts"))
+        tables = reduce_store(store, partitions_of(manifest), rules, manifest["seed"], failed, verdicts=verdicts)
     return {**tables, "failures": failures}
 
 
@@ -306,7 +312,13 @@ def finished_manifest(store: SweepStore) -> dict[str, Any]:
 
 
 def reduce_store(
-    store: SweepStore, partitions: Sequence[Sequence[CellSelection]], rules: Rules, seed: int, failed: Collection[str] = ()
+    store: SweepStore,
+    partitions: Sequence[Sequence[CellSelection]],
+    rules: Rules,
+    seed: int,
+    failed: Collection[str] = (),
+    *,
+    verdicts: bool = False,
 ) -> dict[str, pa.Table]:
     """Reduce the cells of a sweep and write the tables.
 
@@ -324,19 +336,23 @@ def reduce_store(
         The root seed.
     failed
         Ids of failed shards, which have no file.
+    verdicts
+        Whether the sweep has verdicts; stops of others in the same folder are not read.
     """
-    resample_files = store.shard_files("resamples")
+    files = {name: store.shard_files(name) for name in COMPANIONS if verdicts or name != "stops"}
 
-    def read(partition: Sequence[CellSelection]) -> tuple[pa.Table, pa.Table]:
-        resampled = [selection for selection in partition if selection.file in resample_files]
-        return store.read_selected("cells", partition, failed), store.read_selected("resamples", resampled)
+    def read(partition: Sequence[CellSelection]) -> Partition:
+        present = {name: [selection for selection in partition if selection.file in ids] for name, ids in files.items()}
+        cells = store.read_selected("cells", partition, failed)
+        return Partition(cells, **{name: store.read_selected(name, selected) for name, selected in present.items()})
 
     with one_thread():  # the products are too small to gain from more
         tables = reduce_partitions(prefetch(read, partitions), rules, seed)
     if not failed:  # with failures, the baseline's cells may be missing
         check_baseline(rules.baseline, tables["mdad"]["method"].unique().to_pylist())
-    if "paired" not in tables:
-        store.remove("paired.parquet")  # left by a reduction with a baseline
+    for name in OPTIONAL:
+        if name not in tables:
+            store.remove(f"{name}.parquet")  # left by a reduction with a baseline, or a sweep with verdicts
     for name, table in tables.items():
         store.write_table(name, table)
     return tables

@@ -25,6 +25,7 @@ from microbench_ray.metrics import PairCounts, TruePairs, bootstrap_models, comp
 from microbench_ray.metrics.pairs import Totals, totals_of
 from microbench_ray.sweeps.fits import signal_used
 from microbench_ray.sweeps.shards import Shard
+from microbench_ray.sweeps.stops import has_order, read_pairs, stop_row
 from microbench_ray.sweeps.tables import rows_table
 
 Positions = NDArray[np.intp]
@@ -76,18 +77,20 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
     Returns
     -------
     dict of pyarrow.Table
-        `cells`, with one row per cell and split; with `keep_estimates` also `estimates`; for a fixed list also `resamples`.
+        `cells`, with one row per cell and split, and the shard's companions: `estimates`, `resamples`, `costs` and `stops`.
     """
     rows: list[dict[str, Any]] = []
     counts: list[PairCounts] = []
     estimated: list[dict[str, Any]] = []
     resamples: list[pa.Table] = []
+    costs: list[dict[str, Any]] = []
+    stops: list[tuple[dict[str, Any], PairCounts]] = []
     for run in shard.runs:
         draw = draw_run(shard, benchmark, run)
         truths = [true_accuracies(benchmark, "seen", draw.targets, draw.seen)]
         if draw.unseen is not None:
             truths.append(true_accuracies(benchmark, "unseen", draw.targets, draw.unseen))
-        for cell, estimates in estimate_run(shard, benchmark, draw, run):
+        for method, items, cell, estimates in estimate_run(shard, benchmark, draw, run):
             for truth in truths:
                 comparison = compare(truth.pairs, estimates)
                 counts.append(comparison.counts)
@@ -103,16 +106,38 @@ def evaluate_shard(shard: Shard, benchmark: Benchmark) -> dict[str, pa.Table]:
                 estimated += target_rows(cell, benchmark, draw.targets, truths, estimates)
             if shard.model_resamples:
                 resamples.append(resample_models(shard, cell, truths[0], estimates))
+            item_costs = None if benchmark.costs is None else benchmark.costs[items]
+            if item_costs is not None and shard.costs:
+                costs.append(cell | {"cost": float(item_costs.sum())})
+            if shard.verdicts and has_order(method):
+                scores = responses_to(benchmark, draw.targets, items, "correctness")
+                read = read_pairs(scores, estimates, item_costs, len(draw.seen))
+                for truth in truths:
+                    sums, leaders = stop_row(read, truth.pairs)
+                    stops.append((cell | {"split": truth.split} | sums, leaders))
     tables = {"cells": rows_table("cells", rows, counts)}
     if shard.keep_estimates:
         tables["estimates"] = rows_table("estimates", estimated)
     if resamples:
         tables["resamples"] = pa.concat_tables(resamples)
+    if shard.costs:
+        tables["costs"] = rows_table("costs", costs)
+    if shard.verdicts:
+        tables["stops"] = rows_table("stops", [row for row, _ in stops], [counts for _, counts in stops])
     return tables
 
 
-def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
-    """Yield the key and the estimates, (n_target,), of every cell of one run."""
+class Estimated(NamedTuple):
+    """A cell of one run: its method, the selected items as positions in the benchmark, its key, and the (n_target,) estimates."""
+
+    method: Method
+    items: Positions
+    key: dict[str, Any]
+    estimates: NDArray[np.float64]
+
+
+def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> Iterator[Estimated]:
+    """Yield the estimates of every cell of one run."""
     fits = RunFits(shard, benchmark, draw, run)
     for method in shard.methods:
         selector, estimator = method.selector, method.estimator
@@ -124,9 +149,12 @@ def estimate_run(shard: Shard, benchmark: Benchmark, draw: Draw, run: int) -> It
             rng = seeding.select_stream(shard.seed, shard.label, method.label, shard.n_source, run, stream_size)
             selection = selector.select(selector_seen, selector_fit, size, rng)
             check_selection(method, selection, size, selector_seen.n_items)
-            responses = responses_to(benchmark, draw.targets, draw.seen[selection.items], estimator_signal)
+            items = draw.seen[selection.items]
+            responses = responses_to(benchmark, draw.targets, items, estimator_signal)
             estimates = estimator.estimate(responses, selection, estimator_seen, estimator_fit)
-            yield (
+            yield Estimated(
+                method,
+                items,
                 {
                     "benchmark": shard.label,
                     "method": method.label,

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.data import Benchmark
+from microbench_ray.sweeps.bounds import count_seen
 from microbench_ray.sweeps.grid import Grid, Targets
-from microbench_ray.sweeps.shards import count_seen
 
 DEFAULT = Grid()
 OPEN_KEYS = ("sizes", "n_source", "n_target")

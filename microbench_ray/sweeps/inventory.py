@@ -15,7 +15,7 @@ from microbench_ray.core.storage.folders import io_error
 from microbench_ray.core.storage.store import CANNOT_READ
 from microbench_ray.sweeps.results import NO_SUCH_FILE, SweepStore
 from microbench_ray.sweeps.reuse import Identity
-from microbench_ray.sweeps.shard_files import IDENTITY
+from microbench_ray.sweeps.shard_files import IDENTITY, SHARDED
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ SCAN_THREADS = 16
 MAX_REPORTED = 10
 
 
-def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
+def scan_shard_files(store: SweepStore, *, estimates: bool, verdicts: bool = False) -> list[Identity]:
     """Read the metadata of all shard files and move damaged files to `set_aside/`.
 
     A file is damaged if it is truncated, has another schema, belongs to another shard, or lacks one of its companion tables. A
@@ -35,13 +35,16 @@ def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
         The output folder, locked by the caller.
     estimates
         Whether the sweep keeps every target's estimate. Files without estimates are then neither used nor moved.
+    verdicts
+        The same of `stops`, which verdicts are reduced from.
 
     Returns
     -------
     The identities of the files whose cells can be reused.
     """
-    shard_ids = {name: store.shard_files(name) for name in ("cells", "estimates", "resamples")}
-    needed = {"resamples", "estimates"} if estimates else {"resamples"}
+    shard_ids = {name: store.shard_files(name) for name in SHARDED}
+    wanted = {name for name, asked in (("estimates", estimates), ("stops", verdicts)) if asked}
+    needed = {"resamples", "costs", *wanted}
     files = sorted((name, shard_id) for name in ("cells", *needed) for shard_id in shard_ids[name])
     with ThreadPoolExecutor(SCAN_THREADS) as scanners:
         identities = dict(zip(files, scanners.map(lambda file: _scan(store, *file), files), strict=True))
@@ -63,7 +66,7 @@ def scan_shard_files(store: SweepStore, *, estimates: bool) -> list[Identity]:
             ]
             if missing:
                 problems[file] = f"its {missing[0]} are missing or damaged"
-            elif not estimates or "estimates" in identity.companions:
+            elif wanted <= set(identity.companions):
                 usable.append(identity)
     set_aside(store, problems)
     for file in unfinished:
@@ -115,6 +118,6 @@ def _identity(source: pa.NativeFile, name: str, shard_id: str) -> Identity:
     identity = Identity.read(json.loads(metadata))
     if identity.id != shard_id:
         raise ValueError(f"it belongs to shard {identity.id}")
-    if n_rows == 0 or n_rows % identity.n_cells:
+    if name != "stops" and (n_rows == 0 or n_rows % identity.n_cells):  # methods without an order have no row there
         raise ValueError(f"{n_rows} rows, not a multiple of its {identity.n_cells} cells")
     return identity

@@ -6,7 +6,7 @@ Tie policy, thresholds and intervals are applied here, and nowhere before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreemen
 from microbench_ray.metrics.paired import MIN_RUNS
 from microbench_ray.sweeps.paired import CellGroup, PairedRules, cell_group, paired_rows
 from microbench_ray.sweeps.standings import RunTotals, run_totals, standing_rows
+from microbench_ray.sweeps.stop_tables import mean_costs, stopping_rows, verdict_rows
 from microbench_ray.sweeps.tables import BINNED, counts_of, null_if_nan
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ MAX_RESAMPLES = 100_000
 """Bootstrap resamples; their counts are in memory at once."""
 KEY = [*GROUP_KEY, "split"]
 REDUCED = ("agreement", "mdad", "summary")
+COMPANIONS = ("resamples", "costs", "stops")
+"""Tables of shards that are reduced with their cells."""
+OPTIONAL = ("paired", "verdicts", "stopping")
+"""Reduced tables that not every sweep has."""
 Row = dict[str, Any]
 
 
@@ -91,6 +96,10 @@ class Rules:
                 hint="n_resamples=1000",
             )
 
+    def interval_of(self, n_runs: int) -> str:
+        """What an interval over so many runs resamples: a single run cannot be."""
+        return "pairs" if self.ci == "runs" and n_runs == 1 else self.ci
+
     def paired_rules(self, seed: int) -> PairedRules | None:
         """How methods are compared; None without a baseline."""
         if self.baseline is None:
@@ -105,14 +114,22 @@ class Rules:
         )
 
 
-def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Rules, seed: int) -> dict[str, pa.Table]:
+class Partition(NamedTuple):
+    """Tables of shards that hold whole groups: all runs of a cell. `costs` and `stops` may be left out."""
+
+    cells: pa.Table
+    resamples: pa.Table
+    costs: pa.Table | None = None
+    stops: pa.Table | None = None
+
+
+def reduce_partitions(partitions: Iterable[tuple[pa.Table, ...]], rules: Rules, seed: int) -> dict[str, pa.Table]:
     """Reduce cells, a partition at a time.
 
     Parameters
     ----------
     partitions
-        Tables of `cells` and of `resamples`, each of which holds whole groups (all runs of a cell). They are read one by one, so
-        that memory is bounded by the largest.
+        The arguments of a `Partition` each. They are read one by one, so that memory is bounded by the largest.
     rules
         Tie policy, thresholds and intervals.
     seed
@@ -121,22 +138,35 @@ def reduce_partitions(partitions: Iterable[tuple[pa.Table, pa.Table]], rules: Ru
     Returns
     -------
     dict of pyarrow.Table
-        `agreement`, `mdad`, `summary` and `standings`, and `paired` if there is a baseline; sorted by key.
+        `agreement`, `mdad`, `summary` and `standings`, `paired` if there is a baseline, and `verdicts` and `stopping` if there are
+        stops; sorted by key.
     """
     paired_rules = rules.paired_rules(seed)
     compared: list[CellGroup] = []
     totals: list[RunTotals] = []
     parts: dict[str, list[pa.Table]] = {name: [SCHEMAS[name].empty_table()] for name in REDUCED}
-    for cells, resamples in partitions:
+    for partition in partitions:
+        cells, resamples, costs, stops = Partition(*partition)
         rows: dict[str, list[Row]] = {name: [] for name in REDUCED}
+        cost_of = {} if costs is None else mean_costs(costs)
         for group in groups(cells, resamples):
             for name, of_group in reduce_group(*group, rules, seed).items():
                 rows[name] += of_group
+            cost = cost_of.get(tuple(group.cells.column(name)[0].as_py() for name in GROUP_KEY))
+            for row in rows["mdad"][-len(rules.thresholds) :]:
+                row["cost"] = cost
             totals.append(run_totals(group_key(group.cells), group.cells, group.counts, rules.tie_policy))
             if paired_rules is not None:
                 compared.append(cell_group(group_key(group.cells), group.cells, group.counts, paired_rules))
-        for name in REDUCED:
+        for _, in_order, counts in _grouped(stops, "run") if stops is not None and len(stops) else ():
+            common = group_key(in_order)
+            ci = rules.interval_of(len(in_order))
+            measured = mdads(counts, rules.thresholds, **_intervals(rules, ci, common, seed))
+            rows.setdefault("verdicts", []).extend(verdict_rows(common, in_order, counts))
+            rows.setdefault("stopping", []).extend(stopping_rows(common, in_order, counts, rules.tie_policy, ci, measured))
+        for name in rows:
             if rows[name]:
+                parts.setdefault(name, [SCHEMAS[name].empty_table()])
                 parts[name].append(_agreement_table(rows[name]) if name == "agreement" else _table(name, rows[name]))
     parts["standings"] = [_table("standings", list(standing_rows(totals, rules.tie_policy, rules.confidence_level)))]
     if paired_rules is not None:
@@ -169,17 +199,11 @@ def reduce_group(
     dict of lists
         By table. Values are scalars; those of the single row for `agreement` may be arrays over bins.
     """
-    ci = rules.ci
-    if ci == "runs" and resampled is not None:
-        ci = "models"
-    elif ci == "runs" and len(cells) == 1:
-        ci = "pairs"  # a single run cannot be resampled
+    ci = "models" if rules.ci == "runs" and resampled is not None else rules.interval_of(len(cells))
     common: Row = group_key(cells) | {"tie_policy": rules.tie_policy, "ci": ci}
     settings: dict[str, Any] = {"tie_policy": rules.tie_policy, "ci": ci, "level": rules.confidence_level, "resampled": resampled}
     curve = agreement_curve(counts, **settings)
-    stream_key = [common[name] for name in ("benchmark", "method", "n_source", "size", "targets", "unseen")]
-    rng = seeding.interval_stream(seed, *stream_key)
-    by_threshold = mdads(counts, rules.thresholds, n_resamples=rules.n_resamples, seed=rng, **settings)
+    by_threshold = mdads(counts, rules.thresholds, resampled=resampled, **_intervals(rules, ci, common, seed))
     errors, taus = (_defined(cells, name) for name in ("mean_abs_error", "kendall_tau"))
     agreement_row = common | {
         "diff_lo": curve.diff_lo,
@@ -218,6 +242,18 @@ def reduce_group(
         "signal": cells.column("signal")[0].as_py(),
     }
     return {"agreement": [agreement_row], "mdad": mdad_rows, "summary": [summary_row]}
+
+
+def _intervals(rules: Rules, ci: str, key: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The arguments of `mdads` for a group: the same resamples of its runs for all that is measured on them."""
+    stream_key = [key[name] for name in ("benchmark", "method", "n_source", "size", "targets", "unseen")]
+    return {
+        "tie_policy": rules.tie_policy,
+        "ci": ci,
+        "level": rules.confidence_level,
+        "n_resamples": rules.n_resamples,
+        "seed": seeding.interval_stream(seed, *stream_key),
+    }
 
 
 class Group(NamedTuple):

@@ -71,7 +71,7 @@ class SweepStore(Store):
             logger.debug("The manifest's %s are not a mapping but %r", DIGESTS, digests)
 
     def shard_files(self, name: str) -> Collection[str]:
-        """Ids of the shards with a file in the folder `name`: `cells`, `estimates` or `resamples`."""
+        """Ids of the shards with a file in the folder `name`: `cells` or a companion."""
         return {file.removesuffix(".parquet") for file in self.files(name) if file.endswith(".parquet") and file[0] != "."}
 
     def write_shard(self, shard: Shard, tables: Mapping[str, pa.Table]) -> None:
@@ -83,7 +83,7 @@ class SweepStore(Store):
                 self.digests[shard.id] = digest_of(content)
 
     def read_selected(self, name: str, selections: Sequence[CellSelection], absent: Collection[str] = ()) -> pa.Table:
-        """Read the selected rows of `cells` or `resamples`.
+        """Read the selected rows of `cells` or a companion.
 
         Parameters
         ----------

@@ -67,7 +67,7 @@ class Identity:
             methods=tuple(map(method_hash, shard.methods)),
             sizes=shard.sizes,
             runs=shard.runs,
-            companions=("estimates",) * shard.keep_estimates + ("resamples",) * bool(shard.model_resamples),
+            companions=shard.companions,
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Files of finished shards: `cells/ID.parquet`, and of the same name in `estimates/` and `resamples/` where a shard has these."""
+"""Files of finished shards: `cells/ID.parquet`, and of the same name in the folders of their companions where a shard has these."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from microbench_ray.sweeps.shards import Shard
 IDENTITY = b"microbench_ray"
 """Key of a shard file's identity in its schema's metadata."""
 MANIFEST = "manifest.json"
-SHARDED = ("cells", "estimates", "resamples")
+SHARDED = ("cells", "estimates", "resamples", "costs", "stops")
 
 logger = logging.getLogger(__name__)
 

@@ -13,17 +13,15 @@ from functools import cached_property
 from hashlib import blake2b
 from math import isqrt
 
-import numpy as np
-
 from microbench_ray.core.errors import GridError
 from microbench_ray.core.schemas import SCHEMA_VERSION
 from microbench_ray.data import Benchmark, match_models
-from microbench_ray.data.split import seen_counts
 from microbench_ray.methods import Fixed, Method
 from microbench_ray.methods.registry import check_costs, check_weighted
-from microbench_ray.sweeps.bounds import check_bounds
+from microbench_ray.sweeps.bounds import check_bounds, check_models, check_sizes, count_seen
 from microbench_ray.sweeps.fits import distinct_fits, group_by_fit
 from microbench_ray.sweeps.grid import Grid, Targets, Unseen
+from microbench_ray.sweeps.stops import check_verdicts, reading_seconds
 
 RUNS_PER_CHEAP_SHARD = 10
 CHEAP_FIT_SECONDS = 0.1
@@ -51,6 +49,10 @@ class Shard:
         Whether to return every target's estimate along with the counts.
     model_resamples
         Bootstrap draws over models, for a shard without runs; 0 otherwise.
+    costs
+        Whether to return what the selected items cost.
+    verdicts
+        Whether to read pairs of targets item by item until there is a verdict.
     seconds
         Expected CPU seconds. No result depends on it.
     """
@@ -69,6 +71,8 @@ class Shard:
     seed: int
     keep_estimates: bool = False
     model_resamples: int = 0
+    costs: bool = False
+    verdicts: bool = False
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -84,13 +88,23 @@ class Shard:
     @cached_property
     def id(self) -> str:
         """Hash of everything that the shard's results depend on."""
-        companions = ("estimates",) * self.keep_estimates + ("resamples",) * bool(self.model_resamples)
-        return shard_id(self.base, tuple(map(method_hash, self.methods)), self.sizes, self.runs, companions)
+        return shard_id(self.base, tuple(map(method_hash, self.methods)), self.sizes, self.runs, self.companions)
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Names of the tables that it returns besides `cells`."""
+        wanted = {
+            "estimates": self.keep_estimates,
+            "resamples": self.model_resamples > 0,
+            "costs": self.costs,
+            "stops": self.verdicts,
+        }
+        return tuple(name for name, returned in wanted.items() if returned)
 
     @cached_property
     def base(self) -> str:
         """Hash of everything that the results depend on except methods, sizes and runs: shards of one base share their cells."""
-        excluded = ("methods", "sizes", "runs", "keep_estimates", "seconds")
+        excluded = ("methods", "sizes", "runs", "keep_estimates", "costs", "verdicts", "seconds")
         parts = {key: getattr(self, key) for key in self.__dataclass_fields__ if key not in excluded}
         return _hash(parts | {"schema": SCHEMA_VERSION})
 
@@ -167,6 +181,7 @@ def plan_sweep(
     keep_estimates: bool = False,
     model_resamples: int = 1000,
     sizes_apart: bool = False,
+    verdicts: bool = False,
 ) -> Plan:
     """Divide a grid into shards.
 
@@ -186,6 +201,8 @@ def plan_sweep(
         Bootstrap draws over models for `fixed` lists.
     sizes_apart
         Whether every shard holds one size: more, smaller tasks with the same results.
+    verdicts
+        Whether to read pairs of targets item by item until there is a verdict, in the methods that have an order.
 
     Raises
     ------
@@ -206,12 +223,15 @@ def plan_sweep(
     for benchmark in benchmarks:
         check_weighted(methods, benchmark.truth)
         check_costs(methods, known=benchmark.costs is not None)
+    if verdicts:
+        check_verdicts(methods, benchmarks)
     shards: list[Shard] = []
     worker_bytes, heaviest = 0, tuple[Method, ...]()
     for benchmark, target_models in ((benchmark, each) for benchmark in benchmarks for each in target_groups):
         group = target_models.positions(benchmark)
         shards.extend(
-            _fixed_shard(benchmark, method, target_models.label, group, seed, keep_estimates, model_resamples) for method in fixed
+            _fixed_shard(benchmark, method, target_models.label, group, seed, keep_estimates, model_resamples, verdicts=verdicts)
+            for method in fixed
         )
         if not drawn:
             continue
@@ -235,13 +255,14 @@ def plan_sweep(
                     block = RUNS_PER_CHEAP_SHARD if fit_seconds <= CHEAP_FIT_SECONDS else 1
                     blocks = [tuple(range(start, min(start + block, grid.runs))) for start in range(0, grid.runs, block)]
                     run_seconds = SECONDS_PER_RUN + fit_seconds
+                    n_target = grid.n_target if group is None else len(group)
                     shards.extend(
                         Shard(
                             benchmark=benchmark.name,
                             digest=benchmark.digest,
                             subtask=subtask,
                             targets=target_models.label,
-                            n_target=grid.n_target if group is None else len(group),
+                            n_target=n_target,
                             group=group,
                             unseen=grid.unseen,
                             n_source=n_source,
@@ -250,7 +271,14 @@ def plan_sweep(
                             methods=fit_methods,
                             seed=seed,
                             keep_estimates=keep_estimates,
-                            seconds=len(runs) * (run_seconds + SECONDS_PER_CELL * len(fit_methods) * len(shard_sizes)),
+                            costs=benchmark.costs is not None,
+                            verdicts=verdicts,
+                            seconds=len(runs)
+                            * (
+                                run_seconds
+                                + SECONDS_PER_CELL * len(fit_methods) * len(shard_sizes)
+                                + verdicts * reading_seconds(fit_methods, shard_sizes, n_target)
+                            ),
                         )
                         for shard_sizes in ([(size,) for size in sizes] if sizes_apart else [sizes])
                         for runs in blocks
@@ -289,55 +317,6 @@ def _out_of_memory(plan: Plan, host: Host, available: int) -> GridError:
     )
 
 
-def count_seen(subtask_codes: np.ndarray, unseen: Unseen) -> int:
-    """Number of items that the method sees."""
-    return len(subtask_codes) if unseen == "none" else int(seen_counts(np.bincount(subtask_codes)).sum())
-
-
-def check_sizes(label: str, sizes: Sequence[tuple[int, float | None]], n_seen: int, where: str = "grid.sizes") -> None:
-    """Raise GridError if a size exceeds the seen items or two sizes give the same count."""
-    counts = [count for count, _ in sizes]
-    too_large = [count for count in counts if count > n_seen]
-    if too_large:
-        fitting = [count for count, fraction in sizes if count <= n_seen and fraction is None]
-        raise GridError(
-            f"size {too_large[0]} > {n_seen} seen items of '{label}'.",
-            where=where if sizes[counts.index(too_large[0])][1] is None else "grid.fractions",
-            got=str([count if fraction is None else fraction for count, fraction in sizes]),
-            hint=f"use {where}=[{','.join(map(str, fitting))}]" if fitting else f"use sizes of at most {n_seen}",
-        )
-    if len(set(counts)) < len(counts):
-        raise GridError(
-            f"Two sizes give the same number of items of '{label}'.",
-            where=f"{where} and grid.fractions",
-            got=str(counts),
-            hint="remove one of them",
-        )
-
-
-def check_models(benchmark: Benchmark, grid: Grid, group: tuple[int, ...] | None) -> None:
-    """Raise GridError if the benchmark has too few models for the requested targets and sources."""
-    n_target = grid.n_target if group is None else len(group)
-    max_source = max(grid.n_source)
-    if n_target < 2:
-        raise GridError(
-            f"At least 2 target models are needed to form a pair on '{benchmark.name}'.",
-            where="targets",
-            got=f"{n_target} target models",
-            hint="choose a group of at least 2 models",
-        )
-    if n_target + max_source > benchmark.n_models:
-        available = benchmark.n_models - n_target
-        raise GridError(
-            f"{n_target} target and {max_source} source models > {benchmark.n_models} models of '{benchmark.name}'.",
-            where="grid.n_source, grid.n_target",
-            got=f"n_source {list(grid.n_source)}, n_target {n_target}",
-            hint=f"use n_source of at most {available}"
-            if available >= 1
-            else f"use n_target under {benchmark.n_models}, and fewer sources",
-        )
-
-
 def _fixed_shard(
     benchmark: Benchmark,
     method: Method,
@@ -346,6 +325,8 @@ def _fixed_shard(
     seed: int,
     keep_estimates: bool,
     model_resamples: int,
+    *,
+    verdicts: bool,
 ) -> Shard:
     selector = method.selector
     assert isinstance(selector, Fixed)
@@ -375,6 +356,8 @@ def _fixed_shard(
         seed=seed,
         keep_estimates=keep_estimates,
         model_resamples=model_resamples,
+        costs=benchmark.costs is not None,
+        verdicts=verdicts,
         seconds=1e-8 * model_resamples * len(audited) ** 2,
     )
 

@@ -90,8 +90,8 @@ def test_nothing_is_written_outside_the_folder(name: str, drawn: bool, tmp_path:
     assert everything(home.parent)[:2] == ["er", "er/out"]
     assert everything(tmp_path)[:3] == ["home", "home/deep", "home/deep/er"]
     assert {path.split("/")[0] for path in everything(home / "out")} == {
-        "agreement.parquet", "cells", "estimates", "failures.parquet", "figures", "manifest.json", "mdad.parquet", "resamples",
-        "standings.parquet", "summary.parquet",
+        "agreement.parquet", "cells", "costs", "estimates", "failures.parquet", "figures", "manifest.json", "mdad.parquet",
+        "resamples", "standings.parquet", "stops", "summary.parquet",
     }  # fmt: skip
     assert len(everything(home / "out" / "figures")) >= 4
     assert not [path for path in (home / "out").rglob("*") if path.name[0] == "."]

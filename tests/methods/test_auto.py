@@ -6,19 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods import SeenItems, Selection
 from microbench_ray.methods.estimators.auto import AutoEstimator
 from microbench_ray.methods.estimators.irt import PIrt
 from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
-from microbench_ray.methods.kernels import auto
-from microbench_ray.methods.kernels.auto import AutoFit, fit_auto, fit_stack, in_turn, mixed
+from microbench_ray.methods.kernels import auto, auto_order
+from microbench_ray.methods.kernels.auto import AutoFit, fit_auto, fit_stack
 from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.irt import fit_irt, p_irt
-from microbench_ray.methods.kernels.irt_term import irt_term
+from microbench_ray.methods.kernels.irt_term import IrtTerm, irt_term
 from microbench_ray.methods.kernels.pairs_forward import PairsForward
 from microbench_ray.methods.kernels.sources import SourceAccuracies, source_accuracies
 from microbench_ray.methods.readout import FloatArray
@@ -44,45 +42,6 @@ def seen_items(responses: FloatArray) -> SeenItems:
 def fitted(n_source: int, seed: int = 0) -> tuple[SeenItems, AutoFit]:
     seen = seen_items(responses_of(n_source, seed))
     return seen, fit_auto(seen, np.random.default_rng(seed))
-
-
-@given(st.permutations(range(7)), st.permutations(range(7)))
-def test_two_orders_take_turns(one: list[int], other: list[int]) -> None:
-    expected: list[int] = []
-    for pair in zip(one, other, strict=True):
-        expected += [item for item in pair if item not in expected]
-    assert in_turn(np.array(one, np.intp), np.array(other, np.intp)).tolist() == list(dict.fromkeys(expected))
-
-
-@given(st.permutations(range(12)), st.integers(0, 12), st.sampled_from([0.0, 0.125, 0.25, 0.5]))
-def test_every_prefix_has_its_share_of_random_items(guided: list[int], n_guided: int, share: float) -> None:
-    random = np.random.default_rng(0).permutation(12)
-    order = mixed(np.array(guided[:n_guided], np.intp), random, share).tolist()
-    assert sorted(order) == list(range(12))
-    expected: list[int] = []
-    n_random = 0
-    while len(expected) < 12:
-        is_random = n_random < int(share * (len(expected) + 1))
-        free = [item for item in (random.tolist() if is_random else guided[:n_guided]) if item not in expected]
-        if not free:
-            break
-        expected.append(free[0])
-        n_random += is_random
-    assert order == expected + [item for item in random.tolist() if item not in expected]
-
-
-@pytest.mark.parametrize(("n_source", "n_random"), [(10, 10), (25, 4), (5, 10)])
-def test_the_fewer_the_sources_the_more_random_items(n_source: int, n_random: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A share of five by the number of sources, of the first 20 items; at most half."""
-    shares: list[float] = []
-
-    def spy(guided: Any, random: Any, share: float) -> Any:
-        shares.append(share)
-        return mixed(guided, random, share)
-
-    monkeypatch.setattr(auto, "mixed", spy)
-    fitted(n_source)
-    assert int(20 * shares[0]) == n_random
 
 
 def test_with_fewer_than_four_sources_all_items_are_random_ones_and_the_estimate_is_the_mean() -> None:
@@ -156,6 +115,7 @@ def test_the_estimate_is_the_observed_share_and_the_weighted_predictions() -> No
     observed, rest = rest_by_definition(fit.learned, selection.items, targets)
     level = float(np.mean(fit.learned.known.accuracy - fit.learned.known.responses[:, selection.items].sum(axis=1) / N_ITEMS))
     expected = observed + level + (rest - level) @ stack.weights
+    expected = np.where(expected > fit.learned.known.accuracy.max(), observed + rest[:, 1], expected)
     assert stack.level == pytest.approx(level)
     # The readout rounds the IRT model's numbers to five decimals.
     assert AutoEstimator(signal="correctness").estimate(targets, selection, seen, fit) == pytest.approx(expected, abs=1e-5)
@@ -191,7 +151,28 @@ def test_the_term_is_the_share_of_p_irt_whatever_the_order_of_items() -> None:
     targets = responses_of(4, seed=8)[:, items]
     targets[0, 1] = np.nan
     expected = PIrt(dims=3).estimate(targets, Selection(items), seen_items(responses_of(30)), fit)
-    assert irt_term(0.25, fit, items).estimate(targets) == pytest.approx(0.25 * expected, abs=1e-5)
+    affine = np.array([0.3, 0.1, 0.7, 0.2])
+    assert irt_term(0.25, fit, items).added_to(affine, targets) == pytest.approx(affine + 0.25 * expected, abs=1e-5)
+
+
+def test_an_estimate_above_all_sources_is_that_of_p_irt() -> None:
+    fit = fit_irt(responses_of(30).astype(np.float32), 3)
+    items = np.arange(12)
+    targets = responses_of(40, seed=8)[:, items]
+    alone, affine = p_irt(fit, targets, items), np.full(40, 0.25)
+    total = affine + 0.5 * alone
+    limit = float(np.median(total))
+    found = irt_term(0.5, fit, items, alone_above=limit).added_to(affine, targets)
+    assert found == pytest.approx(np.where(total > limit, alone, total), abs=1e-5)
+
+
+def test_the_limit_of_the_estimate_is_the_accuracy_of_the_best_source() -> None:
+    seen, fit = fitted(20)
+    assert seen.responses is not None
+    selection = Selection(fit.learned.order[:10])
+    term = AutoEstimator(signal="correctness").readout(selection, seen, fit).term
+    assert isinstance(term, IrtTerm)
+    assert term.alone_above == pytest.approx(seen.responses.mean(axis=1).max())
 
 
 @pytest.mark.parametrize("kind", [AutoSelector, AutoEstimator])
@@ -215,6 +196,6 @@ def test_auto_selects_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> No
             read.append((known.responses.dtype, known.accuracy.dtype))
             super().__init__(known, penalty, costs)
 
-    monkeypatch.setattr(auto, "ForwardSelection", Spy)
+    monkeypatch.setattr(auto_order, "ForwardSelection", Spy)
     fitted(20)
     assert set(read) == {(np.dtype(np.float32), np.dtype(np.float64))}

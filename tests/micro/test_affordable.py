@@ -49,6 +49,20 @@ def test_random_items_by_hand(board: Benchmark) -> None:
     assert mb.affordable_items(board, 5000)["high"] == pytest.approx(1000)
 
 
+def test_repeats_cost_as_much_each(board: Benchmark, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer, once = mb.affordable_items(board, 810, n_repeats=3), mb.affordable_items(board, 270)
+    assert answer == {"cost": 810, "size": 10} | {name: 3 * once[name] for name in ("mean_cost", "total_cost", "high")}
+    rng, path = np.random.default_rng(0), tmp_path / "repeated.csv"
+    rows = [(f"m{m}", f"q{k}", r, float(rng.random() < 0.5), COSTS[k]) for m in range(6) for k in range(N_ITEMS) for r in (0, 1)]
+    pd.DataFrame(rows, columns=["model", "item_id", "repeat", "score", "tokens"]).to_csv(path, index=False)
+    source = ["plan", "benchmark=scores", f"benchmark.path={path}", "benchmark.columns={cost: tokens}", "differences=[.1]"]
+    for words, size in (([], 32), (["n_repeats=3"], 10)):
+        assert main([*source, *words, "cost=810", "format=json"]) == 0
+        assert json.loads(capsys.readouterr().out)["affordable"]["size"] == size
+    with refuses(ConfigError, "repeats", where="n_repeats"):
+        mb.affordable_items(board, 810, n_repeats=0)
+
+
 def test_nineteen_of_twenty_draws_cost_at_most_as_much(board: Benchmark) -> None:
     answer, rng = mb.affordable_items(board, 500), np.random.default_rng(0)
     totals = np.array([COSTS[rng.choice(N_ITEMS, answer["size"], replace=False)].sum() for _ in range(2000)])
@@ -77,6 +91,7 @@ def test_an_export_spends_its_budget(board: Benchmark) -> None:
     for method in (mb.method("greedy"), mb.method("greedy", **by_cost)):
         micro = mb.export(board, method=method, cost=200, folds=2)
         spent = sum(cost_of[name] for name in micro.item_ids)
+        assert (micro.benchmark["selected_cost"], micro.benchmark["cost"]) == (spent, COSTS.sum())
         assert 160 < spent <= 200
         assert mb.export(board, micro.size + 1, method, folds=2).item_ids[: micro.size] == micro.item_ids
         assert spent + cost_of[mb.export(board, micro.size + 1, method, folds=2).item_ids[-1]] > 200
@@ -94,6 +109,8 @@ def test_the_command_spends_the_same(board: Benchmark, table: Path, tmp_path: Pa
         "folds=2",
     ]
     assert main([*command, "cost=200", f"out={tmp_path / 'micro'}"]) == 0
+    assert "190 together, of 1,000" in " ".join(capsys.readouterr().out.split())
+    assert mb.load_micro(tmp_path / "micro").benchmark["selected_cost"] == 190
     assert mb.load_micro(tmp_path / "micro").item_ids == mb.export(board, method="greedy", cost=200, folds=2).item_ids
     assert main([*command, "cost=0", f"out={tmp_path / 'none'}"]) == 1
     assert "where: cost" in capsys.readouterr().err

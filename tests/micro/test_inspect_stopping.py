@@ -40,6 +40,10 @@ model = get_model("mockllm/model", custom_outputs=answer)
 (log,) = eval(task, model=model, log_dir="logs", sample_shuffle=7, max_samples=4, display="none")
 assert log.status == "success", log.error
 stopped = log.results.early_stopping
+fresh = MemoryDataset([Sample(f"Number {k}", target="right", id=k) for k in range(200)])
+task = Task(dataset=fresh, scorer=match(), name="numbers", early_stopping=mb.InspectStopping("superior", {"base": known}))
+(in_file_order,) = eval(task, model=model, log_dir="other", display="none")
+assert "random order" in in_file_order.error.message, in_file_order.status
 print(json.dumps({"manager": stopped.manager, "stops": [each.model_dump() for each in stopped.early_stops],
                   "metadata": stopped.metadata, "ran": [[each.id, each.epoch] for each in log.samples]}))
 """
@@ -123,6 +127,22 @@ def test_scores(scores: dict[str, Any], scorer: str | None, value: float) -> Non
     stopping = started(question="accuracy", margin=0.1, scorer=scorer)
     asyncio.run(stopping.complete_sample(0, 1, scores))
     assert stopping.state.scores["new"] == {"t/0": value}
+
+
+def test_samples_in_the_order_of_their_file_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    def begin(shuffle: Any, shuffled: Any, epochs: int = 1) -> None:
+        task = SimpleNamespace(task="t", config=SimpleNamespace(sample_shuffle=shuffle), dataset=SimpleNamespace(shuffled=shuffled))
+        stopping = mb.InspectStopping("accuracy", margin=0.1)
+        asyncio.run(stopping.start_task(task, [SimpleNamespace(id=k) for k in range(9)], epochs))
+
+    for shuffle, shuffled in ((None, False), (False, None)):
+        with refuses(ConfigError, "random order", where="t", hint="sample_shuffle"):
+            begin(shuffle, shuffled)
+    for in_order in ((0, False), (True, False), (None, True)):
+        begin(*in_order)
+    assert not caplog.records
+    begin(7, False, epochs=3)
+    assert "3 epochs" in caplog.text
 
 
 def test_misuse() -> None:

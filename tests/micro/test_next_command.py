@@ -91,8 +91,15 @@ def test_the_state_decides_what_is_asked(files: Path, capsys: pytest.CaptureFixt
     for wrong in ("question=superior", "margin=0.2", "alpha=0.1", "names=[a,c]"):
         assert main(["next", "state=s.json", wrong]) == BAD_INPUT
         assert wrong.split("=")[0] in capsys.readouterr().err
+    (files / "few.txt").write_text("\n".join((files / "items.txt").read_text().split()[:10]))
+    for wrong, own in (("seed=7", "seed: 7; the test has 0"), ("base=a", "the test has none"), ("items=few.txt", "lists 10")):
+        assert main(["next", "state=s.json", "margin=0.2", wrong]) == BAD_INPUT  # all in one message
+        shown = " ".join(capsys.readouterr().err.split())
+        assert own in shown
+        assert "margin: 0.2; the test has 0.1" in shown
     assert (files / "s.json").read_bytes() == before
-    assert run(capsys, "next", "state=s.json", "question=equivalent", "margin=0.1")[0] == UNDECIDED
+    same = ["question=equivalent", "margin=0.1", "seed=0", "items=items.txt"]
+    assert run(capsys, "next", "state=s.json", *same)[0] == UNDECIDED
     code, printed = run(capsys, "next", "base.csv", "equal.csv", "state=s.json", "format=json")
     assert [each["name"] for each in json.loads(printed)["runs"]] == ["a", "b"]
     assert code in (DONE, VIOLATED)

@@ -11,8 +11,8 @@ import pytest
 from microbench_ray.data import synthetic
 from microbench_ray.methods import SeenItems, Selection
 from microbench_ray.methods.estimators.auto import AutoEstimator
-from microbench_ray.methods.kernels.auto import fit_auto, mixed
-from studies.beyond_sources import draws, main, order, random_positions, readouts
+from microbench_ray.methods.kernels.auto import fit_auto
+from studies.beyond_sources import draws, main, order, readouts
 from studies.score_coverage import best_models
 from tests.helpers.small import responses
 
@@ -22,14 +22,6 @@ N_ITEMS, SIZE = 60, 12
 def test_a_tie_counts_one_half() -> None:
     # Of five pairs of different accuracies four are right and one is tied; the pair of equal accuracies is left out.
     assert order(np.array([0.1, 0.5, 0.5, 0.9]), np.array([0.1, 0.2, 0.3, 0.3])) == pytest.approx((1 + 1 + 1 + 0.5 + 1) / 5)
-
-
-@pytest.mark.parametrize("n_groups", [6, 12, 30])
-def test_the_random_items_of_the_order_are_found(n_groups: int) -> None:
-    guided, random = np.arange(40), np.arange(79, -1, -1)
-    share = min(0.5, 5 / n_groups)
-    found = mixed(guided, random, share)[:20]
-    assert random_positions(20, n_groups) == [k for k, item in enumerate(found) if item >= 40]
 
 
 def test_the_readouts_are_those_of_the_estimator() -> None:
@@ -44,10 +36,11 @@ def test_the_readouts_are_those_of_the_estimator() -> None:
     expected = AutoEstimator(signal="correctness").estimate(answered, selection, seen, fit)
     assert found["auto"] == pytest.approx(expected, abs=1e-5)
     assert found["mean"] == pytest.approx(answered.mean(axis=1))
-    above = expected > scores[sources].mean(axis=1).max()
+    stack = found["stack"]
+    above = stack > scores[sources].mean(axis=1).max()
     assert flagged == above.mean()
-    assert found["beyond"] == pytest.approx(np.where(above, found["p_irt"], expected), abs=1e-5)
-    assert found["halfway"] == pytest.approx(np.where(above, (found["p_irt"] + expected) / 2, expected), abs=1e-5)
+    assert found["halfway"] == pytest.approx(np.where(above, (found["p_irt"] + stack) / 2, stack), abs=1e-5)
+    assert found["auto"] == pytest.approx(np.where(above, found["p_irt"], stack), abs=1e-5)
 
 
 def test_the_best_fifth_is_never_a_source() -> None:
@@ -67,7 +60,7 @@ def test_a_small_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     words = [str(tmp_path / "b.parquet"), "--fraction", "0.2"]
     assert main([*words, "--sources", "7", "--runs", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 2 * 8
+    assert len(lines) == 2 + 2 * 7
     assert lines[2].startswith("| best, 1 boards, flagged")
     assert "(" not in lines[2].split("|")[3]
     assert main([*words, "--sources", "40", "--runs", "4"]) == 2

@@ -7,7 +7,7 @@ import pytest
 
 from microbench_ray.micro.sequential.rules import SequentialRules
 from microbench_ray.micro.sequential.verdict import Answers, race_of
-from studies.sequential_cost import ALPHA, STEP, evidence, fixed_sizes, race, spending, which
+from studies.sequential_cost import ALPHA, STEP, fixed_sizes, race, spending, told, which
 
 
 def race_by_the_program(scores: np.ndarray, margin: float) -> tuple[float, list[int]]:
@@ -29,8 +29,16 @@ def test_a_race_is_that_of_the_program(n_models: int, margin: float) -> None:
     for _ in range(3):
         accuracy = rng.uniform(0.2, 0.9, n_models)
         scores = (rng.random((n_models, 120)) < accuracy[:, None]).astype(float)
-        answers, _, named = race(evidence(scores, margin), scores, margin, drop=True)
+        answers, _, named = race(scores, margin)
         assert (answers, named) == race_by_the_program(scores, margin)
+
+
+def test_who_is_told_the_best_model_needs_fewer_answers() -> None:
+    scores = np.array([[1.0] * 60, [0.0] * 60, [0.0] * 60])
+    # Each other model is out at the first look, or at the second: as many answers of all three.
+    answers, items, named = race(scores, 0.0)
+    assert named == [0]
+    assert told(scores, 0.0) == answers == items
 
 
 def test_fixed_sizes() -> None:

@@ -17,9 +17,10 @@ from microbench_ray.cli.compose import Composer
 from microbench_ray.core.errors import ConfigError, DataError, GridError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import Method, build_method
+from microbench_ray.sweeps.bounds import check_models, check_sizes, count_seen
 from microbench_ray.sweeps.fits import distinct_fits, group_by_fit
 from microbench_ray.sweeps.grid import Grid, Targets
-from microbench_ray.sweeps.shards import Host, Plan, Shard, check_memory, check_models, check_sizes, count_seen, plan_sweep
+from microbench_ray.sweeps.shards import Host, Plan, Shard, check_memory, plan_sweep
 from tests.helpers.errors import refuses
 
 MEAN = {"name": "mean"}
@@ -294,6 +295,8 @@ CHANGES: dict[str, Any] = {
     "seed": 1,
     "keep_estimates": True,
     "model_resamples": 10,
+    "costs": True,
+    "verdicts": True,
 }
 
 
@@ -304,10 +307,11 @@ def test_a_shards_id_changes_with_everything_that_its_results_depend_on() -> Non
     ids = [shard.id, *(replace(shard, **{name: value}).id for name, value in CHANGES.items()), replace(shard, runs=(0, 1)).id]
     assert len(set(ids)) == len(ids)
     assert replace(shard, seconds=99.0).id == shard.id
-    # Partition and base describe the cells; they do not depend on whether estimates are kept too.
-    partitions = {replace(shard, **{name: value}).partition for name, value in CHANGES.items() if name != "keep_estimates"}
-    assert len(partitions | {shard.partition}) == len(CHANGES)
-    divided = ("sizes", "methods", "keep_estimates")
+    # Partition and base describe the cells; they do not depend on what is kept besides.
+    besides = ("keep_estimates", "costs", "verdicts")
+    partitions = {replace(shard, **{name: value}).partition for name, value in CHANGES.items() if name not in besides}
+    assert len(partitions | {shard.partition}) == len(CHANGES) - len(besides) + 1
+    divided = ("sizes", "methods", *besides)
     assert {replace(shard, **{name: CHANGES[name]}).base for name in divided} == {shard.base}
     bases = {replace(shard, **{name: value}).base for name, value in CHANGES.items() if name not in divided}
     assert len(bases | {shard.base}) == len(CHANGES) - len(divided) + 1

@@ -87,7 +87,7 @@ def test_counts_are_those_of_the_definition(kind: str, units: int, gaps: bool) -
     counts, row = counts_of(rows), -1
     for run in shard.runs:
         draw = draw_run(shard, board, run)
-        for _, estimates in estimate_run(shard, board, draw, run):
+        for estimates in (cell.estimates for cell in estimate_run(shard, board, draw, run)):
             for items in (draw.seen, required(draw.unseen)):
                 row += 1
                 truth = exact_accuracies(board, draw.targets, items)
@@ -152,7 +152,7 @@ def test_with_all_items_an_estimate_is_the_truth(name: str, kind: str) -> None:
     shard = shards_of([built], [board], ALL_SEEN)[0]
     draw = draw_run(shard, board, 0)
     truth = true_accuracies(board, "seen", draw.targets, draw.seen)
-    ((_, estimates),) = estimate_run(shard, board, draw, 0)
+    (estimates,) = (cell.estimates for cell in estimate_run(shard, board, draw, 0))
     assert estimates == pytest.approx(truth.accuracy, abs=1e-9)
     plain = true_accuracies(leaderboard(confidence=False), "seen", draw.targets, draw.seen)
     assert np.abs(plain.accuracy - truth.accuracy).max() > 0.015
@@ -197,7 +197,7 @@ def test_every_selector_works_and_its_weights_are_shares(name: str) -> None:
     selection = selector.select(seen, selector.fit(seen, np.random.default_rng(0)), 9, np.random.default_rng(1))
     if selection.weights is not None:
         assert selection.weights.sum() == pytest.approx(1, abs=0.5 if name in ("stratified_confidence", "diversity") else 1e-9)
-    ((_, estimates),) = estimate_run(shard, board, draw, 0)
+    (estimates,) = (cell.estimates for cell in estimate_run(shard, board, draw, 0))
     assert np.isfinite(estimates).all()
 
 

@@ -25,7 +25,7 @@ class NextConf(RunsConf):
     alpha: float | None = None
     names: list[str] = field(default_factory=list)
     base: str | None = None
-    seed: int = 0
+    seed: int | None = None
     batch: int = 20
     samples: str | None = None
     format: str = "table"
@@ -34,8 +34,9 @@ class NextConf(RunsConf):
     def job(self, runs: Sequence[str] = ()) -> NextJob:
         """The checked job; `runs` are those that were named without a key."""
         for key, least in (("batch", 1), ("seed", 0)):
-            if getattr(self, key) < least:
-                got = str(getattr(self, key))
+            value = getattr(self, key)
+            if value is not None and value < least:
+                got = str(value)
                 raise ConfigError(f"{key} must be at least {least}.", where=key, got=got, hint=f"{key}={max(least, 20)}")
         given = {key: getattr(self, key) for key in ("items", "micro", "samples", "out")}
         paths = {key: None if path is None else here(key, path) for key, path in given.items()}

@@ -236,6 +236,7 @@ class SweepConf(RulesConf):
     out: str | None = None
     wait_for_out: float = 0.0
     keep_estimates: bool = False
+    verdicts: bool = False
     sizes_apart: bool = False
     plan_only: bool = False
     figures: bool = True
@@ -281,6 +282,7 @@ class SweepConf(RulesConf):
             benchmark_sizes={**fitted.sizes, **own_sizes},
             seed=self.seed,
             keep_estimates=self.keep_estimates,
+            verdicts=self.verdicts,
             sizes_apart=self.sizes_apart,
             config={**content, "grid": chosen},
             wait_for_out=self.wait_for_out,

@@ -24,6 +24,9 @@ class AutoEstimator(WithReadout):
     source models both weights are one half, with fewer than four the estimate is the mean. With all items selected, the estimate
     is the accuracy.
 
+    An estimate above the accuracies of all source models is replaced by that of the IRT model: a regression cannot tell what it
+    has not seen, and pulls a better model towards the sources.
+
     Parameters
     ----------
     signal
@@ -67,7 +70,13 @@ class AutoEstimator(WithReadout):
             intercept=stack.level * (1 - by_ridge - by_irt) + by_ridge * ridge.intercept,
             coefficients=(1 - by_irt) / seen.n_items * shares + by_ridge * ridge.coefficients.reshape(shares.shape),
             means=both_predictors.means,
-            term=irt_term(float(by_irt), fit.learned.irt, selection.items, seen.weights),
+            term=irt_term(
+                float(by_irt),
+                fit.learned.irt,
+                selection.items,
+                seen.weights,
+                alone_above=float(fit.learned.known.accuracy.max()),
+            ),
         )
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.methods.base import SeenItems, Selection, Signal
+from microbench_ray.methods.kernels.auto_order import auto_order
 from microbench_ray.methods.kernels.copies import compared_items, groups_of_copies, random_parts, shares
-from microbench_ray.methods.kernels.filling import balanced_order
-from microbench_ray.methods.kernels.forward import ForwardSelection
-from microbench_ray.methods.kernels.guided import JUDGED_SIZES, PER_SOURCE, Guidance
+from microbench_ray.methods.kernels.guided import JUDGED_SIZES, PER_SOURCE
 from microbench_ray.methods.kernels.irt import IrtFit, fit_irt, p_irt
 from microbench_ray.methods.kernels.irt_fit import irt_bytes, irt_seconds
 from microbench_ray.methods.kernels.ridge import Regression, predict_rest
@@ -27,9 +26,6 @@ DIMS = 5
 """Maximum number of dimensions of the IRT model."""
 TOLERANCE, FOLD_TOLERANCE = 2e-6, 1e-4
 """Gain of a pass at which the IRT model has converged (`irt.fit_irt`): of all sources, and of those of a fold."""
-RANDOM_SHARE, MAX_RANDOM_SHARE = 5.0, 0.5
-"""Share of random items, times the number of source models (copies counted once); and the largest share. Half with ten models, a
-tenth with 50."""
 FOLDS, MANY_SOURCES = 5, 100
 """Folds in which sources are held out, copies of one another together; with more than `MANY_SOURCES`, half of the sources are held
 out once, and at most as many of them are judged."""
@@ -176,7 +172,7 @@ def _learn(
     known = source_accuracies(replace(seen, responses=responses.astype(np.float32)))
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
     irt = fit_irt(scores.astype(np.float32), DIMS, tolerance=tolerance) if len(scores) >= MIN_SOURCES else None
-    order, n_guided = _order(known, groups, seen.subtask, rng, per_source, costs)
+    order, n_guided = auto_order(known, groups, seen.subtask, rng, per_source, costs)
     return Learned(
         known=known,
         groups=groups,
@@ -185,70 +181,6 @@ def _learn(
         per_source=n_guided / max(1, np.unique(groups).size),
         weights=seen.weights,
     )
-
-
-def _order(
-    known: SourceAccuracies,
-    groups: Positions,
-    subtask: NDArray[np.int32],
-    rng: np.random.Generator,
-    per_source: float | None,
-    costs: FloatArray | None,
-) -> tuple[Positions, int]:
-    """All items, and the number that each selection chooses.
-
-    Those guided by pairs and those of forward selection come in turn, with random ones among them, evenly spaced. Two selections
-    that err differently are taken together, because either one's choice fits its source models better than others. Each chooses as
-    many items as the nested split of the first one supports. Random items bound the error of both: the fewer the sources, the more.
-    Sources that are copies of one another count once in these numbers. With costs, cheap items are preferred in all three.
-    """
-    n_source, n_items = known.responses.shape
-    means = known.responses.mean(axis=0) if n_source else np.zeros(n_items)
-    random = balanced_order(np.arange(n_items), means, subtask, rng, costs)
-    if n_source < MIN_SOURCES:
-        return random, 0
-    single = _single(known)
-    by_pairs = Guidance(per_source=per_source).order(single, subtask, rng, groups, costs)
-    n_guided = by_pairs.n_guided
-    read = single if single.confidence is None else single._replace(responses=single.confidence)
-    guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0, costs).first(n_guided))
-    return mixed(guided, random, min(MAX_RANDOM_SHARE, RANDOM_SHARE / np.unique(groups).size)), n_guided
-
-
-def _single(known: SourceAccuracies) -> SourceAccuracies:
-    """Responses in single precision, which halves the time of the selections."""
-    single: Any = np.float32
-    confidence = None if known.confidence is None else known.confidence.astype(single)
-    return known._replace(responses=known.responses.astype(single), confidence=confidence)
-
-
-def in_turn(one: Positions, other: Positions) -> Positions:
-    """The distinct items of two orders, which take turns."""
-    items, first = np.unique(np.stack([one, other], axis=1).ravel(), return_index=True)
-    order: Positions = items[np.argsort(first)]
-    return order
-
-
-def mixed(guided: Positions, random: Positions, share: float) -> Positions:
-    """The items of `random`, all there are, in an order that begins with those of `guided` and a `share` of random ones.
-
-    Of the first k items, ⌊share × k⌋ are the next random ones, until none is left of `guided`; behind these follow the other random
-    ones.
-    """
-    order: list[int] = []
-    taken = np.zeros(len(random), bool)
-    queues = (iter(guided.tolist()), iter(random.tolist()))
-    n_random = 0
-    while len(order) < len(random):
-        wants_random = n_random < int(share * (len(order) + 1))
-        n_random += wants_random
-        item = next((each for each in queues[int(wants_random)] if not taken[each]), None)
-        if item is None:
-            break
-        order.append(item)
-        taken[item] = True
-    rest = random[~taken[random]]
-    return np.concatenate([np.array(order, np.intp), rest])
 
 
 def predictors(learned: Learned, selection: Selection, signal: Signal) -> Predictors:

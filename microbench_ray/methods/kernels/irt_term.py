@@ -14,7 +14,7 @@ DECIMALS = 5
 
 
 class IrtTerm(NamedTuple):
-    """`weight` × the p-IRT estimate (`kernels.irt.p_irt`).
+    """`weight` × the p-IRT estimate (`kernels.irt.p_irt`), or that estimate alone where the sum is large.
 
     Attributes
     ----------
@@ -26,20 +26,29 @@ class IrtTerm(NamedTuple):
         (n_items,) in the same order.
     shares
         (n_items,) the share of each item in the accuracy, in the same order; None where they are equal.
+    alone_above
+        Where an estimate is larger than this accuracy, the p-IRT estimate replaces it; None for nowhere.
     """
 
     weight: float
     discrimination: FloatArray
     difficulty: FloatArray
     shares: FloatArray | None = None
+    alone_above: float | None = None
 
-    def estimate(self, scores: FloatArray) -> FloatArray:
-        """(n_target,) from scores (n_target, size), NaN where missing."""
-        return self.weight * p_irt(self, scores, np.arange(scores.shape[1]), self.shares)
+    def added_to(self, estimates: FloatArray, scores: FloatArray) -> FloatArray:
+        """(n_target,) estimates, from their affine part, (n_target,), and scores (n_target, size), NaN where missing."""
+        alone = p_irt(self, scores, np.arange(scores.shape[1]), self.shares)
+        total = estimates + self.weight * alone
+        return total if self.alone_above is None else np.where(total > self.alone_above, alone, total)
 
 
 def irt_term(
-    weight: float, fit: Items, items: np.ndarray[tuple[int], np.dtype[np.intp]], shares: FloatArray | None = None
+    weight: float,
+    fit: Items,
+    items: np.ndarray[tuple[int], np.dtype[np.intp]],
+    shares: FloatArray | None = None,
+    alone_above: float | None = None,
 ) -> IrtTerm:
     """The term of a fitted model and the selected items, (size,) positions; its numbers are rounded to `DECIMALS`.
 
@@ -47,4 +56,4 @@ def irt_term(
     """
     order = np.concatenate([items, np.setdiff1d(np.arange(len(fit.difficulty)), items)])
     discrimination, difficulty = (np.round(values[order], DECIMALS) for values in (fit.discrimination, fit.difficulty))
-    return IrtTerm(weight, discrimination, difficulty, None if shares is None else shares[order])
+    return IrtTerm(weight, discrimination, difficulty, None if shares is None else shares[order], alone_above)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from microbench_ray.micro.sequential.verdict import Verdict, verdict
 if TYPE_CHECKING:
     from inspect_ai.util import EarlyStop
 
+logger = logging.getLogger(__name__)
+
 MANAGER = "microbench sequential test"
 
 
@@ -29,8 +32,9 @@ class InspectStopping:
     """Stops a task of Inspect as soon as a question about its model is answered: `Task(..., early_stopping=InspectStopping(...))`.
 
     Samples must be in random order (`sample_shuffle=SEED`, `--sample-shuffle SEED`): the answer is about all samples of the task,
-    and those that run must be a random sample of them. The mean over the epochs of a sample is its score. Inspect runs the first
-    epoch of all samples before the second one, so that only the last epoch can be stopped: use one epoch.
+    and those that run must be a random sample of them. A task whose samples come in the order of their file is refused. The mean
+    over the epochs of a sample is its score. Inspect runs the first epoch of all samples before the second one, so that only the
+    last epoch can be shortened, and a warning says so: use one epoch.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ class InspectStopping:
     Raises
     ------
     ConfigError
-        A parameter out of range, or a wrong number of models.
+        A parameter out of range, or a wrong number of models; when the task begins, samples that are not in random order.
 
     Notes
     -----
@@ -93,6 +97,9 @@ class InspectStopping:
 
     async def start_task(self, task: Any, samples: Sequence[Any], epochs: int) -> str:
         """Begin the test with the samples in the order in which Inspect runs them; returns the manager's name."""
+        _check_order(task)
+        if epochs > 1:
+            logger.warning("Of %d epochs, early stopping can shorten the last one only: use epochs=1", epochs)
         self._task, self._epochs = task.task, epochs
         items = tuple(self._item(sample.id) for sample in samples)
         predictions = None if self._predictions is None else {item: self._predictions.get(item, math.nan) for item in items}
@@ -153,6 +160,19 @@ class InspectStopping:
         if isinstance(number, bool | int | float):
             return float(number)
         raise DataError("The score is not a number.", where=item, got=repr(value)[:80], hint="scorer=NAME of another one")
+
+
+def _check_order(task: Any) -> None:
+    """Raise ConfigError where a task's samples are known to come in the order of their file."""
+    shuffle = getattr(getattr(task, "config", None), "sample_shuffle", True)
+    shuffled = getattr(getattr(task, "dataset", None), "shuffled", True)
+    if not shuffled and (shuffle is None or shuffle is False):  # 0 is a seed
+        raise ConfigError(
+            "Early stopping needs samples in random order.",
+            where=f"task {task.task}",
+            got="samples in the order of their file",
+            hint="sample_shuffle=7 (--sample-shuffle 7), or dataset.shuffle(7)",
+        )
 
 
 def _scored(scores: Mapping[str, float | None]) -> set[str]:

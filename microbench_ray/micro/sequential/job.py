@@ -46,7 +46,7 @@ class NextJob(NamedTuple):
     alpha: float | None
     names: tuple[str, ...]
     base: str | None
-    seed: int
+    seed: int | None
     batch: int
     runs: RunsInput
     samples: Path | None
@@ -143,7 +143,7 @@ def _begin(job: NextJob, run_names: list[str], notes: list[str]) -> State:
         raise ConfigError("This question has no known model.", where="base", got=f"{job.base}, question={question}", hint=hint)
     if job.items is not None:
         ids = read_list(job.items).items
-        return State(shuffled(ids, job.seed), len(set(ids)), names, rules)
+        return State(shuffled(ids, job.seed or 0), len(set(ids)), names, rules, seed=job.seed or 0)
     assert job.micro is not None
     return _of_micro(load_micro(job.micro), job, names, rules, notes)
 
@@ -162,7 +162,8 @@ def _of_micro(micro: MicroBenchmark, job: NextJob, names: tuple[str, ...], rules
     complete = complete and (n_items == len(kept) or _answered_all(micro))
     means = known.mean(axis=1) if n_items == len(kept) else micro.accuracy
     state = State(
-        items=shuffled([item.id for item in kept], job.seed),
+        items=shuffled([item.id for item in kept], job.seed or 0),
+        seed=job.seed or 0,
         n_items=n_items,
         models=names,
         rules=rules,
@@ -218,33 +219,42 @@ def _about(micro: MicroBenchmark, n_items: int, n_listed: int) -> list[str]:
 
 
 def _check_same(job: NextJob, state: State) -> None:
-    """Raise ConfigError where a key contradicts the saved test."""
+    """Raise ConfigError where keys contradict the saved test; they are named in one message."""
     rules = state.rules
     saved = {
         "question": rules.question,
         "margin": rules.margin,
         "alpha": rules.alpha,
         "names": state.models,
-        "base": state.models[0],
+        "base": None if state.known_mean is None else state.models[0],
+        "seed": state.seed,
     }
-    given = {"question": job.question, "margin": job.margin, "alpha": job.alpha, "names": job.names or None, "base": job.base}
-    for key, value in given.items():
-        if value is not None and value != saved[key]:
-            raise ConfigError(
-                "A test that has begun keeps its question and its models.",
-                where=key,
-                got=f"{_shown(value)}; the test has {_shown(saved[key])}",
-                hint=f"leave out {key}, or begin another test with another state=FILE",
-            )
+    given = {key: getattr(job, key) for key in saved} | {"names": job.names or None}
+    other = {
+        key: f"{_shown(value)}; the test has {_shown(saved[key])}"
+        for key, value in given.items()
+        if value is not None and value != saved[key]
+    }
     for key, path in (("items", job.items), ("micro", job.micro)):
         if path is not None:
-            listed = read_list(path).items if key == "items" else load_micro(path).item_ids
-            if not set(state.items) <= set(listed):
-                hint = f"leave out {key}, or begin another test with another state=FILE"
-                raise ConfigError("A test that has begun keeps its items.", where=key, got=str(path), hint=hint)
+            listed = set(read_list(path).items if key == "items" else load_micro(path).item_ids)
+            if not (set(state.items) == listed if key == "items" else set(state.items) <= listed):
+                other[key] = (
+                    f"{path}; the test has {len(state.items):,} items, of which this lists {len(listed & set(state.items)):,}"
+                )
+    if other:
+        keys = ", ".join(other)
+        raise ConfigError(
+            "A test that has begun keeps its question, its models and its items in their order.",
+            where=keys,
+            got=next(iter(other.values())) if len(other) == 1 else "; ".join(f"{key}: {text}" for key, text in other.items()),
+            hint=f"leave out {keys}, or begin another test with another state=FILE",
+        )
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "none"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

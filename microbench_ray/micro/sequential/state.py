@@ -54,6 +54,8 @@ class State:
     predictions, prediction_mean
         By item id, a predicted score of the model that is asked, and the mean of the predictions of the whole list; empty without
         predictions. They are fixed when the test begins, and need a known first model or the question `accuracy`.
+    seed
+        Of the order; None where that is not from a seed, or where it is unknown.
     """
 
     items: tuple[str, ...]
@@ -66,6 +68,7 @@ class State:
     known_mean: float | None = None
     predictions: Mapping[str, float] = field(default_factory=dict)
     prediction_mean: float = 0.0
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         check_rules(self.rules, self.models)
@@ -140,6 +143,7 @@ class State:
             "models": list(self.models),
             "known_mean": self.known_mean,
             "prediction_mean": self.prediction_mean,
+            "seed": self.seed,
             "items": [self._item_content(item) for item in self.items],
             "scores": [
                 {"model": model, "scores": {item: None if value is None else json_number(value) for item, value in own.items()}}
@@ -253,6 +257,7 @@ def _state_of(content: Mapping[str, Any]) -> State:
         known_mean=content["known_mean"],
         predictions={row["id"]: fraction(row["prediction"], "prediction") for row in rows if "prediction" in row},
         prediction_mean=fraction(content["prediction_mean"], "prediction_mean"),
+        seed=content.get("seed"),
     )
     for row in content["scores"]:
         state.add(row["model"], row["scores"])

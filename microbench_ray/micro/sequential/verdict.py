@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.metrics.betting import Bounds, FiniteList, Predictions, bounds_of_mean, log_wealth, refutes
+from microbench_ray.metrics.betting import Bounds, FiniteList, Predictions, bounds_of_mean, refutes
+from microbench_ray.metrics.racing import put_out
 from microbench_ray.micro.compare.rules import Decision
 from microbench_ray.micro.sequential.rules import SequentialRules
 from microbench_ray.micro.sequential.state import State
@@ -214,12 +215,10 @@ class Race(NamedTuple):
 def race_of(answers: Answers, rules: SequentialRules) -> Race:
     """Which models may be the best.
 
-    A model k is out when the hypothesis that none is better than k is refuted. Each other model j gives a wealth against it, of
-    bets on the differences j − k; their average is a wealth against it too, so that the best model is put out with probability at
-    most α, whatever the number of models: only one hypothesis is true, or all the best are equal. With a margin, a model is the
-    answer when for every other one in the race it is refuted that this one is better by the margin or more. That may be wrong for
-    each of the others, so that α is shared among them; of more than two models, one half of α is for putting out and one half for
-    answering.
+    Models are put out by bets that others are ahead of them (`racing`): the best one with a probability of at most α, whatever the
+    number of models. Only items that all models in the race were asked count. With a margin, a model is the answer when for every
+    other one in the race it is refuted that this one is better by the margin or more. That may be wrong for each of the others, so
+    that α is shared among them; of more than two models, one half of α is for putting out and one half for answering.
 
     Returns
     -------
@@ -228,37 +227,15 @@ def race_of(answers: Answers, rules: SequentialRules) -> Race:
     """
     n_models = len(answers.scores)
     both = rules.margin > 0 and n_models > 2
-    out = np.zeros(n_models, bool)
+    active = np.ones(n_models, bool)
     if rules.margin == 0 or both:
-        alpha = rules.alpha / (1 + both)
-        for k in range(n_models):
-            out[k] = _wealth_against(answers, k, alpha).max(initial=-np.inf) >= np.log((n_models - 1) / alpha)
-    active = ~out
-    if not active.any():  # improbable: the leader stays
-        active[_leader(answers, np.ones(n_models, bool))] = True
+        unknown = np.isnan(answers.scores)
+        least, largest = (np.where(unknown, worst, answers.scores) for worst in (0.0, 1.0))
+        active = put_out(least, largest, answers.n_list, rules.alpha / (1 + both), answers.head) == 0
     if active.sum() == 1:
         return Race(active, [int(np.argmax(active))])
     best = _within_margin(answers, rules, active, n_models, both=both)
     return Race(active, best or _exactly_best(answers, active))
-
-
-def _wealth_against(answers: Answers, k: int, alpha: float) -> FloatArray:
-    """(n,) logarithm of the sum of the wealths against a model: of each other model one, which stays as it is after its last
-    item."""
-    others = np.delete(np.arange(len(answers.scores)), k)
-    heads = np.minimum(answers.head[others], answers.head[k])
-    length = int(heads.max())
-    total = np.full(length, -np.inf)
-    for n in np.unique(heads):
-        rows = others[heads == n]
-        one, other = answers.scores[k, :n], answers.scores[rows, :n]
-        least = np.where(np.isnan(other), 0.0, other) - np.where(np.isnan(one), 1.0, one)
-        wealth = np.zeros((len(rows), length))
-        wealth[:, :n] = log_wealth(least, 0.0, FiniteList(answers.n_list), alpha)
-        if 0 < n < length:
-            wealth[:, n:] = wealth[:, n - 1 : n]
-        total = np.logaddexp(total, np.logaddexp.reduce(wealth, axis=0))
-    return total
 
 
 def _within_margin(answers: Answers, rules: SequentialRules, active: NDArray[np.bool_], n_models: int, *, both: bool) -> list[int]:

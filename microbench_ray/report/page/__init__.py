@@ -21,7 +21,7 @@ MAX_BYTES = 5_000_000
 BUDGETS = (24_000, 12_000, 6_000, 2_000, 500)
 """Rows per chart, tried in turn until the page is small enough."""
 
-TABLES = ("mdad", "agreement", "standings", "paired", "failures")
+TABLES = ("mdad", "agreement", "standings", "paired", "stopping", "failures")
 
 
 def render(
@@ -39,7 +39,8 @@ def render(
     manifest
         As in manifest.json: configuration, seed, digests, versions.
     tables
-        `mdad`, `agreement`, `standings`, `paired` and `failures`, of the schemas of these names; a missing one counts as empty.
+        `mdad`, `agreement`, `standings`, `paired`, `stopping` and `failures`, of the schemas of these names; a missing one counts
+        as empty.
     verdict
         The verdict of an audit, as in verdict.json; None for a sweep.
     history, leaderboard
@@ -72,6 +73,7 @@ def _render(
     from microbench_ray.report.page.drift import drift_section
     from microbench_ray.report.page.leaderboard import leaderboard_section
     from microbench_ray.report.page.parts import section
+    from microbench_ray.report.page.stopping import stopping_section
 
     shown_tables = {name: tables.get(name, SCHEMAS[name].empty_table()) for name in TABLES}
     config = manifest.get("config", {})
@@ -82,6 +84,7 @@ def _render(
         answer: section("verdict", answer, audit_verdict(verdict) if verdict else sweep_verdict(shown_tables)),
         "Curves": curves_section(shown_tables, budget),
         "Differences": None if verdict else differences_section(shown_tables["paired"]),
+        "Verdicts": None if verdict else stopping_section(shown_tables["stopping"]),
         "Leaderboard": leaderboard_section(leaderboard, budget, config.get("top_k")),
         "Drift": drift_section(history, budget),
         "Changes": section("changes", "Changes and findings", changes(verdict)) if verdict else None,

@@ -1,0 +1,125 @@
+"""The order of items of `auto`, by definition: two selections in turn, random items, and items that the best models fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microbench_ray.methods import SeenItems
+from microbench_ray.methods.kernels import auto_order
+from microbench_ray.methods.kernels.auto import fit_auto
+from microbench_ray.methods.kernels.auto_order import in_turn, means_of_the_best, mixed, open_items
+from microbench_ray.methods.kernels.sources import SourceAccuracies
+from microbench_ray.methods.readout import FloatArray
+from tests.helpers.small import responses
+
+N_ITEMS = 60
+
+
+def fitted(n_source: int) -> Any:
+    ids = np.array([str(k) for k in range(N_ITEMS)], object)
+    scores = responses(n_source, 0, N_ITEMS).astype(np.float32)
+    return fit_auto(SeenItems(ids, np.zeros(N_ITEMS, np.int32), scores), np.random.default_rng(0))
+
+
+def known(scores: FloatArray) -> SourceAccuracies:
+    return SourceAccuracies(responses=scores, accuracy=scores.mean(axis=1), confidence=None)
+
+
+@given(st.permutations(range(7)), st.permutations(range(7)))
+def test_two_orders_take_turns(one: list[int], other: list[int]) -> None:
+    expected: list[int] = []
+    for pair in zip(one, other, strict=True):
+        expected += [item for item in pair if item not in expected]
+    assert in_turn(np.array(one, np.intp), np.array(other, np.intp)).tolist() == list(dict.fromkeys(expected))
+
+
+@given(
+    st.permutations(range(12)),
+    st.integers(0, 12),
+    st.sampled_from([0.0, 0.125, 0.25, 0.5]),
+    st.permutations(range(12)),
+    st.integers(0, 12),
+)
+def test_every_prefix_has_its_shares(guided: list[int], n_guided: int, share: float, added: list[int], n_added: int) -> None:
+    random = np.random.default_rng(0).permutation(12)
+    order = mixed(np.array(guided[:n_guided], np.intp), random, share, np.array(added[:n_added], np.intp)).tolist()
+    assert sorted(order) == list(range(12))
+    is_open = set(added[:n_added])
+    expected: list[int] = []
+    taken = {"added": 0, "random": 0, "guided": 0}
+    while len(expected) < 12:
+        k = len(expected) + 1
+        free = {
+            queue: [item for item in items if item not in expected]
+            for queue, items in {"added": added[:n_added], "random": random.tolist(), "guided": guided[:n_guided]}.items()
+        }
+        drawn = taken["random"] + taken["added"]
+        queue = "guided"
+        if drawn < int(share * k):
+            queue = "random"
+        elif len(is_open & set(expected)) < k // 2 and taken["added"] < k // 4 and drawn < k // 2 and free["added"]:
+            queue = "added"
+        if not free[queue]:
+            break
+        taken[queue] += 1
+        expected.append(free[queue][0])
+    assert order == expected + [item for item in random.tolist() if item not in expected]
+
+
+def test_open_items_are_added_where_the_guided_ones_are_solved_by_the_best() -> None:
+    guided, random, added = np.arange(20), np.arange(40)[::-1], np.arange(20, 40)
+    # Every fourth item is an open one; the guided ones keep their order.
+    assert mixed(guided, random, 0.0, added)[:9].tolist() == [0, 1, 2, 20, 3, 4, 5, 21, 6]
+    # With as many random items as there may be, none is added.
+    assert mixed(guided, random, 0.5, added)[:6].tolist() == [0, 39, 1, 38, 2, 37]
+    # Where half of the guided ones are open, none is added.
+    assert mixed(guided, random, 0.0, np.arange(0, 40, 2))[:9].tolist() == list(range(9))
+    # Where no item is open, none can be.
+    assert mixed(guided, random, 0.0, np.arange(0))[:9].tolist() == list(range(9))
+
+
+@pytest.mark.parametrize(("n_source", "n_random"), [(10, 10), (25, 4), (5, 10)])
+def test_the_fewer_the_sources_the_more_random_items(n_source: int, n_random: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of five by the number of sources, of the first 20 items; at most half."""
+    shares: list[float] = []
+
+    def spy(guided: Any, random: Any, share: float, added: Any) -> Any:
+        shares.append(share)
+        return mixed(guided, random, share, added)
+
+    monkeypatch.setattr(auto_order, "mixed", spy)
+    fitted(n_source)
+    assert int(20 * shares[0]) == n_random
+
+
+def test_the_best_are_a_quarter_of_the_sources_and_at_least_three() -> None:
+    scores = np.tril(np.ones((16, 16)))  # model k solves the first k + 1 items: the best four are models 12 to 15
+    assert means_of_the_best(known(scores), np.arange(16)).tolist() == [1.0] * 13 + [0.75, 0.5, 0.25]
+    assert means_of_the_best(known(scores[:5]), np.arange(5)).tolist() == pytest.approx([1, 1, 1, 2 / 3, 1 / 3, *[0] * 11])
+    assert means_of_the_best(known(scores[:2]), np.arange(2)).tolist() == [1.0, 0.5, *[0] * 14]
+
+
+def test_of_copies_one_counts_among_the_best() -> None:
+    scores = np.tril(np.ones((16, 16)))
+    copied = np.concatenate([scores, np.repeat(scores[15:], 8, axis=0)])
+    groups = np.concatenate([np.arange(16), np.full(8, 15)])
+    assert means_of_the_best(known(copied), groups).tolist() == means_of_the_best(known(scores), np.arange(16)).tolist()
+
+
+def test_open_items_are_those_that_the_best_fail_and_first_those_on_which_they_differ() -> None:
+    scores = np.zeros((12, N_ITEMS))
+    scores[:3, :20] = [[1], [0], [0]]  # p = 1/3 on 20 items, 0 on 20, and 1 on 20, of the best three
+    scores[:3, 40:] = 1
+    none = np.zeros(N_ITEMS, np.int32)
+    found = [open_items(known(scores), np.arange(12), none, np.random.default_rng(seed), None) for seed in range(40)]
+    assert {tuple(sorted(items)) for items in found} == {tuple(range(40))}
+    # The probabilities are in proportion to 2/9 and .05, so .816 of the first items are of the first kind.
+    assert np.mean([(items[:10] < 20).mean() for items in found]) == pytest.approx(2 / 9 / (2 / 9 + 0.05), abs=0.03)
+    costs = np.where(np.arange(N_ITEMS) < 20, 4.0, 0.5)
+    cheap = open_items(known(scores), np.arange(12), none, np.random.default_rng(0), costs)
+    assert (cheap[:10] < 20).mean() == pytest.approx(2 / 36 / (2 / 36 + 0.1), abs=0.1)
