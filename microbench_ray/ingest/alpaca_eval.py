@@ -8,8 +8,7 @@ from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
-from microbench_ray.ingest.documents import find_logs, has_fields
-from microbench_ray.ingest.jsonl import json_file
+from microbench_ray.ingest.documents import find_logs, has_fields, read_document
 from microbench_ray.ingest.values import CHECK_SOURCE, item_digest, parse_score, shorten, value_at
 
 _BASELINE, _MODEL = "generator_1", "generator_2"
@@ -39,8 +38,9 @@ class AlpacaEvalReader:
         """Yield one sample per instruction."""
         (file,) = log.files
         tally.choose(WIN_RATE)
-        for number, row in enumerate(value_at(json_file(file, options.max_line_bytes), list, str(file)), 1):
-            where = f"{file}: annotation {number}"
+        place = str(file)
+        for number, row in enumerate(value_at(read_document(file, options.max_line_bytes), list, place), 1):
+            where = f"{place}: annotation {number}"
             instruction = value_at(row, str, where, "instruction")
             subtask = str(row.get("dataset") or "all")
             if row.get(_MODEL) != log.part or not _is_selected(row, options) or not matches(subtask, options.tasks):

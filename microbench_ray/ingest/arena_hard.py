@@ -42,8 +42,9 @@ class ArenaHardReader:
         """Yield one sample per game."""
         (file,) = log.files
         tally.choose(UNWEIGHTED)
+        place = str(file)
         for number, line in json_lines(file, options.max_line_bytes):
-            where = f"{file}: line {number}"
+            where = f"{place}: line {number}"
             if (model := value_at(line, str, where, "model")) != log.model:
                 got, hint = f"{shorten(model)} after {shorten(log.model)}", "split it: one file per model"
                 raise DataError("The file holds judgments of several models.", where=where, got=got, hint=hint)

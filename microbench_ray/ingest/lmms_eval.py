@@ -51,8 +51,9 @@ class LmmsEvalReader:
         lower = LOWER_IS_BETTER.union(_lower_is_better(results[0], log.part, options.max_line_bytes) if results else ())
         lower = frozenset() if options.scale.reversed else lower
         metric = options.metric
+        place = str(file)
         for number, line in json_lines(file, options.max_line_bytes):
-            where = f"{file}: line {number}"
+            where = f"{place}: line {number}"
             name = str(value_at(line, int, where, "doc_id"))
             if number == 1 or metric is None:
                 metric = _metric(line, metric, lower, options.scale, where)

@@ -17,6 +17,7 @@ from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.store import Store
+from microbench_ray.data.columns import text_array
 from microbench_ray.data.names import escape_controls, first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
@@ -295,7 +296,7 @@ def ingest_model(
     """
     file = model_file(model)
     tables = []
-    responses = SCHEMAS["responses"].empty_table() if existing is None else read_responses(store.folder, file)
+    responses = pa.Table.from_batches([], SCHEMAS["responses"]) if existing is None else read_responses(store.folder, file)
     facts: dict[str, Any] = dict(existing.facts) if existing else {}
     records: dict[str, LogRecord] = dict(existing.logs) if existing else {}
     examples = Examples(existing.examples if existing else {})
@@ -326,7 +327,7 @@ def ingest_model(
         check_metrics(name, tally.metrics, metrics)
     if not job.options.identify:
         check_one_identity(model, records)
-    tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], pa.array(sorted(outdated), pa.string())))))
+    tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], text_array(sorted(outdated))))))
     table = merge(tables, model, job.on_conflict, job.options.reduce)
     if table["score"].null_count == len(table):
         raise nothing_read(model, records)

@@ -42,8 +42,9 @@ class VlmEvalKitReader:
         """Yield the samples."""
         (file,) = log.files
         metric = options.metric or "hit"
+        place = str(file)
         for number, row in enumerate(_rows(file, options.max_line_bytes), 1):
-            where = f"{file}: row {number}"
+            where = f"{place}: row {number}"
             for name in ("index", metric):
                 if name not in row:
                     got, hint = f"columns {first_few(row, 20)}", f"choose another column with metric=NAME, or {CHECK_SOURCE}"
@@ -51,13 +52,14 @@ class VlmEvalKitReader:
             name = _text(row["index"])
             category = row.get("category")
             subtask = f"{log.part}/{category}" if isinstance(category, str) and category else log.part
-            if not matches(subtask, options.tasks) and not matches(log.part, options.tasks):
+            if options.tasks and not matches(subtask, options.tasks) and not matches(log.part, options.tasks):
                 continue
             item = f"{log.part}/{name}"
             value = None if row[metric] == "" else row[metric]
             score = parse_score(value, tally, file=file, item=item, metric=metric)
             tally.read_by(log.part, metric)
-            content = item_digest(where, **{key: _text(row[key]) for key in _QUESTION if row.get(key) not in (None, "")})
+            question = {key: _text(row[key]) for key in _QUESTION if key in row and row[key] not in (None, "")}
+            content = item_digest(where, **question)
             yield Sample(item_id=item, subtask=subtask, score=score, content=content, position=name)
 
 
