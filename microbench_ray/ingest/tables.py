@@ -25,6 +25,7 @@ from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
 from microbench_ray.data.tables.build import WideTable
 from microbench_ray.data.tables.frame import is_number
 from microbench_ray.data.tables.keys import TableKeys
+from microbench_ray.data.tables.vocabulary import NO_MODEL, beside_scores, plain_name
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.columns import ItemColumns, scores_of, table_of
 from microbench_ray.ingest.parquet_limits import check_columns
@@ -196,11 +197,11 @@ def _show(file: Path, wide: WideTable, tally: Tally, *, preview: bool) -> bool:
         tally.choose(sentence)
     for warning in wide.warnings:
         tally.suspect(warning)
-    if preview and wide.said:
+    if preview and wide.preview:
         logger.info("%s:", str(file))
         for line in (*wide.said, *wide.preview):
             logger.info("  %s", line)
-    return bool(wide.said)
+    return bool(wide.preview)
 
 
 def _suspect(kind: str, names: Sequence[str], file: Path, tally: Tally) -> None:
@@ -232,7 +233,8 @@ def _plain_names(file: Path, changed: int, size: int) -> list[str]:
         fields = {field.name: field.type for field in opened.schema_arrow if not str(field.name).startswith("__index_level_")}
     models = [name for name in fields if name not in ITEM_COLUMNS]
     plain = "item_id" in fields and bool(models) and all(is_number(fields[name]) and name.strip() for name in models)
-    return [str(name) for name in fields] if plain and not named_like_aggregates(models, "model") else []
+    measured = any(plain_name(name) in NO_MODEL or beside_scores(name, models) for name in models)
+    return [str(name) for name in fields] if plain and not measured and not named_like_aggregates(models, "model") else []
 
 
 def _confidence_file(file: Path) -> Path | None:

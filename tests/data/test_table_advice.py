@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.data.tables.keys import table_keys
+from microbench_ray.ingest.run import IngestJob, run_ingest
 from tests.helpers.errors import refuses
+from tests.helpers.table_files import write
 
 Put = Callable[..., Path]
 EXPECTED = {("ada", "x1"): 1.0, ("ada", "x2"): 0.0, ("bob", "x1"): 0.0, ("bob", "x2"): 1.0, ("cyd", "x1"): 1.0, ("cyd", "x2"): 1.0}
@@ -144,3 +147,41 @@ def test_settings_give_the_same_keys_again() -> None:
     keys = table_keys("long", {"model": ["name", "revision"], "score": "ok"}, 10, ["yes", "Ja"])
     assert table_keys(**keys.settings()) == keys
     assert table_keys().settings() == {}
+
+
+BESIDE = {
+    "a standard error of all": ({"stderr": [0.1, 0.2]}, ["stderr"]),
+    "one of each model": ({"ada_stderr": [0.1, 0.2], "bob ±": [0, 0.1]}, ["ada_stderr", "bob ±"]),
+    "what else is measured": ({"confidence": [0.9, 0.8], "latency": [0.5, 1.0]}, ["confidence", "latency"]),
+    "models that are called alike": ({"stderr-7b": [0.0, 1.0], "cyd_stderr": [1.0, 0.0]}, []),
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("case", BESIDE)
+def test_numbers_beside_scores_are_no_models(case: str, suffix: str, tmp_path: Path) -> None:
+    more, left_out = BESIDE[case]
+    table = pa.table({"item_id": ["x1", "x2"], "ada": [1, 0], "bob": [0, 1], **more})
+    write(table, file := tmp_path / f"board{suffix}")
+    models = [name for name in table.column_names[1:] if name not in left_out]
+    benchmark = read_scores(file, max_missing=1)
+    assert list(benchmark.model_ids) == models
+    assert all(any(name in note for note in benchmark.notes) for name in left_out)
+    summary = run_ingest(IngestJob("table", str(file), tmp_path / "out"))
+    assert summary.added == sorted(models)
+    kept = read_scores(file, max_missing=1, columns={"ignore": []})
+    assert list(kept.model_ids) == table.column_names[1:]
+
+
+@pytest.mark.parametrize("header", ["id,score,stderr", "question_id,acc,acc_stderr", "id,score,ci_low,ci_high"])
+def test_standard_errors_of_one_model(header: str, tmp_path: Path) -> None:
+    rows = "".join(f"x{k},{k % 2}{',0.25' * (header.count(',') - 1)}\n" for k in range(4))
+    (tmp_path / "ada.csv").write_text(f"{header}\n{rows}")
+    summary = run_ingest(IngestJob("table", str(tmp_path / "ada.csv"), tmp_path / "out"))
+    assert (summary.added, summary.responses) == (["ada"], 4)
+    assert any(header.rpartition(",")[2] in choice for choice in summary.choices)
+
+
+def test_standard_errors_in_a_long_table(put: Put) -> None:
+    text = long("{model},{item},{score},0.5", "model,item,judged,judged_stderr")
+    assert scores_of(read_scores(put("board.csv", text))) == EXPECTED

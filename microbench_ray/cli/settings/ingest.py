@@ -98,7 +98,10 @@ class IngestConf:
                     f"benchmark=scores benchmark.columns={{{role}: NAME}}, which reads the table itself",
                 )
         if self.items is not None and self.source != WITH_ITEMS:
-            hint = f"leave it out; source={WITH_ITEMS} needs it where logs list only what was resolved"
+            hint = (
+                f"leave it out; source={WITH_ITEMS} needs it where logs list only what was resolved. A table of what items count "
+                "or cost is given where the responses are used: benchmark.items=FILE"
+            )
             raise ConfigError(
                 "items= is for logs that list right answers only.", where="items", got=f"source={self.source}", hint=hint
             )

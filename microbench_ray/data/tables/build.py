@@ -37,7 +37,7 @@ class WideTable:
     said
         Sentences: what the columns were taken for, and what was left out. Empty for a table that had this layout.
     preview
-        The first rows of the table as it was read.
+        The first rows of the table as it was read; where `said` is empty, after what the columns were taken for.
     warnings
         Aggregates that were left out.
     """
@@ -103,7 +103,7 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS, of_fil
             repeats=repeats,
             of_file=layout.of_file,
         )
-    return WideTable(table=wide, warnings=tuple(warnings), repeats=repeats)
+    return WideTable(table=wide, preview=(describe(layout), *preview(frame)), warnings=tuple(warnings), repeats=repeats)
 
 
 def _from_items(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) -> pa.Table:

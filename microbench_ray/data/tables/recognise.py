@@ -12,10 +12,12 @@ from microbench_ray.data.tables.keys import OF_ITEMS, Shape, TableKeys
 from microbench_ray.data.tables.layout import ITEM_ID, Layout, check_given
 from microbench_ray.data.tables.vocabulary import (
     DESCRIPTIONS,
+    NO_MODEL,
     REPEAT_TIERS,
     SCORE_NAMES,
     SUBTASK_NAMES,
     WEAK_IDS,
+    beside_scores,
     kind_of,
     plain_name,
 )
@@ -287,6 +289,7 @@ class _Guess(Candidates):
             found = words
         if not found:
             others = [name for name in self.free if name not in used and plain_name(name) not in DESCRIPTIONS | {"label"}]
+            others = [name for name in others if not beside_scores(name, others)]
             kinds = ("words",) if self.keys.correct else ("numbers", "number texts")
             found = [name for name in others if self.frame.kind(name) in kinds and (self.keys.correct or self._in_range(name))]
         if len(found) == 1:
@@ -343,8 +346,16 @@ class _Guess(Candidates):
             left_out=self.left_out,
         )
 
+    def _leave_out_measures(self, values: Sequence[str], shape: Shape) -> None:
+        """Leave out numbers beside the scores, such as their standard errors; `columns.ignore`, even as an empty list, decides."""
+        found = [name for name in values if plain_name(name) in NO_MODEL or beside_scores(name, values)]
+        if not self.keys.gives("ignore") and len(found) < len(values):
+            kind = "a model" if shape == "items" else "an item"
+            self.left_out |= dict.fromkeys(found, f"not a name of {kind}; columns={{ignore: []}} keeps it")
+
     def _leave_out_texts(self, values: Sequence[str], shape: Shape) -> None:
         """Leave out columns that describe the rows, and numbers beside the scores that are known to be no scores by their names."""
+        self._leave_out_measures(values, shape)
         for name in values:
             kind = self.frame.kind(name)
             described = kind in ("words", "texts") and plain_name(name) in DESCRIPTIONS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -38,6 +38,17 @@ METRIC_NAMES = SCORE_NAMES | {
     "confidence", "probability", "prob", "logprob", "loglikelihood", "latency", "time", "seconds", "duration", "cost", "tokens",
 }  # fmt: skip
 """Names of what is measured, which are none of models."""
+UNCERTAINTIES = frozenset({
+    "stderr", "stderror", "standarderror", "std", "stdev", "stddev", "standarddeviation", "sem", "variance", "uncertainty",
+    "marginoferror", "ci", "ci95", "95ci", "cilow", "cihigh", "cilower", "ciupper", "lowerci", "upperci", "lowerbound",
+    "upperbound", "confidence", "confidenceinterval", "±", "+/-",
+})  # fmt: skip
+"""Names of what is uncertain about scores, alone or after the name of another column (`acc_stderr`)."""
+NO_MODEL = UNCERTAINTIES | {
+    "probability", "prob", "logprob", "loglikelihood", "loss", "perplexity", "latency", "time", "seconds", "duration", "cost",
+    "tokens",
+}  # fmt: skip
+"""Names of numbers beside scores, which neither models nor items have."""
 SUBTASK_NAMES = frozenset({
     "subtask", "subset", "category", "subject", "domain", "topic", "subcategory", "task", "taskname", "dataset", "datasetname",
     "benchmark", "suite",
@@ -58,6 +69,7 @@ DESCRIPTIONS = frozenset({
     "parameters", "size", "revision", "precision", "provider",
 })  # fmt: skip
 """Names of columns that describe items, models or responses, which are left out where they are neither scores nor ids."""
+_ENDS = tuple(end for end in UNCERTAINTIES if end.isalnum())
 _UNNAMED = re.compile(r"Unnamed: ?\d+(_level_\d+)?")
 
 Kind = Literal["models", "items"]
@@ -75,6 +87,17 @@ MANY = 200
 def plain_name(name: str) -> str:
     """A column's name without case, spaces and punctuation, if it has anything else; empty for what programs write for none."""
     return "" if _UNNAMED.fullmatch(name) else re.sub(r"[\W_]", "", name).casefold() or name.strip()
+
+
+def beside_scores(name: str, others: Collection[str]) -> bool:
+    """Whether a column holds what is uncertain about the scores in another one, or in all others, by its name."""
+    plain = plain_name(name)
+    starts = {plain_name(other) for other in others if other != name}
+    return (
+        plain in UNCERTAINTIES
+        or any(plain.endswith(end) and plain.removesuffix(end) in starts for end in _ENDS)
+        or (name.rstrip("()[] ").endswith(("±", "+/-")) and plain in starts)
+    )
 
 
 def kind_of(names: Sequence[str]) -> Kind | None:
