@@ -193,6 +193,8 @@ class Tally:
         How logged values become scores, for readers.
     left_out
         Why logs of a model were left out, by model.
+    own
+        The mean of a log's scores, and the tool's own score for it, where the tool does not give that mean and the log tells.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -202,6 +204,7 @@ class Tally:
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
     scale: Scale = LOGGED
     left_out: dict[str, set[str]] = field(default_factory=dict)
+    own: tuple[float, float] | None = None
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:

@@ -24,6 +24,9 @@ _NAME = re.compile(r"(?:BFCL_v\d+_)?(?P<category>.+)_score\.json")
 
 MEAN = "the mean over tests, where BFCL's overall accuracy weighs categories"
 _LIVE = ("live_simple", "live_multiple", "live_parallel", "live_parallel_multiple")
+_MULTI_TURN = ("multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param", "multi_turn_long_context")
+_NOT_VERSION_4 = ("simple", "java", "javascript")
+_EXECUTED = ("exec_simple", "rest", "exec_multiple", "exec_parallel", "exec_parallel_multiple")
 _ONLY_VERSION_4 = ("simple_python", "simple_java", "simple_javascript", "web_search_base", "memory_kv", "memory_vector")
 
 
@@ -83,21 +86,33 @@ class BfclReader:
         return table_of(ItemColumns(items=items, subtasks=text_array([log.part] * len(items)), positions=items), scores, name)
 
     def overall(self, subtasks: Mapping[str, SubtaskMean]) -> float | None:
-        """The overall accuracy of version 4; None for categories of other versions, or if only some of the live ones were run."""
-        live = [subtasks[name] for name in _LIVE if name in subtasks]
-        if not any(name in subtasks for name in _ONLY_VERSION_4) or len(live) not in (0, len(_LIVE)):
+        """The overall accuracy of versions 3 and 4; None for categories of others, or if only some of the live ones were run."""
+        is_4 = any(name in subtasks for name in _ONLY_VERSION_4)
+        names = _LIVE if is_4 else (*_LIVE, "live_irrelevance", "live_relevance")
+        live = [subtasks[name] for name in names if name in subtasks]
+        is_3 = any(name in subtasks for name in _MULTI_TURN) and any(name in subtasks for name in _NOT_VERSION_4)
+        if not (is_4 or is_3) or len(live) not in (0, len(names)):
             return None
 
         def mean(*names: str) -> float:
             return fmean(subtasks[name].mean if name in subtasks else 0.0 for name in names)
 
         count = sum(each.n_items for each in live)
+        of_live = sum(each.mean * each.n_items for each in live) / count if count else 0.0
+        if not is_4:
+            parts_3 = [
+                mean("simple", "java", "javascript"),
+                *map(mean, ("multiple", "parallel", "parallel_multiple", "irrelevance")),
+            ]
+            if any(name in subtasks for name in _EXECUTED):  # until 2025
+                parts_3 += [mean("exec_simple", "rest"), *map(mean, _EXECUTED[2:])]
+            return fmean([fmean(parts_3), of_live, mean(*_MULTI_TURN)])
         simple = mean("simple_python", "simple_java", "simple_javascript")
         parts = (
             (10, fmean([simple, mean("multiple"), mean("parallel"), mean("parallel_multiple")])),
-            (10, sum(each.mean * each.n_items for each in live) / count if count else 0.0),
+            (10, of_live),
             (10, mean("irrelevance", "live_irrelevance")),
-            (30, mean("multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param", "multi_turn_long_context")),
+            (30, mean(*_MULTI_TURN)),
             (40, fmean([mean("web_search_base", "web_search_no_snippet"), mean("memory_kv", "memory_vector", "memory_rec_sum")])),
         )
         return sum(weight * value for weight, value in parts) / 100

@@ -302,6 +302,7 @@ def ingest_model(
     examples = Examples(existing.examples if existing else {})
     renamed: dict[str, str] = {}
     empty: list[str] = []
+    own = None
     for each in changed:
         same = next((old for old in moved.get(each.name, ()) if old in records and same_files(records[old], each.record)), None)
         if same is not None:
@@ -320,6 +321,7 @@ def ingest_model(
                 del records[old]
         say_metrics(tally, table, job.options.reduce)
         tables.append(table)
+        own = tally.own
         if table["score"].null_count == len(table):
             empty.append(f"{model}: {log.part or log.files[0].name}")
         facts |= log.facts
@@ -344,8 +346,11 @@ def ingest_model(
     (summary.added if not existing else summary.updated if changed else summary.unchanged).append(model)
     if not changed:
         return
-    if isinstance(reader, OverallReader) and (compared := compare(reader, table)) is not None:
-        summary.compared[model], summary.weighs = compared, reader.weighs
+    compared = (
+        compare(reader, table) if isinstance(reader, OverallReader) else Comparison(*own) if own and len(records) == 1 else None
+    )
+    if compared is not None:
+        summary.compared[model], summary.weighs = compared, getattr(reader, "weighs", "")
     summary.logs += len(changed)
     for each in changed:
         summary.dropped.update(records[each.name].dropped)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.excel import read_excel
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.jsonl import json_file, too_large
+from microbench_ray.ingest.separated import separated_rows
 from microbench_ray.ingest.values import CHECK_SOURCE, files_below, item_digest, parse_score, require_logs, value_at
 
 _SUFFIXES = (".xlsx", ".tsv", ".json")
@@ -82,25 +81,12 @@ def _rows(file: Path, max_bytes: int) -> Iterator[Mapping[str, Any]]:
     if file.suffix == ".json":
         yield from (value_at(row, dict, str(file)) for row in value_at(json_file(file, max_bytes), list, str(file)))
     elif file.suffix == ".tsv":
-        yield from _separated(file)
+        yield from separated_rows(file, "\t", max_bytes)
     else:
         try:
             yield from read_excel(file).to_pylist()
         except OversizedTable as error:
             raise too_large("The workbook is too large.", str(file), str(error)) from None
-
-
-def _separated(file: Path) -> list[Mapping[str, Any]]:
-    limit = csv.field_size_limit(sys.maxsize)  # the whole file is bounded; the limit is that of the process
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            return list(csv.DictReader(text, delimiter="\t", strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(
-            "The file is not a table in UTF-8.", where=str(file), got=str(error), hint="write or copy it again"
-        ) from None
-    finally:
-        csv.field_size_limit(limit)
 
 
 def _text(value: Any) -> str:
