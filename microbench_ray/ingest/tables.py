@@ -19,7 +19,7 @@ from microbench_ray.data.columns import text_array
 from microbench_ray.data.names import storable
 from microbench_ray.data.scores import probability_keys, read_wide
 from microbench_ray.data.suspicious import aggregate_warning, named_like_aggregates
-from microbench_ray.data.table_files import SUFFIXES, check_start, row_name, split_suffix
+from microbench_ray.data.table_files import JSON, SUFFIXES, check_start, row_name, split_suffix
 from microbench_ray.data.table_hints import cell_hint
 from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
 from microbench_ray.data.tables.build import WideTable
@@ -52,7 +52,8 @@ class TableReader:
         logs: list[ModelLog] = []
         shown = 0
         of_files: list[Path] = []
-        for file in files_below(path, [f"*{suffix}" for suffix in SUFFIXES], tally):
+        suffixes = [suffix for suffix in SUFFIXES if suffix != JSON]  # in a folder, these are of anything
+        for file in files_below(path, [f"*{suffix}" for suffix in suffixes], tally):
             with tally.collect_error(file):
                 stem, _ = split_suffix(file)
                 if file != path and stem.endswith(_COMPANIONS):

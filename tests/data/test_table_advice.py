@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.errors import ConfigError, DataError, DataWarning
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.data.tables.keys import table_keys
 from microbench_ray.ingest.run import IngestJob, run_ingest
@@ -185,3 +185,40 @@ def test_standard_errors_of_one_model(header: str, tmp_path: Path) -> None:
 def test_standard_errors_in_a_long_table(put: Put) -> None:
     text = long("{model},{item},{score},0.5", "model,item,judged,judged_stderr")
     assert scores_of(read_scores(put("board.csv", text))) == EXPECTED
+
+
+def test_ranks_and_means_of_models_in_rows(put: Put) -> None:
+    rows = {model: [int(EXPECTED[model, item]) for item in ITEMS] for model in MODELS}
+    text = "Rank,Model,Average,Elo,x1,x2\n" + "".join(
+        f"{k},{model},{sum(row) / 2},{1000 + k},{row[0]},{row[1]}\n" for k, (model, row) in enumerate(rows.items(), 1)
+    )
+    with pytest.warns(DataWarning, match="left out"):
+        assert scores_of(read_scores(put("board.csv", text))) == EXPECTED
+
+
+@pytest.mark.parametrize("orient", ["records", "columns", "index", "lines", "models"])
+def test_json_as_programs_write_it(orient: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame([{"model": m, "item": i, "score": score} for (m, i), score in EXPECTED.items()])
+    if orient == "models":
+        frame = frame.pivot_table(index="item", columns="model", values="score")
+    written: dict[str, dict[str, Any]] = {"lines": {"orient": "records", "lines": True}, "models": {"orient": "columns"}}
+    frame.to_json(file := tmp_path / "board.json", **written.get(orient, {"orient": orient, "indent": 1}))
+    assert scores_of(read_scores(file)) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("t.csv", "# results\nmodel,item,score\na,x,1\n", "above the header"),
+        ("t.csv", "item_id,a,b\nx,1\n", "cells"),
+        ("t.csv", "item_id,a,b\nx\xe9,1,0\n".encode("latin-1"), "UTF-8"),
+        ("t.json", '{"model": "a", "score": 1}', "item_id"),
+        ("a.csv", "item,score,variant\nx,1,u\nx,0,v\n", "columns={model: variant}"),
+    ],
+)
+def test_advice_for_other_files(name: str, content: str | bytes, hint: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError) as caught:
+        read_scores(path)
+    assert hint in (caught.value.hint or "")

@@ -1,4 +1,4 @@
-"""JSON Lines as tables: an object per row."""
+"""JSON and JSON Lines as tables: an object per row, or an object of columns or models."""
 
 from __future__ import annotations
 
@@ -36,6 +36,23 @@ def read_json_lines(path: Path) -> pa.Table:
     with open_text(path) as source:
         lines = (_parsed(line, path, number, dict) for number, line in enumerate(source, 1) if not line.isspace())
         return table_of_rows(lines, str(path))
+
+
+def read_json(path: Path) -> pa.Table:
+    """Read a file that is one list of objects, one object as `table_of_mapping` reads it, or JSON Lines.
+
+    Raises
+    ------
+    DataError
+        It is none of these.
+    """
+    with open_text(path) as source:
+        text = source.read()
+    try:
+        value = json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return read_json_lines(path)
+    return table_of_mapping(value, str(path)) if isinstance(value, dict) else read_json_lines(path)
 
 
 def _plain_lines(path: Path) -> pa.Table | None:
@@ -110,6 +127,44 @@ def table_of_rows(rows: Iterable[Mapping[str, Any]], where: str) -> pa.Table:
     for column in columns.values():
         column.extend([None] * (number + 1 - len(column)))
     return pa.table({name: column_of_values(column) for name, column in columns.items()})
+
+
+def table_of_mapping(given: Mapping[Any, Any], what: str) -> pa.Table:
+    """Make a table of a mapping of columns, or of models to a mapping of items to scores.
+
+    Columns and rows that are mappings, as pandas writes them, are known by texts among their values.
+
+    Raises
+    ------
+    DataError
+        The columns are not of one length.
+    """
+    nested = [isinstance(value, Mapping) for value in given.values()]
+    if nested and all(nested):
+        if any(isinstance(value, str) for each in given.values() for value in each.values()):
+            if all(str(name).isdecimal() for name in given):
+                return table_of_rows(given.values(), what)
+            given = {name: list(values.values()) for name, values in given.items()}
+        else:
+            items = list(dict.fromkeys(item for responses in given.values() for item in responses))
+            columns = {"item_id": column_of_values([str(item) for item in items])}
+            return pa.table(columns | {str(name): column_of_values([of.get(item) for item in items]) for name, of in given.items()})
+    lengths = {
+        str(name): len(values) for name, values in given.items() if hasattr(values, "__len__") and not isinstance(values, str)
+    }
+    if not given or len(lengths) < len(given) or len(set(lengths.values())) > 1:
+        raise DataError(
+            "A dict must hold columns of one length, or a dict of items to scores for each model.",
+            where=what,
+            got=f"lengths {lengths}"[:200] if lengths else "no columns",
+            hint='{"item_id": [...], "model": [...]}, or {"model": {"item": 1.0}}',
+        )
+    return pa.table({str(name): _column(values) for name, values in given.items()})
+
+
+def _column(values: Any) -> pa.Array:
+    plain = values.tolist() if hasattr(values, "tolist") else list(values)
+    return values if isinstance(values, pa.Array | pa.ChunkedArray) else column_of_values(plain)
 
 
 def column_of_values(values: Sequence[Any]) -> pa.Array:

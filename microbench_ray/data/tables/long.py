@@ -207,6 +207,7 @@ def _contradiction(
     shown = [f"{'no score' if np.isnan(values[row]) else f'{values[row]:g}'} in {row_name(frame.where, row)}" for row in rows]
     told = f"the rows also differ in {first_few(differing)}: " if differing else ""
     name = differing[0] if differing else "NAME"
+    told += f"columns={{model: {name}}} if it holds the models, " if layout.of_file and differing else ""
     item = ", ".join((*layout.item, name))
     return DataError(
         "Two rows give one response different scores.",

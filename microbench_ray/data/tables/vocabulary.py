@@ -16,7 +16,9 @@ ITEM_WORDS = (
 MODEL_TIERS: tuple[frozenset[str], ...] = (
     frozenset({"modelid", "model", "modelname", "models"}),
     frozenset(
-        f"{word}{rest}" for word in ("system", "agent", "llm", "submission", "engine", "solver") for rest in ("", "id", "name")
+        f"{word}{rest}"
+        for word in ("system", "agent", "llm", "submission", "engine", "solver", "checkpoint", "ckpt", "assistant", "bot")
+        for rest in ("", "id", "name")
     ),
 )
 """Names of the column that holds models, from the clearest on. All names are without case, spaces and punctuation."""
@@ -66,7 +68,7 @@ DESCRIPTIONS = frozenset({
     "response", "output", "completion", "prediction", "explanation", "reasoning", "note", "notes", "comment", "comments",
     "source", "url", "link", "difficulty", "level", "split", "language", "type", "metric", "filter", "scorer",
     "org", "organization", "organisation", "family", "license", "licence", "date", "releasedate", "timestamp", "params",
-    "parameters", "size", "revision", "precision", "provider",
+    "parameters", "size", "revision", "precision", "provider", "ranking", "elo", "votes", "year",
 })  # fmt: skip
 """Names of columns that describe items, models or responses, which are left out where they are neither scores nor ids."""
 _ENDS = tuple(end for end in UNCERTAINTIES if end.isalnum())
