@@ -183,13 +183,9 @@ def files_below(path: Path, patterns: Iterable[str], tally: Tally) -> list[Path]
     if not path.is_dir():
         raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")
     names = re.compile("|".join(map(fnmatch.translate, patterns)))
-    found: list[tuple[str, ...]] = []
-    for folder, _, inside in os.walk(path):
-        chosen = [name for name in inside if names.match(name)]
-        if chosen:
-            parts = Path(folder).parts
-            found += [(*parts, name) for name in chosen]
-    return [file for parts in sorted(found) if is_regular(file := Path(*parts), tally)]
+    found = [(folder.split("/"), name) for folder, _, inside in os.walk(path) for name in inside if names.match(name)]
+    files = (Path("/".join((*folders, name))) for folders, name in sorted(found))
+    return [file for file in files if is_regular(file, tally)]
 
 
 def require_logs(logs: Sequence[ModelLog], path: Path, tool: str, options: Options, tally: Tally) -> Sequence[ModelLog]:
