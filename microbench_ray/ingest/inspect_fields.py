@@ -17,8 +17,6 @@ VERSION = 2
 _EFFORT = ("reasoning_effort", "reasoning_tokens", "effort")
 _SCALAR = (str, int, float, bool)
 _STATUS = ("started", "success", "cancelled", "error")
-_OLDER = ("score", "transcript")
-"""Fields of samples in older versions."""
 _ASKING = ("system", "user")
 """Roles of messages whose texts the library leaves as they are."""
 
@@ -107,7 +105,7 @@ def header_of(log: EvalLog) -> Header:
 def plain_header(document: Mapping[str, Any]) -> Header | None:
     """The header in a document of the common form."""
     about, results, plan = document.get("eval"), document.get("results"), document.get("plan", {})
-    if not (document.get("version") == VERSION and isinstance(about, dict) and isinstance(plan, dict)):
+    if not (document.get("version", VERSION) == VERSION and isinstance(about, dict) and isinstance(plan, dict)):
         return None
     config, scorers = about.get("config"), about.get("scorers") or []
     settings = [about.get(name, {}) for name in ("model_generate_config", "model_args", "task_args")] + [plan.get("config", {})]
@@ -175,7 +173,7 @@ def plain_sample(document: Mapping[str, Any]) -> InspectSample | None:
         and type(seconds) in (int, float)
         and isinstance(used, dict)
         and all(isinstance(each, dict) and type(each.get("total_tokens")) is int for each in used.values())
-        and not any(name in document for name in _OLDER)
+        and "score" not in document  # as older versions wrote it
     )
     if not plain:
         return None
