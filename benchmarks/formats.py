@@ -23,7 +23,7 @@ from tests.helpers import tool_logs
 
 WORDS = ["the", "of", "answer", "question", "because", "therefore", "is", "not", "a", "number", "which", "12", "that", "or", "we"]
 TEXTS = (
-    *("question", "trial_uri"),
+    *("question", "trial_uri", "instructions"),
     *("solution", "prediction", "output_1", "output_2", "question_content", "result", "output", "content", "input", "instruction"),
     *("answer", "raw"),
 )
