@@ -24,7 +24,15 @@ LogsOf = Callable[[Path, Any], Sequence[ModelLog] | None]
 
 
 def find_logs(
-    path: Path, patterns: Sequence[str], tool: str, options: Options, tally: Tally, logs_of: LogsOf, *, lines: bool = False
+    path: Path,
+    patterns: Sequence[str],
+    tool: str,
+    options: Options,
+    tally: Tally,
+    logs_of: LogsOf,
+    *,
+    lines: bool = False,
+    keep: bool = True,
 ) -> Sequence[ModelLog]:
     """Return the logs in the files at or below `path` whose models `options` selects.
 
@@ -42,6 +50,8 @@ def find_logs(
         The logs of one file.
     lines
         Whether all files are JSON Lines; otherwise those are whose names end in `.jsonl`.
+    keep
+        Whether documents of up to `KEPT_BYTES` are kept for `read_document`.
 
     Raises
     ------
@@ -49,8 +59,8 @@ def find_logs(
         No log was found.
     """
     logs: list[ModelLog] = []
-    _kept.clear()
-    free = KEPT_BYTES
+    forget_documents()
+    free = KEPT_BYTES if keep else 0
     for file in files_below(path, patterns, tally):
         with tally.collect_error(file):
             of_lines = lines or file.suffix == ".jsonl"
@@ -71,6 +81,11 @@ def read_document(file: Path, max_bytes: int) -> Any:
     """The document of a log as `json_file` gives it, once without parsing it again if `find_logs` has just done so."""
     stamp, document = _kept.pop(str(file), (None, None))
     return document if stamp is not None and stamp == _stamp(file) else json_file(file, max_bytes)
+
+
+def forget_documents() -> None:
+    """Forget the documents that were kept and not read."""
+    _kept.clear()
 
 
 def _stamp(file: Path) -> _Stamp:

@@ -36,7 +36,7 @@ class PromptfooReader:
                 return None
             return [ModelLog(model=name, files=(file,), part=name) for name in _by_model(file, options.max_line_bytes, document)]
 
-        return find_logs(path, ("*.json",), "promptfoo", options, tally, logs_of)
+        return find_logs(path, ("*.json",), "promptfoo", options, tally, logs_of, keep=False)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per test."""

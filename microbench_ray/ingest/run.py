@@ -22,6 +22,7 @@ from microbench_ray.data.names import escape_controls, first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
 from microbench_ray.ingest.columns import ColumnReader
+from microbench_ray.ingest.documents import forget_documents
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.folder_settings import SETTINGS_FILE, check_settings, settings_of
 from microbench_ray.ingest.hub import fetch, is_hub
@@ -177,6 +178,8 @@ def run_ingest(job: IngestJob) -> IngestSummary:
         summary = _ingest(job)
     except MicrobenchError as error:
         raise for_terminal(error) from None
+    finally:
+        forget_documents()
     summary.failed = {name: for_terminal(failure) for name, failure in summary.failed.items()}
     return summary
 

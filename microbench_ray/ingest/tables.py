@@ -233,8 +233,13 @@ def _plain_names(file: Path, changed: int, size: int) -> list[str]:
     with _opened(file) as opened:
         fields = {field.name: field.type for field in opened.schema_arrow if not str(field.name).startswith("__index_level_")}
     models = [name for name in fields if name not in ITEM_COLUMNS]
-    plain = "item_id" in fields and bool(models) and all(is_number(fields[name]) and name.strip() for name in models)
-    measured = any(plain_name(name) in NO_MODEL or beside_scores(name, models) for name in models)
+    plain = (
+        "item_id" in fields
+        and not pa.types.is_floating(fields["item_id"])
+        and bool(models)
+        and all(is_number(fields[name]) and name.strip() for name in models)
+    )
+    measured = bool(beside_scores(models)) or any(plain_name(name) in NO_MODEL for name in models)
     return [str(name) for name in fields] if plain and not measured and not named_like_aggregates(models, "model") else []
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from microbench_ray.core.errors import ConfigError, DataError, DataWarning
-from microbench_ray.data import Benchmark, read_scores
+from microbench_ray.data import Benchmark, read_ingested, read_scores
+from microbench_ray.data.memory import benchmark
 from microbench_ray.data.tables.keys import table_keys
 from microbench_ray.ingest.run import IngestJob, run_ingest
 from tests.helpers.errors import refuses
@@ -222,3 +223,19 @@ def test_advice_for_other_files(name: str, content: str | bytes, hint: str, tmp_
     with pytest.raises(DataError) as caught:
         read_scores(path)
     assert hint in (caught.value.hint or "")
+
+
+def test_words_of_models_in_a_dict() -> None:
+    """A dict of models is not taken for columns because its scores are words."""
+    given = {model: {item: "yes" if EXPECTED[model, item] else "no" for item in ITEMS} for model in MODELS}
+    assert scores_of(benchmark(given, correct="yes")) == EXPECTED
+
+
+def test_numbers_of_items_as_pandas_writes_them_beside_missing_values(tmp_path: Path) -> None:
+    table = pa.table({"item_id": [1.0, 2.0], "ada": [1, 0], "bob": [0, 1]})
+    write(table, file := tmp_path / "board.parquet")
+    assert list(benchmark(table).item_ids) == list(read_scores(file).item_ids) == ["1", "2"]
+    run_ingest(IngestJob("table", str(file), tmp_path / "out"))
+    assert list(read_ingested(tmp_path / "out").item_ids) == ["1", "2"]
+    with pytest.raises(DataError):
+        benchmark(pa.table({"item_id": [1.5, 2.0], "ada": [1, 0], "bob": [0, 1]}))

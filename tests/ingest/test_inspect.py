@@ -228,7 +228,8 @@ def test_decompression_bombs_are_refused_in_bounded_memory(tmp_path: Path) -> No
     for method in ("ZIP_DEFLATED", "ZIP_ZSTANDARD", "ZIP_BZIP2"):
         bomb = paths[method] = write_bomb(tmp_path / f"{method}.eval", getattr(zipfile, method))
         paths[f"{method}_lying"] = write_lying_copy(tmp_path / f"{method}_lying.eval", bomb)
-    small = write_eval(tmp_path / "small.eval", [sample()])
+    parts = [{"role": "user", "content": [{"type": "text", "text": "1 + 1?"}]}]  # which the library reads
+    small = write_eval(tmp_path / "small.eval", [sample(input=parts)])
     for name, reading in read_in_subprocess(InspectReader, paths, MEGABYTE, warm_up=small).items():
         assert f"{name}.eval: samples/2_epoch_1.json" in reading.message, name
         assert reading.growth < 180 * MEGABYTE, name

@@ -17,7 +17,7 @@ from microbench_ray.data.repeats import Repeats
 from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT, summaries, without_aggregates
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
-from microbench_ray.data.tables.ids import ids_in, joined
+from microbench_ray.data.tables.ids import as_integers, ids_in, joined
 from microbench_ray.data.tables.keys import DEFAULT_KEYS, TableKeys
 from microbench_ray.data.tables.layout import Layout, describe, left_out
 from microbench_ray.data.tables.long import long_columns
@@ -154,7 +154,7 @@ def _item_column(frame: Frame, layout: Layout) -> pa.Array | pa.ChunkedArray:
                 "or rename the repeated items",
             )
     if len(layout.item) == 1:
-        return frame.table.column(layout.item[0])
+        return as_integers(frame.table.column(layout.item[0]))
     return text_array(ids_in(frame, layout.item, "item").texts())
 
 

@@ -89,9 +89,8 @@ class Candidates:
         if rows == "models" or (rows is None and plain_name(item[0]) in NAMES_OF_ANYTHING):
             return False
         known = METRIC_NAMES | SUBTASK_NAMES | DESCRIPTIONS | frozenset({"label"}).union(*REPEAT_TIERS)
-        others = [
-            name for name in self.free if name not in item and plain_name(name) not in known and not beside_scores(name, self.free)
-        ]
+        known |= {plain_name(name) for name in beside_scores(self.free)}
+        others = [name for name in self.free if name not in item and plain_name(name) not in known]
         others = [name for name in others if self._may_be_in_range(name)]
         if not self.keys.gives("score"):
             named = self._named(SCORE_NAMES, item)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.parquet import OversizedTable
 from microbench_ray.data.tables.bounded import open_text
+from microbench_ray.data.tables.vocabulary import ID_NAMES, plain_name
 
 BLOCK_BYTES = 16 << 20
 """Bytes that Arrow reads at a time; a line may not have more."""
@@ -132,7 +133,7 @@ def table_of_rows(rows: Iterable[Mapping[str, Any]], where: str) -> pa.Table:
 def table_of_mapping(given: Mapping[Any, Any], what: str) -> pa.Table:
     """Make a table of a mapping of columns, or of models to a mapping of items to scores.
 
-    Columns and rows that are mappings, as pandas writes them, are known by texts among their values.
+    As pandas writes them, columns and rows are mappings too, in which a column is named as those of models or items are.
 
     Raises
     ------
@@ -141,10 +142,10 @@ def table_of_mapping(given: Mapping[Any, Any], what: str) -> pa.Table:
     """
     nested = [isinstance(value, Mapping) for value in given.values()]
     if nested and all(nested):
-        if any(isinstance(value, str) for each in given.values() for value in each.values()):
-            if all(str(name).isdecimal() for name in given):
-                return table_of_rows(given.values(), what)
+        if _holds_ids(given) and all(str(row).isdecimal() for values in given.values() for row in values):
             given = {name: list(values.values()) for name, values in given.items()}
+        elif all(str(row).isdecimal() for row in given) and all(map(_holds_ids, given.values())):
+            return table_of_rows(given.values(), what)
         else:
             items = list(dict.fromkeys(item for responses in given.values() for item in responses))
             columns = {"item_id": column_of_values([str(item) for item in items])}
@@ -160,6 +161,10 @@ def table_of_mapping(given: Mapping[Any, Any], what: str) -> pa.Table:
             hint='{"item_id": [...], "model": [...]}, or {"model": {"item": 1.0}}',
         )
     return pa.table({str(name): _column(values) for name, values in given.items()})
+
+
+def _holds_ids(columns: Mapping[Any, Any]) -> bool:
+    return any(plain_name(str(name)) in ID_NAMES for name in columns)
 
 
 def _column(values: Any) -> pa.Array:

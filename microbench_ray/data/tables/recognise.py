@@ -289,7 +289,7 @@ class _Guess(Candidates):
             found = words
         if not found:
             others = [name for name in self.free if name not in used and plain_name(name) not in DESCRIPTIONS | {"label"}]
-            others = [name for name in others if not beside_scores(name, others)]
+            others = [name for name in others if name not in beside_scores(self.free)]
             kinds = ("words",) if self.keys.correct else ("numbers", "number texts")
             found = [name for name in others if self.frame.kind(name) in kinds and (self.keys.correct or self._in_range(name))]
         if len(found) == 1:
@@ -348,7 +348,8 @@ class _Guess(Candidates):
 
     def _leave_out_measures(self, values: Sequence[str], shape: Shape) -> None:
         """Leave out numbers beside the scores, such as their standard errors; `columns.ignore`, even as an empty list, decides."""
-        found = [name for name in values if plain_name(name) in NO_MODEL or beside_scores(name, values)]
+        beside = beside_scores(values)
+        found = [name for name in values if plain_name(name) in NO_MODEL or name in beside]
         if not self.keys.gives("ignore") and len(found) < len(values):
             kind = "a model" if shape == "items" else "an item"
             self.left_out |= dict.fromkeys(found, f"not a name of {kind}; columns={{ignore: []}} keeps it")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -29,6 +30,8 @@ STRONG_ITEM_TIERS: tuple[frozenset[str], ...] = (
     frozenset({"q", "question", "doc", "example", "instance", "instruction", "query", "case", "problem", "prompt"}),
     frozenset({"task", "sample"}),
 )
+ID_NAMES = frozenset().union(*MODEL_TIERS, *STRONG_ITEM_TIERS)
+"""Names of columns that hold models or items."""
 WEAK_IDS = frozenset({"", "#", "row", "rowid", "rownumber", "rowname", *NUMBERINGS})
 """Names that the ids of items and of models both have."""
 SCORE_NAMES = frozenset({
@@ -91,15 +94,16 @@ def plain_name(name: str) -> str:
     return "" if _UNNAMED.fullmatch(name) else re.sub(r"[\W_]", "", name).casefold() or name.strip()
 
 
-def beside_scores(name: str, others: Collection[str]) -> bool:
-    """Whether a column holds what is uncertain about the scores in another one, or in all others, by its name."""
-    plain = plain_name(name)
-    starts = {plain_name(other) for other in others if other != name}
-    return (
-        plain in UNCERTAINTIES
-        or any(plain.endswith(end) and plain.removesuffix(end) in starts for end in _ENDS)
-        or (name.rstrip("()[] ").endswith(("±", "+/-")) and plain in starts)
-    )
+def beside_scores(names: Sequence[str]) -> frozenset[str]:
+    """The columns that hold what is uncertain about the scores in another one, or in all others, by their names."""
+    starts = Counter(map(plain_name, names))
+    found = set()
+    for name in names:
+        plain = plain_name(name)
+        of_another = plain.endswith(_ENDS) and any(plain.endswith(end) and plain.removesuffix(end) in starts for end in _ENDS)
+        if plain in UNCERTAINTIES or of_another or (starts[plain] > 1 and name.rstrip("()[] ").endswith(("±", "+/-"))):
+            found.add(name)
+    return frozenset(found)
 
 
 def kind_of(names: Sequence[str]) -> Kind | None:
