@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.data.tables.delimited import long_fields
 from microbench_ray.ingest.jsonl import too_large
 
 
@@ -21,13 +21,10 @@ def separated_rows(file: Path, separator: str, max_bytes: int) -> list[dict[str,
     size = file.stat().st_size
     if size > max_bytes:
         raise too_large("The file is too large.", str(file), f"{size:,} bytes")
-    limit = csv.field_size_limit(sys.maxsize)  # the whole file is bounded; the limit is that of the process
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
+        with long_fields(), file.open(encoding="utf-8-sig", newline="") as text:
             return list(csv.DictReader(text, delimiter=separator, strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(
             "The file is not a table in UTF-8.", where=str(file), got=str(error), hint="write or copy it again"
         ) from None
-    finally:
-        csv.field_size_limit(limit)

@@ -239,3 +239,11 @@ def test_numbers_of_items_as_pandas_writes_them_beside_missing_values(tmp_path: 
     assert list(read_ingested(tmp_path / "out").item_ids) == ["1", "2"]
     with pytest.raises(DataError):
         benchmark(pa.table({"item_id": [1.5, 2.0], "ada": [1, 0], "bob": [0, 1]}))
+
+
+def test_many_columns(put: Put) -> None:
+    """A header of more bytes than `csv` takes for one field, and than Arrow parses at a time."""
+    items = [f"question_{'x' * 190}_{k}" for k in range(6000)]
+    rows = "".join(f"{model}{',1' * len(items)}\n" for model in MODELS)
+    found = read_scores(put("board.csv", f"model,{','.join(items)}\n{rows}"))
+    assert (list(found.model_ids), found.n_items) == (list(MODELS), len(items))
