@@ -9,10 +9,10 @@ from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
+from microbench_ray.data.tables.vocabulary import LOWER_IS_BETTER
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Scale, Tally, finite_number, matches
 from microbench_ray.ingest.documents import find_logs, has_fields
 from microbench_ray.ingest.jsonl import json_file, json_lines
-from microbench_ray.ingest.metrics import LOWER_IS_BETTER
 from microbench_ray.ingest.values import CHECK_SOURCE, item_digest, parse_score, value_at
 
 _NAME = re.compile(r"(?P<time>.+?)_samples_(?P<task>.+)\.jsonl")

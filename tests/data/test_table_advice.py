@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from microbench_ray.cli.settings.ingest import IngestConf
 from microbench_ray.core.errors import ConfigError, DataError, DataWarning
 from microbench_ray.data import Benchmark, read_ingested, read_scores
 from microbench_ray.data.memory import benchmark
@@ -247,3 +249,29 @@ def test_many_columns(put: Put) -> None:
     rows = "".join(f"{model}{',1' * len(items)}\n" for model in MODELS)
     found = read_scores(put("board.csv", f"model,{','.join(items)}\n{rows}"))
     assert (list(found.model_ids), found.n_items) == (list(MODELS), len(items))
+
+
+def test_errors_are_no_scores_unless_they_are_reversed(put: Put, tmp_path: Path) -> None:
+    path = put("board.csv", long("{model},{item},{score}", "model,item,error", yes=0, no=1))
+    with refuses(DataError, "lower values", where=str(path), got="'error'", hint="columns={score: error}"):
+        read_scores(path)
+    job = IngestConf("table", str(path), str(tmp_path / "out"), columns={"score": "error"}, scale=0, offset=1).job()
+    run_ingest(job)
+    assert scores_of(read_ingested(tmp_path / "out")) == EXPECTED
+
+
+def test_words_in_hints_can_be_pasted(put: Put) -> None:
+    with pytest.raises(DataError) as caught:
+        read_scores(put("board.csv", long("{model},{item},{score}", "model,item,score", yes="correct (1)", no="wrong (0)")))
+    assert shlex.split((caught.value.hint or "").partition(" if ")[0]) == ['correct="correct (1)"']
+
+
+def test_settings_of_one_model_may_be_models(put: Put) -> None:
+    one, other = (
+        long("{model},{item},{score}," + s, "model,item,score,effort", yes, 1 - yes) for s, yes in (("low", 1), ("high", 0))
+    )
+    path = put("board.csv", one + other.split("\n", 1)[1])
+    with pytest.raises(DataError) as caught:
+        read_scores(path)
+    assert "columns={model: [model, effort]}" in (caught.value.hint or "")
+    assert read_scores(path, columns={"model": ["model", "effort"]}).n_models == 2 * len(MODELS)

@@ -114,7 +114,9 @@ class IngestConf:
             identify=check_identify(self.identify),
             scale=scale,
             items=() if self.items is None else tuple(dict.fromkeys(read_list(local_path(self.items)).items)),
-            table=table_keys(self.shape, self.columns, self.scale if is_table else 1.0, self.correct, self.sheet),
+            table=table_keys(
+                self.shape, self.columns, self.scale if is_table and self.scale > 0 else 1.0, self.correct, self.sheet
+            ),
         )
         return IngestJob(
             source=self.source,

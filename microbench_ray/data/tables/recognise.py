@@ -12,6 +12,7 @@ from microbench_ray.data.tables.keys import OF_ITEMS, Shape, TableKeys
 from microbench_ray.data.tables.layout import ITEM_ID, Layout, check_given
 from microbench_ray.data.tables.vocabulary import (
     DESCRIPTIONS,
+    LOWER_NAMES,
     NO_MODEL,
     REPEAT_TIERS,
     SCORE_NAMES,
@@ -238,6 +239,7 @@ class _Guess(Candidates):
         subtask = self._one("subtask") or self._subtask(used)
         used += [subtask] if subtask else []
         score = self._one("score") or self._score(used)
+        self._check_direction(score)
         label = self._one("label")
         unused = {name: "not used" for name in self.free if name not in (*used, score) and name not in self.left_out}
         return Layout(
@@ -301,6 +303,16 @@ class _Guess(Candidates):
             hint=f"columns={{score: {found[0] if found else 'NAME'}}}"
             + ("" if found else "; correct=WORD where scores are words, scale=100 where they are percent"),
         )
+
+    def _check_direction(self, score: str) -> None:
+        """Refuse a guess of a column of errors."""
+        if not self.keys.gives("score") and plain_name(score) in LOWER_NAMES:
+            raise DataError(
+                "Lower values of the only column that may hold scores are better.",
+                where=str(self.frame.where),
+                got=f"column {score!r}",
+                hint=f"columns={{score: {score}}}, and in microbench ingest scale=0 offset=1, which reverses a rate of errors",
+            )
 
     # -- a wide table
 

@@ -43,6 +43,12 @@ METRIC_NAMES = SCORE_NAMES | {
     "confidence", "probability", "prob", "logprob", "loglikelihood", "latency", "time", "seconds", "duration", "cost", "tokens",
 }  # fmt: skip
 """Names of what is measured, which are none of models."""
+LOWER_IS_BETTER = frozenset({
+    "perplexity", "ppl", "word_perplexity", "byte_perplexity", "bits_per_byte", "logprob_per_byte_loss", "loss",
+    "brier_score", "likelihood_diff", "pct_stereotype", "ter", "wer", "cer", "mse", "rmse", "mae", "edit_distance",
+    "error_rate", "toxicity", "max_toxicity",
+})  # fmt: skip
+"""Metrics of which lower values are better, in the names that tools give them."""
 UNCERTAINTIES = frozenset({
     "stderr", "stderror", "standarderror", "std", "stdev", "stddev", "standarddeviation", "sem", "variance", "uncertainty",
     "marginoferror", "ci", "ci95", "95ci", "cilow", "cihigh", "cilower", "ciupper", "lowerci", "upperci", "lowerbound",
@@ -74,6 +80,7 @@ DESCRIPTIONS = frozenset({
     "parameters", "size", "revision", "precision", "provider", "ranking", "elo", "votes", "year",
 })  # fmt: skip
 """Names of columns that describe items, models or responses, which are left out where they are neither scores nor ids."""
+_ERRORS = ("error", "errors", "errorrate", "wrong", "iswrong", "incorrect", "isincorrect", "failed", "failure", "mistakes")
 _ENDS = tuple(end for end in UNCERTAINTIES if end.isalnum())
 _UNNAMED = re.compile(r"Unnamed: ?\d+(_level_\d+)?")
 
@@ -92,6 +99,10 @@ MANY = 200
 def plain_name(name: str) -> str:
     """A column's name without case, spaces and punctuation, if it has anything else; empty for what programs write for none."""
     return "" if _UNNAMED.fullmatch(name) else re.sub(r"[\W_]", "", name).casefold() or name.strip()
+
+
+LOWER_NAMES = frozenset(map(plain_name, LOWER_IS_BETTER)).union(_ERRORS)
+"""Names of columns with numbers of which lower ones are better."""
 
 
 def beside_scores(names: Sequence[str]) -> frozenset[str]:
