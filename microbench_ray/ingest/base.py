@@ -157,6 +157,8 @@ class Options:
         The parts of a model's identity, `name` and any of `identity.SETTINGS`; empty to decide by what differs between logs.
     confidences
         Whether confidences are read, where that takes time.
+    preview
+        Whether the first rows of a table are shown also where its layout needs no guess.
     """
 
     tasks: tuple[str, ...] = ()
@@ -171,6 +173,7 @@ class Options:
     join: Literal["content", "id", "hash"] = "content"
     reduce: str = "mean"
     confidences: bool = True
+    preview: bool = False
 
 
 @dataclass

@@ -61,7 +61,7 @@ class TableReader:
                 names = _models(file, options.table)
                 if not _is_plain(file, options.table):
                     wide = _whole(file, options.table)
-                    shown += _show(file, wide, tally, preview=shown < _SHOWN_FILES)
+                    shown += _show(file, wide, tally, preview=shown < _SHOWN_FILES and bool(wide.said or options.preview))
                     if wide.of_file:
                         of_files.append(file)
                         if _confidence_file(file) is not None:
@@ -202,7 +202,7 @@ def _show(file: Path, wide: WideTable, tally: Tally, *, preview: bool) -> bool:
         logger.info("%s:", str(file))
         for line in (*wide.said, *wide.preview):
             logger.info("  %s", line)
-    return bool(wide.preview)
+    return preview
 
 
 def _suspect(kind: str, names: Sequence[str], file: Path, tally: Tally) -> None:

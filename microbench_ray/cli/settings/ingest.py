@@ -113,6 +113,7 @@ class IngestConf:
             reduce=self.reduce,
             identify=check_identify(self.identify),
             scale=scale,
+            preview=True,
             items=() if self.items is None else tuple(dict.fromkeys(read_list(local_path(self.items)).items)),
             table=table_keys(
                 self.shape, self.columns, self.scale if is_table and self.scale > 0 else 1.0, self.correct, self.sheet
