@@ -37,6 +37,8 @@ _COMPANIONS = (".confidence", ".models")
 _ONE_SUBTASK = "all"  # the name that a benchmark without subtasks uses
 _KEPT_BYTES = 256 << 20
 """Bytes of tables that are kept, because the models of a table are read one after the other."""
+_BLOCK_BYTES = 8 << 20
+"""Bytes of the scores that are read at once from a Parquet table."""
 _SHOWN_FILES = 3
 """Number of tables whose first rows are shown."""
 
@@ -44,7 +46,7 @@ _SHOWN_FILES = 3
 class TableReader:
     """Reads one log per model, with confidences from `X.confidence.parquet` (or another suffix) beside `X.parquet`.
 
-    Wide Parquet tables with a column `item_id` are read one column at a time; others are read whole.
+    Wide Parquet tables with a column `item_id` are read some columns at a time; others are read whole.
     """
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
@@ -258,11 +260,36 @@ def _columns(file: Path, model: str, keys: TableKeys, max_bytes: int) -> pa.Tabl
     """The model's column and the columns about the items."""
     if not _is_plain(file, keys):
         return _whole(file, keys).table
+    stamp = _identity(file)
+    _check_items(file, *stamp, max_bytes)
+    block = _blocks(file, *stamp).get(model, (model,))
+    try:
+        return _block(file, *stamp, block, max_bytes).select([*_item_columns(file, stamp), model])
+    except DataError:
+        if len(block) == 1:
+            raise
+    return _block(file, *stamp, (model,), max_bytes)  # one of the other columns is damaged
+
+
+def _item_columns(file: Path, stamp: tuple[int, int]) -> list[str]:
+    return [name for name in _plain_names(file, *stamp) if name in ITEM_COLUMNS]
+
+
+@lru_cache(maxsize=4)
+def _blocks(file: Path, changed: int, size: int) -> dict[str, tuple[str, ...]]:
+    """For each model the models that are read together with it: they are ingested one after the other."""
+    with _opened(file) as opened:
+        width = max(1, _BLOCK_BYTES // (8 * max(1, opened.metadata.num_rows)))
+    models = sorted(name for name in _plain_names(file, changed, size) if name not in ITEM_COLUMNS)
+    return {model: tuple(models[k - k % width : k - k % width + width]) for k, model in enumerate(models)}
+
+
+@lru_cache(maxsize=1)
+def _block(file: Path, changed: int, size: int, models: tuple[str, ...], max_bytes: int) -> pa.Table:
     with _opened(file) as opened:
         try:
-            _check_items(file, *_identity(file), max_bytes)
-            check_columns(file, [model], max_bytes)
-            return opened.read(columns=[*ITEM_COLUMNS, model])
+            check_columns(file, models, max_bytes)
+            return opened.read(columns=[*ITEM_COLUMNS, *models])
         except (pa.ArrowException, OSError) as error:
             raise _broken(file, error) from None
 
