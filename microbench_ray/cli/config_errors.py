@@ -20,6 +20,11 @@ from microbench_ray.core.masking import MASK
 
 ANY_LIST = "a list in brackets, as [a,b]"
 ANY_MAPPING = "a mapping in braces, as {key: value}"
+WITHOUT_BENCHMARK = {
+    "micro": "leave it out: it is given to microbench export, and the micro-benchmark keeps what its items count",
+    "source": "give it where the responses are used: benchmark=ingested benchmark.path=DIR",
+}
+"""What to do with a key of benchmarks in a command that reads none, by one of the command's own keys."""
 TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "a string", Any: "a value", NoneType: "null"}
 
 
@@ -171,7 +176,9 @@ def unknown_key(key: str, schema: Any, prefix: str = "") -> ConfigError:
     readers = [name for name, reader in BENCHMARKS.items() if last in reader.__dataclass_fields__]
     if readers and type_of(schema, "benchmark") is not None and not hint.startswith("did you mean"):
         return _with_hint(error, f"did you mean benchmark.{last}? {_of_reader(last, readers)}")
-    return error
+    of_benchmark = (readers or last == "benchmark") and type_of(schema, "benchmark") is None
+    instead = next((text for name, text in WITHOUT_BENCHMARK.items() if of_benchmark and name in get_type_hints(schema)), None)
+    return error if instead is None or hint.startswith("did you mean") else _with_hint(error, f"{instead}; {hint}")
 
 
 def _of_reader(key: str, readers: Sequence[str]) -> str:

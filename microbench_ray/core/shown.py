@@ -47,6 +47,11 @@ def shell_quote(text: object) -> str:
     return "$'" + "".join(_quoted_character(each) for each in word) + "'"
 
 
+def key_value(key: str, value: str) -> str:
+    """`key=value` for pasting into a shell, quoted for the shell and the command line's parser where the value needs it."""
+    return f"{key}={value}" if re.fullmatch(r"[\w.-]+", value) else shell_quote(f'{key}="{value}"')
+
+
 def _quoted_character(character: str) -> str:
     if character.isprintable() and character not in "'\\!":
         return character

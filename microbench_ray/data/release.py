@@ -14,6 +14,7 @@ from microbench_ray.core.storage.urls import parent_and_name
 from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.names import first_few
 from microbench_ray.data.remote import local_copies
+from microbench_ray.data.table_files import check_start
 
 _CONFIDENCE = "_models-by-confidence_combined.npy"
 _CORRECTNESS = "_models-by-correctness_combined.npy"
@@ -155,6 +156,7 @@ def _load(path: Path) -> NDArray[Any]:
             got="no such file",
             hint="give the folder, or the path up to the name of the benchmark, for example FOLDER/mmlu-pro",
         )
+    check_start(path)
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

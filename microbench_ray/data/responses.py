@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -104,7 +104,8 @@ def pack(responses: pa.Table, record: ModelRecord) -> bytes:
         Metadata for the footer; `items` is computed here.
     """
     table = conform(responses, "responses").combine_chunks().sort_by("item_id")
-    content = asdict(record) | {"items": _digest(table), "version": FORMAT_VERSION}
+    logs = {name: vars(log) for name, log in record.logs.items()}
+    content = vars(record) | {"logs": logs, "items": _digest(table), "version": FORMAT_VERSION}
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(content, sort_keys=True).encode()}), sink, compression="zstd")
     return bytes(sink.getvalue())

@@ -19,11 +19,12 @@ from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.delimited import read_delimited
 from microbench_ray.data.tables.excel import read_excel
 from microbench_ray.data.tables.feather import check_feather
-from microbench_ray.data.tables.json_rows import read_json_lines
+from microbench_ray.data.tables.json_rows import read_json, read_json_lines
 
 DELIMITED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson")
-SUFFIXES = (".parquet", ".feather", ".arrow", *DELIMITED, *JSON_LINES, ".xlsx")
+JSON = ".json"
+SUFFIXES = (".parquet", ".feather", ".arrow", *DELIMITED, *JSON_LINES, JSON, ".xlsx")
 """Suffixes of files that `read_table` supports."""
 FORMATS = {".parquet": "Parquet", ".feather": "Feather (Arrow IPC)", ".arrow": "Feather (Arrow IPC)"}
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -107,9 +108,17 @@ def read_table(path: Path, *, texts: Texts, unnamed: bool = False, sheet: str | 
             f"The file is truncated or not a {FORMATS.get(suffix, 'CSV')} file.",
             where=str(path),
             got=(str(error).splitlines() or [type(error).__name__])[0],
-            hint="write or copy it again",
+            hint=_mend(error),
         ) from None
     return named_columns(table, str(path), unnamed=unnamed)
+
+
+def _mend(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return "save it in UTF-8, or write or copy it again"
+    if "CSV parse error" in str(error):
+        return "give every row as many cells as the header, and write nothing above the header; or write or copy it again"
+    return "write or copy it again"
 
 
 def check_start(path: Path) -> None:
@@ -137,6 +146,8 @@ def _read(path: Path, suffix: str, texts: Callable[[Sequence[str]], Sequence[str
         return table
     if suffix in DELIMITED:
         return read_delimited(path, texts, lambda header: _check_repeated(str(path), header))
+    if suffix == JSON:
+        return read_json(path)
     return read_excel(path, sheet) if suffix == ".xlsx" else read_json_lines(path)
 
 

@@ -17,6 +17,10 @@ _OF_FIRST = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "A<B": 0.0, "A<<B": 0.0}
 _MIRRORED = {"B>>A": "A<<B", "B>A": "A<B", "B=A": "A=B", "B<A": "A>B", "B<<A": "A>>B"}
 NOT_JUDGED = "questions with a game that was not judged (Arena-Hard leaves them out too)"
 UNWEIGHTED = "a clear win counts as any win (Arena-Hard counts it three times, and corrects for style if asked to)"
+CLEAR = ("A>>B", "A<<B", "B>>A", "B<<A")
+"""Labels of clear wins."""
+CLEAR_GAMES = 3
+"""How often Arena-Hard counts the game of a clear win."""
 
 
 class ArenaHardReader:
@@ -25,6 +29,10 @@ class ArenaHardReader:
     The baseline has the first answer in the first game, and the second one in the second. A win scores 1, a draw 0.5.
     `metric=PATTERN` selects a judge, of which all logs must have the same one.
     """
+
+    weighs = (
+        "Arena-Hard's, without style control, which counts a clear win three times (and prints the mean of 100 bootstrap draws)"
+    )
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the files of judgments."""
@@ -42,8 +50,10 @@ class ArenaHardReader:
         """Yield one sample per game."""
         (file,) = log.files
         tally.choose(UNWEIGHTED)
+        place = str(file)
+        n_games, wins, n_counted, counted = 0, 0.0, 0, 0.0
         for number, line in json_lines(file, options.max_line_bytes):
-            where = f"{file}: line {number}"
+            where = f"{place}: line {number}"
             if (model := value_at(line, str, where, "model")) != log.model:
                 got, hint = f"{shorten(model)} after {shorten(log.model)}", "split it: one file per model"
                 raise DataError("The file holds judgments of several models.", where=where, got=got, hint=hint)
@@ -63,7 +73,12 @@ class ArenaHardReader:
                 continue
             for game, label in enumerate(labels):
                 first = _of_first(label, where)
-                yield Sample(item_id=name, subtask=subtask, score=first if game % 2 else 1 - first, position=name)
+                score = first if game % 2 else 1 - first
+                times = CLEAR_GAMES if label in CLEAR else 1
+                n_games, wins, n_counted, counted = n_games + 1, wins + score, n_counted + times, counted + times * score
+                yield Sample(item_id=name, subtask=subtask, score=score, position=name)
+        if n_games:
+            tally.own = wins / n_games, counted / n_counted
 
 
 def _of_first(label: Any, where: str) -> float:

@@ -160,6 +160,8 @@ class Options:
         The parts of a model's identity, `name` and any of `identity.SETTINGS`; empty to decide by what differs between logs.
     confidences
         Whether confidences are read, where that takes time.
+    preview
+        Whether the first rows of a table are shown also where its layout needs no guess.
     """
 
     tasks: tuple[str, ...] = ()
@@ -174,6 +176,7 @@ class Options:
     join: Literal["content", "id", "hash"] = "content"
     reduce: str = "mean"
     confidences: bool = True
+    preview: bool = False
 
 
 @dataclass
@@ -196,6 +199,8 @@ class Tally:
         How logged values become scores, for readers.
     left_out
         Why logs of a model were left out, by model.
+    own
+        The mean of a log's scores, and the tool's own score for it, where the tool does not give that mean and the log tells.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -205,6 +210,7 @@ class Tally:
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
     scale: Scale = LOGGED
     left_out: dict[str, set[str]] = field(default_factory=dict)
+    own: tuple[float, float] | None = None
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:

@@ -9,8 +9,13 @@ from typing import Any, TypeVar
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Tally, matches
-from microbench_ray.ingest.jsonl import json_file, json_lines
+from microbench_ray.ingest.jsonl import UNREADABLE, json_file, json_lines
 from microbench_ray.ingest.values import CHECK_SOURCE, files_below, require_logs, shorten, value_at
+
+_Stamp = tuple[int, int]
+KEPT_BYTES = 16 << 20
+"""Size of the files whose documents are kept from `find_logs` until they are read."""
+_kept: dict[str, tuple[_Stamp, Any]] = {}
 
 T = TypeVar("T", dict[str, Any], list[Any])
 
@@ -19,7 +24,15 @@ LogsOf = Callable[[Path, Any], Sequence[ModelLog] | None]
 
 
 def find_logs(
-    path: Path, patterns: Sequence[str], tool: str, options: Options, tally: Tally, logs_of: LogsOf, *, lines: bool = False
+    path: Path,
+    patterns: Sequence[str],
+    tool: str,
+    options: Options,
+    tally: Tally,
+    logs_of: LogsOf,
+    *,
+    lines: bool = False,
+    keep: bool = True,
 ) -> Sequence[ModelLog]:
     """Return the logs in the files at or below `path` whose models `options` selects.
 
@@ -37,6 +50,8 @@ def find_logs(
         The logs of one file.
     lines
         Whether all files are JSON Lines; otherwise those are whose names end in `.jsonl`.
+    keep
+        Whether documents of up to `KEPT_BYTES` are kept for `read_document`.
 
     Raises
     ------
@@ -44,10 +59,16 @@ def find_logs(
         No log was found.
     """
     logs: list[ModelLog] = []
+    forget_documents()
+    free = KEPT_BYTES if keep else 0
     for file in files_below(path, patterns, tally):
         with tally.collect_error(file):
-            document = _document(file, options.max_line_bytes, lines=lines)
+            of_lines = lines or file.suffix == ".jsonl"
+            document = _first_line(file, options.max_line_bytes) if of_lines else json_file(file, options.max_line_bytes)
             found = logs_of(file, document)
+            if found and not of_lines and (stamp := _stamp(file))[0] <= free:
+                _kept[str(file)] = stamp, document
+                free -= stamp[0]
             if found is None and file == path:
                 raise DataError(f"The file is not of the format {tool}.", where=str(file), got=_fields(document), hint=CHECK_SOURCE)
             if found is None:
@@ -56,10 +77,27 @@ def find_logs(
     return require_logs(logs, path, tool, options, tally)
 
 
-def _document(file: Path, max_bytes: int, *, lines: bool) -> Any:
-    if lines or file.suffix == ".jsonl":
-        return next((document for _, document in json_lines(file, max_bytes)), None)
-    return json_file(file, max_bytes)
+def read_document(file: Path, max_bytes: int) -> Any:
+    """The document of a log as `json_file` gives it, once without parsing it again if `find_logs` has just done so."""
+    stamp, document = _kept.pop(str(file), (None, None))
+    return document if stamp is not None and stamp == _stamp(file) else json_file(file, max_bytes)
+
+
+def forget_documents() -> None:
+    """Forget the documents that were kept and not read."""
+    _kept.clear()
+
+
+def _stamp(file: Path) -> _Stamp:
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise DataError(UNREADABLE, where=str(file), got=str(error)) from None
+    return status.st_size, status.st_mtime_ns
+
+
+def _first_line(file: Path, max_bytes: int) -> Any:
+    return next((document for _, document in json_lines(file, max_bytes)), None)
 
 
 def _fields(document: Any) -> str:
@@ -72,7 +110,7 @@ def _fields(document: Any) -> str:
 
 def has_fields(document: Any, *names: str) -> bool:
     """Whether a document is an object that has all these fields."""
-    return isinstance(document, dict) and all(name in document for name in names)
+    return isinstance(document, dict) and all(map(document.__contains__, names))
 
 
 def optional(document: dict[str, Any], kind: type[T], where: str, key: str) -> T:

@@ -9,8 +9,7 @@ from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.documents import find_logs, has_fields
-from microbench_ray.ingest.jsonl import json_file
+from microbench_ray.ingest.documents import find_logs, has_fields, read_document
 from microbench_ray.ingest.values import WRITE_AGAIN_OR_CHECK, shorten, value_at
 
 _STEM = re.compile(r"(?P<name>.+?)[._]eval_results")
@@ -33,18 +32,19 @@ class EvalPlusReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per completion."""
         (file,) = log.files
-        problems = value_at(json_file(file, options.max_line_bytes), dict, str(file), "eval")
+        place = str(file)
+        problems = value_at(read_document(file, options.max_line_bytes), dict, place, "eval")
         metric = _metric(problems, options.metric, file)
+        statuses = [f"{tests}_status" for tests in _tests(metric)]
         for name, completions in problems.items():
             subtask = name.rpartition("/")[0] or "all"
             if not matches(subtask, options.tasks):
                 continue
             tally.read_by(subtask, metric)
-            for number, completion in enumerate(value_at(completions, list, f"{file}: {name}"), 1):
-                where = f"{file}: {name}, completion {number}"
-                statuses = [value_at(completion, str, where, f"{tests}_status") for tests in _tests(metric)]
-                score = float(all(status == PASS for status in statuses))
-                yield Sample(item_id=name, subtask=subtask, score=score, position=name)
+            for number, completion in enumerate(value_at(completions, list, f"{place}: {name}"), 1):
+                where = f"{place}: {name}, completion {number}"
+                results = [value_at(completion, str, where, status) for status in statuses]
+                yield Sample(item_id=name, subtask=subtask, score=float(results.count(PASS) == len(results)), position=name)
 
 
 def _logs(file: Path, document: Any) -> Sequence[ModelLog] | None:

@@ -38,8 +38,9 @@ class EvalscopeReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the samples, reading one line at a time."""
         (file,) = log.files
+        place = str(file)
         for number, line in json_lines(file, options.max_line_bytes):
-            where = f"{file}: line {number}"
+            where = f"{place}: line {number}"
             about = value_at(line, dict, where, "sample_score")
             name = next(
                 (str(value) for value in (about.get("group_id"), about.get("sample_id"), line.get("index")) if value is not None),

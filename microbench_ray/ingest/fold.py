@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.schemas import SCHEMAS
+from microbench_ray.data.columns import column_of, nullable_numbers
 from microbench_ray.data.names import storable
 from microbench_ray.data.reduce import reducer
 from microbench_ray.ingest.base import Sample
@@ -95,45 +96,73 @@ def _check(sample: Sample, log: str) -> None:
             )
 
 
-def _score(item: _Item, reduce: str) -> float | None:
-    """The score of an item; None without a scored repetition, and where these give none."""
-    if not item.scored:
-        return None
+def _scores(items: Collection[_Item], reduce: str) -> pa.Array:
+    """The scores of items; missing without a scored repetition, and where these give none."""
     if reduce == "mean":
-        return min(max(item.score, 0.0), item.scored) / item.scored
-    return reducer(reduce)(item.repeats or [min(max(item.score, 0.0), 1.0)])
+        sums, counts = np.array([item.score for item in items], np.float64), np.array([item.scored for item in items], np.float64)
+        with np.errstate(invalid="ignore"):
+            return nullable_numbers(np.clip(sums, 0.0, counts) / counts)
+    reduced = reducer(reduce)
+    scores = [reduced(item.repeats or [min(max(item.score, 0.0), 1.0)]) if item.scored else None for item in items]
+    return column_of(scores, pa.float64())
+
+
+def _probabilities(items: Collection[_Item]) -> dict[str, list[Any]]:
+    """Columns of the probabilities of answers, where an item has any."""
+    if all(item.confidence is None and item.answers is None for item in items):
+        return {}
+    return {
+        "confidence": [None if item.confidence is None else item.confidence / item.scored for item in items],
+        "answers": [
+            item.answers if item.answers is None or item.scored == 1 else [value / item.scored for value in item.answers]
+            for item in items
+        ],
+        "label": [item.first.label if item.answers is not None else None for item in items],
+    }
 
 
 def _table(items: dict[str, _Item], log: str, reduce: str) -> pa.Table:
     firsts = [item.first for item in items.values()]
-    labels = [item.first.label if item.answers is not None else None for item in items.values()]
-    answers = [
-        item.answers if item.answers is None or item.scored == 1 else [value / item.scored for value in item.answers]
-        for item in items.values()
-    ]
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Any] = _probabilities(items.values()) | {
         "item_id": list(items),
         "subtask": [first.subtask or "all" for first in firsts],
-        "score": [_score(item, reduce) for item in items.values()],
+        "score": _scores(items.values(), reduce),
         "repeats": [item.repeats for item in items.values()],
-        "confidence": [None if item.confidence is None else item.confidence / item.scored for item in items.values()],
-        "answers": answers,
-        "label": labels,
         "content": [first.content for first in firsts],
         "position": [first.position for first in firsts],
         "log": [log] * len(firsts),
     }
-    schema = SCHEMAS["responses"]
     for name in ("item_id", "subtask", "position"):
-        for value in dict.fromkeys(columns[name]):
-            if value is not None and not storable(value):
-                raise DataError(
-                    f"The {name} of a sample is empty or not valid Unicode.",
-                    where=log,
-                    got=ascii(value),
-                    hint="write the log again, or rename the item",
-                )
-    return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+        _check_texts(name, columns[name], log)
+    schema = SCHEMAS["responses"]
+    return pa.table([_column(columns.get(field.name), field.type, len(firsts)) for field in schema], schema=schema)
+
+
+def _column(values: Any, kind: pa.DataType, length: int) -> pa.Array:
+    """A column of values, which may be one already."""
+    if isinstance(values, pa.Array):
+        return values
+    if values is None or not any(value is not None for value in values):
+        return pa.nulls(length, kind)
+    return column_of(values, kind)
+
+
+def _check_texts(name: str, texts: Sequence[str | None], log: str) -> None:
+    """Check that texts can be stored; a missing one is accepted."""
+    given = [text for text in texts if text is not None]
+    try:
+        "".join(given).encode()
+    except (TypeError, UnicodeEncodeError):
+        pass
+    else:
+        if all(given):
+            return
+    raise DataError(
+        f"The {name} of a sample is empty or not valid Unicode.",
+        where=log,
+        got=ascii(next(text for text in given if not storable(text))),
+        hint="write the log again, or rename the item",
+    )
 
 
 def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict, reduce: str = "mean") -> pa.Table:
@@ -158,7 +187,10 @@ def merge(tables: Iterable[pa.Table], model: str, on_conflict: OnConflict, reduc
     DataError
         Two logs score one item differently and `on_conflict` is `error`.
     """
-    table = pa.concat_tables(tables).combine_chunks()
+    tables = [table for table in tables if len(table)]
+    if len(tables) == 1 and on_conflict != "repeats":
+        return tables[0]
+    table = pa.concat_tables(tables or [pa.Table.from_batches([], SCHEMAS["responses"])]).combine_chunks()
     if on_conflict == "repeats":
         return _as_repeats(table, reduce)
     order = table.append_column("unscored", pc.is_null(table["score"])).append_column("row", pa.array(np.arange(len(table))))

@@ -1,4 +1,4 @@
-"""Inspect AI logs, `.eval` and `.json`, validated by the classes of the inspect-ai library."""
+"""Inspect AI logs, `.eval` and `.json`; all but the plain ones are validated by the classes of the inspect-ai library."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.extras import require_extra
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
 from microbench_ray.ingest.identity import effort, few_shot, settings_of_arguments
+from microbench_ray.ingest.inspect_fields import Header, InspectSample, header_of, plain_header, plain_sample, sample_of
 from microbench_ray.ingest.jsonl import json_file, parse, too_large
 from microbench_ray.ingest.metrics import check_higher_is_better, most_common_metric
 from microbench_ray.ingest.revisions import name_with_revision, revision_argument
 from microbench_ray.ingest.values import ENDED_IN_ERROR, files_below, item_digest, parse_score, require_logs, shorten, value_at
 
-if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog, EvalSample
-    from inspect_ai.scorer import Value
-
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _SKIPPED_FIELDS = ("messages", "events", "events_data", "store", "attachments", "output", "timelines")  # long, and not needed
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, 93}  # 93: Zstandard, which inspect-ai adds to zipfile
+_ZSTANDARD = 93  # which inspect-ai adds to zipfile
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, _ZSTANDARD}
 _CHUNK = 4096  # compressed bytes that zipfile decompresses at once: at most 128 MiB of output in Zstandard
 
 
@@ -47,9 +45,9 @@ class InspectReader:
                 if file != path and file.suffix == ".json" and not _is_log(file):
                     tally.drop("JSON files of another kind")  # such as the listings that Inspect keeps beside its logs
                     continue
-                header = _header(file, options.max_line_bytes)
-                task, name = header.eval.task, header.eval.model
-                model = name_with_revision(name, revision_argument(header.eval.model_args))
+                header = _header(file, options.max_line_bytes, _document(file, options.max_line_bytes))
+                task, name = header.task, header.model
+                model = name_with_revision(name, revision_argument(header.model_args))
                 if not (matches(task, options.tasks) and selects(options.models, model, name)):
                     continue
                 if header.status != "success":
@@ -58,7 +56,7 @@ class InspectReader:
                     tally.drop("invalidated logs", model=model)
                 else:
                     logs.append(ModelLog(model=model, name=name, files=(file,), part=task, sets=_sets(header)))
-                    scorers.setdefault(task, []).append(_scorers(header))
+                    scorers.setdefault(task, []).append(list(header.scorers))
         main = {task: most_common_metric(lists) or "" for task, lists in scorers.items()}
         logs = [replace(log, metric=main[log.part]) for log in logs]
         return require_logs(logs, path, "Inspect", options, tally)
@@ -66,8 +64,9 @@ class InspectReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the samples, reading `.eval` one sample at a time; `.json` is one document of at most `max_line_bytes`."""
         (file,) = log.files
-        header = _header(file, options.max_line_bytes)
-        listed = _scorers(header)
+        document = _document(file, options.max_line_bytes)
+        header = _header(file, options.max_line_bytes, document)
+        listed = header.scorers
         default = options.metric is None
         scorer, key = log.metric or next(iter(listed), ""), ""
         if options.metric is not None:
@@ -76,36 +75,36 @@ class InspectReader:
         if scorer:
             tally.choose(f"{log.part}: scorer {options.metric or scorer}{_reducer(header, options.reduce)}")
         count = 0
-        for count, sample in enumerate(samples_of(file, options.max_line_bytes), 1):  # noqa: B007
+        for count, sample in enumerate(samples_of(file, options.max_line_bytes, document), 1):  # noqa: B007
             item = f"{log.part}/{sample.id}"
-            if sample.error is not None:
+            if sample.failed:
                 tally.drop(ENDED_IN_ERROR)
                 score = None
             else:
-                if default and sample.scores and (not scorer or (len(listed) == len(sample.scores) == 1)):
-                    scorer = next(iter(sample.scores))  # the header may name an only scorer differently, or none
+                if default and sample.values and (not scorer or (len(listed) == len(sample.values) == 1)):
+                    scorer = next(iter(sample.values))  # the header may name an only scorer differently, or none
                 value, metric = _value(sample, scorer, key, default, file)
                 score = parse_score(value, tally, file=file, item=item, metric=metric)
-                if sample.scores:
+                if sample.values:
                     tally.read_by(log.part, scorer.rpartition("/")[2])
-            content = item_digest(f"{file}: {item}", input=_texts(sample), **_answers(sample))
-            text = {"input": _texts(sample), "choices": sample.choices} if sample.choices else _texts(sample)
+            content = item_digest(f"{file}: {item}", input=sample.input, **_answers(sample))
+            text = {"input": sample.input, "choices": sample.choices} if sample.choices else sample.input
             yield Sample(item_id=item, subtask=log.part, score=score, content=content, position=str(sample.id), text=text)
         if not count:
             tally.drop("logs without samples")
 
 
-def _value(sample: EvalSample, scorer: str, key: str, optional: bool, file: Path) -> tuple[Any, str]:
+def _value(sample: InspectSample, scorer: str, key: str, optional: bool, file: Path) -> tuple[Any, str]:
     """Return the sample's score, not yet checked, and the full name of its metric. A sample without the scorer has no score if the
     scorer is `optional`."""
-    scores = sample.scores or {}
+    scores = sample.values or {}
     if not scores or (optional and scorer not in scores):
         return None, scorer
     where = f"{file}: sample {shorten(sample.id)}, scorer {shorten(scorer)}"
     if scorer not in scores:
         hint = "choose one with metric=SCORER, and the tasks that have it with tasks=[…]"
         raise DataError("The sample has no score by this scorer.", where=where, got=f"scores {first_few(scores)}", hint=hint)
-    value: Value = scores[scorer].value
+    value = scores[scorer]
     if isinstance(value, dict):
         key = key or (next(iter(value)) if len(value) == 1 else "")
         if key not in value:
@@ -126,34 +125,27 @@ def number_of(value: Any) -> Any:
     return value
 
 
-def _sets(header: EvalLog) -> dict[str, str]:
+def _sets(header: Header) -> dict[str, str]:
     """What the run sets: the solver is named only if it is not the task's own."""
-    generation = header.eval.model_generate_config.model_dump(exclude_none=True) | header.plan.config.model_dump(exclude_none=True)
-    arguments = header.eval.task_args
+    arguments = header.task_args
     shots = next((arguments[name] for name in ("num_fewshot", "fewshot", "few_shot", "n_shots") if name in arguments), None)
     return {
-        **settings_of_arguments(header.eval.model_args),
-        "reasoning_effort": effort(generation) or effort(header.eval.model_args),
-        "scaffold": header.eval.solver or "",
+        **settings_of_arguments(header.model_args),
+        "reasoning_effort": effort(header.generation) or effort(header.model_args),
+        "scaffold": header.solver or "",
         **few_shot(int(shots) if isinstance(shots, bool) else shots),
     }
 
 
-def _scorers(header: EvalLog) -> list[str]:
-    """Names of a log's scorers in their order; empty if its header names none."""
-    names = [score.scorer for score in header.results.scores] if header.results is not None else []
-    return list(dict.fromkeys(names or [scorer.name.removeprefix("inspect_ai/") for scorer in header.eval.scorers or ()]))
-
-
-def _reducer(header: EvalLog, reduce: str) -> str:
+def _reducer(header: Header, reduce: str) -> str:
     """How repetitions become one score, for the summary; empty if there are none."""
-    if (header.eval.config.epochs or 1) < 2:
+    if header.epochs < 2:
         return ""
-    reducers = [name for name in header.eval.config.epochs_reducer or ("mean",) if name.replace("pass_at_", "pass@") != reduce]
+    reducers = [name for name in header.reducers if name.replace("pass_at_", "pass@") != reduce]
     return f", {reduce} over epochs{f' (the log itself has {first_few(reducers)})' if reducers else ''}"
 
 
-def _answers(sample: EvalSample) -> dict[str, Any]:
+def _answers(sample: InspectSample) -> dict[str, Any]:
     """The choices and the target for an item's digest. Choices are sorted, and letters in the target are replaced by their texts,
     because Inspect can shuffle the choices for each model."""
     if not sample.choices:
@@ -165,13 +157,6 @@ def _answers(sample: EvalSample) -> dict[str, Any]:
         for position, target in zip(positions, targets, strict=True)
     ]
     return {"choices": sorted(sample.choices), "target": sorted(texts)}
-
-
-def _texts(sample: EvalSample) -> Any:
-    """The input without the parts that differ between runs, such as the ids of messages."""
-    if isinstance(sample.input, str):
-        return sample.input
-    return [[message.role, message.text] for message in sample.input]
 
 
 def _is_log(file: Path) -> bool:
@@ -191,10 +176,14 @@ def _library() -> Any:
     return inspect_ai.log
 
 
-def _header(file: Path, max_bytes: int) -> EvalLog:
+def _document(file: Path, max_bytes: int) -> dict[str, Any] | None:
+    """The document of a `.json` log; None for an archive."""
+    return None if file.suffix == ".eval" else value_at(json_file(file, max_bytes), dict, str(file))
+
+
+def _header(file: Path, max_bytes: int, document: dict[str, Any] | None) -> Header:
     """Read a log without its samples. The library's own streaming is not used: its memory grows with the square of the nesting."""
-    library = _library()
-    if file.suffix == ".eval":
+    if document is None:
         with _Archive(file, max_bytes) as archive:
             if "header.json" in archive.names:
                 document = value_at(archive.read("header.json"), dict, f"{file}: header.json")
@@ -202,24 +191,30 @@ def _header(file: Path, max_bytes: int) -> EvalLog:
                 document = value_at(archive.read("_journal/start.json"), dict, f"{file}: _journal/start.json")
                 document["status"] = "started"
     else:
-        document = value_at(json_file(file, max_bytes), dict, str(file))
         value_at(document, dict, str(file), "eval")
-    header: EvalLog = _validated(library.EvalLog, {**document, "samples": None, "reductions": None}, file, "header")
+    header = plain_header(document)
+    if header is None:
+        library = _library()
+        header = header_of(_validated(library.EvalLog, {**document, "samples": None, "reductions": None}, file, "header"))
     return header
 
 
-def samples_of(file: Path, max_bytes: int) -> Iterator[EvalSample]:
-    """The samples of a log, one at a time."""
-    sample_class = _library().EvalSample
-    if file.suffix == ".eval":
+def samples_of(file: Path, max_bytes: int, document: dict[str, Any] | None = None) -> Iterator[InspectSample]:
+    """The samples of a log, one at a time; its document may be known."""
+    document = document or _document(file, max_bytes)
+    if document is None:
         with _Archive(file, max_bytes) as archive:
             for name in archive.samples():
-                yield _validated(sample_class, value_at(archive.read(name), dict, f"{file}: {name}"), file, name)
+                yield _sample(archive.read(name), file, name)
         return
-    document = value_at(json_file(file, max_bytes), dict, str(file))
     samples = value_at(document, list, str(file), "samples") if document.get("samples") is not None else []
     for number, sample in enumerate(samples, 1):
-        yield _validated(sample_class, value_at(sample, dict, f"{file}: sample {number}"), file, f"sample {number}")
+        yield _sample(sample, file, f"sample {number}")
+
+
+def _sample(document: Any, file: Path, place: str) -> InspectSample:
+    fields = value_at(document, dict, f"{file}: {place}")
+    return plain_sample(fields) or sample_of(_validated(_library().EvalSample, fields, file, place))
 
 
 def _validated(model_class: Any, document: dict[str, Any], file: Path, place: str) -> Any:
@@ -273,6 +268,8 @@ class _Archive:
                 raise too_large("An archive member is too large.", where, f"{info.file_size:,} bytes")
             if info.compress_type not in _METHODS:
                 raise NotImplementedError(f"compression method {info.compress_type}")
+            if info.compress_type == _ZSTANDARD:
+                _library()
             pieces, size = [], 0
             with self.zip.open(info) as member:
                 while piece := member.read(_CHUNK):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.ingest.base import Options, Tally
@@ -39,17 +39,11 @@ def mean_usage(path: str | Path, unit: Unit = "tokens") -> dict[str, float]:
         raise next(iter(tally.failed.values()))
     for log in logs:
         for sample in samples_of(log.files[0], options.max_line_bytes):
-            used = _used(sample, unit)
-            if used > 0 and sample.error is None:
+            used = sample.seconds if unit == "seconds" else float(sample.tokens)
+            if used > 0 and not sample.failed:
                 item = f"{log.part}/{sample.id}"
                 sums[item] = sums.get(item, 0.0) + used
                 counts[item] = counts.get(item, 0) + 1
     if not sums:
         raise DataError(f"No log records the {unit} of its samples.", where=str(path), hint="give a table of costs")
     return {item: sums[item] / counts[item] for item in sorted(sums)}
-
-
-def _used(sample: Any, unit: Unit) -> float:
-    if unit == "seconds":
-        return float(sample.working_time or 0)
-    return float(sum(usage.total_tokens for usage in sample.model_usage.values()))

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import pyarrow as pa
 
 from microbench_ray.core.lazy_arrow import pc
+from microbench_ray.data.columns import text_array
 from microbench_ray.ingest.base import Sample
 
 Join = Literal["content", "id", "hash"]
@@ -63,9 +64,11 @@ def versions(seen: dict[str, Seen], texts: Mapping[str, str], responses: pa.Tabl
         The model's texts, as of `Examples`, and its table of schema `responses`.
     """
     found = None
-    for name, text in sorted(texts.items()):
-        row = pc.index(responses["item_id"], name).as_py()
-        content = None if row < 0 else responses["content"][row].as_py()
+    names = sorted(texts)
+    rows = pc.index_in(text_array(names), value_set=responses["item_id"].combine_chunks()).to_pylist()
+    for name, row in zip(names, rows, strict=True):
+        text = texts[name]
+        content = None if row is None else responses["content"][row].as_py()
         if content is not None:
             first = seen.setdefault(name, Seen(text, content))
             if first.content == content and first.text != text:

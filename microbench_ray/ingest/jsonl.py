@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -89,10 +90,12 @@ def json_columns(path: Path, kinds: Mapping[str, pa.DataType], max_bytes: int) -
 def json_file(path: Path, max_bytes: int) -> Any:
     """Parse a file that is one JSON document of at most `max_bytes` bytes; raises as `json_lines` does."""
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise too_large("The file is too large.", str(path), f"{size:,} bytes")
-        return parse(path.read_bytes(), str(path))
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > max_bytes:
+                raise too_large("The file is too large.", str(path), f"{size:,} bytes")
+            text = file.read()
+        return parse(text, str(path))
     except OSError as error:
         raise DataError(UNREADABLE, where=str(path), got=str(error)) from None
 

@@ -14,10 +14,11 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.data.names import first_few
+from microbench_ray.data.tables.vocabulary import LOWER_IS_BETTER
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
 from microbench_ray.ingest.identity import settings_of_arguments
 from microbench_ray.ingest.jsonl import json_file, too_large
-from microbench_ray.ingest.metrics import LOWER_IS_BETTER, check_higher_is_better, most_common_metric
+from microbench_ray.ingest.metrics import check_higher_is_better, most_common_metric
 from microbench_ray.ingest.parquet_limits import check_rows
 from microbench_ray.ingest.revisions import DEFAULT, UNKNOWN, name_with_revision, parse_arguments, revision_argument
 from microbench_ray.ingest.values import (

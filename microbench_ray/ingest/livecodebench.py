@@ -9,8 +9,7 @@ from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
-from microbench_ray.ingest.documents import find_logs, has_fields
-from microbench_ray.ingest.jsonl import json_file
+from microbench_ray.ingest.documents import find_logs, has_fields, read_document
 from microbench_ray.ingest.values import WRITE_AGAIN_OR_CHECK, item_digest, parse_score, value_at
 
 _SCENARIO = re.compile(r"(?:Scenario\.)?(?P<scenario>\w+?)_\d+_[\d.]+(?:_cot)?_eval_all")
@@ -31,20 +30,25 @@ class LiveCodeBenchReader:
         """Yield one sample per graded answer."""
         (file,) = log.files
         tally.choose("metric graded_list of each answer, whose mean is pass@1")
-        for number, question in enumerate(value_at(json_file(file, options.max_line_bytes), list, str(file)), 1):
-            where = f"{file}: question {number}"
+        place = str(file)
+        for number, question in enumerate(value_at(read_document(file, options.max_line_bytes), list, place), 1):
+            where = f"{place}: question {number}"
             # One question has several tests where outputs are predicted, and several samples where code is executed.
-            parts = [value_at(question, str, where, "question_id")] + [str(question[k]) for k in ("test_id", "id") if k in question]
-            name = "/".join(parts)
-            subtask = "/".join(each for each in (log.part, str(question.get("difficulty") or "")) if each)
+            name = value_at(question, str, where, "question_id")
+            for number_of in ("test_id", "id"):
+                if number_of in question:
+                    name += f"/{question[number_of]}"
+            difficulty = question.get("difficulty")
+            subtask = f"{log.part}/{difficulty}" if difficulty else log.part
             if not matches(subtask, options.tasks):
                 continue
             grades = value_at(question, list, where, "graded_list")
             _check(question, grades, where)
             content = item_digest(where, **{key: question[key] for key in _QUESTION if key in question})
+            item = f"{log.part}/{name}"
             for grade in grades:
                 score = parse_score(grade, tally, file=file, item=name, metric="graded_list")
-                yield Sample(item_id=f"{log.part}/{name}", subtask=subtask, score=score, content=content, position=name)
+                yield Sample(item_id=item, subtask=subtask, score=score, content=content, position=name)
 
 
 def _logs(file: Path, document: Any) -> Sequence[ModelLog] | None:
@@ -59,7 +63,7 @@ def _check(question: dict[str, Any], grades: list[Any], where: str) -> None:
     logged = finite_number(question.get("pass@1"))
     if logged is None or not grades:
         return
-    mean = sum(grade is True for grade in grades) / len(grades)
+    mean = grades.count(True) / len(grades)
     if abs(mean - logged) > 1e-9:
         got = f"pass@1 {logged:g}, and grades with mean {mean:g}"
         raise DataError("A question contradicts itself.", where=where, got=got, hint=WRITE_AGAIN_OR_CHECK)

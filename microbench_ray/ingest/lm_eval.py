@@ -245,7 +245,10 @@ def _select_metric(row: Mapping[str, Any], metric: str | None, where: str) -> st
     if metric is not None:
         if metric in names:
             return metric
-        hint = f"choose one of {', '.join(names)}" if names else "leave out metric=; the log has no metrics"
+        hint = (
+            f"choose one that all logs have, here {', '.join(names)}, with metric=NAME and a new out=DIR, or exclude this log with "
+            "models=[…] or tasks=[…]"
+        )
         raise DataError("The log has no such metric.", where=where, got=f"metric={metric}", hint=hint)
     scalars = scalar_metrics(row)
     main = [name for name in MAIN_METRICS if name in scalars]
@@ -254,9 +257,7 @@ def _select_metric(row: Mapping[str, Any], metric: str | None, where: str) -> st
         raise DataError(
             "No metric of the log is a score in [0, 1].",
             where=where,
-            got="metrics " + "; ".join(f"{name!r}: {why_no_score(row.get(name), LOGGED) or 'no value'}" for name in names)
-            if names
-            else "no metrics",
+            got="metrics " + "; ".join(f"{name!r}: {why_no_score(row.get(name), LOGGED) or 'no value'}" for name in names),
             hint="exclude the task with tasks=[…]",
         )
     return (main or other)[0]

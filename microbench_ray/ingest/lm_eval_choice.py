@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.data.tables.vocabulary import LOWER_IS_BETTER
 from microbench_ray.ingest.base import ModelLog, Options, Scale, Tally, finite_number
 from microbench_ray.ingest.jsonl import json_lines
-from microbench_ray.ingest.metrics import LOWER_IS_BETTER, check_higher_is_better, why_no_score
+from microbench_ray.ingest.metrics import check_higher_is_better, why_no_score
 
 logger = logging.getLogger(__name__)
 

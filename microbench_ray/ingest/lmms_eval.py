@@ -9,10 +9,10 @@ from typing import Any
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
+from microbench_ray.data.tables.vocabulary import LOWER_IS_BETTER
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Scale, Tally, finite_number, matches
 from microbench_ray.ingest.documents import find_logs, has_fields
 from microbench_ray.ingest.jsonl import json_file, json_lines
-from microbench_ray.ingest.metrics import LOWER_IS_BETTER
 from microbench_ray.ingest.values import CHECK_SOURCE, item_digest, parse_score, value_at
 
 _NAME = re.compile(r"(?P<time>.+?)_samples_(?P<task>.+)\.jsonl")
@@ -51,8 +51,9 @@ class LmmsEvalReader:
         lower = LOWER_IS_BETTER.union(_lower_is_better(results[0], log.part, options.max_line_bytes) if results else ())
         lower = frozenset() if options.scale.reversed else lower
         metric = options.metric
+        place = str(file)
         for number, line in json_lines(file, options.max_line_bytes):
-            where = f"{file}: line {number}"
+            where = f"{place}: line {number}"
             name = str(value_at(line, int, where, "doc_id"))
             if number == 1 or metric is None:
                 metric = _metric(line, metric, lower, options.scale, where)

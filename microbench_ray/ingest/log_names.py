@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -32,13 +34,24 @@ def log_name(log: ModelLog) -> str:
 def file_stamps(log: ModelLog) -> dict[str, tuple[int, int]]:
     """Size in bytes and modification time in nanoseconds of a log's files, by path."""
     stamps = {}
+    folders: dict[str, str] = {}
     for path in log.files:
         try:
             status = path.stat()
         except OSError as error:
             raise DataError("A log cannot be read.", where=str(path), got=str(error)) from None
-        stamps[path.resolve().as_posix()] = (status.st_size, status.st_mtime_ns)
+        stamps[_real_path(str(path if path.is_absolute() else path.absolute()), folders)] = (status.st_size, status.st_mtime_ns)
     return stamps
+
+
+def _real_path(path: str, folders: dict[str, str]) -> str:
+    """What `os.path.realpath` gives, which looks at every folder above every file; `folders` holds those that are known."""
+    folder, _, name = path.rpartition("/")
+    if not folder or name in ("", "..") or stat.S_ISLNK(os.lstat(path).st_mode):
+        return os.path.realpath(path)
+    if folder not in folders:
+        folders[folder] = _real_path(folder, folders)
+    return f"{folders[folder].rstrip('/')}/{name}"
 
 
 def check_names(found: FoundLog) -> None:

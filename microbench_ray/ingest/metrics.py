@@ -9,36 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.data.tables.vocabulary import LOWER_IS_BETTER
 from microbench_ray.ingest.base import Scale, Tally, finite_number
 
 ROUNDING = 1e-9
 """How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
 AVERAGED = "the mean of repeated samples of an item"
-LOWER_IS_BETTER = frozenset(
-    (
-        "perplexity",
-        "ppl",
-        "word_perplexity",
-        "byte_perplexity",
-        "bits_per_byte",
-        "logprob_per_byte_loss",
-        "loss",
-        "brier_score",
-        "likelihood_diff",
-        "pct_stereotype",
-        "ter",
-        "wer",
-        "cer",
-        "mse",
-        "rmse",
-        "mae",
-        "edit_distance",
-        "error_rate",
-        "toxicity",
-        "max_toxicity",
-    )
-)
-"""Metrics of which lower values are better, for logs that do not say it."""
 
 
 def most_common_metric(metrics: Sequence[Sequence[str]], order: Sequence[str] = ()) -> str | None:

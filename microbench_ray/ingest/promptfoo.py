@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,15 @@ class PromptfooReader:
                 return None
             return [ModelLog(model=name, files=(file,), part=name) for name in _by_model(file, options.max_line_bytes, document)]
 
-        return find_logs(path, ("*.json",), "promptfoo", options, tally, logs_of)
+        return find_logs(path, ("*.json",), "promptfoo", options, tally, logs_of, keep=False)
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per test."""
         (file,) = log.files
         metric = options.metric or PASS
+        place = str(file)
         for number, row in _by_model(file, options.max_line_bytes).get(log.model, ()):
-            where = f"{file}: result {number}"
+            where = f"{place}: result {number}"
             test = optional(row, dict, where, "testCase")
             variables = value_at(row, dict, where, "vars")
             subtask = str(optional(test, dict, where, "metadata").get("category") or "all")
@@ -83,28 +85,36 @@ def _by_model(file: Path, max_bytes: int, document: Any = None) -> _Rows:
 
 def _grouped(file: Path, document: Any) -> _Rows:
     rows = _rows(document) or []
-    several = len({_prompt(row) for row in rows}) > 1
+    prompts = [_prompt(row) for row in rows]
+    several = len(set(prompts)) > 1
     by_model: defaultdict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-    for number, row in enumerate(rows, 1):
-        model = _model(row, several, f"{file}: result {number}")
+    place = str(file)
+    for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True), 1):
+        model = _provider(row, f"{place}: result {number}")
+        model = f"{model} ({prompt})" if several else model
         by_model[model].append((number, {name: row[name] for name in _NEEDED if name in row}))
     return by_model
 
 
-def _model(row: dict[str, Any], several: bool, where: str) -> str:
-    """The provider's label or id, and the prompt's name if the file has several prompts."""
+def _provider(row: dict[str, Any], where: str) -> str:
+    """The provider's label or id."""
     provider = row["provider"]
     name = provider.get("label") or provider.get("id") if isinstance(provider, dict) else provider
     if not isinstance(name, str) or not name:
         raise DataError("A result names no provider.", where=where, hint="write the results again")
-    return f"{name} ({_prompt(row)})" if several else name
+    return name
 
 
 def _prompt(row: dict[str, Any]) -> str:
     """The name of a prompt, for the model's name: its label in one line, or else its number."""
     prompt = row.get("prompt")
-    label = re.sub(r"\s+", " ", str(prompt.get("label") or "") if isinstance(prompt, dict) else "").strip()
-    return label[:80] or f"prompt {row.get('promptIdx', 0)}"
+    label = _one_line(str(prompt.get("label") or "") if isinstance(prompt, dict) else "")
+    return label or f"prompt {row.get('promptIdx', 0)}"
+
+
+@lru_cache(maxsize=64)
+def _one_line(label: str) -> str:
+    return re.sub(r"\s+", " ", label).strip()[:80]
 
 
 def _value(row: dict[str, Any], metric: str, where: str) -> Any:

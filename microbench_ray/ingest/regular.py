@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from microbench_ray.core.errors import DataError
@@ -22,10 +23,14 @@ def refuse_pointer(path: Path) -> None:
     """Raise DataError if a file is a pointer of Git LFS instead of the log itself."""
     try:
         if path.stat().st_size <= POINTER_BYTES:
-            with path.open("rb") as file:
-                check_pointer(file.read(len(LFS_POINTER)), str(path))
+            _check_start(path)
     except OSError:
         return  # reported when it is read
+
+
+def _check_start(path: Path) -> None:
+    with path.open("rb", buffering=0) as file:
+        check_pointer(file.read(len(LFS_POINTER)), str(path))
 
 
 def check_pointer(start: bytes, where: str) -> None:
@@ -39,13 +44,16 @@ def is_regular(path: Path, tally: Tally) -> bool:
     """Whether a path is a regular file, or a link to one. Any other path is logged and counted in `tally`, where a pointer of
     Git LFS is an error."""
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
     else:
+        mode = status.st_mode
         if stat.S_ISREG(mode):
-            with tally.collect_error(path):
-                refuse_pointer(path)
+            if status.st_size > POINTER_BYTES:
+                return True
+            with tally.collect_error(path), suppress(OSError):
+                _check_start(path)
             return str(path) not in tally.failed
         reason = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "not a regular file"
     logger.warning("%s was skipped: %s", show_name(path), reason)

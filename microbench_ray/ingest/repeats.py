@@ -39,5 +39,5 @@ def repeats_apart(model: str, absent: Sequence[str]) -> DataError:
         "With on_conflict=repeats, all logs of a model must be read together.",
         where=f"model {model!r}",
         got=f"without {first_few(absent)}",
-        hint="give the folder that holds all of its logs, or a new out=DIR",
+        hint="give the folder that holds all of its logs with path=FOLDER, or a new out=DIR",
     )

@@ -17,10 +17,12 @@ from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.store import Store
+from microbench_ray.data.columns import text_array
 from microbench_ray.data.names import escape_controls, first_few
 from microbench_ray.data.responses import MODELS, LogRecord, ModelRecord, list_model_files, model_file, pack, read_responses
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Reader, Tally, for_terminal, refuse_unreadable
 from microbench_ray.ingest.columns import ColumnReader
+from microbench_ray.ingest.documents import forget_documents
 from microbench_ray.ingest.fold import OnConflict, fold, merge
 from microbench_ray.ingest.folder_settings import SETTINGS_FILE, check_settings, settings_of
 from microbench_ray.ingest.hub import fetch, is_hub
@@ -176,6 +178,8 @@ def run_ingest(job: IngestJob) -> IngestSummary:
         summary = _ingest(job)
     except MicrobenchError as error:
         raise for_terminal(error) from None
+    finally:
+        forget_documents()
     summary.failed = {name: for_terminal(failure) for name, failure in summary.failed.items()}
     return summary
 
@@ -295,12 +299,13 @@ def ingest_model(
     """
     file = model_file(model)
     tables = []
-    responses = SCHEMAS["responses"].empty_table() if existing is None else read_responses(store.folder, file)
+    responses = pa.Table.from_batches([], SCHEMAS["responses"]) if existing is None else read_responses(store.folder, file)
     facts: dict[str, Any] = dict(existing.facts) if existing else {}
     records: dict[str, LogRecord] = dict(existing.logs) if existing else {}
     examples = Examples(existing.examples if existing else {})
     renamed: dict[str, str] = {}
     empty: list[str] = []
+    own = None
     for each in changed:
         same = next((old for old in moved.get(each.name, ()) if old in records and same_files(records[old], each.record)), None)
         if same is not None:
@@ -319,6 +324,7 @@ def ingest_model(
                 del records[old]
         say_metrics(tally, table, job.options.reduce)
         tables.append(table)
+        own = tally.own
         if table["score"].null_count == len(table):
             empty.append(f"{model}: {log.part or log.files[0].name}")
         facts |= log.facts
@@ -326,7 +332,7 @@ def ingest_model(
         check_metrics(name, tally.metrics, metrics)
     if not job.options.identify:
         check_one_identity(model, records)
-    tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], pa.array(sorted(outdated), pa.string())))))
+    tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], text_array(sorted(outdated))))))
     table = merge(tables, model, job.on_conflict, job.options.reduce)
     if table["score"].null_count == len(table):
         raise nothing_read(model, records, job.options.reduce)
@@ -343,8 +349,11 @@ def ingest_model(
     (summary.added if not existing else summary.updated if changed else summary.unchanged).append(model)
     if not changed:
         return
-    if isinstance(reader, OverallReader) and (compared := compare(reader, table)) is not None:
-        summary.compared[model], summary.weighs = compared, reader.weighs
+    compared = (
+        compare(reader, table) if isinstance(reader, OverallReader) else Comparison(*own) if own and len(records) == 1 else None
+    )
+    if compared is not None:
+        summary.compared[model], summary.weighs = compared, getattr(reader, "weighs", "")
     summary.logs += len(changed)
     for each in changed:
         summary.dropped.update(records[each.name].dropped)

@@ -19,12 +19,13 @@ from microbench_ray.data.columns import text_array
 from microbench_ray.data.names import storable
 from microbench_ray.data.scores import probability_keys, read_wide
 from microbench_ray.data.suspicious import aggregate_warning, named_like_aggregates
-from microbench_ray.data.table_files import SUFFIXES, check_start, row_name, split_suffix
+from microbench_ray.data.table_files import JSON, SUFFIXES, check_start, row_name, split_suffix
 from microbench_ray.data.table_hints import cell_hint
 from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
 from microbench_ray.data.tables.build import WideTable
 from microbench_ray.data.tables.frame import is_number
 from microbench_ray.data.tables.keys import TableKeys
+from microbench_ray.data.tables.vocabulary import NO_MODEL, beside_scores, plain_name
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.columns import ItemColumns, scores_of, table_of
 from microbench_ray.ingest.parquet_limits import check_columns
@@ -36,6 +37,8 @@ _COMPANIONS = (".confidence", ".models")
 _ONE_SUBTASK = "all"  # the name that a benchmark without subtasks uses
 _KEPT_BYTES = 256 << 20
 """Bytes of tables that are kept, because the models of a table are read one after the other."""
+_BLOCK_BYTES = 8 << 20
+"""Bytes of the scores that are read at once from a Parquet table."""
 _SHOWN_FILES = 3
 """Number of tables whose first rows are shown."""
 
@@ -43,7 +46,7 @@ _SHOWN_FILES = 3
 class TableReader:
     """Reads one log per model, with confidences from `X.confidence.parquet` (or another suffix) beside `X.parquet`.
 
-    Wide Parquet tables with a column `item_id` are read one column at a time; others are read whole.
+    Wide Parquet tables with a column `item_id` are read some columns at a time; others are read whole.
     """
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
@@ -51,7 +54,8 @@ class TableReader:
         logs: list[ModelLog] = []
         shown = 0
         of_files: list[Path] = []
-        for file in files_below(path, [f"*{suffix}" for suffix in SUFFIXES], tally):
+        suffixes = [suffix for suffix in SUFFIXES if suffix != JSON]  # in a folder, these are of anything
+        for file in files_below(path, [f"*{suffix}" for suffix in suffixes], tally):
             with tally.collect_error(file):
                 stem, _ = split_suffix(file)
                 if file != path and stem.endswith(_COMPANIONS):
@@ -59,7 +63,7 @@ class TableReader:
                 names = _models(file, options.table)
                 if not _is_plain(file, options.table):
                     wide = _whole(file, options.table)
-                    shown += _show(file, wide, tally, preview=shown < _SHOWN_FILES)
+                    shown += _show(file, wide, tally, preview=shown < _SHOWN_FILES and bool(wide.said or options.preview))
                     if wide.of_file:
                         of_files.append(file)
                         if _confidence_file(file) is not None:
@@ -196,11 +200,11 @@ def _show(file: Path, wide: WideTable, tally: Tally, *, preview: bool) -> bool:
         tally.choose(sentence)
     for warning in wide.warnings:
         tally.suspect(warning)
-    if preview and wide.said:
+    if preview and wide.preview:
         logger.info("%s:", str(file))
         for line in (*wide.said, *wide.preview):
             logger.info("  %s", line)
-    return bool(wide.said)
+    return preview
 
 
 def _suspect(kind: str, names: Sequence[str], file: Path, tally: Tally) -> None:
@@ -231,8 +235,14 @@ def _plain_names(file: Path, changed: int, size: int) -> list[str]:
     with _opened(file) as opened:
         fields = {field.name: field.type for field in opened.schema_arrow if not str(field.name).startswith("__index_level_")}
     models = [name for name in fields if name not in ITEM_COLUMNS]
-    plain = "item_id" in fields and bool(models) and all(is_number(fields[name]) and name.strip() for name in models)
-    return [str(name) for name in fields] if plain and not named_like_aggregates(models, "model") else []
+    plain = (
+        "item_id" in fields
+        and not pa.types.is_floating(fields["item_id"])
+        and bool(models)
+        and all(is_number(fields[name]) and name.strip() for name in models)
+    )
+    measured = bool(beside_scores(models)) or any(plain_name(name) in NO_MODEL for name in models)
+    return [str(name) for name in fields] if plain and not measured and not named_like_aggregates(models, "model") else []
 
 
 def _confidence_file(file: Path) -> Path | None:
@@ -250,11 +260,36 @@ def _columns(file: Path, model: str, keys: TableKeys, max_bytes: int) -> pa.Tabl
     """The model's column and the columns about the items."""
     if not _is_plain(file, keys):
         return _whole(file, keys).table
+    stamp = _identity(file)
+    _check_items(file, *stamp, max_bytes)
+    block = _blocks(file, *stamp).get(model, (model,))
+    try:
+        return _block(file, *stamp, block, max_bytes).select([*_item_columns(file, stamp), model])
+    except DataError:
+        if len(block) == 1:
+            raise
+    return _block(file, *stamp, (model,), max_bytes)  # one of the other columns is damaged
+
+
+def _item_columns(file: Path, stamp: tuple[int, int]) -> list[str]:
+    return [name for name in _plain_names(file, *stamp) if name in ITEM_COLUMNS]
+
+
+@lru_cache(maxsize=4)
+def _blocks(file: Path, changed: int, size: int) -> dict[str, tuple[str, ...]]:
+    """For each model the models that are read together with it: they are ingested one after the other."""
+    with _opened(file) as opened:
+        width = max(1, _BLOCK_BYTES // (8 * max(1, opened.metadata.num_rows)))
+    models = sorted(name for name in _plain_names(file, changed, size) if name not in ITEM_COLUMNS)
+    return {model: tuple(models[k - k % width : k - k % width + width]) for k, model in enumerate(models)}
+
+
+@lru_cache(maxsize=1)
+def _block(file: Path, changed: int, size: int, models: tuple[str, ...], max_bytes: int) -> pa.Table:
     with _opened(file) as opened:
         try:
-            _check_items(file, *_identity(file), max_bytes)
-            check_columns(file, [model], max_bytes)
-            return opened.read(columns=[*ITEM_COLUMNS, model])
+            check_columns(file, models, max_bytes)
+            return opened.read(columns=[*ITEM_COLUMNS, *models])
         except (pa.ArrowException, OSError) as error:
             raise _broken(file, error) from None
 

@@ -10,7 +10,7 @@ from typing import Any
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.documents import find_logs, has_fields, optional
+from microbench_ray.ingest.documents import find_logs, has_fields, optional, read_document
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import CHECK_SOURCE, files_below, item_digest, parse_score, value_at
 
@@ -42,14 +42,15 @@ class TauBenchReader:
         """Yield one sample per trial."""
         file, *simulations = log.files
         tally.choose("metric reward of each trial")
-        document = json_file(file, options.max_line_bytes)
+        place = str(file)
+        document = read_document(file, options.max_line_bytes)
         if isinstance(document, list):
             yield from _trials(document, log, tally)
             return
-        described = value_at(document, list, str(file), "tasks")
+        described = value_at(document, list, place, "tasks")
         tasks = {str(task["id"]): task.get("user_scenario") for task in described if has_fields(task, "id")}
-        single = optional(document, list, str(file), "simulations")
-        runs = [(run, f"{file}: simulation {number}") for number, run in enumerate(single, 1)]
+        single = optional(document, list, place, "simulations")
+        runs = [(run, f"{place}: simulation {number}") for number, run in enumerate(single, 1)]
         runs += [(json_file(each, options.max_line_bytes), str(each)) for each in simulations]
         for run, where in runs:
             name = value_at(run, str, where, "task_id")
@@ -103,8 +104,9 @@ def _domain(trials: Sequence[dict[str, Any]], file: Path) -> str:
 
 def _trials(trials: Sequence[Any], log: ModelLog, tally: Tally) -> Iterator[Sample]:
     (file,) = log.files
+    place = str(file)
     for number, trial in enumerate(trials, 1):
-        where = f"{file}: trial {number}"
+        where = f"{place}: trial {number}"
         name, info = str(value_at(trial, int, where, "task_id")), value_at(trial, dict, where, "info")
         task = info.get("task")
         content = item_digest(where, instruction=task.get("instruction")) if isinstance(task, dict) else None

@@ -11,7 +11,7 @@ from typing import Any
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.documents import find_logs, has_fields, optional
+from microbench_ray.ingest.documents import find_logs, has_fields, optional, read_document
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.values import item_digest, parse_score, value_at
 
@@ -50,9 +50,10 @@ class TerminalBenchReader:
         for file in log.files:
             if file.name == "run_metadata.json":
                 continue
-            document = json_file(file, options.max_line_bytes)
-            for number, trial in enumerate(value_at(document, list, str(file), "results"), 1):
-                where = f"{file}: trial {number}"
+            place = str(file)
+            document = read_document(file, options.max_line_bytes)
+            for number, trial in enumerate(value_at(document, list, place, "results"), 1):
+                where = f"{place}: trial {number}"
                 name, resolved = value_at(trial, str, where, "task_id"), trial.get("is_resolved")
                 if not matches(name, options.tasks):
                     continue
@@ -87,7 +88,7 @@ class HarborReader:
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield one sample per trial."""
         for file in log.files:
-            trial = json_file(file, options.max_line_bytes)
+            trial = read_document(file, options.max_line_bytes)
             name, source = value_at(trial, str, str(file), "task_name"), str(trial.get("source") or "all")
             if not matches(source, options.tasks):
                 continue

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,7 +116,8 @@ def _json(parts: dict[str, Any]) -> str | None:
     except (TypeError, ValueError, RecursionError):
         return None
     nested = text.count("[") + text.count("{") >= MAX_DEPTH
-    return None if nested or any(key in text for key in _KEYS_OF_OTHER_TYPES) else text
+    null, true, false = _KEYS_OF_OTHER_TYPES
+    return None if nested or null in text or true in text or false in text else text
 
 
 def _plain(value: Any, where: str, levels: int) -> Any:
@@ -178,8 +182,10 @@ def files_below(path: Path, patterns: Iterable[str], tally: Tally) -> list[Path]
         return [path]
     if not path.is_dir():
         raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")
-    found = sorted({file for pattern in patterns for file in path.rglob(pattern)})
-    return [file for file in found if not file.is_dir() and is_regular(file, tally)]
+    names = re.compile("|".join(map(fnmatch.translate, patterns)))
+    found = [(folder.split("/"), name) for folder, _, inside in os.walk(path) for name in inside if names.match(name)]
+    files = (Path("/".join((*folders, name))) for folders, name in sorted(found))
+    return [file for file in files if is_regular(file, tally)]
 
 
 def require_logs(logs: Sequence[ModelLog], path: Path, tool: str, options: Options, tally: Tally) -> Sequence[ModelLog]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.excel import read_excel
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
 from microbench_ray.ingest.jsonl import json_file, too_large
+from microbench_ray.ingest.separated import separated_rows
 from microbench_ray.ingest.values import CHECK_SOURCE, files_below, item_digest, parse_score, require_logs, value_at
 
 _SUFFIXES = (".xlsx", ".tsv", ".json")
@@ -42,8 +41,9 @@ class VlmEvalKitReader:
         """Yield the samples."""
         (file,) = log.files
         metric = options.metric or "hit"
+        place = str(file)
         for number, row in enumerate(_rows(file, options.max_line_bytes), 1):
-            where = f"{file}: row {number}"
+            where = f"{place}: row {number}"
             for name in ("index", metric):
                 if name not in row:
                     got, hint = f"columns {first_few(row, 20)}", f"choose another column with metric=NAME, or {CHECK_SOURCE}"
@@ -51,13 +51,14 @@ class VlmEvalKitReader:
             name = _text(row["index"])
             category = row.get("category")
             subtask = f"{log.part}/{category}" if isinstance(category, str) and category else log.part
-            if not matches(subtask, options.tasks) and not matches(log.part, options.tasks):
+            if options.tasks and not matches(subtask, options.tasks) and not matches(log.part, options.tasks):
                 continue
             item = f"{log.part}/{name}"
             value = None if row[metric] == "" else row[metric]
             score = parse_score(value, tally, file=file, item=item, metric=metric)
             tally.read_by(log.part, metric)
-            content = item_digest(where, **{key: _text(row[key]) for key in _QUESTION if row.get(key) not in (None, "")})
+            question = {key: _text(row[key]) for key in _QUESTION if key in row and row[key] not in (None, "")}
+            content = item_digest(where, **question)
             yield Sample(item_id=item, subtask=subtask, score=score, content=content, position=name)
 
 
@@ -80,25 +81,12 @@ def _rows(file: Path, max_bytes: int) -> Iterator[Mapping[str, Any]]:
     if file.suffix == ".json":
         yield from (value_at(row, dict, str(file)) for row in value_at(json_file(file, max_bytes), list, str(file)))
     elif file.suffix == ".tsv":
-        yield from _separated(file)
+        yield from separated_rows(file, "\t", max_bytes)
     else:
         try:
             yield from read_excel(file).to_pylist()
         except OversizedTable as error:
             raise too_large("The workbook is too large.", str(file), str(error)) from None
-
-
-def _separated(file: Path) -> list[Mapping[str, Any]]:
-    limit = csv.field_size_limit(sys.maxsize)  # the whole file is bounded; the limit is that of the process
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            return list(csv.DictReader(text, delimiter="\t", strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(
-            "The file is not a table in UTF-8.", where=str(file), got=str(error), hint="write or copy it again"
-        ) from None
-    finally:
-        csv.field_size_limit(limit)
 
 
 def _text(value: Any) -> str:

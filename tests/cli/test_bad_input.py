@@ -304,3 +304,20 @@ def test_commands_are_refused_at_once_and_without_ray(board: Path, tmp_path: Pat
     messages = re.split(r"\n(?=\S)", completed.stderr.strip())
     for message, word in zip(messages, [*REFUSED_BY.values()] * 2, strict=True):
         assert_one_message(1, message, (word,))
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (["score", "micro=m", "responses=r.csv", "items=i.csv"], "microbench export"),
+        (["score", "micro=m", "responses=r.csv", "benchmark.items=i.csv"], "microbench export"),
+        (["score", "micro=m", "responses=r.csv", "truth=macro"], "microbench export"),
+        (["ingest", "source=table", "path=t.csv", "out=b", "benchmark.items=i.csv"], "benchmark=ingested"),
+        (["ingest", "source=table", "path=t.csv", "out=b", "items=i.csv"], "benchmark.items=FILE"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_keys_of_benchmarks_elsewhere(command: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that reads no benchmark says where what items count is given."""
+    assert main(command) == 1
+    assert hint in capsys.readouterr().err.partition("hint:")[2]

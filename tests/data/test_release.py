@@ -10,6 +10,7 @@ import pytest
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import read_release
+from microbench_ray.data.table_files import LFS_POINTER
 from tests.helpers.errors import refuses
 
 Release = Callable[..., Path]
@@ -113,7 +114,8 @@ def test_missing_responses(release: Release) -> None:
         ({"labels": np.full(5, np.nan)}, "position", "labels", "nan"),
         ({"correctness": np.zeros((3, 4), bool)}, "shapes", "_combined.npy", "(3, 4)"),
         ({"correctness": np.full((3, 5), 2)}, "[0, 1]", "model 'model_000', item 'subtask_00/0'", "2"),
-        ({"correctness": b""}, "truncated", "_models-by-correctness_combined.npy", None),
+        ({"correctness": b""}, "empty", "_models-by-correctness_combined.npy", "0 bytes"),
+        ({"correctness": LFS_POINTER}, "Git LFS", "_models-by-correctness_combined.npy", None),
         ({"correctness": b"\x93NUMPY\x01\x00"}, "truncated", "_models-by-correctness_combined.npy", None),
         ({"correctness": np.array([[object()]])}, "pickled", "_models-by-correctness_combined.npy", None),
         ({"confidence": np.zeros((3, 5))}, "shapes", "_combined.npy", "(3, 5)"),

@@ -291,7 +291,7 @@ def test_truncated(put: Put, wide: Wide, suffix: str, share: float) -> None:
         ({"bob": [[1], [0], [1], [0]]}, "no number where a score", "column 'bob', row 1", "[1]"),
         ({"item_id": ["q1", None, "q3", "q4"]}, "item_id", "row 2", "empty"),
         ({"item_id": pa.array([1, None, 3, 4])}, "item_id", "row 2", "empty"),
-        ({"item_id": [1.0, 2.0, 3.0, 4.0]}, "texts or integers", "column 'item_id'", "double"),
+        ({"item_id": [1.5, 2.0, 3.0, 4.0]}, "texts or integers", "column 'item_id'", "double"),
         ({"subtask": ["a", "b", "c", None]}, "subtask", "row 4", "empty"),
         ({"bob": np.array([0, 0, 255, 0], np.uint8)}, "[0, 1]", "model 'bob', item 'q3'", "255"),
     ],

@@ -133,6 +133,7 @@ def harbor(folder: Path, n_models: int = N_MODELS, n_items: int = N_ITEMS) -> Tr
                 "id": f"{number}-{item}",
                 "task_name": f"org/task-{item}",
                 "trial_name": f"task-{item}__abc",
+                "trial_uri": f"file:///jobs/{number}/task-{item}__abc",
                 "task_id": {"path": f"tasks/task-{item}"},
                 "source": "terminal-bench",
                 "task_checksum": f"checksum {item}",

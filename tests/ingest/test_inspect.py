@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.ingest.base import Options, Tally
+from microbench_ray.ingest.inspect_fields import header_of, plain_header, plain_sample, sample_of
 from microbench_ray.ingest.inspect_logs import InspectReader
 from microbench_ray.ingest.values import ENDED_IN_ERROR, NOT_FINITE, WITHOUT_SCORE
 from tests.helpers import many_models, real_inspect
@@ -226,7 +228,8 @@ def test_decompression_bombs_are_refused_in_bounded_memory(tmp_path: Path) -> No
     for method in ("ZIP_DEFLATED", "ZIP_ZSTANDARD", "ZIP_BZIP2"):
         bomb = paths[method] = write_bomb(tmp_path / f"{method}.eval", getattr(zipfile, method))
         paths[f"{method}_lying"] = write_lying_copy(tmp_path / f"{method}_lying.eval", bomb)
-    small = write_eval(tmp_path / "small.eval", [sample()])
+    parts = [{"role": "user", "content": [{"type": "text", "text": "1 + 1?"}]}]  # which the library reads
+    small = write_eval(tmp_path / "small.eval", [sample(input=parts)])
     for name, reading in read_in_subprocess(InspectReader, paths, MEGABYTE, warm_up=small).items():
         assert f"{name}.eval: samples/2_epoch_1.json" in reading.message, name
         assert reading.growth < 180 * MEGABYTE, name
@@ -250,9 +253,61 @@ def test_a_large_document_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain logs need no library, others do."""
     monkeypatch.setitem(sys.modules, "inspect_ai", None)
+    assert READER.find(write_eval(tmp_path / "log.eval", [sample()]), Options(), Tally())
     with refuses(DataError, "not installed", where="source=inspect", hint="microbench-ray[inspect]"):
-        READER.find(write_eval(tmp_path / "log.eval", [sample()]), Options(), Tally())
+        READER.find(write_eval(tmp_path / "old.eval", [sample()], version=1), Options(), Tally())
+
+
+PLAIN: list[dict[str, Any]] = [
+    {},
+    {"input": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 2?"}]},
+    {"choices": ["3", "4"], "target": ["B"]},
+    {"scores": {"judge": {"value": {"a": 1, "b": None}}, "list": {"value": [1, True]}}},
+    {"scores": None},
+    {"scores": {"judge": {"value": float("nan")}}},
+    {"error": {"message": "no", "traceback": "", "traceback_ansi": ""}},
+    {"model_usage": {"m": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}}, "working_time": 1.5},
+]
+OTHERS: list[dict[str, Any]] = [
+    {"input": [{"role": "user", "content": [{"type": "text", "text": "2 +"}, {"type": "text", "text": "2?"}]}]},
+    {"input": [{"role": "assistant", "content": "<think>2</think>4"}]},
+    {"epoch": "1"},
+    {"target": None},
+    {"choices": "AB"},
+    {"scores": {"judge": {"value": None}}},
+    {"score": {"value": "C"}},
+]
+
+
+@pytest.mark.parametrize("change", PLAIN, ids=str)
+def test_plain_samples_are_those_of_the_library(change: dict[str, Any]) -> None:
+    from inspect_ai.log import EvalSample
+
+    document = sample(**change)
+    assert repr(plain_sample(document)) == repr(sample_of(EvalSample.model_validate(document)))
+
+
+@pytest.mark.parametrize("change", OTHERS, ids=str)
+def test_the_library_reads_all_other_samples(change: dict[str, Any]) -> None:
+    assert plain_sample(sample(**change)) is None
+
+
+@pytest.mark.parametrize("change", [{}, {"invalidated": True}, {"status": "cancelled"}], ids=str)
+def test_plain_headers_are_those_of_the_library(change: dict[str, Any]) -> None:
+    from inspect_ai.log import EvalLog
+
+    document = header() | change
+    document["eval"] |= {"model_args": {"revision": "a"}, "model_generate_config": {"reasoning_effort": "low", "seed": 1}}
+    plain, library = plain_header(document), header_of(EvalLog.model_validate(json.loads(json.dumps(document))))
+    assert plain == replace(library, generation={"reasoning_effort": "low"})
+    assert library.generation == {"reasoning_effort": "low", "seed": 1}
+
+
+@pytest.mark.parametrize("change", [{"version": 1}, {"status": "odd"}, {"plan": None}, {"results": {"scorer": {"name": "match"}}}])
+def test_the_library_reads_all_other_headers(change: dict[str, Any]) -> None:
+    assert plain_header(header() | change) is None
 
 
 def test_an_empty_and_a_missing_folder(tmp_path: Path) -> None:

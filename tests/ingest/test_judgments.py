@@ -89,6 +89,22 @@ def test_bfcl_weighs_categories() -> None:
     assert found == pytest.approx(sum(w * part for w, part in zip((0.1, 0.1, 0.1, 0.3, 0.4), parts, strict=True)), abs=1e-12)
 
 
+def test_bfcl_of_version_3_weighs_categories() -> None:
+    live = {f"live_{name}": SubtaskMean(0.25, 10) for name in ("multiple", "parallel", "parallel_multiple", "irrelevance")}
+    live |= {"live_simple": SubtaskMean(0.75, 50), "live_relevance": SubtaskMean(1.0, 10)}
+    other = {"simple": SubtaskMean(0.9, 400), "java": SubtaskMean(0.6, 100), "irrelevance": SubtaskMean(0.5, 240)}
+    turns = {"multi_turn_base": SubtaskMean(0.4, 200)}
+    of_live = (4 * 10 * 0.25 + 50 * 0.75 + 10 * 1.0) / 100  # by numbers of tests
+    parts = [(1.5 / 3 + 0.5) / 5, of_live, 0.4 / 4]  # what was not run is 0
+    assert BFCL.overall(other | turns | live) == pytest.approx(sum(parts) / 3, abs=1e-12)
+    assert BFCL.overall(other | turns) == pytest.approx((parts[0] + parts[2]) / 3, abs=1e-12)
+    assert BFCL.overall(other | live) is None  # without several turns: an earlier version
+    assert BFCL.overall(other | turns | {"live_simple": SubtaskMean(0.5, 10)}) is None
+    executed = {"rest": SubtaskMean(0.5, 70), "exec_multiple": SubtaskMean(0.2, 50)}
+    parts[0] = (1.5 / 3 + 0.5 + 0.5 / 2 + 0.2) / 9
+    assert BFCL.overall(other | turns | live | executed) == pytest.approx(sum(parts) / 3, abs=1e-12)
+
+
 def preferred(instruction: str, preference: Any, **more: Any) -> dict[str, Any]:
     names = {"generator_1": "gpt4", "generator_2": "m", "annotator": "weighted"}
     return (
@@ -118,6 +134,22 @@ def test_annotations_of_alpaca_eval(tmp_path: Path) -> None:
         read_all(ALPACA, tmp_path)
 
 
+def test_win_rates_of_the_leaderboard(tmp_path: Path) -> None:
+    """The file beside the annotations is compared, and its length-controlled win rate said."""
+    write_json(tmp_path / "m/weighted/annotations.json", [preferred("a", 1.25), preferred("b", 2)])
+    write_json(tmp_path / "n/weighted/annotations.json", [preferred("a", 1.5, generator_2="n")])
+    header = ",win_rate,standard_error,length_controlled_winrate\n"
+    (tmp_path / "m/weighted/leaderboard.csv").write_text(f"{header}gpt4,50.0,0.0,50.0\nm,62.5,1.0,40.5\n")
+    (tmp_path / "n/weighted/leaderboard.csv").write_text(f"{header}n,49.0,1.0,\n")
+    summary = run_ingest(IngestJob(source="alpaca_eval", path=str(tmp_path), out=tmp_path / "out"))
+    assert summary.compared == {"m": (pytest.approx(0.625, abs=1e-12), pytest.approx(0.405, abs=1e-12))}
+    (said,) = [line for line in summary.lines() if "length-controlled" in line and "'m'" in line]
+    assert "0.6250 and 0.4050" in said
+    (warning,) = summary.suspicious.values()
+    assert "'n'" in str(warning.where)
+    assert "0.500000" in str(warning.got)
+
+
 def games(uid: str, first: str | None, second: str | None, **more: Any) -> dict[str, Any]:
     played = [None if label is None else {"score": label, "judgment": {"answer": "…"}, "prompt": []} for label in (first, second)]
     return {"uid": uid, "category": "coding", "judge": "gpt-4.1", "model": "m", "baseline": "o3-mini", "games": played} | more
@@ -132,6 +164,7 @@ def test_judgments_of_arena_hard(tmp_path: Path) -> None:
     assert tally.dropped == {NO_GAME: 1}
     assert set(tally.choices) == {UNWEIGHTED, "judge: gpt-4.1, against o3-mini"}
     assert tally.metrics == {"judge": "gpt-4.1, against o3-mini"}
+    assert tally.own == (4.5 / 6, 6.5 / 8)  # of six games, one a clear win, which Arena-Hard counts three times
     old = {"question_id": "a", "model": "m", "judge": "gpt-4", "games": [{"user_prompt": "…", "judgment": "…", "score": "B>A"}] * 2}
     samples, _ = read_all(ARENA, write_json(tmp_path / "old/m.jsonl", [old]))
     assert scores(samples["m"]) == {"a": [0, 1]}

@@ -13,10 +13,11 @@ import pytest
 from microbench_ray.cli.settings.ingest import IngestConf
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data.ingested import read_ingested
+from microbench_ray.data.tables.vocabulary import LOWER_IS_BETTER
 from microbench_ray.ingest.base import LOGGED, Options, Scale
 from microbench_ray.ingest.helm import HelmReader
 from microbench_ray.ingest.lighteval import LightevalReader
-from microbench_ray.ingest.metrics import LOWER_IS_BETTER, most_common_metric
+from microbench_ray.ingest.metrics import most_common_metric
 from microbench_ray.ingest.run import IngestJob, IngestSummary, run_ingest
 from tests.helpers.errors import refuses
 from tests.helpers.lm_eval_logs import line, write, write_results

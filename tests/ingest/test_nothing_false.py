@@ -15,6 +15,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.missing import MAX_NAMED
 from microbench_ray.ingest.base import Options
 from microbench_ray.ingest.run import IngestJob, IngestSummary, run_ingest
+from tests.helpers import tool_logs
 from tests.helpers.errors import refuses
 from tests.helpers.lm_eval_logs import line, write
 
@@ -47,6 +48,20 @@ def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path, source: str) -> None
     for path in paths:
         with refuses(DataError, "Git LFS", where=file.name, hint="git lfs pull"):
             ingest(source, path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("layout", sorted(tool_logs.WRITERS))
+def test_a_pointer_among_the_logs_of_a_tool_is_called_one(tmp_path: Path, layout: str) -> None:
+    source, write_logs = tool_logs.WRITERS[layout]
+    write_logs(tmp_path / "logs", 2, 3)
+    largest = max((file for file in (tmp_path / "logs").rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    largest.write_text(POINTER)
+    try:
+        errors = list(ingest(source, tmp_path / "logs", tmp_path / "out").failed.values())
+    except DataError as error:  # the only file, of all models
+        errors = [error]
+    assert [error.got for error in errors] == ["a pointer"]
+    assert largest.name in (errors[0].where or "")
 
 
 def test_pointers_among_logs_are_named_and_the_others_are_read(tmp_path: Path) -> None:

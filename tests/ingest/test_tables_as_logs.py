@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from microbench_ray.cli.main import main
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import read_release, read_scores
 from microbench_ray.ingest.base import Options, Tally
@@ -145,3 +146,12 @@ def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "sums_labels_combined.npy", np.array([sys], dtype=object)[:0], allow_pickle=True)
     with refuses(DataError, ".npy", where="sums_labels_combined.npy"):
         RELEASE.find(tmp_path, Options(), Tally())
+
+
+def test_what_a_table_was_taken_for_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also of a table that needs no guess."""
+    (tmp_path / "t.csv").write_text("item_id,one,two\nq1,1,0\nq2,0,1\n")
+    assert main(["ingest", "source=table", f"path={tmp_path / 't.csv'}", f"out={tmp_path / 'out'}"]) == 0
+    shown = capsys.readouterr()
+    assert "models are 2 columns: 'one', 'two'" in shown.out + shown.err
+    assert "q1" in shown.out + shown.err

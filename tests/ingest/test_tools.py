@@ -13,7 +13,7 @@ from microbench_ray.ingest.base import Options, Scale
 from microbench_ray.ingest.reader_checks import READER_CHECKS, Check
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.run import IngestJob, run_ingest
-from microbench_ray.ingest.vlmevalkit import _separated
+from microbench_ray.ingest.separated import separated_rows
 from tests.helpers import further_logs, tool_logs
 from tests.helpers.errors import refuses
 from tests.helpers.reading import read_all, values
@@ -46,7 +46,7 @@ def test_a_table_of_long_texts_leaves_the_limit_of_the_process_alone(tmp_path: P
     limit = csv.field_size_limit()
     file = tmp_path / "model_bench.tsv"
     file.write_text("index\tprediction\thit\n1\t" + "x" * (limit + 1) + "\t1\n", encoding="utf-8")
-    assert [row["hit"] for row in _separated(file)] == ["1"]
+    assert [row["hit"] for row in separated_rows(file, "\t", 1 << 20)] == ["1"]
     assert csv.field_size_limit() == limit
 
 

@@ -98,7 +98,10 @@ class IngestConf:
                     f"benchmark=scores benchmark.columns={{{role}: NAME}}, which reads the table itself",
                 )
         if self.items is not None and self.source != WITH_ITEMS:
-            hint = f"leave it out; source={WITH_ITEMS} needs it where logs list only what was resolved"
+            hint = (
+                f"leave it out; source={WITH_ITEMS} needs it where logs list only what was resolved. A table of what items count "
+                "or cost is given where the responses are used: benchmark.items=FILE"
+            )
             raise ConfigError(
                 "items= is for logs that list right answers only.", where="items", got=f"source={self.source}", hint=hint
             )
@@ -110,8 +113,11 @@ class IngestConf:
             reduce=self.reduce,
             identify=check_identify(self.identify),
             scale=scale,
+            preview=True,
             items=() if self.items is None else tuple(dict.fromkeys(read_list(local_path(self.items)).items)),
-            table=table_keys(self.shape, self.columns, self.scale if is_table else 1.0, self.correct, self.sheet),
+            table=table_keys(
+                self.shape, self.columns, self.scale if is_table and self.scale > 0 else 1.0, self.correct, self.sheet
+            ),
         )
         return IngestJob(
             source=self.source,

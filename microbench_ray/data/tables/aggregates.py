@@ -45,7 +45,7 @@ def without_aggregates(table: pa.Table, where: str, keys: TableKeys, *, turned: 
             table = table.drop_columns(found)
             warnings.append(_left_out(found, "row" if turned else "column", where))
     items = [str(item) for item in table.column("item_id").to_pylist()]
-    rows = set(named_like_aggregates(items, "item"))
+    rows = set(named_like_aggregates(items, "model" if turned else "item"))
     if rows and len(others) >= 2 and len(items) > len(rows) + 1:
         values = np.stack([_values(table, name) for name in others], axis=1)
         ordinary = np.array([item not in rows for item in items])

@@ -17,7 +17,7 @@ from microbench_ray.data.repeats import Repeats
 from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT, summaries, without_aggregates
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
-from microbench_ray.data.tables.ids import ids_in, joined
+from microbench_ray.data.tables.ids import as_integers, ids_in, joined
 from microbench_ray.data.tables.keys import DEFAULT_KEYS, TableKeys
 from microbench_ray.data.tables.layout import Layout, describe, left_out
 from microbench_ray.data.tables.long import long_columns
@@ -37,7 +37,7 @@ class WideTable:
     said
         Sentences: what the columns were taken for, and what was left out. Empty for a table that had this layout.
     preview
-        The first rows of the table as it was read.
+        The first rows of the table as it was read; where `said` is empty, after what the columns were taken for.
     warnings
         Aggregates that were left out.
     """
@@ -103,7 +103,7 @@ def to_wide(table: pa.Table, where: Path, keys: TableKeys = DEFAULT_KEYS, of_fil
             repeats=repeats,
             of_file=layout.of_file,
         )
-    return WideTable(table=wide, warnings=tuple(warnings), repeats=repeats)
+    return WideTable(table=wide, preview=(describe(layout), *preview(frame)), warnings=tuple(warnings), repeats=repeats)
 
 
 def _from_items(frame: Frame, layout: Layout, keys: TableKeys, said: list[str]) -> pa.Table:
@@ -154,7 +154,7 @@ def _item_column(frame: Frame, layout: Layout) -> pa.Array | pa.ChunkedArray:
                 "or rename the repeated items",
             )
     if len(layout.item) == 1:
-        return frame.table.column(layout.item[0])
+        return as_integers(frame.table.column(layout.item[0]))
     return text_array(ids_in(frame, layout.item, "item").texts())
 
 

@@ -18,6 +18,7 @@ from microbench_ray.data.tables.vocabulary import (
     STRONG_ITEM_TIERS,
     SUBTASK_NAMES,
     WEAK_IDS,
+    beside_scores,
     kind_of,
     plain_name,
 )
@@ -88,6 +89,7 @@ class Candidates:
         if rows == "models" or (rows is None and plain_name(item[0]) in NAMES_OF_ANYTHING):
             return False
         known = METRIC_NAMES | SUBTASK_NAMES | DESCRIPTIONS | frozenset({"label"}).union(*REPEAT_TIERS)
+        known |= {plain_name(name) for name in beside_scores(self.free)}
         others = [name for name in self.free if name not in item and plain_name(name) not in known]
         others = [name for name in others if self._may_be_in_range(name)]
         if not self.keys.gives("score"):

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.shown import key_value
 from microbench_ray.data.names import first_few
 from microbench_ray.data.table_files import row_name
 from microbench_ray.data.table_hints import cell_hint
@@ -122,7 +123,7 @@ class ScoreColumns:
             hint = "the cell holds an object or a list: write the table with a column per model, or a row per response"
         elif self._frame.kind(name) in ("words", "texts"):
             ignore = f"columns={{ignore: [{name}]}} if it holds no scores"
-            correct = f"correct={_example(self._frame.words(name))} if that word is a right answer"
+            correct = f"{key_value('correct', _example(self._frame.words(name)))} if that word is a right answer"
             others = [each for each in self._columns if self._frame.kind(each) not in ("words", "empty")]
             hint = "; ".join([ignore, correct] if others else [correct, ignore])
         else:

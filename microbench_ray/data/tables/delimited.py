@@ -6,7 +6,9 @@ import codecs
 import csv
 import io
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +27,8 @@ ROWS = 20
 """Number of rows that the separator is found from."""
 CELLS = 1000
 """Number of cells that are looked at for each separator that fits."""
+BLOCK_BYTES = 1 << 20
+"""Bytes that Arrow parses at a time; more where lines are long, since a block must hold one."""
 MAX_START = 32 << 20
 """Bytes of the first rows that are looked at."""
 DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+\s*$"
@@ -40,6 +44,18 @@ class Dialect(NamedTuple):
     skip_rows: int
     """Rows before the header: Excel writes `sep=;` into the first."""
     header: list[str]
+    longest: int = 0
+    """Bytes of the longest of the first lines."""
+
+
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Let `csv` read fields of any length: what is read is bounded elsewhere. The limit is that of the process, and restored."""
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def read_delimited(path: Path, texts: Callable[[Sequence[str]], Sequence[str]], check: Callable[[Sequence[str]], None]) -> pa.Table:
@@ -76,7 +92,11 @@ def _read(path: Path, dialect: Dialect, texts: Sequence[str], decimal_point: str
     with open_text(path) as source:
         return pa.csv.read_csv(
             source,
-            read_options=pa.csv.ReadOptions(encoding=dialect.encoding.removesuffix("-sig"), skip_rows=dialect.skip_rows),
+            read_options=pa.csv.ReadOptions(
+                encoding=dialect.encoding.removesuffix("-sig"),
+                skip_rows=dialect.skip_rows,
+                block_size=max(BLOCK_BYTES, 2 * dialect.longest),
+            ),
             parse_options=pa.csv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), decimal_point=decimal_point),
         )
@@ -93,12 +113,14 @@ def find_dialect(path: Path) -> Dialect:
     encoding = next((name for mark, name in _ENCODINGS.items() if start.startswith(mark)), "utf-8")
     with open_text(path) as source, io.TextIOWrapper(source, encoding=encoding, newline="") as text:
         lines = list(_first_lines(text))
+    longest = max((len(line.encode(encoding)) for line in lines), default=0)
     given = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None
-    if given is not None:
-        return Dialect(encoding, given[1], 1, next(_records(lines[1:], given[1]), []))
-    records = {separator: list(_records(lines, separator)) for separator in SEPARATORS}
+    with long_fields():
+        if given is not None:
+            return Dialect(encoding, given[1], 1, next(_records(lines[1:], given[1]), []), longest)
+        records = {separator: list(_records(lines, separator)) for separator in SEPARATORS}
     separator = _separator(path, records)
-    return Dialect(encoding, separator, 0, records[separator][0] if records[separator] else [])
+    return Dialect(encoding, separator, 0, records[separator][0] if records[separator] else [], longest)
 
 
 def _first_lines(text: io.TextIOWrapper) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from microbench_ray.core.errors import DataError, closest
 from microbench_ray.core.parquet import OversizedTable, memory_limit
-from microbench_ray.core.shown import shell_quote
+from microbench_ray.core.shown import key_value
 from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.json_rows import column_of_values
 
@@ -83,15 +82,11 @@ def _chosen(all_sheets: Iterable[str], with_cells: Sequence[str], sheet: str | N
         return str(sheet)
     listed = f"sheets {first_few(with_cells, MAX_SHEETS)}"
     if sheet is None:
-        hint = f"{_key(with_cells[0])}, or the name of another sheet; if all hold scores, save each sheet as a separate file"
+        first = key_value("sheet", with_cells[0])
+        hint = f"{first}, or the name of another sheet; if all hold scores, save each sheet as a separate file"
         raise DataError("The workbook has several sheets, and none is named.", where=str(path), got=listed, hint=hint)
     what = f"The sheet {sheet!r} has no cells." if sheet in all_sheets else f"The workbook has no sheet {sheet!r}."
     raise DataError(what, where=str(path), got=listed, hint=closest(sheet, with_cells, MAX_SHEETS))
-
-
-def _key(sheet: str) -> str:
-    """The key that names a sheet, for pasting into a shell."""
-    return f"sheet={sheet}" if re.fullmatch(r"[\w.-]+", sheet) else shell_quote(f'sheet="{sheet}"')
 
 
 def _check_size(path: Path) -> None:

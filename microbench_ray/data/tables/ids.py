@@ -62,8 +62,7 @@ def _of_column(frame: Frame, name: str, role: str) -> Ids:
     if frame.kind(name) == "other" or (whole and not _is_whole(column)):
         where = f"{frame.where}: column {name!r}"
         raise DataError(f"The column with the {role}s must contain texts or integers.", where=where, got=str(kind))
-    if whole:
-        column = column.cast(pa.int64())
+    column = as_integers(column) if whole else column
     encoded = column.dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
@@ -80,6 +79,11 @@ def _of_column(frame: Frame, name: str, role: str) -> Ids:
             hint=f"fill in the {role}, or remove the row",
         )
     return Ids(names=[str(value) for value in values], codes=codes)
+
+
+def as_integers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column as integers where all its numbers are such; else unchanged."""
+    return column.cast(pa.int64()) if pa.types.is_floating(column.type) and _is_whole(column) else column
 
 
 def _is_whole(column: pa.ChunkedArray) -> bool:

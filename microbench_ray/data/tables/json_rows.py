@@ -1,4 +1,4 @@
-"""JSON Lines as tables: an object per row."""
+"""JSON and JSON Lines as tables: an object per row, or an object of columns or models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.parquet import OversizedTable
 from microbench_ray.data.tables.bounded import open_text
+from microbench_ray.data.tables.vocabulary import ID_NAMES, plain_name
 
 BLOCK_BYTES = 16 << 20
 """Bytes that Arrow reads at a time; a line may not have more."""
@@ -36,6 +37,23 @@ def read_json_lines(path: Path) -> pa.Table:
     with open_text(path) as source:
         lines = (_parsed(line, path, number, dict) for number, line in enumerate(source, 1) if not line.isspace())
         return table_of_rows(lines, str(path))
+
+
+def read_json(path: Path) -> pa.Table:
+    """Read a file that is one list of objects, one object as `table_of_mapping` reads it, or JSON Lines.
+
+    Raises
+    ------
+    DataError
+        It is none of these.
+    """
+    with open_text(path) as source:
+        text = source.read()
+    try:
+        value = json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return read_json_lines(path)
+    return table_of_mapping(value, str(path)) if isinstance(value, dict) else read_json_lines(path)
 
 
 def _plain_lines(path: Path) -> pa.Table | None:
@@ -110,6 +128,48 @@ def table_of_rows(rows: Iterable[Mapping[str, Any]], where: str) -> pa.Table:
     for column in columns.values():
         column.extend([None] * (number + 1 - len(column)))
     return pa.table({name: column_of_values(column) for name, column in columns.items()})
+
+
+def table_of_mapping(given: Mapping[Any, Any], what: str) -> pa.Table:
+    """Make a table of a mapping of columns, or of models to a mapping of items to scores.
+
+    As pandas writes them, columns and rows are mappings too, in which a column is named as those of models or items are.
+
+    Raises
+    ------
+    DataError
+        The columns are not of one length.
+    """
+    nested = [isinstance(value, Mapping) for value in given.values()]
+    if nested and all(nested):
+        if _holds_ids(given) and all(str(row).isdecimal() for values in given.values() for row in values):
+            given = {name: list(values.values()) for name, values in given.items()}
+        elif all(str(row).isdecimal() for row in given) and all(map(_holds_ids, given.values())):
+            return table_of_rows(given.values(), what)
+        else:
+            items = list(dict.fromkeys(item for responses in given.values() for item in responses))
+            columns = {"item_id": column_of_values([str(item) for item in items])}
+            return pa.table(columns | {str(name): column_of_values([of.get(item) for item in items]) for name, of in given.items()})
+    lengths = {
+        str(name): len(values) for name, values in given.items() if hasattr(values, "__len__") and not isinstance(values, str)
+    }
+    if not given or len(lengths) < len(given) or len(set(lengths.values())) > 1:
+        raise DataError(
+            "A dict must hold columns of one length, or a dict of items to scores for each model.",
+            where=what,
+            got=f"lengths {lengths}"[:200] if lengths else "no columns",
+            hint='{"item_id": [...], "model": [...]}, or {"model": {"item": 1.0}}',
+        )
+    return pa.table({str(name): _column(values) for name, values in given.items()})
+
+
+def _holds_ids(columns: Mapping[Any, Any]) -> bool:
+    return any(plain_name(str(name)) in ID_NAMES for name in columns)
+
+
+def _column(values: Any) -> pa.Array:
+    plain = values.tolist() if hasattr(values, "tolist") else list(values)
+    return values if isinstance(values, pa.Array | pa.ChunkedArray) else column_of_values(plain)
 
 
 def column_of_values(values: Sequence[Any]) -> pa.Array:

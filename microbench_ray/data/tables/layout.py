@@ -62,7 +62,7 @@ def describe(layout: Layout) -> str:
         parts = [models, f"items in {_joined(layout.item)}", f"scores in {layout.score!r}"]
         parts += [f"{role} in {name!r}" for role, name in (("subtasks", layout.subtask), ("repeats", layout.repeat)) if name]
         return f"a row per response: {', '.join(parts)}{_of_items(layout)}"
-    columns = f"{len(layout.values):,} columns: {first_few(layout.values, 3)}"
+    columns = f"{len(layout.values):,} column{'' if len(layout.values) == 1 else 's'}: {first_few(layout.values, 3)}"
     if layout.shape == "models":
         return f"a row per model, named in {_joined(layout.model)}; items are {columns}"
     subtasks = f", subtasks in {layout.subtask!r}" if layout.subtask else ""

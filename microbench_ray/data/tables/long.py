@@ -207,12 +207,14 @@ def _contradiction(
     shown = [f"{'no score' if np.isnan(values[row]) else f'{values[row]:g}'} in {row_name(frame.where, row)}" for row in rows]
     told = f"the rows also differ in {first_few(differing)}: " if differing else ""
     name = differing[0] if differing else "NAME"
+    told += f"columns={{model: {name}}} if it holds the models, " if layout.of_file and differing else ""
     item = ", ".join((*layout.item, name))
+    models_too = f", columns={{model: [{', '.join((*layout.model, name))}]}} two models" if layout.model else ""
     return DataError(
         "Two rows give one response different scores.",
         where=f"{frame.where}: model {models.names[models.codes[rows[0]]]!r}, item {items.names[items.codes[rows[0]]]!r}",
         got=f"{' and '.join(shown)}" + (f", and {count - 1:,} more rows" if count > 1 else ""),
-        hint=f"{told}columns={{repeat: {name}}} averages repeats, columns={{item: [{item}]}} makes them two items; "
+        hint=f"{told}columns={{repeat: {name}}} averages repeats, columns={{item: [{item}]}} makes them two items{models_too}; "
         "or remove the outdated rows",
     )
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.table_files import named_columns
-from microbench_ray.data.tables.json_rows import column_of_values, table_of_rows
+from microbench_ray.data.tables.json_rows import table_of_mapping, table_of_rows
 
 
 def as_table(given: Any, what: str) -> pa.Table | None:
@@ -33,7 +33,7 @@ def _table(given: Any, what: str) -> pa.Table | None:
     if isinstance(given, pa.Table):
         return given
     if isinstance(given, Mapping):
-        return _of_mapping(given, what)
+        return table_of_mapping(given, what)
     if isinstance(given, Sequence) and given and not isinstance(given, str) and all(isinstance(row, Mapping) for row in given):
         return table_of_rows(given, what)
     if hasattr(given, "iloc"):
@@ -41,30 +41,6 @@ def _table(given: Any, what: str) -> pa.Table | None:
     if hasattr(given, "collect_schema") and hasattr(given, "collect"):  # a LazyFrame of polars
         given = given.collect()
     return pa.table(given) if hasattr(given, "__arrow_c_stream__") and hasattr(given, "columns") else None
-
-
-def _of_mapping(given: Mapping[Any, Any], what: str) -> pa.Table:
-    nested = [isinstance(value, Mapping) for value in given.values()]
-    if nested and all(nested):
-        items = list(dict.fromkeys(item for responses in given.values() for item in responses))
-        columns = {"item_id": column_of_values([str(item) for item in items])}
-        return pa.table(columns | {str(name): column_of_values([of.get(item) for item in items]) for name, of in given.items()})
-    lengths = {
-        str(name): len(values) for name, values in given.items() if hasattr(values, "__len__") and not isinstance(values, str)
-    }
-    if not given or len(lengths) < len(given) or len(set(lengths.values())) > 1:
-        raise DataError(
-            "A dict must hold columns of one length, or a dict of items to scores for each model.",
-            where=what,
-            got=f"lengths {lengths}"[:200] if lengths else "no columns",
-            hint='{"item_id": [...], "model": [...]}, or {"model": {"item": 1.0}}',
-        )
-    return pa.table({str(name): _column(values) for name, values in given.items()})
-
-
-def _column(values: Any) -> pa.Array:
-    plain = values.tolist() if hasattr(values, "tolist") else list(values)
-    return values if isinstance(values, pa.Array | pa.ChunkedArray) else column_of_values(plain)
 
 
 def _of_pandas(given: Any, what: str) -> pa.Table:

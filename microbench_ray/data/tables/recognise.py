@@ -12,10 +12,13 @@ from microbench_ray.data.tables.keys import OF_ITEMS, Shape, TableKeys
 from microbench_ray.data.tables.layout import ITEM_ID, Layout, check_given
 from microbench_ray.data.tables.vocabulary import (
     DESCRIPTIONS,
+    LOWER_NAMES,
+    NO_MODEL,
     REPEAT_TIERS,
     SCORE_NAMES,
     SUBTASK_NAMES,
     WEAK_IDS,
+    beside_scores,
     kind_of,
     plain_name,
 )
@@ -236,6 +239,7 @@ class _Guess(Candidates):
         subtask = self._one("subtask") or self._subtask(used)
         used += [subtask] if subtask else []
         score = self._one("score") or self._score(used)
+        self._check_direction(score)
         label = self._one("label")
         unused = {name: "not used" for name in self.free if name not in (*used, score) and name not in self.left_out}
         return Layout(
@@ -287,6 +291,7 @@ class _Guess(Candidates):
             found = words
         if not found:
             others = [name for name in self.free if name not in used and plain_name(name) not in DESCRIPTIONS | {"label"}]
+            others = [name for name in others if name not in beside_scores(self.free)]
             kinds = ("words",) if self.keys.correct else ("numbers", "number texts")
             found = [name for name in others if self.frame.kind(name) in kinds and (self.keys.correct or self._in_range(name))]
         if len(found) == 1:
@@ -298,6 +303,16 @@ class _Guess(Candidates):
             hint=f"columns={{score: {found[0] if found else 'NAME'}}}"
             + ("" if found else "; correct=WORD where scores are words, scale=100 where they are percent"),
         )
+
+    def _check_direction(self, score: str) -> None:
+        """Refuse a guess of a column of errors."""
+        if not self.keys.gives("score") and plain_name(score) in LOWER_NAMES:
+            raise DataError(
+                "Lower values of the only column that may hold scores are better.",
+                where=str(self.frame.where),
+                got=f"column {score!r}",
+                hint=f"columns={{score: {score}}}, and in microbench ingest scale=0 offset=1, which reverses a rate of errors",
+            )
 
     # -- a wide table
 
@@ -343,8 +358,17 @@ class _Guess(Candidates):
             left_out=self.left_out,
         )
 
+    def _leave_out_measures(self, values: Sequence[str], shape: Shape) -> None:
+        """Leave out numbers beside the scores, such as their standard errors; `columns.ignore`, even as an empty list, decides."""
+        beside = beside_scores(values)
+        found = [name for name in values if plain_name(name) in NO_MODEL or name in beside]
+        if not self.keys.gives("ignore") and len(found) < len(values):
+            kind = "a model" if shape == "items" else "an item"
+            self.left_out |= dict.fromkeys(found, f"not a name of {kind}; columns={{ignore: []}} keeps it")
+
     def _leave_out_texts(self, values: Sequence[str], shape: Shape) -> None:
         """Leave out columns that describe the rows, and numbers beside the scores that are known to be no scores by their names."""
+        self._leave_out_measures(values, shape)
         for name in values:
             kind = self.frame.kind(name)
             described = kind in ("words", "texts") and plain_name(name) in DESCRIPTIONS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
@@ -16,7 +17,9 @@ ITEM_WORDS = (
 MODEL_TIERS: tuple[frozenset[str], ...] = (
     frozenset({"modelid", "model", "modelname", "models"}),
     frozenset(
-        f"{word}{rest}" for word in ("system", "agent", "llm", "submission", "engine", "solver") for rest in ("", "id", "name")
+        f"{word}{rest}"
+        for word in ("system", "agent", "llm", "submission", "engine", "solver", "checkpoint", "ckpt", "assistant", "bot")
+        for rest in ("", "id", "name")
     ),
 )
 """Names of the column that holds models, from the clearest on. All names are without case, spaces and punctuation."""
@@ -27,6 +30,8 @@ STRONG_ITEM_TIERS: tuple[frozenset[str], ...] = (
     frozenset({"q", "question", "doc", "example", "instance", "instruction", "query", "case", "problem", "prompt"}),
     frozenset({"task", "sample"}),
 )
+ID_NAMES = frozenset().union(*MODEL_TIERS, *STRONG_ITEM_TIERS)
+"""Names of columns that hold models or items."""
 WEAK_IDS = frozenset({"", "#", "row", "rowid", "rownumber", "rowname", *NUMBERINGS})
 """Names that the ids of items and of models both have."""
 SCORE_NAMES = frozenset({
@@ -38,6 +43,23 @@ METRIC_NAMES = SCORE_NAMES | {
     "confidence", "probability", "prob", "logprob", "loglikelihood", "latency", "time", "seconds", "duration", "cost", "tokens",
 }  # fmt: skip
 """Names of what is measured, which are none of models."""
+LOWER_IS_BETTER = frozenset({
+    "perplexity", "ppl", "word_perplexity", "byte_perplexity", "bits_per_byte", "logprob_per_byte_loss", "loss",
+    "brier_score", "likelihood_diff", "pct_stereotype", "ter", "wer", "cer", "mse", "rmse", "mae", "edit_distance",
+    "error_rate", "toxicity", "max_toxicity",
+})  # fmt: skip
+"""Metrics of which lower values are better, in the names that tools give them."""
+UNCERTAINTIES = frozenset({
+    "stderr", "stderror", "standarderror", "std", "stdev", "stddev", "standarddeviation", "sem", "variance", "uncertainty",
+    "marginoferror", "ci", "ci95", "95ci", "cilow", "cihigh", "cilower", "ciupper", "lowerci", "upperci", "lowerbound",
+    "upperbound", "confidence", "confidenceinterval", "±", "+/-",
+})  # fmt: skip
+"""Names of what is uncertain about scores, alone or after the name of another column (`acc_stderr`)."""
+NO_MODEL = UNCERTAINTIES | {
+    "probability", "prob", "logprob", "loglikelihood", "loss", "perplexity", "latency", "time", "seconds", "duration", "cost",
+    "tokens",
+}  # fmt: skip
+"""Names of numbers beside scores, which neither models nor items have."""
 SUBTASK_NAMES = frozenset({
     "subtask", "subset", "category", "subject", "domain", "topic", "subcategory", "task", "taskname", "dataset", "datasetname",
     "benchmark", "suite",
@@ -55,9 +77,11 @@ DESCRIPTIONS = frozenset({
     "response", "output", "completion", "prediction", "explanation", "reasoning", "note", "notes", "comment", "comments",
     "source", "url", "link", "difficulty", "level", "split", "language", "type", "metric", "filter", "scorer",
     "org", "organization", "organisation", "family", "license", "licence", "date", "releasedate", "timestamp", "params",
-    "parameters", "size", "revision", "precision", "provider",
+    "parameters", "size", "revision", "precision", "provider", "ranking", "elo", "votes", "year",
 })  # fmt: skip
 """Names of columns that describe items, models or responses, which are left out where they are neither scores nor ids."""
+_ERRORS = ("error", "errors", "errorrate", "wrong", "iswrong", "incorrect", "isincorrect", "failed", "failure", "mistakes")
+_ENDS = tuple(end for end in UNCERTAINTIES if end.isalnum())
 _UNNAMED = re.compile(r"Unnamed: ?\d+(_level_\d+)?")
 
 Kind = Literal["models", "items"]
@@ -75,6 +99,22 @@ MANY = 200
 def plain_name(name: str) -> str:
     """A column's name without case, spaces and punctuation, if it has anything else; empty for what programs write for none."""
     return "" if _UNNAMED.fullmatch(name) else re.sub(r"[\W_]", "", name).casefold() or name.strip()
+
+
+LOWER_NAMES = frozenset(map(plain_name, LOWER_IS_BETTER)).union(_ERRORS)
+"""Names of columns with numbers of which lower ones are better."""
+
+
+def beside_scores(names: Sequence[str]) -> frozenset[str]:
+    """The columns that hold what is uncertain about the scores in another one, or in all others, by their names."""
+    starts = Counter(map(plain_name, names))
+    found = set()
+    for name in names:
+        plain = plain_name(name)
+        of_another = plain.endswith(_ENDS) and any(plain.endswith(end) and plain.removesuffix(end) in starts for end in _ENDS)
+        if plain in UNCERTAINTIES or of_another or (starts[plain] > 1 and name.rstrip("()[] ").endswith(("±", "+/-"))):
+            found.add(name)
+    return frozenset(found)
 
 
 def kind_of(names: Sequence[str]) -> Kind | None:
