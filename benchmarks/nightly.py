@@ -122,7 +122,7 @@ def write_lists(folder: Path, world: Benchmark) -> list[Path]:
 
 def run(*arguments: str, checkout: Path = ROOT) -> tuple[float, float, str]:
     """Run `microbench` with the code of a checkout; return wall and CPU seconds, and its output and messages."""
-    before, started = _children(), time.perf_counter()
+    before, started = children_seconds(), time.perf_counter()
     command = [sys.executable, "-c", "from microbench_ray.cli.main import entry_point; entry_point()"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPATH"] = str(checkout)
@@ -130,10 +130,11 @@ def run(*arguments: str, checkout: Path = ROOT) -> tuple[float, float, str]:
     wall = time.perf_counter() - started
     if done.returncode not in (0, 3):  # 3 is the verdict that the policy is violated
         sys.exit(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return wall, _children() - before, done.stdout + done.stderr
+    return wall, children_seconds() - before, done.stdout + done.stderr
 
 
-def _children() -> float:
+def children_seconds() -> float:
+    """CPU seconds of all processes that ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -5,13 +5,17 @@ item as is most common. Repeats are shuffled within each item, since some tools 
 itself (A/A), some repeats are the data and the others are the truth. Printed for each number of repeats:
 
 - `population`: some items are drawn, and the truth is the mean over all items and the other repeats;
-- `benchmark`: all items are compared (needs two repeats), and the truth is the mean over the other repeats;
+- `benchmark`: all items are compared (needs two repeats), and the truth is the mean over the other repeats, whose own noise counts:
+  with r of R repeats as data it is r/(R - r) of the interval's variance;
 - the same items three times, as clusters and as if they were independent, and repeats as if they were items;
 - `runs`: every repeat of all items is a run with a shift of its own (`--shift` is its standard deviation), compared as whole runs,
   and as if an item's repeats were independent.
 
 The last columns are the share of p-values below .05, for A/A false alarms, and the mean probability of these by the standard errors
 and the truths: the power that a minimum detectable effect stands for.
+
+With `--alarms 30 100 300`, only false alarms of A/A comparisons on so many items are counted: of the interval, beside those of
+McNemar's exact test (items answered once) and of Student's paired test.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +32,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from microbench_ray.metrics.run_difference import Items, Reference, run_difference
+from microbench_ray.metrics.tail_shares import binomial_share, student_share
 
 HEADER = "| comparison | held | width (points) | p < .05 | expected |\n|---|---:|---:|---:|---:|"
 
@@ -58,10 +64,11 @@ class Shares:
         self.significant: list[bool] = []
         self.expected: list[float] = []
 
-    def add(self, items: Items, truth: float, reference: Reference = "population") -> None:
-        """Compare, and look at the interval."""
+    def add(self, items: Items, truth: float, reference: Reference = "population", of_truth: float = 0.0) -> None:
+        """Compare, and look at the interval; `of_truth` is the variance of a measured truth, as a share of the interval's."""
         found = run_difference(items, reference=reference)
-        self.held.append(found.low <= truth <= found.high)
+        middle, wider = (found.low + found.high) / 2, np.sqrt(1 + of_truth)
+        self.held.append(abs(truth - middle) <= wider * (found.high - found.low) / 2)
         self.widths.append(100 * (found.high - found.low))
         self.significant.append(found.p_value < 0.05)
         df = min(found.df, 1e9)  # as good as normal
@@ -87,8 +94,8 @@ def measure(
     n_models, n_all, n_samples = scores.shape
     found: dict[str, Shares] = {}
 
-    def add(name: str, items: Items, truth: float, reference: Reference = "population") -> None:
-        found.setdefault(name, Shares()).add(items, truth, reference)
+    def add(name: str, items: Items, truth: float, reference: Reference = "population", of_truth: float = 0.0) -> None:
+        found.setdefault(name, Shares()).add(items, truth, reference, of_truth)
 
     for _ in range(draws):
         a, b = rng.choice(n_models, 2, replace=False)
@@ -109,7 +116,8 @@ def measure(
             add(f"{word}: the same items three times, as clusters", independent(*tripled)._replace(cluster=cluster), truth)
             add(f"{word}: the same items three times, as independent", independent(*tripled), truth)
             if n_repeats > 1:
-                add(f"{word}: benchmark, all {n_all} items", independent(*data), truth, "benchmark")
+                of_truth = 0.0 if other == a else n_repeats / (n_samples - n_repeats)
+                add(f"{word}: benchmark, all {n_all} items", independent(*data), truth, "benchmark", of_truth)
                 flat = [each.reshape(-1, 1) for each in drawn]
                 add(f"{word}: repeats as items", independent(*flat), truth)
                 moved = [shifted(each, shift, rng) for each in data]
@@ -118,6 +126,25 @@ def measure(
                 few = [each[rows] for each in moved]
                 add(f"{word}: runs with shifts, {n_items} items, as runs", independent(*few)._replace(whole_runs=True), truth)
     return found
+
+
+def false_alarms(
+    scores: NDArray[np.float64], n_repeats: int, n_items: int, draws: int, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Shares of A/A comparisons with p < .05: by the interval, by McNemar's test (NaN for repeats), by Student's."""
+    n_models, n_all, n_samples = scores.shape
+    found = np.zeros((draws, 3))
+    for draw in range(draws):
+        items, order = rng.choice(n_all, n_items, replace=False), rng.permutation(n_samples)
+        drawn = scores[rng.integers(n_models)][items]
+        a, b = drawn[:, order[:n_repeats]], drawn[:, order[n_repeats : 2 * n_repeats]]
+        gap = b.mean(axis=1) - a.mean(axis=1)
+        better, worse, deviation = int((gap > 0).sum()), int((gap < 0).sum()), float(gap.std(ddof=1))
+        exact = 2 * binomial_share(min(better, worse), better + worse, 0.5) if n_repeats == 1 else np.nan
+        t = abs(gap.mean()) * np.sqrt(n_items) / deviation if deviation else 0.0
+        found[draw] = run_difference(independent(a, b)).p_value, exact, 2 * student_share(n_items - 1, -t)
+    interval, mcnemar, student = np.where(np.isnan(found), np.nan, found < 0.05).mean(axis=0)
+    return float(interval), float(mcnemar), float(student)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -129,9 +156,19 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--shift", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--alarms", type=int, nargs="+", metavar="ITEMS")
     given = parser.parse_args(words)
     scores = read_samples(given.path)
     print(f"{scores.shape[0]} models × {scores.shape[1]} items × {scores.shape[2]} repeats; {given.draws} draws\n")
+    if given.alarms:
+        print("| items | repeats | interval | McNemar's exact test | Student's paired test |\n|---:|---:|---:|---:|---:|")
+        for n_items, n_repeats in product(given.alarms, given.repeats):
+            rng = np.random.default_rng([given.seed, n_repeats, n_items])
+            alarms = false_alarms(scores, n_repeats, n_items, given.draws, rng)
+            print(
+                f"| {n_items} | {n_repeats} | " + " | ".join("" if np.isnan(x) else f"{x:.4f}" for x in alarms) + " |", flush=True
+            )
+        return 0
     for n_repeats in given.repeats:
         rng = np.random.default_rng([given.seed, n_repeats])
         print(f"Repeats: {n_repeats}\n\n{HEADER}")

@@ -3,8 +3,10 @@
 Boards of 30 models and 250 items are drawn from a population of 5,000 items with logistic responses; the truth is the order on the
 population. Printed for models that are spread, close, and in three groups of near ones, by the intervals of `mb.rank_intervals`
 (each by itself, and all together) and by the percentiles of bootstrap ranks: the share of models whose interval holds their rank,
-the lowest share of any model, the share of boards on which all hold, and the mean width. The last rows are boards of 84 such items
-in three copies, as clusters and as if they were independent.
+the lowest share of any model, the share of boards on which all hold, and the mean width. Then follow boards of 84 such items in
+three copies, as clusters and as if they were independent; and boards that rank by another number than the mean over items, taken as
+such and as if it were that mean: by the mean over two subtasks of 200 and 50 items, to each of which models take differently
+(`macro`), and by a mean of items that count 1, 2 or 5, the more the more difficult they are (`weights`).
 """
 
 from __future__ import annotations
@@ -29,9 +31,16 @@ def abilities(kind: str, rng: np.random.Generator, n_models: int = N_MODELS) -> 
     return rng.normal(0, {"spread": 1.0, "close": 0.05}[kind], n_models)
 
 
-def intervals(scores: NDArray[np.float64], cluster: NDArray[np.intp] | None, rng: np.random.Generator) -> dict[str, Interval]:
+def intervals(
+    scores: NDArray[np.float64],
+    cluster: NDArray[np.intp] | None,
+    rng: np.random.Generator,
+    shares: NDArray[np.float64] | None = None,
+    stratum: NDArray[np.intp] | None = None,
+) -> dict[str, Interval]:
     """Best and worst rank of every model, by kind of interval."""
-    spread, accuracy = item_spread(scores, cluster, np.zeros(len(scores))), scores.mean(axis=1)
+    spread = item_spread(scores, cluster, np.zeros(len(scores)), shares=shares, stratum=stratum)
+    accuracy = scores.mean(axis=1) if shares is None else scores @ shares
     found: dict[str, Interval] = {}
     for name, together in (("each by itself", False), ("all together", True)):
         sets = rank_sets(accuracy, spread, level=0.95, simultaneous=together, n_draws=400, rng=rng)
@@ -79,17 +88,55 @@ def coverage(kind: str, boards: int, *, copies: int = 1, n_models: int = N_MODEL
     return found
 
 
+def ranked_coverage(kind: str, boards: int, *, n_models: int = N_MODELS, seed: int = 0) -> dict[str, Held]:
+    """Intervals of `boards` drawn boards that rank by the mean over subtasks (`macro`), or by a weighted one (`weights`)."""
+    rng = np.random.default_rng([seed, len(kind)])
+    difficulty = rng.normal(0, 1.5, N_POPULATION)
+    subtask = (np.arange(N_POPULATION) >= 0.8 * N_POPULATION).astype(np.intp)
+    own = (
+        abilities("groups", rng, n_models)[:, None]
+        + rng.normal(0, 0.6, (n_models, 2))[:, subtask if kind == "macro" else 0 * subtask]
+    )
+    chances = 1 / (1 + np.exp(difficulty - own))
+    if kind == "macro":
+        counts = 0.5 / np.bincount(subtask)[subtask]
+    else:
+        counts = np.where(difficulty < -0.5, 1.0, np.where(difficulty < 1, 2.0, 5.0))
+    truth = chances @ (counts / counts.sum())
+    ranks = 1 + (truth > truth[:, None]).sum(axis=1)
+    found: dict[str, Held] = {}
+    for _ in range(boards):
+        if kind == "macro":
+            items = np.concatenate([rng.choice(np.flatnonzero(subtask == code), n) for code, n in enumerate((200, 50))])
+            shares = 0.5 / np.bincount(subtask[items])[subtask[items]]
+        else:
+            items = rng.integers(0, N_POPULATION, N_ITEMS)
+            shares = counts[items] / counts[items].sum()
+        scores = (rng.random((n_models, items.size)) < chances[:, items]).astype(float)
+        stratum = subtask[items] if kind == "macro" else None
+        for word, kinds in ((f", {kind}", (shares, stratum)), (", as the mean over items", (None, None))):
+            for name, interval in intervals(scores, None, rng, *kinds).items():
+                found.setdefault(f"{name}{word}", Held()).add(interval, ranks)
+    return found
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--boards", type=int, default=300)
     given = parser.parse_args(words)
     print("| models | interval | held | lowest of a model | all models at once | width, of 30 |\n|---|---|---:|---:|---:|---:|")
-    for kind, copies in (("spread", 1), ("close", 1), ("groups", 1), ("groups", COPIES)):
-        for name, held in coverage(kind, given.boards, copies=copies).items():
+
+    def show(label: str, found: dict[str, Held]) -> None:
+        for name, held in found.items():
             mean, lowest, together = held.shares
-            label = kind if copies == 1 else f"{kind}, each item {copies} times"
             print(f"| {label} | {name} | {mean:.3f} | {lowest:.3f} | {together:.3f} | {np.mean(held.widths):.1f} |", flush=True)
+
+    for kind, copies in (("spread", 1), ("close", 1), ("groups", 1), ("groups", COPIES)):
+        label = kind if copies == 1 else f"{kind}, each item {copies} times"
+        show(label, coverage(kind, given.boards, copies=copies))
+    for kind in ("macro", "weights"):
+        show("groups", ranked_coverage(kind, given.boards))
     return 0
 
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from microbench_ray.api.arguments import check_benchmark
+from microbench_ray.api.arguments import check_benchmark, number
+from microbench_ray.api.compared_runs import by_item, runs_in_memory, runs_of_models
 from microbench_ray.core import formats
-from microbench_ray.core.errors import ConfigError, DataError, closest
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.presented import Presented
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.multiplicity import Adjustment
 from microbench_ray.metrics.run_difference import Reference
 from microbench_ray.micro.compare import report
-from microbench_ray.micro.compare.compare import Accept, Against, Compared, Decision, Rules
+from microbench_ray.micro.compare.compare import Compared
 from microbench_ray.micro.compare.compare import compare as compare_runs
 from microbench_ray.micro.compare.pairing import Repeats, Truth
-from microbench_ray.micro.compare.runs import Run
+from microbench_ray.micro.compare.rules import Accept, Against, Decision, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,9 +93,9 @@ def compare(
     *runs: str | Scores | ArrayLike,
     benchmark: Benchmark | None = None,
     names: Sequence[str] | None = None,
-    subtask: Mapping[str, str] | None = None,
-    cluster: Mapping[str, str] | Literal["subtask"] | None = None,
-    weight: Mapping[str, float] | None = None,
+    subtask: Mapping[Any, str] | ArrayLike | None = None,
+    cluster: Mapping[Any, Any] | ArrayLike | Literal["subtask"] | None = None,
+    weight: Mapping[Any, Any] | ArrayLike | None = None,
     truth: Truth | None = None,
     repeats: Repeats = "samples",
     reference: Reference = "population",
@@ -120,15 +119,15 @@ def compare(
     names
         Of runs that are mappings or arrays; by default `run_0`, `run_1` and so on.
     subtask
-        By item id, for runs that are mappings.
+        By item id, for runs that are mappings; for arrays, an array of their items.
     cluster
-        By item id, items that are not independent of one another; or `subtask`. By default those of the benchmark.
+        Likewise, items that are not independent of one another; or `subtask`. By default those of the benchmark.
     weight
-        By item id, what the item counts in the means. By default those of the benchmark, unless a `truth` is given.
+        Likewise, what the item counts in the means. By default those of the benchmark, unless a `truth` is given.
     truth
         `micro` or `macro`; by default that of the benchmark, or `micro`.
     repeats, reference, confidence, against, adjust, accept, margin, min_common
-        See `microbench_ray.micro.compare.compare.Rules`.
+        See `microbench_ray.micro.compare.rules.Rules`.
 
     Returns
     -------
@@ -138,7 +137,8 @@ def compare(
     Raises
     ------
     ConfigError, DataError
-        As for `microbench_ray.micro.compare.compare.compare`; a model that the benchmark does not have; scores outside [0, 1].
+        As for `microbench_ray.micro.compare.compare.compare`; a model that the benchmark does not have; scores that are not in
+        [0, 1]; arrays of different numbers of items.
 
     Examples
     --------
@@ -148,6 +148,9 @@ def compare(
     >>> float(mb.compare(base, new).table()["difference"].iloc[0])
     0.25
     """
+    cluster, weight, subtask = (
+        by_item(key, value, runs, benchmark) for key, value in (("cluster", cluster), ("weight", weight), ("subtask", subtask))
+    )
     if benchmark is not None:
         check_benchmark(benchmark)
         if truth is None and weight is None:
@@ -156,66 +159,20 @@ def compare(
                 weight = dict(zip(map(str, benchmark.item_ids), benchmark.weights.tolist(), strict=True))
         if cluster is None and benchmark.cluster_codes is not None:
             cluster = dict(zip(map(str, benchmark.item_ids), map(str, benchmark.cluster_codes), strict=True))
-        given = [_of_benchmark(check_benchmark(benchmark), run) for run in runs]
+        given = runs_of_models(benchmark, runs)
     else:
-        labels = [f"run_{k}" for k in range(len(runs))] if names is None else [str(name) for name in names]
-        if len(labels) != len(runs) or len(set(labels)) < len(labels):
-            raise ConfigError(
-                "There must be one name for each run.", where="names", got=", ".join(labels), hint="names=['base', 'new']"
-            )
-        given = [_in_memory(run, label, subtask or {}) for run, label in zip(runs, labels, strict=True)]
+        given = runs_in_memory(runs, names, subtask or {})
     if len(given) < 2:
         raise ConfigError("A comparison needs two runs.", where="runs", got=str(len(given)), hint="mb.compare(base, new)")
     rules = Rules(
         truth=truth or "micro",
         repeats=repeats,
         reference=reference,
-        confidence=confidence,
+        confidence=number("confidence", confidence, "confidence=0.95"),
         against=against,
         adjust=adjust,
         accept=accept,
-        margin=margin,
-        min_common=min_common,
+        margin=number("margin", margin, "margin=0.02 for two points"),
+        min_common=number("min_common", min_common, "min_common=0.9"),
     )
     return RunComparison(compare_runs(given, rules, cluster, weight))
-
-
-def _of_benchmark(benchmark: Benchmark, name: Any) -> Run:
-    found = np.flatnonzero(benchmark.model_ids == name)
-    if not found.size:
-        known = list(map(str, benchmark.model_ids))
-        raise ConfigError("The benchmark has no such model.", where="runs", got=str(name), hint=closest(name, known, count=10))
-    scores = benchmark.scores[found[0]]
-    subtasks = [benchmark.subtask_names[code] for code in benchmark.subtask_codes]
-    missing = (scores == benchmark.missing).tolist()
-    ids = list(map(str, benchmark.item_ids))
-    repeats = (scores / benchmark.units)[:, None] if benchmark.repeats is None else benchmark.repeats[found[0]].astype(np.float64)
-    own = [tuple(each[each == each].tolist()) for each in repeats]
-    return Run(
-        name=str(name),
-        scores={item: () if absent else values for item, values, absent in zip(ids, own, missing, strict=True)},
-        subtask=dict(zip(ids, subtasks, strict=True)),
-        content=dict.fromkeys(ids),
-    )
-
-
-def _in_memory(given: Any, name: str, subtask: Mapping[str, str]) -> Run:
-    if isinstance(given, str | Path):
-        hint = "benchmark=… for names of models; microbench compare reads logs"
-        raise ConfigError("A run must be scores by item.", where=name, got=str(given), hint=hint)
-    if hasattr(given, "items"):  # a mapping, or a pandas Series, in which an item's repeats are several rows
-        repeats: dict[str, list[float]] = {}
-        for item, value in given.items():
-            repeats.setdefault(str(item), []).extend(np.atleast_1d(np.asarray(value, np.float64)).tolist())
-    else:
-        matrix = np.asarray(given, np.float64)
-        if matrix.ndim not in (1, 2):
-            raise DataError(
-                "An array of scores has the shape (n_items,) or (n_items, n_repeats).", where=name, got=str(matrix.shape)
-            )
-        repeats = {f"item_{k}": np.atleast_1d(row).tolist() for k, row in enumerate(matrix)}
-    scores = {item: tuple(value for value in values if value == value) for item, values in repeats.items()}
-    wrong = next(((item, value) for item, values in scores.items() for value in values if not 0 <= value <= 1), None)
-    if wrong is not None:
-        raise DataError("A score is outside [0, 1].", where=f"{name}, item {wrong[0]!r}", got=f"{wrong[1]:g}")
-    return Run(name, scores, {item: str(subtask.get(item, "all")) for item in scores}, dict.fromkeys(scores))

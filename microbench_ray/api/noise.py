@@ -112,7 +112,7 @@ def noise(benchmark: Benchmark, *, threshold: float = 0.8, tie_policy: TiePolicy
     ConfigError
         A threshold outside (0.5, 1).
     DataError
-        The benchmark has no repeats, or its items count differently or are in clusters.
+        The benchmark has no repeats.
 
     Notes
     -----

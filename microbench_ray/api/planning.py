@@ -43,8 +43,7 @@ def items_needed(
         A difference is detected where agreement, with ties counted as `wrong`, `half` or dropped (`drop`), reaches the threshold.
     n_repeats
         Of a benchmark with repeats: how many repeats of each item a micro-score is the mean of, 1 by default. The order to be found
-        is then that of the models' expectations over repeats. Where items count differently or are in clusters, it cannot be given:
-        answers are for means of all repeats, with a `DataWarning`.
+        is then that of the models' expectations over repeats.
 
     Returns
     -------
@@ -200,8 +199,10 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
         `size`, `better`, `worse`, their `difference` on the benchmark, and the probabilities `right` and `tied`; `right_beyond`,
         the probability that the order on all items is that of the population; `difference_low` and `difference_high`, the 95 %
         interval of the difference on the population; `reference`, `benchmark` or `population`: what `right` refers to;
-        `n_answered`, the items that the better and the worse model answered. For models tied on all items, names and probabilities
-        are None. Its `repr` is a sentence, and `table()` a DataFrame of one row.
+        `n_answered`, the items that the better and the worse model answered; `power`, the probability that `mb.compare` on such
+        items finds the better model (its 95 % interval is above 0), None where items count differently, are in clusters or were not
+        all answered by both. For models tied on all items, names and probabilities are None. Its `repr` is a sentence, and
+        `table()` a DataFrame of one row.
 
     Raises
     ------

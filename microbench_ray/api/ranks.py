@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from microbench_ray.api.arguments import check_benchmark, whole_number
-from microbench_ray.core.errors import ConfigError, DataError
+from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.fractions import fraction_hint
-from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
-from microbench_ray.data.names import first_few
-from microbench_ray.data.truth import RANKED_BY, item_shares
-from microbench_ray.metrics.rank_sets import Spread, item_spread, rank_sets, repeat_spread
 from microbench_ray.metrics.run_difference import REFERENCES, Reference
-from microbench_ray.metrics.variance_components import variance_components
+from microbench_ray.micro.ranks import DRAWS, ranks_of
 
 if TYPE_CHECKING:
     from microbench_ray.api.answers import RankIntervals
@@ -30,7 +23,7 @@ def rank_intervals(
     simultaneous: bool = False,
     cluster: Mapping[str, str] | Literal["subtask"] | None = None,
     reference: Reference = "population",
-    n_draws: int = 1000,
+    n_draws: int = DRAWS,
     seed: int = 0,
 ) -> RankIntervals:
     """Intervals of the models' ranks: the items of a benchmark are a sample, and so are repeats of their answers.
@@ -51,7 +44,7 @@ def rank_intervals(
         those of the benchmark.
     reference
         `population`: ranks on all items like these; `benchmark`: on these items, over further repeats, which must have been
-        kept, and where all items count the same.
+        kept.
     n_draws, seed
         Draws of the largest difference, and their seed.
 
@@ -66,7 +59,7 @@ def rank_intervals(
     ConfigError
         A level outside (0, 1), an unknown reference, or draws below 100.
     DataError
-        Items without a cluster, a single cluster, or for the reference `benchmark` no repeats, or items that count differently.
+        Items without a cluster, a single cluster, or for the reference `benchmark` no repeats.
 
     Notes
     -----
@@ -93,77 +86,16 @@ def rank_intervals(
         raise ConfigError("The level must be between 0 and 1.", where="level", got=repr(level), hint=hint)
     if reference not in REFERENCES:
         raise ConfigError("The reference is unknown.", where="reference", got=repr(reference), hint=" or ".join(REFERENCES))
-    n_draws = whole_number("n_draws", n_draws, 100)
-    spread, kind = _spread(benchmark, cluster, reference)
-    accuracy = benchmark.accuracies()
-    rng = plan_stream(whole_number("seed", seed, 0), benchmark.name, "ranks")
-    found = rank_sets(accuracy, spread, level=level, simultaneous=simultaneous, n_draws=n_draws, rng=rng)
-    frame = pd.DataFrame(
-        {
-            "model": benchmark.model_ids,
-            "accuracy": accuracy,
-            "rank": found.rank,
-            "rank_low": found.low,
-            "rank_high": found.high,
-            "tie_group": found.tie_group,
-        }
-    ).sort_values(["rank", "model"], ignore_index=True)
+    rows, kind = ranks_of(
+        benchmark,
+        level=level,
+        simultaneous=simultaneous,
+        cluster=cluster,
+        reference=reference,
+        n_draws=whole_number("n_draws", n_draws, 100),
+        seed=whole_number("seed", seed, 0),
+    )
     together = "all together" if simultaneous else "each by itself"
     about = f"Ranks of {benchmark.n_models:,} models with {level:.0%} intervals, {together}, over {kind}"
-    result: RankIntervals = RankIntervals.of(frame, about)
+    result: RankIntervals = RankIntervals.of(pd.DataFrame(rows), about)
     return result
-
-
-def _spread(
-    benchmark: Benchmark, cluster: Mapping[str, str] | Literal["subtask"] | None, reference: Reference
-) -> tuple[Spread, str]:
-    """How the accuracies vary, and over what."""
-    parts = None if benchmark.repeats is None else variance_components(benchmark.repeats)
-    runs = np.zeros(benchmark.n_models) if parts is None else parts.runs_used / np.maximum(parts.n_runs, 1)
-    if reference == "benchmark":
-        if parts is None:
-            raise DataError(
-                "Ranks on these items alone need repeats.",
-                where="benchmark",
-                got=benchmark.name,
-                hint="reference='population', or a benchmark with repeats",
-            )
-        if benchmark.truth != "micro":
-            raise DataError(
-                "Ranks on these items alone are not available where items count differently.",
-                where="reference",
-                got=f"benchmark, of {benchmark.name}, whose models are ranked by {RANKED_BY[benchmark.truth]}",
-                hint="reference='population', or a benchmark with truth=micro and without weights",
-            )
-        within = parts.within * parts.per_item / (parts.answered * benchmark.n_items) + runs
-        return repeat_spread(within, benchmark.n_items), f"repeats of these {benchmark.n_items:,} items"
-    scores = np.where(benchmark.scores == benchmark.missing, np.nan, benchmark.scores / benchmark.units)
-    codes = _clusters(benchmark, cluster)
-    shares = item_shares(benchmark, np.arange(benchmark.n_items))
-    stratum = benchmark.subtask_codes if benchmark.truth == "macro" else None
-    kind = f"{benchmark.n_items:,} items" if codes is None else f"{int(codes.max()) + 1:,} clusters of items"
-    return item_spread(scores, codes, runs, shares=shares, stratum=stratum), kind
-
-
-def _clusters(benchmark: Benchmark, cluster: Mapping[str, str] | str | None) -> NDArray[np.intp] | None:
-    """(n_items,) clusters from 0 on; None where items are independent."""
-    if cluster is None:
-        if benchmark.cluster_codes is None:
-            return None
-        names: list[Any] = benchmark.cluster_codes.tolist()
-    elif isinstance(cluster, str):
-        if cluster != "subtask":
-            hint = "cluster='subtask', or a mapping from item ids to clusters"
-            raise ConfigError("The clusters are unknown.", where="cluster", got=repr(cluster), hint=hint)
-        names = benchmark.subtask_codes.tolist()
-    else:
-        without = [str(item) for item in benchmark.item_ids if item not in cluster]
-        if without:
-            hint = "give every item a cluster; an item that is independent of the others is a cluster by itself"
-            raise DataError("Items have no cluster.", where="cluster", got=f"{len(without)}: {first_few(without)}", hint=hint)
-        names = [str(cluster[item]) for item in benchmark.item_ids]
-    codes: NDArray[np.intp] = np.unique(np.asarray(names), return_inverse=True)[1]
-    if int(codes.max()) == 0 and benchmark.n_items > 1:
-        hint = "clusters are smaller groups: passages, repositories, templates"
-        raise DataError("All items are in one cluster.", where="cluster", got=str(names[0]), hint=hint)
-    return codes

@@ -12,7 +12,7 @@ from microbench_ray.core import formats
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.presented import Presented
 from microbench_ray.core.storage.urls import local_path
-from microbench_ray.micro.compare.compare import Decision
+from microbench_ray.micro.compare.rules import Decision
 from microbench_ray.micro.sequential import report
 from microbench_ray.micro.sequential.rules import Question, SequentialRules
 from microbench_ray.micro.sequential.state import begin, load, shuffled

@@ -48,6 +48,7 @@ def _values(job: str, groups: Sequence[str]) -> dict[str, Sequence[str]]:
     from microbench_ray.data.truth import KINDS
     from microbench_ray.ingest.fold import ON_CONFLICT
     from microbench_ray.ingest.registry import READERS
+    from microbench_ray.metrics.run_difference import REFERENCES
     from microbench_ray.metrics.ties import TIE_POLICIES
     from microbench_ray.sweeps.reduce import INTERVALS
 
@@ -56,6 +57,7 @@ def _values(job: str, groups: Sequence[str]) -> dict[str, Sequence[str]]:
     listed: dict[str, Sequence[str]] = {
         "format": FORMATS,
         "tie_policy": TIE_POLICIES,
+        "ranks": REFERENCES,
         "ci": INTERVALS,
         "source": tuple(READERS),
         "on_conflict": ON_CONFLICT,

@@ -51,6 +51,7 @@ READ: dict[str, Callable[[str], Any]] = {
     "size": _matching(WHOLE, int),
     "cost": _matching(WHOLE, float),
     "models": _several(_matching(MODEL)),
+    "ranks": _matching(PLAIN_NAME),
     "scores": _several(_matching(DECIMAL, float)),
     "drop": _matching(DECIMAL, float),
     "threshold": _matching(DECIMAL, float),

@@ -44,6 +44,12 @@ def item_shares(benchmark: Benchmark, items: Positions) -> FloatArray | None:
     return None if n_subtasks < 2 else 1.0 / (n_subtasks * counts[codes].astype(np.float64))
 
 
+def mean_one_weights(benchmark: Benchmark) -> FloatArray | None:
+    """(n_items,) what each item counts in the accuracies of a benchmark, 1 on average; None where all count the same."""
+    shares = item_shares(benchmark, np.arange(benchmark.n_items))
+    return None if shares is None else shares * benchmark.n_items
+
+
 def weighted_accuracies(benchmark: Benchmark, models: Positions, items: Positions) -> FloatArray:
     """The models' weighted means of the scores on some items, (n_models,) fractions; NaN for a model without a response to them.
 
@@ -86,8 +92,8 @@ def checked_costs(costs: ArrayLike, items: list[str]) -> FloatArray:
 def _positive(given: ArrayLike, items: list[str], what: str, hint: str) -> FloatArray:
     try:
         values = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
-        values = np.zeros(0)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"The {what} of an item must be a positive number.", where=f"{what}s", got=str(error), hint=hint) from None
     if values.shape != (len(items),):
         raise DataError(
             f"There must be one {what} per item, a number.",

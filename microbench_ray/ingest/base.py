@@ -44,6 +44,8 @@ class Sample(NamedTuple):
         The item's own name or number in the log.
     text
         The item as the model saw it, for messages: a text or a JSON value; None if the log does not hold it.
+    prompt
+        Digest of all that was sent to the model, with few-shot examples and chat template; None if the log does not record it.
     """
 
     item_id: str
@@ -55,6 +57,7 @@ class Sample(NamedTuple):
     content: str | None = None
     position: str | None = None
     text: Any = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Scale:
 
     def score(self, value: float) -> float:
         """The score of a value; outside [0, 1] for a value that is not between the worst and the best."""
-        return value if self == LOGGED else (value - self.worst) / (self.best - self.worst)
+        return value if self is LOGGED else (value - self.worst) / (self.best - self.worst)
 
     def settings(self) -> dict[str, float]:
         """The values as JSON holds them; empty for scores as logged."""

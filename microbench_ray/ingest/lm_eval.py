@@ -172,6 +172,7 @@ def read_samples(
             content=item.content,
             position=str(row["doc_id"]) if "doc_id" in row else None,
             text=doc,
+            prompt=prompt if isinstance(prompt := row.get("prompt_hash"), str) else None,
         )
     if selected_metric is None and first_place:
         raise DataError(
@@ -266,6 +267,8 @@ def _score(row: Mapping[str, Any], metric: str, where: str, scale: Scale) -> flo
     value = row.get(metric)
     number = finite_number(value)
     score = None if number is None else scale.score(number)
+    if score is not None and 0 <= score <= 1:
+        return score
     if isinstance(value, list | dict) or (score is not None and not -ROUNDING <= score <= 1 + ROUNDING):
         raise DataError(
             "A score is not a number in [0, 1].",

@@ -335,7 +335,7 @@ def ingest_model(
     tables.append(responses.filter(pc.invert(pc.is_in(responses["log"], text_array(sorted(outdated))))))
     table = merge(tables, model, job.on_conflict, job.options.reduce)
     if table["score"].null_count == len(table):
-        raise nothing_read(model, records)
+        raise nothing_read(model, records, job.options.reduce)
     said = versions(summary.seen, examples.texts, table)
     if said is not None and not any(choice.startswith(VERSIONS) for choice in summary.choices):
         summary.choices[said] += 1
@@ -383,8 +383,8 @@ def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[Fo
     return metrics
 
 
-def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
-    """The error for a model whose logs hold no response."""
+def nothing_read(model: str, records: Mapping[str, LogRecord], reduce: str = "mean") -> DataError:
+    """The error for a model whose logs hold no response, or for none of which `reduce` makes a score of its repeats."""
     reasons = Counter[str]()
     for record in records.values():
         reasons.update(record.dropped)
@@ -392,5 +392,6 @@ def nothing_read(model: str, records: Mapping[str, LogRecord]) -> DataError:
         "The logs of a model hold no responses with a score.",
         where=f"model {model!r}, {first_few(records, 1)}",
         got=f"left out: {'; '.join(f'{count:,} {reason}' for reason, count in sorted(reasons.items()))}" if reasons else None,
-        hint="check source=, tasks= and metric=, or exclude the model with models=[…]",
+        hint=("" if reduce == "mean" else f"reduce={reduce} may need more repeats of an item; ")
+        + "check source=, tasks= and metric=, or exclude the model with models=[…]",
     )

@@ -104,8 +104,12 @@ def item_spread(
     residuals *= np.sqrt(_correction(drawn_within, units))
     if cluster is not None:
         residuals = _sums(residuals, units)
-    effective = n_items if shares is None else 1.0 / float(np.square(shares).sum())
-    return Spread(residuals, runs, PSEUDO_ITEMS * _pseudo_square(scores) / effective**2)
+    return Spread(residuals, runs, PSEUDO_ITEMS * _pseudo_square(scores) / effective_items(shares, n_items) ** 2)
+
+
+def effective_items(shares: FloatArray | None, n_items: int) -> float:
+    """The number of items that count the same and leave a mean the same variance as these `shares`, (n_items,) with sum 1."""
+    return float(n_items) if shares is None else 1.0 / float(np.square(shares).sum())
 
 
 def _weighted_residuals(
@@ -138,8 +142,9 @@ def _correction(stratum: NDArray[np.intp], units: NDArray[np.intp]) -> FloatArra
     return factor
 
 
-def repeat_spread(within: FloatArray, n_items: int) -> Spread:
-    """The items are all there are: only repeats vary; `within` is the (n_models,) variance of each accuracy by repeats and runs."""
+def repeat_spread(within: FloatArray, n_items: float) -> Spread:
+    """The items are all there are: only repeats vary; `within` is the (n_models,) variance of accuracies by repeats and runs,
+    and `n_items` the effective number of items."""
     return Spread(np.zeros((within.size, 1)), within, PSEUDO_ITEMS * 0.25 / n_items**2)
 
 

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench_ray.metrics.tail_shares import chi_square_tail, student_quantile, student_share
+from microbench_ray.metrics.variance_components import grouped
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 Reference = Literal["population", "benchmark"]
@@ -127,8 +130,6 @@ def run_difference(items: Items, *, level: float = 0.95, reference: Reference = 
     ValueError
         No item; several items of one cluster; no repeats for the reference `benchmark`.
     """
-    from scipy import special  # slow to import
-
     if not len(items.a):
         raise ValueError("no items")
     if len(items.a) > 1 and reference == "population" and len(np.unique(items.cluster)) < 2:
@@ -145,11 +146,8 @@ def run_difference(items: Items, *, level: float = 0.95, reference: Reference = 
             spread = _with_shifts(spread, items, weights)
     error = math.sqrt(spread.variance)
     tail = (1 + level) / 2
-    quantile, powered = (
-        float(special.stdtrit(spread.df, p)) if math.isfinite(spread.df) else float(special.ndtri(p)) for p in (tail, POWER)
-    )
+    quantile, powered = student_quantile(spread.df, tail), student_quantile(spread.df, POWER)
     z = spread.centre / error if error else math.copysign(math.inf, spread.centre) if spread.centre else 0.0
-    p_better = float(special.stdtr(spread.df, z)) if math.isfinite(spread.df) else float(special.ndtr(z))
     return Difference(
         value=value,
         low=max(-1.0, min(value, spread.centre - quantile * error)),
@@ -157,8 +155,8 @@ def run_difference(items: Items, *, level: float = 0.95, reference: Reference = 
         level=level,
         standard_error=error,
         df=spread.df,
-        p_better=p_better,
-        p_value=2 * min(p_better, 1 - p_better),
+        p_better=student_share(spread.df, z),
+        p_value=2 * student_share(spread.df, -abs(z)),
         mde=min(1.0, (quantile + powered) * error),
         interval_kind=kind,
     )
@@ -176,7 +174,7 @@ def _over_items(differences: FloatArray, items: Items, weights: FloatArray, valu
     _, cluster = np.unique(items.cluster, return_inverse=True)
     n_clusters = int(cluster.max()) + 1
     clustered = n_clusters < len(cluster)
-    independent = _variance(differences, items.stratum, np.arange(len(cluster)), weights)
+    independent = _variance(differences, items.stratum, None, weights)
     variance = _variance(differences, items.stratum, cluster, weights) if clustered else independent
     effective = 1.0 / float(np.square(weights).sum())
     if clustered:
@@ -193,12 +191,16 @@ def _over_items(differences: FloatArray, items: Items, weights: FloatArray, valu
     return _Spread(centre, max(0.0, per_item) / n, df)
 
 
-def _variance(differences: FloatArray, stratum: IntArray, cluster: IntArray, weights: FloatArray) -> float:
-    """Variance of the weighted mean when clusters are drawn within strata.
+def _variance(differences: FloatArray, stratum: IntArray, cluster: IntArray | None, weights: FloatArray) -> float:
+    """Variance of the weighted mean when clusters, or for None items, are drawn within strata.
 
     A stratum with one cluster has no variance of its own: such strata are collapsed, with the smallest other one if there is only
     one of them (Cochran 1977, Sampling Techniques, section 5A.12).
     """
+    if cluster is None and not stratum.any():
+        n = differences.size
+        return float(np.square(weights * (differences - weights @ differences / weights.sum())).sum()) * n / max(1, n - 1)
+    cluster = np.arange(differences.size) if cluster is None else cluster
     stratum = collapsed_strata(stratum, cluster)
     n_strata = int(stratum.max()) + 1
     sums = np.bincount(stratum, weights * differences, n_strata)
@@ -263,13 +265,14 @@ def mean_variance(scores: FloatArray, weights: FloatArray) -> MeanVariance:
 
 
 def repeats_shift(scores: FloatArray, weights: FloatArray) -> bool:
-    """Whether the means of whole repeats vary more than independent responses let them, beyond chance; False where unknown."""
-    from scipy import special  # slow to import
+    """Whether the means of whole repeats vary more than independent responses let them, beyond chance.
 
+    False where unknown, as where equal scores stand together among the repeats of an item.
+    """
     found = mean_variance(scores, weights)
-    if math.isnan(found.between) or not found.within > 0:
+    if math.isnan(found.between) or not found.within > 0 or grouped(scores):
         return False
-    return bool(special.chdtrc(found.df, found.df * found.between / found.within) < RUN_EFFECT_LEVEL)
+    return chi_square_tail(found.df * found.between / found.within, found.df) < RUN_EFFECT_LEVEL
 
 
 def item_variances(scores: FloatArray) -> FloatArray:

@@ -25,6 +25,7 @@ from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.variance_components import VarianceComponents, variance_components
 
 if TYPE_CHECKING:
+    from microbench_ray.metrics.answer_draws import AnswerDraws
     from microbench_ray.metrics.pair_moments import PairMoments
 
 MAX_STEPS = 1000
@@ -54,6 +55,8 @@ class RunNoise:
         Whether the effects of runs count.
     spread
         Variance of the true differences of two models; infinite where nothing is known of them.
+    draws
+        Samples of single answers, for what the normal approximation leaves out; None where it leaves out nothing that these know.
     """
 
     components: VarianceComponents
@@ -61,11 +64,15 @@ class RunNoise:
     steps: int
     with_runs: bool = True
     spread: float = math.inf
+    draws: AnswerDraws | None = None
 
     @classmethod
-    def of(cls, repeats: npt.NDArray[Any], n_repeats: int = 1) -> RunNoise:
-        """The noise in (n_models, n_items, n_repeats) scores, NaN where a response has fewer repeats."""
-        parts = variance_components(repeats)
+    def of(cls, repeats: npt.NDArray[Any], n_repeats: int = 1, weights: FloatArray | None = None) -> RunNoise:
+        """The noise in (n_models, n_items, n_repeats) scores, NaN where a response has fewer repeats.
+
+        `weights` are what the items count, (n_items,), 1 on average; None where all count the same.
+        """
+        parts = variance_components(repeats, weights)
         known = np.isfinite(parts.accuracy)
         n_answers = np.maximum(parts.answered * repeats.shape[1], 1)
         own = parts.within * parts.per_item / n_answers + parts.runs_used / np.maximum(parts.n_runs, 1)
@@ -78,8 +85,8 @@ class RunNoise:
         return min(self.steps * self.n_repeats, MAX_STEPS)
 
     def take(self, models: npt.NDArray[Any]) -> RunNoise:
-        """The noise of the models at these positions, which are then counted from 0."""
-        return replace(self, components=VarianceComponents(*(np.asarray(part)[models] for part in self.components)))
+        """The noise of the models at these positions, which are then counted from 0, without drawn samples."""
+        return replace(self, draws=None, components=VarianceComponents(*(np.asarray(part)[models] for part in self.components)))
 
     def _share(self, pairs: PairMoments) -> FloatArray:
         """(n_pairs,) mean share of answered items, by which the moments of a pair are multiplied."""
@@ -154,7 +161,9 @@ def grid_of(repeats: npt.NDArray[Any]) -> int:
 def with_noise(pairs: PairMoments, noise: RunNoise) -> PairMoments:
     """The pairs, for micro-scores of single runs (or of the mean of `noise.n_repeats`): on the grid of their scores."""
     scale = noise.units / pairs.units
-    return replace(pairs, units=noise.units, mean=pairs.mean * scale, square=pairs.square * scale**2, noise=noise, simulated=None)
+    clusters = None if pairs.cluster_square is None else pairs.cluster_square * scale**2
+    moments = replace(pairs, mean=pairs.mean * scale, square=pairs.square * scale**2, cluster_square=clusters)
+    return replace(moments, units=noise.units, noise=noise, simulated=None)
 
 
 def noisy_order(pairs: PairMoments, size: int, noise: RunNoise) -> tuple[FloatArray, FloatArray]:
@@ -167,7 +176,7 @@ def noisy_order(pairs: PairMoments, size: int, noise: RunNoise) -> tuple[FloatAr
     share = noise.truth_share(pairs, measured)
     mean, truth = share * pairs.mean / pairs.units, share * measured
     half = half_step(pairs, size, noise)
-    extra_right, extra_wrong = few_differ(pairs, size, noise)
+    extra_right, extra_wrong = beyond_normal(pairs, size, noise)
     right, wrong = (
         np.clip(above(sign * mean, half, variance + truth) + extra, 0.0, 1.0)
         for sign, extra in ((1, extra_right), (-1, extra_wrong))
@@ -186,8 +195,8 @@ def noisy_order(pairs: PairMoments, size: int, noise: RunNoise) -> tuple[FloatAr
 
 
 def half_step(pairs: PairMoments, size: int, noise: RunNoise) -> FloatArray:
-    """(n_pairs,) half the smallest difference of two micro-scores; 0 where there is none: fine grids, other items answered."""
-    if noise.units >= MAX_STEPS:
+    """(n_pairs,) half the smallest difference of two micro-scores; 0 where there is none: fine grids, weights, other items."""
+    if noise.units >= MAX_STEPS or pairs.weighted:
         return np.zeros(pairs.n_pairs)
     return np.where(pairs.same_items, 0.5 / (noise.units * size), 0.0)
 
@@ -199,13 +208,22 @@ def above(mean: FloatArray, half: FloatArray, variance: FloatArray) -> FloatArra
     return np.where(variance > 0, share, np.asarray(mean > half, np.float64))
 
 
+def beyond_normal(pairs: PairMoments, size: int, noise: RunNoise) -> tuple[FloatArray, FloatArray]:
+    """(n_pairs,) what is added to the normal approximation: to the probability of the right order, and of the wrong one."""
+    if noise.draws is None:
+        return few_differ(pairs, size, noise)
+    if not noise.draws.covers(size):
+        return np.zeros(pairs.n_pairs), np.zeros(pairs.n_pairs)
+    return noise.draws.added(pairs.higher, pairs.lower, size), noise.draws.added(pairs.lower, pairs.higher, size)
+
+
 def few_differ(pairs: PairMoments, size: int, noise: RunNoise) -> tuple[FloatArray, FloatArray]:
     """(n_pairs,) what the exact distribution of independent answers adds to its normal approximation: right, and wrong order.
 
     For answers that are right or wrong, of which few differ: each is +1, -1 or 0 with the mean and the mean square of the pair.
     """
     right, wrong = np.zeros(pairs.n_pairs), np.zeros(pairs.n_pairs)
-    if noise.steps != 1:
+    if noise.steps != 1 or pairs.weighted:
         return right, wrong
     n_draws = size * noise.n_repeats
     mean, square = pairs.mean / pairs.units, np.minimum(noise.single_square(pairs), 1.0)

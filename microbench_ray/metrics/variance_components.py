@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench_ray.metrics.normal import normal_share
 from microbench_ray.metrics.pairs import FloatArray
+from microbench_ray.metrics.tail_shares import f_tail
 
 LEVEL = 0.05
 """p-value, after Holm's correction for the number of models, below which a run effect is a model's own."""
@@ -66,15 +66,18 @@ class VarianceComponents(NamedTuple):
     is_grouped: NDArray[np.bool_]
 
 
-def variance_components(repeats: NDArray[Any]) -> VarianceComponents:
+def variance_components(repeats: NDArray[Any], weights: FloatArray | None = None) -> VarianceComponents:
     """Estimate the components, model by model.
 
     Parameters
     ----------
     repeats
         (n_models, n_items, n_repeats) scores in [0, 1], NaN where a response has fewer repeats.
+    weights
+        (n_items,) what each item counts, 1 on average; None where all count the same. Components are then those of the scores times
+        the weights, which are 1 on average over the items that a model answered, and `answered` is a share of the weights.
     """
-    rows = [_of_model(np.asarray(scores, np.float64)) for scores in repeats]
+    rows = [_of_model(np.asarray(scores, np.float64), weights) for scores in repeats]
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in _Row._fields}
     within = columns["within"]
     if np.isfinite(within).any():  # models without repeats have the noise of the others
@@ -100,10 +103,13 @@ class _Row(NamedTuple):
     is_grouped: bool
 
 
-def _of_model(scores: FloatArray) -> _Row:
+def _of_model(scores: FloatArray, weights: FloatArray | None) -> _Row:
     """The components of (n_items, n_repeats) scores."""
-    n_items = len(scores)
-    scores = scores[~np.isnan(scores).all(axis=1)]
+    known = ~np.isnan(scores).all(axis=1)
+    answered, scores = float(known.mean()), scores[known]
+    if weights is not None and len(scores):
+        answered = float(weights[known].sum()) / len(weights)
+        scores = scores * (weights[known] / weights[known].mean())[:, None]
     counts = np.count_nonzero(~np.isnan(scores), axis=1)
     if not len(scores):
         nan = math.nan
@@ -112,7 +118,7 @@ def _of_model(scores: FloatArray) -> _Row:
     squares = np.nansum(np.square(scores - means[:, None]), axis=1)
     repeated = counts > 1
     within = float((squares[repeated] / (counts[repeated] - 1)).mean()) if repeated.any() else math.nan
-    is_grouped = _grouped(scores)
+    is_grouped = grouped(scores)
     runs, p = (math.nan, math.nan) if is_grouped else run_effect(scores)
     per_item = float((1.0 / counts).mean())
     of_means = float(means.var(ddof=1)) if len(means) > 1 else 0.0
@@ -123,7 +129,7 @@ def _of_model(scores: FloatArray) -> _Row:
         within=within,
         runs=runs,
         p_runs=p,
-        answered=len(scores) / n_items,
+        answered=answered,
         per_item=per_item,
         n_runs=int(counts.max()),
         is_grouped=is_grouped,
@@ -150,19 +156,10 @@ def run_effect(scores: FloatArray) -> tuple[float, float]:
     rest = float(np.square(residuals).sum()) / ((n - 1) * (runs - 1))
     if rest <= 0:
         return between / n, 1.0 if between <= 0 else 0.0
-    return (between - rest) / n, _f_tail(between / rest, runs - 1, (n - 1) * (runs - 1))
+    return (between - rest) / n, f_tail(between / rest, runs - 1, (n - 1) * (runs - 1))
 
 
-def _f_tail(ratio: float, df: int, rest_df: int) -> float:
-    """Probability that an F ratio is larger, by Paulson's (1942) normal approximation; within .002 at these many degrees."""
-    if ratio <= 0:
-        return 1.0
-    root, a, b = ratio ** (1 / 3), 2 / (9 * df), 2 / (9 * rest_df)
-    z = ((1 - b) * root - (1 - a)) / math.sqrt(b * root**2 + a)
-    return float(normal_share(np.array([-z]))[0])
-
-
-def _grouped(scores: FloatArray) -> bool:
+def grouped(scores: FloatArray) -> bool:
     """Whether neighbouring repeats of an item are equal more often than others, such as where a tool groups equal answers.
 
     Such repeats are not runs: the means of their places differ, whatever the runs did.

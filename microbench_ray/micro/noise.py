@@ -13,12 +13,12 @@ from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.closed_form import expected_agreeing, expected_counts, expected_mdad
 from microbench_ray.metrics.items_needed import check_size
-from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
+from microbench_ray.metrics.pair_moments import PairMoments
 from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.run_noise import RunNoise, noise_floor, with_noise
 from microbench_ray.metrics.variance_components import LEVEL
-from microbench_ray.micro.sample_size import Criterion
-from microbench_ray.micro.single_runs import check_repeats, noise_left_out, run_noise_of
+from microbench_ray.micro.sample_size import Criterion, board_moments
+from microbench_ray.micro.single_runs import check_repeats, run_noise_of, with_draws
 
 EQUAL = 0.02
 """Relative difference of two standard deviations below which two ways to split a budget are called equal."""
@@ -108,8 +108,8 @@ class BenchmarkNoise:
 
     Parameters
     ----------
-    name, n_items
-        Of the benchmark.
+    benchmark
+        The benchmark.
     models
         The noise of each model.
     pairs, noise
@@ -125,8 +125,7 @@ class BenchmarkNoise:
         Models whose repeats are not in the order of runs, so that effects of runs cannot be told.
     """
 
-    name: str
-    n_items: int
+    benchmark: Benchmark
     models: tuple[ModelNoise, ...]
     pairs: PairMoments
     noise: RunNoise
@@ -155,9 +154,9 @@ class BenchmarkNoise:
         ConfigError
             A size outside the benchmark, or fewer than one repeat.
         """
-        check_size(size, self.n_items)
+        check_size(size, self.benchmark.n_items)
         check_repeats(n_repeats)
-        pairs = with_noise(self.pairs, replace(self.noise, n_repeats=n_repeats))
+        pairs = with_noise(self.pairs, with_draws(replace(self.noise, n_repeats=n_repeats), self.benchmark))
         counts = expected_counts(pairs, size)
         agree, ordered = expected_agreeing(counts, self.criterion.tie_policy)
         mdad = expected_mdad(counts, self.criterion.threshold, self.criterion.tie_policy)
@@ -185,9 +184,9 @@ class BenchmarkNoise:
         """
         if budget < 1:
             raise ConfigError("A budget is a number of answers.", where="budget", got=str(budget), hint="budget=[1000]")
-        sizes = {r: min(self.n_items, budget // r) for r in range(1, min(budget, MAX_REPEATS) + 1)}
-        if budget > self.n_items:  # fewer repeats than would fit use less of the budget
-            sizes = {r: size for r, size in sizes.items() if r >= budget // self.n_items}
+        sizes = {r: min(self.benchmark.n_items, budget // r) for r in range(1, min(budget, MAX_REPEATS) + 1)}
+        if budget > self.benchmark.n_items:  # fewer repeats than would fit use less of the budget
+            sizes = {r: size for r, size in sizes.items() if r >= budget // self.benchmark.n_items}
         deviations = {r: self.deviation(size, r) for r, size in sizes.items() if size * r > budget - r}
         deviations = deviations or {r: self.deviation(size, r) for r, size in sizes.items()}
         best = min(deviations, key=lambda r: (deviations[r], r))
@@ -203,12 +202,8 @@ def measure_noise(benchmark: Benchmark, criterion: Criterion) -> BenchmarkNoise:
     Raises
     ------
     DataError
-        The benchmark has no repeats, or they are not planned with (`single_runs.noise_left_out`).
+        The benchmark has no repeats.
     """
-    left_out = noise_left_out(benchmark)
-    if left_out is not None:
-        what = "The noise of single runs is not available here."
-        raise DataError(what, where=left_out.where, got=left_out.got, hint=left_out.hint)
     noise = run_noise_of(benchmark)
     if noise is None:
         raise DataError(
@@ -218,16 +213,14 @@ def measure_noise(benchmark: Benchmark, criterion: Criterion) -> BenchmarkNoise:
             hint="several answers of a model to an item: epochs, repeats, or a long table with a column of repeats",
         )
     threshold = criterion.threshold if 0.5 < criterion.threshold < 1 else FLOOR_THRESHOLD
-    missing = benchmark.missing if benchmark.has_missing else None
-    pairs = pair_moments(benchmark.scores, missing, benchmark.units)
+    pairs = board_moments(benchmark)
     single = with_noise(pairs, noise)
     floors = [
         noise_floor(np.sqrt(replace(noise, with_runs=effect).variance(single, benchmark.n_items)), threshold)
         for effect in (True, False)
     ]
     return BenchmarkNoise(
-        name=benchmark.name,
-        n_items=benchmark.n_items,
+        benchmark=benchmark,
         models=tuple(_rows(benchmark, noise)),
         pairs=pairs,
         noise=noise,
@@ -287,7 +280,7 @@ def summary(found: BenchmarkNoise) -> dict[str, Any]:
     within = np.array([row.share_within_items + row.share_runs for row in found.models])
     n_repeats = [row.n_repeats for row in found.models if row.n_repeats]
     return {
-        "n_items": found.n_items,
+        "n_items": found.benchmark.n_items,
         "n_models": len(found.models),
         "repeats_low": min(n_repeats),
         "repeats_high": max(n_repeats),

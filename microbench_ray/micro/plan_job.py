@@ -10,11 +10,13 @@ from microbench_ray.core.shown import shell_quote
 from microbench_ray.core.table_formats import Format
 from microbench_ray.data import Benchmark
 from microbench_ray.data.names import show_name
+from microbench_ray.metrics.run_difference import Reference
 from microbench_ray.micro.affordable import affordable_items
 from microbench_ray.micro.gate import regression_gate
 from microbench_ray.micro.noise import measure_noise, split_row, summary
 from microbench_ray.micro.plan_report import JsonObject
 from microbench_ray.micro.posterior import posterior_ranking_probability
+from microbench_ray.micro.ranks import ranks_of
 from microbench_ray.micro.sample_size import (
     Criterion,
     SweptCurve,
@@ -23,7 +25,6 @@ from microbench_ray.micro.sample_size import (
     pairs_of,
     ranking_probability,
 )
-from microbench_ray.micro.single_runs import noise_left_out
 
 
 class BenchmarkSource(Protocol):
@@ -50,6 +51,8 @@ class PlanJob:
     budget: tuple[int, ...] = ()
     cost: float | None = None
     """A budget, in the place of `size`."""
+    ranks: Reference | None = None
+    """What ranks of all models are for."""
 
 
 def run_plan(job: PlanJob) -> JsonObject:
@@ -57,7 +60,6 @@ def run_plan(job: PlanJob) -> JsonObject:
     benchmark = job.benchmark.read(repeats=True)
     pairs = pairs_of(benchmark, job.n_repeats)
     curves = None if job.results is None else swept_curves(job.results, benchmark, job.criterion)
-    left_out = noise_left_out(benchmark)
     needed = items_needed(pairs, job.differences, job.criterion, curves, name=benchmark.name)
     answers: JsonObject = {
         "benchmark": benchmark.name,
@@ -65,14 +67,15 @@ def run_plan(job: PlanJob) -> JsonObject:
         "n_items": benchmark.n_items,
         "threshold": job.criterion.threshold,
         "tie_policy": job.criterion.tie_policy,
-        "notes": [*benchmark.notes, *([] if left_out is None else [left_out.note])],
+        "notes": list(benchmark.notes),
         "items": [answer._asdict() for answer in needed],
     }
     if benchmark.truth != "micro":
         answers["truth"] = benchmark.truth
-    if pairs.simulated is not None:
-        answers["drawn_samples"] = pairs.simulated.n_samples
-    if (benchmark.repeats is not None and left_out is None) or job.budget:
+    drawn = pairs.simulated or (pairs.noise and pairs.noise.draws)
+    if drawn:
+        answers["drawn_samples"] = drawn.n_samples
+    if benchmark.repeats is not None or job.budget:
         noise = measure_noise(benchmark, job.criterion)
         answers["noise"] = summary(noise) | {"answers_for": job.n_repeats or 1}
         answers["budget"] = [split_row(noise.split(budget)) for budget in job.budget]
@@ -89,6 +92,9 @@ def run_plan(job: PlanJob) -> JsonObject:
         if job.drop is not None:
             rows = [row._asdict() for row in regression_gate(benchmark, pairs, job.drop, size)]
             answers["gate"] = {"drop": job.drop, "size": size, "rows": rows}
+    if job.ranks is not None:
+        ranks, over = ranks_of(benchmark, reference=job.ranks)
+        answers["ranks"] = {"over": over, "rows": [row._asdict() for row in ranks]}
     return answers
 
 

@@ -37,7 +37,7 @@ class AnswerTable(NamedTuple):
     @property
     def left(self) -> list[int]:
         """The positions of the columns of text."""
-        return [place for place, name in enumerate(self.header) if name == "method"]
+        return [place for place, name in enumerate(self.header) if name in ("method", "model")]
 
 
 def text(answers: JsonObject, shown_as: Format) -> str:
@@ -50,7 +50,8 @@ def text(answers: JsonObject, shown_as: Format) -> str:
     if shown_as == "csv":
         single = [[answers[key]] for key in ("affordable", "told_apart", "order_of_models", "order_of_scores") if key in answers]
         noise = [[answers["noise"] | {"with_effect": " ".join(answers["noise"]["with_effect"])}]] if "noise" in answers else []
-        tables = [answers["items"], *noise, answers.get("budget", []), *single, answers.get("gate", {"rows": []})["rows"]]
+        rows = [answers.get(key, {"rows": []})["rows"] for key in ("gate", "ranks")]
+        tables = [answers["items"], *noise, answers.get("budget", []), *single, *rows]
         return "\n".join(csv_text(rows) for rows in tables if rows)
     shown = [
         markdown_table(*part, left=part.left).rstrip() if isinstance(part, AnswerTable) else markdown_text(part)
@@ -106,6 +107,8 @@ def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
         yield posterior_sentence(answers["order_of_scores"])
     if "gate" in answers:
         yield from _gate_parts(answers["gate"])
+    if "ranks" in answers:
+        yield from _ranks_parts(answers["ranks"])
 
 
 def _closed_form_answers(answers: JsonObject) -> list[JsonObject]:
@@ -233,7 +236,16 @@ def ranking_sentence(answer: JsonObject, n_items: int) -> str:
     target = "as on the population of items" if answer["reference"] == "population" else "in this order"
     return (
         f"{first} {answer['size']} random items rank them {target} with probability {answer['right']:.3f}, and tie them with "
-        f"probability {answer['tied']:.3f}. {beyond}"
+        f"probability {answer['tied']:.3f}. {beyond}{_power(answer, better)}"
+    )
+
+
+def _power(answer: JsonObject, better: str) -> str:
+    if answer["power"] is None:
+        return ""
+    return (
+        f" `microbench compare` on {answer['size']} such items finds {better} better (95 % interval above 0) with probability "
+        f"{answer['power']:.3f}."
     )
 
 
@@ -249,6 +261,24 @@ def posterior_sentence(answer: JsonObject) -> str:
         f"models with accuracies of {_points(answer['accuracy_low'])} to {_points(answer['accuracy_high'])} %. Pairs with such "
         f"scores differ by {_points(answer['expected_difference'])} points on average.{weak}"
     )
+
+
+def _ranks_parts(ranks: JsonObject) -> Iterator[str | AnswerTable]:
+    yield (
+        f"Ranks with 95 % intervals over {ranks['over']}, each by itself. Models of one group are not worse beyond chance than the "
+        "best of the group:"
+    )
+    cells = [
+        (
+            escape_controls(row["model"]),
+            _points(row["accuracy"]),
+            str(row["rank"]),
+            f"{row['rank_low']} to {row['rank_high']}",
+            str(row["tie_group"]),
+        )
+        for row in ranks["rows"]
+    ]
+    yield AnswerTable(("model", "accuracy, %", "rank", "interval", "group"), cells)
 
 
 def _gate_parts(gate: JsonObject) -> Iterator[str | AnswerTable]:

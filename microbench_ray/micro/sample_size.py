@@ -14,7 +14,7 @@ import numpy as np
 from microbench_ray.core.errors import ConfigError, DataError, closest
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
-from microbench_ray.data.truth import item_shares
+from microbench_ray.data.truth import mean_one_weights
 from microbench_ray.metrics.closed_form import (
     ExpectedCounts,
     expected_agreeing,
@@ -25,11 +25,11 @@ from microbench_ray.metrics.closed_form import (
     population_probabilities,
     smallest_size,
 )
+from microbench_ray.metrics.comparison_power import NORMAL_95, comparison_power
 from microbench_ray.metrics.counts import BINS_PER_UNIT
 from microbench_ray.metrics.items_needed import check_differences, check_size, curve_reaches, items_needed_by_curve
 from microbench_ray.metrics.order_simulation import SimulatedOrders, simulated_order
 from microbench_ray.metrics.pair_moments import PairMoments, pair_moments
-from microbench_ray.metrics.pairs import FloatArray
 from microbench_ray.metrics.run_noise import with_noise
 from microbench_ray.metrics.size_interval import ResampledMdads
 from microbench_ray.metrics.ties import TiePolicy
@@ -38,8 +38,6 @@ from microbench_ray.micro.single_runs import run_noise_of
 
 CLOSED_FORM = "random sampling (closed form)"
 """The method of the answers that need no sweep."""
-NORMAL_95 = 1.959964
-"""Standard errors on either side of a 95 % interval."""
 
 
 _RESAMPLED: WeakKeyDictionary[PairMoments, dict[tuple[Criterion, Reference, str], ResampledMdads]] = WeakKeyDictionary()
@@ -117,30 +115,31 @@ class RankingProbability(NamedTuple):
     """`benchmark`: the order on all its items. `population`: that of the population of items, where they are few or all drawn."""
     n_answered: tuple[int, int]
     """Items that the better and the worse model answered."""
+    power: float | None
+    """Probability that a comparison of the two on such items finds the better one: its 95 % interval is above 0. None where
+    items count differently, are in clusters, or were not all answered by both."""
 
 
 def pairs_of(benchmark: Benchmark, n_repeats: int | None = None) -> PairMoments:
     """Moments of all pairs of the benchmark's models, with samples where no closed form is good; DataError without pairs.
 
-    Of a benchmark with repeats they are for micro-scores of single runs, or of the mean of `n_repeats` repeats of each item, where
-    `run_noise_of` knows their noise.
+    Of a benchmark with repeats they are for micro-scores of single runs, or of the mean of `n_repeats` repeats of each item.
     """
-    missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
-    accuracy = None if weights is None else benchmark.accuracies()
-    pairs = pair_moments(benchmark.scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
-    noise = run_noise_of(benchmark, n_repeats)
+    pairs, noise = board_moments(benchmark), run_noise_of(benchmark, n_repeats)
     if noise is not None:
         return with_noise(pairs, noise)
+    missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
     if benchmark.units == 1 and missing is None and weights is None:
         return pairs
     simulated = SimulatedOrders(benchmark.scores, missing, plan_stream(0, benchmark.name, "pairs"), weights)
     return replace(pairs, simulated=simulated)
 
 
-def mean_one_weights(benchmark: Benchmark) -> FloatArray | None:
-    """(n_items,) what each item counts in the accuracies of a benchmark, 1 on average; None where all count the same."""
-    shares = item_shares(benchmark, np.arange(benchmark.n_items))
-    return None if shares is None else shares * benchmark.n_items
+def board_moments(benchmark: Benchmark) -> PairMoments:
+    """Moments of all pairs of the benchmark's models, by its scores: with repeats, by their means."""
+    missing, weights = benchmark.missing if benchmark.has_missing else None, mean_one_weights(benchmark)
+    accuracy = None if weights is None else benchmark.accuracies()
+    return pair_moments(benchmark.scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
 
 
 def items_needed(
@@ -280,11 +279,11 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
     rows = [row_of[name] for name in models]
     scores = benchmark.scores[rows]
     missing = benchmark.missing if benchmark.has_missing else None
-    weights, noise = mean_one_weights(benchmark), run_noise_of(benchmark, n_repeats)
+    weights, noise = mean_one_weights(benchmark), run_noise_of(benchmark, n_repeats, rows)
     accuracy = None if weights is None else benchmark.accuracies()[rows]
     pair = pair_moments(scores, missing, benchmark.units, weights, benchmark.cluster_codes, accuracy)
     if noise is not None:
-        pair = with_noise(pair, noise.take(np.array(rows)))
+        pair = with_noise(pair, noise)
     check_size(size, pair.n_items)
     better, worse = int(pair.higher[0]), int(pair.lower[0])
     n_answered = tuple(scores.shape[1] if missing is None else int((scores[row] != missing).sum()) for row in (better, worse))
@@ -305,7 +304,9 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
             difference_high=high,
             reference=reference,
             n_answered=(n_answered[0], n_answered[1]),
+            power=None,
         )
+    plain = not pair.weighted and pair.cluster_square is None and bool(pair.same_items[0])
     order = None
     if noise is None and (pair.units != 1 or pair.weighted or not pair.same_items[0]):
         rng = plan_stream(0, benchmark.name, "order", *models, size)
@@ -325,6 +326,7 @@ def ranking_probability(benchmark: Benchmark, models: Sequence[str], size: int, 
         difference_high=high,
         reference=reference,
         n_answered=(n_answered[0], n_answered[1]),
+        power=float(comparison_power(pair, size)[0]) if plain else None,
     )
 
 

@@ -1,10 +1,17 @@
-"""The noise of single runs of a benchmark, or why its answers are for the means of its repeats."""
+"""The noise of single runs of a benchmark."""
 
 from __future__ import annotations
 
-from microbench_ray.core.errors import ConfigError, DataWarning
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.seeding import plan_stream
 from microbench_ray.data import Benchmark
-from microbench_ray.data.suspicious import warn
+from microbench_ray.data.truth import mean_one_weights
+from microbench_ray.metrics.answer_draws import AnswerDraws
 from microbench_ray.metrics.run_noise import RunNoise
 
 
@@ -14,36 +21,15 @@ def check_repeats(n_repeats: int) -> None:
         raise ConfigError("An item is answered at least once.", where="n_repeats", got=str(n_repeats), hint="n_repeats=1")
 
 
-def noise_left_out(benchmark: Benchmark) -> DataWarning | None:
-    """Why the noise of a benchmark's repeats is not used; None where it is, and without repeats.
+def run_noise_of(benchmark: Benchmark, n_repeats: int | None = None, models: Sequence[int] | None = None) -> RunNoise | None:
+    """The noise of the benchmark's repeats, for micro-scores of `n_repeats`, by default 1; None where it has none.
 
-    The closed forms of single runs (`metrics.run_noise`) are for items that all count the same and are independent.
-    """
-    kept = [f"truth={benchmark.truth}"] if benchmark.truth == "macro" else []
-    kept += ["weights of items"] if benchmark.weights is not None else []
-    kept += ["clusters of items"] if benchmark.cluster_codes is not None else []
-    if benchmark.repeats is None or not kept:
-        return None
-    return DataWarning(
-        "Answers are for means of all repeats of each item, not for single runs.",
-        where="benchmark",
-        got=f"repeats beside {' and '.join(kept)}",
-        hint="the noise of single runs is known with truth=micro, without weights and clusters of items",
-    )
-
-
-def run_noise_of(benchmark: Benchmark, n_repeats: int | None = None) -> RunNoise | None:
-    """The noise of the benchmark's repeats, for micro-scores of `n_repeats`, by default 1; None where it has none or is left out.
+    With `models`, of the models at these positions, which are then counted from 0.
 
     Raises
     ------
     ConfigError
-        Fewer than one repeat; several, of a benchmark without repeats; any number where the noise is left out.
-
-    Warns
-    -----
-    DataWarning
-        The benchmark has repeats, and their noise is left out (`noise_left_out`). The command line shows a note instead.
+        Fewer than one repeat; several, of a benchmark without repeats.
     """
     if n_repeats is not None:
         check_repeats(n_repeats)
@@ -56,11 +42,16 @@ def run_noise_of(benchmark: Benchmark, n_repeats: int | None = None) -> RunNoise
                 hint="read a board with several answers to an item: epochs, repeats, or a table with a column of repeats",
             )
         return None
-    left_out = noise_left_out(benchmark)
-    if left_out is None:
-        return RunNoise.of(benchmark.repeats, n_repeats or 1)
-    if n_repeats is not None:
-        got = f"{n_repeats}, and {left_out.got}"
-        raise ConfigError("Numbers of repeats are not available here.", where="n_repeats", got=got, hint=left_out.hint)
-    warn([left_out])
-    return None
+    noise = RunNoise.of(benchmark.repeats, n_repeats or 1, mean_one_weights(benchmark))
+    return with_draws(noise if models is None else noise.take(np.array(models)), benchmark, models)
+
+
+def with_draws(noise: RunNoise, benchmark: Benchmark, models: Sequence[int] | None = None) -> RunNoise:
+    """The noise with samples of answers, where these are graded or items count differently, and there are as many repeats."""
+    repeats, weights = benchmark.repeats, mean_one_weights(benchmark)
+    if repeats is not None and models is not None:
+        repeats = repeats[list(models)]
+    if repeats is None or noise.n_repeats > repeats.shape[2] or (noise.steps == 1 and weights is None):
+        return replace(noise, draws=None)
+    rng = plan_stream(0, benchmark.name, "answers")
+    return replace(noise, draws=AnswerDraws(repeats, noise.n_repeats, noise.steps, rng, weights))

@@ -285,7 +285,7 @@ def test_planning(world: mb.Benchmark) -> None:
     ranking = mb.ranking_probability(world, ["m00", "m01"], 20)
     assert list(ranking) == [
         *("size", "better", "worse", "difference", "right", "tied", "right_beyond"),
-        *("difference_low", "difference_high", "reference", "n_answered"),
+        *("difference_low", "difference_high", "reference", "n_answered", "power"),
     ]
     assert ranking["n_answered"] == [120, 120]
     assert ranking["right"] > 0.5

@@ -115,10 +115,10 @@ def test_what_has_no_such_truth_is_refused() -> None:
     for weights, got in (([1, 1, 1, 1, 1, 0], "0"), ([1, 1, 1, 1, 1, np.nan], "nan"), ([1, -1, 1, 1, 1, 1], "-1")):
         with refuses(DataError, "weight", where="item 'q", got=got):
             board(weights=weights)
-    unfit: tuple[Any, ...] = ([1, 2], ["a"] * 6)
-    for each in unfit:
-        with refuses(DataError, "one weight per item"):
-            board(weights=each)
+    with refuses(DataError, "one weight per item", got="6 items"):
+        board(weights=[1, 2])
+    with refuses(DataError, "positive number", where="weights", got="'a'"):
+        board(weights=["a"] * 6)
 
 
 def wide() -> pd.DataFrame:

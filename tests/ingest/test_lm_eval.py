@@ -44,7 +44,7 @@ def test_the_real_log_without_hashes_gives_the_same_items(test_data: Path, tmp_p
     rows = [json.loads(text) for text in log.files[0].read_text(encoding="utf-8").splitlines()]
     hashed = ("doc_hash", "prompt_hash", "target_hash", "filter")
     write(tmp_path, log.part, [{name: value for name, value in row.items() if name not in hashed} for row in rows])
-    assert read_one(READER, tmp_path) == samples
+    assert read_one(READER, tmp_path) == [sample._replace(prompt=None) for sample in samples]
 
 
 def test_folders_of_models_at_any_depth(tmp_path: Path) -> None:

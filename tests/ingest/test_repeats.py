@@ -71,3 +71,9 @@ def test_a_footer_says_whether_a_file_holds_repeats(board: Path) -> None:
     file = board / model_file("a")
     pq.write_table(pq.read_table(file).drop_columns(["repeats"]), file, compression="zstd")
     assert not has_repeats(folder, model_file("a"))
+
+
+def test_repeats_too_few_for_a_reduction_are_an_error_that_names_it(board: Path) -> None:
+    job = IngestJob(source="plain", path=str(board.parent / "logs"), out=board.parent / "other", options=Options(reduce="pass@3"))
+    (error,) = run_ingest(job).failed.values()  # of b; an item of a has three repeats
+    assert "reduce=pass@3" in str(error.hint)

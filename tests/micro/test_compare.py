@@ -11,7 +11,8 @@ from scipy import stats
 
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.metrics.run_difference import Difference, FloatArray
-from microbench_ray.micro.compare.compare import Compared, Rules, compare, decide, more_data
+from microbench_ray.micro.compare.compare import Compared, compare, decide, more_data
+from microbench_ray.micro.compare.rules import Rules
 from microbench_ray.micro.compare.runs import Run
 from tests.helpers.errors import refuses
 
@@ -311,3 +312,12 @@ def test_repeats_that_are_runs_are_noticed() -> None:
     b = drawn("b", 0.5, 300, repeats=6)
     assert "a: the means of its repeats" in words(compare([a, b]))
     assert "repeats" not in words(compare([a, b], Rules(repeats="runs")))
+
+
+def test_repeats_whose_equal_scores_stand_together_are_no_runs() -> None:
+    rng = np.random.default_rng(1)
+    grouped = np.sort((rng.random((300, 6)) < 0.5).astype(float), axis=1)
+    a = run("a", {f"q{k}": row.tolist() for k, row in enumerate(grouped)})
+    b = drawn("b", 0.5, 300, repeats=6)
+    assert "repeats" not in words(compare([a, b]))
+    assert "a: equal scores stand together" in words(compare([a, b], Rules(repeats="runs")))

@@ -134,7 +134,7 @@ def test_weights_from_a_table(files: Path, capsys: pytest.CaptureFixture[str]) -
         (["base.csv", "folder"], ("format", "source=")),
         (["base.csv", "better.csv", "accept=best"], ("accept", "superior")),
         (["base.csv", "better.csv", "accept=noninferior", "margin=2"], ("margin", "0.02")),
-        (["base.csv", "better.csv", "cluster=absent.csv"], ("absent.csv",)),
+        (["base.csv", "better.csv", "cluster=absent.csv"], ("cluster=absent.csv", "cluster=subtask")),
         (["base.csv", "better.csv", "cluster=base.csv"], ("clusters", "column")),
         (["base.csv", "better.csv", "weight=base.csv"], ("weights", "column")),
         (["base.csv", "better.csv", "weight=words.csv"], ("weight", "'one'")),
@@ -206,3 +206,50 @@ def test_an_unknown_model_of_a_benchmark() -> None:
     benchmark = mb.synthetic("drawn", 5, 40, 2)
     with refuses(ConfigError, "model", got="nobody"):
         mb.compare("nobody", str(benchmark.model_ids[0]), benchmark=benchmark)
+
+
+def test_runs_that_are_scored_by_different_metrics_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, metrics in (("a", ["acc", "acc_norm"]), ("b", ["acc"])):
+        logs.write_results(tmp_path / name, name)
+        rows = [logs.line(k, metrics=metrics, acc=k % 2, acc_norm=1.0) for k in range(8)]
+        logs.write(tmp_path / name, "task", rows)
+    paths = [str(tmp_path / name) for name in "ab"]
+    assert main(["compare", *paths, "source=lm_eval"]) == BAD_INPUT
+    message = capsys.readouterr().err
+    for fact in ("different metrics", "task 'task'", "acc_norm before, acc in", "metric="):
+        assert fact in message
+    assert main(["compare", *paths, "source=lm_eval", "metric=acc"]) == DONE
+
+
+def test_items_that_changed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    ids = [f"q{k:02}" for k in range(20)]
+    for name, right in (("a", ids[:10]), ("b", ["q00", "q01", *ids[10:17]])):
+        pd.DataFrame({"item_id": ids, name: [int(item in right) for item in ids]}).to_csv(f"{name}.csv", index=False)
+    assert main(["compare", "a.csv", "b.csv"]) == DONE
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Changed most"))
+    assert line == "Changed most: b is ahead on q10, q11, q12, q13, q14 and 2 more; behind on q02, q03, q04, q05, q06 and 3 more."
+
+
+def test_other_prompts_of_the_same_items_are_flagged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, prompt in (("five-shot", "0" * 64), ("zero-shot", "f" * 64), ("unknown", None)):
+        logs.write_results(tmp_path / name, name)
+        logs.write(tmp_path / name, "task", [logs.line(k, prompt_hash=prompt, acc=k % 2) for k in range(8)])
+    for other, flagged in (("zero-shot", True), ("unknown", False)):
+        assert main(["compare", str(tmp_path / "five-shot"), str(tmp_path / other), "source=lm_eval", "format=json"]) == DONE
+        warnings = " ".join(json.loads(capsys.readouterr().out)["warnings"])
+        assert ("8 of 8 items were sent in different prompts" in warnings) == flagged
+
+
+def test_many_comparisons_are_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    board = write(tmp_path / "board.csv", *[f"m{k:02}" for k in range(20)])
+    models = [f"m{k:02}" for k in range(20)]
+    for form in ("table", "markdown"):
+        assert main(["compare", f"board={board}", *models, "accept=noninferior", "margin=0.3", f"format={form}"]) == DONE
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) < 55
+        (row,) = (line.strip("| ") for line in lines if line.strip("| ").startswith("m19") and "m00" in line)
+        assert row.endswith("yes")
+        assert "19 comparisons on 150 items" in " ".join(lines)
+    assert main(["compare", f"board={board}", *models[:6]]) == DONE
+    assert "Probability that m05 is better" in capsys.readouterr().out

@@ -131,6 +131,30 @@ def test_plan_prints_noise_and_budgets(shifting: Benchmark, tmp_path: Path, caps
         assert "0" in capsys.readouterr().out
 
 
+def test_plan_prints_the_ranks_that_a_board_leaves_open(
+    shifting: Benchmark, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shifting.save(tmp_path / "board")
+    command = [
+        "plan",
+        "benchmark=scores",
+        f"benchmark.path={tmp_path / 'board'}",
+        f"benchmark.name={shifting.name}",
+        "differences=[]",
+    ]
+    for reference in ("population", "benchmark"):
+        assert main([*command, f"ranks={reference}", "format=json"]) == 0
+        found = json.loads(capsys.readouterr().out)["ranks"]
+        wanted = mb.rank_intervals(shifting, reference=reference)
+        assert pd.DataFrame(found["rows"]).equals(pd.DataFrame(wanted))
+        assert {"population": "items", "benchmark": "repeats"}[reference] in found["over"]
+    for shown_as in ("table", "markdown", "csv"):
+        assert main([*command, "ranks=population", f"format={shown_as}"]) == 0
+        assert str(shifting.model_ids[0]) in capsys.readouterr().out
+    assert main([*command, "ranks=repeats"]) == 1
+    assert "benchmark, population" in capsys.readouterr().err
+
+
 def test_a_plan_says_where_it_draws_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(4)
     table = pd.DataFrame(rng.integers(0, 5, (250, 6)) / 4, columns=[f"m{k}" for k in range(6)])

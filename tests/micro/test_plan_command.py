@@ -120,7 +120,7 @@ def test_json_keeps_its_keys(board: Path, reference: Path, capsys: pytest.Captur
     ]
     assert list(answers["order_of_models"]) == [
         *("size", "better", "worse", "difference", "right", "tied", "right_beyond"),
-        *("difference_low", "difference_high", "reference", "n_answered"),
+        *("difference_low", "difference_high", "reference", "n_answered", "power"),
     ]
     assert list(answers["order_of_scores"]) == [
         *("size", "scores", "difference", "right", "expected_difference", "n_pairs", "accuracy_low", "accuracy_high", "reference"),

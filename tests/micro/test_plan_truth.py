@@ -13,9 +13,10 @@ import microbench_ray as mb
 from microbench_ray.cli.main import main
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
+from microbench_ray.data.truth import mean_one_weights
 from microbench_ray.metrics.closed_form import expected_counts, order_probabilities, population_order
 from microbench_ray.metrics.pair_moments import pair_moments
-from microbench_ray.micro.sample_size import drawn_interval, mean_one_weights, pairs_of, population_interval
+from microbench_ray.micro.sample_size import drawn_interval, pairs_of, population_interval
 from tests.helpers.errors import refuses
 from tests.helpers.optional import required
 

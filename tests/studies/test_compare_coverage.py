@@ -47,3 +47,10 @@ def test_the_table(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "6 models × 40 items × 4 repeats" in printed
     assert printed.count("| A/A: population, 20 items |") == 2
+
+
+def test_the_table_of_false_alarms(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(samples), "--draws", "40", "--alarms", "20", "30", "--repeats", "1", "2"]) == 0
+    rows = capsys.readouterr().out.splitlines()[-4:]
+    assert all(0 <= float(row.split("|")[3]) < 0.2 for row in rows)
+    assert [bool(row.split("|")[4].strip()) for row in rows] == [True, False, True, False]

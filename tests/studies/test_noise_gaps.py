@@ -39,4 +39,4 @@ def test_a_wrong_closed_form_has_a_gap(samples: Path) -> None:
 
 def test_the_table_of_rank_intervals(capsys: pytest.CaptureFixture[str]) -> None:
     assert rank_interval_coverage.main(["--boards", "1"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2 + 3 * 3 + 6
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 3 * 3 + 3 * 6

@@ -9,10 +9,10 @@ from microbench_ray.cli.settings.logs import MAX_LINE_BYTES, here, log_options, 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.metrics.multiplicity import ADJUSTMENTS
 from microbench_ray.metrics.run_difference import REFERENCES
-from microbench_ray.micro.compare.compare import ACCEPTS, AGAINST, Rules
 from microbench_ray.micro.compare.job import CompareJob
 from microbench_ray.micro.compare.pairing import REPEATS, TRUTHS
 from microbench_ray.micro.compare.report import FORMATS
+from microbench_ray.micro.compare.rules import ACCEPTS, AGAINST, Rules
 from microbench_ray.micro.compare.runs import SEVERAL_LOGS, RunsInput
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from microbench_ray.cli.settings.benchmark import IngestedConf, ScoresConf
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.table_formats import check_format
 from microbench_ray.metrics.items_needed import check_differences, check_threshold
+from microbench_ray.metrics.run_difference import REFERENCES
 from microbench_ray.micro.affordable import check_cost
 from microbench_ray.micro.gate import check_drop
 from microbench_ray.micro.plan_job import PlanJob
@@ -28,6 +29,7 @@ class PlanConf:
     size: int | None = None
     cost: float | None = None
     models: list[str] = field(default_factory=list)
+    ranks: str | None = None
     scores: list[float] = field(default_factory=list)
     drop: float | None = None
     threshold: float = 0.8
@@ -63,6 +65,9 @@ class PlanConf:
             check_repeats(self.n_repeats)
         if any(budget < 1 for budget in self.budget):
             raise ConfigError("A budget is a number of answers.", where="budget", got=str(self.budget), hint="budget=[1000]")
+        ranks = next((each for each in REFERENCES if each == self.ranks), None)
+        if ranks is None and self.ranks is not None:
+            raise unknown("value", "ranks", self.ranks, REFERENCES)
         if self.scores:
             check_scores(self.scores)
         if self.drop is not None:
@@ -81,6 +86,7 @@ class PlanConf:
             size=self.size,
             cost=self.cost,
             models=tuple(self.models),
+            ranks=ranks,
             scores=tuple(self.scores),
             drop=self.drop,
             criterion=Criterion(threshold=self.threshold, tie_policy=policy),

@@ -4,75 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.seeding import plan_stream
 from microbench_ray.metrics.best_run import Standings, standings
-from microbench_ray.metrics.multiplicity import Adjustment, adjusted
+from microbench_ray.metrics.multiplicity import adjusted
 from microbench_ray.metrics.run_difference import (
     Difference,
-    Reference,
     repeat_variance,
     repeats_shift,
     run_difference,
 )
+from microbench_ray.metrics.variance_components import grouped
 from microbench_ray.micro.compare.exact import PairedTests, paired_tests
-from microbench_ray.micro.compare.pairing import Paired, Repeats, Truth, pair
+from microbench_ray.micro.compare.pairing import Paired, pair
+from microbench_ray.micro.compare.rules import Accept, Decision, Rules, check_rules
 from microbench_ray.micro.compare.runs import Run
 from microbench_ray.micro.compare.subtasks import SubtaskChange, subtask_changes
-
-Accept = Literal["superior", "noninferior", "equivalent"]
-ACCEPTS: tuple[Accept, ...] = get_args(Accept)
-Decision = Literal["yes", "no", "cannot be told"]
-Against = Literal["first", "all"]
-AGAINST: tuple[Against, ...] = get_args(Against)
 
 MAX_CHANGED = 100
 """Items that a result lists."""
 MAX_DETAILED = 50
 """Comparisons up to which subtasks and items are compared too."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How runs are compared. Keys as in conf/compare.yaml.
-
-    Attributes
-    ----------
-    truth
-        `micro`: every item counts the same; `macro`: every subtask does; `weights`: items count by weights that were given.
-    repeats
-        `samples`: an item's repeats are independent of other items'; `runs`: the k-th repeats of all items are one run, which may
-        have a shift of its own.
-    reference
-        `population`: for all such items; `benchmark`: for these items, where only repeats vary.
-    confidence
-        Of the intervals.
-    against
-        `first`: every run with the first one; `all`: all pairs.
-    adjust
-        Of the p-values of several comparisons.
-    accept, margin
-        The gate: `superior` (better by more than the margin), `noninferior` (worse by less than the margin), `equivalent` (both);
-        None for no gate. A fraction.
-    min_common
-        Share of the items that all runs must have answered for the gate to say yes or no.
-    """
-
-    truth: Truth = "micro"
-    repeats: Repeats = "samples"
-    reference: Reference = "population"
-    confidence: float = 0.95
-    against: Against = "first"
-    adjust: Adjustment = "holm"
-    accept: Accept | None = None
-    margin: float = 0.0
-    min_common: float = 0.9
 
 
 class ItemChange(NamedTuple):
@@ -228,13 +186,16 @@ def compare(
         )
     differences = [run_difference(joined.items(a, b), level=level, reference=rules.reference) for a, b in pairs]
     shares = joined.items(0, 1).shares
-    if not joined.whole_runs:
-        warnings += [
-            f"{name}: the means of its repeats differ more than independent answers let them; if they are runs of all items, "
-            "repeats=runs counts this."
-            for name, scores in zip(joined.names, joined.scores, strict=True)
-            if repeats_shift(scores, shares)
-        ]
+    for name, scores in zip(joined.names, joined.scores, strict=True):
+        if not joined.whole_runs and repeats_shift(scores, shares):
+            warnings.append(
+                f"{name}: the means of its repeats differ more than independent answers let them; if they are runs of all items, "
+                "repeats=runs counts this."
+            )
+        elif joined.whole_runs and scores.shape[1] == 1:
+            warnings.append(f"{name} is a single run: a shift that is common to all its answers is not in the interval.")
+        elif joined.whole_runs and grouped(scores):
+            warnings.append(f"{name}: equal scores stand together among its repeats, so that these are not runs of all items.")
     p_values = adjusted([each.p_value for each in differences], rules.adjust)
     detailed = len(pairs) <= MAX_DETAILED
     found = [
@@ -262,29 +223,6 @@ def compare(
         level=level,
         warnings=warnings,
     )
-
-
-def check_rules(rules: Rules) -> None:
-    """Raise ConfigError for a value that is out of range."""
-    if not 0.5 <= rules.confidence < 1:
-        raise ConfigError(
-            "The confidence must be at least 0.5 and below 1.",
-            where="confidence",
-            got=repr(rules.confidence),
-            hint="confidence=0.95",
-        )
-    if not 0 <= rules.margin < 1:
-        raise ConfigError(
-            "The margin must be a fraction in [0, 1).", where="margin", got=repr(rules.margin), hint="margin=0.02 for two points"
-        )
-    if not 0 <= rules.min_common <= 1:
-        raise ConfigError(
-            "min_common must be a share in [0, 1].", where="min_common", got=repr(rules.min_common), hint="min_common=0.9"
-        )
-    if rules.accept in ("noninferior", "equivalent") and not rules.margin:
-        raise ConfigError("This gate needs a margin above 0.", where="margin", got="0", hint="margin=0.02 for two points")
-    if rules.margin and rules.accept is None:
-        raise ConfigError("A margin needs a gate.", where="accept", got="none", hint="accept=noninferior, superior or equivalent")
 
 
 def _weighted(rules: Rules) -> Rules:

@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.table_files import read_table
-from microbench_ray.micro.compare.compare import Compared, Rules, check_rules, compare
+from microbench_ray.micro.compare.compare import Compared, compare
+from microbench_ray.micro.compare.rules import Rules, check_rules
 from microbench_ray.micro.compare.runs import RunsInput, read_runs
 
 
@@ -66,12 +67,15 @@ def read_weights(path: Path) -> Mapping[str, float]:
             weights[item] = float(value)
         except (TypeError, ValueError):
             where = f"{path}: column 'weight', item {item!r}"
-            raise DataError("A weight is not a number.", where=where, got=repr(value)) from None
+            raise DataError("A weight is not a number.", where=where, got=repr(value), hint="a positive number") from None
     return weights
 
 
 def _by_item(path: Path, column: str) -> dict[str, Any]:
     """A column of a table by item id, without empty cells."""
+    if not path.is_file():
+        hint = f"{'cluster=subtask, or ' if column == 'cluster' else ''}a table with the columns item_id and {column}"
+        raise DataError(f"The table of {column}s does not exist.", where=f"{column}={path}", got="no such file", hint=hint)
     table = read_table(path, texts=("item_id", "cluster"))
     absent = [name for name in ("item_id", column) if name not in table.column_names]
     if absent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -168,10 +169,18 @@ def _weights(ids: Sequence[str], weights: Mapping[str, float]) -> FloatArray:
 
 
 def _matrix(rows: Sequence[tuple[float, ...]]) -> FloatArray:
-    matrix = np.full((len(rows), max(map(len, rows))), np.nan)
-    for row, scores in zip(matrix, rows, strict=True):
-        row[: len(scores)] = scores
+    lengths = np.fromiter(map(len, rows), np.intp, len(rows))
+    matrix = np.full((len(rows), lengths.max()), np.nan)
+    matrix[np.arange(lengths.max()) < lengths[:, None]] = np.fromiter(chain.from_iterable(rows), np.float64, lengths.sum())
     return matrix
+
+
+def _different(by_run: Sequence[Mapping[str, str | None]], ids: Sequence[str]) -> list[str]:
+    """The items whose values differ between runs; None is unknown, and differs from none."""
+    columns = [[values.get(item) for item in ids] for values in by_run]
+    if all(column == columns[0] for column in columns):
+        return []
+    return [item for item, *values in zip(ids, *columns, strict=True) if len({*values} - {None}) > 1]
 
 
 def _warnings(
@@ -189,21 +198,24 @@ def _warnings(
     for run, own, scored in zip(runs, asked, answered, strict=True):
         if unscored := own - scored:
             found.append(f"{run.name} has no score on {len(unscored):,} items: {first_few(sorted(unscored))}")
-    versions = [item for item in ids if len({run.content[item] for run in runs} - {None}) > 1]
-    if versions:
+    if versions := _different([run.content for run in runs], ids):
         found.append(
             f"{len(versions):,} of {len(ids):,} items were asked in different versions (prompt, choices or target): "
             f"{first_few(versions)}"
         )
-    moved = [item for item in ids if len({run.subtask[item] for run in runs}) > 1]
-    if moved:
+    elif sent := _different([run.prompt for run in runs], ids):
+        found.append(
+            f"{len(sent):,} of {len(ids):,} items were sent in different prompts (few-shot examples, chat template): "
+            f"{first_few(sent)}"
+        )
+    if moved := _different([run.subtask for run in runs], ids):
         found.append(f"{len(moved):,} items are in different subtasks, those of {runs[0].name} are used: {first_few(moved)}")
     n_clusters = len(np.unique(cluster))
     if n_clusters < len(ids) and n_clusters < FEW_CLUSTERS:
         found.append(f"There are only {n_clusters} clusters: the interval is rough.")
     elif len(ids) < FEW_ITEMS:
         found.append(f"There are only {len(ids)} items: the interval is rough.")
-    lengths = [{len(run.scores[item]) for item in ids} for run in runs]
+    lengths = [set(map(len, map(run.scores.__getitem__, ids))) for run in runs]
     if any(len(own) > 1 for own in lengths):
         found.append("Items have different numbers of repeats.")
     return found

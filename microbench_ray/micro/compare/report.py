@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
-from xml.etree import ElementTree
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import csv_text, markdown_table, markdown_text
+from microbench_ray.data.names import show_name
 from microbench_ray.data.truth import RANKED_BY
 from microbench_ray.metrics.run_difference import Difference
 from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
@@ -16,6 +16,10 @@ from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
 FORMATS = ("table", "json", "markdown", "csv", "junit")
 MAX_SUBTASKS = 10
 """Subtasks in the table: those that changed most."""
+MAX_TOLD = 5
+"""Comparisons up to which each is told in sentences; more are a table."""
+SHOWN_ITEMS = 5
+"""Items in a sentence; JSON has more of them."""
 DRAWN = {
     "items": "items like these",
     "clusters": "clusters of items like these",
@@ -47,7 +51,7 @@ def sentences(each: Comparison, compared: Compared) -> list[str]:
     found = each.difference
     lines = [
         headline(each),
-        f"Probability that {each.b} is better: {found.p_better:.3f}. p-value: {each.p_adjusted:.3g}"
+        f"Probability that {each.b} is better: {found.p_better:.3f}. p-value: {p_text(each.p_adjusted)}"
         + (
             f" (adjusted for {len(compared.comparisons)} comparisons: {compared.rules.adjust})"
             if len(compared.comparisons) > 1
@@ -56,6 +60,7 @@ def sentences(each: Comparison, compared: Compared) -> list[str]:
         + ".",
         f"On {each.n_items:,} items {each.b} is ahead on {each.n_better:,}, behind on {each.n_worse:,}, equal on {each.n_equal:,}. "
         f"The interval is over {DRAWN[found.interval_kind]}.",
+        *_changed(each),
         *([f"Models are compared by {RANKED_BY[compared.rules.truth]}."] if compared.rules.truth in RANKED_BY else []),
         f"This comparison would find a true difference of {points(found.mde, sign=False)} points in 8 of 10 cases.",
     ]
@@ -68,9 +73,28 @@ def sentences(each: Comparison, compared: Compared) -> list[str]:
     return lines
 
 
+def _changed(each: Comparison) -> list[str]:
+    """The items that changed most, where any are known."""
+    kinds = (
+        ("ahead", each.n_better, [item.item_id for item in each.items if item.mean_b > item.mean_a]),
+        ("behind", each.n_worse, [item.item_id for item in each.items if item.mean_b < item.mean_a]),
+    )
+    shown = []
+    for word, count, items in kinds:
+        named = [show_name(item) for item in items[:SHOWN_ITEMS]]
+        more = f" and {count - len(named):,} more" if count > len(named) else ""
+        shown += [f"{word} on {', '.join(named)}{more}"] if named else []
+    return [f"Changed most: {each.b} is {'; '.join(shown)}."] if shown else []
+
+
 def points(value: float, *, sign: bool = True) -> str:
     """A fraction in points, with its sign."""
-    return f"{100 * value:{'+' if sign else ''}.2f}"
+    return f"{round(100 * value, 2) + 0.0:{'+' if sign else ''}.2f}"  # no negative zero
+
+
+def p_text(p_value: float) -> str:
+    """A p-value, which is never 0."""
+    return f"{p_value:.3g}" if p_value > 0 else "<1e-300"
 
 
 def interval(found: Difference) -> str:
@@ -101,6 +125,35 @@ def _rows(compared: Compared) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return header, sorted(rows, key=lambda row: -float(row[1])) if several else rows
 
 
+def _about_all(compared: Compared) -> str:
+    """What the rows of `_comparison_rows` are."""
+    gate = "" if compared.decision is None else f" Gate: {_gate(compared)}."
+    return (
+        f"{len(compared.comparisons)} comparisons on {compared.n_items:,} items: differences in points with "
+        f"{100 * compared.level:.4g} % intervals; p-values are adjusted ({compared.rules.adjust}).{gate} All details: format=json."
+    )
+
+
+def _comparison_rows(compared: Compared) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of many comparisons, as they were asked for."""
+    gate = compared.decision is not None
+    header = ("run", "against", "difference", "interval", "P(better)", "p", "MDE", *(("gate",) if gate else ()))
+    rows = [
+        (
+            each.b,
+            each.a,
+            points(each.difference.value),
+            interval(each.difference),
+            f"{each.difference.p_better:.3f}",
+            p_text(each.p_adjusted),
+            points(each.difference.mde, sign=False),
+            *((str(each.decision),) if gate else ()),
+        )
+        for each in compared.comparisons
+    ]
+    return header, rows
+
+
 def _subtask_rows(each: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     changed = sorted(each.subtasks, key=lambda subtask: (subtask.p_adjusted, -abs(subtask.value)))[:MAX_SUBTASKS]
     rows: list[tuple[str, ...]] = [
@@ -111,7 +164,7 @@ def _subtask_rows(each: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ..
             f"{100 * change.mean_b:.1f}",
             points(change.value),
             f"{points(change.low)} to {points(change.high)}",
-            f"{change.p_adjusted:.3g}",
+            p_text(change.p_adjusted),
         )
         for change in changed
     ]
@@ -120,7 +173,10 @@ def _subtask_rows(each: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ..
 
 def _table(compared: Compared, notes: Sequence[str]) -> str:
     lines = [*notes, *(f"warning: {each}" for each in compared.warnings), *_aligned(*_rows(compared))]
-    for each in compared.comparisons:
+    several = len(compared.comparisons) > MAX_TOLD
+    if several:
+        lines += ["", _about_all(compared), "", *_aligned(*_comparison_rows(compared))]
+    for each in () if several else compared.comparisons:
         lines += ["", *sentences(each, compared)]
         if each.subtasks:
             lines += ["", *_aligned(*_subtask_rows(each))]
@@ -206,7 +262,10 @@ def _markdown(compared: Compared, notes: Sequence[str]) -> str:
     if compared.decision is not None:
         lines += [f"**Gate ({_gate(compared)}): {compared.decision}**", ""]
     lines += [markdown_table(*_rows(compared))]
-    for each in compared.comparisons:
+    several = len(compared.comparisons) > MAX_TOLD
+    if several:
+        lines += [markdown_text(_about_all(compared)), "", markdown_table(*_comparison_rows(compared))]
+    for each in () if several else compared.comparisons:
         lines += [f"- {markdown_text(sentence)}" for sentence in sentences(each, compared)] + [""]
         if each.subtasks:
             lines += [markdown_table(*_subtask_rows(each))]
@@ -216,6 +275,8 @@ def _markdown(compared: Compared, notes: Sequence[str]) -> str:
 
 
 def _junit(compared: Compared, notes: Sequence[str]) -> str:
+    from xml.etree import ElementTree  # only here
+
     decisions = [each.decision for each in compared.comparisons]
     suite = ElementTree.Element(
         "testsuite",

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
 from microbench_ray.core.errors import ConfigError, DataError, closest
@@ -44,12 +45,15 @@ class Run(NamedTuple):
         By item id.
     content
         By item id, a digest of the item as the model saw it; None where the log does not tell.
+    prompt
+        By item id, a digest of all that was sent; without the items of which the log does not tell.
     """
 
     name: str
     scores: Mapping[str, tuple[float, ...]]
     subtask: Mapping[str, str]
     content: Mapping[str, str | None]
+    prompt: Mapping[str, str] = MappingProxyType({})
 
 
 class ReadRuns(NamedTuple):
@@ -243,12 +247,22 @@ def _run(model: str, logs: Iterable[ModelLog], reader: Reader, given: RunsInput,
     scores: dict[str, tuple[float, ...]] = {}
     subtask: dict[str, str] = {}
     content: dict[str, str | None] = {}
+    prompt: dict[str, str] = {}
     log_of: dict[str, str] = {}
     for name, log in sorted((_log_name(log), log) for log in logs):
+        known_metrics = dict(tally.metrics)
         with refuse_unreadable(name):
             samples = _by_item(reader.read(log, given.options, tally), name)
+        for task, metric in tally.metrics.items():
+            if known_metrics.get(task, metric) != metric:
+                raise DataError(
+                    "The runs are scored by different metrics.",
+                    where=f"task {task!r}",
+                    got=f"{known_metrics[task]} before, {metric} in {name}",
+                    hint="metric=NAME of a metric that all logs have, and filter=NAME for lm_eval",
+                )
         for item, repeats in samples.items():
-            first, own = repeats[0], tuple(each.score for each in repeats if each.score is not None)
+            first, own = repeats[0], tuple([each.score for each in repeats if each.score is not None])
             known = scores.get(item)
             if known and own and given.several_logs == "error" and not _equal(known, own):
                 raise DataError(
@@ -261,11 +275,13 @@ def _run(model: str, logs: Iterable[ModelLog], reader: Reader, given: RunsInput,
                 own = (*known, *own) if given.several_logs == "repeats" else own
             scores[item] = own or known or ()
             subtask[item], content[item], log_of[item] = first.subtask, first.content, name
+            if first.prompt is not None:
+                prompt[item] = first.prompt
     if not any(scores.values()):
         raise DataError(
             "A run has no scores.", where=f"model {model!r}", got=f"{len(scores):,} items", hint="check source=, tasks= and metric="
         )
-    return Run(model, scores, subtask, content)
+    return Run(model, scores, subtask, content, prompt)
 
 
 def _log_name(log: ModelLog) -> str:
@@ -280,14 +296,15 @@ def _by_item(samples: Iterable[Sample], log: str) -> dict[str, list[Sample]]:
     """The repeats of each item in one log; DataError for a score outside [0, 1]."""
     items: dict[str, list[Sample]] = {}
     for sample in samples:
-        if sample.score is not None and not -TOLERANCE <= sample.score <= 1 + TOLERANCE:
-            raise DataError(
-                "A score is outside [0, 1].",
-                where=f"{log}: item {sample.item_id!r}",
-                got=f"{sample.score:g}",
-                hint="choose another metric with metric=NAME if the log has several",
-            )
-        if sample.score is not None and not 0 <= sample.score <= 1:
-            sample = sample._replace(score=min(max(sample.score, 0.0), 1.0))
+        score = sample.score
+        if score is not None and not 0 <= score <= 1:
+            if not -TOLERANCE <= score <= 1 + TOLERANCE:
+                raise DataError(
+                    "A score is outside [0, 1].",
+                    where=f"{log}: item {sample.item_id!r}",
+                    got=f"{score:g}",
+                    hint="choose another metric with metric=NAME if the log has several",
+                )
+            sample = sample._replace(score=min(max(score, 0.0), 1.0))
         items.setdefault(sample.item_id, []).append(sample)
     return items

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.metrics.betting import Bounds, FiniteList, Predictions, bounds_of_mean, refutes
 from microbench_ray.metrics.racing import put_out
-from microbench_ray.micro.compare.compare import Decision
+from microbench_ray.micro.compare.rules import Decision
 from microbench_ray.micro.sequential.rules import SequentialRules
 from microbench_ray.micro.sequential.state import State
 
