@@ -12,6 +12,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.names import show_name
 from microbench_ray.micro.affordable import affordable_items
 from microbench_ray.micro.gate import regression_gate
+from microbench_ray.micro.left_out_boards import leave_out_boards
 from microbench_ray.micro.noise import measure_noise, split_row, summary
 from microbench_ray.micro.plan_report import JsonObject
 from microbench_ray.micro.posterior import posterior_ranking_probability
@@ -50,6 +51,8 @@ class PlanJob:
     budget: tuple[int, ...] = ()
     cost: float | None = None
     """A budget, in the place of `size`."""
+    leave_out: bool = False
+    """Whether to ask what leaving out each board of a suite does."""
 
 
 def run_plan(job: PlanJob) -> JsonObject:
@@ -57,7 +60,7 @@ def run_plan(job: PlanJob) -> JsonObject:
     benchmark = job.benchmark.read(repeats=True)
     pairs = pairs_of(benchmark, job.n_repeats)
     curves = None if job.results is None else swept_curves(job.results, benchmark, job.criterion)
-    left_out = noise_left_out(benchmark)
+    no_noise = noise_left_out(benchmark)
     needed = items_needed(pairs, job.differences, job.criterion, curves, name=benchmark.name)
     answers: JsonObject = {
         "benchmark": benchmark.name,
@@ -65,14 +68,14 @@ def run_plan(job: PlanJob) -> JsonObject:
         "n_items": benchmark.n_items,
         "threshold": job.criterion.threshold,
         "tie_policy": job.criterion.tie_policy,
-        "notes": [*benchmark.notes, *([] if left_out is None else [left_out.note])],
+        "notes": [*benchmark.notes, *([] if no_noise is None else [no_noise.note])],
         "items": [answer._asdict() for answer in needed],
     }
     if benchmark.truth != "micro":
         answers["truth"] = benchmark.truth
     if pairs.simulated is not None:
         answers["drawn_samples"] = pairs.simulated.n_samples
-    if (benchmark.repeats is not None and left_out is None) or job.budget:
+    if (benchmark.repeats is not None and no_noise is None) or job.budget:
         noise = measure_noise(benchmark, job.criterion)
         answers["noise"] = summary(noise) | {"answers_for": job.n_repeats or 1}
         answers["budget"] = [split_row(noise.split(budget)) for budget in job.budget]
@@ -89,6 +92,9 @@ def run_plan(job: PlanJob) -> JsonObject:
         if job.drop is not None:
             rows = [row._asdict() for row in regression_gate(benchmark, pairs, job.drop, size)]
             answers["gate"] = {"drop": job.drop, "size": size, "rows": rows}
+    if job.leave_out:
+        left_out = leave_out_boards(benchmark, size if job.cost is None else None, job.cost)
+        answers["left_out"] = left_out._asdict() | {"boards": [row._asdict() for row in left_out.boards]}
     return answers
 
 

@@ -34,6 +34,7 @@ class PlanConf:
     tie_policy: str = "wrong"
     n_repeats: int | None = None
     budget: list[int] = field(default_factory=list)
+    leave_out: bool = False
     format: str = "table"
 
     def job(self, benchmark: Any) -> PlanJob:
@@ -67,7 +68,7 @@ class PlanConf:
             check_scores(self.scores)
         if self.drop is not None:
             check_drop(self.drop)
-        need_size = [key for key in ("models", "scores", "drop") if getattr(self, key) not in ([], None)]
+        need_size = [key for key in ("models", "scores", "drop", "leave_out") if getattr(self, key) not in ([], None, False)]
         if need_size and self.size is None and self.cost is None:
             raise ConfigError("This question needs a number of items.", where=need_size[0], hint="size=100")
         if isinstance(benchmark, ScoresConf):
@@ -87,4 +88,5 @@ class PlanConf:
             format=shown_as,
             n_repeats=self.n_repeats,
             budget=tuple(self.budget),
+            leave_out=self.leave_out,
         )
