@@ -204,7 +204,7 @@ def _order(
     """
     n_source, n_items = known.responses.shape
     means = known.responses.mean(axis=0) if n_source else np.zeros(n_items)
-    random = balanced_order(np.arange(n_items), means, subtask, rng, costs)
+    random = balanced_order(np.arange(n_items), means, subtask, rng, costs, known.weights)
     if n_source < MIN_SOURCES:
         return random, 0
     single = _single(known)
