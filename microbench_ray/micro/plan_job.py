@@ -12,7 +12,6 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.names import show_name
 from microbench_ray.micro.affordable import affordable_items
 from microbench_ray.micro.gate import regression_gate
-from microbench_ray.micro.left_out_boards import leave_out_boards
 from microbench_ray.micro.noise import measure_noise, split_row, summary
 from microbench_ray.micro.plan_report import JsonObject
 from microbench_ray.micro.posterior import posterior_ranking_probability
@@ -93,6 +92,8 @@ def run_plan(job: PlanJob) -> JsonObject:
             rows = [row._asdict() for row in regression_gate(benchmark, pairs, job.drop, size)]
             answers["gate"] = {"drop": job.drop, "size": size, "rows": rows}
     if job.leave_out:
+        from microbench_ray.micro.left_out_boards import leave_out_boards  # imports the methods
+
         left_out = leave_out_boards(benchmark, size if job.cost is None else None, job.cost)
         answers["left_out"] = left_out._asdict() | {"boards": [row._asdict() for row in left_out.boards]}
     return answers

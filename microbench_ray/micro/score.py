@@ -253,8 +253,12 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
         scored = replace(scored, warnings=(*scored.warnings, why), needs_reserve=bool(micro.reserve))
     if micro.reserve and not scored.by_reserve and (scored.needs_reserve or scored.interval_kind == "extrapolated"):
         scored = replace(scored, warnings=(*scored.warnings, RESERVE_GIVES))
-    if n_missing and scored.interval and not scored.by_reserve:
-        scored = replace(scored, warnings=(*scored.warnings, _missing_sentence(micro, missing)))
+    if lacking := subtasks_without_response(micro, missing):
+        sentence = f"No item of {', '.join(lacking)} has a response: the estimated mean over all rests on the others."
+        scored = replace(scored, warnings=(*scored.warnings, sentence))
+    elif n_missing and scored.interval and not scored.by_reserve:
+        sentence = f"{n_missing} of {micro.size} items have no response: the interval is widened as if they were missing at random."
+        scored = replace(scored, warnings=(*scored.warnings, sentence))
     return scored
 
 
@@ -270,18 +274,6 @@ def subtasks_without_response(micro: MicroBenchmark, missing: NDArray[np.bool_])
         return []
     subtasks = np.array([item.subtask for item in micro.items])
     return [subtask for subtask in dict.fromkeys(subtasks.tolist()) if missing[subtasks == subtask].all()]
-
-
-def _missing_sentence(micro: MicroBenchmark, missing: NDArray[np.bool_]) -> str:
-    lacking = subtasks_without_response(micro, missing)
-    if lacking:
-        return (
-            f"No item of {', '.join(lacking)} has a response: the accuracy there is predicted from the others, as is that of the "
-            "known models in the interval."
-        )
-    return (
-        f"{int(missing.sum())} of {micro.size} items have no response: the interval is widened as if they were missing at random."
-    )
 
 
 def score_by_random_items(micro: MicroBenchmark, scored: Scored, by_random: RandomScore) -> Scored:

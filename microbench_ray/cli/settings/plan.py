@@ -43,7 +43,7 @@ class PlanConf:
         Parameters
         ----------
         benchmark
-            The configuration of a benchmark. Confidences and metadata are not read, as no answer needs them.
+            The configuration of a benchmark. Confidences are not read, nor is metadata where no answer needs it.
         """
         shown_as = check_format(self.format)
         policy = next((each for each in ("wrong", "half", "drop") if each == self.tie_policy), None)
@@ -72,9 +72,9 @@ class PlanConf:
         if need_size and self.size is None and self.cost is None:
             raise ConfigError("This question needs a number of items.", where=need_size[0], hint="size=100")
         if isinstance(benchmark, ScoresConf):
-            benchmark = replace(benchmark, confidence=None, metadata=None)
+            benchmark = replace(benchmark, confidence=None, metadata=benchmark.metadata if self.leave_out else None)
         elif isinstance(benchmark, IngestedConf):
-            benchmark = replace(benchmark, metadata=None)
+            benchmark = replace(benchmark, metadata=benchmark.metadata if self.leave_out else None)
         return PlanJob(
             benchmark=benchmark,
             differences=tuple(self.differences),

@@ -59,7 +59,8 @@ class RandomSubtaskNeyman:
         priority = share * difference_deviations(seen)
         costs = seen.relative_costs(self.by_cost)
         if costs is not None:
-            priority /= np.sqrt(np.bincount(seen.subtask, costs) / np.maximum(sizes, 1))
+            mean_costs = np.bincount(seen.subtask, costs) / np.maximum(sizes, 1)
+            priority /= np.sqrt(np.where(sizes > 0, mean_costs, 1.0))
         order = rng.permutation(seen.n_items)
         order = order[np.argsort(seen.subtask[order], kind="stable")]
         subtask = seen.subtask[order]
