@@ -21,6 +21,7 @@ from microbench_ray.micro.export_job import joined_origin
 from microbench_ray.micro.left_out_boards import _change, _without_groups
 from microbench_ray.micro.plan_report import text
 from microbench_ray.micro.score import score
+from tests.helpers import lm_eval_logs as logs
 from tests.helpers.errors import refuses
 
 NAMES, SIZES = ("gym", "gem", "odd"), (60, 90, 80)
@@ -30,7 +31,7 @@ def boards(n_models: int = 40, seed: int = 0) -> list[Benchmark]:
     """Two boards of one ability, and one of another."""
     rng = np.random.default_rng(seed)
     same, other = rng.normal(0, 1.5, (2, n_models, 1))
-    found = []
+    found: list[Benchmark] = []
     for name, n_items, ability in zip(NAMES, SIZES, (same, same, other), strict=True):
         items = np.random.default_rng(len(found)).normal(size=n_items)
         right = ability - items + rng.logistic(size=(n_models, n_items)) > 0
@@ -200,3 +201,25 @@ def test_a_sweep_and_an_audit_of_a_suite(tables: list[Path], tmp_path: Path) -> 
     verdict = json.loads((audit / "nights" / "2026-01-01" / "verdict.json").read_text())
     made = verdict["made"]["benchmark"]
     assert (made["n_models"], made["n_items"], made["truth"]) == (38, sum(SIZES), "macro")
+
+
+def test_logs_of_ingested_boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ids of logs differ between tasks and are kept, so that one run of all tasks gives the items, and its logs are scored."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for model in range(14):
+        folder = tmp_path / ("old" if model else "new") / f"model-{model}"
+        logs.write_results(folder, f"model-{model}")
+        chance = 1 / (1 + np.exp(-rng.normal() + np.arange(30) % 7 - 3))
+        for task in ("quiz", "riddle"):
+            logs.write(folder, task, [logs.line(k, acc=float(rng.random() < p)) for k, p in enumerate(chance)])
+    for task in ("quiz", "riddle"):
+        assert main(["ingest", "source=lm_eval", "path=old", f"tasks=[{task}]", f"out=boards/{task}"]) == 0
+    suite = ["benchmark=suite", "benchmark.boards=[boards/quiz,boards/riddle]"]
+    assert main(["export", *suite, "method=random_subtask_neyman", "size=20", "folds=2", "out=micro"]) == 0
+    samples = json.loads(Path("micro/samples.json").read_text())
+    assert {task: len(numbers) for task, numbers in samples.items()} == {"quiz": 10, "riddle": 10}
+    capsys.readouterr()
+    assert main(["score", "micro=micro", "responses=new", "format=json"]) == 0
+    [model] = json.loads(capsys.readouterr().out)["models"]
+    assert (model["model"], model["answered"]) == ("model-0", 20)
