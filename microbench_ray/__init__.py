@@ -47,8 +47,8 @@ __version__: str  # of the installed package, looked up on first use
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
-    "api.measures": ("AgreementCurve", "agreement_curve"),
     "api.boards": ("leave_out_boards",),
+    "api.measures": ("AgreementCurve", "agreement_curve"),
     "api.comparing": ("RunComparison", "compare"),
     "api.costs": ("read_inspect_costs",),
     "api.methods": ("method", "method_names"),

@@ -32,6 +32,8 @@ MIN_GROUPS = 10
 """Groups of models below which nothing is said."""
 MAX_MODELS = 500
 """Models of more are drawn at random: the cost of the predictions grows with their cube."""
+NEGLIGIBLE = 1e-15
+"""Share of an item in the accuracy on other items: methods are given positive shares."""
 NORMAL_95 = 1.959964
 DECIMALS = 12
 """Decimal places to which accuracies are compared: sums of floats differ by less."""
@@ -157,20 +159,19 @@ def leave_out_boards(
     items = np.arange(benchmark.n_items)
     shares = item_shares(benchmark, items)
     assert shares is not None  # of at least two subtasks
+    weights = np.bincount(benchmark.subtask_codes, shares)
     trial = _Trial(benchmark, method, models, groups, size, cost, seed)
     with one_thread():
-        of_all = trial.errors(draws, items, shares)
+        of_all = trial.errors(draws, items, items)
         boards = []
         for code, name in enumerate(benchmark.subtask_names):
-            own = benchmark.subtask_codes == code
-            others = np.flatnonzero(~own)
-            left_out = trial.errors(draws, others, shares)
-            board = trial.errors(draws, others, np.where(own, shares, 0.0) / shares[own].sum())
+            own, others = (np.flatnonzero(mask) for mask in (benchmark.subtask_codes == code, benchmark.subtask_codes != code))
+            left_out, board = trial.errors(draws, others, items), trial.errors(draws, others, own)
             boards.append(
                 LeftOutBoard(
                     name,
-                    int(own.sum()),
-                    float(shares[own].sum()),
+                    len(own),
+                    float(weights[code]),
                     left_out.size,
                     *(board.rmse[0], board.tau[0], left_out.rmse[0], left_out.tau[0]),
                     *_change(left_out.rmse, of_all.rmse),
@@ -220,9 +221,12 @@ class _Trial:
     cost: float | None
     seed: int
 
-    def errors(self, draws: int, allowed: Positions, shares: FloatArray) -> _Errors:
-        """The errors of the mean with these shares of the items, (n_items,), from a selection of the allowed items."""
-        truth = weighted_accuracies(self.benchmark, self.models, np.flatnonzero(shares))
+    def errors(self, draws: int, allowed: Positions, items: Positions) -> _Errors:
+        """The errors of the accuracy on some items, estimated from a selection of the allowed ones."""
+        truth = weighted_accuracies(self.benchmark, self.models, items)
+        of_items = item_shares(self.benchmark, items)
+        shares = np.full(self.benchmark.n_items, NEGLIGIBLE)
+        shares[items] = 1 / len(items) if of_items is None else of_items
         n = len(truth)
         square, order, sizes = np.zeros(n), np.zeros((n, n)), []
         for draw in range(draws):

@@ -84,7 +84,8 @@ def test_it_is_of_other_methods_and_budgets_too(suite: Benchmark) -> None:
     assert costly.costs.tolist() == costs.tolist()
     rows = mb.leave_out_boards(costly, cost=80, draws=1).table().set_index("board")
     assert rows["size"]["odd"] > rows["size"]["gem"] > rows["size"]["gym"] >= 20
-    assert mb.leave_out_boards(suite, 30, method="random_ridge_remainder", draws=1).table()["size"].tolist() == [30, 30, 30]
+    for method in ("random_ridge_remainder", "mdad_guided"):
+        assert mb.leave_out_boards(suite, 30, method=method, draws=1).table()["size"].tolist() == [30, 30, 30]
 
 
 def test_the_jackknife_is_that_of_its_definition() -> None:
