@@ -38,6 +38,7 @@ BUDGETS = {
     "random_subtask_equal": 0.02,
     "random_subtask_proportional": 0.02,
     "random_subtask_inverse": 0.02,
+    "random_subtask_neyman": 0.15,
     "stratified_confidence": 0.15,
     "anchor_points": 1.5,
     "tinybenchmarks": 5,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from microbench_ray.core import deprecation as _deprecation
 
 if TYPE_CHECKING:
+    from microbench_ray.api.boards import leave_out_boards
     from microbench_ray.api.comparing import RunComparison, compare
     from microbench_ray.api.costs import read_inspect_costs
     from microbench_ray.api.measures import AgreementCurve, agreement_curve
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from microbench_ray.api.sweep import sweep
     from microbench_ray.api.swept import Result
     from microbench_ray.core.errors import DataWarning, MicrobenchError
-    from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, synthetic
+    from microbench_ray.data import Benchmark, read_ingested, read_release, read_scores, suite, synthetic
     from microbench_ray.data.memory import benchmark
     from microbench_ray.methods.base import EstimatorWithoutFit, SeenItems, Selection, SelectorWithoutFit
     from microbench_ray.metrics import Mdad, PairCounts, mdad, pair_counts
@@ -46,6 +47,7 @@ __version__: str  # of the installed package, looked up on first use
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
+    "api.boards": ("leave_out_boards",),
     "api.measures": ("AgreementCurve", "agreement_curve"),
     "api.comparing": ("RunComparison", "compare"),
     "api.costs": ("read_inspect_costs",),
@@ -65,7 +67,7 @@ _HOMES = {
     "api.swept": ("Result",),
     "api.sweep": ("sweep",),
     "core.errors": ("DataWarning", "MicrobenchError"),
-    "data": ("Benchmark", "read_ingested", "read_release", "read_scores", "synthetic"),
+    "data": ("Benchmark", "read_ingested", "read_release", "read_scores", "suite", "synthetic"),
     "data.memory": ("benchmark",),
     "methods.base": ("EstimatorWithoutFit", "SeenItems", "Selection", "SelectorWithoutFit"),
     "metrics": ("Mdad", "PairCounts", "mdad", "pair_counts"),
@@ -99,6 +101,7 @@ __all__ = [
     "detectable_difference",
     "export",
     "items_needed",
+    "leave_out_boards",
     "load_micro",
     "mdad",
     "method",
@@ -114,6 +117,7 @@ __all__ = [
     "read_scores",
     "regression_gate",
     "score",
+    "suite",
     "sweep",
     "synthetic",
 ]

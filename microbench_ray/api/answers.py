@@ -77,6 +77,12 @@ class GateTable(ResultFrame):
         return axes
 
 
+class BoardsLeftOut(ResultFrame):
+    """What `mb.leave_out_boards` returns, see there for the columns; `repr` and the text formats leave some out."""
+
+    SHOWN = ("board", "weight", "size", "rmse_change", "rmse_low", "rmse_high", "tau_change", "tau_low", "tau_high", "own_rmse")
+
+
 class RankIntervals(ResultFrame):
     """What `mb.rank_intervals` returns, see there for the columns."""
 

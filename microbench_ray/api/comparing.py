@@ -154,7 +154,7 @@ def compare(
     if benchmark is not None:
         check_benchmark(benchmark)
         if truth is None and weight is None:
-            truth = "macro" if benchmark.truth == "macro" else "micro"
+            truth = "macro" if benchmark.truth == "macro" and benchmark.weights is None else "micro"
             if benchmark.weights is not None:
                 weight = dict(zip(map(str, benchmark.item_ids), benchmark.weights.tolist(), strict=True))
         if cluster is None and benchmark.cluster_codes is not None:

@@ -19,10 +19,10 @@ from yaml import YAMLError
 from microbench_ray.cli.config_errors import explained, missing_value
 from microbench_ray.cli.keys import MAPPING_KEYS, PATH_KEYS, TEXT_KEYS, schema_of
 from microbench_ray.cli.renamed_keys import RenamedKeys
-from microbench_ray.cli.settings.benchmark import BENCHMARKS
+from microbench_ray.cli.settings.benchmark import BENCHMARKS, SuiteConf
 from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.masking import mask_secrets
-from microbench_ray.core.storage.urls import check_address, check_place, local_path
+from microbench_ray.core.storage.urls import check_address, check_place, is_url, local_path
 from microbench_ray.methods.presets import CONF, Parts, find_parts, method_parts
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from microbench_ray.micro.sequential.job import NextJob
     from microbench_ray.sweeps.cluster.submission import SubmitJob
     from microbench_ray.sweeps.driver import SweepJob
+
+MODELS = "models"
+"""The folder of the models in a folder of ingested responses, as in `data.responses`, which imports pyarrow."""
 
 
 @dataclass
@@ -330,7 +333,27 @@ def benchmark_conf(composed: Any) -> Any:
         alone = DictConfig(OmegaConf.to_container(composed, resolve=True))  # resolved here: data_dir is outside it
     except OmegaConfBaseException as error:
         raise explained(error, BENCHMARKS[reader], "benchmark.") from None
-    return checked(BENCHMARKS[reader], alone, prefix="benchmark.")
+    conf = checked(BENCHMARKS[reader], alone, prefix="benchmark.")
+    if isinstance(conf, SuiteConf):
+        conf.boards = [board_conf(entry, f"benchmark.boards[{k}]", conf.max_missing) for k, entry in enumerate(conf.boards)]
+    return conf
+
+
+def board_conf(entry: Any, where: str, max_missing: float) -> Any:
+    """The configuration of a board of a suite: of a path, or of a mapping with the keys of a benchmark."""
+    given: Any = {"path": entry} if isinstance(entry, str) else entry
+    if not isinstance(given, dict):
+        hint = "a path, or a mapping such as {path: FILE, truth: macro} or {reader: ingested, path: FOLDER}"
+        raise ConfigError("A board must be a path or a mapping.", where=where, got=repr(entry), hint=hint)
+    path = str(given.get("path", ""))
+    check_place(path, f"{where}.path")
+    is_ingested = path and not is_url(path) and (local_path(path) / MODELS).is_dir()
+    reader, known = given.get("reader", "ingested" if is_ingested else "scores"), [each for each in BENCHMARKS if each != "suite"]
+    if reader not in known:
+        raise unknown("reader", f"{where}.reader", reader, known)
+    schema = BENCHMARKS[reader]
+    shared = {"max_missing": max_missing} if "max_missing" in schema.__dataclass_fields__ else {}
+    return checked(schema, DictConfig(shared | given), prefix=f"{where}.")
 
 
 def checked(schema: Any, composed: DictConfig, prefix: str = "") -> Any:

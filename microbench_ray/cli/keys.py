@@ -66,7 +66,7 @@ PATH_KEYS = (
     "submit.working_dir",
 )
 """Keys whose values are paths or URLs."""
-MAPPING_KEYS = ("benchmark.columns", "columns", "engine.resources", "ingest.columns", "lists", "max_mdad")
+MAPPING_KEYS = ("benchmark.columns", "benchmark.weights", "columns", "engine.resources", "ingest.columns", "lists", "max_mdad")
 """Mappings with keys that users choose, such as labels of methods."""
 
 

@@ -9,6 +9,7 @@ from microbench_ray.data.model_groups import best_models, match_models
 from microbench_ray.data.release import read_release
 from microbench_ray.data.score_grid import missing_value
 from microbench_ray.data.scores import read_scores
+from microbench_ray.data.suite import suite
 from microbench_ray.data.synthetic import synthetic
 
 READERS: dict[str, Callable[..., Benchmark]] = {
@@ -16,6 +17,7 @@ READERS: dict[str, Callable[..., Benchmark]] = {
     "ingested": read_ingested,
     "release": read_release,
     "synthetic": synthetic,
+    "suite": suite,
 }
 """Readers by their name in configurations."""
 
@@ -30,5 +32,6 @@ __all__ = [
     "read_ingested",
     "read_release",
     "read_scores",
+    "suite",
     "synthetic",
 ]

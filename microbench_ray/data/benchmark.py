@@ -219,7 +219,8 @@ class Benchmark(Presented):
         DataError
             Another value, or `macro` where there is one subtask or items have weights.
         """
-        check_truth(truth, n_subtasks=len(self.subtask_names), weighted=self.weights is not None, where=f"{self.name}, truth")
+        if truth != self.truth:
+            check_truth(truth, n_subtasks=len(self.subtask_names), weighted=self.weights is not None, where=f"{self.name}, truth")
         return self if self.weights is not None or truth == self.truth else replace(self, truth=truth)
 
     @property

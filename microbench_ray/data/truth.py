@@ -1,12 +1,13 @@
 """The number by which a leaderboard ranks models: what each item counts in it, and the models' values of it.
 
 `micro` is the mean over items. `macro` is the mean over subtasks of the mean over their items, and `weights` the weighted mean over
-items. Of some of the items, such as one half, it is the same kind of mean of these items.
+items. With `macro`, items have weights only on a suite (`data.suite`): a subtask, which is a board, counts by the sum of its items'
+weights, and its mean is the weighted one. Of some of the items, such as one half, it is the same kind of mean of these items.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,8 +31,14 @@ Positions = NDArray[np.intp]
 def item_shares(benchmark: Benchmark, items: Positions) -> FloatArray | None:
     """The share that each of some items, (n,), has in the mean over them; None where all have the same.
 
-    The shares sum to 1. With `macro` every subtask has the same share, divided equally among those of its items that are given.
+    The shares sum to 1. With `macro` every subtask has the same share, or that of its weight, divided among those of its items that
+    are given, equally or by their weights.
     """
+    if benchmark.weights is not None and benchmark.truth == "macro":
+        codes, weights = benchmark.subtask_codes[items], benchmark.weights[items]
+        of_subtask, given = _subtask_weights(benchmark), np.bincount(codes, weights, len(benchmark.subtask_names))
+        of_given: FloatArray = weights * of_subtask[codes] / (given[codes] * of_subtask[given > 0].sum())
+        return of_given
     if benchmark.weights is not None:
         weights = benchmark.weights[items]
         shares: FloatArray = weights / weights.sum()
@@ -54,29 +61,41 @@ def weighted_accuracies(benchmark: Benchmark, models: Positions, items: Position
     """The models' weighted means of the scores on some items, (n_models,) fractions; NaN for a model without a response to them.
 
     Missing responses are left out: with `macro`, each subtask's mean is over the items that the model answered, and the mean of
-    these over the subtasks of which it answered any; with weights, the sum of the weights is that of the items that it answered.
+    these over the subtasks of which it answered any; the sum of the weights is that of the items that it answered.
     """
-    if benchmark.truth == "macro":
+    macro = benchmark.truth == "macro"
+    order, starts = items, np.zeros(1, np.intp)
+    if macro:
         order = items[np.argsort(benchmark.subtask_codes[items], kind="stable")]
         starts = np.flatnonzero(np.diff(benchmark.subtask_codes[order], prepend=-1))
-    else:
-        order, starts = items, np.zeros(1, np.intp)
     weights = None if benchmark.weights is None else benchmark.weights[order]
+    of_means = np.ones(1)
+    if macro and weights is not None:
+        of_means = _subtask_weights(benchmark)[benchmark.subtask_codes[order[starts]]]
+
+    def sums_of(values: NDArray[Any]) -> NDArray[Any]:
+        return values.sum(axis=1, keepdims=True) if len(starts) == 1 else np.add.reduceat(values, starts, axis=1)
+
     found = np.full(len(models), np.nan)
     for start in range(0, len(models), MODELS_PER_BLOCK):
         block = slice(start, start + MODELS_PER_BLOCK)
         scores = benchmark.scores[models[block]][:, order]
         known = scores != benchmark.missing
+        counted = np.where(known, scores, 0).astype(np.int64)
         if weights is None:  # sums of whole numbers are exact in any order
-            sums = np.add.reduceat(np.where(known, scores, 0), starts, axis=1, dtype=np.int64)
-            counts = np.add.reduceat(known, starts, axis=1, dtype=np.int64).astype(np.float64)
+            sums, counts = sums_of(counted), sums_of(known.astype(np.int64)).astype(np.float64)
         else:
-            sums = (np.where(known, scores, 0) * weights).sum(axis=1, keepdims=True)
-            counts = (known * weights).sum(axis=1, keepdims=True)
+            sums, counts = sums_of(counted * weights), sums_of(known * weights)
         means = np.divide(sums, benchmark.units * counts, out=np.zeros(sums.shape), where=counts > 0)
-        n_means = np.count_nonzero(counts, axis=1)
-        np.divide(means.sum(axis=1), n_means, out=found[block], where=n_means > 0)
+        of_answered = ((counts > 0) * of_means).sum(axis=1)
+        np.divide((means * of_means).sum(axis=1), of_answered, out=found[block], where=of_answered > 0)
     return found
+
+
+def _subtask_weights(benchmark: Benchmark) -> FloatArray:
+    """What each subtask counts, (n_subtasks,): the sum of the weights of all of its items."""
+    weights: FloatArray = np.bincount(benchmark.subtask_codes, benchmark.weights, len(benchmark.subtask_names)).astype(np.float64)
+    return weights
 
 
 def checked_weights(weights: ArrayLike, items: list[str]) -> FloatArray:

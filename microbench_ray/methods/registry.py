@@ -30,6 +30,7 @@ from microbench_ray.methods.selectors.greedy import Greedy
 from microbench_ray.methods.selectors.mdad_guided import MdadGuided
 from microbench_ray.methods.selectors.mid_range import MidRange
 from microbench_ray.methods.selectors.mrmr import Mrmr
+from microbench_ray.methods.selectors.neyman import RandomSubtaskNeyman
 from microbench_ray.methods.selectors.random import Random, RandomSubtaskEqual, RandomSubtaskInverse, RandomSubtaskProportional
 from microbench_ray.methods.selectors.random_search import RandomSearch
 from microbench_ray.methods.selectors.stratified import StratifiedConfidence
@@ -41,6 +42,7 @@ SELECTORS: dict[str, Any] = {
     "random_subtask_equal": RandomSubtaskEqual,
     "random_subtask_proportional": RandomSubtaskProportional,
     "random_subtask_inverse": RandomSubtaskInverse,
+    "random_subtask_neyman": RandomSubtaskNeyman,
     "stratified_confidence": StratifiedConfidence,
     "anchor_points": AnchorPoints,
     "tinybenchmarks": TinyBenchmarks,

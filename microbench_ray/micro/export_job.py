@@ -49,8 +49,8 @@ class ExportJob:
     overwrite: bool
     cost: float | None = None
     """A budget, in the place of `size`."""
-    responses: str | None = None
-    """The folder of ingested responses that the benchmark is read from; None for other benchmarks."""
+    responses: tuple[str, ...] = ()
+    """The folders of ingested responses that the benchmark is read from, those of all boards of a suite; empty for others."""
 
 
 class ExportOutcome(NamedTuple):
@@ -65,9 +65,16 @@ def run_export(job: ExportJob) -> ExportOutcome:
     """Build the micro-benchmark and write its folder; errors as for reading, `build` and `MicroBenchmark.save`."""
     check_method(job.method)
     benchmark = job.benchmark.read()
-    origin = Origin() if job.responses is None else origin_of(job.responses)
+    origin = joined_origin([origin_of(path) for path in job.responses])
     micro = build(benchmark, job.method, job.size, job.seed, folds=job.folds, origin=origin, cost=job.cost)
     return ExportOutcome(micro=micro, files=micro.save(job.out, overwrite=job.overwrite), notes=benchmark.notes)
+
+
+def joined_origin(origins: Sequence[Origin]) -> Origin:
+    """The origin of a suite from those of its boards: unknown where they were ingested with different settings."""
+    if not origins or any(origin.source != origins[0].source for origin in origins):
+        return Origin()
+    return Origin(origins[0].source, {item: place for origin in origins for item, place in origin.places.items()})
 
 
 def origin_of(path: str) -> Origin:

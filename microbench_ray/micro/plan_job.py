@@ -53,6 +53,8 @@ class PlanJob:
     """A budget, in the place of `size`."""
     ranks: Reference | None = None
     """What ranks of all models are for."""
+    leave_out: bool = False
+    """Whether to ask what leaving out each board of a suite does."""
 
 
 def run_plan(job: PlanJob) -> JsonObject:
@@ -95,6 +97,11 @@ def run_plan(job: PlanJob) -> JsonObject:
     if job.ranks is not None:
         ranks, over = ranks_of(benchmark, reference=job.ranks)
         answers["ranks"] = {"over": over, "rows": [row._asdict() for row in ranks]}
+    if job.leave_out:
+        from microbench_ray.micro.left_out_boards import leave_out_boards  # imports the methods
+
+        left_out = leave_out_boards(benchmark, size if job.cost is None else None, job.cost)
+        answers["left_out"] = left_out._asdict() | {"boards": [row._asdict() for row in left_out.boards]}
     return answers
 
 

@@ -37,7 +37,7 @@ class AnswerTable(NamedTuple):
     @property
     def left(self) -> list[int]:
         """The positions of the columns of text."""
-        return [place for place, name in enumerate(self.header) if name in ("method", "model")]
+        return [place for place, name in enumerate(self.header) if name in ("method", "model", "without")]
 
 
 def text(answers: JsonObject, shown_as: Format) -> str:
@@ -52,6 +52,7 @@ def text(answers: JsonObject, shown_as: Format) -> str:
         noise = [[answers["noise"] | {"with_effect": " ".join(answers["noise"]["with_effect"])}]] if "noise" in answers else []
         rows = [answers.get(key, {"rows": []})["rows"] for key in ("gate", "ranks")]
         tables = [answers["items"], *noise, answers.get("budget", []), *single, *rows]
+        tables += [answers["left_out"]["boards"]] if "left_out" in answers else []
         return "\n".join(csv_text(rows) for rows in tables if rows)
     shown = [
         markdown_table(*part, left=part.left).rstrip() if isinstance(part, AnswerTable) else markdown_text(part)
@@ -109,6 +110,9 @@ def _parts(answers: JsonObject) -> Iterator[str | AnswerTable]:
         yield from _gate_parts(answers["gate"])
     if "ranks" in answers:
         yield from _ranks_parts(answers["ranks"])
+    if "left_out" in answers:
+        yield left_out_sentence(answers["left_out"])
+        yield _left_out_table(answers["left_out"]["boards"])
 
 
 def _closed_form_answers(answers: JsonObject) -> list[JsonObject]:
@@ -302,6 +306,36 @@ def _gate_advice(recommended: Mapping[str, Any]) -> str:
     if max(recommended["false_alarm"], recommended["miss"]) <= ACCEPTABLE_RATE:
         return advice
     return f"{advice} That is above {_percent(ACCEPTABLE_RATE)}: to detect such a drop, use more items."
+
+
+def left_out_sentence(answer: JsonObject) -> str:
+    """What the rows of `leave_out_boards` are compared with, in words."""
+    return (
+        f"{answer['size']:,.0f} items of all boards, drawn by Neyman allocation and read with a prediction of the rest, estimate "
+        f"the suite's average of {answer['n_models']:,} held-out models with an error of {_points(answer['rmse'], 2)} points (root "
+        f"mean square) and Kendall's tau of {answer['tau']:.3f}. Without one board, at the same "
+        f"{'cost' if answer['cost'] else 'number of items'} of the others, with the changes and their 95 % intervals over models; "
+        "own: the accuracy on that board itself, predicted from the items of the others:"
+    )
+
+
+def _left_out_table(rows: Sequence[JsonObject]) -> AnswerTable:
+    header = ("without", "share", "items", "error", "change", "tau", "change", "own error", "own tau")
+    cells = [
+        (
+            escape_controls(row["board"]),
+            _percent(row["weight"]),
+            f"{row['size']:,.0f}",
+            _points(row["rmse"], 2),
+            f"{100 * row['rmse_change']:+.2f} ({100 * row['rmse_low']:+.2f} to {100 * row['rmse_high']:+.2f})",
+            f"{row['tau']:.3f}",
+            f"{row['tau_change']:+.3f} ({row['tau_low']:+.3f} to {row['tau_high']:+.3f})",
+            _points(row["own_rmse"], 1),
+            f"{row['own_tau']:.2f}",
+        )
+        for row in rows
+    ]
+    return AnswerTable(header, cells)
 
 
 def _show_table(part: AnswerTable, console: Console) -> None:

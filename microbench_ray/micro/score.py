@@ -218,6 +218,8 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
     estimate = float(micro.readout.estimate(answers[None])[0]) if n_answered else math.nan
     if n_answered < MIN_ANSWERED * micro.size or math.isnan(estimate):
         refused = f"Not scored: it answered {n_answered} of {micro.size} items, and at least {MIN_ANSWERED:.0%} are needed."
+        if n_answered and (lacking := subtasks_without_response(micro, missing)):
+            refused += f" None of them is of {', '.join(lacking)}."
         return Scored(model=model, answered=n_answered, missing=n_missing, refused=refused)
     warnings = rules.novelty.warnings(answers, estimate)
     by_items, by_random = readout_interval(micro, estimate, missing), random_score(micro, answers, reserve)
@@ -251,10 +253,27 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
         scored = replace(scored, warnings=(*scored.warnings, why), needs_reserve=bool(micro.reserve))
     if micro.reserve and not scored.by_reserve and (scored.needs_reserve or scored.interval_kind == "extrapolated"):
         scored = replace(scored, warnings=(*scored.warnings, RESERVE_GIVES))
-    if n_missing and scored.interval and not scored.by_reserve:
+    if lacking := subtasks_without_response(micro, missing):
+        sentence = f"No item of {', '.join(lacking)} has a response: the estimated mean over all rests on the others."
+        scored = replace(scored, warnings=(*scored.warnings, sentence))
+    elif n_missing and scored.interval and not scored.by_reserve:
         sentence = f"{n_missing} of {micro.size} items have no response: the interval is widened as if they were missing at random."
         scored = replace(scored, warnings=(*scored.warnings, sentence))
     return scored
+
+
+def subtasks_without_response(micro: MicroBenchmark, missing: NDArray[np.bool_]) -> list[str]:
+    """Subtasks, such as boards of a suite, none of whose items the model answered; empty where models are not ranked by them.
+
+    Parameters
+    ----------
+    missing
+        (size,) which of its responses are missing.
+    """
+    if micro.truth != "macro":
+        return []
+    subtasks = np.array([item.subtask for item in micro.items])
+    return [subtask for subtask in dict.fromkeys(subtasks.tolist()) if missing[subtasks == subtask].all()]
 
 
 def score_by_random_items(micro: MicroBenchmark, scored: Scored, by_random: RandomScore) -> Scored:

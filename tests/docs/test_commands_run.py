@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from microbench_ray.cli.main import main
-from tests.helpers.doc_pages import ROOT, shell_lines
+from tests.helpers.doc_pages import ROOT, blocks, shell_lines
 from tests.helpers.doc_world import NAMED, write_world
 
 PAGES = ["README.md", *(f"docs/how-to/{name}.md" for name in ("table", "logs", "micro-benchmark", "leaderboard", "method"))]
-PAGES += [f"docs/reference/{name}.md" for name in ("results", "audit")]
+PAGES += ["docs/how-to/suite.md", *(f"docs/reference/{name}.md" for name in ("results", "audit"))]
 MEANT = {
     "sweep": ["benchmark=scores", "benchmark.path=scores.parquet", "grid.sizes=[10,25]"],
     "plan": ["benchmark=scores", "benchmark.path=scores.parquet"],
@@ -82,6 +82,9 @@ def test_commands_run(
     page: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(shutil.copytree(world, tmp_path / "world"))
+    if page == "docs/how-to/suite.md":  # its Python draws its boards
+        for block in blocks((ROOT / page).read_text(encoding="utf-8"), "python"):
+            exec(compile(block, page, "exec"), {"__name__": "page"})  # noqa: S102
     for command in commands(page):
         code = main(command)
         assert code in ((0, 3, 4) if command[0] in ("compare", "next") else (0,)), (command, capsys.readouterr())

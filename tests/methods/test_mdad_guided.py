@@ -47,11 +47,15 @@ def test_where_no_pair_is_near_all_count() -> None:
     assert np.array([1.0, 0.0]) @ form @ np.array([1.0, 0.0]) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("confidence", [False, True])
 @pytest.mark.parametrize("shrink", [0.2, 0.5, 0.9])
-def test_every_step_leaves_the_least_expected_error(shrink: float, confidence: bool) -> None:
+def test_every_step_leaves_the_least_expected_error(shrink: float, confidence: bool, weighted: bool) -> None:
     """By definition: the variance of the sum given the chosen items, under the shrunk covariances, tried for every item."""
-    sources = known(12, 9, confidence=confidence)
+    sources, weights = known(12, 9, confidence=confidence), np.ones(9)
+    if weighted:
+        weights = np.array([1, 2, 3, 1, 2, 3, 1, 2, 3]) / 2
+        sources = sources._replace(weights=weights, accuracy=sources.responses @ weights / 9)
     order = PairsForward(sources, 0.1, shrink).first(6).tolist()
     form = pair_form(sources.accuracy, 0.1)
     features = sources.responses if sources.confidence is None else sources.confidence
@@ -62,7 +66,7 @@ def test_every_step_leaves_the_least_expected_error(shrink: float, confidence: b
     if confidence:
         with_sum = np.sqrt(1 - shrink) * features.T @ form @ total
     else:
-        with_sum = cov.sum(axis=1)
+        with_sum = cov @ weights
 
     def explained(chosen: list[int]) -> float:
         return float(with_sum[chosen] @ np.linalg.solve(cov[np.ix_(chosen, chosen)], with_sum[chosen]))
@@ -88,6 +92,15 @@ def test_a_balanced_order_is_a_permutation_however_it_is_stopped(n: int, n_subta
     items = np.sort(rng.permutation(2 * n)[:n])
     order = balanced_order(items, rng.random(2 * n), rng.integers(0, n_subtasks, 2 * n).astype(np.int32), rng)
     assert sorted(order.tolist()) == items.tolist()
+
+
+def test_a_balanced_order_goes_by_weights() -> None:
+    codes, weights = np.repeat(np.arange(2, dtype=np.int32), 200), np.repeat([1.5, 0.5], 200)
+    first = balanced_order(np.arange(400), np.linspace(0, 1, 400), codes, np.random.default_rng(0), weights=weights)
+    assert abs(np.bincount(codes[first[:40]])[0] - 30) <= 1
+    assert sorted(first.tolist()) == list(range(400))
+    by_cost = balanced_order(np.arange(400), np.linspace(0, 1, 400), codes, np.random.default_rng(0), 1 / weights)
+    assert by_cost.tolist() == first.tolist()
 
 
 def test_a_balanced_order_is_spread_over_subtasks_and_difficulties() -> None:

@@ -136,10 +136,29 @@ class IngestedConf:
         )
 
 
+@dataclass
+class SuiteConf:
+    """conf/benchmark/suite.yaml. Composed, `boards` are configurations of other benchmarks."""
+
+    reader: str = "suite"
+    boards: list[Any] = field(default_factory=list)
+    weights: dict[str, float] = field(default_factory=dict)
+    name: str = "suite"
+    max_missing: float = 0.1
+    sizes: list[int] | None = None
+
+    def read(self, *, repeats: bool = False) -> Benchmark:
+        """Read the boards and join them; repeats are those of no board."""
+        from microbench_ray.data.suite import suite
+
+        return suite([board.read() for board in self.boards], weights=self.weights, name=self.name)
+
+
 BENCHMARKS: dict[str, Any] = {
     "scores": ScoresConf,
     "ingested": IngestedConf,
     "release": ReleaseConf,
     "synthetic": SyntheticConf,
+    "suite": SuiteConf,
 }
 """By reader. The `sizes` of a benchmark replace `grid.sizes` for it, so that small and large benchmarks can be swept together."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from microbench_ray.cli.settings.benchmark import NEEDED, IngestedConf
+from microbench_ray.cli.settings.benchmark import NEEDED, IngestedConf, SuiteConf
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.storage.urls import is_url, local_path
 from microbench_ray.methods import Method
@@ -43,6 +43,7 @@ class ExportConf:
         check_method(methods[0])
         if self.cost is not None:
             check_cost(self.cost)
+        boards = benchmark.boards if isinstance(benchmark, SuiteConf) else [benchmark]
         return ExportJob(
             benchmark=benchmark,
             method=methods[0],
@@ -52,5 +53,5 @@ class ExportConf:
             folds=self.folds,
             out=local_path(self.out),
             overwrite=self.overwrite,
-            responses=benchmark.path if isinstance(benchmark, IngestedConf) else None,
+            responses=tuple(board.path for board in boards) if all(isinstance(board, IngestedConf) for board in boards) else (),
         )

@@ -36,6 +36,7 @@ class PlanConf:
     tie_policy: str = "wrong"
     n_repeats: int | None = None
     budget: list[int] = field(default_factory=list)
+    leave_out: bool = False
     format: str = "table"
 
     def job(self, benchmark: Any) -> PlanJob:
@@ -44,7 +45,7 @@ class PlanConf:
         Parameters
         ----------
         benchmark
-            The configuration of a benchmark. Confidences and metadata are not read, as no answer needs them.
+            The configuration of a benchmark. Confidences are not read, nor is metadata where no answer needs it.
         """
         shown_as = check_format(self.format)
         policy = next((each for each in ("wrong", "half", "drop") if each == self.tie_policy), None)
@@ -72,13 +73,13 @@ class PlanConf:
             check_scores(self.scores)
         if self.drop is not None:
             check_drop(self.drop)
-        need_size = [key for key in ("models", "scores", "drop") if getattr(self, key) not in ([], None)]
+        need_size = [key for key in ("models", "scores", "drop", "leave_out") if getattr(self, key) not in ([], None, False)]
         if need_size and self.size is None and self.cost is None:
             raise ConfigError("This question needs a number of items.", where=need_size[0], hint="size=100")
         if isinstance(benchmark, ScoresConf):
-            benchmark = replace(benchmark, confidence=None, metadata=None)
+            benchmark = replace(benchmark, confidence=None, metadata=benchmark.metadata if self.leave_out else None)
         elif isinstance(benchmark, IngestedConf):
-            benchmark = replace(benchmark, metadata=None)
+            benchmark = replace(benchmark, metadata=benchmark.metadata if self.leave_out else None)
         return PlanJob(
             benchmark=benchmark,
             differences=tuple(self.differences),
@@ -93,4 +94,5 @@ class PlanConf:
             format=shown_as,
             n_repeats=self.n_repeats,
             budget=tuple(self.budget),
+            leave_out=self.leave_out,
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from microbench_ray.cli.settings.benchmark import SuiteConf
 from microbench_ray.cli.settings.places import place_of
 from microbench_ray.cli.settings.sweep import SweepConf
 from microbench_ray.core.errors import ConfigError
@@ -41,7 +43,8 @@ class SubmittedConf(SweepConf):
         if self.out is None:
             raise ConfigError("A submitted sweep needs an output folder.", where="out", got="null", hint=f"out={SHARED_PLACE}")
         check_absolute("out", str(place_of(self.out, self.wait_for_out)))
-        for benchmark in benchmarks:
+        boards = [each.boards if isinstance(each, SuiteConf) else [each] for each in benchmarks]
+        for benchmark in chain.from_iterable(boards):
             for key in ("path", "confidence", "metadata", "items"):
                 place = getattr(benchmark, key, None)
                 if place not in (None, "auto"):

@@ -66,8 +66,8 @@ def auto_order(
     n_source, n_items = known.responses.shape
     means = known.responses.mean(axis=0) if n_source else np.zeros(n_items)
     if n_source < MIN_SOURCES:
-        return balanced_order(np.arange(n_items), means, subtask, rng, costs), 0
-    random = balanced_order(np.arange(n_items), means, subtask, rng, costs)
+        return balanced_order(np.arange(n_items), means, subtask, rng, costs, known.weights), 0
+    random = balanced_order(np.arange(n_items), means, subtask, rng, costs, known.weights)
     single = _single(known)
     by_pairs = Guidance(per_source=per_source).order(single, subtask, rng, groups, costs)
     n_guided = by_pairs.n_guided
@@ -83,8 +83,8 @@ def open_items(
     """The open items in random order, those first on which the best source models differ."""
     best = means_of_the_best(known, groups)
     variance = np.maximum(best * (1 - best), MIN_VARIANCE)
-    weight = variance if costs is None else variance / costs
-    return balanced_order(np.flatnonzero(best < OPEN_BELOW), best, subtask, rng, 1 / weight)
+    weights = variance if known.weights is None else variance * known.weights
+    return balanced_order(np.flatnonzero(best < OPEN_BELOW), best, subtask, rng, costs, weights)
 
 
 def means_of_the_best(known: SourceAccuracies, groups: Positions) -> FloatArray:

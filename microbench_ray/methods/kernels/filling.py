@@ -18,12 +18,14 @@ def balanced_order(
     subtask: NDArray[np.int32],
     rng: np.random.Generator,
     costs: FloatArray | None = None,
+    weights: FloatArray | None = None,
 ) -> NDArray[np.intp]:
     """Order items by systematic sampling that can be stopped at any size.
 
     The items lie on a circle by subtask and, within, by mean score (equal ones in random order). From a uniform start, steps of the
     golden ratio visit the circle: every prefix of these visits is spread evenly over it, and visits all items with the same
-    probability. With costs, an item's part of the circle is in proportion to 1/cost, and so is the probability of a visit.
+    probability. With costs or weights, an item's part of the circle is in proportion to weight/cost, and so is the probability of a
+    visit.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ def balanced_order(
         Draws the start and the order of ties.
     costs
         (n_items,) positive; None where all cost the same.
+    weights
+        (n_items,) positive, what each item counts in the accuracy; None where all count the same.
 
     Returns
     -------
@@ -42,6 +46,8 @@ def balanced_order(
         (n,) a permutation of `items`.
     """
     n = len(items)
+    if weights is not None:
+        costs = (1.0 if costs is None else costs) / weights
     circle = items[np.lexsort((rng.random(n), means[items], subtask[items]))]
     points = (np.arange(VISITS * n) * GOLDEN + rng.random()) % 1.0
     if costs is None:

@@ -121,7 +121,7 @@ def affordable(costs: FloatArray, budget: float) -> int:
 def source_subset(known: SourceAccuracies, models: NDArray[np.intp]) -> SourceAccuracies:
     """The source models at these positions."""
     confidence = None if known.confidence is None else known.confidence[models]
-    return SourceAccuracies(responses=known.responses[models], accuracy=known.accuracy[models], confidence=confidence)
+    return known._replace(responses=known.responses[models], accuracy=known.accuracy[models], confidence=confidence)
 
 
 def with_balanced_rest(
@@ -134,7 +134,7 @@ def with_balanced_rest(
     """The guided items, followed by all others in balanced order."""
     rest = np.setdiff1d(np.arange(known.responses.shape[1]), guided)
     means = known.responses.mean(axis=0, dtype=np.float64) if len(known.responses) else np.zeros(known.responses.shape[1])
-    return np.concatenate([guided, balanced_order(rest, means, subtask, rng, costs)])
+    return np.concatenate([guided, balanced_order(rest, means, subtask, rng, costs, known.weights)])
 
 
 def _pair_error(
@@ -142,7 +142,8 @@ def _pair_error(
 ) -> float:
     """Mean squared error of pair differences of the test models, from a regression on these items fitted to the train models."""
     scores = train.responses[:, items].astype(np.float64, copy=False)
-    observed = 1 / train.responses.shape[1]
-    line = predict_rest(scores, train.accuracy - observed * scores.sum(axis=1), groups)
-    errors = line.intercept + test.responses[:, items] @ (line.coefficients + observed) - test.accuracy
+    share = 1 / train.responses.shape[1]
+    weights = np.ones(len(items)) if train.weights is None else train.weights[items]
+    line = predict_rest(scores, train.accuracy - share * (scores * weights).sum(axis=1), groups)
+    errors = line.intercept + test.responses[:, items] @ (line.coefficients + share * weights) - test.accuracy
     return float(errors @ form @ errors)

@@ -69,10 +69,12 @@ class PairsForward:
         rotated = root @ responses
         variance = np.square(rotated).sum(axis=0)
         self._own: FloatArray = shrink * variance
-        self._share: FloatArray = self._own if known.confidence is None else np.zeros_like(variance)
+        self._weights = np.ones_like(variance) if known.weights is None else known.weights
+        self._share: FloatArray = self._own * self._weights if known.confidence is None else np.zeros_like(variance)
         self._z = (np.sqrt(1 - shrink) * rotated).astype(responses.dtype)
         if known.confidence is None:
-            total = self._z.sum(axis=1, dtype=np.float64)
+            counted = self._z if known.weights is None else self._z * known.weights
+            total = counted.sum(axis=1, dtype=np.float64)
         else:
             total = root @ known.accuracy * responses.shape[1]
         self._observed = known.confidence is None
@@ -109,8 +111,9 @@ class PairsForward:
         shared = (column.astype(self._z.dtype) @ self._z).astype(np.float64, copy=False)
         gain = float(self._gain[item])
         if self._observed:  # the item is no longer part of what is predicted
-            gain -= float(self._spread[item])
-            self._gain = self._gain - shared
+            weight = self._weights[item]
+            gain -= weight * float(self._spread[item])
+            self._gain = self._gain - weight * shared
         self._m -= np.outer(column, column / variance)
         self._gain = self._gain - shared * (gain / variance)
         self._spread = np.maximum(self._spread - np.square(shared) / variance, 0.0)

@@ -27,11 +27,14 @@ class SourceAccuracies(NamedTuple):
         (n_source,) mean scores over the items that each model answered, weighted where items count differently.
     confidence
         (n_source, n_items) confidences in the correct answers, filled in the same way; None if they are not read.
+    weights
+        (n_items,) what each item counts in the accuracies, 1 on average; None where all count the same.
     """
 
     responses: FloatArray
     accuracy: FloatArray
     confidence: FloatArray | None = None
+    weights: FloatArray | None = None
 
 
 def source_accuracies(seen: SeenItems) -> SourceAccuracies:
@@ -44,7 +47,8 @@ def source_accuracies(seen: SeenItems) -> SourceAccuracies:
     accuracy = accuracy[answered]
     level = float(accuracy.mean()) if accuracy.size else 0.0
     confidence = None if responses.ndim == 2 else _filled(responses[answered, :, 1], level)
-    return SourceAccuracies(responses=_filled(scores[answered], level), accuracy=accuracy, confidence=confidence)
+    weights = None if seen.weights is None else seen.weights * seen.n_items
+    return SourceAccuracies(_filled(scores[answered], level), accuracy, confidence, weights)
 
 
 def _filled(responses: FloatArray, level: float) -> FloatArray:

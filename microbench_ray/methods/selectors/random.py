@@ -57,14 +57,17 @@ class RandomSubtaskInverse(SelectorWithoutFit):
 
 
 def _weighted(selection: Selection, seen: SeenItems) -> Selection:
-    """The selection, with what its items stand for where items count differently in the accuracy.
+    """The selection, with what its items stand for where items count differently in the accuracy."""
+    return selection if seen.weights is None else stand_for_subtask(selection.items, seen)
+
+
+def stand_for_subtask(items: NDArray[np.intp], seen: SeenItems) -> Selection:
+    """The items, with what each stands for in the accuracy.
 
     Those of a subtask are a uniform sample of it, whatever their number, and stand for all of its items together. Subtasks without
     a selected item are left out.
     """
-    if seen.weights is None:
-        return selection
-    items, subtask = selection.items, seen.subtask[selection.items]
+    subtask = seen.subtask[items]
     share = np.bincount(seen.subtask)[subtask] / np.bincount(subtask)[subtask]
     weights = seen.stand_for(items, share / seen.n_items)
     return Selection(items, weights / weights.sum())
