@@ -4,9 +4,9 @@ What should the estimator `auto` say of a model that is better than its sources?
 targets, and sources are drawn from the others (`best`); or both are drawn from all models (`alike`). All items are seen. The items
 that `auto` chooses are read in several ways:
 
-- `auto`: two predictions stacked, but the p-IRT estimate alone where that is above the accuracies of all sources;
+- `auto`: two predictions stacked, but where that is above the accuracies of all sources it moves to the p-IRT estimate;
 - `stack`, `ridge`, `p_irt`: always the stack, or one of its two predictions;
-- `halfway`: the middle of `stack` and `p_irt` in place of `p_irt` above all sources;
+- `halfway`: the middle of `stack` and `p_irt` above all sources;
 - `mean`: the plain mean of the items;
 - `random`: the plain mean of as many random items instead.
 
@@ -32,6 +32,7 @@ from microbench_ray.core.errors import ConfigError, MicrobenchError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import SeenItems, Selection
 from microbench_ray.methods.kernels.auto import fit_auto, fit_stack, predictors
+from microbench_ray.methods.kernels.irt_term import RAMP
 from microbench_ray.methods.readout import filled_responses
 from studies.score_coverage import accuracies, best_models
 from studies.tournament_regret import MIN_RUNS, Interval, mean_over_places
@@ -56,11 +57,12 @@ def readouts(
     observed, rest = both.observed_and_rest(answered)
     stacked = observed + stack.level + (rest - stack.level) @ stack.weights
     ridge, p_irt = observed + rest[:, 0], observed + rest[:, 1]
-    beyond = stacked > fit.learned.known.accuracy.max()
+    share = np.clip((stacked - fit.learned.known.accuracy.max()) / RAMP, 0, 1)
+    beyond = share > 0
     filled = filled_responses(answered, both.means)
     random = rng.choice(n_items, size, replace=False)
     return {
-        "auto": np.where(beyond, p_irt, stacked),
+        "auto": stacked + share * (p_irt - stacked),
         "stack": stacked,
         "ridge": ridge,
         "p_irt": p_irt,

@@ -56,7 +56,7 @@ _PAIR_COUNTS = [
 _VERDICTS = [
     _field("mean_items", pa.float64(), "items read per pair, up to the verdict or all selected"),
     _field("mean_cost", pa.float64(), "cost of these items, in the unit of the benchmark's; null: unknown", nullable=True),
-    _field("decided", pa.float64(), "share of pairs with a verdict which of the two is better, at level .05 in each direction"),
+    _field("decided", pa.float64(), "share of pairs with a verdict which of the two is better, at level .05"),
     _field("false", pa.float64(), "share of pairs with a wrong verdict; of equal models, any"),
     _field("fixed_decided", pa.float64(), "share with a verdict of a test after all selected items, at the same level"),
     _field("fixed_false", pa.float64(), "share with a wrong verdict of this test"),

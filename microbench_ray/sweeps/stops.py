@@ -25,7 +25,7 @@ from microbench_ray.metrics.stopping import fixed_verdicts, stop_pairs
 logger = logging.getLogger(__name__)
 
 ALPHA = 0.05
-"""Level of the verdicts in each direction."""
+"""Level of a verdict, half of it in each direction: a verdict on equal models is false, too."""
 SECONDS_PER_VALUE = 1e-6
 """CPU seconds per pair and item."""
 FloatArray = NDArray[np.float64]
@@ -95,8 +95,8 @@ def read_pairs(scores: FloatArray, estimates: FloatArray, costs: FloatArray | No
         Number of items among which they were selected.
     """
     first, second = np.triu_indices(len(scores), 1)
-    stopped = stop_pairs(scores, first, second, n_listed, ALPHA)
-    fixed = fixed_verdicts(scores, first, second, n_listed, ALPHA)
+    stopped = stop_pairs(scores, first, second, n_listed, ALPHA / 2)
+    fixed = fixed_verdicts(scores, first, second, n_listed, ALPHA / 2)
     difference = estimates[first] - estimates[second]
     order = (difference > TIE_TOLERANCE).astype(np.int8) - (difference < -TIE_TOLERANCE)
     n_items, verdict = np.zeros((len(scores),) * 2, np.int64), np.zeros((len(scores),) * 2, np.int8)

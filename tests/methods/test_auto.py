@@ -115,7 +115,8 @@ def test_the_estimate_is_the_observed_share_and_the_weighted_predictions() -> No
     observed, rest = rest_by_definition(fit.learned, selection.items, targets)
     level = float(np.mean(fit.learned.known.accuracy - fit.learned.known.responses[:, selection.items].sum(axis=1) / N_ITEMS))
     expected = observed + level + (rest - level) @ stack.weights
-    expected = np.where(expected > fit.learned.known.accuracy.max(), observed + rest[:, 1], expected)
+    above = np.clip((expected - fit.learned.known.accuracy.max()) / 0.05, 0, 1)
+    expected = above * (observed + rest[:, 1]) + (1 - above) * expected
     assert stack.level == pytest.approx(level)
     # The readout rounds the IRT model's numbers to five decimals.
     assert AutoEstimator(signal="correctness").estimate(targets, selection, seen, fit) == pytest.approx(expected, abs=1e-5)
@@ -155,7 +156,7 @@ def test_the_term_is_the_share_of_p_irt_whatever_the_order_of_items() -> None:
     assert irt_term(0.25, fit, items).added_to(affine, targets) == pytest.approx(affine + 0.25 * expected, abs=1e-5)
 
 
-def test_an_estimate_above_all_sources_is_that_of_p_irt() -> None:
+def test_an_estimate_above_all_sources_moves_to_that_of_p_irt() -> None:
     fit = fit_irt(responses_of(30).astype(np.float32), 3)
     items = np.arange(12)
     targets = responses_of(40, seed=8)[:, items]
@@ -163,7 +164,9 @@ def test_an_estimate_above_all_sources_is_that_of_p_irt() -> None:
     total = affine + 0.5 * alone
     limit = float(np.median(total))
     found = irt_term(0.5, fit, items, alone_above=limit).added_to(affine, targets)
-    assert found == pytest.approx(np.where(total > limit, alone, total), abs=1e-5)
+    above = np.clip((total - limit) / 0.05, 0, 1)
+    assert 0 < above[(above > 0) & (above < 1)].size < above.size
+    assert found == pytest.approx(above * alone + (1 - above) * total, abs=1e-5)
 
 
 def test_the_limit_of_the_estimate_is_the_accuracy_of_the_best_source() -> None:

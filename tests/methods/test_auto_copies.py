@@ -98,7 +98,8 @@ def test_each_model_thrice_teaches_nearly_what_it_teaches_once() -> None:
     targets = responses_of(20, seed=5)[:, selection.items]
     estimator = AutoEstimator(signal="correctness")
     estimates = estimator.estimate(targets, selection, seen, fit)
-    assert estimator.estimate(targets, selection, thrice_seen, thrice) == pytest.approx(estimates, abs=0.04)
+    differences = estimator.estimate(targets, selection, thrice_seen, thrice) - estimates
+    assert np.sqrt(np.mean(np.square(differences))) < 0.03
 
 
 def test_copies_of_seven_models_are_not_held_out() -> None:

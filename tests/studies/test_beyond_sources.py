@@ -40,7 +40,8 @@ def test_the_readouts_are_those_of_the_estimator() -> None:
     above = stack > scores[sources].mean(axis=1).max()
     assert flagged == above.mean()
     assert found["halfway"] == pytest.approx(np.where(above, (found["p_irt"] + stack) / 2, stack), abs=1e-5)
-    assert found["auto"] == pytest.approx(np.where(above, found["p_irt"], stack), abs=1e-5)
+    share = np.clip((stack - scores[sources].mean(axis=1).max()) / 0.05, 0, 1)
+    assert found["auto"] == pytest.approx(stack + share * (found["p_irt"] - stack), abs=1e-5)
 
 
 def test_the_best_fifth_is_never_a_source() -> None:

@@ -24,8 +24,8 @@ class AutoEstimator(WithReadout):
     source models both weights are one half, with fewer than four the estimate is the mean. With all items selected, the estimate
     is the accuracy.
 
-    An estimate above the accuracies of all source models is replaced by that of the IRT model: a regression cannot tell what it
-    has not seen, and pulls a better model towards the sources.
+    Above the accuracies of all source models the estimate moves to that of the IRT model, within five points: a regression cannot
+    tell what it has not seen, and pulls a better model towards the sources.
 
     Parameters
     ----------

@@ -68,13 +68,14 @@ def auto_order(
     if n_source < MIN_SOURCES:
         return balanced_order(np.arange(n_items), means, subtask, rng, costs, known.weights), 0
     random = balanced_order(np.arange(n_items), means, subtask, rng, costs, known.weights)
+    added = open_items(known, groups, subtask, rng, costs)
     single = _single(known)
     by_pairs = Guidance(per_source=per_source).order(single, subtask, rng, groups, costs)
     n_guided = by_pairs.n_guided
     read = single if single.confidence is None else single._replace(responses=single.confidence)
     guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0, costs).first(n_guided))
     share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / np.unique(groups).size)
-    return mixed(guided, random, share, open_items(known, groups, subtask, rng, costs)), n_guided
+    return mixed(guided, random, share, added), n_guided
 
 
 def open_items(

@@ -9,12 +9,14 @@ import numpy as np
 from microbench_ray.methods.kernels.irt import Items, p_irt
 from microbench_ray.methods.readout import FloatArray
 
+RAMP = 0.05
+"""Over this much accuracy above `alone_above` the p-IRT estimate takes over, so that no two like models get unlike estimates."""
 DECIMALS = 5
 """Decimal places of discriminations and difficulties, in logits: an accuracy changes by less than 0.00001."""
 
 
 class IrtTerm(NamedTuple):
-    """`weight` × the p-IRT estimate (`kernels.irt.p_irt`), or that estimate alone where the sum is large.
+    """`weight` × the p-IRT estimate (`kernels.irt.p_irt`), and that estimate alone where the sum is large.
 
     Attributes
     ----------
@@ -27,7 +29,7 @@ class IrtTerm(NamedTuple):
     shares
         (n_items,) the share of each item in the accuracy, in the same order; None where they are equal.
     alone_above
-        Where an estimate is larger than this accuracy, the p-IRT estimate replaces it; None for nowhere.
+        Above this accuracy an estimate moves to the p-IRT estimate, and is that one from `RAMP` above it on; None for nowhere.
     """
 
     weight: float
@@ -40,7 +42,9 @@ class IrtTerm(NamedTuple):
         """(n_target,) estimates, from their affine part, (n_target,), and scores (n_target, size), NaN where missing."""
         alone = p_irt(self, scores, np.arange(scores.shape[1]), self.shares)
         total = estimates + self.weight * alone
-        return total if self.alone_above is None else np.where(total > self.alone_above, alone, total)
+        if self.alone_above is None:
+            return total
+        return total + np.clip((total - self.alone_above) / RAMP, 0.0, 1.0) * (alone - total)
 
 
 def irt_term(
