@@ -387,16 +387,14 @@ def test_another_group_of_targets_adds_shards_and_changes_none() -> None:
     both = plan(targets=Targets(), extra_targets=[best])
     assert [shard.id for shard in both.shards if shard.targets == "random"] == [shard.id for shard in alone.shards]
     assert [shard.id for shard in both.shards if shard.targets == "best"] == [shard.id for shard in plan(targets=best).shards]
-    assert len(both.shards) == 2 * len(alone.shards)
-    assert {shard.group for shard in both.shards} == {None, best.positions(BENCHMARK)}
+    assert (len(both.shards), {shard.group for shard in both.shards}) == (2 * len(alone.shards), {None, best.positions(BENCHMARK)})
 
 
 def test_groups_of_targets_have_different_labels() -> None:
     some = Targets("some", names=("m01", "m02"))
     with refuses(GridError, "label of targets", got="some"):
         plan(targets=some, extra_targets=[some])
-    listed = method("fixed", items=["q3"])
-    # Targets that are not a fixed group have the label `all` for fixed lists.
+    listed = method("fixed", items=["q3"])  # whose label is `all` where targets are not a fixed group
     with refuses(GridError, "label of targets", got="all"):
         plan([listed], extra_targets=[Targets("all", names=("m01", "m02"))])
     assert {shard.targets for shard in plan([listed], extra_targets=[some]).shards} == {"all", "some"}
