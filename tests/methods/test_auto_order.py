@@ -47,7 +47,7 @@ def test_two_orders_take_turns(one: list[int], other: list[int]) -> None:
 )
 def test_every_prefix_has_its_shares(guided: list[int], n_guided: int, share: float, added: list[int], n_added: int) -> None:
     random = np.random.default_rng(0).permutation(12)
-    order = mixed(np.array(guided[:n_guided], np.intp), random, share, np.array(added[:n_added], np.intp)).tolist()
+    order = mixed(np.array(guided[:n_guided], np.intp), random, share, np.array(added[:n_added], np.intp), 0.25).tolist()
     assert sorted(order) == list(range(12))
     is_open = set(added[:n_added])
     expected: list[int] = []
@@ -74,27 +74,28 @@ def test_every_prefix_has_its_shares(guided: list[int], n_guided: int, share: fl
 def test_open_items_are_added_where_the_guided_ones_are_solved_by_the_best() -> None:
     guided, random, added = np.arange(20), np.arange(40)[::-1], np.arange(20, 40)
     # Every fourth item is an open one; the guided ones keep their order.
-    assert mixed(guided, random, 0.0, added)[:9].tolist() == [0, 1, 2, 20, 3, 4, 5, 21, 6]
+    assert mixed(guided, random, 0.0, added, 0.25)[:9].tolist() == [0, 1, 2, 20, 3, 4, 5, 21, 6]
     # With as many random items as there may be, none is added.
-    assert mixed(guided, random, 0.5, added)[:6].tolist() == [0, 39, 1, 38, 2, 37]
+    assert mixed(guided, random, 0.5, added, 0.25)[:6].tolist() == [0, 39, 1, 38, 2, 37]
     # Where half of the guided ones are open, none is added.
-    assert mixed(guided, random, 0.0, np.arange(0, 40, 2))[:9].tolist() == list(range(9))
+    assert mixed(guided, random, 0.0, np.arange(0, 40, 2), 0.25)[:9].tolist() == list(range(9))
     # Where no item is open, none can be.
-    assert mixed(guided, random, 0.0, np.arange(0))[:9].tolist() == list(range(9))
+    assert mixed(guided, random, 0.0, np.arange(0), 0.25)[:9].tolist() == list(range(9))
 
 
-@pytest.mark.parametrize(("n_source", "n_random"), [(10, 10), (25, 4), (5, 10)])
+@pytest.mark.parametrize(("n_source", "n_random"), [(10, 10), (25, 4), (5, 10), (125, 0)])
 def test_the_fewer_the_sources_the_more_random_items(n_source: int, n_random: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A share of five by the number of sources, of the first 20 items; at most half."""
-    shares: list[float] = []
+    """A share of five by the number of sources, of the first 20 items; at most half. Of added items a quarter, or 25 by that."""
+    shares: list[tuple[float, float]] = []
 
-    def spy(guided: Any, random: Any, share: float, added: Any) -> Any:
-        shares.append(share)
-        return mixed(guided, random, share, added)
+    def spy(guided: Any, random: Any, share: float, added: Any, added_share: float) -> Any:
+        shares.append((share, added_share))
+        return mixed(guided, random, share, added, added_share)
 
     monkeypatch.setattr(auto_order, "mixed", spy)
     fitted(n_source)
-    assert int(20 * shares[0]) == n_random
+    assert int(20 * shares[0][0]) == n_random
+    assert shares[0][1] == pytest.approx(min(0.25, 5 * shares[0][0]))
 
 
 def test_the_best_are_a_quarter_of_the_sources_and_at_least_three() -> None:

@@ -23,9 +23,12 @@ BEST_SHARE, MIN_BEST = 0.25, 3
 """The best source models are this share of them, and at least so many."""
 OPEN_BELOW = 0.7
 """An item is open if the mean score of the best source models on it is smaller."""
-OPEN_SHARE, MAX_ADDED_SHARE = 0.5, 0.25
-"""Open items are added where fewer of the first items are open than the one share, at most to the other, and only while fewer than
-`MAX_RANDOM_SHARE` are random or added."""
+OPEN_SHARE = 0.5
+"""Open items are added where fewer of the first items are open than this share, while fewer than `MAX_RANDOM_SHARE` are random or
+added."""
+ADDED_SHARE, MAX_ADDED_SHARE = 25.0, 0.25
+"""Largest share of added items, times the number of source models, and in any case: a quarter with up to 100 models, a twelfth with
+300."""
 MIN_VARIANCE = 0.05
 """Added items are drawn in proportion to p (1 − p), p the mean score of the best source models, but at least to this."""
 
@@ -74,8 +77,9 @@ def auto_order(
     n_guided = by_pairs.n_guided
     read = single if single.confidence is None else single._replace(responses=single.confidence)
     guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0, costs).first(n_guided))
-    share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / np.unique(groups).size)
-    return mixed(guided, random, share, added), n_guided
+    n_groups = np.unique(groups).size
+    share, added_share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_groups), min(MAX_ADDED_SHARE, ADDED_SHARE / n_groups)
+    return mixed(guided, random, share, added, added_share), n_guided
 
 
 def open_items(
@@ -111,11 +115,11 @@ def in_turn(one: Positions, other: Positions) -> Positions:
     return order
 
 
-def mixed(guided: Positions, random: Positions, share: float, added: Positions) -> Positions:
+def mixed(guided: Positions, random: Positions, share: float, added: Positions, added_share: float) -> Positions:
     """The items of `random`, all there are, in an order that begins with those of `guided`, with others among them.
 
     At the k-th place the next of `random` is taken if fewer than ⌊share × k⌋ would be random or added. Otherwise the next of
-    `added`, the open items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊`MAX_ADDED_SHARE` × k⌋ added, and
+    `added`, the open items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊added_share × k⌋ added, and
     ⌊`MAX_RANDOM_SHARE` × k⌋ random or added. When none is left of `guided`, the other random ones follow.
     """
     order: list[int] = []
@@ -130,7 +134,7 @@ def mixed(guided: Positions, random: Positions, share: float, added: Positions) 
 
     for k in range(1, len(random) + 1):
         n_drawn = counts["random"] + counts["added"]
-        lacks_open = n_open < int(OPEN_SHARE * k) and counts["added"] < int(MAX_ADDED_SHARE * k)
+        lacks_open = n_open < int(OPEN_SHARE * k) and counts["added"] < int(added_share * k)
         queue = "random" if n_drawn < int(share * k) else "added"
         may_draw = queue == "random" or (lacks_open and n_drawn < int(MAX_RANDOM_SHARE * k))
         item = following(queue) if may_draw else None
