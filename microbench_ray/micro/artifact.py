@@ -374,7 +374,9 @@ def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:
             coefficients=np.array([item.coefficient for item in items], np.float64),
             means=None if readout["missing"] == "left out" else np.array([item.mean for item in items], np.float64),
             total=float(readout["total"]),
-            term=None if content["version"] < 3 else irt_term_of(readout["irt"], content["benchmark"]["n_items"]),
+            term=None
+            if content["version"] < 3
+            else irt_term_of(readout["irt"], content["benchmark"]["n_items"], content["version"]),
         ),
         models=models,
         accuracy=fractions([model["accuracy"] for model in content["models"]], "models, accuracy"),

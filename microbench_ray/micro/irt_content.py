@@ -28,11 +28,11 @@ def irt_content(readout: Readout) -> dict[str, Any] | None:
     term = readout.term
     content = {"weight": term.weight, "difficulty": term.difficulty.tolist(), "discrimination": term.discrimination.tolist()}
     shares = {} if term.shares is None else {"shares": term.shares.tolist()}
-    return content | shares | ({} if term.alone_above is None else {"alone_above": term.alone_above})
+    return content | {"alone_above": term.alone_above} | shares
 
 
-def irt_term_of(content: Mapping[str, Any] | None, n_items: int) -> IrtTerm | None:
-    """The term of that content; KeyError, TypeError or ValueError where it is malformed."""
+def irt_term_of(content: Mapping[str, Any] | None, n_items: int, version: int) -> IrtTerm | None:
+    """The term of that content, in a folder of this format version; KeyError, TypeError or ValueError where it is malformed."""
     if content is None:
         return None
     difficulty = numbers_only(content["difficulty"], "readout, irt, difficulty")
@@ -42,5 +42,6 @@ def irt_term_of(content: Mapping[str, Any] | None, n_items: int) -> IrtTerm | No
     shares = numbers_only(content["shares"], "readout, irt, shares") if "shares" in content else None
     if shares is not None and shares.shape != (n_items,):
         raise ValueError(f"readout, irt, shares: {shares.shape} numbers for {n_items} items")
-    alone_above = finite_number(content["alone_above"], "readout, irt, alone_above") if "alone_above" in content else None
+    limit = None if version < 4 else content["alone_above"]
+    alone_above = None if limit is None else finite_number(limit, "readout, irt, alone_above")
     return IrtTerm(finite_number(content["weight"], "readout, irt, weight"), discrimination, difficulty, shares, alone_above)

@@ -34,6 +34,7 @@ NO_TEXT: list[Any] = [None, 3, True, [], {}, math.nan, "\ud800", "", ["a"]]
 NO_NUMBER: list[Any] = ["0.5", True, [], {}, math.nan, math.inf, -math.inf, 10**400, 1e300, [[0]]]
 NO_CONTAINER: list[Any] = [3, "x", True, math.nan, [[]]]
 NULLABLE = (
+    "alone_above",
     "accuracy",
     "estimate_held_out",
     "responses",
