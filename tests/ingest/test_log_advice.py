@@ -238,6 +238,7 @@ CASES: dict[str, Case] = {
     "a scorer of several values": Case("inspect", inspect({"a": {"x": 1, "y": 0}}), "", ("metric=a/x", "metric=a/y")),
     "a scorer of lists": Case("inspect", inspect({"a": [1, 0], "b": 1}), "", ("metric=b",)),
     "words instead of scores": Case("inspect", inspect({"a": "good", "b": 1}), "", ("metric=b",)),
+    "too few repeats for a reducer": Case("inspect", inspect({"a": 1}), "reduce=pass@5", ("",)),
     "marks of a judge": Case("inspect", inspect({"a": 7, "b": 1}), "", ("metric=b", "metric=a scale=10 offset=1")),
     "no such filter": Case("lm_eval", lm_eval(line(0)), "filter=x", ("filter=none", "")),
     "no filters": Case("lm_eval", lm_eval(line(0, filter=None)), "filter=x", ("",)),

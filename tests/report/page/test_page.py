@@ -264,6 +264,7 @@ def large_sweep() -> dict[str, pa.Table]:
             "split": np.array(["seen", "unseen"])[h],
             "tie_policy": ["wrong"] * len(b),
             "ci": ["runs"] * len(b),
+            "cost": pa.nulls(len(b), pa.float64()),
         }
         schema = SCHEMAS[name]
         return pa.table([pa.array((columns | more)[each.name], each.type) for each in schema], schema=schema)
