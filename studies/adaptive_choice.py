@@ -36,9 +36,9 @@ from microbench_ray.data import Benchmark
 from microbench_ray.methods import Method, Selection
 from microbench_ray.methods.kernels.irt import IrtFit, fit_irt, sigmoid
 from microbench_ray.metrics import PairCounts, compare
-from microbench_ray.sweeps.evaluate import Draw, Truth, responses_to, seen_items, true_accuracies
+from microbench_ray.sweeps.evaluate import Draw, Truth, responses_to, true_accuracies
 from microbench_ray.sweeps.fits import signal_used
-from studies.cost_budget import crossing
+from studies.cost_budget import crossing, fitted
 from studies.tournament_regret import Interval, interval, mean_over_places
 from studies.tournament_runs import named_method
 
@@ -166,15 +166,7 @@ def fixed_estimates(
     board: Benchmark, draw: Draw, method: Method, sizes: Sequence[int], seed: list[int], fits: dict[Any, Any]
 ) -> Iterator[FloatArray]:
     """The estimates of a method with one order for all targets, by size; `fits` are those of other methods in this run."""
-    parts: list[Any] = []
-    for part, preferred in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
-        signal = signal_used(board, preferred)
-        seen = seen_items(board, draw, signal)
-        key = part.fit_key or id(part), signal
-        if key not in fits:
-            fits[key] = part.fit(seen, np.random.default_rng(seed))
-        parts.append((seen, fits[key]))
-    (seen, fit), (estimator_seen, estimator_fit) = parts
+    (seen, fit), (estimator_seen, estimator_fit) = fitted(board, draw, method, seed, fits)
     for size in sizes:
         stream = np.random.default_rng([*seed, 1 if method.selector.nested else size])
         chosen = method.selector.select(seen, fit, size, stream)

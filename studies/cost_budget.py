@@ -28,7 +28,8 @@ from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.data.synthetic import synthetic
-from microbench_ray.methods import Method, Selection
+from microbench_ray.methods import Method, SeenItems, Selection
+from microbench_ray.methods.base import Signal
 from microbench_ray.methods.kernels.guided import affordable
 from microbench_ray.metrics import BINS_PER_UNIT, PairCounts, compare, mdad, mean_agreement
 from microbench_ray.sweeps.evaluate import Draw, responses_to, seen_items, true_accuracies
@@ -128,16 +129,7 @@ def _estimates(
 ) -> list[tuple[FloatArray, FloatArray]]:
     """The items and the targets' estimates for each budget: the first items of an order that cost no more together."""
     selector, estimator = method.selector, method.estimator
-    fits: dict[Any, Any] = {}
-    parts = []
-    for part, preferred in ((selector, selector.signal), (estimator, estimator.source_signal)):
-        signal = signal_used(board, preferred)
-        seen = seen_items(board, draw, signal)
-        key = part.fit_key or id(part), signal
-        if key not in fits:
-            fits[key] = part.fit(seen, np.random.default_rng(seed))
-        parts.append((seen, fits[key]))
-    (selector_seen, selector_fit), (seen, fit) = parts
+    (selector_seen, selector_fit), (seen, fit) = fitted(board, draw, method, seed, {})
     n_needed = min(board.n_items, int(budgets.max() / costs.min()) + 1)
     order = selector.select(selector_seen, selector_fit, n_needed, np.random.default_rng([*seed, 1])).items
     signal_of_targets = signal_used(board, estimator.signal)
@@ -148,6 +140,22 @@ def _estimates(
         responses = responses_to(board, draw.targets, items, signal_of_targets)
         found.append((items, estimator.estimate(responses, Selection(items), seen, fit)))
     return found
+
+
+def fitted(
+    board: Benchmark, draw: Draw, method: Method, seed: list[int], fits: dict[Any, Any]
+) -> tuple[tuple[SeenItems, Any], tuple[SeenItems, Any]]:
+    """What the selector and the estimator see, and their fits; `fits` are those that exist already, by their keys."""
+
+    def seen_and_fit(part: Any, preferred: Signal | None) -> tuple[SeenItems, Any]:
+        signal = signal_used(board, preferred)
+        seen = seen_items(board, draw, signal)
+        key = part.fit_key or id(part), signal
+        if key not in fits:
+            fits[key] = part.fit(seen, np.random.default_rng(seed))
+        return seen, fits[key]
+
+    return seen_and_fit(method.selector, method.selector.signal), seen_and_fit(method.estimator, method.estimator.source_signal)
 
 
 def share_for_same(by_count: FloatArray, by_cost: FloatArray, budgets: FloatArray, k: int) -> float:

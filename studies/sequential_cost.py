@@ -19,8 +19,8 @@ items and by the default method, 50 known models, interpolated between sizes.
 
 `best`: which of K random models is best. `race` is the mean number of answers per model until one is named, where models that are
 out are not asked; `all` where every model is asked until then; `fixed` is the least number of items by which the best model has the
-highest mean in 95 % of the draws. `ratio` is race / all; `told` the same for who is told which model is the best, and tests each
-other one against it. `right`: the share in which the named model is the best.
+highest mean in 95 % of the draws. `ratio` is race / all; `told` the same ratio if the best model is known beforehand, and
+every other one is tested against it. `right`: the share in which the named model is the best.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ RANGE = 2.0
 def put_out(least: FloatArray, largest: FloatArray, n_listed: int, alpha: float, head: NDArray[np.intp] | None = None) -> IntArray:
     """After how many items each model is certainly not the best one.
 
-    A model that is out does not count from the next item on, whatever it answered. The last model is never put out.
+    The answers of an eliminated model are ignored from the next item on. The last model is never eliminated.
 
     Parameters
     ----------

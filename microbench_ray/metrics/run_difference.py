@@ -37,8 +37,8 @@ class Items(NamedTuple):
     cluster
         (n_items,) from 0 on: items of one cluster (a passage, a repository) are not independent of one another.
     whole_runs
-        Whether column k is the k-th run of all items, which may have a shift of its own (another server, another seed). Otherwise
-        the repeats of an item are independent of those of other items.
+        Whether column k is the k-th run of all items, which may be better or worse than other runs on all of them (another server,
+        another seed). Otherwise the repeats of an item are independent of those of other items.
     weight
         (n_items,) positive numbers, what each item counts in a weighted mean, where all are of one stratum; None where items of a
         stratum count the same.

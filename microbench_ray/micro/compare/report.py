@@ -17,7 +17,7 @@ FORMATS = ("table", "json", "markdown", "csv", "junit")
 MAX_SUBTASKS = 10
 """Subtasks in the table: those that changed most."""
 MAX_TOLD = 5
-"""Comparisons up to which each is told in sentences; more are a table."""
+"""Maximum number of comparisons that are described in sentences; more are shown as a table."""
 SHOWN_ITEMS = 5
 """Items in a sentence; JSON has more of them."""
 DRAWN = {

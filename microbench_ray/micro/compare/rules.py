@@ -27,8 +27,8 @@ class Rules:
     truth
         `micro`: every item counts the same; `macro`: every subtask does; `weights`: items count by weights that were given.
     repeats
-        `samples`: an item's repeats are independent of other items'; `runs`: the k-th repeats of all items are one run, which may
-        have a shift of its own.
+        `samples`: an item's repeats are independent of other items'; `runs`: the k-th repeats of all items are one run, which
+        may be better or worse than other runs on all items.
     reference
         `population`: for all such items; `benchmark`: for these items, where only repeats vary.
     confidence
