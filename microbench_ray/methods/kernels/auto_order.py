@@ -22,7 +22,7 @@ tenth with 50."""
 BEST_SHARE, MIN_BEST = 0.25, 3
 """The best source models are this share of them, and at least so many."""
 OPEN_BELOW = 0.7
-"""An item is open if the mean score of the best source models on it is smaller."""
+"""An item is open if the mean score of the best source models on it is smaller, and not above the median of the items."""
 OPEN_SHARE = 0.5
 """Open items are added where fewer of the first items are open than this share, while fewer than `MAX_RANDOM_SHARE` are random or
 added."""
@@ -89,7 +89,8 @@ def open_items(
     best = means_of_the_best(known, groups)
     variance = np.maximum(best * (1 - best), MIN_VARIANCE)
     weights = variance if known.weights is None else variance * known.weights
-    return balanced_order(np.flatnonzero(best < OPEN_BELOW), best, subtask, rng, costs, weights)
+    is_open = (best < OPEN_BELOW) & (best <= np.median(best))
+    return balanced_order(np.flatnonzero(is_open), best, subtask, rng, costs, weights)
 
 
 def means_of_the_best(known: SourceAccuracies, groups: Positions) -> FloatArray:
