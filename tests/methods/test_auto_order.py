@@ -60,7 +60,7 @@ def test_every_prefix_has_its_shares(guided: list[int], n_guided: int, share: fl
         }
         drawn = taken["random"] + taken["added"]
         queue = "guided"
-        if drawn < int(share * k):
+        if taken["random"] < int(share * k):
             queue = "random"
         elif len(is_open & set(expected)) < k // 2 and taken["added"] < k // 4 and drawn < k // 2 and free["added"]:
             queue = "added"
@@ -75,6 +75,8 @@ def test_open_items_are_added_where_the_guided_ones_are_solved_by_the_best() -> 
     guided, random, added = np.arange(20), np.arange(40)[::-1], np.arange(20, 40)
     # Every fourth item is an open one; the guided ones keep their order.
     assert mixed(guided, random, 0.0, added, 0.25)[:9].tolist() == [0, 1, 2, 20, 3, 4, 5, 21, 6]
+    # A fifth is random beside them.
+    assert mixed(guided, random, 0.2, added, 0.25)[:11].tolist() == [0, 1, 2, 20, 39, 3, 4, 21, 5, 38, 6]
     # With as many random items as there may be, none is added.
     assert mixed(guided, random, 0.5, added, 0.25)[:6].tolist() == [0, 39, 1, 38, 2, 37]
     # Where half of the guided ones are open, none is added.
