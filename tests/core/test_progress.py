@@ -67,7 +67,11 @@ def test_the_first_few_cells_of_a_sweep_do_not_tell_how_long_it_takes(clock: Clo
             progress.advance(3)
         clock.now += 10
         progress.advance(594)
-    assert lines(console) == ["3/1,000 cells, 0.30 cells/s", "6/1,000 cells, 0.30 cells/s", "600/1,000 cells, 20 cells/s, 20 s left"]
+    assert lines(console) == [
+        "3/1,000 cells, 0.30 cells/s",
+        "6/1,000 cells, 0.30 cells/s",
+        "600/1,000 cells, 20 cells/s, 20 s left",
+    ]
 
 
 def test_failed_cells_are_counted(clock: Clock) -> None:
