@@ -1,4 +1,4 @@
-"""Trimmed files of real runs of promptfoo, EvalScope and HELM: the totals that these tools wrote are those that are read.
+"""Trimmed files of real runs of promptfoo, EvalScope, HELM and Inspect: the totals that these tools wrote are those that are read.
 
 The runs had mock models and a few sums. `tool_runs` keeps the fields that matter, and the totals as the tools wrote them.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from microbench_ray.ingest.base import Options
@@ -148,3 +150,20 @@ def test_another_total_of_helm_is_said(tmp_path: Path) -> None:
     write_json(tmp_path / "run/stats.json", [{"name": {"name": "exact_match", "split": "test"}, "mean": 0.5}])
     summary = ingest("helm", tmp_path / "run/stats.json", tmp_path, metric="exact_match")  # a file of a run stands for the run
     assert any("0.4000 and 0.5000" in line for line in summary.lines())
+
+
+@pytest.mark.parametrize(("name", "reduce"), [("mean", "mean"), ("max", "max"), ("mode", "mode"), ("pass2", "pass@2")])
+def test_metrics_of_inspect(name: str, reduce: str, tmp_path: Path) -> None:
+    """Three epochs and a reducer; some samples ended in an error, and scorers gave letters, NaN, mappings, or nothing."""
+    log = RUNS / f"inspect/{name}.json"
+    totals = json.loads(log.read_text())["results"]["scores"]
+    assert len(totals) == 5
+    for total in totals:
+        metric = total["scorer"] if total["scorer"] == total["name"] else f"{total['scorer']}/{total['name']}"
+        out = tmp_path / total["name"]
+        run_ingest(IngestJob(source="inspect", path=str(log), out=out, options=Options(metric=metric, reduce=reduce)))
+        (file,) = (out / "models").glob("*.parquet")
+        read = pq.read_table(file, columns=["score"])["score"]
+        (value,) = [each["value"] for each in total["metrics"].values()]
+        assert pc.mean(read).as_py() == pytest.approx(value, abs=1e-9)
+        assert len(read) - read.null_count == total["scored_samples"]
