@@ -65,7 +65,7 @@ class HelmReader:
         """Return the run folders at or below `path`; an unfinished run is dropped."""
         logs = []
         orders: dict[str, tuple[str, ...]] = {}
-        for spec_file in files_below(path.parent if path.name in RUN_FILES else path, (SPEC,), tally):
+        for spec_file in files_below(path.parent if path.name in RUN_FILES and path.is_file() else path, (SPEC,), tally):
             with tally.collect_error(spec_file):
                 where, folder = str(spec_file), spec_file.parent
                 spec = json_file(spec_file, options.max_line_bytes)

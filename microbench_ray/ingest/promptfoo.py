@@ -141,15 +141,15 @@ def _grouped(place: str, rows: Iterable[tuple[int, Any]]) -> _ByModel:
     }
     shared = Counter(names.values())
     order = sorted(read, key=lambda each: (_index(each.row.get("testIdx")), each.number))
-    contents: defaultdict[str, dict[str, None]] = defaultdict(dict)  # of tests with the same variables, in the order of the tests
+    contents: defaultdict[str, dict[str, int]] = defaultdict(dict)  # of tests with the same variables: their numbers
     for each in order:
-        contents[each.variables].setdefault(each.content)
+        contents[each.variables].setdefault(each.content, len(contents[each.variables]) + 1)
     by_model: defaultdict[str, list[_Result]] = defaultdict(list)
     for each in read:
         name = names[each.provider, each.prompt, each.column]
         is_numbered = shared[name] > 1
         model = f"{name} (column {_index(each.column) + 1})" if is_numbered else name
-        nth = list(contents[each.variables]).index(each.content) + 1
+        nth = contents[each.variables][each.content]
         by_model[model].append(
             _Result(
                 number=each.number,

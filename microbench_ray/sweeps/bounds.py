@@ -11,9 +11,10 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.split import seen_counts
 from microbench_ray.sweeps.grid import Grid, Unseen
 
-MIN_MODELS = 3
 MAX_CELLS, MAX_DRAWS = 10_000_000, 1_000_000
 """Cells of a sweep; and draws, each of which is a run of one benchmark, group of targets and number of sources."""
+MIN_MODELS = 3
+"""Of a swept benchmark: a pair of targets and a source."""
 
 
 def check_bounds(
@@ -80,9 +81,9 @@ def check_models(benchmark: Benchmark, grid: Grid, group: tuple[int, ...] | None
             got=f"{n_target} target models",
             hint="choose a group of at least 2 models",
         )
-    if benchmark.n_models < MIN_MODELS:
+    if benchmark.n_models < min(MIN_MODELS, n_target + max_source):
         raise GridError(
-            f"A sweep needs at least {MIN_MODELS} models: 2 targets, which make a pair, and a source.",
+            f"A sweep needs at least {MIN_MODELS} models: 2 targets and a source.",
             where=f"'{benchmark.name}'",
             got=f"{benchmark.n_models} models",
             hint="add models",
