@@ -1,4 +1,4 @@
-"""Trimmed files of real runs of promptfoo, EvalScope, HELM and Inspect: the totals that these tools wrote are those that are read.
+"""Trimmed files of real runs of promptfoo, EvalScope, HELM, Inspect and lighteval: their own totals are those that are read.
 
 The runs had mock models and a few sums. `tool_runs` keeps the fields that matter, and the totals as the tools wrote them.
 """
@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from microbench_ray.ingest.base import Options
+from microbench_ray.ingest.lighteval import LightevalReader
 from microbench_ray.ingest.overall import Comparison
 from microbench_ray.ingest.promptfoo import PromptfooReader
 from microbench_ray.ingest.run import IngestJob, IngestSummary, run_ingest
@@ -167,3 +169,19 @@ def test_metrics_of_inspect(name: str, reduce: str, tmp_path: Path) -> None:
         (value,) = [each["value"] for each in total["metrics"].values()]
         assert pc.mean(read).as_py() == pytest.approx(value, abs=1e-9)
         assert len(read) - read.null_count == total["scored_samples"]
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"),
+    [("echo", "em"), ("echo", "f1"), ("echo", "avg@n:n=4"), ("echo", "pass@k:k=2&n=4"), ("sums", "acc"), ("sums", "mrr")],
+)
+def test_results_of_lighteval(task: str, metric: str, tmp_path: Path) -> None:
+    """Generations of which one or four count, and likelihoods of choices; the rows are written as Parquet again."""
+    rows = [json.loads(line) for line in (RUNS / f"lighteval/{task}.jsonl").read_text().splitlines()]
+    time = "2026-11-29T14-18-00.616402"
+    file = tmp_path / f"details/org/mock-30/{time}/details_{task}|0_{time}.parquet"
+    file.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    samples, _ = read_all(LightevalReader(), tmp_path, Options(metric=metric))
+    total = json.loads((RUNS / "lighteval/results.json").read_text())["results"][f"{task}|0"][metric]
+    assert np.mean([sample.score for sample in samples["org/mock-30"]]) == pytest.approx(total, abs=1e-9)
