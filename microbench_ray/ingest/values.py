@@ -210,5 +210,5 @@ def require_logs(
         got=f"left out: {'; '.join(reasons)}" if reasons else None,
         hint=f"check {' and '.join(filters)}, and path="
         if filters
-        else "check source= and path=" + (f"; its logs are named {' or '.join(patterns)}" if patterns else ""),
+        else "check source= and path=" + (f"; logs of {tool} are named {' or '.join(patterns)}" if patterns else ""),
     )
