@@ -26,8 +26,8 @@ OPEN_BELOW = 0.7
 OPEN_SHARE = 0.5
 """Open items are added where fewer of the first items are open than this share, while fewer than `MAX_RANDOM_SHARE` are random or
 added."""
-ADDED_SHARE, MAX_ADDED_SHARE = 25.0, 0.25
-"""Largest share of added items, times the number of source models, and in any case: a quarter with up to 100 models, a twelfth with
+MAX_ADDED_SHARE, ADDED_SOURCES = 0.25, 100
+"""Largest share of added items: a quarter with up to so many source models; with more it falls with their square, to a 36th with
 300."""
 MIN_VARIANCE = 0.05
 """Added items are drawn in proportion to p (1 − p), p the mean score of the best source models, but at least to this."""
@@ -78,7 +78,8 @@ def auto_order(
     read = single if single.confidence is None else single._replace(responses=single.confidence)
     guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0, costs).first(n_guided))
     n_groups = np.unique(groups).size
-    share, added_share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_groups), min(MAX_ADDED_SHARE, ADDED_SHARE / n_groups)
+    share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_groups)
+    added_share = MAX_ADDED_SHARE * min(1.0, ADDED_SOURCES / n_groups) ** 2
     return mixed(guided, random, share, added, added_share), n_guided
 
 
@@ -119,9 +120,9 @@ def in_turn(one: Positions, other: Positions) -> Positions:
 def mixed(guided: Positions, random: Positions, share: float, added: Positions, added_share: float) -> Positions:
     """The items of `random`, all there are, in an order that begins with those of `guided`, with others among them.
 
-    At the k-th place the next of `random` is taken if fewer than ⌊share × k⌋ would be random. Otherwise the next of `added`, the open
-    items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊added_share × k⌋ added, and ⌊`MAX_RANDOM_SHARE` × k⌋
-    random or added. When none is left of `guided`, the other random ones follow.
+    At the k-th place the next of `random` is taken if fewer than ⌊share × k⌋ would be random. Otherwise the next of `added`, the
+    open items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊added_share × k⌋ added, and
+    ⌊`MAX_RANDOM_SHARE` × k⌋ random or added. When none is left of `guided`, the other random ones follow.
     """
     order: list[int] = []
     taken, is_open = np.zeros(len(random), bool), np.zeros(len(random), bool)
