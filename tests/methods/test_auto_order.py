@@ -89,7 +89,7 @@ def test_open_items_are_added_where_the_guided_ones_are_solved_by_the_best() -> 
 def test_the_fewer_the_sources_the_more_random_items(
     n_source: int, n_random: int, added: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 20 items, a share of five by the number of sources n, at most half. Of added ones a quarter, with more than 100 × (100 / n)².
+    """Of 20 items, a share of five by the number n of sources, at most half; of added ones a quarter, beyond 100 × (100 / n)².
 
     Two of the 125 models are copies.
     """
