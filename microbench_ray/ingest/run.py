@@ -129,6 +129,13 @@ class IngestSummary:
     seen: dict[str, Seen] = field(default_factory=dict)
     weighs: str = ""
     reduced: Counter[Any] = field(default_factory=Counter)
+    _last_items: pa.ChunkedArray | None = field(default=None, repr=False, compare=False)
+
+    def add_items(self, ids: pa.ChunkedArray) -> None:
+        """Add the items of a model to `items`; most models have the same, in the same order."""
+        if self._last_items is None or not ids.equals(self._last_items):
+            self.items.update(ids.to_pylist())
+        self._last_items = ids
 
     def lines(self) -> list[str]:
         """The summary as lines for the terminal."""
@@ -357,7 +364,7 @@ def ingest_model(
     summary.logs += len(changed)
     for each in changed:
         summary.dropped.update(records[each.name].dropped)
-    summary.items.update(table["item_id"].to_pylist())
+    summary.add_items(table["item_id"])
     summary.subtasks.update(table["subtask"].unique().to_pylist())
     summary.missing += table["score"].null_count
     summary.responses += len(table) - table["score"].null_count
