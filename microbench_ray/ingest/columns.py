@@ -48,9 +48,9 @@ class ColumnReader(Protocol):
     """A `Reader` that can read plain logs by columns."""
 
     def responses(self, log: ModelLog, options: Options, tally: Tally, name: str) -> pa.Table | None:
-        """Return a log's responses as `fold` makes them of its samples, in any order, or None where only `read` can, or can say what is wrong.
+        """Return a log's responses as `fold` makes them of its samples, or None where only `read` can, or can say what is wrong.
 
-        `name` is the name of the log. Nothing may be added to the `tally` before None is returned.
+        They may be in any order. `name` is the name of the log. Nothing may be added to the `tally` before None is returned.
         """
         ...
 

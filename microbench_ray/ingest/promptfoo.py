@@ -32,9 +32,10 @@ class PromptfooReader:
         """Return a log for each provider and prompt."""
 
         def logs_of(file: Path, document: Any) -> Sequence[ModelLog] | None:
-            if _rows(document) is None:
+            rows = _rows(document)
+            if rows is None:
                 return None
-            return [ModelLog(model=name, files=(file,), part=name) for name in _by_model(file, options.max_line_bytes, document)]
+            return [ModelLog(model=name, files=(file,), part=name) for name in _by_model(file, options.max_line_bytes, rows)]
 
         return find_logs(path, ("*.json",), "promptfoo", options, tally, logs_of, keep=False)
 
@@ -72,19 +73,18 @@ _last: dict[tuple[Path, int, int], _Rows] = {}
 """The file that was read last, which is read for one model after the other."""
 
 
-def _by_model(file: Path, max_bytes: int, document: Any = None) -> _Rows:
-    """The numbered results of a file, whose document may be known, by model."""
+def _by_model(file: Path, max_bytes: int, rows: Sequence[Any] | None = None) -> _Rows:
+    """The numbered results of a file, whose rows may be known, by model."""
     status = file.stat()
     key = (file, status.st_size, status.st_mtime_ns)
     if key not in _last:
-        grouped = _grouped(file, json_file(file, max_bytes) if document is None else document)
+        grouped = _grouped(file, rows or _rows(json_file(file, max_bytes)) or [])
         _last.clear()
         _last[key] = grouped
     return _last[key]
 
 
-def _grouped(file: Path, document: Any) -> _Rows:
-    rows = _rows(document) or []
+def _grouped(file: Path, rows: Sequence[Any]) -> _Rows:
     prompts = [_prompt(row) for row in rows]
     several = len(set(prompts)) > 1
     by_model: defaultdict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)

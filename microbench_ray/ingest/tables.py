@@ -19,7 +19,7 @@ from microbench_ray.core.lazy_arrow import pc, pq
 from microbench_ray.data.columns import number_array, numbers_of, repeated_text, text_array
 from microbench_ray.data.scores import probability_keys, read_wide
 from microbench_ray.data.suspicious import aggregate_warning, named_like_aggregates
-from microbench_ray.data.table_files import JSON, SUFFIXES, check_start, row_name, split_suffix
+from microbench_ray.data.table_files import IN_FOLDERS, SUFFIXES, check_start, row_name, split_suffix
 from microbench_ray.data.table_hints import cell_hint
 from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
 from microbench_ray.data.tables.build import WideTable
@@ -54,8 +54,7 @@ class TableReader:
         logs: list[ModelLog] = []
         shown = 0
         of_files: list[Path] = []
-        suffixes = [suffix for suffix in SUFFIXES if suffix != JSON]  # in a folder, these are of anything
-        for file in files_below(path, [f"*{suffix}" for suffix in suffixes], tally):
+        for file in files_below(path, [f"*{suffix}" for suffix in IN_FOLDERS], tally):
             with tally.collect_error(file):
                 stem, _ = split_suffix(file)
                 if file != path and stem.endswith(_COMPANIONS):
@@ -356,16 +355,19 @@ def _check_items(file: Path, changed: int, size: int, max_bytes: int) -> None:
     check_columns(file, ITEM_COLUMNS, max_bytes)
 
 
-_kept: OrderedDict[tuple[Path, int, int, TableKeys], WideTable] = OrderedDict()
-"""The tables that were read last, up to `_KEPT_BYTES`."""
+_kept: OrderedDict[tuple[Path, int, int, TableKeys], tuple[WideTable, int]] = OrderedDict()
+"""The tables that were read last, up to `_KEPT_BYTES`, with their sizes."""
 
 
 def _whole(file: Path, keys: TableKeys) -> WideTable:
     key = (file, *_identity(file), keys)
-    wide = _kept.pop(key, None) or read_wide(file, keys)
-    _kept[key] = wide
-    total = sum(each.table.nbytes for each in _kept.values()) if len(_kept) > 2 else 0
+    if key in _kept:
+        _kept.move_to_end(key)
+        return _kept[key][0]
+    wide = read_wide(file, keys)
+    _kept[key] = wide, wide.table.nbytes
+    total = sum(n_bytes for _, n_bytes in _kept.values())
     while total > _KEPT_BYTES and len(_kept) > 2:  # a table and its confidences
-        _, oldest = _kept.popitem(last=False)
-        total -= oldest.table.nbytes
+        _, (_, n_bytes) = _kept.popitem(last=False)
+        total -= n_bytes
     return wide

@@ -57,7 +57,7 @@ class VlmEvalKitReader:
             value = None if row[metric] == "" else row[metric]
             score = parse_score(value, tally, file=file, item=item, metric=metric)
             tally.read_by(log.part, metric)
-            question = {key: _text(row[key]) for key in _QUESTION if key in row and row[key] not in (None, "")}
+            question = {key: _text(cell) for key in _QUESTION if (cell := row.get(key)) is not None and cell != ""}
             content = item_digest(where, **question)
             yield Sample(item_id=item, subtask=subtask, score=score, content=content, position=name)
 
@@ -91,4 +91,6 @@ def _rows(file: Path, max_bytes: int) -> Iterator[Mapping[str, Any]]:
 
 def _text(value: Any) -> str:
     """A cell as a text; whole numbers are written the same in all files."""
+    if type(value) is str:  # the common case
+        return value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -15,7 +15,6 @@ from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.table_files import row_name
 from microbench_ray.data.tables.frame import Frame
 
-
 MAX_SPARSE = 8
 """How many times the number of rows a table of all numbers may have, which is quicker than sorting the rows."""
 
