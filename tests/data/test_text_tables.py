@@ -41,7 +41,7 @@ def test_the_separator_is_found_whatever_the_suffix(tmp_path: Path, suffix: str,
     path.write_bytes(compressed(text(separator), suffix))
     board = read_scores(path, max_missing=0.5)
     assert (board.name, [*board.model_ids], [*board.item_ids]) == ("board", ["ada", "bob"], ["q1", "q2", "q3"])
-    assert board.wide()["ada"].tolist() == [1, 0.5, 0]
+    assert (board.scores[0] / board.units).tolist() == [1, 0.5, 0]
     assert row_name(path, 0) == "line 2"
 
 
