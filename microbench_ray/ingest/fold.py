@@ -125,9 +125,9 @@ def _set_probabilities(columns: dict[str, list[Any]], items: Mapping[int, _Item]
         for row, score in enumerate(columns["score"]):
             if score is None:
                 confidences[row] = answers[row] = None
-        for row, item in items.items():
-            confidences[row] = None if item.confidence is None else item.confidence / item.scored
-            answers[row] = item.answers and tuple(value / item.scored for value in item.answers)
+    for row, item in items.items():
+        confidences[row] = None if item.confidence is None else item.confidence / item.scored
+        answers[row] = item.answers and tuple(value / item.scored for value in item.answers)
     columns["label"] = [None if each is None else label for each, label in zip(answers, columns["label"], strict=True)]
 
 
@@ -136,8 +136,8 @@ def _scores(scores: list[float | None], items: Mapping[int, _Item], reduce: str)
     if reduce == "mean":
         for row, item in items.items():
             scores[row] = min(max(item.score, 0.0), item.scored) / item.scored if item.scored else None
-        return nullable_numbers(np.clip(np.array(scores, np.float64), 0.0, 1.0))
-    own = [[] if score is None else [min(max(score, 0.0), 1.0)] for score in scores]
+        return nullable_numbers(np.clip(np.array(scores, np.float64), 0.0, 1.0) + 0.0)  # no negative zero
+    own = [[] if score is None else [min(max(0.0, score), 1.0)] for score in scores]
     for row, item in items.items():
         own[row] = item.repeats or ([min(max(item.score, 0.0), 1.0)] if item.scored else [])
     reduced = reducer(reduce)
