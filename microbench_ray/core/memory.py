@@ -41,7 +41,7 @@ def keep_memory() -> bool:
 def rare_collections() -> Iterator[None]:
     """Let Python look for cycles only once `NEW_OBJECTS` have been made, for code that makes many objects without any.
 
-    By default it does so after 700 (from Python 3.12 on 2,000), which takes a third of the time of reading a document of JSON.
+    By default it does so after some hundreds, which takes up to a third of the time of reading documents of JSON.
     """
     young, *older = gc.get_threshold()
     gc.set_threshold(max(young, NEW_OBJECTS) if young else 0, *older)

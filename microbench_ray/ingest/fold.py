@@ -80,8 +80,9 @@ def fold(samples: Iterable[Sample], log: str, reduce: str = "mean") -> pa.Table:
         score = sample.score
         if score is not None and (sample.confidence is not None or not 0 <= score <= 1):
             _check(sample, log)
+        n_items = len(firsts)
         first = firsts.setdefault(sample.item_id, sample)
-        if first is not sample:
+        if len(firsts) == n_items:
             item = repeated.get(sample.item_id)
             if item is None:
                 item = repeated[sample.item_id] = _Item(first)

@@ -75,7 +75,10 @@ class VlmEvalKitReader:
         if file.suffix != ".tsv" or not matches(log.part, options.tasks):
             return None
         names, rows = separated_cells(file, "\t", options.max_line_bytes)
-        if len({"index", metric, *names}) > len(names) or not rows or any(len(row) != len(names) for row in rows):
+        distinct = set(names)
+        if not distinct >= {"index", metric} or len(distinct) < len(names):
+            return None
+        if not rows or any(len(row) != len(names) for row in rows):
             return None
         cells = dict(zip(names, zip(*rows, strict=True), strict=True))
         number_of = {text: finite_number(text) if text else math.nan for text in set(cells[metric])}

@@ -158,3 +158,11 @@ def test_what_is_wrong_in_a_table_of_vlmevalkit_is_left_to_the_samples(tmp_path:
     if word:
         with refuses(DataError, word):
             list(reader.read(log, Options(), Tally()))
+
+
+@pytest.mark.parametrize("header", ["index\tA\tA\tcategory\thit", "a\ta\tA\tcategory\thit", "index\tquestion\tA\tcategory\tscore"])
+def test_a_table_of_vlmevalkit_with_other_columns_is_left_to_the_samples(tmp_path: Path, header: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/m_MMStar_exact_matching_result.tsv").write_text(f"{header}\n0\tW\tA\tc\t1\n")
+    (log,) = VlmEvalKitReader().find(tmp_path, Options(), Tally())
+    assert VlmEvalKitReader().responses(log, Options(), Tally(), "x") is None

@@ -15,7 +15,7 @@ from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.table_files import row_name
 from microbench_ray.data.tables.frame import Frame
 
-MAX_SPARSE = 8
+MAX_SPARSE = 2
 """How many times the number of rows a table of all numbers may have, which is quicker than sorting the rows."""
 
 
@@ -84,7 +84,8 @@ def _of_column(frame: Frame, name: str, role: str) -> Ids:
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
     values = encoded.dictionary.to_pylist()
-    codes = np.asarray(numbers_of(encoded.indices.cast(pa.int64()).fill_null(-1)), np.int64)
+    indices = encoded.indices
+    codes = numbers_of(indices.fill_null(-1) if indices.null_count else indices).astype(np.int64)
     empty = codes < 0
     if "" in values:
         empty |= codes == values.index("")
