@@ -101,7 +101,7 @@ class VlmEvalKitReader:
         return table_of(about, scores, name)
 
 
-@lru_cache(maxsize=1 << 14)  # the models of a benchmark are asked the same
+@lru_cache(maxsize=1 << 15)  # the models of a benchmark are asked the same
 def _content(asked: tuple[str, ...], question: tuple[str, ...]) -> str:
     """The digest of a question's cells in the columns `asked`."""
     return item_digest("", **{key: cell for key, cell in zip(asked, question, strict=True) if cell})
