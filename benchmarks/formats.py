@@ -2,7 +2,8 @@
 
 Writes logs of several models in the layout of each tool, with the shortest records that a tool may write (`--text 0`), or with
 texts of some characters in each (`--text 1000`: prompts and answers), ingests each folder as `microbench ingest` does, and prints
-its size, bytes for a response, CPU seconds, MB per CPU second, and microseconds for a response: the fastest of `--rounds`.
+its size, bytes for a response, CPU seconds, MB per CPU second, and microseconds for a response: the fastest of `--rounds`. The last
+line is the load of the machine before and after.
 """
 
 from __future__ import annotations
@@ -109,23 +110,28 @@ def lengthen(folder: Path, characters: int) -> None:
         file.write_text("".join(json.dumps(fill(document)) + "\n" for document in documents))
 
 
+def write_logs(name: str, logs: Path, models: int, items: int, characters: int = 0) -> tuple[str, int]:
+    """Write logs of a format into a new folder, and return its `source` and their bytes."""
+    logs.mkdir()
+    if name in TABLES:
+        source = "table"
+        TABLES[name](logs, models, items)
+    elif name == WORKBOOKS:
+        source = "vlmevalkit"
+        workbooks(logs, models, items)
+    else:
+        source, write = tool_logs.WRITERS[name]
+        write(logs, models, items)
+        if characters:
+            lengthen(logs, characters)
+    return source, sum(file.stat().st_size for file in logs.rglob("*") if file.is_file())
+
+
 def measure(name: str, models: int, items: int, characters: int, rounds: int = 1) -> str:
     """Ingest logs of one format, and return the row of the table."""
     with tempfile.TemporaryDirectory() as temporary:
         logs = Path(temporary, "logs")
-        logs.mkdir()
-        if name in TABLES:
-            source = "table"
-            TABLES[name](logs, models, items)
-        elif name == WORKBOOKS:
-            source = "vlmevalkit"
-            workbooks(logs, models, items)
-        else:
-            source, write = tool_logs.WRITERS[name]
-            write(logs, models, items)
-            if characters:
-                lengthen(logs, characters)
-        size = sum(file.stat().st_size for file in logs.rglob("*") if file.is_file())
+        source, size = write_logs(name, logs, models, items, characters)
         seconds = math.inf
         for number in range(rounds):
             for file in logs.rglob("*"):
@@ -149,9 +155,11 @@ def main() -> None:
     parser.add_argument("--formats", nargs="+", default=[*TABLES, *sorted(tool_logs.WRITERS), WORKBOOKS])
     given = parser.parse_args()
     measure("livebench", 2, 10, 0)  # imports
+    before = os.getloadavg()[0]
     print(f"{'format':24} {'MB':>7} {'B a resp':>8} {'CPU s':>7} {'MB/s':>7} {'us/resp':>7}")
     for name in given.formats:
         print(measure(name, given.models, given.items, given.text, given.rounds), flush=True)
+    print(f"load: {before:.1f} before, {os.getloadavg()[0]:.1f} after")
 
 
 if __name__ == "__main__":

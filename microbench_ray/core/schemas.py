@@ -371,6 +371,10 @@ def conform(table: pa.Table, name: str, *, where: str | None = None) -> pa.Table
     for column in ADDED.get(name, ()):
         if column not in table.column_names:
             table = table.append_column(schema.field(column), pa.nulls(len(table), schema.field(column).type))
+    if table.schema.equals(schema, check_metadata=True) and all(
+        field.nullable or not column.null_count for field, column in zip(schema, table.columns, strict=True)
+    ):
+        return table
     try:
         return table.select(schema.names).cast(schema)
     except (KeyError, pa.ArrowInvalid, ValueError) as error:

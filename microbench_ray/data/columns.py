@@ -55,10 +55,33 @@ def text_array(values: Sequence[str]) -> pa.Array:
     UnicodeEncodeError
         A text cannot be encoded as UTF-8.
     """
-    encoded = [value.encode() for value in values]
-    bounds = np.zeros(len(encoded) + 1, np.int32)
-    np.cumsum([len(each) for each in encoded], out=bounds[1:])
-    return pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(bounds), pa.py_buffer(b"".join(encoded))])
+    text = "".join(values)
+    content = text.encode()
+    lengths = map(len, values if len(content) == len(text) else [value.encode() for value in values])
+    bounds = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(np.fromiter(lengths, np.int64, len(values)), out=bounds[1:])
+    return pa.Array.from_buffers(pa.string(), len(values), [None, pa.py_buffer(bounds), pa.py_buffer(content)])
+
+
+def repeated_text(text: str, count: int) -> pa.Array:
+    """Make a column of `count` times the same text; UnicodeEncodeError as for `text_array`."""
+    content = text.encode()
+    bounds = np.arange(count + 1, dtype=np.int32) * np.int32(len(content))
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(bounds), pa.py_buffer(content * count)])
+
+
+def has_absent(column: pa.ChunkedArray) -> bool:
+    """Whether a value of a column is missing, or an empty text; the type of texts is `string`."""
+    if column.null_count:
+        return True
+    if not pa.types.is_string(column.type):
+        return False
+    return any(_has_empty(chunk) for chunk in column.chunks if len(chunk))
+
+
+def _has_empty(chunk: pa.StringArray) -> bool:
+    bounds = np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    return bool((bounds[1:] == bounds[:-1]).any())
 
 
 def column_of(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError, StoreError
-from microbench_ray.core.lazy_arrow import pq
+from microbench_ray.core.lazy_arrow import pc, pq
 from microbench_ray.core.parquet import read_parquet
 from microbench_ray.core.schemas import SCHEMAS, conform
 from microbench_ray.core.storage.folders import Folder, file_name, io_error
@@ -22,6 +22,10 @@ MODELS = "models"
 DIGESTED_COLUMNS = ("item_id", "subtask", "label", "content", "position")
 """Columns of a model's file that `ModelRecord.items` is the digest of."""
 _KEY = b"microbench_ray"
+_CODED = ("subtask", "score", "log")
+"""Columns of a model's file that are written by their distinct values: ids of items are distinct already."""
+_WITH_STATISTICS = ("repeats.list.element",)
+"""Columns whose statistics `has_repeats` reads."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,26 @@ def pack(responses: pa.Table, record: ModelRecord) -> bytes:
     record
         Metadata for the footer; `items` is computed here.
     """
-    table = conform(responses, "responses").combine_chunks().sort_by("item_id")
+    table = _sorted(conform(responses, "responses").combine_chunks())
     logs = {name: vars(log) for name, log in record.logs.items()}
     content = vars(record) | {"logs": logs, "items": _digest(table), "version": FORMAT_VERSION}
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(content, sort_keys=True).encode()}), sink, compression="zstd")
+    pq.write_table(
+        table.replace_schema_metadata({_KEY: json.dumps(content, sort_keys=True).encode()}),
+        sink,
+        compression="zstd",
+        use_dictionary=[*_CODED],
+        write_statistics=[*_WITH_STATISTICS],
+    )
     return bytes(sink.getvalue())
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    """The rows by the ids of items; most readers give them in this order."""
+    ids = table["item_id"]
+    if pc.all(pc.less_equal(ids.slice(0, max(len(ids) - 1, 0)), ids.slice(1))).as_py():
+        return table
+    return table.sort_by("item_id")
 
 
 def read_record(folder: Folder, name: str) -> ModelRecord:
@@ -195,7 +213,19 @@ def _unreadable(folder: Folder, name: str, got: str) -> DataError:
 
 
 def _digest(table: pa.Table) -> str:
+    """The digest of the items; computed once for models that are packed one after the other and have the same items."""
+    items = table.select(DIGESTED_COLUMNS)
+    for digest, known in _last_items.items():
+        if known.equals(items):
+            return digest
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.select(DIGESTED_COLUMNS).schema) as writer:
-        writer.write_table(table.select(DIGESTED_COLUMNS))
-    return blake2b(sink.getvalue(), digest_size=16).hexdigest()
+    with pa.ipc.new_stream(sink, items.schema) as writer:
+        writer.write_table(items)
+    digest = blake2b(sink.getvalue(), digest_size=16).hexdigest()
+    _last_items.clear()
+    _last_items[digest] = items
+    return digest
+
+
+_last_items: dict[str, pa.Table] = {}
+"""The items of the model that was packed last, by their digest."""

@@ -42,7 +42,8 @@ def read_scores(
     sheet: str | None = None,
     truth: str = "micro",
 ) -> Benchmark:
-    """Read a table of scores: Parquet, Feather (`.feather`, `.arrow`), CSV or TSV (also `.gz`), JSON Lines or Excel (`.xlsx`).
+    """Read a table of scores: Parquet, Feather (`.feather`, `.arrow`), delimited text (`.csv`, `.tsv`, `.tab`, `.txt`), JSON Lines
+    (texts also `.gz` or `.zst`) or Excel (`.xlsx`).
 
     A table is long, with a row per response, or wide, with a row per item and a column per model, or the other way round. What each
     column was taken for is in `Benchmark.notes`, unless the table has the columns `item_id`, optionally `subtask`, and models.

@@ -1,9 +1,10 @@
-"""Reader of tables in Parquet, Feather, CSV, TSV, JSON Lines and Excel, with the same errors for all formats."""
+"""Reader of tables in Parquet, Feather, delimited text, JSON Lines and Excel, with the same errors for all formats."""
 
 from __future__ import annotations
 
 import csv
 import re
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.lazy_arrow import pq
 from microbench_ray.core.parquet import OversizedTable, memory_limit, read_parquet, text_bytes
+from microbench_ray.core.shown import key_value, shell_quote
 from microbench_ray.core.storage.urls import check_place
 from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.delimited import read_delimited
@@ -21,11 +23,16 @@ from microbench_ray.data.tables.excel import read_excel
 from microbench_ray.data.tables.feather import check_feather
 from microbench_ray.data.tables.json_rows import read_json, read_json_lines
 
-DELIMITED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
-JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson")
+_COMPRESSED = ("", ".gz", ".zst")
+_DELIMITED, _JSON_LINES = (".csv", ".tsv", ".tab", ".txt"), (".jsonl", ".ndjson")
+DELIMITED = tuple(f"{suffix}{compressed}" for suffix in _DELIMITED for compressed in _COMPRESSED)
+JSON_LINES = tuple(f"{suffix}{compressed}" for suffix in _JSON_LINES for compressed in _COMPRESSED)
 JSON = ".json"
-SUFFIXES = (".parquet", ".feather", ".arrow", *DELIMITED, *JSON_LINES, JSON, ".xlsx")
+_BINARY = (".parquet", ".feather", ".arrow")
+SUFFIXES = (*_BINARY, *DELIMITED, *JSON_LINES, JSON, ".xlsx")
 """Suffixes of files that `read_table` supports."""
+IN_FOLDERS = tuple(suffix for suffix in SUFFIXES if suffix != JSON and not suffix.startswith(".txt"))
+"""Suffixes that tables in a folder have; files with the others hold anything, and are read where their path is given."""
 FORMATS = {".parquet": "Parquet", ".feather": "Feather (Arrow IPC)", ".arrow": "Feather (Arrow IPC)"}
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -48,7 +55,7 @@ def split_suffix(path: Path) -> tuple[str, str]:
         "Unknown suffix of a table.",
         where=str(path),
         got=f"suffix {path.suffix!r}",
-        hint=f"use one of {', '.join(SUFFIXES)}",
+        hint=f"use one of {', '.join((*_BINARY, *_DELIMITED, *_JSON_LINES, JSON, '.xlsx'))}; files of text also with .gz or .zst",
     )
 
 
@@ -89,6 +96,7 @@ def read_table(path: Path, *, texts: Texts, unnamed: bool = False, sheet: str | 
             got="a folder" if path.is_dir() else "no such file",
             hint="give the path of a Parquet, Feather or CSV table, or data_dir=FOLDER for a benchmark defined in conf/",
         )
+    refuse_archive(path)
     suffix = split_suffix(path)[1].lower()
     if sheet is not None and suffix != ".xlsx":
         raise DataError("sheet= is for Excel workbooks.", where=str(path), got=f"sheet={sheet}", hint="leave out sheet=")
@@ -119,6 +127,23 @@ def _mend(error: Exception) -> str:
     if "CSV parse error" in str(error):
         return "give every row as many cells as the header, and write nothing above the header; or write or copy it again"
     return "write or copy it again"
+
+
+def refuse_archive(path: Path) -> None:
+    """Raise DataError if a file is a zip archive; the hint has the command that extracts it, and the path to give then."""
+    if not path.name.lower().endswith(".zip") or not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        names = [member.filename for member in archive.infolist() if not member.is_dir()]
+    folder = path.with_name(path.name.partition(".")[0] or "extracted")
+    extracted = folder / names[0] if len(names) == 1 else folder
+    command = f"python -m zipfile -e {shell_quote(path)} {shell_quote(folder)}"
+    raise DataError(
+        "The file is a zip archive.",
+        where=str(path),
+        got=f"{len(names):,} files: {first_few(names, 3)}",
+        hint=f"{command} extracts it; then {key_value('path', str(extracted))}",
+    )
 
 
 def check_start(path: Path) -> None:

@@ -312,9 +312,10 @@ def finite_number(value: Any) -> float | None:
         return float(value)
     if isinstance(value, str):
         try:
-            value = float(value)
+            number = float(value)
         except ValueError:
             return None
+        return number if isfinite(number) else None
     if isinstance(value, int | float | Decimal):
         try:
             number = float(value)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.core.schemas import SCHEMAS
-from microbench_ray.data.columns import nullable_numbers, numbers_of, text_array
+from microbench_ray.data.columns import nullable_numbers, number_array, numbers_of, repeated_text
 from microbench_ray.ingest.base import ModelLog, Options, Tally
 from microbench_ray.ingest.metrics import ROUNDING
 from microbench_ray.ingest.values import NOT_FINITE, WITHOUT_SCORE
@@ -25,18 +25,22 @@ class ItemColumns:
     ----------
     items, subtasks, contents, positions
         (n_samples,) texts, as of `Sample`; samples of one item are repetitions. `contents` is None where the log does not tell.
+    distinct
+        Whether it is known that no item has repetitions.
     """
 
     items: pa.Array
     subtasks: pa.Array
     positions: pa.Array
     contents: pa.Array | None = None
+    distinct: bool = False
 
     def take(self, rows: NDArray[np.intp]) -> ItemColumns:
         """Some of the samples."""
-        contents = None if self.contents is None else self.contents.take(pa.array(rows))
-        items, subtasks, positions = (each.take(pa.array(rows)) for each in (self.items, self.subtasks, self.positions))
-        return ItemColumns(items, subtasks, positions, contents)
+        places = number_array(rows)
+        contents = None if self.contents is None else self.contents.take(places)
+        items, subtasks, positions = (each.take(places) for each in (self.items, self.subtasks, self.positions))
+        return ItemColumns(items, subtasks, positions, contents, self.distinct)
 
 
 @runtime_checkable
@@ -46,7 +50,7 @@ class ColumnReader(Protocol):
     def responses(self, log: ModelLog, options: Options, tally: Tally, name: str) -> pa.Table | None:
         """Return a log's responses as `fold` makes them of its samples, or None where only `read` can, or can say what is wrong.
 
-        `name` is the name of the log. Nothing may be added to the `tally` before None is returned.
+        They may be in any order. `name` is the name of the log. Nothing may be added to the `tally` before None is returned.
         """
         ...
 
@@ -97,10 +101,11 @@ def table_of(about: ItemColumns, scores: NDArray[np.float64], log: str) -> pa.Ta
     log
         The log's name.
     """
-    encoded = about.items.dictionary_encode()
-    count, n_items = len(scores), len(encoded.dictionary)
+    encoded = None if about.distinct else about.items.dictionary_encode()
+    count = len(scores)
+    n_items = count if encoded is None else len(encoded.dictionary)
     repeats = None
-    if n_items < count:
+    if encoded is not None and n_items < count:
         codes = np.asarray(numbers_of(encoded.indices.cast(pa.int64())), np.intp)
         first = np.empty(n_items, np.intp)
         first[codes[::-1]] = np.arange(count)[::-1]
@@ -114,7 +119,7 @@ def table_of(about: ItemColumns, scores: NDArray[np.float64], log: str) -> pa.Ta
         "repeats": repeats,
         "content": about.contents,
         "position": about.positions,
-        "log": text_array([log] * n_items),
+        "log": repeated_text(log, n_items),
     }
     columns = [pa.nulls(n_items, field.type) if known.get(field.name) is None else known[field.name] for field in schema]
     return pa.table(columns, schema=schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -24,7 +24,7 @@ TOLERANCE = 1e-9
 
 @dataclass(slots=True)
 class _Item:
-    """Running sums over the scored repetitions of one item."""
+    """Running sums over the scored repetitions of an item that has several samples."""
 
     first: Sample
     score: float = 0.0
@@ -34,8 +34,9 @@ class _Item:
     answers: tuple[float, ...] | None = None
 
     def add(self, sample: Sample) -> None:
-        """Add a repetition that has a score."""
-        assert sample.score is not None
+        """Add a repetition, if it has a score."""
+        if sample.score is None:
+            return
         if not self.scored:
             self.confidence, self.answers = sample.confidence, sample.answers
         else:
@@ -73,16 +74,21 @@ def fold(samples: Iterable[Sample], log: str, reduce: str = "mean") -> pa.Table:
     DataError
         A score or probability lies outside [0, 1].
     """
-    items: dict[str, _Item] = {}
+    firsts: dict[str, Sample] = {}
+    repeated: dict[str, _Item] = {}
     for sample in samples:
-        item = items.get(sample.item_id)
-        if item is None:
-            item = items[sample.item_id] = _Item(sample)
-        if sample.score is not None:
-            if sample.confidence is not None or not 0 <= sample.score <= 1:
-                _check(sample, log)
+        score = sample.score
+        if score is not None and (sample.confidence is not None or not 0 <= score <= 1):
+            _check(sample, log)
+        n_items = len(firsts)
+        first = firsts.setdefault(sample.item_id, sample)
+        if len(firsts) == n_items:
+            item = repeated.get(sample.item_id)
+            if item is None:
+                item = repeated[sample.item_id] = _Item(first)
+                item.add(first)
             item.add(sample)
-    return _table(items, log, reduce)
+    return _table(firsts, repeated, log, reduce)
 
 
 def _check(sample: Sample, log: str) -> None:
@@ -96,55 +102,58 @@ def _check(sample: Sample, log: str) -> None:
             )
 
 
-def _scores(items: Collection[_Item], reduce: str) -> pa.Array:
-    """The scores of items; missing without a scored repetition, and where these give none."""
-    if reduce == "mean":
-        sums, counts = np.array([item.score for item in items], np.float64), np.array([item.scored for item in items], np.float64)
-        with np.errstate(invalid="ignore"):
-            return nullable_numbers(np.clip(sums, 0.0, counts) / counts)
-    reduced = reducer(reduce)
-    scores = [reduced(item.repeats or [min(max(item.score, 0.0), 1.0)]) if item.scored else None for item in items]
-    return column_of(scores, pa.float64())
-
-
-def _probabilities(items: Collection[_Item]) -> dict[str, list[Any]]:
-    """Columns of the probabilities of answers, where an item has any."""
-    if all(item.confidence is None and item.answers is None for item in items):
-        return {}
-    return {
-        "confidence": [None if item.confidence is None else item.confidence / item.scored for item in items],
-        "answers": [
-            item.answers if item.answers is None or item.scored == 1 else [value / item.scored for value in item.answers]
-            for item in items
-        ],
-        "label": [item.first.label if item.answers is not None else None for item in items],
-    }
-
-
-def _table(items: dict[str, _Item], log: str, reduce: str) -> pa.Table:
-    firsts = [item.first for item in items.values()]
-    columns: dict[str, Any] = _probabilities(items.values()) | {
-        "item_id": list(items),
-        "subtask": [first.subtask or "all" for first in firsts],
-        "score": _scores(items.values(), reduce),
-        "repeats": [item.repeats for item in items.values()],
-        "content": [first.content for first in firsts],
-        "position": [first.position for first in firsts],
-        "log": [log] * len(firsts),
-    }
+def _table(firsts: Mapping[str, Sample], repeated: Mapping[str, _Item], log: str, reduce: str) -> pa.Table:
+    fields = zip(*firsts.values(), strict=True) if firsts else [()] * len(Sample._fields)
+    columns: dict[str, Any] = {name: list(values) for name, values in zip(Sample._fields, fields, strict=True)}
+    rows = {name: row for row, name in enumerate(firsts)} if repeated else {}
+    items = {rows[name]: item for name, item in repeated.items()}
+    columns |= {"repeats": [None] * len(firsts), "log": [log] * len(firsts)}
+    for row, item in items.items():
+        columns["repeats"][row] = item.repeats
+    _set_probabilities(columns, items)
+    columns["score"] = _scores(columns["score"], items, reduce)
+    columns["subtask"] = [subtask or "all" for subtask in columns["subtask"]]
     for name in ("item_id", "subtask", "position"):
         _check_texts(name, columns[name], log)
     schema = SCHEMAS["responses"]
-    return pa.table([_column(columns.get(field.name), field.type, len(firsts)) for field in schema], schema=schema)
+    return pa.table([_column(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def _column(values: Any, kind: pa.DataType, length: int) -> pa.Array:
+def _set_probabilities(columns: dict[str, list[Any]], items: Mapping[int, _Item]) -> None:
+    """Set the probabilities of items with several samples, by row, and remove those of items without a score."""
+    confidences, answers = columns["confidence"], columns["answers"]
+    if any(map(_given, confidences)) or any(map(_given, answers)):
+        for row, score in enumerate(columns["score"]):
+            if score is None:
+                confidences[row] = answers[row] = None
+    for row, item in items.items():
+        confidences[row] = None if item.confidence is None else item.confidence / item.scored
+        answers[row] = item.answers and tuple(value / item.scored for value in item.answers)
+    columns["label"] = [None if each is None else label for each, label in zip(answers, columns["label"], strict=True)]
+
+
+def _scores(scores: list[float | None], items: Mapping[int, _Item], reduce: str) -> pa.Array:
+    """The scores of items, of those with several samples by row; missing without a scored sample, and where these give none."""
+    if reduce == "mean":
+        for row, item in items.items():
+            scores[row] = min(max(item.score, 0.0), item.scored) / item.scored if item.scored else None
+        return nullable_numbers(np.clip(np.array(scores, np.float64), 0.0, 1.0) + 0.0)  # no negative zero
+    own = [[] if score is None else [min(max(0.0, score), 1.0)] for score in scores]
+    for row, item in items.items():
+        own[row] = item.repeats or ([min(max(item.score, 0.0), 1.0)] if item.scored else [])
+    reduced = reducer(reduce)
+    return column_of([reduced(each) if each else None for each in own], pa.float64())
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
     """A column of values, which may be one already."""
     if isinstance(values, pa.Array):
         return values
-    if values is None or not any(value is not None for value in values):
-        return pa.nulls(length, kind)
-    return column_of(values, kind)
+    return column_of(values, kind) if any(map(_given, values)) else pa.nulls(len(values), kind)
+
+
+def _given(value: Any) -> bool:
+    return value is not None
 
 
 def _check_texts(name: str, texts: Sequence[str | None], log: str) -> None:

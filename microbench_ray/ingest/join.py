@@ -64,6 +64,8 @@ def versions(seen: dict[str, Seen], texts: Mapping[str, str], responses: pa.Tabl
         The model's texts, as of `Examples`, and its table of schema `responses`.
     """
     found = None
+    if not texts:
+        return None
     names = sorted(texts)
     rows = pc.index_in(text_array(names), value_set=responses["item_id"].combine_chunks()).to_pylist()
     for name, row in zip(names, rows, strict=True):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.data.responses import ModelRecord
 from microbench_ray.data.tables.vocabulary import LOWER_IS_BETTER
 from microbench_ray.ingest.base import Scale, Tally, finite_number
+from microbench_ray.ingest.log_names import FoundLog
 
 ROUNDING = 1e-9
 """How far outside [0, 1] a score may lie: means of floats can end up just above 1."""
@@ -106,3 +108,14 @@ def check_metrics(log: str, metrics: Mapping[str, str], others: Mapping[str, str
                 got=f"{metric!r}, but {others[task]!r} in other logs",
                 hint="choose one metric for all with metric=NAME and a new folder out=DIR",
             )
+
+
+def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[FoundLog]]) -> dict[str, str]:
+    """The metric of each task in the logs that are kept as they are."""
+    metrics: dict[str, str] = {}
+    for model in known:
+        replaced = {each.name for each in pending.get(model.model, ())}
+        for name, record in model.logs.items():
+            if name not in replaced:
+                metrics |= record.metrics
+    return metrics

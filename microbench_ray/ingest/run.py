@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from microbench_ray.core.errors import DataError, DataWarning, MicrobenchError
 from microbench_ray.core.lazy_arrow import pc
+from microbench_ray.core.memory import rare_collections
 from microbench_ray.core.progress import WorkProgress
 from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.storage.store import Store
@@ -39,7 +40,7 @@ from microbench_ray.ingest.log_names import (
     same_files,
     same_responses,
 )
-from microbench_ray.ingest.metrics import check_metrics, say_metrics
+from microbench_ray.ingest.metrics import check_metrics, kept_metrics, say_metrics
 from microbench_ray.ingest.overall import Comparison, OverallReader, compare, compare_log, told
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.repeats import count_reduced, repeats_apart, told_reduced
@@ -129,6 +130,13 @@ class IngestSummary:
     seen: dict[str, Seen] = field(default_factory=dict)
     weighs: str = ""
     reduced: Counter[Any] = field(default_factory=Counter)
+    _last_items: pa.ChunkedArray | None = field(default=None, repr=False, compare=False)
+
+    def add_items(self, ids: pa.ChunkedArray) -> None:
+        """Add the items of a model to `items`; most models have the same, in the same order."""
+        if self._last_items is None or not ids.equals(self._last_items):
+            self.items.update(ids.to_pylist())
+        self._last_items = ids
 
     def lines(self) -> list[str]:
         """The summary as lines for the terminal."""
@@ -175,7 +183,8 @@ def run_ingest(job: IngestJob) -> IngestSummary:
         The folder cannot be written, or another process holds it.
     """
     try:
-        summary = _ingest(job)
+        with rare_collections():
+            summary = _ingest(job)
     except MicrobenchError as error:
         raise for_terminal(error) from None
     finally:
@@ -356,7 +365,7 @@ def ingest_model(
     summary.logs += len(changed)
     for each in changed:
         summary.dropped.update(records[each.name].dropped)
-    summary.items.update(table["item_id"].to_pylist())
+    summary.add_items(table["item_id"])
     summary.subtasks.update(table["subtask"].unique().to_pylist())
     summary.missing += table["score"].null_count
     summary.responses += len(table) - table["score"].null_count
@@ -369,17 +378,6 @@ def _read(reader: Reader, log: ModelLog, options: Options, tally: Tally, example
         if table is not None:
             return table
     return fold(joined(reader.read(log, options, tally), options.join, examples), name, options.reduce)
-
-
-def kept_metrics(known: Iterable[ModelRecord], pending: Mapping[str, Sequence[FoundLog]]) -> dict[str, str]:
-    """The metric of each task in the logs that are kept as they are."""
-    metrics: dict[str, str] = {}
-    for model in known:
-        replaced = {each.name for each in pending.get(model.model, ())}
-        for name, record in model.logs.items():
-            if name not in replaced:
-                metrics |= record.metrics
-    return metrics
 
 
 def nothing_read(model: str, records: Mapping[str, LogRecord], reduce: str = "mean") -> DataError:

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from os.path import commonpath
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.core.lazy_arrow import pq
-from microbench_ray.data.columns import text_array
-from microbench_ray.data.names import storable
+from microbench_ray.core.lazy_arrow import pc, pq
+from microbench_ray.data.columns import number_array, numbers_of, repeated_text, text_array
 from microbench_ray.data.scores import probability_keys, read_wide
 from microbench_ray.data.suspicious import aggregate_warning, named_like_aggregates
-from microbench_ray.data.table_files import JSON, SUFFIXES, check_start, row_name, split_suffix
+from microbench_ray.data.table_files import IN_FOLDERS, SUFFIXES, check_start, row_name, split_suffix
 from microbench_ray.data.table_hints import cell_hint
 from microbench_ray.data.tables.aggregates import ITEM_COLUMNS
 from microbench_ray.data.tables.build import WideTable
@@ -27,7 +27,7 @@ from microbench_ray.data.tables.frame import is_number
 from microbench_ray.data.tables.keys import TableKeys
 from microbench_ray.data.tables.vocabulary import NO_MODEL, beside_scores, plain_name
 from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
-from microbench_ray.ingest.columns import ItemColumns, scores_of, table_of
+from microbench_ray.ingest.columns import ItemColumns, are_storable, scores_of, table_of
 from microbench_ray.ingest.parquet_limits import check_columns
 from microbench_ray.ingest.values import files_below, item_digest, parse_score, require_logs
 
@@ -54,8 +54,7 @@ class TableReader:
         logs: list[ModelLog] = []
         shown = 0
         of_files: list[Path] = []
-        suffixes = [suffix for suffix in SUFFIXES if suffix != JSON]  # in a folder, these are of anything
-        for file in files_below(path, [f"*{suffix}" for suffix in suffixes], tally):
+        for file in files_below(path, [f"*{suffix}" for suffix in IN_FOLDERS], tally):
             with tally.collect_error(file):
                 stem, _ = split_suffix(file)
                 if file != path and stem.endswith(_COMPANIONS):
@@ -132,15 +131,17 @@ class TableReader:
             return None
         table = _columns(file, model, options.table, options.max_line_bytes)
         column = table.column(model)
-        about = _about_items(file, *_identity(file), options.table, options.max_line_bytes)
-        if about is None or not is_number(column.type) or pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
+        items = _table_items(file, *_identity(file), options.table, options.max_line_bytes)
+        if items is None or not is_number(column.type) or pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
             return None
-        _suspect("item", about.items.to_pylist(), file, tally)
+        if items.aggregates:
+            tally.suspect(aggregate_warning("item", items.aggregates, str(file), "by name"))
+        about, rows = items.about, items.rows
         if options.tasks:
             chosen = {subtask: matches(subtask, options.tasks) for subtask in about.subtasks.unique().to_pylist()}
             kept = np.flatnonzero([chosen[subtask] for subtask in about.subtasks.to_pylist()])
-            about, column = about.take(kept), column.take(pa.array(kept))
-        scores = scores_of(column, tally)
+            about, rows = about.take(kept), rows[kept]
+        scores = scores_of(column.take(number_array(rows)), tally)
         return None if scores is None else table_of(about, scores, name)
 
 
@@ -169,8 +170,19 @@ def _column(log: ModelLog, keys: TableKeys) -> str:
     return log.part or _whole(log.files[0], keys).of_file
 
 
+class _TableItems(NamedTuple):
+    """The items of a table."""
+
+    about: ItemColumns
+    """Sorted by id, as files of responses are."""
+    rows: NDArray[np.int64]
+    """The row of each."""
+    aggregates: Sequence[str]
+    """Items that are called like aggregates."""
+
+
 @lru_cache(maxsize=4)  # the same for all models of a table
-def _about_items(file: Path, changed: int, size: int, keys: TableKeys, max_bytes: int) -> ItemColumns | None:
+def _table_items(file: Path, changed: int, size: int, keys: TableKeys, max_bytes: int) -> _TableItems | None:
     """The items of a table; None if ids are missing or repeated, or subtasks missing."""
     if _is_plain(file, keys):
         _check_items(file, changed, size, max_bytes)
@@ -178,20 +190,34 @@ def _about_items(file: Path, changed: int, size: int, keys: TableKeys, max_bytes
             table, numbered = opened.read(columns=[*ITEM_COLUMNS]), False
     else:
         table, numbered = _whole(file, keys).table, _whole(file, keys).numbered
-    ids = table.column("item_id").to_pylist()
-    subtasks = table.column("subtask").to_pylist() if "subtask" in table.column_names else [_ONE_SUBTASK] * len(ids)
-    if None in ids or None in subtasks or not ids:
+    count = len(table)
+    items = _as_texts(table.column("item_id"))
+    subtasks = _as_texts(table.column("subtask")) if "subtask" in table.column_names else repeated_text(_ONE_SUBTASK, count)
+    if not count or items is None or subtasks is None or len(items.unique()) < count:
         return None
-    texts = [str(name) for name in ids]
-    contents = [item_digest(str(file), table=file.name, row=row) for row in range(len(ids))] if numbered else None
-    if len(set(texts)) < len(texts) or not all(map(storable, texts)) or not all(map(storable, map(str, subtasks))):
-        return None
-    return ItemColumns(
-        items=text_array(texts),
-        subtasks=text_array([str(subtask) for subtask in subtasks]),
-        positions=text_array([str(row) for row in range(len(ids))]),
+    contents = [item_digest(str(file), table=file.name, row=row) for row in range(count)] if numbered else None
+    about = ItemColumns(
+        items=items,
+        subtasks=subtasks,
+        positions=number_array(np.arange(count)).cast(pa.string()),
         contents=None if contents is None else text_array(contents),
+        distinct=True,
     )
+    rows = numbers_of(pc.sort_indices(items)).astype(np.int64)
+    return _TableItems(about.take(rows), rows, named_like_aggregates(items.to_pylist(), "item"))
+
+
+def _as_texts(column: pa.ChunkedArray) -> pa.Array | None:
+    """A column as texts; None if one is missing, empty or not storable."""
+    if column.null_count:
+        return None
+    whole = column.combine_chunks()
+    if not pa.types.is_string(whole.type):
+        try:
+            whole = text_array([str(value) for value in whole.to_pylist()])
+        except UnicodeEncodeError:
+            return None
+    return whole if are_storable(whole) else None
 
 
 def _show(file: Path, wide: WideTable, tally: Tally, *, preview: bool) -> bool:
@@ -329,16 +355,19 @@ def _check_items(file: Path, changed: int, size: int, max_bytes: int) -> None:
     check_columns(file, ITEM_COLUMNS, max_bytes)
 
 
-_kept: OrderedDict[tuple[Path, int, int, TableKeys], WideTable] = OrderedDict()
-"""The tables that were read last, up to `_KEPT_BYTES`."""
+_kept: OrderedDict[tuple[Path, int, int, TableKeys], tuple[WideTable, int]] = OrderedDict()
+"""The tables that were read last, up to `_KEPT_BYTES`, with their sizes."""
 
 
 def _whole(file: Path, keys: TableKeys) -> WideTable:
     key = (file, *_identity(file), keys)
-    wide = _kept.pop(key, None) or read_wide(file, keys)
-    _kept[key] = wide
-    total = sum(each.table.nbytes for each in _kept.values()) if len(_kept) > 2 else 0
+    if key in _kept:
+        _kept.move_to_end(key)
+        return _kept[key][0]
+    wide = read_wide(file, keys)
+    _kept[key] = wide, wide.table.nbytes
+    total = sum(n_bytes for _, n_bytes in _kept.values())
     while total > _KEPT_BYTES and len(_kept) > 2:  # a table and its confidences
-        _, oldest = _kept.popitem(last=False)
-        total -= oldest.table.nbytes
+        _, (_, n_bytes) = _kept.popitem(last=False)
+        total -= n_bytes
     return wide

@@ -52,6 +52,7 @@ class TauBenchReader:
         single = optional(document, list, place, "simulations")
         runs = [(run, f"{place}: simulation {number}") for number, run in enumerate(single, 1)]
         runs += [(json_file(each, options.max_line_bytes), str(each)) for each in simulations]
+        contents: dict[str, str | None] = {}
         for run, where in runs:
             name = value_at(run, str, where, "task_id")
             reward = optional(run, dict, where, "reward_info").get("reward")
@@ -60,8 +61,9 @@ class TauBenchReader:
                 score = None
             else:
                 score = parse_score(reward, tally, file=file, item=name, metric="reward")
-            content = item_digest(where, scenario=tasks[name]) if tasks.get(name) else None
-            yield Sample(item_id=f"{log.part}/{name}", subtask=log.part, score=score, content=content, position=name)
+            if name not in contents:
+                contents[name] = item_digest(where, scenario=tasks[name]) if tasks.get(name) else None
+            yield Sample(item_id=f"{log.part}/{name}", subtask=log.part, score=score, content=contents[name], position=name)
 
 
 def _log(file: Path, document: Any) -> list[ModelLog] | None:
@@ -105,11 +107,17 @@ def _domain(trials: Sequence[dict[str, Any]], file: Path) -> str:
 def _trials(trials: Sequence[Any], log: ModelLog, tally: Tally) -> Iterator[Sample]:
     (file,) = log.files
     place = str(file)
+    contents: dict[str, str] = {}  # by instruction, of which a task's trials have the same
     for number, trial in enumerate(trials, 1):
         where = f"{place}: trial {number}"
         name, info = str(value_at(trial, int, where, "task_id")), value_at(trial, dict, where, "info")
         task = info.get("task")
-        content = item_digest(where, instruction=task.get("instruction")) if isinstance(task, dict) else None
+        instruction = task.get("instruction") if isinstance(task, dict) else None
+        content = contents.get(instruction) if isinstance(instruction, str) else None
+        if content is None and isinstance(task, dict):
+            content = item_digest(where, instruction=instruction)
+            if isinstance(instruction, str):
+                contents[instruction] = content
         if "error" in info:
             tally.drop(ERRORS)
             score = None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.digest import as_json, content_digest, text_digest
+from microbench_ray.data.table_files import refuse_archive
 from microbench_ray.ingest.base import LOGGED, ModelLog, Options, Tally, finite_number
 from microbench_ray.ingest.metrics import ROUNDING
 from microbench_ray.ingest.regular import is_regular, refuse_pointer
@@ -59,7 +60,7 @@ def parse_score(
     if type(value) in _PLAIN and tally.scale is LOGGED and 0 <= value <= 1:  # the common case
         return float(value)
     number = finite_number(value)
-    number = number if number is None else tally.scale.score(number)
+    number = number if number is None or tally.scale is LOGGED else tally.scale.score(number)
     if number is not None and 0 <= number <= 1:
         return number
     where = f"{file}: item {shorten(item)}, metric {metric!r}"
@@ -179,6 +180,7 @@ def files_below(path: Path, patterns: Iterable[str], tally: Tally) -> list[Path]
     """
     if path.is_file():
         refuse_pointer(path)
+        refuse_archive(path)
         return [path]
     if not path.is_dir():
         raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.parquet import OversizedTable
+from microbench_ray.data.columns import nullable_numbers, text_array
 from microbench_ray.data.names import first_few
 from microbench_ray.data.tables.excel import read_excel
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
+from microbench_ray.ingest.columns import ItemColumns, scores_of, table_of
 from microbench_ray.ingest.jsonl import json_file, too_large
-from microbench_ray.ingest.separated import separated_rows
+from microbench_ray.ingest.separated import separated_cells, separated_rows
 from microbench_ray.ingest.values import CHECK_SOURCE, files_below, item_digest, parse_score, require_logs, value_at
 
 _SUFFIXES = (".xlsx", ".tsv", ".json")
@@ -57,9 +64,47 @@ class VlmEvalKitReader:
             value = None if row[metric] == "" else row[metric]
             score = parse_score(value, tally, file=file, item=item, metric=metric)
             tally.read_by(log.part, metric)
-            question = {key: _text(row[key]) for key in _QUESTION if key in row and row[key] not in (None, "")}
+            question = {key: _text(cell) for key in _QUESTION if (cell := row.get(key)) is not None and cell != ""}
             content = item_digest(where, **question)
             yield Sample(item_id=item, subtask=subtask, score=score, content=content, position=name)
+
+    def responses(self, log: ModelLog, options: Options, tally: Tally, name: str) -> pa.Table | None:
+        """The samples of a `.tsv` whose rows have all columns, and whose scores are numbers."""
+        (file,) = log.files
+        metric = options.metric or "hit"
+        if file.suffix != ".tsv" or not matches(log.part, options.tasks):
+            return None
+        names, rows = separated_cells(file, "\t", options.max_line_bytes)
+        distinct = set(names)
+        if not distinct >= {"index", metric} or len(distinct) < len(names):
+            return None
+        if not rows or any(len(row) != len(names) for row in rows):
+            return None
+        cells = dict(zip(names, zip(*rows, strict=True), strict=True))
+        number_of = {text: finite_number(text) if text else math.nan for text in set(cells[metric])}
+        if None in number_of.values() or "" in cells["index"]:
+            return None
+        scores = scores_of(nullable_numbers(np.array([number_of[text] for text in cells[metric]], np.float64)), tally)
+        if scores is None:
+            return None
+        tally.read_by(log.part, metric)
+        categories = cells.get("category", ("",) * len(rows))
+        subtask_of = {category: f"{log.part}/{category}" if category else log.part for category in set(categories)}
+        asked = tuple(key for key in _QUESTION if key in cells)
+        questions = zip(*(cells[key] for key in asked), strict=True) if asked else [()] * len(rows)
+        about = ItemColumns(
+            items=text_array([f"{log.part}/{index}" for index in cells["index"]]),
+            subtasks=text_array([subtask_of[category] for category in categories]),
+            positions=text_array(cells["index"]),
+            contents=text_array([_content(asked, question) for question in questions]),
+        )
+        return table_of(about, scores, name)
+
+
+@lru_cache(maxsize=1 << 15)  # the models of a benchmark are asked the same
+def _content(asked: tuple[str, ...], question: tuple[str, ...]) -> str:
+    """The digest of a question's cells in the columns `asked`."""
+    return item_digest("", **{key: cell for key, cell in zip(asked, question, strict=True) if cell})
 
 
 def _names(file: Path) -> tuple[str, str]:
@@ -91,4 +136,6 @@ def _rows(file: Path, max_bytes: int) -> Iterator[Mapping[str, Any]]:
 
 def _text(value: Any) -> str:
     """A cell as a text; whole numbers are written the same in all files."""
+    if type(value) is str:  # the common case
+        return value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

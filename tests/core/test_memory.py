@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
+
+from microbench_ray.core.memory import NEW_OBJECTS, rare_collections
 
 COUNT_PAGE_FAULTS = """
 import json, resource, sys
@@ -42,3 +46,25 @@ def test_freed_memory_is_reused() -> None:
     pages = 8 * 3 * 2**20 // 4096
     assert kept["faults"] < pages / 50
     assert count_page_faults("default")["faults"] > pages / 2
+
+
+def test_collections_are_rare_in_the_body_only() -> None:
+    before = gc.get_threshold()
+    with rare_collections():
+        assert gc.get_threshold() == (NEW_OBJECTS, *before[1:])
+        with rare_collections():
+            assert gc.get_threshold()[0] == NEW_OBJECTS
+    assert gc.get_threshold() == before
+    with suppress(KeyError), rare_collections():
+        raise KeyError
+    assert gc.get_threshold() == before
+
+
+def test_a_collector_that_is_off_stays_off() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(0)
+    try:
+        with rare_collections():
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microbench_ray.data.columns import column_of, number_array, numbers_of, text_array
+from microbench_ray.data.columns import column_of, has_absent, number_array, numbers_of, repeated_text, text_array
 
 KINDS = [pa.bool_(), pa.uint8(), pa.int64(), pa.float32(), pa.float64()]
 
@@ -41,6 +41,23 @@ def test_texts(values: list[str]) -> None:
     array = text_array(values)
     array.validate(full=True)
     assert array.equals(pa.array(values, pa.string()))
+
+
+@pytest.mark.parametrize("text", ["", "abc", "ä€"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_repeated_text(text: str, count: int) -> None:
+    array = repeated_text(text, count)
+    array.validate(full=True)
+    assert array.to_pylist() == [text] * count
+
+
+@given(st.lists(st.sampled_from(["a", "", "ä", None]), max_size=6), st.integers(0, 6))
+def test_absent_values(values: list[str | None], start: int) -> None:
+    array = pa.array(values, pa.string())
+    for column in (pa.chunked_array([array]), pa.chunked_array([array.slice(start), array.slice(0, start)])):
+        assert has_absent(column) == (None in values or "" in values)
+    numbers = pa.chunked_array([pa.array([None if value is None else 0 for value in values], pa.int64())])
+    assert has_absent(numbers) == (None in values)
 
 
 COLUMNS = [

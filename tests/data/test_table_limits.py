@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import resource
 import zipfile
 from collections.abc import Callable
@@ -13,9 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microbench_ray.core.errors import DataError, MicrobenchError
 from microbench_ray.data import read_scores
+from microbench_ray.data.tables import json_rows
 from microbench_ray.data.tables.feather import check_feather
 from tests.data.test_table_shapes import small_board
 from tests.helpers.errors import refuses
@@ -133,6 +137,21 @@ def test_json_lines_that_are_no_objects(put: Callable[..., Path], text: str) -> 
     path = put("t.jsonl", text)
     with refuses(DataError, "line", where=f"{path}: line"):
         read_scores(path)
+
+
+@given(
+    st.lists(st.sampled_from([b"{}", b'{"a": 1}', b"", b" ", b" {}", b"\xef\xbb\xbf{}", b"null", b"x" * 9]), max_size=9),
+    st.booleans(),
+)
+def test_lines_that_begin_objects_are_counted_across_blocks(lines: list[bytes], ended: bool) -> None:
+    """With blocks of 7 bytes; a byte order mark begins no other line than the first."""
+    content = b"\n".join(lines) + b"\n" * ended
+    plain = [line.strip() for line in [b"".join(lines[:1]).removeprefix(b"\xef\xbb\xbf"), *lines[1:]] if line.strip()]
+    expected = len(plain) if all(line.startswith(b"{") for line in plain) else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_rows, "COUNT_BYTES", 7)
+        assert json_rows.count_objects(io.BytesIO(content), 100) == expected
+        assert json_rows.count_objects(io.BytesIO(b"{}\n" + b"{" * 101), 100) is None
 
 
 def test_two_objects_in_a_line_are_no_rows(put: Callable[..., Path]) -> None:

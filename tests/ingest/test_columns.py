@@ -16,6 +16,7 @@ from microbench_ray.ingest.columns import ColumnReader
 from microbench_ray.ingest.fold import fold
 from microbench_ray.ingest.livebench import LiveBenchReader
 from microbench_ray.ingest.tables import TableReader
+from microbench_ray.ingest.vlmevalkit import VlmEvalKitReader
 from tests.helpers.errors import refuses
 from tests.helpers.tool_logs import write_json
 
@@ -36,7 +37,7 @@ def both(reader: Reader, path: Path, options: Options | None = None) -> int:
         read += 1
         expected = fold(reader.read(log, options, plain), "name")
         assert found.schema == expected.schema
-        assert found.to_pylist() == expected.to_pylist()
+        assert found.sort_by("item_id").to_pylist() == expected.sort_by("item_id").to_pylist()
         assert (tally.dropped, tally.choices.keys()) == (plain.dropped, plain.choices.keys())
         assert tally.suspicious.keys() == plain.suspicious.keys()
     return read
@@ -123,3 +124,45 @@ def test_judgments(tmp_path: Path) -> None:
                 list(reader.read(reader.find(file, Options(), Tally())[0], Options(), Tally()))
         else:
             assert both(reader, tmp_path) == 0
+
+
+VLM = "index\tquestion\tA\tcategory\thit\tscore\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "read"),
+    [
+        ("0\tWhy?\tyes\tlogic\t1\t50\n1\tWho?\t\t\t0\t0\n\n", Options(), 1),
+        ("0\tWhy?\tyes\tlogic\t1\t50\n0\tWhy?\tyes\tlogic\t0\t0\n", Options(), 1),  # repetitions
+        ("0\tWhy?\tyes\tlogic\t\t50\n1\tWho?\tno\tlogic\t 0.5\t0\n", Options(), 1),
+        ("0\tWhy?\tyes\tlogic\t1\t50\n1\tWho?\tno\tlogic\t0\t\n", Options(metric="score", scale=Scale(100.0, 0.0)), 1),
+        ("0\tWhy?\tyes\tlogic\t1\t50\n", Options(tasks=("MMStar",)), 1),
+        ("0\tWhy?\tyes\tlogic\t1\t50\n", Options(tasks=("MMStar/logic",)), 0),
+        ("0\tWhy?\tyes\tlogic\t1\n", Options(), 0),
+        ("0\tWhy?\tyes\tlogic\tnan\t1\n1\tWho?\tno\tlogic\t1\t1\n", Options(), 0),
+    ],
+)
+def test_vlmevalkit(tmp_path: Path, rows: str, options: Options, read: int) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/m_MMStar_exact_matching_result.tsv").write_text(VLM + rows)
+    assert both(VlmEvalKitReader(), tmp_path, options) == read
+
+
+@pytest.mark.parametrize(("rows", "word"), [("0\tW\tA\tc\tyes\t1\n", "not a number"), ("0\tW\tA\tc\t2\t1\n", "outside"), ("", "")])
+def test_what_is_wrong_in_a_table_of_vlmevalkit_is_left_to_the_samples(tmp_path: Path, rows: str, word: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/m_MMStar_exact_matching_result.tsv").write_text(VLM + rows)
+    reader = VlmEvalKitReader()
+    (log,) = reader.find(tmp_path, Options(), Tally())
+    assert reader.responses(log, Options(), Tally(), "x") is None
+    if word:
+        with refuses(DataError, word):
+            list(reader.read(log, Options(), Tally()))
+
+
+@pytest.mark.parametrize("header", ["index\tA\tA\tcategory\thit", "a\ta\tA\tcategory\thit", "index\tquestion\tA\tcategory\tscore"])
+def test_a_table_of_vlmevalkit_with_other_columns_is_left_to_the_samples(tmp_path: Path, header: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/m_MMStar_exact_matching_result.tsv").write_text(f"{header}\n0\tW\tA\tc\t1\n")
+    (log,) = VlmEvalKitReader().find(tmp_path, Options(), Tally())
+    assert VlmEvalKitReader().responses(log, Options(), Tally(), "x") is None

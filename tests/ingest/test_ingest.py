@@ -345,6 +345,21 @@ def test_answers_are_averaged_if_all_repetitions_have_as_many() -> None:
     assert [row["confidence"] for row in rows] == [0.5, 0.625, None, None]
 
 
+def test_probabilities_are_those_of_samples_with_a_score() -> None:
+    def sample(item: str, score: float | None, confidence: float | None) -> Sample:
+        return Sample(item_id=item, subtask="s", score=score, confidence=confidence)
+
+    rows = fold([sample("a", None, None), sample("a", 1, 0.25), sample("a", 0, 0.75), sample("b", -0.0, None)], "log").to_pylist()
+    assert [row["confidence"] for row in rows] == [0.5, None]
+    assert repr([row["score"] for row in rows]) == "[0.5, 0.0]"
+    assert fold([sample("a", None, 0.5), sample("b", 1, 0.5)], "log")["confidence"].to_pylist() == [None, 0.5]
+
+
+def test_one_object_given_twice_is_two_repetitions() -> None:
+    right = Sample(item_id="a", subtask="s", score=1.0)
+    assert fold([right, right, right._replace(score=0.0)], "log")["score"].to_pylist() == [2 / 3]
+
+
 def test_metadata_with_two_rows_for_a_model_is_refused(tmp_path: Path, plain: PlainReader) -> None:
     write(tmp_path / "logs/a.log", "q1 law 0")
     write(tmp_path / "logs/b.log", "q1 law 1")

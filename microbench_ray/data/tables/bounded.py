@@ -7,6 +7,8 @@ import io
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+
 from microbench_ray.core.parquet import OversizedTable, memory_limit
 
 CELL_BYTES = 4
@@ -14,9 +16,11 @@ CELL_BYTES = 4
 
 
 class _Bounded(io.RawIOBase):
-    """The bytes of a compressed file, up to a limit."""
+    """The bytes of a compressed file, up to a limit or an error, which is kept in `error`."""
 
-    def __init__(self, source: gzip.GzipFile, n_bytes: int) -> None:
+    error: Exception | None = None
+
+    def __init__(self, source: gzip.GzipFile | pa.CompressedInputStream, n_bytes: int) -> None:
         self._source, self._n_bytes = source, n_bytes
         self._limit = self._left = memory_limit(n_bytes) // CELL_BYTES
 
@@ -26,10 +30,17 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read up to the size of a buffer."""
-        data = self._source.read(min(len(buffer), self._left + 1))
+        if self.error is not None:
+            return 0
+        try:
+            data = self._source.read(min(len(buffer), self._left + 1))
+        except Exception as error:
+            self.error = error
+            return 0
         self._left -= len(data)
         if self._left < 0:
-            raise OversizedTable(f"more than {self._limit:,} bytes of text, from a file of {self._n_bytes:,} bytes")
+            self.error = OversizedTable(f"more than {self._limit:,} bytes of text, from a file of {self._n_bytes:,} bytes")
+            return 0
         buffer[: len(data)] = data
         return len(data)
 
@@ -39,15 +50,33 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
+class _Text(io.BufferedReader):
+    """A compressed text that ends at its first error, which is raised where the `with` ends.
+
+    Arrow reads ahead in a thread. If reading fails there, Python may wait for that thread for ever when it exits.
+    """
+
+    def __init__(self, bounded: _Bounded) -> None:
+        super().__init__(bounded, 1 << 20)
+        self._bounded = bounded
+
+    def __exit__(self, *raised: object) -> None:
+        """Close the file; an error of reading comes before one of what was read."""
+        self.close()
+        if self._bounded.error is not None:
+            raise self._bounded.error
+
+
 def open_text(path: Path) -> BinaryIO:
-    """Open a file of text; `.gz` is decompressed, up to a limit.
+    """Open a file of text; `.gz` and `.zst` are decompressed, up to a limit.
 
     Raises
     ------
     OversizedTable
-        While it is read, if the text is far larger than the file.
+        Where the `with` ends, if the text is far larger than the file. Other errors of reading come there too.
     """
-    if not path.name.lower().endswith(".gz"):
+    name = path.name.lower()
+    if not name.endswith((".gz", ".zst")):
         return path.open("rb")
-    source = gzip.GzipFile(path, "rb")
-    return io.BufferedReader(_Bounded(source, path.stat().st_size), 1 << 20)
+    source = gzip.GzipFile(path, "rb") if name.endswith(".gz") else pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+    return _Text(_Bounded(source, path.stat().st_size))

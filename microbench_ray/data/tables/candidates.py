@@ -11,6 +11,7 @@ from microbench_ray.data.tables.keys import TableKeys
 from microbench_ray.data.tables.layout import ITEM_ID
 from microbench_ray.data.tables.vocabulary import (
     DESCRIPTIONS,
+    MANY,
     METRIC_NAMES,
     MODEL_TIERS,
     REPEAT_TIERS,
@@ -85,7 +86,7 @@ class Candidates:
             item = tuple(weak) if texts and self.frame.is_unique(weak[0]) else item
         if not item:
             return False
-        rows = kind_of([text or "" for text in self.frame.texts(item[0])])
+        rows = kind_of([text or "" for text in self.frame.texts(item[0], MANY)])
         if rows == "models" or (rows is None and plain_name(item[0]) in NAMES_OF_ANYTHING):
             return False
         known = METRIC_NAMES | SUBTASK_NAMES | DESCRIPTIONS | frozenset({"label"}).union(*REPEAT_TIERS)

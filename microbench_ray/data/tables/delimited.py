@@ -66,7 +66,7 @@ def read_delimited(path: Path, texts: Callable[[Sequence[str]], Sequence[str]], 
     Parameters
     ----------
     path
-        The file; `.gz` is decompressed.
+        The file; `.gz` and `.zst` are decompressed.
     texts
         Which of the columns are read as texts.
     check

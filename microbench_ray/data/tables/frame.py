@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from string import ascii_letters
 from typing import Any, Literal
 
 import numpy as np
@@ -12,13 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.core.lazy_arrow import pc
-from microbench_ray.data.columns import numbers_of
+from microbench_ray.data.columns import has_absent, numbers_of
 
 NULLS = frozenset({"", "nan", "-nan", "na", "n/a", "#n/a", "#na", "#n/a n/a", "null", "none"})
 """Texts of a missing value, without case."""
 TRUTHS = {"true": 1.0, "false": 0.0}
 FEW = 3
 """Number of distinct texts up to which a column may hold answers in words (yes, no)."""
+
+_NO_NUMBER = frozenset(ascii_letters) - frozenset("fFiInNtT")
+"""Letters that no number begins with: those of inf, nan, true and false are others."""
 
 SMALL = 20_000
 """Rows up to which Python is quicker than importing Arrow's functions."""
@@ -67,9 +71,10 @@ class Frame:
         """Whether no value is missing or repeated."""
         return self.n_distinct(name) == self.n_rows
 
-    def texts(self, name: str) -> list[str | None]:
-        """The values as texts; None for missing ones, and for empty texts."""
-        return [None if value is None or value == "" else _text(value) for value in self.table.column(name).to_pylist()]
+    def texts(self, name: str, count: int | None = None) -> list[str | None]:
+        """The values, or the first `count` of them, as texts; None for missing ones, and for empty texts."""
+        values = self.table.column(name).slice(0, count).to_pylist()
+        return [None if value is None or value == "" else _text(value) for value in values]
 
     def words(self, name: str) -> list[str]:
         """The distinct texts of a column without missing values and without case, sorted."""
@@ -93,7 +98,7 @@ class Frame:
 
     def has_row_numbers(self, name: str) -> bool:
         """Whether the column holds the numbers of the rows."""
-        return self.texts(name) in self.row_numbers
+        return self.texts(name, 1) in (["0"], ["1"]) and self.texts(name) in self.row_numbers
 
 
 class Parsed:
@@ -167,7 +172,7 @@ def _text(value: Any) -> str:
 
 def _without_empty_rows(table: pa.Table) -> pa.Table:
     """The rows with a value: programs write rows of separators below a table."""
-    if not table.num_columns or not any(value is None or value == "" for value in table.column(0).to_pylist()):
+    if not table.num_columns or not has_absent(table.column(0)):
         return table
     empty: NDArray[np.bool_] | None = None
     for column in table.columns:
@@ -204,9 +209,14 @@ def _kind(column: pa.ChunkedArray) -> ColumnKind:
     distinct = [text for text in _distinct(column) if text is not None and text.strip().casefold() not in NULLS]
     if not distinct:
         return "empty"
-    numbers = sum(_number(text, True) is not None for text in distinct)
+    numbers = sum(text[0] not in _NO_NUMBER and _number(text, True) is not None for text in distinct)
     if numbers == len(distinct):
         return "number texts"
     if numbers:
         return "mixed"
-    return "words" if len({text.strip().casefold() for text in distinct}) <= FEW else "texts"
+    words: set[str] = set()
+    for text in distinct:
+        words.add(text.strip().casefold())
+        if len(words) > FEW:
+            return "texts"
+    return "words"

@@ -15,6 +15,9 @@ from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.table_files import row_name
 from microbench_ray.data.tables.frame import Frame
 
+MAX_SPARSE = 2
+"""How many times the number of rows a table of all numbers may have, which is quicker than sorting the rows."""
+
 
 class Ids(NamedTuple):
     """Ids, and which of them each row has."""
@@ -46,13 +49,27 @@ def joined(parts: Sequence[Ids]) -> Ids:
     first = parts[0]
     for second in parts[1:]:
         pairs = first.codes * len(second.names) + second.codes
-        _, where, codes = np.unique(pairs, return_index=True, return_inverse=True)
-        order = np.argsort(where)
+        where, codes = _by_first_row(pairs, len(first.names) * len(second.names))
+        names = [f"{first.names[first.codes[row]]}/{second.names[second.codes[row]]}" for row in where]
+        first = Ids(names=names, codes=codes)
+    return first
+
+
+def _by_first_row(numbers: NDArray[np.int64], end: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The first row of each distinct number below `end`, in order, and (n_rows,) which of these each row has."""
+    count = len(numbers)
+    if end > MAX_SPARSE * count:
+        _, first, codes = np.unique(numbers, return_index=True, return_inverse=True)
+        order = np.argsort(first)
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
-        names = [f"{first.names[first.codes[row]]}/{second.names[second.codes[row]]}" for row in where[order]]
-        first = Ids(names=names, codes=rank[codes])
-    return first
+        return first[order], rank[codes]
+    first_of = np.full(end, count)
+    first_of[numbers[::-1]] = np.arange(count - 1, -1, -1)
+    first = np.sort(first_of[first_of < count])
+    rank = np.empty(end, np.int64)
+    rank[numbers[first]] = np.arange(len(first))
+    return first, rank[numbers]
 
 
 def _of_column(frame: Frame, name: str, role: str) -> Ids:
@@ -67,7 +84,8 @@ def _of_column(frame: Frame, name: str, role: str) -> Ids:
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
     values = encoded.dictionary.to_pylist()
-    codes = np.asarray(numbers_of(encoded.indices.cast(pa.int64()).fill_null(-1)), np.int64)
+    indices = encoded.indices
+    codes = numbers_of(indices.fill_null(-1) if indices.null_count else indices).astype(np.int64)
     empty = codes < 0
     if "" in values:
         empty |= codes == values.index("")

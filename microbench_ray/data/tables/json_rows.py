@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError
@@ -16,6 +17,9 @@ from microbench_ray.data.tables.vocabulary import ID_NAMES, plain_name
 
 BLOCK_BYTES = 16 << 20
 """Bytes that Arrow reads at a time; a line may not have more."""
+COUNT_BYTES = 1 << 20
+"""Bytes in which lines are counted at a time."""
+_NEWLINE, _BRACE = b"\n{"
 _SCALARS = (bool, int, float)
 
 
@@ -85,14 +89,20 @@ def count_objects(source: BinaryIO, max_bytes: int) -> int | None:
     separate row, and then returns more rows than this number.
     """
     count = 0
-    while line := source.readline(max_bytes):
-        if not line.startswith(b"{"):
-            text = line.removeprefix(b"\xef\xbb\xbf").lstrip() if not count else line.lstrip()
-            if not text:
-                continue
-            if not text.startswith(b"{"):
+    while block := source.read(COUNT_BYTES):
+        block += source.readline(max_bytes)
+        characters = np.frombuffer(block, np.uint8)
+        ends = np.append(np.flatnonzero(characters[:-1] == _NEWLINE), len(block) - 1)
+        if np.diff(ends, prepend=-1).max() > max_bytes:
+            return None
+        starts = np.append(0, ends[:-1] + 1)
+        for start, end in zip(*(each[characters[starts] != _BRACE].tolist() for each in (starts, ends)), strict=True):
+            line = block[start : end + 1]
+            text = line.removeprefix(b"\xef\xbb\xbf").lstrip() if not count and not start else line.lstrip()
+            if text and not text.startswith(b"{"):
                 return None
-        count += 1
+            count -= not text
+        count += len(ends)
     return count
 
 

@@ -19,7 +19,7 @@ from microbench_ray.data.table_files import row_name
 from microbench_ray.data.tables.aggregates import CLUSTER, COST, WEIGHT
 from microbench_ray.data.tables.cells import ScoreColumns
 from microbench_ray.data.tables.frame import Frame
-from microbench_ray.data.tables.ids import Ids, ids_in, joined
+from microbench_ray.data.tables.ids import MAX_SPARSE, Ids, ids_in, joined
 from microbench_ray.data.tables.layout import Layout
 
 MAX_EMPTY = 50
@@ -178,6 +178,8 @@ def _distinct_rows(
     if layout.repeat is not None:
         repeats = ids_in(frame, [layout.repeat], "repeat")
         keys = keys * len(repeats.names) + repeats.codes
+    if keys.max(initial=0) <= MAX_SPARSE * len(keys) and np.bincount(keys).max(initial=0) <= 1:
+        return np.arange(len(keys))
     order = np.argsort(keys, kind="stable")
     ordered, found = keys[order], values[order]
     same = np.zeros(len(order), bool)
@@ -221,6 +223,9 @@ def _contradiction(
 
 def _check_spelling(frame: Frame, ids: Ids, others: Ids, role: str, columns: Sequence[str]) -> None:
     """Refuse two ids that differ in case or spaces only, and share the responses between them: one id, spelt in two ways."""
+    spelt = "\n".join(ids.names).casefold().split()
+    if len(spelt) == len(set(spelt)) == len(ids.names):  # ids without spaces, all different
+        return
     by_spelling: dict[str, list[int]] = {}
     for code, name in enumerate(ids.names):
         by_spelling.setdefault(" ".join(name.casefold().split()), []).append(code)

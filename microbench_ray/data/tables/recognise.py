@@ -13,6 +13,7 @@ from microbench_ray.data.tables.layout import ITEM_ID, Layout, check_given
 from microbench_ray.data.tables.vocabulary import (
     DESCRIPTIONS,
     LOWER_NAMES,
+    MANY,
     NO_MODEL,
     REPEAT_TIERS,
     SCORE_NAMES,
@@ -145,7 +146,7 @@ class _Guess(Candidates):
 
     def _kinds(self, ids: Sequence[str]) -> tuple[str | None, str | None]:
         """What the names of rows, and of columns with scores, are like."""
-        texts = [text or "" for name in ids[:1] for text in self.frame.texts(name)]
+        texts = [text or "" for name in ids[:1] for text in self.frame.texts(name, MANY)]
         return kind_of(texts), kind_of([name for name in self.free if name not in ids and self._may_be_score(name)])
 
     def _by_rows_and_columns(self) -> Shape:

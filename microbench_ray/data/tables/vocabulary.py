@@ -123,7 +123,12 @@ def kind_of(names: Sequence[str]) -> Kind | None:
     Names of models have a known family, a size (`7b`) or a word such as `model_12`. Names of items are numbers, `q12`, `item_12`,
     digests, or sentences.
     """
-    some = [name.casefold().strip() for name in names[:MANY] if name.strip()]
+    return _kind_of(tuple(names[:MANY]))
+
+
+@lru_cache(maxsize=64)  # files of models have the same items
+def _kind_of(names: tuple[str, ...]) -> Kind | None:
+    some = [name.casefold().strip() for name in names if name.strip()]
     models, items = sum(map(_like_model, some)), sum(map(_like_item, some))
     if not some:
         return None
