@@ -362,7 +362,7 @@ def checked(schema: Any, composed: DictConfig, prefix: str = "") -> Any:
         merged = OmegaConf.merge(OmegaConf.structured(schema), composed)
         conf = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        raise explained(error, schema, prefix) from None
+        raise explained(error, schema, prefix, given=composed) from None
     for key, value in vars(conf).items():
         if value == "":  # such as out=$UNSET
             raise missing_value(prefix + key)

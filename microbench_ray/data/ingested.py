@@ -80,6 +80,9 @@ def read_ingested(
         raise DataError("min_answered must be a share in [0, 1].", where="min_answered", got=repr(min_answered), hint=hint)
     files = list_model_files(folder)
     if not files:
+        if isinstance(folder, LocalFolder) and local_path(path).is_file():
+            hint = "a table is read by benchmark=scores benchmark.path=FILE"
+            raise DataError("The path is a file, not a folder of responses.", where=folder.at(), hint=hint)
         raise DataError(
             "The folder contains no responses.",
             where=folder.at(),

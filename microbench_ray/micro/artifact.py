@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from microbench_ray.core import formats
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.presented import Presented
+from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
@@ -253,7 +254,7 @@ def load(path: str | Path) -> MicroBenchmark:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         hint = "micro=DIR, a folder that microbench export wrote"
-        raise DataError("The micro-benchmark cannot be read.", where=str(file), got=str(error), hint=hint) from None
+        raise DataError("The micro-benchmark cannot be read.", where=str(file), got=one_line(error), hint=hint) from None
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

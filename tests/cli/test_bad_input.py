@@ -184,7 +184,8 @@ def test_a_group_of_targets_needs_a_label_and_one_selection(
 
 
 def test_unknown_jobs_and_options_are_refused(refused: Refused, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(["sweap"], "Unknown job", "sweap", "sweep, reduce")
+    refused(["sweap"], "Unknown job", "sweap", "did you mean sweep?", "microbench --help")
+    assert refused(["sweap", "--help"], "sweap") == refused(["sweap"], "sweap")
     assert main(["sweep", "--config-dir"]) == 1
     assert "--config-dir VALUE" in capsys.readouterr().err
     assert main([]) == 1
@@ -237,6 +238,8 @@ def test_an_invalid_score_table_is_reported(case: str, board: Path, tmp_path: Pa
 def test_a_missing_file_is_reported(board: Path, tmp_path: Path, refused: Refused) -> None:
     refused(swept(tmp_path / "nope.parquet", tmp_path / "out"), "no such file", "nope.parquet")
     refused(swept(tmp_path, tmp_path / "out"), str(tmp_path))
+    refused(swept(board, tmp_path / "out", "benchmark=ingested", f"benchmark.path={board}"), "is a file", "benchmark=scores")
+    refused(["plan", f"results={tmp_path}/gone"], "where: results", "gone")
     refused(swept(tmp_path, tmp_path / "out", "benchmark=release", f"benchmark.path={tmp_path}/x"), "layout is missing")
 
 
