@@ -62,7 +62,8 @@ def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str
             for name, table in zip(FILES, (models, items), strict=True):
                 _write(new / name, table.replace_schema_metadata(head))
     except OSError as error:
-        raise DataError("The benchmark cannot be saved.", where=str(folder), got=one_line(error), hint="free space, or give another folder") from None
+        hint = "free space, or give another folder"
+        raise DataError("The benchmark cannot be saved.", where=str(folder), got=one_line(error), hint=hint) from None
 
 
 def open_tables(folder: Path) -> StoredBenchmark:
