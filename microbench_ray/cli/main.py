@@ -76,7 +76,7 @@ Options
 
 Results go to standard output, messages to standard error.
 Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something failed (a shard, a log, a webhook);
-3 no: the policy of an audit is violated, or a comparison or a test says no; 4 it cannot be told (yet); 130 interrupted."""
+3 no: the policy of an audit is violated, or a comparison or a test says no; 4 undecided: too few answers; 130 interrupted."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -216,9 +216,9 @@ def race_of(answers: Answers, rules: SequentialRules) -> Race:
     """Which models may be the best.
 
     Models are eliminated by bets that others are ahead of them (`racing`): the best one with a probability of at most α, whatever
-    the number of models. Only items that all models in the race were asked count. With a margin, a model is the answer when for every
-    other one in the race it is refuted that this one is better by the margin or more. That may be wrong for each of the others, so
-    that α is shared among them; of more than two models, one half of α is for putting out and one half for answering.
+    the number of models. Only items that all models in the race were asked count. With a margin, a model is the answer when for
+    every other one in the race it is refuted that this one is better by the margin or more. That may be wrong for each of the
+    others, so that α is shared among them; of more than two models, one half of α is for elimination and one half for the answer.
 
     Returns
     -------
