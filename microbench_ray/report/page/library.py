@@ -15,8 +15,8 @@ from hashlib import blake2b
 from importlib.resources import files
 from typing import Any
 
-from microbench_ray.core.extras import require_extra
 from microbench_ray.core.cache import read_cached, write_cached
+from microbench_ray.core.extras import require_extra
 from microbench_ray.report.page.text import Html
 
 logger = logging.getLogger(__name__)
