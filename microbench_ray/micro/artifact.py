@@ -263,13 +263,9 @@ def load(path: str | Path) -> MicroBenchmark:
         got = f"format {content.get('format')!r}" if isinstance(content, dict) else f"a JSON {type(content).__name__}"
         raise DataError("The file is not an exported micro-benchmark.", where=str(file), got=got, hint=HINT)
     if content.get("version") not in (VERSION, *OLDER):
-        versions = " and ".join(map(str, (*OLDER, VERSION)))
-        raise DataError(
-            "The micro-benchmark has an unsupported format version.",
-            where=str(file),
-            got=f"version {content.get('version')!r}",
-            hint=f"this version of microbench_ray reads format versions {versions}: export the micro-benchmark again with it",
-        )
+        got, versions = f"version {content.get('version')!r}", " and ".join(map(str, (*OLDER, VERSION)))
+        hint = f"this version of microbench_ray reads format versions {versions}: export the micro-benchmark again with it"
+        raise DataError("The micro-benchmark has an unsupported format version.", where=str(file), got=got, hint=hint)
     return from_content(content, str(file))
 
 

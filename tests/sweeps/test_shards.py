@@ -157,10 +157,8 @@ def test_half_of_the_items_are_seen_or_all() -> None:
 def test_too_few_models_are_rejected() -> None:
     with refuses(GridError, "12 models of 'b'", where="grid.n_source", got="[3, 9]", hint="at most 8"):
         plan(grid=replace(GRID, n_source=(3, 9)))
-    with refuses(GridError, "12 models of 'b'", where="grid.n_target", got="n_target 12", hint="at most 11"):
+    with refuses(GridError, "12 models of 'b'", where="grid.n_target", got="n_target 12", hint="under 12"):
         plan(grid=replace(GRID, n_target=12))
-    with refuses(GridError, "2 models of 'b'", where="grid.n_source", hint="at least 3 models"):
-        check_models(leaderboard(n_models=2), replace(GRID, n_target=2, n_source=(1,)), None)
     with refuses(GridError, "pair", where="targets", got="1 target"):
         plan(targets=Targets("one", names=("m03",)))
     check_models(BENCHMARK, replace(GRID, n_source=(8,)), None)
