@@ -11,13 +11,12 @@ import pyarrow as pa
 from microbench_ray.core.errors import DataError, first_line
 from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.replace import recover, replacing
+from microbench_ray.data.responses import MODELS
 
 FORMAT_VERSION = 2
 OLDER = (1,)
 """Format versions that are read as well, and written where they can hold the content: 1 has no truth other than `micro`."""
 FILES = ("models.arrow", "items.arrow")
-INGESTED = "ingest.json"
-"""A file of the folders that `microbench ingest` writes."""
 _KEY = b"microbench_ray"
 _REWRITE = "write the folder again with Benchmark.save from the original scores"
 
@@ -82,7 +81,7 @@ def open_tables(folder: Path) -> StoredBenchmark:
                 where=str(folder),
                 got="no such folder" if files is None else f"files {files[:8]}",
                 hint="a folder of microbench ingest is read by benchmark=ingested benchmark.path=FOLDER"
-                if INGESTED in (files or ())
+                if MODELS in (files or ())
                 else "give a folder written by Benchmark.save, or a Parquet, Feather or CSV table",
             )
     (models, facts), (items, item_facts) = (_read(folder / name) for name in FILES)

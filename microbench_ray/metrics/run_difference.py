@@ -104,7 +104,7 @@ class _Spread(NamedTuple):
 
 
 def run_difference(items: Items, *, level: float = 0.95, reference: Reference = "population") -> RunDifference:
-    """RunDifference of two runs with its interval.
+    """Difference of two runs with its interval.
 
     Parameters
     ----------

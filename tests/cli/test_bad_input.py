@@ -239,6 +239,8 @@ def test_a_missing_file_is_reported(board: Path, tmp_path: Path, refused: Refuse
     refused(swept(tmp_path / "nope.parquet", tmp_path / "out"), "no such file", "nope.parquet")
     refused(swept(tmp_path, tmp_path / "out"), str(tmp_path))
     refused(swept(board, tmp_path / "out", "benchmark=ingested", f"benchmark.path={board}"), "is a file", "benchmark=scores")
+    (tmp_path / "ingested/models").mkdir(parents=True)
+    refused(swept(tmp_path / "ingested", tmp_path / "out"), "ingested", "benchmark=ingested benchmark.path=")
     refused(["ingest", "source=table", "path=s3://bucket/x.csv", "out=b"], "where: path", "s3://bucket/x.csv", "hf://")
     refused(["plan", f"results={tmp_path}/gone"], "where: results", "gone")
     refused(swept(tmp_path, tmp_path / "out", "benchmark=release", f"benchmark.path={tmp_path}/x"), "layout is missing")
