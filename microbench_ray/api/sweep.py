@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from microbench_ray.api.arguments import check_benchmark, whole_number, whole_numbers
+from microbench_ray.api.arguments import check_benchmark, number, whole_number, whole_numbers
 from microbench_ray.api.methods import MethodLike, methods_of
 from microbench_ray.api.swept import Result
 from microbench_ray.core.errors import ConfigError
@@ -124,9 +124,10 @@ def sweep(
     if foreign := sorted(set(rules) - set(known)):
         hint = f"rules: {', '.join(known)}"
         raise ConfigError("sweep does not have this argument.", where=foreign[0], got=f"{foreign[0]}=…", hint=hint)
-    if isinstance(rules.get("thresholds"), float | list):
+    if "thresholds" in rules:
         thresholds = rules["thresholds"]
-        rules["thresholds"] = (thresholds,) if isinstance(thresholds, float) else tuple(thresholds)
+        several = thresholds if isinstance(thresholds, list | tuple) else [thresholds]
+        rules["thresholds"] = tuple(number("thresholds", each, "thresholds=[0.8]") for each in several)
     checked_rules = Rules(**rules)
     seed = whole_number("seed", seed, 0)
     benchmarks = [check_benchmark(each) for each in (benchmark if isinstance(benchmark, list | tuple) else [benchmark])]
