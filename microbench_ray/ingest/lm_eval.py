@@ -98,7 +98,7 @@ def select_logs(
             got=f"left out: {', '.join(f'{count:,} {reason}' for reason, count in tally.dropped.items())}"
             if tally.dropped
             else None,
-            hint="run lm_eval with --log_samples and --output_path, and give that folder",
+            hint="run lm_eval with --log_samples and --output_path, and give that folder with path=…",
         )
     if not selected:
         got = f"tasks {first_few(sorted(tasks))}; models {first_few(sorted(models))}"

@@ -104,7 +104,7 @@ def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
         yield path.parent, [path.name]
         return
     if not path.is_dir():
-        raise DataError("The path does not exist.", where=str(path), hint="give an existing log or folder of logs")
+        raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")
     for folder, folders, names in os.walk(path, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield Path(folder), sorted(names)

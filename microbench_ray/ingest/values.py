@@ -181,7 +181,7 @@ def files_below(path: Path, patterns: Iterable[str], tally: Tally) -> list[Path]
         refuse_pointer(path)
         return [path]
     if not path.is_dir():
-        raise DataError("The path does not exist.", where=str(path), hint="give an existing log or folder of logs")
+        raise DataError("The path does not exist.", where=str(path), hint="give a log or a folder of logs with path=…")
     names = re.compile("|".join(map(fnmatch.translate, patterns)))
     found = [(folder.split("/"), name) for folder, _, inside in os.walk(path) for name in inside if names.match(name)]
     files = (Path("/".join((*folders, name))) for folders, name in sorted(found))
@@ -206,5 +206,5 @@ def require_logs(logs: Sequence[ModelLog], path: Path, tool: str, options: Optio
         f"No {tool} logs were found.",
         where=str(path),
         got=f"left out: {'; '.join(reasons)}" if reasons else None,
-        hint=f"check {' and '.join(filters)}, and the path" if filters else "check source= and the path",
+        hint=f"check {' and '.join(filters)}, and path=" if filters else "check source= and path=",
     )

@@ -32,8 +32,19 @@ def source_of(path: Path, source: str | None) -> str:
     )
 
 
-def with_keys_of_ingest(error: DataError, advice: str) -> DataError:
-    """An error of reading whose hint names keys that only `microbench ingest` has: the hint after `advice`, which says where."""
-    if error.hint is None or not KEYS_OF_INGEST.search(error.hint):
-        return error
-    return DataError(error.what, where=error.where, got=error.got, hint=advice.format(error.hint))
+def without_keys_of_ingest(error: DataError, path: str, advice: str) -> DataError:
+    """An error of reading logs, with a hint that does not advise keys which only `microbench ingest` has.
+
+    Parameters
+    ----------
+    error
+        Raised by a reader.
+    path
+        What stands for `path=…` in the command that reads.
+    advice
+        Put around a hint that names keys of tables, as a format: where these keys can be given.
+    """
+    hint = re.sub(r"\bpath=…?", path, error.hint or "")
+    if KEYS_OF_INGEST.search(hint):
+        hint = advice.format(hint)
+    return DataError(error.what, where=error.where, got=error.got, hint=hint or None)

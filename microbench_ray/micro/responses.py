@@ -23,7 +23,7 @@ from microbench_ray.ingest.identity import check_identify, find_logs
 from microbench_ray.ingest.join import JOINS, joined
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.micro.artifact import MicroBenchmark
-from microbench_ray.micro.log_formats import source_of, with_keys_of_ingest
+from microbench_ray.micro.log_formats import source_of, without_keys_of_ingest
 from microbench_ray.micro.score import no_matching_item
 
 REPETITION = re.compile(r"#\d+$")
@@ -74,7 +74,7 @@ class NewResponses(NamedTuple):
 
 
 ADVICE = "correct the file, or ingest and export the benchmark with the keys: {}"
-"""Before the hint of an error whose keys `microbench score` does not have."""
+"""Around a hint with keys that `microbench score` does not have."""
 
 
 def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
@@ -90,8 +90,8 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     try:
         read = _read(given, micro)
     except DataError as error:
-        raise with_keys_of_ingest(error, ADVICE) from None
-    return read._replace(failed={name: with_keys_of_ingest(error, ADVICE) for name, error in read.failed.items()})
+        raise without_keys_of_ingest(error, "responses=…", ADVICE) from None
+    return read._replace(failed={name: without_keys_of_ingest(error, "responses=…", ADVICE) for name, error in read.failed.items()})
 
 
 def _read(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:

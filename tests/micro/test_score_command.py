@@ -163,6 +163,10 @@ def test_keys_that_score_does_not_have_are_not_advised_alone(folder: Path, capsy
     table.write_text("\n".join([header, first.rpartition(",")[0] + ",85", *rows]) + "\n")
     assert main(command(folder, table="complete.csv")) == 1
     assert "ingest and export the benchmark with the keys: scale=100" in capsys.readouterr().err
+    assert main(command(folder, table="nowhere.csv")) == 1
+    message = capsys.readouterr().err
+    assert "responses=…" in message
+    assert " path=" not in message
 
 
 def test_responses_to_other_items_are_refused(folder: Path, capsys: Captured) -> None:

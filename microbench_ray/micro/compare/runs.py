@@ -15,14 +15,14 @@ from microbench_ray.data.responses import MODELS, list_model_files, read_respons
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Sample, Tally, refuse_unreadable
 from microbench_ray.ingest.fold import TOLERANCE
 from microbench_ray.ingest.registry import get_reader
-from microbench_ray.micro.log_formats import source_of, with_keys_of_ingest
+from microbench_ray.micro.log_formats import source_of, without_keys_of_ingest
 
 SeveralLogs = Literal["error", "last", "repeats"]
 SEVERAL_LOGS: tuple[SeveralLogs, ...] = get_args(SeveralLogs)
 FEW_TASKS = 3
 """Tasks up to which each is named in the notes."""
 ADVICE = "microbench ingest has the keys: {}; then give its folder as board="
-"""Before the hint of an error whose keys runs do not have."""
+"""Around a hint with keys that runs do not have."""
 
 
 class Run(NamedTuple):
@@ -106,7 +106,7 @@ def read_named_runs(given: RunsInput) -> ReadRuns:
     try:
         runs = _all_runs(given, tally)
     except DataError as error:
-        raise with_keys_of_ingest(error, ADVICE) from None
+        raise without_keys_of_ingest(error, "the run's path", ADVICE) from None
     if tally.failed:
         raise next(iter(tally.failed.values()))
     notes = [f"read: {choice}" for choice in _by_choice(tally.choices)]
