@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10.0
+EARLY_SECONDS, EARLY_SHARE = 60.0, 0.05
+"""The time left is not shown before either has passed: workers that start make the first part of the work slow."""
 
 
 class WorkProgress:
@@ -95,7 +97,9 @@ class WorkProgress:
     def _line(self) -> None:
         self._last_shown_done = self.done
         finished = math.isclose(self.done, self.total)
-        seconds_left = f", {_duration(max(0.0, self.total - self.done) / self._rate())} left" if self.done and not finished else ""
+        early = self.done < EARLY_SHARE * self.total and self._clock() - self._started < EARLY_SECONDS
+        tells = self.done and not finished and not early
+        seconds_left = f", {_duration(max(0.0, self.total - self.done) / self._rate())} left" if tells else ""
         failed = f", {self.failed:,.0f} failed" if self.failed else ""
         rate = self._shown_rate()
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import DataError, DataWarning
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, finite_number, matches
+from microbench_ray.ingest.base import ModelLog, Options, OwnScore, Sample, Tally, finite_number, matches
 from microbench_ray.ingest.documents import find_logs, has_fields, read_document
 from microbench_ray.ingest.separated import separated_rows
 from microbench_ray.ingest.values import CHECK_SOURCE, item_digest, parse_score, shorten, value_at
@@ -83,7 +83,7 @@ def _compare(file: Path, model: str, rate: float, tally: Tally, max_bytes: int) 
             )
         )
     if controlled is not None:
-        tally.own = rate, controlled / 100
+        tally.own = OwnScore(controlled / 100)
 
 
 def _is_selected(row: dict[str, Any], options: Options) -> bool:

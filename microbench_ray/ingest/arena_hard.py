@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches
+from microbench_ray.ingest.base import ModelLog, Options, OwnScore, Sample, Tally, matches
 from microbench_ray.ingest.documents import find_logs, has_fields
 from microbench_ray.ingest.jsonl import json_lines
 from microbench_ray.ingest.values import CHECK_SOURCE, shorten, value_at
@@ -51,7 +51,7 @@ class ArenaHardReader:
         (file,) = log.files
         tally.choose(UNWEIGHTED)
         place = str(file)
-        n_games, wins, n_counted, counted = 0, 0.0, 0, 0.0
+        n_counted, counted = 0, 0.0
         for number, line in json_lines(file, options.max_line_bytes):
             where = f"{place}: line {number}"
             if (model := value_at(line, str, where, "model")) != log.model:
@@ -75,10 +75,10 @@ class ArenaHardReader:
                 first = _of_first(label, where)
                 score = first if game % 2 else 1 - first
                 times = CLEAR_GAMES if label in CLEAR else 1
-                n_games, wins, n_counted, counted = n_games + 1, wins + score, n_counted + times, counted + times * score
+                n_counted, counted = n_counted + times, counted + times * score
                 yield Sample(item_id=name, subtask=subtask, score=score, position=name)
-        if n_games:
-            tally.own = wins / n_games, counted / n_counted
+        if n_counted:
+            tally.own = OwnScore(counted / n_counted)
 
 
 def _of_first(label: Any, where: str) -> float:

@@ -179,6 +179,13 @@ class Options:
     preview: bool = False
 
 
+class OwnScore(NamedTuple):
+    """The score that a tool itself gives a log, in [0, 1], and how far rounding may have moved it."""
+
+    score: float
+    within: float = 1e-9
+
+
 @dataclass
 class Tally:
     """Counts that a reader collects for the summary.
@@ -200,7 +207,7 @@ class Tally:
     left_out
         Why logs of a model were left out, by model.
     own
-        The mean of a log's scores, and the tool's own score for it, where the tool does not give that mean and the log tells.
+        The tool's own score of a log, where the log tells; compared with the mean over the items that were read.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -210,7 +217,7 @@ class Tally:
     suspicious: dict[str, DataWarning] = field(default_factory=dict)
     scale: Scale = LOGGED
     left_out: dict[str, set[str]] = field(default_factory=dict)
-    own: tuple[float, float] | None = None
+    own: OwnScore | None = None
 
     @contextmanager
     def collect_error(self, path: Path) -> Iterator[None]:

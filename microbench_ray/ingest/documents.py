@@ -59,22 +59,28 @@ def find_logs(
         No log was found.
     """
     logs: list[ModelLog] = []
+    hint = f"{CHECK_SOURCE}; those of {tool} are named {' or '.join(patterns)}"
     forget_documents()
     free = KEPT_BYTES if keep else 0
     for file in files_below(path, patterns, tally):
         with tally.collect_error(file):
             of_lines = lines or file.suffix == ".jsonl"
-            document = _first_line(file, options.max_line_bytes) if of_lines else json_file(file, options.max_line_bytes)
+            try:
+                document = _first_line(file, options.max_line_bytes) if of_lines else json_file(file, options.max_line_bytes)
+            except DataError as error:
+                if matches(file.name, patterns):
+                    raise
+                raise DataError(error.what, where=error.where, got=error.got, hint=hint) from None
             found = logs_of(file, document)
             if found and not of_lines and (stamp := _stamp(file))[0] <= free:
                 _kept[str(file)] = stamp, document
                 free -= stamp[0]
             if found is None and file == path:
-                raise DataError(f"The file is not of the format {tool}.", where=str(file), got=_fields(document), hint=CHECK_SOURCE)
+                raise DataError(f"The file is not of the format {tool}.", where=str(file), got=_fields(document), hint=hint)
             if found is None:
                 tally.drop("files of another format")
             logs += [log for log in found or () if matches(log.model, options.models)]
-    return require_logs(logs, path, tool, options, tally)
+    return require_logs(logs, path, tool, options, tally, patterns)
 
 
 def read_document(file: Path, max_bytes: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.names import first_few
-from microbench_ray.ingest.base import ModelLog, Options, Sample, Tally, matches, selects
+from microbench_ray.ingest.base import ModelLog, Options, OwnScore, Sample, Tally, finite_number, matches, selects
 from microbench_ray.ingest.identity import few_shot
 from microbench_ray.ingest.jsonl import json_file
 from microbench_ray.ingest.metrics import check_higher_is_better, most_common_metric
@@ -37,6 +37,9 @@ multiple choice `exact_match` comes first, as on HELM's own leaderboards."""
 HEAD_BYTES = 1 << 18
 """Bytes of a run that are looked through for the names of its metrics."""
 
+SPEC = "run_spec.json"
+RUN_FILES = (SPEC, "per_instance_stats.json", "scenario_state.json", "stats.json")
+"""Files of a run folder; the path of one stands for the folder."""
 _SPLITS = ("test", "valid")  # leaderboards show the first that a run has
 _MODEL_ARGUMENTS = ("model=", "model_deployment=")
 
@@ -52,14 +55,17 @@ class _Response(NamedTuple):
 class HelmReader:
     """Reads one log per run folder. The subtask is the scenario with its arguments; trials are repetitions.
 
-    There are no confidences: HELM logs the log-probability of the answer given, but not of the other answers.
+    There are no confidences: HELM logs the log-probability of the answer given, but not of the other answers. The mean over items
+    is compared with that in `stats.json`.
     """
+
+    weighs = "HELM's mean in stats.json"
 
     def find(self, path: Path, options: Options, tally: Tally) -> Sequence[ModelLog]:
         """Return the run folders at or below `path`; an unfinished run is dropped."""
         logs = []
         orders: dict[str, tuple[str, ...]] = {}
-        for spec_file in files_below(path, ("run_spec.json",), tally):
+        for spec_file in files_below(path.parent if path.name in RUN_FILES and path.is_file() else path, (SPEC,), tally):
             with tally.collect_error(spec_file):
                 where, folder = str(spec_file), spec_file.parent
                 spec = json_file(spec_file, options.max_line_bytes)
@@ -68,7 +74,7 @@ class HelmReader:
                 task = _task(value_at(spec, str, where, "name"))
                 if not (matches(task, options.tasks) and selects(options.models, model)):
                     continue
-                files = [folder / name for name in ("per_instance_stats.json", "scenario_state.json")]
+                files = [folder / name for name in RUN_FILES[1:3]]
                 if not files[0].is_file():
                     tally.drop("runs without per_instance_stats.json", model=model)
                     continue
@@ -76,7 +82,8 @@ class HelmReader:
                 orders[task] = _order(str(adapter.get("method")))
                 sets = few_shot(adapter.get("max_train_instances"))
                 logs.append(ModelLog(model=model, files=(spec_file, *existing), part=task, sets=sets))
-        return require_logs(logs if options.metric else _with_metrics(logs, orders), path, "HELM", options, tally)
+        logs = logs if options.metric else _with_metrics(logs, orders)
+        return require_logs(logs, path, "HELM", options, tally, (SPEC,))
 
     def read(self, log: ModelLog, options: Options, tally: Tally) -> Iterator[Sample]:
         """Yield the unperturbed instances of one split. Each file is one document of at most `max_line_bytes`."""
@@ -95,6 +102,19 @@ class HelmReader:
             item = f"{log.part}/{instance}"
             score = parse_score(means.get(metric), tally, file=stats_file, item=item, metric=metric)
             yield Sample(item_id=item, subtask=log.part, score=score, content=contents.get(instance), position=instance)
+        if responses:
+            tally.own = _own(stats_file.with_name("stats.json"), metric, responses[0].split, options.max_line_bytes, tally)
+
+
+def _own(file: Path, metric: str, split: str, max_bytes: int, tally: Tally) -> OwnScore | None:
+    """HELM's own mean of a metric over the trials of a run, without perturbations; None where the file does not tell."""
+    try:
+        stats = json_file(file, max_bytes)
+    except DataError:
+        return None
+    named = ((stat.get("name"), stat.get("mean")) for stat in stats if isinstance(stat, dict)) if isinstance(stats, list) else ()
+    own = [finite_number(mean) for name, mean in named if name == {"name": metric, "split": split}]
+    return OwnScore(tally.scale.score(own[0])) if len(own) == 1 and own[0] is not None else None
 
 
 def _order(method: str) -> tuple[str, ...]:

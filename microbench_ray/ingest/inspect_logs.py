@@ -83,7 +83,7 @@ class InspectReader:
             else:
                 if default and sample.values and (not scorer or (len(listed) == len(sample.values) == 1)):
                     scorer = next(iter(sample.values))  # the header may name an only scorer differently, or none
-                value, metric = _value(sample, scorer, key, default, file)
+                value, metric = _value(sample, scorer, key, default or scorer in listed, file)
                 score = parse_score(value, tally, file=file, item=item, metric=metric)
                 if sample.values:
                     tally.read_by(log.part, scorer.rpartition("/")[2])

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from microbench_ray.core.lazy_arrow import pc
 from microbench_ray.data.columns import numbers_of
+from microbench_ray.ingest.base import OwnScore
 
-SAME = 1e-9
 MAX_NAMED = 3
-"""Models of which a summary gives both numbers."""
+"""Models or logs of which a summary gives both numbers."""
 
 
 class SubtaskMean(NamedTuple):
@@ -36,10 +37,17 @@ class OverallReader(Protocol):
 
 
 class Comparison(NamedTuple):
-    """A model's mean over items, and the tool's own score."""
+    """A mean over items, and the tool's own score."""
 
     mean: float
-    overall: float
+    own: float
+    within: float = 1e-9
+
+    @property
+    def difference(self) -> float:
+        """By how much they differ; 0 where rounding explains it."""
+        difference = abs(self.own - self.mean)
+        return difference if difference > self.within else 0.0
 
 
 def compare(reader: OverallReader, responses: pa.Table) -> Comparison | None:
@@ -55,12 +63,18 @@ def compare(reader: OverallReader, responses: pa.Table) -> Comparison | None:
     return None if overall is None else Comparison(float(scores[scored].mean()), overall)
 
 
+def compare_log(responses: pa.Table, own: OwnScore | None) -> Comparison | None:
+    """Compare the mean over the scored items of a log, of schema `responses`, with the tool's own score for it."""
+    mean = pc.mean(responses["score"]).as_py()
+    return None if own is None or mean is None else Comparison(mean, *own)
+
+
 def told(weighs: str, compared: Mapping[str, Comparison]) -> list[str]:
-    """Sentences on models whose mean over items is not the tool's own score, those that differ most first."""
-    differing = {name: each for name, each in compared.items() if abs(each.overall - each.mean) > SAME}
+    """Sentences on models or logs whose mean over items is not the tool's own score, those that differ most first."""
+    differing = {name: each for name, each in compared.items() if each.difference}
     if not differing:
         return []
-    order = sorted(differing, key=lambda name: (-abs(differing[name].overall - differing[name].mean), name))
-    shown = [f"{name!r} {differing[name].mean:.4f} and {differing[name].overall:.4f}" for name in order[:MAX_NAMED]]
-    more = f"; {len(order) - MAX_NAMED} more models differ less" if len(order) > MAX_NAMED else ""
+    order = sorted(differing, key=lambda name: (-differing[name].difference, name))
+    shown = [f"{name!r} {differing[name].mean:.4f} and {differing[name].own:.4f}" for name in order[:MAX_NAMED]]
+    more = f"; {len(order) - MAX_NAMED:,} more differ less" if len(order) > MAX_NAMED else ""
     return [f"accuracy as the mean over items, which is used here, and as {weighs}: {', '.join(shown)}{more}"]

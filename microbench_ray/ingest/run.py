@@ -40,7 +40,7 @@ from microbench_ray.ingest.log_names import (
     same_responses,
 )
 from microbench_ray.ingest.metrics import check_metrics, say_metrics
-from microbench_ray.ingest.overall import Comparison, OverallReader, compare, told
+from microbench_ray.ingest.overall import Comparison, OverallReader, compare, compare_log, told
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.ingest.repeats import count_reduced, repeats_apart, told_reduced
 
@@ -106,7 +106,7 @@ class IngestSummary:
     failed
         Errors by model, whose file is left unchanged, or by the path that could not be read.
     compared, weighs
-        The tool's own scores of models, and what they are, where the tool weighs subtasks.
+        The tool's own scores of models or logs, and what they are, where the reader tells.
     seen
         A few items as models saw them.
     """
@@ -305,7 +305,7 @@ def ingest_model(
     examples = Examples(existing.examples if existing else {})
     renamed: dict[str, str] = {}
     empty: list[str] = []
-    own = None
+    compared: dict[str, Comparison | None] = {}
     for each in changed:
         same = next((old for old in moved.get(each.name, ()) if old in records and same_files(records[old], each.record)), None)
         if same is not None:
@@ -324,7 +324,7 @@ def ingest_model(
                 del records[old]
         say_metrics(tally, table, job.options.reduce)
         tables.append(table)
-        own = tally.own
+        compared[f"{model}: {log.part}" if log.part and log.part != model else model] = compare_log(table, tally.own)
         if table["score"].null_count == len(table):
             empty.append(f"{model}: {log.part or log.files[0].name}")
         facts |= log.facts
@@ -349,11 +349,10 @@ def ingest_model(
     (summary.added if not existing else summary.updated if changed else summary.unchanged).append(model)
     if not changed:
         return
-    compared = (
-        compare(reader, table) if isinstance(reader, OverallReader) else Comparison(*own) if own and len(records) == 1 else None
-    )
-    if compared is not None:
-        summary.compared[model], summary.weighs = compared, getattr(reader, "weighs", "")
+    if isinstance(reader, OverallReader):
+        compared = {model: compare(reader, table)}
+    summary.compared |= {name: each for name, each in compared.items() if each is not None}
+    summary.weighs = getattr(reader, "weighs", "")
     summary.logs += len(changed)
     for each in changed:
         summary.dropped.update(records[each.name].dropped)

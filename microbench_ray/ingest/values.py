@@ -188,13 +188,15 @@ def files_below(path: Path, patterns: Iterable[str], tally: Tally) -> list[Path]
     return [file for file in files if is_regular(file, tally)]
 
 
-def require_logs(logs: Sequence[ModelLog], path: Path, tool: str, options: Options, tally: Tally) -> Sequence[ModelLog]:
-    """Return the logs.
+def require_logs(
+    logs: Sequence[ModelLog], path: Path, tool: str, options: Options, tally: Tally, patterns: Sequence[str] = ()
+) -> Sequence[ModelLog]:
+    """Return the logs, of files whose names match one of the patterns.
 
     Raises
     ------
     DataError
-        There are none. The message gives the reasons that `tally` holds.
+        There are none. The message gives the reasons that `tally` holds, or the patterns.
     """
     if logs:
         return logs
@@ -206,5 +208,7 @@ def require_logs(logs: Sequence[ModelLog], path: Path, tool: str, options: Optio
         f"No {tool} logs were found.",
         where=str(path),
         got=f"left out: {'; '.join(reasons)}" if reasons else None,
-        hint=f"check {' and '.join(filters)}, and path=" if filters else "check source= and path=",
+        hint=f"check {' and '.join(filters)}, and path="
+        if filters
+        else "check source= and path=" + (f"; logs of {tool} are named {' or '.join(patterns)}" if patterns else ""),
     )

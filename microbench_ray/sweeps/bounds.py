@@ -13,6 +13,8 @@ from microbench_ray.sweeps.grid import Grid, Unseen
 
 MAX_CELLS, MAX_DRAWS = 10_000_000, 1_000_000
 """Cells of a sweep; and draws, each of which is a run of one benchmark, group of targets and number of sources."""
+MIN_MODELS = 3
+"""Of a swept benchmark: a pair of targets and a source."""
 
 
 def check_bounds(
@@ -79,13 +81,23 @@ def check_models(benchmark: Benchmark, grid: Grid, group: tuple[int, ...] | None
             got=f"{n_target} target models",
             hint="choose a group of at least 2 models",
         )
+    if benchmark.n_models < min(MIN_MODELS, n_target + max_source):
+        raise GridError(
+            f"A sweep needs at least {MIN_MODELS} models: 2 targets and a source.",
+            where=f"'{benchmark.name}'",
+            got=f"{benchmark.n_models} models",
+            hint="add models",
+        )
     if n_target + max_source > benchmark.n_models:
         available = benchmark.n_models - n_target
         raise GridError(
             f"{n_target} target and {max_source} source models > {benchmark.n_models} models of '{benchmark.name}'.",
             where="grid.n_source, grid.n_target",
             got=f"n_source {list(grid.n_source)}, n_target {n_target}",
-            hint=f"use n_source of at most {available}"
-            if available >= 1
-            else f"use n_target under {benchmark.n_models}, and fewer sources",
+            hint=(
+                f"use n_source of at most {available}"
+                if available >= 1
+                else f"use n_target under {benchmark.n_models}, and fewer sources"
+            )
+            + ", or leave both out: they are then chosen to fit",
         )

@@ -82,3 +82,12 @@ def test_sizes_of_a_benchmark_are_not_chosen(tmp_path: Path, capsys: pytest.Capt
     assert "grid.n_source=[27] grid.n_target=13" in printed.err
     assert "grid.sizes" not in printed.err
     assert "40 cells" in printed.out
+
+
+def test_two_models_are_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "two.csv"
+    table.write_text("item_id,org/a,org/b\n" + "".join(f"q{item},{item % 2},{item % 3 == 0:d}\n" for item in range(12)))
+    assert main(["sweep", "benchmark=scores", f"benchmark.path={table}", "methods=[random]", "plan_only=true"]) == 1
+    message = capsys.readouterr().err
+    assert "at least 3 models" in message
+    assert "2 models" in message

@@ -59,6 +59,21 @@ def test_a_slow_sweep_has_a_rate_and_a_time_that_can_be_read(clock: Clock) -> No
     assert "1,362 h" in shown[1]  # 980 cells at 20 in 100,100 s
 
 
+def test_the_first_few_cells_of_a_sweep_do_not_tell_how_long_it_takes(clock: Clock) -> None:
+    console = file_console()
+    with WorkProgress(1000, visible=True, console=console, clock=clock) as progress:
+        for _ in range(2):
+            clock.now += 10
+            progress.advance(3)
+        clock.now += 10
+        progress.advance(594)
+    assert lines(console) == [
+        "3/1,000 cells, 0.30 cells/s",
+        "6/1,000 cells, 0.30 cells/s",
+        "600/1,000 cells, 20 cells/s, 20 s left",
+    ]
+
+
 def test_failed_cells_are_counted(clock: Clock) -> None:
     console = file_console()
     with WorkProgress(20, visible=True, console=console, clock=clock) as progress:

@@ -156,7 +156,7 @@ def test_results_of_promptfoo(tmp_path: Path) -> None:
     assert by_position(weighted["openai:gpt-4.1"]) == {"0": [0, 1], "1": [0.5]}
     named, _ = read_all(PROMPTFOO, file, Options(metric="tone"))
     assert by_position(named["mine"]) == {"0": [0.5], "1": [None]}
-    with refuses(DataError, "score", where=f"{file}: result 1", got="'tone'", hint="metric=score"):
+    with refuses(DataError, "score", where=str(file), got="'tone'", hint="metric=score"):
         read_all(PROMPTFOO, file, Options(metric="style"))
 
 

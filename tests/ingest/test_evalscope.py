@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from microbench_ray.core.errors import DataError
-from microbench_ray.ingest.base import Options
-from microbench_ray.ingest.evalscope import UNUSABLE, EvalscopeReader
+from microbench_ray.ingest.base import Options, Tally
+from microbench_ray.ingest.evalscope import PREDICTIONS, UNUSABLE, EvalscopeReader
 from tests.helpers.errors import refuses
 from tests.helpers.reading import read_all, scores
 from tests.helpers.tool_logs import write_json
@@ -80,3 +80,12 @@ def test_lines_that_cannot_be_read(tmp_path: Path, line: Any, word: str) -> None
     file = write(tmp_path, [review(0, {"acc": 1.0}), line])
     with refuses(DataError, word, where=str(file)):
         read_all(READER, file, Options(metric="acc"))
+
+
+def test_paths_of_files_of_other_kinds(tmp_path: Path) -> None:
+    write_json(tmp_path / "run/predictions/m/gsm8k_main.jsonl", [{"index": 0, "model_output": {}}])
+    with refuses(DataError, "EvalScope", where=str(tmp_path), got=PREDICTIONS, hint="*.jsonl"):
+        EvalscopeReader().find(tmp_path, Options(), Tally())
+    (tmp_path / "results.csv").write_text("a,b\n")
+    with refuses(DataError, "JSON", where=str(tmp_path / "results.csv"), hint="*.jsonl"):
+        EvalscopeReader().find(tmp_path / "results.csv", Options(), Tally())
