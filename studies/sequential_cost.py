@@ -38,7 +38,7 @@ from scipy.special import ndtr, ndtri
 import microbench_ray as mb
 from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.metrics.betting import FiniteList, Predictions, log_wealth
-from microbench_ray.metrics.racing import put_out
+from microbench_ray.metrics.racing import elimination_times
 from studies.sequential_errors import complete_scores
 
 GAPS = (0.02, 0.05, 0.10)
@@ -238,7 +238,7 @@ def race(scores: np.ndarray, margin: float) -> Raced:
     n_models, n_items = scores.shape
     both = margin > 0 and n_models > 2
     level, active = ALPHA / (1 + both), np.ones(n_models, bool)
-    out = put_out(scores, scores, n_items, level) if both or not margin else np.zeros(n_models, np.int64)
+    out = elimination_times(scores, scores, n_items, level) if both or not margin else np.zeros(n_models, np.int64)
     share = level / max(1, n_models - 1)
     close = np.zeros((n_models, n_models, n_items), bool)
     if margin:

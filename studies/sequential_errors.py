@@ -29,7 +29,7 @@ import numpy as np
 from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.data import read_scores
 from microbench_ray.metrics.betting import FiniteList, Predictions, log_wealth
-from microbench_ray.metrics.racing import put_out
+from microbench_ray.metrics.racing import elimination_times
 
 SIZES = (40, 200, 1000)
 CHUNK = 250
@@ -129,8 +129,8 @@ def predicted_rates(scores: np.ndarray, n_streams: int, alpha: float, rng: np.ra
 def wrong_best(scores: np.ndarray, alpha: float, margin: float, n_streams: int, rng: np.random.Generator) -> float:
     """Share of streams in which, looked at after every item, a wrong model could ever have been named.
 
-    That is at most: every one of the best models was put out, or with a margin, for a model that is worse by the margin or more it
-    was refuted that the best one is so much better. All models answer every item, which no race does, so that nothing is missed.
+    That is at most: every one of the best models was eliminated, or with a margin, for a model that is worse by the margin or more
+    it was refuted that the best one is so much better. All models answer every item, which no race does, so that nothing is missed.
     """
     n_models, n_items = scores.shape
     means = scores.mean(axis=1)
@@ -142,7 +142,7 @@ def wrong_best(scores: np.ndarray, alpha: float, margin: float, n_streams: int, 
         found = np.zeros(len(orders), bool)
         if not margin or both:
             streams = np.moveaxis(scores[:, orders], 0, 1)
-            found |= (put_out(streams, streams, n_items, level)[:, best] > 0).all(axis=1)
+            found |= (elimination_times(streams, streams, n_items, level)[:, best] > 0).all(axis=1)
         for k in np.flatnonzero(means <= means.max() - margin + 1e-12) if margin else ():
             wealth = log_wealth((scores[k] - scores[best[0]])[orders], -margin, FiniteList(n_items), level / (n_models - 1))
             found |= wealth.max(axis=1) >= math.log((n_models - 1) / level)

@@ -21,7 +21,7 @@ from microbench_ray.micro.compare import report
 from microbench_ray.micro.compare.compare import Compared
 from microbench_ray.micro.compare.compare import compare as compare_runs
 from microbench_ray.micro.compare.pairing import Repeats, Truth
-from microbench_ray.micro.compare.rules import Accept, Against, Decision, Rules
+from microbench_ray.micro.compare.rules import Accept, Against, CompareRules, Decision
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ def compare(
     truth
         `micro` or `macro`; by default that of the benchmark, or `micro`.
     repeats, reference, confidence, against, adjust, accept, margin, min_common
-        See `microbench_ray.micro.compare.rules.Rules`.
+        See `microbench_ray.micro.compare.rules.CompareRules`.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def compare(
         given = runs_in_memory(runs, names, subtask or {})
     if len(given) < 2:
         raise ConfigError("A comparison needs two runs.", where="runs", got=str(len(given)), hint="mb.compare(base, new)")
-    rules = Rules(
+    rules = CompareRules(
         truth=truth or "micro",
         repeats=repeats,
         reference=reference,

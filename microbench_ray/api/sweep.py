@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from microbench_ray.api.arguments import check_benchmark, whole_number, whole_numbers
+from microbench_ray.api.arguments import check_benchmark, number, whole_number, whole_numbers
 from microbench_ray.api.methods import MethodLike, methods_of
 from microbench_ray.api.swept import Result
 from microbench_ray.core.errors import ConfigError
@@ -21,6 +21,7 @@ from microbench_ray.core.schemas import SCHEMAS
 from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.sweeps.evaluate import evaluate_shard
+from microbench_ray.sweeps.fit_grid import DEFAULT, OPEN_KEYS, fit_grid, open_keys
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.reduce import COMPANIONS, Partition, Rules, reduce_partitions
 from microbench_ray.sweeps.shard_files import ShardFiles
@@ -30,9 +31,9 @@ from microbench_ray.sweeps.shards import Shard, plan_sweep
 def sweep(
     benchmark: Benchmark | Sequence[Benchmark],
     methods: MethodLike | list[MethodLike] = "random",
-    sizes: int | Sequence[int] = (10, 25, 50, 100),
-    n_source: int | Sequence[int] = 100,
-    n_target: int = 50,
+    sizes: int | Sequence[int] | None = None,
+    n_source: int | Sequence[int] | None = None,
+    n_target: int | None = None,
     runs: int = 20,
     seed: int = 0,
     *,
@@ -59,9 +60,11 @@ def sweep(
     methods
         Names, mappings as on the command line, or what `mb.method` returns; labels must be unique.
     sizes, fractions
-        Number of selected items: counts, and shares of the benchmark's items.
+        Number of selected items: counts, and shares of the benchmark's items. Without sizes, those of the command that fit: of 10,
+        25, 50, 100, 250 and 500.
     n_source, n_target
-        Numbers of source models, one or several; number of target models.
+        Numbers of source models, one or several; number of target models. None: numbers that fit the benchmark, as for the command:
+        up to 100 and 50.
     runs
         Random draws of targets, sources, halves and micro-benchmarks.
     seed
@@ -121,25 +124,31 @@ def sweep(
     if foreign := sorted(set(rules) - set(known)):
         hint = f"rules: {', '.join(known)}"
         raise ConfigError("sweep does not have this argument.", where=foreign[0], got=f"{foreign[0]}=…", hint=hint)
-    if isinstance(rules.get("thresholds"), float | list):
+    if "thresholds" in rules:
         thresholds = rules["thresholds"]
-        rules["thresholds"] = (thresholds,) if isinstance(thresholds, float) else tuple(thresholds)
+        several = thresholds if isinstance(thresholds, list | tuple) else [thresholds]
+        rules["thresholds"] = tuple(number("thresholds", each, "thresholds=[0.8]") for each in several)
     checked_rules = Rules(**rules)
     seed = whole_number("seed", seed, 0)
     benchmarks = [check_benchmark(each) for each in (benchmark if isinstance(benchmark, list | tuple) else [benchmark])]
+    grid = Grid(
+        sizes=DEFAULT.sizes if sizes is None else whole_numbers("sizes", sizes),
+        fractions=tuple(map(float, fractions)),
+        n_source=DEFAULT.n_source if n_source is None else whole_numbers("n_source", n_source),
+        n_target=DEFAULT.n_target if n_target is None else whole_number("n_target", n_target, 2),
+        runs=whole_number("runs", runs, 1),
+        subtasks=subtasks,
+        unseen=unseen,
+    )
+    swept, group = methods_of(methods), group_of(targets)
+    given = dict(zip(OPEN_KEYS, (sizes, n_source, n_target), strict=True))
+    fitted = fit_grid(grid, open_keys(given, swept), benchmarks, [group])
     plan = plan_sweep(
         benchmarks,
-        methods_of(methods),
-        Grid(
-            sizes=whole_numbers("sizes", sizes),
-            fractions=tuple(map(float, fractions)),
-            n_source=whole_numbers("n_source", n_source),
-            n_target=whole_number("n_target", n_target, 2),
-            runs=whole_number("runs", runs, 1),
-            subtasks=subtasks,
-            unseen=unseen,
-        ),
-        group_of(targets),
+        swept,
+        fitted.grid,
+        group,
+        benchmark_sizes=fitted.sizes,
         seed=seed,
         keep_estimates=keep_estimates,
         model_resamples=checked_rules.n_resamples,

@@ -12,6 +12,7 @@ from microbench_ray.audit.files import FOLDERS, NIGHTS, read_inputs, read_verdic
 from microbench_ray.audit.history import HISTORY, History
 from microbench_ray.audit.job import AcceptJob
 from microbench_ray.core.errors import ConfigError, MicrobenchError, StoreError
+from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def set_night_aside(store: Store, nights: Sequence[str], night: str) -> Referenc
             folder.rename(target / "night")
     except OSError as error:
         raise StoreError(
-            "The night cannot be moved.", where=str(target), got=str(error), hint="check the permissions of the folder"
+            "The night cannot be moved.", where=str(target), got=one_line(error), hint="check the permissions of the folder"
         ) from None
     logger.info("Night %s was moved to %s and is no longer in the history", night, target)
     return references if set(nights) - {night} else None

@@ -157,7 +157,7 @@ def _accuracy_changes(
     change = tonight.accuracy[cohorts.shared_tonight] - baseline.accuracy[cohorts.shared_baseline]
     for column, subtask in enumerate(("", *baseline.subtasks)):
         key = MetricKey(metric="accuracy_change", subject="", subtask=subtask)
-        rule = policy.rule(*key)
+        rule = policy.watched(*key, n_subtasks=len(baseline.subtasks))
         known = change[:, column][~np.isnan(change[:, column])]
         if rule is None or not known.size:
             continue

@@ -122,7 +122,8 @@ def evaluate_metrics(
     if shared.n_models == 0 or n_added == 0:
         return {}
     divisions = draw_divisions(rng, policy.n_resamples, shared.n_models, n_added, n_new)
-    keys = [key for key in _keys(shared) if policy.rule(*key) and (n_new or METRICS[key.metric].family != "new")]
+    watched = [key for key in _keys(shared) if policy.watched(*key, n_subtasks=len(shared.subtasks))]
+    keys = [key for key in watched if n_new or METRICS[key.metric].family != "new"]
     of_means = _metrics_of_means(shared, tonight, cohorts, keys, divisions)
     return of_means | _metrics_of_pairs(shared, tonight, cohorts, policy, keys, divisions)
 

@@ -208,6 +208,12 @@ class DriftPolicy:
                 return rule
         return None
 
+    def watched(self, metric: str, subject: str, subtask: str, n_subtasks: int) -> DriftRule | None:
+        """The rule, as for `rule`; None for the only subtask of a benchmark where one watches it as the whole benchmark."""
+        if subtask and n_subtasks == 1 and self.rule(metric, subject, "") is not None:
+            return None
+        return self.rule(metric, subject, subtask)
+
 
 def is_of_pairs(metric: str) -> bool:
     """Whether a metric is about pairs of models, which costs far more than a mean over models."""

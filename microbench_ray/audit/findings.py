@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.errors import unknown
 from microbench_ray.data.names import escape_controls
 
 DEFAULT_ACTIONS: Mapping[str, str] = {
@@ -56,11 +56,9 @@ def check_actions(actions: Mapping[str, str]) -> Mapping[str, str]:
     """Return the actions; ConfigError for an unknown kind or action."""
     for kind, action in actions.items():
         if kind not in DEFAULT_ACTIONS:
-            raise ConfigError(
-                "Unknown kind of finding.", where="policy", got=kind, hint=f"valid: {', '.join(sorted(DEFAULT_ACTIONS))}"
-            )
+            raise unknown("kind of finding", "policy", kind, DEFAULT_ACTIONS)
         if action not in ACTIONS:
-            raise ConfigError("Unknown action.", where=f"policy.{kind}", got=action, hint=f"valid: {', '.join(ACTIONS)}")
+            raise unknown("action", f"policy.{kind}", action, ACTIONS)
     return actions
 
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from microbench_ray.cli.conf_files import no_config_dir, unreadable_file
 from microbench_ray.cli.config_errors import explained, missing_value
 from microbench_ray.cli.keys import MAPPING_KEYS, PATH_KEYS, TEXT_KEYS, schema_of
 from microbench_ray.cli.renamed_keys import RenamedKeys
@@ -76,7 +77,7 @@ class Composer:
 
     def __init__(self, job: str, arguments: Sequence[str], config_dir: Path | None = None, *, log_level: str = "info") -> None:
         if config_dir is not None and not config_dir.is_dir():
-            raise ConfigError("There is no such folder.", where="--config-dir", got=str(config_dir))
+            raise no_config_dir(str(config_dir))
         for argument in arguments:
             if argument.startswith("~"):
                 raise ConfigError("A key cannot be removed.", got=argument, hint="give it another value: key=value")
@@ -211,7 +212,8 @@ class Composer:
         from microbench_ray.cli.settings.sweep import TargetsConf
 
         if not isinstance(entry, str | dict):
-            raise ConfigError("A group of targets must be a name or a mapping.", where="extra_targets", got=repr(entry))
+            hint = "extra_targets=[best], or extra_targets=[{label: NAME, where: …}]"
+            raise ConfigError("A group of targets must be a name or a mapping.", where="extra_targets", got=repr(entry), hint=hint)
         content = self.compose([f"targets={entry}"]).targets if isinstance(entry, str) else DictConfig(entry)
         conf: TargetsConf = checked(TargetsConf, content, prefix="extra_targets.")
         return conf
@@ -243,7 +245,7 @@ class Composer:
                 return OmegaConf.to_container(OmegaConf.load(file), resolve=True)
             except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
                 got = " ".join(str(error).split())
-                raise ConfigError("A configuration file cannot be read.", where=str(file), got=got) from None
+                raise unreadable_file(file, got) from None
 
         return find_parts(name, files, read)
 
@@ -362,7 +364,7 @@ def checked(schema: Any, composed: DictConfig, prefix: str = "") -> Any:
         merged = OmegaConf.merge(OmegaConf.structured(schema), composed)
         conf = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        raise explained(error, schema, prefix) from None
+        raise explained(error, schema, prefix, given=composed) from None
     for key, value in vars(conf).items():
         if value == "":  # such as out=$UNSET
             raise missing_value(prefix + key)

@@ -61,13 +61,24 @@ def read_conf(name: str, folders: Sequence[Path] = (CONF,)) -> ConfFile:
         root = yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, OSError, ValueError) as error:
         got = " ".join(str(error).split())
-        raise ConfigError("A configuration file cannot be read.", where=str(path), got=got) from None
+        raise unreadable_file(path, got) from None
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError("A configuration file must be a mapping.", where=str(path), hint="key: value, one per line")
     lines = text.splitlines()
     about, title, example = _head(lines)
     parts = [part for key, value in root.value if key.value == "defaults" for part in _parts(value, lines)]
     return ConfFile(about, title, example, parts, _keys(root, text, lines, ""))
+
+
+def unreadable_file(path: Path, got: str) -> ConfigError:
+    """The error for a file of keys that is not YAML, or cannot be read."""
+    return ConfigError("A configuration file cannot be read.", where=str(path), got=got, hint="write it as YAML: key: value")
+
+
+def no_config_dir(folder: str) -> ConfigError:
+    """The error for `--config-dir` with a folder that does not exist."""
+    hint = "--config-dir DIR, a folder with benchmark/NAME.yaml, method/NAME.yaml or experiment/NAME.yaml"
+    return ConfigError("There is no such folder.", where="--config-dir", got=folder, hint=hint)
 
 
 def choices(group: str, folders: Sequence[Path] = (CONF,)) -> list[str]:

@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue
 from yaml import YAMLError
 
@@ -25,10 +25,14 @@ WITHOUT_BENCHMARK = {
     "source": "give it where the responses are used: benchmark=ingested benchmark.path=DIR",
 }
 """What to do with a key of benchmarks in a command that reads none, by one of the command's own keys."""
+SYNONYMS = (("alpha", "confidence", "confidence_level"), ("accept", "question"), ("on_conflict", "several_logs"))
+"""Keys of different commands for the same choice."""
 TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "a string", Any: "a value", NoneType: "null"}
 
 
-def explained(error: Exception, schema: Any, prefix: str = "", arguments: Sequence[str] = ()) -> ConfigError:
+def explained(
+    error: Exception, schema: Any, prefix: str = "", arguments: Sequence[str] = (), given: DictConfig | None = None
+) -> ConfigError:
     """The ConfigError for an exception of Hydra or OmegaConf.
 
     Parameters
@@ -41,21 +45,24 @@ def explained(error: Exception, schema: Any, prefix: str = "", arguments: Sequen
         Path of that dataclass in the job's configuration, such as `benchmark.`.
     arguments
         The command line.
+    given
+        The configuration at fault, if it was composed.
     """
-    shown = (isinstance(error, OverrideParseException) and _split_at_space(arguments)) or _explained(error, schema, prefix)
+    shown = (isinstance(error, OverrideParseException) and _split_at_space(arguments)) or _explained(error, schema, prefix, given)
     if "webhook" in f"{error} {getattr(error, 'override', '')} {shown.where} {shown.got}".lower():  # its URL is a secret
         return ConfigError(shown.what, where=shown.where or "webhook", got=MASK, hint="quote the URL: 'webhook.url=\"https://…\"'")
     return shown
 
 
-def _explained(error: Exception, schema: Any, prefix: str) -> ConfigError:
+def _explained(error: Exception, schema: Any, prefix: str, given: DictConfig | None) -> ConfigError:
     text = str(error).strip()
     if isinstance(error, OverrideParseException):
-        return ConfigError(
-            "An argument must have the form key=value.",
-            got=repr(error.override),
-            hint="quote a value that contains spaces or any of ()[]{}:,=: 'key=\"value\"'",
+        hint = (
+            "quote a value that contains spaces or any of ()[]{}:,=: 'key=\"value\"'"
+            if "=" in str(error.override)
+            else f"{_key_of_path(schema)}={error.override}; --help lists the keys"
         )
+        return ConfigError("An argument must have the form key=value.", got=repr(error.override), hint=hint)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, name = str(error.missing_cfg_file).rsplit("/", 1)
         return unknown(group, group, name, error.options)
@@ -78,11 +85,15 @@ def _explained(error: Exception, schema: Any, prefix: str) -> ConfigError:
         return unknown_key(key, schema, prefix)
     if isinstance(error, MissingMandatoryValue):
         return missing_value(key)
+    if "is not a ListConfig" in text:
+        value = OmegaConf.select(given, key.removeprefix(prefix)) if given is not None else None
+        hint = f"give {ANY_LIST}" if value is None else f"'{key}=[{value}]'"
+        return ConfigError("A list needs brackets.", where=key or None, got=None if value is None else str(value), hint=hint)
     expected = expected_type(schema, key.removeprefix(prefix))
     return ConfigError(
         "The configuration is not valid.",
         where=key or None,
-        got="not a list" if "is not a ListConfig" in text else (text.splitlines() or [type(error).__name__])[0],
+        got=(text.splitlines() or [type(error).__name__])[0],
         hint=None if expected is None else f"give {expected}",
     )
 
@@ -120,9 +131,17 @@ def _decimal_comma(schema: Any, key: str, value: str) -> ConfigError | None:
     return ConfigError("A number needs a decimal point, not a comma.", where=key, got=value, hint=hint)
 
 
+def _key_of_path(schema: Any) -> str:
+    """The key that a path without a key is probably for."""
+    keys = get_type_hints(schema)
+    return (
+        "benchmark=scores benchmark.path" if "benchmark" in keys else next((key for key in ("path", "out") if key in keys), "key")
+    )
+
+
 def missing_value(key: str) -> ConfigError:
     """The error for a required key without a value."""
-    return ConfigError("A value is needed.", where=key, hint=f"{key}=…")
+    return ConfigError("A value is needed.", where=key, hint=f"{key}=…; --help describes the keys, with an example")
 
 
 def plus_sign(key: str, value: str) -> ConfigError:
@@ -149,7 +168,7 @@ def expected_type(schema: Any, key: str) -> str | None:
         return TYPE_NAMES[kind]
     if getattr(kind, "__origin__", None) is dict:
         return ANY_MAPPING
-    parts = [TYPE_NAMES.get(each, ANY_LIST) for each in get_args(kind)]
+    parts = [TYPE_NAMES.get(each, ANY_MAPPING if is_dataclass(each) else ANY_LIST) for each in get_args(kind)]
     if getattr(kind, "__origin__", None) is list:
         return f"a list in brackets, each {parts[0]}"
     return " or ".join(parts) or None
@@ -173,6 +192,9 @@ def unknown_key(key: str, schema: Any, prefix: str = "") -> ConfigError:
     elsewhere = [each for each in _keys(schema) if each.split(".")[-1] == last]
     if elsewhere:
         return _with_hint(error, f"did you mean {' or '.join(elsewhere)}? {hint.rpartition('? ')[2]}")
+    synonyms = [each for names in SYNONYMS if last in names for each in names if each in known]
+    if synonyms and not path:
+        return _with_hint(error, f"did you mean {synonyms[0]}? {hint.rpartition('? ')[2]}")
     readers = [name for name, reader in BENCHMARKS.items() if last in reader.__dataclass_fields__]
     if readers and type_of(schema, "benchmark") is not None and not hint.startswith("did you mean"):
         return _with_hint(error, f"did you mean benchmark.{last}? {_of_reader(last, readers)}")

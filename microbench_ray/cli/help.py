@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from microbench_ray.cli.conf_files import MISSING, ConfFile, Key, choices, chosen, read_conf
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.cli.conf_files import MISSING, ConfFile, Key, choices, chosen, no_config_dir, read_conf
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.presets import CONF
 
@@ -80,7 +79,7 @@ def page(job: str, arguments: Sequence[str] = (), config_dir: str | None = None,
     folders = [CONF]
     if config_dir is not None:
         if not local_path(config_dir).is_dir():
-            raise ConfigError("There is no such folder.", where="--config-dir", got=config_dir)
+            raise no_config_dir(config_dir)
         folders.append(local_path(config_dir))
     columns = min(max(width or shutil.get_terminal_size((100, 24)).columns, WIDTHS[0]), WIDTHS[1])
     return "\n".join(_lines(job, job_keys(job, arguments, folders), folders, columns)) + "\n"

@@ -66,8 +66,17 @@ PATH_KEYS = (
     "submit.working_dir",
 )
 """Keys whose values are paths or URLs."""
-MAPPING_KEYS = ("benchmark.columns", "benchmark.weights", "columns", "engine.resources", "ingest.columns", "lists", "max_mdad")
-"""Mappings with keys that users choose, such as labels of methods."""
+MAPPING_KEYS = (
+    "benchmark.columns",
+    "benchmark.weights",
+    "columns",
+    "engine.resources",
+    "ingest.columns",
+    "lists",
+    "max_mdad",
+    "policy",
+)
+"""Mappings whose keys are checked where they are used, such as labels of methods."""
 
 
 def schema_of(job: str) -> Any:

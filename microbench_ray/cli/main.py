@@ -16,7 +16,7 @@ from microbench_ray.cli.keys import JOBS
 from microbench_ray.cli.options import SHORT_LEVELS, take_flag, take_log_level, take_option, take_runs
 from microbench_ray.cli.plain_arguments import plain_job
 from microbench_ray.core import log, streams
-from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError, unknown
+from microbench_ray.core.errors import ConfigError, DataWarning, MicrobenchError, StoreError, closest
 from microbench_ray.core.extras import require_extra
 from microbench_ray.core.interrupts import kept_interrupts
 from microbench_ray.core.shown import escape_controls, shell_quote
@@ -76,7 +76,7 @@ Options
 
 Results go to standard output, messages to standard error.
 Exit codes: 0 done; 1 bad input or configuration; 2 finished, but something failed (a shard, a log, a webhook);
-3 no: the policy of an audit is violated, or a comparison or a test says no; 4 it cannot be told (yet); 130 interrupted."""
+3 no: the policy of an audit is violated, or a comparison or a test says no; 4 undecided: too few answers; 130 interrupted."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -125,8 +125,7 @@ def _main(arguments: list[str]) -> int:
         sys.stdout.write(completion(shell))
         return DONE
     if not arguments or arguments[0] not in JOBS:
-        got = arguments[0] if arguments else "no job"
-        raise ConfigError("Unknown job.", got=got, hint=f"valid: {', '.join(JOBS)}; see microbench --help")
+        raise unknown_job(arguments[0] if arguments else "no job")
     require_extra("cli", "The command line")
     job, *rest = arguments
     show_config = take_flag(rest, "--cfg", "job")  # Hydra writes --cfg job
@@ -159,10 +158,15 @@ def _help(arguments: list[str]) -> str:
         return USAGE + "\n"
     job, *rest = others
     if job not in JOBS:
-        raise unknown("job", "", job, JOBS)
+        raise unknown_job(job)
     from microbench_ray.cli.help import page
 
     return page(job, rest, config_dir)
+
+
+def unknown_job(got: str) -> ConfigError:
+    """The error for a job that does not exist."""
+    return ConfigError("Unknown job.", got=got, hint=f"{closest(got, JOBS)}; see microbench --help")
 
 
 def _sweep(composer: Composer) -> int:

@@ -24,7 +24,7 @@ def _counts(name: str, about: str) -> pa.Field:
 _ACCURACY = "fraction, 0 to 1"
 _DIFFERENCE = "difference of two accuracies, a fraction"
 
-_BENCHMARK = _field("benchmark", pa.string(), "name, or name/subtask where subtasks are apart")
+_BENCHMARK = _field("benchmark", pa.string(), "name, or name/subtask where subtasks are swept separately")
 _N_SOURCE = _field("n_source", pa.int32(), "source models per run; 0 for a fixed list")
 _TARGETS = [
     _field("targets", pa.string(), "label of the group of target models: random, all, or the configured one"),

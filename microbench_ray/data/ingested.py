@@ -20,6 +20,7 @@ from microbench_ray.data.benchmark import MAX_MISSING, Benchmark
 from microbench_ray.data.columns import numbers_of
 from microbench_ray.data.ingested_items import ItemPositions, gather_items, nothing_joins
 from microbench_ray.data.item_table import ItemTable, read_item_table
+from microbench_ray.data.metadata import ONE_ROW, no_model_id
 from microbench_ray.data.names import first_few
 from microbench_ray.data.repeats import MEAN_TOLERANCE, means, too_large
 from microbench_ray.data.responses import ModelFile, ModelRecord, has_repeats, list_model_files, read_responses
@@ -80,6 +81,9 @@ def read_ingested(
         raise DataError("min_answered must be a share in [0, 1].", where="min_answered", got=repr(min_answered), hint=hint)
     files = list_model_files(folder)
     if not files:
+        if isinstance(folder, LocalFolder) and local_path(path).is_file():
+            hint = "a table is read by benchmark=scores benchmark.path=FILE"
+            raise DataError("The path is a file, not a folder of responses.", where=folder.at(), hint=hint)
         raise DataError(
             "The folder contains no responses.",
             where=folder.at(),
@@ -263,11 +267,13 @@ def _metadata_table(folder: Folder, records: list[ModelRecord], metadata: str | 
     if metadata is not None:
         table = read_table(local_path(metadata), texts=("model_id",))
         if "model_id" not in table.column_names:
-            raise DataError("Metadata must have a column model_id.", where=str(metadata), got=f"columns {table.column_names}")
+            raise no_model_id(str(metadata), table)
         ids = table["model_id"].to_pylist()
         if len(set(ids)) < len(ids):
             repeated = first_few(sorted({str(key) for key, count in Counter(ids).items() if count > 1}))
-            raise DataError("Metadata must have one row per model.", where=str(metadata), got=f"several rows of {repeated}")
+            raise DataError(
+                "Metadata must have one row per model.", where=str(metadata), got=f"several rows of {repeated}", hint=ONE_ROW
+            )
         for row in table.to_pylist():
             if row["model_id"] in facts:
                 facts[row["model_id"]] |= {key: value for key, value in row.items() if key != "model_id" and value is not None}

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from microbench_ray.core.errors import DataError, first_line
+from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.replace import recover, replacing
+from microbench_ray.data.responses import MODELS
 
 FORMAT_VERSION = 2
 OLDER = (1,)
@@ -59,7 +61,8 @@ def save_tables(folder: Path, models: pa.Table, items: pa.Table, facts: dict[str
             for name, table in zip(FILES, (models, items), strict=True):
                 _write(new / name, table.replace_schema_metadata(head))
     except OSError as error:
-        raise DataError("The benchmark cannot be saved.", where=str(folder), got=str(error)) from None
+        hint = "free space, or give another folder"
+        raise DataError("The benchmark cannot be saved.", where=str(folder), got=one_line(error), hint=hint) from None
 
 
 def open_tables(folder: Path) -> StoredBenchmark:
@@ -77,7 +80,9 @@ def open_tables(folder: Path) -> StoredBenchmark:
                 f"Not a saved benchmark: {name} is missing.",
                 where=str(folder),
                 got="no such folder" if files is None else f"files {files[:8]}",
-                hint="give a folder written by Benchmark.save, or a Parquet, Feather or CSV table",
+                hint="a folder of microbench ingest is read by benchmark=ingested benchmark.path=FOLDER"
+                if MODELS in (files or ())
+                else "give a folder written by Benchmark.save, or a Parquet, Feather or CSV table",
             )
     (models, facts), (items, item_facts) = (_read(folder / name) for name in FILES)
     if facts["digest"] != item_facts["digest"]:

@@ -111,7 +111,8 @@ def _numbers(columns: Mapping[str, list[Any]], name: str, item_ids: Sequence[str
     except (TypeError, ValueError):
         wrong = next(k for k, cell in enumerate(cells) if not _is_number(cell))
         where = f"{path}: column {name!r}, item {item_ids[wrong]!r}"
-        raise DataError(f"A {name} is not a number.", where=where, got=repr(cells[wrong])) from None
+        hint = "write a number, with a decimal point"
+        raise DataError(f"A {name} is not a number.", where=where, got=repr(cells[wrong]), hint=hint) from None
 
 
 def _is_number(cell: Any) -> bool:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RESERVED = ("model_id", "score", "confidence", "answers", "repeat_scores")
 """Columns of `Benchmark.models` that are not metadata."""
+ONE_ROW = "give every model one row, with its id in model_id"
+"""The hint for several rows of a model."""
 
 
 def align_metadata(
@@ -47,7 +49,7 @@ def align_metadata(
     if None in ids or len(set(ids)) < len(ids):
         invalid = next((key for k, key in enumerate(ids) if key is None or key in ids[:k]), None)
         got = "an empty id" if invalid is None else f"several rows of {invalid!r}"
-        raise DataError("Metadata must have one row per model.", where="column 'model_id'", got=got)
+        raise DataError("Metadata must have one row per model.", where="column 'model_id'", got=got, hint=ONE_ROW)
     position = {key: k for k, key in enumerate(ids)}
     order = pa.array([position.get(model) for model in models], pa.int64())
     notes = []
@@ -63,7 +65,8 @@ def align_metadata(
         if name == "model_id":
             continue
         if name in RESERVED:
-            raise DataError(f"A metadata column must not be called {name!r}.", got=f"columns {table.column_names}")
+            got = f"columns {table.column_names}"
+            raise DataError(f"A metadata column must not be called {name!r}.", where="metadata", got=got, hint="rename the column")
         column = canonical(name, table.column(name)).take(order)
         columns[name] = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return columns, notes
@@ -91,12 +94,16 @@ def canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         target = pa.timestamp("us")
     if target is None:
         raise DataError(
-            "A metadata column must contain texts, numbers, booleans or dates.", where=f"column {name!r}", got=str(kind)
+            "A metadata column must contain texts, numbers, booleans or dates.",
+            where=f"column {name!r}",
+            got=str(kind),
+            hint="convert or remove the column",
         )
     try:
         column = column.cast(target, safe=False)
     except pa.ArrowInvalid as error:
-        raise DataError("A metadata column cannot be read.", where=f"column {name!r}", got=str(error)) from None
+        hint = "convert or remove the column"
+        raise DataError("A metadata column cannot be read.", where=f"column {name!r}", got=str(error), hint=hint) from None
     if target == pa.float64():
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, target), column)
     elif target == pa.string():
@@ -112,9 +119,23 @@ def _as_table(metadata: pd.DataFrame | pa.Table) -> pa.Table:
         try:
             table = pa.Table.from_pandas(frame, preserve_index=False)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError("A metadata column contains values of several types.", where="metadata", got=str(error)) from None
+            hint = "give the column one type, such as text"
+            raise DataError(
+                "A metadata column contains values of several types.", where="metadata", got=str(error), hint=hint
+            ) from None
     if table.column_names.count("model_id") != 1:
-        raise DataError("Metadata must have a column model_id.", where="metadata", got=f"columns {table.column_names}")
+        raise no_model_id("metadata", table)
     if len(set(table.column_names)) < table.num_columns:
-        raise DataError("Metadata columns must have unique names.", where="metadata", got=f"columns {table.column_names}")
+        raise DataError(
+            "Metadata columns must have unique names.",
+            where="metadata",
+            got=f"columns {table.column_names}",
+            hint="rename or remove the repeated columns",
+        )
     return table
+
+
+def no_model_id(where: str, table: pa.Table) -> DataError:
+    """The error for metadata whose rows cannot be joined with models, or not uniquely."""
+    hint = "rename the column that holds the models' ids to model_id"
+    return DataError("Metadata must have one column model_id.", where=where, got=f"columns {table.column_names}", hint=hint)

@@ -273,7 +273,8 @@ def _texts(path: Path, table: pa.Table, name: str) -> list[str]:
     values = column.to_pylist()
     _refuse_empty(path, values, shown)
     if not (textual or pa.types.is_integer(kind)):
-        raise DataError(f"The column {shown} must contain texts or integers.", where=f"{path}: column {shown!r}", got=str(kind))
+        where, hint = f"{path}: column {shown!r}", "write the column as text"
+        raise DataError(f"The column {shown} must contain texts or integers.", where=where, got=str(kind), hint=hint)
     return [str(value) for value in values]
 
 

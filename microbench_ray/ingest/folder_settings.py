@@ -40,17 +40,25 @@ def check_settings(store: Store, current: Mapping[str, Any]) -> None:
     """
     previous = read_settings(store.folder)
     if previous is not None and previous != current and store.folder.files(MODELS):
-        differing = [key for key in {**previous, **current} if previous.get(key) != current.get(key)]
+        before, now = _keys(previous), _keys(current)
+        differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         raise ConfigError(
             "The folder holds responses ingested with other settings.",
             where=store.at(),
-            got=f"{_key_values(previous, differing)} before, {_key_values(current, differing)} now",
+            got=f"{_key_values(before, differing)} before, {_key_values(now, differing)} now",
             hint="use a new folder with out=DIR, or the same settings as before",
         )
 
 
+def _keys(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings by the keys of the command line, of which a table has several."""
+    of_table = settings.get("table")
+    keys = {key: value for key, value in settings.items() if key != "table"}
+    return keys | (of_table if isinstance(of_table, dict) else {})
+
+
 def _key_values(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return ", ".join(f"{key}={settings.get(key)}" for key in keys)
+    return ", ".join(f"{key} not given" if settings.get(key) is None else f"{key}={settings[key]}" for key in keys)
 
 
 def read_settings(folder: Folder) -> Mapping[str, Any] | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from microbench_ray.core.errors import DataError
+from microbench_ray.core.storage.causes import one_line
 
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{16,64}(?![0-9a-f])")
 """Digests of contents in ids."""
@@ -73,7 +74,7 @@ def read_list(path: Path) -> ItemList:
         raise DataError(
             "Cannot read the list of items.",
             where=str(path),
-            got=f"{type(error).__name__}: {error}",
+            got=one_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}",
             hint="use a .txt with one id per line, a .csv with the columns item_id and weight, or a .json list",
         ) from None
     if not found.items:

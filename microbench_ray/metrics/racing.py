@@ -1,9 +1,9 @@
-"""Which of several models is the best one: models are put out by bets that others are ahead of them.
+"""Which of several models is the best one: models are eliminated by bets that others are ahead of them.
 
 All models answer the same items of a finite list, in random order. If model k is the best one, no other one has a larger mean, nor
 has any average of the others whose weights are fixed before the next item is seen: the expected value of Σ w_j x_j − x_k at the
 next item is at most what follows from the sums so far, Σ w_j (S_k − S_j) / (N − t + 1). Bets on it, as in `betting`, multiply a
-wealth that is a supermartingale as long as k is the best one. So the best model is put out with a probability of at most α,
+wealth that is a supermartingale as long as k is the best one. So the best model is eliminated with a probability of at most α,
 however many models there are: no other hypothesis is wrong to refute.
 
 The weights follow the leaders: w_j ∝ exp(−t (m − m_j)² / 2v), with the means so far of the models that are not out, and the
@@ -29,7 +29,9 @@ RANGE = 2.0
 """Of a difference of two scores in [0, 1]."""
 
 
-def put_out(least: FloatArray, largest: FloatArray, n_listed: int, alpha: float, head: NDArray[np.intp] | None = None) -> IntArray:
+def elimination_times(
+    least: FloatArray, largest: FloatArray, n_listed: int, alpha: float, head: NDArray[np.intp] | None = None
+) -> IntArray:
     """After how many items each model is certainly not the best one.
 
     The answers of an eliminated model are ignored from the next item on. The last model is never eliminated.
@@ -41,7 +43,7 @@ def put_out(least: FloatArray, largest: FloatArray, n_listed: int, alpha: float,
     n_listed
         Size N of the list.
     alpha
-        Probability that the best model is put out, at most.
+        Largest probability that the best model is eliminated.
     head
         (n_models,) how many items each model has answered; None: all. An item that a model in the race has not answered does not
         count, nor do those after it.

@@ -57,7 +57,7 @@ class Items(NamedTuple):
         return item_weights(self.stratum) if self.weight is None else self.weight / self.weight.sum()
 
 
-class Difference(NamedTuple):
+class RunDifference(NamedTuple):
     """The mean score of run B less that of run A, a fraction.
 
     Attributes
@@ -103,7 +103,7 @@ class _Spread(NamedTuple):
     df: float
 
 
-def run_difference(items: Items, *, level: float = 0.95, reference: Reference = "population") -> Difference:
+def run_difference(items: Items, *, level: float = 0.95, reference: Reference = "population") -> RunDifference:
     """Difference of two runs with its interval.
 
     Parameters
@@ -148,7 +148,7 @@ def run_difference(items: Items, *, level: float = 0.95, reference: Reference = 
     tail = (1 + level) / 2
     quantile, powered = student_quantile(spread.df, tail), student_quantile(spread.df, POWER)
     z = spread.centre / error if error else math.copysign(math.inf, spread.centre) if spread.centre else 0.0
-    return Difference(
+    return RunDifference(
         value=value,
         low=max(-1.0, min(value, spread.centre - quantile * error)),
         high=min(1.0, max(value, spread.centre + quantile * error)),

@@ -43,8 +43,15 @@ def as_runs(counts: PairCounts) -> PairCounts:
     Raises
     ------
     DataError
-        More than one leading axis, or no runs.
+        No counts, more than one leading axis, or no runs.
     """
+    if not isinstance(counts, PairCounts):
+        raise DataError(
+            "Pair counts are needed.",
+            where="agreement_curve, mdad",
+            got=type(counts).__name__,
+            hint="mb.pair_counts(truth, estimates)",
+        )
     runs = counts[None] if counts.n_pairs.ndim == 1 else counts
     if runs.n_pairs.ndim != 2 or runs.n_pairs.shape[0] == 0:
         raise DataError(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from microbench_ray.core import formats
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.presented import Presented
+from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
@@ -256,7 +257,7 @@ def load(path: str | Path) -> MicroBenchmark:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         hint = "micro=DIR, a folder that microbench export wrote"
-        raise DataError("The micro-benchmark cannot be read.", where=str(file), got=str(error), hint=hint) from None
+        raise DataError("The micro-benchmark cannot be read.", where=str(file), got=one_line(error), hint=hint) from None
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -265,13 +266,9 @@ def load(path: str | Path) -> MicroBenchmark:
         got = f"format {content.get('format')!r}" if isinstance(content, dict) else f"a JSON {type(content).__name__}"
         raise DataError("The file is not an exported micro-benchmark.", where=str(file), got=got, hint=HINT)
     if content.get("version") not in (VERSION, *OLDER):
-        versions = " and ".join(map(str, (*OLDER, VERSION)))
-        raise DataError(
-            "The micro-benchmark has an unsupported format version.",
-            where=str(file),
-            got=f"version {content.get('version')!r}",
-            hint=f"this version of microbench_ray reads format versions {versions}: export the micro-benchmark again with it",
-        )
+        got, versions = f"version {content.get('version')!r}", " and ".join(map(str, (*OLDER, VERSION)))
+        hint = f"this version of microbench_ray reads format versions {versions}: export the micro-benchmark again with it"
+        raise DataError("The micro-benchmark has an unsupported format version.", where=str(file), got=got, hint=hint)
     return from_content(content, str(file))
 
 

@@ -56,7 +56,7 @@ class RandomScore(NamedTuple):
     from_reserve: bool
 
 
-class Rules:
+class IntervalChoice:
     """What is computed once for a micro-benchmark: the check of new models, and which interval is the narrower one.
 
     That is decided by the mean widths over the known models, and not for each new model: choosing the narrower interval of each

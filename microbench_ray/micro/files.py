@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls, shell_quote
+from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.replace import recover, replacing
 from microbench_ray.methods.item_lists import id_lines
 
@@ -180,7 +181,7 @@ def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, over
     try:
         recover(path)
     except OSError as error:
-        raise StoreError("The folder cannot be written.", where=str(path), got=str(error), hint=OTHER_FOLDER) from None
+        raise StoreError("The folder cannot be written.", where=str(path), got=one_line(error), hint=OTHER_FOLDER) from None
     existing = _texts(path)
     if existing == files:
         return
@@ -199,7 +200,7 @@ def replace_folder(path: Path, files: Mapping[str, str], main_file: str, *, over
             for name, text in files.items():
                 (new / name).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StoreError("The folder cannot be written.", where=str(path), got=str(error), hint=OTHER_FOLDER) from None
+        raise StoreError("The folder cannot be written.", where=str(path), got=one_line(error), hint=OTHER_FOLDER) from None
 
 
 def _texts(path: Path) -> dict[str, str | None]:
@@ -216,5 +217,5 @@ def _texts(path: Path) -> dict[str, str | None]:
             except UnicodeDecodeError:
                 texts[entry.name] = None
     except OSError as error:
-        raise StoreError("The folder cannot be read.", where=str(path), got=str(error), hint=OTHER_FOLDER) from None
+        raise StoreError("The folder cannot be read.", where=str(path), got=one_line(error), hint=OTHER_FOLDER) from None
     return texts

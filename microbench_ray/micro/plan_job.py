@@ -111,14 +111,18 @@ def swept_curves(results: str, benchmark: Benchmark, criterion: Criterion) -> di
     Raises
     ------
     ConfigError
-        The sweep has no MDADs for this benchmark, threshold and tie policy, or ranks its models by another number.
+        There is no sweep; or it has no MDADs for this benchmark, threshold and tie policy, or ranks its models by another number.
     StoreError
-        The folder has no such table.
+        The table of MDADs cannot be read.
     """
     from microbench_ray.core.storage.store import Store  # slow to import, and needed only here
     from microbench_ray.sweeps.results import SweepStore
 
-    of_benchmark = [row for row in Store(results).read_table("mdad").to_pylist() if row["split"] == "seen"]
+    store = Store(results)
+    if not store.has("mdad.parquet"):
+        hint = "results=FOLDER of a finished microbench sweep"
+        raise ConfigError("No results of a sweep found in this folder.", where="results", got=results, hint=hint)
+    of_benchmark = [row for row in store.read_table("mdad").to_pylist() if row["split"] == "seen"]
     swept = sorted({str(row["benchmark"]) for row in of_benchmark})
     of_benchmark = [row for row in of_benchmark if row["benchmark"] == benchmark.name]
     if not of_benchmark:

@@ -11,6 +11,7 @@ import numpy as np
 
 from microbench_ray.core.errors import StoreError
 from microbench_ray.core.shown import escape_controls
+from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.folders import LocalFolder, remove_leftovers
 from microbench_ray.core.table_formats import Format, csv_text, markdown_table, markdown_text
 from microbench_ray.micro.artifact import MicroBenchmark
@@ -161,7 +162,9 @@ def write(path: Path, content: bytes, key: str) -> None:
         remove_leftovers(path)
         LocalFolder(path.parent).write(path.name, content)
     except OSError as error:
-        raise StoreError("The file cannot be written.", where=str(path), got=str(error), hint=f"{key}=FILE elsewhere") from None
+        raise StoreError(
+            "The file cannot be written.", where=str(path), got=one_line(error), hint=f"{key}=FILE elsewhere"
+        ) from None
 
 
 def shortened(name: str, width: int) -> str:

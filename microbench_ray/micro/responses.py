@@ -23,6 +23,7 @@ from microbench_ray.ingest.identity import check_identify, find_logs
 from microbench_ray.ingest.join import JOINS, joined
 from microbench_ray.ingest.registry import get_reader
 from microbench_ray.micro.artifact import MicroBenchmark
+from microbench_ray.micro.log_formats import source_of, without_keys_of_ingest
 from microbench_ray.micro.score import no_matching_item
 
 REPETITION = re.compile(r"#\d+$")
@@ -38,7 +39,7 @@ class ResponseInput:
     path
         A log, a folder of logs, or a wide table.
     source
-        A format of `microbench ingest`; None for the format that the micro-benchmark's benchmark was read from.
+        A format of `microbench ingest`; None for the one that the benchmark was read from, or that the file's suffix tells.
     options
         Which logs, tasks, models and scores to read; metric and filter default to those that the benchmark was read with.
     on_conflict
@@ -72,27 +73,35 @@ class NewResponses(NamedTuple):
     failed: Mapping[str, DataError]
 
 
+ADVICE = "correct the file, or ingest and export the benchmark with the keys: {}"
+"""Around a hint with keys that `microbench score` does not have."""
+
+
 def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     """Read responses to a micro-benchmark's items; nothing is written.
 
     Raises
     ------
     ConfigError
-        The format is neither given nor known from the micro-benchmark, or the path is a URL.
+        The format is not given, nor known from the micro-benchmark or the file's suffix; or the path is a URL.
     DataError
         There are no logs, none can be read, or no response is to an item of the micro-benchmark.
     """
-    source = given.source or micro.source.get("source")
-    if source is None:
-        raise ConfigError(
-            "The format of the responses is missing.", where="source", got="nothing", hint="source=scores, lm_eval, …"
-        )
+    try:
+        read = _read(given, micro)
+    except DataError as error:
+        raise without_keys_of_ingest(error, "responses=…", ADVICE) from None
+    return read._replace(failed={name: without_keys_of_ingest(error, "responses=…", ADVICE) for name, error in read.failed.items()})
+
+
+def _read(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     if "://" in given.path:
         hint = "fetch the logs with microbench ingest, and give the folder that it keeps them in"
         raise ConfigError("Responses must be files on this machine.", where="responses", got=given.path, hint=hint)
+    path = Path(given.path)
+    source = source_of(path, given.source or micro.source.get("source"))
     options, log_reader, tally = with_defaults(given.options, source, micro.source), get_reader(source), Tally()
     tally.scale = options.scale
-    path = Path(given.path)
     logs_by_model = defaultdict(list)
     for log in find_logs(log_reader, path, options, tally):
         logs_by_model[log.model].append(log)
@@ -123,6 +132,10 @@ def read_responses(given: ResponseInput, micro: MicroBenchmark) -> NewResponses:
     notes = [f"read: {choice}" for choice in sorted(tally.choices)]
     notes += [f"left out: {count:,} {reason}" for reason, count in sorted(tally.dropped.items())]
     notes += [f"warning: {note}" for note in tally.suspicious]
+    if matcher.n_repeated:
+        notes.append(
+            f"repeats: {matcher.n_repeated:,} items were answered more than once; the {options.reduce} of the scores counts"
+        )
     if matcher.n_others:
         notes.append(f"ignored: {matcher.n_others:,} responses to items outside the micro-benchmark")
     return NewResponses(models=list(rows), responses=np.array(list(rows.values())), notes=notes, failed=failed)
@@ -191,7 +204,7 @@ class _ItemMatcher:
             for item in (*micro.items, *micro.reserve)
             if item.position is not None and REPETITION.search(item.id)
         }
-        self.n_matched, self.n_others = 0, 0
+        self.n_matched, self.n_others, self.n_repeated = 0, 0, 0
         self.others: list[str] = []
 
     def responses(self, samples: Iterable[Sample], model: str, reduce: str) -> dict[str, float]:
@@ -211,6 +224,7 @@ class _ItemMatcher:
                     "A response is outside [0, 1].", where=where, got=f"{value:g}", hint="metric=NAME reads another score"
                 )
             values_of.setdefault(item, []).append(math.nan if value is None else min(max(value, 0.0), 1.0))
+        self.n_repeated += sum(len(values) > 1 for values in values_of.values())
         of_repeats = reducer(reduce if self._signal == "correctness" else "mean")
         found = {item: of_repeats(values) for item, values in values_of.items()}
         return {item: value for item, value in found.items() if value is not None and not math.isnan(value)}

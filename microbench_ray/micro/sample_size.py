@@ -235,7 +235,7 @@ def detectable_difference(pairs: PairMoments, size: int, criterion: Criterion, *
     mdad = expected_mdad(counts, criterion.threshold, criterion.tie_policy)
     n_pairs = float(counts.n_pairs.sum())
     if not n_pairs:
-        raise DataError("All models are tied: there are no pairs to order.", where="benchmark")
+        raise DataError("All models are tied: there are no pairs to order.", where="benchmark", hint="add models that differ")
     reached = not math.isnan(mdad)
     low, high = resampled_mdads(pairs, criterion, reference, name).mdad_interval(size, mdad)
     return DetectableDifference(

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from microbench_ray.core.errors import DataError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.micro.artifact import MicroBenchmark
-from microbench_ray.micro.choice import RandomScore, Rules, contradict, interval_if_better, random_score, readout_interval
+from microbench_ray.micro.choice import IntervalChoice, RandomScore, contradict, interval_if_better, random_score, readout_interval
 from microbench_ray.micro.intervals import AccuracyInterval, ScoreIntervalKind
 
 FloatArray = NDArray[np.float64]
@@ -158,8 +158,8 @@ def score(micro: MicroBenchmark, responses: ArrayLike, item_ids: Sequence[str], 
     aligned = align(micro, responses, item_ids, model_ids)
     rows = zip(model_ids, aligned.items, aligned.reserve, strict=True)
     with one_thread():  # the matrices are too small to gain from more, which would change last bits
-        rules = Rules(micro)
-        return [score_model(micro, rules, str(model), answers, reserve) for model, answers, reserve in rows]
+        choice = IntervalChoice(micro)
+        return [score_model(micro, choice, str(model), answers, reserve) for model, answers, reserve in rows]
 
 
 class AlignedResponses(NamedTuple):
@@ -200,12 +200,12 @@ def no_matching_item(micro: MicroBenchmark, item_ids: Sequence[str], where: str)
     return DataError("None of the responses is to an item of the micro-benchmark.", where=where, got=got, hint=hint)
 
 
-def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatArray, reserve: FloatArray) -> Scored:
+def score_model(micro: MicroBenchmark, choice: IntervalChoice, model: str, answers: FloatArray, reserve: FloatArray) -> Scored:
     """Score one model by the readout or by random items, whichever is valid for it and has the narrower interval.
 
     Parameters
     ----------
-    micro, rules
+    micro, choice
         The micro-benchmark, and what is computed once for it.
     model
         The model's id.
@@ -221,7 +221,7 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
         if n_answered and (lacking := subtasks_without_response(micro, missing)):
             refused += f" None of them is of {', '.join(lacking)}."
         return Scored(model=model, answered=n_answered, missing=n_missing, refused=refused)
-    warnings = rules.novelty.warnings(answers, estimate)
+    warnings = choice.novelty.warnings(answers, estimate)
     by_items, by_random = readout_interval(micro, estimate, missing), random_score(micro, answers, reserve)
     if by_items and by_random and contradict(by_items, estimate, by_random):
         warnings.append(
@@ -236,8 +236,8 @@ def score_model(micro: MicroBenchmark, rules: Rules, model: str, answers: FloatA
         unlike=bool(warnings),
         warnings=tuple(warnings),
     )
-    may_be_better = not scored.unlike and not micro.is_random_mean and rules.novelty.may_be_better(answers, estimate)
-    if by_random and (scored.unlike or may_be_better or by_items is None or rules.prefers_random):
+    may_be_better = not scored.unlike and not micro.is_random_mean and choice.novelty.may_be_better(answers, estimate)
+    if by_random and (scored.unlike or may_be_better or by_items is None or choice.prefers_random):
         scored = score_by_random_items(micro, scored, by_random)
     elif scored.unlike or may_be_better:
         if may_be_better:

@@ -35,14 +35,12 @@ def draw_curves(axis: Axes, curves: pd.DataFrame, mdad: pd.DataFrame, style: Sty
     axis.grid(alpha=0.25)
 
 
-def _reach(curves: pd.DataFrame, crossings: pd.Series) -> float | None:
-    """The end of the difference axis in points: twice the last crossing, where there are pairs; None without pairs."""
+def _reach(curves: pd.DataFrame, crossings: pd.Series) -> float:
+    """The end of the difference axis in points: twice the last crossing, where there are pairs."""
     pairs = curves.groupby("diff_lo")["n_pairs"].max()
     with_pairs = pairs[pairs.cumsum() <= 0.995 * pairs.sum()]
-    if not len(with_pairs):
-        return None
-    last = 100 * float(with_pairs.index.max())
-    return last if crossings.isna().any() else min(last, max(MIN_REACH, 200 * float(crossings.max())))
+    last = 100 * float(with_pairs.index.max()) if len(with_pairs) else MIN_REACH
+    return max(MIN_REACH, last if crossings.isna().any() else min(last, 200 * float(crossings.max())))
 
 
 def draw_mdad(axis: Axes, mdad: pd.DataFrame, x: str, style: Style) -> None:

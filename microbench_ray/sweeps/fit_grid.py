@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from microbench_ray.core.shown import escape_controls
 from microbench_ray.data import Benchmark
+from microbench_ray.methods import Method
+from microbench_ray.methods.selectors.fixed import Fixed
 from microbench_ray.sweeps.bounds import count_seen
 from microbench_ray.sweeps.grid import Grid, Targets
 
@@ -17,6 +19,13 @@ OPEN_KEYS = ("sizes", "n_source", "n_target")
 SMALL_SIZE = 5
 """Added where fewer than `FEW_SIZES` of the default sizes fit."""
 FEW_SIZES = 3
+
+
+def open_keys(given: Mapping[str, Any], methods: Iterable[Method]) -> tuple[str, ...]:
+    """The keys with None, which `fit_grid` chooses; none where all methods are lists of items, which have no sources."""
+    if all(isinstance(each.selector, Fixed) for each in methods):
+        return ()
+    return tuple(key for key in OPEN_KEYS if given[key] is None)
 
 
 class FittedGrid(NamedTuple):

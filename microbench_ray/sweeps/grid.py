@@ -65,16 +65,22 @@ class Grid:
                 raise ConfigError(
                     f"grid.{key} has duplicate values.", where=f"grid.{key}", got=str(list(values)), hint="list each value once"
                 )
-        _require("grid.sizes", "whole numbers of at least 1", all(size >= 1 for size in self.sizes), self.sizes)
+        _require(
+            "grid.sizes", "whole numbers of at least 1", all(size >= 1 for size in self.sizes), self.sizes, "grid.sizes=[10,25]"
+        )
         in_range = all(0 < fraction <= 1 for fraction in self.fractions)
         hint = fractions_hint("grid.fractions", self.fractions, "[0.1]")
         _require("grid.fractions", "in (0, 1]", in_range, self.fractions, hint)
-        _require("grid.sizes", "non-empty unless grid.fractions is given", bool(self.sizes or self.fractions), self.sizes)
-        _require("grid.n_source", "whole numbers of at least 1", bool(self.n_source) and min(self.n_source) >= 1, self.n_source)
-        _require("grid.n_target", "at least 2", self.n_target >= 2, self.n_target)
+        has_sizes = bool(self.sizes or self.fractions)
+        _require("grid.sizes", "non-empty unless grid.fractions is given", has_sizes, self.sizes, "grid.sizes=[10,25]")
+        has_sources = bool(self.n_source) and min(self.n_source) >= 1
+        _require("grid.n_source", "whole numbers of at least 1", has_sources, self.n_source, "grid.n_source=[100]")
+        _require("grid.n_target", "at least 2", self.n_target >= 2, self.n_target, "grid.n_target=50")
         _require("grid.runs", f"at least 1, and at most {MAX_RUNS:,}", 1 <= self.runs <= MAX_RUNS, self.runs, "grid.runs=50")
-        _require("grid.subtasks", "pooled or separate", self.subtasks in ("pooled", "separate"), self.subtasks)
-        _require("grid.unseen", "half or none", self.unseen in ("half", "none"), self.unseen)
+        _require(
+            "grid.subtasks", "pooled or separate", self.subtasks in ("pooled", "separate"), self.subtasks, "grid.subtasks=pooled"
+        )
+        _require("grid.unseen", "half or none", self.unseen in ("half", "none"), self.unseen, "grid.unseen=half")
 
     def sizes_of(self, n_items: int) -> tuple[tuple[int, float | None], ...]:
         """The (count, fraction) pairs for a benchmark of `n_items` items; the fraction is None for a size given as a count."""
@@ -108,7 +114,7 @@ class Targets:
         return tuple(int(i) for i in match_models(benchmark, names=names, regex=self.regex, where=self.where, best=self.best))
 
 
-def _require(key: str, requirement: str, satisfied: bool, value: object, hint: str | None = None) -> None:
+def _require(key: str, requirement: str, satisfied: bool, value: object, hint: str) -> None:
     if not satisfied:
         got = str(list(value) if isinstance(value, tuple) else value)
         raise ConfigError(f"{key} must be {requirement}.", where=key, got=got, hint=hint)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from microbench_ray.core import seeding
-from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.errors import ConfigError, unknown
 from microbench_ray.core.fractions import fraction_hint, fractions_hint
 from microbench_ray.core.schemas import GROUP_KEY, SCHEMAS
 from microbench_ray.metrics import TIE_POLICIES, PairCounts, TiePolicy, agreement_curve, mdads, mean_agreement, share_reliable
@@ -77,10 +77,11 @@ class Rules:
                 hint=fractions_hint("thresholds", self.thresholds, "[0.8]"),
             )
         if len(set(self.thresholds)) < len(self.thresholds):
-            raise ConfigError("thresholds holds a value twice.", got=str(list(self.thresholds)), hint="list every threshold once")
+            twice = str(list(self.thresholds))
+            raise ConfigError("thresholds holds a value twice.", where="thresholds", got=twice, hint="list every threshold once")
         for key, value, valid in (("tie_policy", self.tie_policy, TIE_POLICIES), ("ci", self.ci, INTERVALS)):
             if value not in valid:
-                raise ConfigError(f"Unknown {key}.", got=str(value), hint=f"use one of {', '.join(valid)}")
+                raise unknown("value", key, value, valid)
         if not 0 < self.confidence_level < 1:
             raise ConfigError(
                 "confidence_level must be between 0 and 1.",

@@ -67,7 +67,7 @@ def reading_seconds(methods: Sequence[Method], sizes: Sequence[tuple[int, float 
     return SECONDS_PER_VALUE * n_values * sum(map(has_order, methods))
 
 
-class PairMatrices(NamedTuple):
+class PairOutcomes(NamedTuple):
     """(n_target, n_target) of each pair: items read and their costs (None if unknown), and signs, 1 where the row is better.
 
     `leader` is the verdict, or the order of the estimates where there is none; `fixed` the verdict of a test after all items.
@@ -80,7 +80,7 @@ class PairMatrices(NamedTuple):
     fixed: NDArray[np.int8]
 
 
-def read_pairs(scores: FloatArray, estimates: FloatArray, costs: FloatArray | None, n_listed: int) -> PairMatrices:
+def read_pairs(scores: FloatArray, estimates: FloatArray, costs: FloatArray | None, n_listed: int) -> PairOutcomes:
     """Read every pair of targets.
 
     Parameters
@@ -107,14 +107,14 @@ def read_pairs(scores: FloatArray, estimates: FloatArray, costs: FloatArray | No
     leader[first, second], leader[second, first] = leading, -leading
     of_test[first, second], of_test[second, first] = fixed, -fixed
     cost = None if costs is None else np.concatenate([[0.0], np.cumsum(costs)])[n_items]
-    return PairMatrices(n_items, cost, verdict, leader, of_test)
+    return PairOutcomes(n_items, cost, verdict, leader, of_test)
 
 
 SUMS = ("items_read", "cost_read", "n_decided", "n_false", "n_fixed", "n_fixed_false")
 """Columns of lists: of pairs with equal true accuracies first, then by bin."""
 
 
-def stop_row(read: PairMatrices, truth: TruePairs) -> tuple[dict[str, Any], PairCounts]:
+def stop_row(read: PairOutcomes, truth: TruePairs) -> tuple[dict[str, Any], PairCounts]:
     """The sums of a cell against the truth on one half of the items, and the counts of the leaders.
 
     Any verdict on a pair with equal true accuracies is a false one.
@@ -153,7 +153,7 @@ def stop_row(read: PairMatrices, truth: TruePairs) -> tuple[dict[str, Any], Pair
     return row, counts
 
 
-def _values(read: PairMatrices, one: NDArray[np.intp], other: NDArray[np.intp], *, false: int | None) -> dict[str, FloatArray]:
+def _values(read: PairOutcomes, one: NDArray[np.intp], other: NDArray[np.intp], *, false: int | None) -> dict[str, FloatArray]:
     """What is summed, per pair; a verdict is false if it has this sign, or for None always."""
     verdict, fixed = read.verdict[one, other], read.fixed[one, other]
     values = {

@@ -129,6 +129,7 @@ def test_an_array_with_its_axes_exchanged(world: mb.Benchmark) -> None:
         (lambda b: mb.sweep(b, **(GRID | {"runs": "5"})), "runs", "runs="),
         (lambda b: mb.sweep(b, **(GRID | {"seed": -1})), "seed", "seed="),
         (lambda b: mb.sweep(b, thresholds=[80], **GRID), "thresholds", "thresholds=[0.8]"),
+        (lambda b: mb.sweep(b, thresholds="high", **GRID), "thresholds", "thresholds=[0.8]"),
         (lambda b: mb.sweep(b.scores, **GRID), "benchmark", "mb.benchmark("),
         (lambda b: mb.export("board.csv", 5), "benchmark", "mb.read_scores("),  # type: ignore[arg-type]
         (lambda b: mb.export(b, "5"), "size", "size="),  # type: ignore[arg-type]
@@ -142,3 +143,9 @@ def test_arguments(call: Callable[[mb.Benchmark], object], where: str, hint: str
 
 def test_a_single_size_is_a_list_of_one(world: mb.Benchmark) -> None:
     assert set(mb.sweep(world, **(GRID | {"sizes": 5})).summary["size"]) == {5}
+
+
+@pytest.mark.parametrize("measure", [mb.mdad, mb.agreement_curve])
+def test_measures_of_accuracies_name_the_function_that_counts(measure: Callable[[Any], object]) -> None:
+    with refuses(DataError, "counts", got="list", hint="mb.pair_counts(truth, estimates)"):
+        measure([0.5, 0.6])

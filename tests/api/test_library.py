@@ -160,6 +160,19 @@ def test_a_sweep_has_the_tables_of_the_command(board: Path, reference: Path) -> 
     assert cells.equals(stored.replace_schema_metadata(cells.schema.metadata))
 
 
+def test_a_sweep_without_a_grid_fits_the_board(board: Path, tmp_path: Path) -> None:
+    boards = [mb.read_scores(board), mb.synthetic(n_models=40, n_items=40)]
+    result = mb.sweep(boards, runs=2, n_resamples=100)
+    found = result.summary[["benchmark", "size", "n_source", "n_target"]].drop_duplicates()
+    assert set(found["n_source"]) == {27}
+    assert set(found["n_target"]) == {13}
+    sizes = found.groupby("benchmark")["size"].apply(set)
+    assert [sizes["board"], sizes["synthetic"]] == [{10, 25, 50}, {5, 10}]
+    assert set(mb.sweep(boards[1], sizes=[3], n_source=[20, 25], runs=2, n_resamples=100).summary["n_target"]) == {15}
+    with refuses(GridError, "40 models", where="grid.n_source", got="n_source [38]"):
+        mb.sweep(boards[1], n_source=38, n_target=3)
+
+
 def test_a_sweep_of_a_group_and_a_list_has_the_tables_of_the_command(board: Path, tmp_path: Path) -> None:
     tiny = ["i3", "i5", "i8"]
     (tmp_path / "tiny.txt").write_text("\n".join(tiny))

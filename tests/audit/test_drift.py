@@ -142,6 +142,23 @@ def test_a_rescored_subtask_of_the_same_models_is_outside_beyond_the_tolerance(r
     assert rows[MetricKey("accuracy_change", "", "algebra")]["severity"] == ""
 
 
+def test_the_only_subtask_is_watched_as_the_whole(right: NDArray[np.uint8]) -> None:
+    def keys(policy: DriftPolicy) -> set[MetricKey]:
+        items, names = small.items(), [f"m{k}" for k in range(N + ADDED)]
+        before, now = (
+            Benchmark.from_arrays("b", right[:n], items, names[:n], subtasks=["all"] * len(items)) for n in (N, N + ADDED)
+        )
+        baseline, tonight = profiles(before, now, small.lists())
+        table = detect_drift(baseline, tonight, [], night="n1", policy=policy)
+        return {MetricKey(row["metric"], row["subject"], row["subtask"]) for row in table.to_pylist()}
+
+    found = keys(POLICY)
+    assert {MetricKey("bias_added", "even", ""), MetricKey("accuracy_change", "", "")} <= found
+    assert not [key for key in found if key.subtask]
+    each = keys(DriftPolicy(rules=(DriftRule("bias_added", scope="each"),), n_resamples=400))
+    assert each == {MetricKey("bias_added", "even", "all"), MetricKey("bias_added", "weighted", "all")}
+
+
 def test_metrics_without_models_have_no_row(right: NDArray[np.uint8]) -> None:
     rows, _ = audited(right[:N], right, new=0)
     assert {METRICS[key.metric].family for key in rows} == {"added", "same"}

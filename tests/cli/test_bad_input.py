@@ -36,7 +36,7 @@ TYPING_ERRORS = {
     "thresold=[.8]": "did you mean thresholds?",
     "benchmrk=scores": "did you mean benchmark?",
     "hydra.rnu.dir=x": "where: hydra.rnu",
-    "benchmark=scroes": "did you mean scores? valid: bbh, gpqa, ingested, mmlu, mmlu_pro, release, scores, synthetic",
+    "benchmark=scroes": "did you mean scores? valid: bbh, gpqa, ingested, mmlu, mmlu_pro, release, scores, suite, synthetic",
     "benchmark=[scroes]": "did you mean scores?",
     "engine=spark": "valid: auto, cluster, local, serial",
     "grid=papre": "did you mean paper?",
@@ -51,9 +51,9 @@ TYPING_ERRORS = {
     "methods=[{method: random, estimator: {sginal: confidence}}]": "did you mean signal?",
     "methods=[{method: random, estimator: {signal: confidense}}]": "correctness, confidence",
     "methods=[{method: random, estimator: {name: maen}}]": "did you mean mean?",
-    "tie_policy=worng": "wrong, half, drop, paper",
-    "ci=models": "runs, pairs",
-    "benchmark.reader=csv": "valid: ingested, release, scores, synthetic",
+    "tie_policy=worng": "did you mean wrong?",
+    "ci=models": "pairs, runs",
+    "benchmark.reader=csv": "valid: ingested, release, scores, suite, synthetic",
     "grid={rnus: 3}": "did you mean runs?",
     "benchmark={pth: x}": "did you mean path?",
     "word": "key=value",
@@ -96,7 +96,7 @@ WRONG_VALUES = {
     "grid.runs=abc": ("grid.runs", "'abc'", "an integer"),
     "grid.runs=null": ("grid.runs", "an integer"),
     "grid.runs=0": ("grid.runs", "at least 1"),
-    "grid.sizes=10": ("grid.sizes", "a list in brackets"),
+    "grid.sizes=10": ("grid.sizes", "brackets"),
     "grid.sizes=5,10": ("grid.sizes", "grid.sizes=[5,10]"),
     "grid.sizes=[a]": ("grid.sizes[0]", "an integer"),
     "grid.sizes=[]": ("grid.sizes",),
@@ -116,7 +116,7 @@ WRONG_VALUES = {
     "seed=-1": ("seed", "at least 0", "-1"),
     "seed=1.5": ("seed", "an integer"),
     "thresholds=[2]": ("thresholds", "(0, 1]", "[2.0]"),
-    "thresholds=0.8": ("thresholds", "a list in brackets"),
+    "thresholds=0.8": ("thresholds", "brackets"),
     "confidence_level=2": ("between 0 and 1",),
     "n_resamples=3": ("at least 100",),
     "keep_estimates=maybe": ("keep_estimates", "true or false"),
@@ -127,14 +127,14 @@ WRONG_VALUES = {
     "benchmark.sizes=[]": ("benchmark.sizes", "[]"),
     "benchmark.sizes=[5,5]": ("benchmark.sizes", "duplicate values"),
     "benchmark.sizes=[5,1000]": (f"size 1000 > {N_ITEMS // 2} seen items of 'board'", "benchmark.sizes=[5]"),
-    "benchmark.sizes=5": ("benchmark.sizes", "a list in brackets"),
+    "benchmark.sizes=5": ("benchmark.sizes", "brackets"),
     "out=": ("out", "value is needed"),
     "out=${foo}": ("out", "foo"),
     "benchmark=scores": ("benchmark.path", "value is needed"),
     "benchmark=[scores,synthetic]": ("benchmark.path", "value is needed"),
     "benchmark=[]": ("benchmark=[NAME",),
     "methods=[]": ("methods=[random]",),
-    "methods=random": ("methods", "a list in brackets"),
+    "methods=random": ("methods", "brackets"),
     "methods=[3]": ("methods", "mapping", "3"),
     "methods=[{method: random, selector: 3}]": ("selector", "mapping", "methods, random"),
     "methods=[{label: x}]": ("methods.x.selector",),
@@ -154,7 +154,7 @@ WRONG_VALUES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("argument", rotating(WRONG_VALUES, 3))
 def test_an_invalid_value_is_reported(argument: str, board: Path, tmp_path: Path, refused: Refused) -> None:
-    refused(swept(board, tmp_path / "out", argument), *WRONG_VALUES[argument])
+    refused(swept(board, tmp_path / "out", argument, "log_level=warning"), *WRONG_VALUES[argument])
 
 
 @pytest.mark.slow
@@ -184,7 +184,8 @@ def test_a_group_of_targets_needs_a_label_and_one_selection(
 
 
 def test_unknown_jobs_and_options_are_refused(refused: Refused, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(["sweap"], "Unknown job", "sweap", "sweep, reduce")
+    refused(["sweap"], "Unknown job", "sweap", "did you mean sweep?", "microbench --help")
+    assert refused(["sweap", "--help"], "sweap") == refused(["sweap"], "sweap")
     assert main(["sweep", "--config-dir"]) == 1
     assert "--config-dir VALUE" in capsys.readouterr().err
     assert main([]) == 1
@@ -237,6 +238,11 @@ def test_an_invalid_score_table_is_reported(case: str, board: Path, tmp_path: Pa
 def test_a_missing_file_is_reported(board: Path, tmp_path: Path, refused: Refused) -> None:
     refused(swept(tmp_path / "nope.parquet", tmp_path / "out"), "no such file", "nope.parquet")
     refused(swept(tmp_path, tmp_path / "out"), str(tmp_path))
+    refused(swept(board, tmp_path / "out", "benchmark=ingested", f"benchmark.path={board}"), "is a file", "benchmark=scores")
+    (tmp_path / "ingested/models").mkdir(parents=True)
+    refused(swept(tmp_path / "ingested", tmp_path / "out"), "ingested", "benchmark=ingested benchmark.path=")
+    refused(["ingest", "source=table", "path=s3://bucket/x.csv", "out=b"], "where: path", "s3://bucket/x.csv", "hf://")
+    refused(["plan", f"results={tmp_path}/gone"], "where: results", "gone")
     refused(swept(tmp_path, tmp_path / "out", "benchmark=release", f"benchmark.path={tmp_path}/x"), "layout is missing")
 
 

@@ -110,6 +110,47 @@ def test_a_model_name_nearly_right(board: Path, refused: Refused) -> None:
     assert main(plan(board, "size=20", f"models=[m01,{advice[1]}]")) == 0
 
 
+@pytest.mark.parametrize("wrong", ["differences=.02", "size=20 scores=.6", "budget=100"])
+def test_a_list_without_brackets(wrong: str, board: Path, refused: Refused) -> None:
+    *others, last = wrong.split()
+    key, _, value = last.partition("=")
+    refused(plan(board, *others, last), "brackets", f"where: {key}", f"'{key}=[{float(value):g}]'")
+
+
+def test_a_path_without_a_key(board: Path, refused: Refused) -> None:
+    refused(["ingest", "t.csv"], "hint:  path=t.csv")
+    refused(["reduce", "DIR"], "hint:  out=DIR")
+    message = refused(["plan", str(board)], "key=value", str(board))
+    advice = re.search(r"hint:  (.*); --help", message)
+    assert advice is not None
+    assert main(["plan", *advice[1].split()]) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong", "right"),
+    [("next", "confidence", "alpha"), ("next", "on_conflict", "several_logs"), ("compare", "question", "accept")],
+)
+def test_keys_of_another_command_for_the_same_choice(command: str, wrong: str, right: str, refused: Refused) -> None:
+    refused([command, f"{wrong}=x"], wrong, f"did you mean {right}?")
+
+
+def test_a_plan_that_asks_nothing(board: Path, refused: Refused) -> None:
+    message = refused(plan(board, "differences=[]"), "where: differences")
+    for advice in re.findall(r"\S+=\S+", message.partition("hint:")[2]):
+        assert main(plan(board, "differences=[]", advice)) == 0 if advice.startswith("size") else main(plan(board, advice)) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("policy.drft=fail", "drift"), ("policy.drift=fial", "fail"), ("policy={drft: fail}", "drift")]
+)
+def test_a_mistyped_policy(wrong: str, right: str, refused: Refused) -> None:
+    refused(["audit", "benchmark=synthetic", "methods=[random]", "out=x", wrong], "policy", f"did you mean {right}?")
+
+
+def test_the_ingest_of_an_audit_is_a_mapping(refused: Refused) -> None:
+    refused(["audit", "benchmark.path=x", "out=x", "ingest=LOGS"], "where: ingest", "{key: value}")
+
+
 @pytest.mark.parametrize("command", ["plan", "ingest"])
 def test_tables_with_semicolons_and_decimal_commas(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     half = pd.DataFrame({name: values / 2 if name.startswith("m") else values for name, values in columns().items()})

@@ -133,7 +133,7 @@ def test_invalid_keys_are_refused(keys: dict[str, Any], word: str, hint: str) ->
     ("text", "keys", "word", "hint"),
     [
         (wide("item_id"), {"columns": {"item": "item"}}, "no column 'item'", "item_id"),
-        (wide("item_id"), {"correct": "yes"}, "words", "numbers need none"),
+        (wide("item_id"), {"correct": "yes"}, "no column of words", "numbers need none"),
         (wide("item_id", "yes", "no"), {"correct": "ja"}, "words", "correct=yes"),
         (wide("item_id"), {"scale": 100}, "fractions already", "leave out scale="),
         (wide("item_id"), {"shape": "long"}, "needs a column", "columns={model: NAME}"),

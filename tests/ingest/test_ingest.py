@@ -219,7 +219,7 @@ def test_model_names_that_are_not_file_names(tmp_path: Path, plain: PlainReader)
 def test_a_folder_has_one_set_of_settings(tmp_path: Path, plain: PlainReader) -> None:
     write(tmp_path / "logs/a.log", "q1 all 1")
     run(tmp_path)
-    with refuses(ConfigError, "settings", where=str(tmp_path / "board"), got="metric=None before, metric=f1 now", hint="out="):
+    with refuses(ConfigError, "settings", where=str(tmp_path / "board"), got="metric not given before, metric=f1 now", hint="out="):
         run(tmp_path, options=Options(metric="f1"))
 
 

@@ -53,6 +53,14 @@ def test_all_formats(tmp_path: Path, suffix: str) -> None:
     assert tally.dropped == {WITHOUT_SCORE: 1}
 
 
+def test_other_settings_of_a_table_are_named_by_their_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "board.csv").write_text("item_id,a,b\nq1,1,0\nq2,0,1\n")
+    command = ["ingest", "source=table", f"path={tmp_path / 'board.csv'}", f"out={tmp_path / 'out'}"]
+    assert main([*command, "shape=items"]) == 0
+    assert main(command) == 1
+    assert "shape=items before, shape not given now" in capsys.readouterr().err
+
+
 def test_patterns(tmp_path: Path) -> None:
     many_models.scores(tmp_path)
     samples, _ = read_all(WIDE, tmp_path, Options(models=("maker-1/*",), tasks=("odd",)))

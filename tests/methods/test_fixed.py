@@ -73,7 +73,7 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path, name: str, conten
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with refuses(DataError, "cannot read", where="none.txt", got="FileNotFoundError"):
+    with refuses(DataError, "cannot read", where="none.txt", got="No such file"):
         Fixed(path=str(tmp_path / "none.txt"))
 
 

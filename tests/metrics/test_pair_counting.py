@@ -146,6 +146,15 @@ def test_numbers_too_large_for_64_bits_are_refused() -> None:
     assert count_pairs(true_pairs([0, 10**12], [100_000] * 2, 10_000_000), [0, 1]).n_agree[200] == 1
 
 
+@pytest.mark.parametrize(("answered", "denominator"), [([7, 7], 7), ([6, 7], 49)])
+def test_the_finest_grid_that_64_bits_hold(answered: list[int], denominator: int) -> None:
+    """200 × units × items is below 2⁶³; where targets answered different numbers of items, 200 × units × items²."""
+    units = (2**63 - 1) // (200 * denominator)
+    assert count_pairs(true_pairs([0, units * answered[1]], answered, units), [0, 1]).n_agree[200] == 1
+    with refuses(DataError, "64-bit", where="true_pairs", hint="coarser"):
+        true_pairs([0, (units + 1) * answered[1]], answered, units + 1)
+
+
 @pytest.mark.parametrize(
     ("sums", "answered", "got"),
     [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from microbench_ray.metrics.betting import CAP, FiniteList, horizons, log_wealth
-from microbench_ray.metrics.racing import SPREAD, put_out
+from microbench_ray.metrics.racing import SPREAD, elimination_times
 
 N = 90
 
@@ -23,7 +23,7 @@ def test_two_models_are_a_test_of_their_difference() -> None:
         scores = answers([0.3 + 0.05 * seed, 0.5], seed=seed)
         wealth = [log_wealth(scores[1 - k] - scores[k], 0.0, FiniteList(150), 0.05) >= math.log(20) for k in (0, 1)]
         expected = [int(np.argmax(each)) + 1 if each.any() else 0 for each in wealth]
-        assert put_out(scores, scores, 150, 0.05).tolist() == expected
+        assert elimination_times(scores, scores, 150, 0.05).tolist() == expected
 
 
 def by_definition(scores: np.ndarray, n_listed: int, alpha: float) -> list[int]:
@@ -75,30 +75,30 @@ def gaps(sums: list[float], active: list[int], k: int, others: list[int], top: f
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_definition(seed: int) -> None:
     scores = answers([0.2, 0.5, 0.7, 0.75], seed=seed)
-    found = put_out(scores, scores, 120, 0.05).tolist()
+    found = elimination_times(scores, scores, 120, 0.05).tolist()
     assert found == by_definition(scores, 120, 0.05)
     assert 0 < sum(each > 0 for each in found) < 4
 
 
 def test_many_races_at_once_are_the_same_and_later_answers_do_not_count() -> None:
     races = np.stack([answers([0.2, 0.5, 0.7, 0.75], seed=seed) for seed in range(5)])
-    found = put_out(races, races, 120, 0.05)
-    assert [put_out(each, each, 120, 0.05).tolist() for each in races] == found.tolist()
+    found = elimination_times(races, races, 120, 0.05)
+    assert [elimination_times(each, each, 120, 0.05).tolist() for each in races] == found.tolist()
     own = races[0]
     first = int(found[0][0])
     assert first > 0
     heads = np.array([first, N, N, N])  # the first model is not asked again
-    assert put_out(own, own, 120, 0.05, heads).tolist() == found[0].tolist()
+    assert elimination_times(own, own, 120, 0.05, heads).tolist() == found[0].tolist()
     heads[1] = first - 1  # a model in the race was asked fewer items
-    assert put_out(own, own, 120, 0.05, heads).tolist() == [0, 0, 0, 0]
+    assert elimination_times(own, own, 120, 0.05, heads).tolist() == [0, 0, 0, 0]
 
 
-def test_the_best_model_is_put_out_in_at_most_the_level() -> None:
+def test_the_best_model_is_eliminated_in_at_most_the_level() -> None:
     rng = np.random.default_rng(0)
     scores = np.zeros((5, 60))
     for row, right in zip(scores, (31, 30, 30, 30, 20), strict=True):
         row[rng.permutation(60)[:right]] = 1
     orders = rng.permuted(np.tile(np.arange(60), (2000, 1)), axis=1)
     races = np.moveaxis(scores[:, orders], 0, 1)
-    lost = (put_out(races, races, 60, 0.2)[:, 0] > 0).mean()
+    lost = (elimination_times(races, races, 60, 0.2)[:, 0] > 0).mean()
     assert 0.01 < lost < 0.2

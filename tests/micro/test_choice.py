@@ -10,7 +10,7 @@ import pytest
 
 from microbench_ray.data import Benchmark
 from microbench_ray.micro.build import build
-from microbench_ray.micro.choice import RandomScore, Rules, contradict
+from microbench_ray.micro.choice import IntervalChoice, RandomScore, contradict
 from microbench_ray.micro.files import reserve_commands
 from microbench_ray.micro.intervals import AccuracyInterval, wilson_interval
 from microbench_ray.micro.score import score
@@ -58,7 +58,7 @@ def test_random_items_need_no_known_models(known: Benchmark) -> None:
 
 def test_the_reserve_serves_models_like_the_known_ones_where_these_are_few(known: Benchmark) -> None:
     micro = build(first_models(known, 6), method("greedy", "ridge"), SIZE)
-    assert Rules(micro).prefers_random
+    assert IntervalChoice(micro).prefers_random
     middle = int(np.argsort(micro.accuracy)[3])
     responses = responses_to(micro.all_item_ids, known, [middle])
     [alone], [both] = (score(micro, responses[:, :n], micro.all_item_ids[:n], ["m"]) for n in (SIZE, responses.shape[1]))
@@ -71,9 +71,9 @@ def test_the_reserve_serves_models_like_the_known_ones_where_these_are_few(known
 
 def test_the_narrower_interval_is_decided_for_all_models_at_once(micros: Micros, whole: Benchmark) -> None:
     """200 known models: the readout's errors are smaller than those of as many random items."""
-    assert Rules(micros["mean"]).prefers_random
+    assert IntervalChoice(micros["mean"]).prefers_random
     micro = replace(micros["greedy"], better_from=None)
-    assert not Rules(micro).prefers_random
+    assert not IntervalChoice(micro).prefers_random
     scored = score(micro, responses_to(micro.all_item_ids, whole, NEW), micro.all_item_ids, new_models(whole))
     assert {model.interval_kind for model in scored if not model.unlike} == {"split_conformal"}
 

@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from microbench_ray.core.errors import ConfigError, DataError
-from microbench_ray.metrics.run_difference import Difference, FloatArray
+from microbench_ray.metrics.run_difference import FloatArray, RunDifference
 from microbench_ray.micro.compare.compare import Compared, compare, decide, more_data
-from microbench_ray.micro.compare.rules import Rules
+from microbench_ray.micro.compare.rules import CompareRules
 from microbench_ray.micro.compare.runs import Run
 from tests.helpers.errors import refuses
 
@@ -82,7 +82,7 @@ def test_macro_is_the_mean_of_the_subtasks() -> None:
     subtask = {"q0": "x", "q1": "x", "q2": "x", "q3": "y"}
     a = run("a", {"q0": 0, "q1": 0, "q2": 0, "q3": 1}, subtask)
     b = run("b", {"q0": 1, "q1": 1, "q2": 1, "q3": 1}, subtask)
-    micro, macro = (compare([a, b], Rules(truth=truth)).comparisons[0].difference.value for truth in ("micro", "macro"))
+    micro, macro = (compare([a, b], CompareRules(truth=truth)).comparisons[0].difference.value for truth in ("micro", "macro"))
     assert (micro, macro) == (0.75, 0.5)
 
 
@@ -108,7 +108,7 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     with refuses(DataError, "positive", where="q2"):
         compare(pair, weights={"q0": 1, "q1": 1, "q2": 0})
     with refuses(ConfigError, "subtasks", where="truth"):
-        compare(pair, Rules(truth="macro"), weights=dict.fromkeys(SAME, 1))
+        compare(pair, CompareRules(truth="macro"), weights=dict.fromkeys(SAME, 1))
 
 
 def test_only_common_items_count_and_others_are_told() -> None:
@@ -139,13 +139,13 @@ def test_a_gate_is_read_off_the_interval(low: float, high: float, superior: str,
     assert decisions == [superior, noninferior, equivalent]
 
 
-def difference(value: float, mde: float, kind: str = "items") -> Difference:
+def difference(value: float, mde: float, kind: str = "items") -> RunDifference:
     found = compare([drawn("a", 0.5), drawn("b", 0.5)]).comparisons[0].difference
     return found._replace(value=value, mde=mde, interval_kind=kind)
 
 
 def test_more_items_or_repeats_by_hand() -> None:
-    rules = Rules(accept="superior")
+    rules = CompareRules(accept="superior")
     # To find 2 points instead of 4 takes a quarter of the squared standard error: four times the items.
     assert more_data(difference(0.02, 0.04), rules, 100, 1, None) == (400, None)
     # Repeats alone: the items' 10 % stay, and 90 % must fall to 15 %: six times the repeats.
@@ -154,11 +154,11 @@ def test_more_items_or_repeats_by_hand() -> None:
     assert more_data(difference(0.02, 0.04, "repeats"), rules, 100, 2, 1.0) == (None, 8)
     assert more_data(difference(0.0, 0.04), rules, 100, 2, 0.9) == (None, None)
     # Not worse by 2 points: the observed −1 point is 1 point from the margin.
-    assert more_data(difference(-0.01, 0.04), Rules(accept="noninferior", margin=0.02), 100, 1, None).items == 1600
+    assert more_data(difference(-0.01, 0.04), CompareRules(accept="noninferior", margin=0.02), 100, 1, None).items == 1600
 
 
 def test_more_items_do_tell() -> None:
-    rules = Rules(accept="superior")
+    rules = CompareRules(accept="superior")
     few = compare([drawn("a", 0.5, 60), drawn("b", 0.58, 60)], rules)
     assert few.decision == "cannot be told"
     seen = few.comparisons[0]
@@ -179,7 +179,7 @@ def test_several_runs_with_the_first_or_all_pairs() -> None:
     assert [(each.a, each.b) for each in first.comparisons] == [("base", "b"), ("base", "c")]
     p = [each.difference.p_value for each in first.comparisons]
     assert [each.p_adjusted for each in first.comparisons] == pytest.approx([max(p), 2 * min(p)])
-    pairs = compare(runs, Rules(against="all"))
+    pairs = compare(runs, CompareRules(against="all"))
     assert len(pairs.comparisons) == 3
     assert pairs.p_best[2] > 0.99
     assert sum(pairs.p_best) == pytest.approx(1)
@@ -187,7 +187,7 @@ def test_several_runs_with_the_first_or_all_pairs() -> None:
 
 
 def test_many_pairs_are_compared_without_details() -> None:
-    found = compare([drawn(f"r{k}", 0.5, 40) for k in range(12)], Rules(against="all"))
+    found = compare([drawn(f"r{k}", 0.5, 40) for k in range(12)], CompareRules(against="all"))
     assert len(found.comparisons) == 66
     assert not any(each.subtasks or each.items for each in found.comparisons)
     assert all(each.n_better + each.n_worse + each.n_equal == 40 for each in found.comparisons)
@@ -195,10 +195,10 @@ def test_many_pairs_are_compared_without_details() -> None:
 
 def test_a_gate_on_several_runs_holds_for_all_together() -> None:
     runs = [drawn("base", 0.5), drawn("b", 0.5), drawn("c", 0.8)]
-    found = compare(runs, Rules(accept="noninferior", margin=0.3))
+    found = compare(runs, CompareRules(accept="noninferior", margin=0.3))
     assert found.level == pytest.approx(0.975)
     assert found.decision == "yes"
-    assert compare(runs, Rules(accept="superior", margin=0.4)).decision == "no"
+    assert compare(runs, CompareRules(accept="superior", margin=0.4)).decision == "no"
 
 
 def test_repeats() -> None:
@@ -206,9 +206,9 @@ def test_repeats() -> None:
     found = compare([a, b]).comparisons[0]
     assert found.repeats_share is not None
     assert found.repeats_share > 0.9  # the items do not differ
-    fixed = compare([a, b], Rules(reference="benchmark")).comparisons[0].difference
+    fixed = compare([a, b], CompareRules(reference="benchmark")).comparisons[0].difference
     assert fixed.interval_kind == "repeats"
-    assert compare([a, b], Rules(reference="benchmark", repeats="runs")).comparisons[0].difference.interval_kind == "runs"
+    assert compare([a, b], CompareRules(reference="benchmark", repeats="runs")).comparisons[0].difference.interval_kind == "runs"
 
 
 def test_clusters() -> None:
@@ -227,35 +227,37 @@ SAME = {"q0": 1, "q1": 0, "q2": 1}
 @pytest.mark.parametrize(
     ("runs", "rules", "clusters", "kind", "facts"),
     [
-        ([run("a", SAME), run("b", {"x0": 1, "x1": 0})], Rules(), None, DataError, ("common", "q0", "x0")),
-        ([run("a", SAME), run("b", {"q0": 1, "x1": 0})], Rules(), None, DataError, ("one item", "q0")),
-        ([run("a", {"q0": 1}), run("b", {"q0": 0})], Rules(), None, DataError, ("one item", "q0")),
-        ([run("a", SAME), run("b", dict.fromkeys(SAME, ()))], Rules(), None, DataError, ("common", "b")),
-        ([run("a", SAME), run("b", SAME)], Rules(), {"q0": "x"}, DataError, ("cluster", "2 of 3")),
-        ([run("a", SAME), run("b", SAME)], Rules(), "subtask", DataError, ("one cluster", "3 items")),
-        ([run("a", SAME), run("b", SAME)], Rules(reference="benchmark"), None, ConfigError, ("repeats", "one score")),
-        ([run("a", SAME), run("b", SAME)], Rules(confidence=95), None, ConfigError, ("confidence", "95")),
-        ([run("a", SAME), run("b", SAME)], Rules(accept="superior", margin=2), None, ConfigError, ("margin", "2")),
-        ([run("a", SAME), run("b", SAME)], Rules(accept="noninferior"), None, ConfigError, ("margin", "0")),
-        ([run("a", SAME), run("b", SAME)], Rules(margin=0.02), None, ConfigError, ("margin", "accept")),
-        ([run("a", SAME), run("b", SAME)], Rules(min_common=90), None, ConfigError, ("min_common", "90")),
+        ([run("a", SAME), run("b", {"x0": 1, "x1": 0})], CompareRules(), None, DataError, ("common", "q0", "x0")),
+        ([run("a", SAME), run("b", {"q0": 1, "x1": 0})], CompareRules(), None, DataError, ("one item", "q0")),
+        ([run("a", {"q0": 1}), run("b", {"q0": 0})], CompareRules(), None, DataError, ("one item", "q0")),
+        ([run("a", SAME), run("b", dict.fromkeys(SAME, ()))], CompareRules(), None, DataError, ("common", "b")),
+        ([run("a", SAME), run("b", SAME)], CompareRules(), {"q0": "x"}, DataError, ("cluster", "2 of 3")),
+        ([run("a", SAME), run("b", SAME)], CompareRules(), "subtask", DataError, ("one cluster", "3 items")),
+        ([run("a", SAME), run("b", SAME)], CompareRules(reference="benchmark"), None, ConfigError, ("repeats", "one score")),
+        ([run("a", SAME), run("b", SAME)], CompareRules(confidence=95), None, ConfigError, ("confidence", "95")),
+        ([run("a", SAME), run("b", SAME)], CompareRules(accept="superior", margin=2), None, ConfigError, ("margin", "2")),
+        ([run("a", SAME), run("b", SAME)], CompareRules(accept="noninferior"), None, ConfigError, ("margin", "0")),
+        ([run("a", SAME), run("b", SAME)], CompareRules(margin=0.02), None, ConfigError, ("margin", "accept")),
+        ([run("a", SAME), run("b", SAME)], CompareRules(min_common=90), None, ConfigError, ("min_common", "90")),
         (
             [run("a", SAME | {"q0": (1, 0)}), run("b", SAME)],
-            Rules(repeats="runs"),
+            CompareRules(repeats="runs"),
             None,
             DataError,
             ("runs", "1, 2 repeats"),
         ),
     ],
 )
-def test_misuse_is_refused(runs: list[Run], rules: Rules, clusters: Any, kind: type[DataError], facts: tuple[str, ...]) -> None:
+def test_misuse_is_refused(
+    runs: list[Run], rules: CompareRules, clusters: Any, kind: type[DataError], facts: tuple[str, ...]
+) -> None:
     with refuses(kind, facts[0]) as caught:
         compare(runs, rules, clusters)
     for fact in facts[1:]:
         assert fact in str(caught.value)
 
 
-GATE = Rules(accept="noninferior", margin=0.05)
+GATE = CompareRules(accept="noninferior", margin=0.05)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,7 @@ def test_repeats_that_are_runs_are_noticed() -> None:
     a = run("a", {f"q{k}": row.tolist() for k, row in enumerate(moved)})
     b = drawn("b", 0.5, 300, repeats=6)
     assert "a: the means of its repeats" in words(compare([a, b]))
-    assert "repeats" not in words(compare([a, b], Rules(repeats="runs")))
+    assert "repeats" not in words(compare([a, b], CompareRules(repeats="runs")))
 
 
 def test_repeats_whose_equal_scores_stand_together_are_no_runs() -> None:
@@ -320,4 +322,4 @@ def test_repeats_whose_equal_scores_stand_together_are_no_runs() -> None:
     a = run("a", {f"q{k}": row.tolist() for k, row in enumerate(grouped)})
     b = drawn("b", 0.5, 300, repeats=6)
     assert "repeats" not in words(compare([a, b]))
-    assert "a: equal scores stand together" in words(compare([a, b], Rules(repeats="runs")))
+    assert "a: equal scores stand together" in words(compare([a, b], CompareRules(repeats="runs")))

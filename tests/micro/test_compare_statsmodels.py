@@ -15,13 +15,13 @@ from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 from microbench_ray.metrics.multiplicity import adjusted
 from microbench_ray.metrics.run_difference import PSEUDO_ITEMS, FloatArray, Items, run_difference
 from microbench_ray.micro.compare.compare import Comparison, compare
-from microbench_ray.micro.compare.rules import Rules
+from microbench_ray.micro.compare.rules import CompareRules
 from microbench_ray.micro.compare.runs import Run
 
 EXACT = 1e-9
 
 
-def compared(a: FloatArray, b: FloatArray, rules: Rules | None = None) -> Comparison:
+def compared(a: FloatArray, b: FloatArray, rules: CompareRules | None = None) -> Comparison:
     """Two runs of (n_items,) or (n_items, n_repeats) scores."""
     runs = []
     for name, scores in (("a", a), ("b", b)):
@@ -85,7 +85,7 @@ def test_equivalence_is_two_one_sided_tests_at_half_the_level(margin: float) -> 
     by_n = np.sqrt(len(more) / (len(more) - 1))
     one_sided = [stats.norm.sf((margin + sign * more.mean()) / (DescrStatsW(more).std_mean / by_n)) for sign in (1, -1)]
     theirs = ttost_paired(more, np.zeros(len(more)), -margin, margin)[0]
-    found = compared(a, b, Rules(accept="equivalent", margin=margin))
+    found = compared(a, b, CompareRules(accept="equivalent", margin=margin))
     assert (found.decision == "yes") == (max(one_sided) < 0.025)
     assert theirs == pytest.approx(max(one_sided), abs=0.01)
 

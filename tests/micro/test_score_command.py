@@ -122,7 +122,7 @@ def test_what_a_killed_command_left_beside_the_report_is_removed(folder: Path) -
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["source=null"], ["where: source", "source=scores"]),
+        (["source=null", "responses=nowhere"], ["where: source", "source=lm_eval"]),
         (["source=words"], ["words", "valid:"]),
         (["format=xml"], ["where: format", "xml", "csv, json, markdown, table"]),
         (["on_conflict=first"], ["where: on_conflict", "first", "error, last"]),
@@ -145,6 +145,28 @@ def test_bad_input_is_one_message(folder: Path, capsys: Captured, more: list[str
     assert "Traceback" not in message
     for word in words:
         assert word in message
+
+
+def test_tables_are_recognised_and_repeats_are_reported(folder: Path, capsys: Captured) -> None:
+    table = folder / "complete.csv"
+    assert main(command(folder, "source=null", table="complete.csv")) == 0
+    assert "answered more than once" not in capsys.readouterr().out
+    header, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([header, *rows, rows[1], rows[2]]) + "\n")
+    assert main(command(folder, "source=null", table="complete.csv")) == 0
+    assert "2 items were answered more than once" in capsys.readouterr().out
+
+
+def test_keys_that_score_does_not_have_are_not_advised_alone(folder: Path, capsys: Captured) -> None:
+    table = folder / "complete.csv"
+    header, first, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([header, first.rpartition(",")[0] + ",85", *rows]) + "\n")
+    assert main(command(folder, table="complete.csv")) == 1
+    assert "ingest and export the benchmark with the keys: scale=100" in capsys.readouterr().err
+    assert main(command(folder, table="nowhere.csv")) == 1
+    message = capsys.readouterr().err
+    assert "responses=…" in message
+    assert " path=" not in message
 
 
 def test_responses_to_other_items_are_refused(folder: Path, capsys: Captured) -> None:

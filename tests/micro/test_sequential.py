@@ -11,6 +11,7 @@ import pytest
 import microbench_ray as mb
 from microbench_ray.core.errors import ConfigError, DataError, MicrobenchError
 from microbench_ray.micro.json_values import checksum
+from microbench_ray.micro.sequential import verdict as verdict_module
 from microbench_ray.micro.sequential.report import NOT_SEQUENTIAL
 from microbench_ray.micro.sequential.rules import SequentialRules
 from microbench_ray.micro.sequential.verdict import Answers, race_of
@@ -135,8 +136,29 @@ def test_a_margin_ends_a_race_of_equals() -> None:
     assert len(test.verdict().best) == 1
 
 
+@pytest.mark.parametrize(("n_models", "margin"), [(2, 0.0), (2, 0.1), (3, 0.1), (6, 0.1)])
+def test_the_parts_of_a_race_share_alpha(n_models: int, margin: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The elimination, and for each model that is not the best one its comparison with the best, are wrong with alpha together."""
+    spent = dict.fromkeys(("elimination", "comparison"), 0.0)
+
+    def eliminate(scores: np.ndarray, largest: np.ndarray, n_listed: int, alpha: float, head: object) -> np.ndarray:
+        spent["elimination"] = alpha
+        return np.zeros(len(scores), int)
+
+    def compare(values: object, null: float, of: object, alpha: float) -> bool:
+        assert null == -margin
+        spent["comparison"] = (n_models - 1) * alpha
+        return False
+
+    monkeypatch.setattr(verdict_module, "elimination_times", eliminate)
+    monkeypatch.setattr(verdict_module, "refutes", compare)
+    answered = Answers(np.zeros((n_models, 20)), np.full(n_models, 20), 500)
+    assert race_of(answered, SequentialRules("best", margin=margin, alpha=0.04)).best == []
+    assert sum(spent.values()) == pytest.approx(0.04)
+
+
 def test_the_best_model_stays_and_missing_scores_are_the_worst_case() -> None:
-    """One far better model puts all others out, unless it has no scores: then nothing is known of it."""
+    """One far better model eliminates all others, unless it has no scores: then nothing is known of it."""
     rng = np.random.default_rng(0)
     scores = np.array([np.ones(60), *(rng.random((3, 60)) < 0.3)])
     race = race_of(Answers(scores, np.full(4, 60), 500), SequentialRules("best"))

@@ -26,6 +26,7 @@ from microbench_ray.data import item_versions
 from microbench_ray.data.names import show_name
 from microbench_ray.data.stamps import board_stamp
 from microbench_ray.methods import Fixed, Method
+from microbench_ray.sweeps.fit_grid import open_keys
 
 
 @dataclass
@@ -224,7 +225,7 @@ class AuditConf(RulesConf):
             lists=tuple(each for each in methods if isinstance(each.selector, Fixed)),
             methods=tuple(each for each in methods if not isinstance(each.selector, Fixed)),
             grid=self.grid.grid(),
-            open_keys=self.grid.open_keys(),
+            open_keys=open_keys(vars(self.grid), methods),
             rules=rules,
             engine=lambda: self.engine.engine(methods),
             out=audit_folder(self.out, self.wait_for_out),

@@ -12,7 +12,7 @@ from microbench_ray.metrics.run_difference import REFERENCES
 from microbench_ray.micro.compare.job import CompareJob
 from microbench_ray.micro.compare.pairing import REPEATS, TRUTHS
 from microbench_ray.micro.compare.report import FORMATS
-from microbench_ray.micro.compare.rules import ACCEPTS, AGAINST, Rules
+from microbench_ray.micro.compare.rules import ACCEPTS, AGAINST, CompareRules
 from microbench_ray.micro.compare.runs import SEVERAL_LOGS, RunsInput
 
 
@@ -53,7 +53,7 @@ class CompareConf(RunsConf):
         """The checked job; `runs` are those that were named without a key."""
         return CompareJob(
             runs=runs_input(self, runs),
-            rules=Rules(
+            rules=CompareRules(
                 truth=one_of("truth", self.truth, TRUTHS),
                 repeats=one_of("repeats", self.repeats, REPEATS),
                 reference=one_of("reference", self.reference, REFERENCES),

@@ -81,6 +81,9 @@ class IngestConf:
         on_conflict = one_of("on_conflict", self.on_conflict, ON_CONFLICT)
         join = one_of("join", self.join, JOINS)
         reducer(self.reduce)
+        if is_url(self.path) and not is_hub(self.path):
+            hint = "copy the logs to this machine, or path=hf://datasets/… for the Hub"
+            raise ConfigError("Logs must be on this machine or on the Hub.", where="path", got=self.path, hint=hint)
         if is_hub(self.path) and is_url(self.out):
             raise ConfigError(
                 "Downloads from the Hub are stored in the folder of responses, which must be a local folder.",

@@ -76,6 +76,10 @@ class PlanConf:
         need_size = [key for key in ("models", "scores", "drop", "leave_out") if getattr(self, key) not in ([], None, False)]
         if need_size and self.size is None and self.cost is None:
             raise ConfigError("This question needs a number of items.", where=need_size[0], hint="size=100")
+        asked = (self.size, self.cost, self.ranks, self.n_repeats)
+        if not self.differences and not self.budget and all(each is None for each in asked):
+            hint = "differences=[0.02] asks for a number of items, size=100 for what so many detect"
+            raise ConfigError("The plan asks nothing.", where="differences", got="[]", hint=hint)
         if isinstance(benchmark, ScoresConf):
             benchmark = replace(benchmark, confidence=None, metadata=benchmark.metadata if self.leave_out else None)
         elif isinstance(benchmark, IngestedConf):

@@ -19,7 +19,7 @@ from microbench_ray.core.storage.folders import file_name
 from microbench_ray.core.storage.urls import check_url, is_url
 from microbench_ray.core.table_formats import check_format
 from microbench_ray.data.regex import check_regex
-from microbench_ray.methods import Fixed, Method
+from microbench_ray.methods import Method
 from microbench_ray.sweeps.driver import SweepJob
 from microbench_ray.sweeps.engine.auto import AutoEngine
 from microbench_ray.sweeps.engine.base import Engine
@@ -27,7 +27,7 @@ from microbench_ray.sweeps.engine.dispatch import Limits
 from microbench_ray.sweeps.engine.ray_engine import ClusterRayEngine, LocalRayEngine
 from microbench_ray.sweeps.engine.resources import DEFAULT, parse_requests
 from microbench_ray.sweeps.engine.serial import SerialEngine
-from microbench_ray.sweeps.fit_grid import OPEN_KEYS, fit_grid
+from microbench_ray.sweeps.fit_grid import fit_grid, open_keys
 from microbench_ray.sweeps.grid import Grid, Targets
 from microbench_ray.sweeps.paired import check_baseline
 from microbench_ray.sweeps.reduce import Rules
@@ -52,10 +52,6 @@ class GridConf:
         given: dict[str, Any] = {key: value for key, value in vars(self).items() if value is not None}
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
         return Grid(**values)
-
-    def open_keys(self) -> tuple[str, ...]:
-        """The keys that `fit_grid` chooses."""
-        return tuple(key for key in OPEN_KEYS if getattr(self, key) is None)
 
 
 @dataclass
@@ -265,8 +261,7 @@ class SweepConf(RulesConf):
         own_sizes = {each.name: sizes for each, sizes in zip(loaded, parts.sizes, strict=True) if sizes}
         for name, sizes in own_sizes.items():
             logger.info("%s: sizes %s, from its own configuration", show_name(name), ", ".join(map(str, sizes)))
-        open_keys = self.grid.open_keys() if any(not isinstance(each.selector, Fixed) for each in methods) else ()
-        fitted = fit_grid(parts.grid, open_keys, loaded, (parts.targets, *parts.extra_targets), own_sizes)
+        fitted = fit_grid(parts.grid, open_keys(vars(self.grid), methods), loaded, (parts.targets, *parts.extra_targets), own_sizes)
         for line in fitted.lines:
             logger.info("%s", line)
         chosen = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(fitted.grid).items()}

@@ -87,10 +87,11 @@ class ScoreColumns:
         words = {name: set(self._frame.words(name)) for name in columns if self._frame.kind(name) in ("words", "texts")}
         with_correct = [found for found in words.values() if found & self._correct]
         if not with_correct:
+            found = sorted(set().union(*words.values()))
             raise DataError(
                 "No score is one of the words that correct= names.",
                 where=str(self._frame.where),
-                got=f"correct={list(self._keys.correct)}; words {first_few(sorted(set().union(*words.values())))}",
+                got=f"correct={list(self._keys.correct)}; {f'words {first_few(found)}' if found else 'no column of words'}",
                 hint="give the word that stands for a right answer, such as correct=yes; numbers need none",
             )
         known = set().union(*with_correct)

@@ -78,7 +78,8 @@ def _of_column(frame: Frame, name: str, role: str) -> Ids:
     whole = pa.types.is_floating(kind) and role != "weight"
     if frame.kind(name) == "other" or (whole and not _is_whole(column)):
         where = f"{frame.where}: column {name!r}"
-        raise DataError(f"The column with the {role}s must contain texts or integers.", where=where, got=str(kind))
+        hint = f"write the column as text, or name another one with columns={{{role}: NAME}}"
+        raise DataError(f"The column with the {role}s must contain texts or integers.", where=where, got=str(kind), hint=hint)
     column = as_integers(column) if whole else column
     encoded = column.dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):

@@ -15,6 +15,8 @@ from microbench_ray.core.parquet import OversizedTable
 from microbench_ray.data.tables.bounded import open_text
 from microbench_ray.data.tables.vocabulary import ID_NAMES, plain_name
 
+A_ROW = 'a row is {"item_id": "q1", "model-a": 1}'
+"""The hint for rows of another kind."""
 BLOCK_BYTES = 16 << 20
 """Bytes that Arrow reads at a time; a line may not have more."""
 COUNT_BYTES = 1 << 20
@@ -130,7 +132,7 @@ def table_of_rows(rows: Iterable[Mapping[str, Any]], where: str) -> pa.Table:
     number = -1
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise DataError("Every row must be an object.", where=f"{where}: row {number + 1}", got=type(row).__name__)
+            raise DataError("Every row must be an object.", where=f"{where}: row {number + 1}", got=type(row).__name__, hint=A_ROW)
         for key, value in row.items():
             column = columns.setdefault(str(key), [])
             column.extend([None] * (number - len(column)))

@@ -67,7 +67,8 @@ def _of_pandas(given: Any, what: str) -> pa.Table:
     try:
         return pa.Table.from_pandas(frame.rename(columns=str), preserve_index=False)
     except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataError("A column contains values of several types.", where=what, got=str(error).splitlines()[0]) from None
+        got, hint = str(error).splitlines()[0], "give the column one type, such as text"
+        raise DataError("A column contains values of several types.", where=what, got=got, hint=hint) from None
 
 
 def _has_item_id(frame: Any) -> bool:

@@ -15,7 +15,7 @@ from microbench_ray.core.seeding import plan_stream
 from microbench_ray.metrics.best_run import Standings, standings
 from microbench_ray.metrics.multiplicity import adjusted
 from microbench_ray.metrics.run_difference import (
-    Difference,
+    RunDifference,
     repeat_variance,
     repeats_shift,
     run_difference,
@@ -23,7 +23,7 @@ from microbench_ray.metrics.run_difference import (
 from microbench_ray.metrics.variance_components import grouped
 from microbench_ray.micro.compare.exact import PairedTests, paired_tests
 from microbench_ray.micro.compare.pairing import Paired, pair
-from microbench_ray.micro.compare.rules import Accept, Decision, Rules, check_rules
+from microbench_ray.micro.compare.rules import Accept, CompareRules, Decision, check_rules
 from microbench_ray.micro.compare.runs import Run
 from microbench_ray.micro.compare.subtasks import SubtaskChange, subtask_changes
 
@@ -93,7 +93,7 @@ class Comparison(NamedTuple):
     n_items: int
     mean_a: float
     mean_b: float
-    difference: Difference
+    difference: RunDifference
     p_adjusted: float
     n_better: int
     n_worse: int
@@ -129,7 +129,7 @@ class Compared(NamedTuple):
         Sentences: what makes the comparison doubtful.
     """
 
-    rules: Rules
+    rules: CompareRules
     names: list[str]
     n_items: int
     n_union: int
@@ -144,7 +144,7 @@ class Compared(NamedTuple):
 
 def compare(
     runs: Sequence[Run],
-    rules: Rules | None = None,
+    rules: CompareRules | None = None,
     clusters: Mapping[str, str] | Literal["subtask"] | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> Compared:
@@ -166,7 +166,7 @@ def compare(
     DataError
         As for `pairing.pair`.
     """
-    rules = rules or Rules()
+    rules = rules or CompareRules()
     check_rules(rules)
     if weights is not None:
         rules = _weighted(rules)
@@ -225,7 +225,7 @@ def compare(
     )
 
 
-def _weighted(rules: Rules) -> Rules:
+def _weighted(rules: CompareRules) -> CompareRules:
     if rules.truth == "macro":
         raise ConfigError(
             "Items have weights, and subtasks are to count the same.",
@@ -248,7 +248,15 @@ def _check_repeats(joined: Paired) -> None:
 
 
 def _comparison(
-    joined: Paired, a: int, b: int, difference: Difference, p_adjusted: float, rules: Rules, complete: bool, *, detailed: bool
+    joined: Paired,
+    a: int,
+    b: int,
+    difference: RunDifference,
+    p_adjusted: float,
+    rules: CompareRules,
+    complete: bool,
+    *,
+    detailed: bool,
 ) -> Comparison:
     items = joined.items(a, b)
     mean_a, mean_b = np.nanmean(items.a, axis=1), np.nanmean(items.b, axis=1)
@@ -283,7 +291,7 @@ def _comparison(
     )
 
 
-def decide(difference: Difference, accept: Accept, margin: float) -> Decision:
+def decide(difference: RunDifference, accept: Accept, margin: float) -> Decision:
     """Whether the interval lies wholly on one side of the margin."""
     low, high = difference.low, difference.high
     if accept == "superior":
@@ -294,7 +302,9 @@ def decide(difference: Difference, accept: Accept, margin: float) -> Decision:
     return "yes" if inside else "no" if high <= -margin or low >= margin else "cannot be told"
 
 
-def more_data(difference: Difference, rules: Rules, n_items: int, n_repeats: int, repeats_share: float | None) -> MoreData:
+def more_data(
+    difference: RunDifference, rules: CompareRules, n_items: int, n_repeats: int, repeats_share: float | None
+) -> MoreData:
     """How many items, or repeats, would decide a gate if the true difference is the one that was seen."""
     bounds = {"superior": (rules.margin,), "noninferior": (-rules.margin,), "equivalent": (-rules.margin, rules.margin)}
     distance = min(abs(difference.value - bound) for bound in bounds[rules.accept or "superior"])

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from microbench_ray.core.errors import DataError
 from microbench_ray.data.table_files import read_table
 from microbench_ray.micro.compare.compare import Compared, compare
-from microbench_ray.micro.compare.rules import Rules, check_rules
+from microbench_ray.micro.compare.rules import CompareRules, check_rules
 from microbench_ray.micro.compare.runs import RunsInput, read_runs
 
 
@@ -17,7 +17,7 @@ class CompareJob(NamedTuple):
     """What to compare, and where to report it. Keys as in conf/compare.yaml."""
 
     runs: RunsInput
-    rules: Rules
+    rules: CompareRules
     cluster: str | None
     weight: Path | None
     form: str

@@ -10,7 +10,7 @@ from microbench_ray.core.shown import escape_controls
 from microbench_ray.core.table_formats import csv_text, markdown_table, markdown_text
 from microbench_ray.data.names import show_name
 from microbench_ray.data.truth import RANKED_BY
-from microbench_ray.metrics.run_difference import Difference
+from microbench_ray.metrics.run_difference import RunDifference
 from microbench_ray.micro.compare.compare import Compared, Comparison, MoreData
 
 FORMATS = ("table", "json", "markdown", "csv", "junit")
@@ -97,7 +97,7 @@ def p_text(p_value: float) -> str:
     return f"{p_value:.3g}" if p_value > 0 else "<1e-300"
 
 
-def interval(found: Difference) -> str:
+def interval(found: RunDifference) -> str:
     """An interval in points."""
     return f"{points(found.low)} to {points(found.high)}"
 

@@ -19,7 +19,7 @@ AGAINST: tuple[Against, ...] = get_args(Against)
 
 
 @dataclass(frozen=True)
-class Rules:
+class CompareRules:
     """How runs are compared. Keys as in conf/compare.yaml.
 
     Attributes
@@ -66,7 +66,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
 """Valid values of rules."""
 
 
-def check_rules(rules: Rules) -> None:
+def check_rules(rules: CompareRules) -> None:
     """Raise ConfigError for a value that is unknown or out of range."""
     for key, valid in CHOICES.items():
         value = getattr(rules, key)

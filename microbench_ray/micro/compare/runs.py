@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,23 +12,17 @@ from microbench_ray.core.errors import ConfigError, DataError, closest
 from microbench_ray.core.storage.folders import open_folder
 from microbench_ray.data.names import first_few
 from microbench_ray.data.responses import MODELS, list_model_files, read_responses
-from microbench_ray.data.table_files import SUFFIXES
 from microbench_ray.ingest.base import ModelLog, Options, Reader, Sample, Tally, refuse_unreadable
 from microbench_ray.ingest.fold import TOLERANCE
-from microbench_ray.ingest.registry import READERS, get_reader
+from microbench_ray.ingest.registry import get_reader
+from microbench_ray.micro.log_formats import source_of, without_keys_of_ingest
 
 SeveralLogs = Literal["error", "last", "repeats"]
 SEVERAL_LOGS: tuple[SeveralLogs, ...] = get_args(SeveralLogs)
 FEW_TASKS = 3
 """Tasks up to which each is named in the notes."""
-
-
-TABLES = tuple(suffix for suffix in SUFFIXES if "json" not in suffix)
-"""Suffixes that only tables have; JSON Lines may also be logs."""
-
-
-KEYS_OF_INGEST = re.compile(r"\b(scale|columns|correct|shape|sheet|items)=")
-"""Keys of tables in hints."""
+ADVICE = "microbench ingest has the keys: {}; then give its folder as board="
+"""Around a hint with keys that runs do not have."""
 
 
 class Run(NamedTuple):
@@ -113,7 +106,7 @@ def read_named_runs(given: RunsInput) -> ReadRuns:
     try:
         runs = _all_runs(given, tally)
     except DataError as error:
-        raise _with_keys_of_ingest(error) from None
+        raise without_keys_of_ingest(error, "the run's path", ADVICE) from None
     if tally.failed:
         raise next(iter(tally.failed.values()))
     notes = [f"read: {choice}" for choice in _by_choice(tally.choices)]
@@ -132,14 +125,6 @@ def _all_runs(given: RunsInput, tally: Tally) -> list[Run]:
     return runs
 
 
-def _with_keys_of_ingest(error: DataError) -> DataError:
-    """An error of reading, with a hint that says where its keys can be set, if it names some that runs do not have."""
-    if error.hint is None or not KEYS_OF_INGEST.search(error.hint):
-        return error
-    hint = f"microbench ingest has the keys: {error.hint}; then give its folder as board="
-    return DataError(error.what, where=error.where, got=error.got, hint=hint)
-
-
 def _by_choice(choices: Iterable[str]) -> list[str]:
     """What was chosen, such as `task: metric acc`; many tasks with the same choice are one sentence."""
     tasks: dict[str, list[str]] = defaultdict(list)
@@ -155,23 +140,6 @@ def _by_choice(choices: Iterable[str]) -> list[str]:
             else [f"{name}: {rest}" if rest else name for name in names]
         )
     ]
-
-
-def source_of(path: Path, source: str | None) -> str:
-    """The format of logs: the one that is given, or that of the file's suffix."""
-    if source is not None:
-        return source
-    name = path.name.lower()
-    if name.endswith(".eval"):
-        return "inspect"
-    if name.endswith(TABLES):
-        return "table"
-    raise ConfigError(
-        "The format of the logs is missing.",
-        where="source",
-        got=str(path),
-        hint=f"source=lm_eval, or another: {', '.join(READERS)}",
-    )
 
 
 def _runs_in(path: Path, given: RunsInput, tally: Tally, names: Sequence[str]) -> dict[str, Run]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from microbench_ray.core.errors import ConfigError, DataError, StoreError, closest
+from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.folders import LocalFolder
 from microbench_ray.core.storage.lock import lock_folder
 from microbench_ray.data.score_grid import find_units
@@ -116,7 +117,7 @@ def _alone(path: Path) -> Iterator[None]:
             "Another command is writing in the folder of the state.", where=str(path), got=error.got, hint=hint
         ) from None
     except OSError as error:
-        raise StoreError("The file cannot be written.", where=str(path), got=str(error), hint="state=FILE elsewhere") from None
+        raise StoreError("The file cannot be written.", where=str(path), got=one_line(error), hint="state=FILE elsewhere") from None
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from microbench_ray.core.errors import ConfigError, DataError
 from microbench_ray.core.seeding import stream
 from microbench_ray.core.shown import storable
+from microbench_ray.core.storage.causes import one_line
 from microbench_ray.data.names import first_few
 from microbench_ray.micro.json_values import checksum, dumps, finite_number, json_number, plain_text
 from microbench_ray.micro.report import write
@@ -23,7 +24,7 @@ from microbench_ray.micro.sequential.rules import SequentialRules, check_rules
 
 FloatArray = NDArray[np.float64]
 FORMAT, VERSION = "microbench_ray sequential test", 1
-HINT = "delete the file to begin a new test, or copy it again"
+HINT = "copy the file of the test again, or begin a new test in a new file: state=NEW_FILE"
 MAX_ITEMS = 1_000_000
 TOLERANCE = 1e-9
 """Within which two scores of one item are equal, and a score may lie outside [0, 1]."""
@@ -222,7 +223,7 @@ def load(path: Path) -> State:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError("The state cannot be read.", where=str(path), got=str(error)[:200], hint=HINT) from None
+        raise DataError("The state cannot be read.", where=str(path), got=one_line(error)[:200], hint=HINT) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(
             "The file is not the state of a sequential test.",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.metrics.betting import Bounds, FiniteList, Predictions, bounds_of_mean, refutes
-from microbench_ray.metrics.racing import put_out
+from microbench_ray.metrics.racing import elimination_times
 from microbench_ray.micro.compare.rules import Decision
 from microbench_ray.micro.sequential.rules import SequentialRules
 from microbench_ray.micro.sequential.state import State
@@ -215,10 +215,10 @@ class Race(NamedTuple):
 def race_of(answers: Answers, rules: SequentialRules) -> Race:
     """Which models may be the best.
 
-    Models are put out by bets that others are ahead of them (`racing`): the best one with a probability of at most α, whatever the
-    number of models. Only items that all models in the race were asked count. With a margin, a model is the answer when for every
-    other one in the race it is refuted that this one is better by the margin or more. That may be wrong for each of the others, so
-    that α is shared among them; of more than two models, one half of α is for putting out and one half for answering.
+    Models are eliminated by bets that others are ahead of them (`racing`): the best one with a probability of at most α, whatever
+    the number of models. Only items that all models in the race were asked count. With a margin, a model is the answer when for
+    every other one in the race it is refuted that this one is better by the margin or more. That may be wrong for each of the
+    others, so that α is shared among them; of more than two models, one half of α is for elimination and one half for the answer.
 
     Returns
     -------
@@ -231,7 +231,7 @@ def race_of(answers: Answers, rules: SequentialRules) -> Race:
     if rules.margin == 0 or both:
         unknown = np.isnan(answers.scores)
         least, largest = (np.where(unknown, worst, answers.scores) for worst in (0.0, 1.0))
-        active = put_out(least, largest, answers.n_list, rules.alpha / (1 + both), answers.head) == 0
+        active = elimination_times(least, largest, answers.n_list, rules.alpha / (1 + both), answers.head) == 0
     if active.sum() == 1:
         return Race(active, [int(np.argmax(active))])
     best = _within_margin(answers, rules, active, n_models, both=both)

@@ -15,8 +15,8 @@ from hashlib import blake2b
 from importlib.resources import files
 from typing import Any
 
+from microbench_ray.core.cache import read_cached, write_cached
 from microbench_ray.core.extras import require_extra
-from microbench_ray.core.kept import keep, read_kept
 from microbench_ray.report.page.text import Html
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def prepare() -> None:
 def _bundle_in_process() -> str:
     """The script that an earlier process kept, or that a separate process writes; empty where that fails."""
     name = _kept_name()
-    content = None if name is None else read_kept(name)
+    content = None if name is None else read_cached(name)
     if content is not None:
         return content.decode()
     try:
@@ -50,7 +50,7 @@ def _bundle_in_process() -> str:
         logger.debug("Bundling the chart library in a separate process failed, bundling it in this one: %s", error)
         return ""
     if name is not None:
-        keep(name, completed.stdout)
+        write_cached(name, completed.stdout)
     return completed.stdout.decode()
 
 

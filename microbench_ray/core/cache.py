@@ -1,4 +1,4 @@
-"""Content that takes long to make and never changes, kept for this user between processes where a folder can be written."""
+"""A cache of this user for content that takes long to make and never changes, where a folder can be written."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ logger = logging.getLogger(__name__)
 FOLDER = "microbench-ray"
 
 
-def kept_folder() -> Path:
+def cache_folder() -> Path:
     """The folder in `XDG_CACHE_HOME`, or in `.cache` of the home."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / FOLDER
 
 
-def read_kept(name: str) -> bytes | None:
-    """The content kept under a name; None if there is none, it is damaged, or another user could have written it."""
+def read_cached(name: str) -> bytes | None:
+    """The cached content of a name; None if there is none, it is damaged, or another user could have written it."""
     try:
-        folder = kept_folder()
+        folder = cache_folder()
         _check_own(folder.lstat(), folder)
         number = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(number, "rb") as file:  # noqa: PTH123 - an open file, which nobody can exchange any more
             _check_own(os.fstat(number), folder / name)
             digest, _, content = file.read().partition(b"\n")
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
-        logger.debug("Nothing is kept as %s: %s", name, error)
+        logger.debug("%s is not read from the cache: %s", name, error)
         return None
     return content if digest == _digest(content) else None
 
 
-def keep(name: str, content: bytes) -> None:
-    """Keep content under a name; files of the same suffix, which earlier versions kept, are removed. No error where that fails."""
+def write_cached(name: str, content: bytes) -> None:
+    """Cache content under a name; files of the same suffix, of earlier versions, are removed. No error where that fails."""
     try:
-        folder = kept_folder()
+        folder = cache_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_own(folder.lstat(), folder)  # files are removed below: not those of a folder that another user links to
         number, temporary = tempfile.mkstemp(dir=folder, suffix=Path(name).suffix)  # one that a killed process leaves is removed
@@ -54,7 +54,7 @@ def keep(name: str, content: bytes) -> None:
             if other.name != name:
                 other.unlink()
     except (OSError, RuntimeError) as error:
-        logger.debug("%s is not kept: %s", name, error)
+        logger.debug("%s is not cached: %s", name, error)
 
 
 def _check_own(status: os.stat_result, path: Path) -> None:
