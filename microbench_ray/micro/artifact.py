@@ -57,7 +57,8 @@ class MicroBenchmark(Presented):
     ----------
     benchmark
         The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`; `truth` if that is not `micro`; if items have
-        costs, `cost` of all its items and `selected_cost` of the chosen ones.
+        costs, `cost` of all its items and `selected_cost` of the chosen ones; `cost_power`, the power of an item's cost by which
+        what it tells was divided, where the method `auto` decided on it for a budget.
     method
         The method with all its parameters: `label`, `selector`, `estimator`.
     seed

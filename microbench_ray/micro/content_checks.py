@@ -23,7 +23,7 @@ def check_kinds(content: Mapping[str, Any]) -> None:
             check(content[key][name], f"{key}, {name}")
     if "truth" in content["benchmark"]:
         one_of("macro", "weights")(content["benchmark"]["truth"], "benchmark, truth")
-    for name in ("cost", "selected_cost"):
+    for name in ("cost", "selected_cost", "cost_power"):
         if name in content["benchmark"]:
             finite_number(content["benchmark"][name], f"benchmark, {name}")
     whole(content["seed"], "seed")

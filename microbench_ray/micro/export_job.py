@@ -25,6 +25,12 @@ from microbench_ray.micro.records import MIN_COMPARED, HeldOut
 if TYPE_CHECKING:
     from rich.console import Console
 
+CHOSEN_BY = {
+    0.0: "what they tell, whatever they cost",
+    0.5: "what they tell per root of their cost",
+    1.0: "what they tell per cost",
+}
+"""By the power of an item's cost by which what it tells was divided."""
 SOURCES_WITH_PLACES = ("lm_eval", "open_llm_leaderboard", "inspect")
 """Sources whose item ids are `task/item`, and whose positions are the items' names in the tool."""
 
@@ -102,6 +108,8 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
     if "selected_cost" in benchmark:
         total, selected = benchmark["cost"], benchmark["selected_cost"]
         console.print(f"These items cost {selected:,.10g} together, of {total:,.10g} for all ({selected / total:.1%}).")
+    if "cost_power" in benchmark:
+        console.print(f"They were chosen by {CHOSEN_BY[benchmark['cost_power']]}.")
     for held_out in (micro.held_out, micro.extrapolated):
         if held_out is None:
             console.print("Models better than the known ones: there are too few models to measure errors on them.")

@@ -269,7 +269,7 @@ class _Trial:
         """What a part of the method sees, and its fit to it."""
         signal = signal_used(self.benchmark, preferred)
         seen = seen_items(self.benchmark, Draw(self.models[:0], sources, items, None), signal)
-        seen = seen if shares is None else replace(seen, weights=shares)
+        seen = replace(seen, budget=self.cost) if shares is None else replace(seen, weights=shares)
         rng = plan_stream(self.seed, self.benchmark.name, "leave out, fit", part.fit_key, draw)
         return seen, part.fit(seen, rng)
 
