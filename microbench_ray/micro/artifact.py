@@ -57,8 +57,8 @@ class MicroBenchmark(Presented):
     ----------
     benchmark
         The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`; `truth` if that is not `micro`; if items have
-        costs, `cost` of all its items and `selected_cost` of the chosen ones; `cost_power`, the power of an item's cost by which
-        what it tells was divided, where the method `auto` decided on it for a budget.
+        costs, `cost` of all its items and `selected_cost` of the chosen ones; `budget` where one was given; `cost_power`, the power
+        of an item's cost by which the method `auto` divided what it tells.
     method
         The method with all its parameters: `label`, `selector`, `estimator`.
     seed
@@ -179,13 +179,22 @@ class MicroBenchmark(Presented):
         """Variance of the known models' responses as a share of that of right and wrong answers: 1 for those."""
         return dispersion(self.accuracy, self.variance)
 
+    @property
+    def n_random(self) -> int:
+        """How many random items it is compared with: `size`, or as many as cost the same on average where it was for a budget."""
+        if self.benchmark.get("budget") is None:
+            return self.size
+        share = self.benchmark["selected_cost"] / self.benchmark["cost"]
+        return max(1, int(share * self.benchmark["n_items"] * (1 + 1e-12)))
+
     @cached_property
     def random_items(self) -> Comparison | None:
-        """The held-out error beside that of as many random items; None where the items are those, or signals or truths differ."""
+        """The held-out error beside that of as many random items (`n_random`); None where the items are those, or signals or truths
+        differ."""
         if self.is_random_mean or self.signal != "correctness" or self.truth != "micro":
             return None
         models = self.held_out.models
-        variances = sampling_variance(self.variance[models], self.size, int(self.benchmark["n_items"]))
+        variances = sampling_variance(self.variance[models], self.n_random, int(self.benchmark["n_items"]))
         return compare_with_random(self.errors(self.held_out), variances, self.groups[models])
 
     def errors(self, held_out: HeldOut) -> FloatArray:

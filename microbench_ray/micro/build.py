@@ -128,6 +128,7 @@ def build(
             "n_items": benchmark.n_items,
             **({} if benchmark.truth == "micro" else {"truth": benchmark.truth}),
             **({} if benchmark.costs is None else _costs(benchmark.costs, selection.items)),
+            **({} if cost is None else {"budget": float(cost)}),
             **({} if cost_power is None else {"cost_power": cost_power}),
         },
         method=method.identity(),

@@ -108,7 +108,7 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
     if "selected_cost" in benchmark:
         total, selected = benchmark["cost"], benchmark["selected_cost"]
         console.print(f"These items cost {selected:,.10g} together, of {total:,.10g} for all ({selected / total:.1%}).")
-    if "cost_power" in benchmark:
+    if benchmark.get("cost_power") in CHOSEN_BY:
         console.print(f"They were chosen by {CHOSEN_BY[benchmark['cost_power']]}.")
     for held_out in (micro.held_out, micro.extrapolated):
         if held_out is None:
@@ -116,7 +116,7 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
         else:
             console.print(_held_out_line(micro, held_out))
     if micro.random_items is not None:
-        console.print(random_items_line(micro.size, micro.random_items))
+        console.print(random_items_line(micro.n_random, micro.random_items))
     if SAMPLES in files:
         samples = shell_quote(out / SAMPLES)
         console.print(
@@ -136,7 +136,7 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
 
 
 def random_items_line(size: int, compared: Comparison) -> str:
-    """Whether the micro-benchmark estimates held-out models better than as many random items would, and what to take."""
+    """Whether the micro-benchmark estimates held-out models better than `size` random items would, and what to take."""
     advice = {
         "this": "this micro-benchmark is the closer one for models like the known ones",
         "random": "take random items instead: method=random",
