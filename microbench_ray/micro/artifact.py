@@ -185,7 +185,7 @@ class MicroBenchmark(Presented):
         if self.benchmark.get("budget") is None:
             return self.size
         share = self.benchmark["selected_cost"] / self.benchmark["cost"]
-        return max(1, int(share * self.benchmark["n_items"] * (1 + 1e-12)))
+        return max(1, int(min(share, 1.0) * self.benchmark["n_items"] * (1 + 1e-12)))
 
     @cached_property
     def random_items(self) -> Comparison | None:

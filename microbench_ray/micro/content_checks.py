@@ -26,8 +26,8 @@ def check_kinds(content: Mapping[str, Any]) -> None:
     for name in ("cost", "selected_cost", "budget", "cost_power"):
         if name in content["benchmark"]:
             finite_number(content["benchmark"][name], f"benchmark, {name}")
-    if "budget" in content["benchmark"] and not 0 < content["benchmark"]["selected_cost"] <= content["benchmark"]["cost"]:
-        raise ValueError(f"benchmark, selected_cost: {content['benchmark']['selected_cost']} of {content['benchmark']['cost']}")
+    if "budget" in content["benchmark"] and not (content["benchmark"]["selected_cost"] > 0 < content["benchmark"]["cost"]):
+        raise ValueError(f"benchmark, cost: {content['benchmark']['selected_cost']} of {content['benchmark']['cost']}")
     whole(content["seed"], "seed")
     one_of("correctness", "confidence")(content["signal"], "signal")
     mapping(content["source"], "source")
