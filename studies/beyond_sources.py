@@ -4,15 +4,15 @@ What should the estimator `auto` say of a model that is better than its sources?
 targets, and sources are drawn from the others (`best`); or both are drawn from all models (`alike`). All items are seen. The items
 that `auto` chooses are read in several ways:
 
-- `auto`: two predictions stacked, but where that is above the accuracies of all sources it moves to the p-IRT estimate;
-- `stack`, `ridge`, `p_irt`: always the stack, or one of its two predictions;
-- `halfway`: the middle of `stack` and `p_irt` above all sources;
+- `auto`: two predictions stacked, but above the accuracies of all sources it moves to the p-IRT estimate with a wider prior;
+- `narrow`: it moves to the p-IRT estimate with the prior of the sources, and the stack alone decides what is above them;
+- `stack`, `ridge`, `p_irt`, `wide`: always the stack, one of its two predictions, or the p-IRT estimate with the wider prior;
 - `mean`: the plain mean of the items;
 - `random`: the plain mean of as many random items instead.
 
 Printed as Markdown are, for every readout, the share of pairs in the right order with ties as one half, Kendall's tau-b, and the
 root mean squared error in points; for all but `auto` with the mean of paired differences over runs and boards and Student's 95 %
-interval (positive: better than `auto`). `flagged` is the share of targets whose estimate is above all sources. The exit code
+interval (positive: better than `auto`). `flagged` is the share of targets that `auto` moves. The exit code
 is 2 for bad input.
 """
 
@@ -31,6 +31,8 @@ from scipy.stats import kendalltau
 from microbench_ray.core.errors import ConfigError, MicrobenchError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import SeenItems, Selection
+from microbench_ray.methods.estimators.auto import BETTER_VARIANCE
+from microbench_ray.methods.kernels import irt
 from microbench_ray.methods.kernels.auto import fit_auto, fit_stack, predictors
 from microbench_ray.methods.kernels.irt_term import RAMP
 from microbench_ray.methods.readout import filled_responses
@@ -57,19 +59,23 @@ def readouts(
     observed, rest = both.observed_and_rest(answered)
     stacked = observed + stack.level + (rest - stack.level) @ stack.weights
     ridge, p_irt = observed + rest[:, 0], observed + rest[:, 1]
-    share = np.clip((stacked - fit.learned.known.accuracy.max()) / RAMP, 0, 1)
-    beyond = share > 0
+    assert fit.learned.irt is not None
+    with_wide_prior = fit.learned.irt._replace(discrimination=math.sqrt(BETTER_VARIANCE) * fit.learned.irt.discrimination)
+    wide = irt.p_irt(with_wide_prior, answered, selection.items)
+    top = fit.learned.known.accuracy.max()
+    share, narrow_share = (np.clip((judged - top) / RAMP, 0, 1) for judged in ((stacked + wide) / 2, stacked))
     filled = filled_responses(answered, both.means)
     random = rng.choice(n_items, size, replace=False)
     return {
-        "auto": stacked + share * (p_irt - stacked),
+        "auto": stacked + share * (wide - stacked),
+        "narrow": stacked + narrow_share * (p_irt - stacked),
         "stack": stacked,
         "ridge": ridge,
         "p_irt": p_irt,
-        "halfway": np.where(beyond, (p_irt + stacked) / 2, stacked),
+        "wide": wide,
         "mean": filled.mean(axis=1),
         "random": np.nanmean(responses[np.ix_(targets, random)], axis=1),
-    }, float(beyond.mean())
+    }, float((share > 0).mean())
 
 
 def order(estimates: np.ndarray, truth: np.ndarray) -> float:

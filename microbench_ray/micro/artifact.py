@@ -40,10 +40,13 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 FORMAT = "microbench_ray micro-benchmark"
-VERSION = 4
+VERSION = 5
+"""Format version of folders whose readout has an IRT model."""
+VERSION_4 = 4
+"""Format version of other folders in which `truth` is not `micro`; it has that key, and `alone_above` instead of `beyond`."""
 VERSION_3 = 3
-"""Format version where all items count the same and no estimate is the IRT model's alone: what 4 adds (`truth`, `alone_above`)."""
-OLDER = (1, 2, VERSION_3)
+"""Format version of all others."""
+OLDER = (1, 2, VERSION_3, VERSION_4)
 """Format versions that are read as well: 2 lacks the readout's IRT model, 1 also groups of models and variances."""
 FILE = "microbench.json"
 HINT = "run microbench export again, or copy the folder again"
@@ -316,7 +319,7 @@ def content_of(micro: MicroBenchmark) -> dict[str, Any]:
             "intercept": readout.intercept,
             "total": readout.total,
             "missing": "left out" if readout.means is None else "filled",
-            **({} if micro.version < 3 else {"irt": irt_content(readout)}),
+            **({} if micro.version < 3 else {"irt": irt_content(readout, micro.version)}),
         },
         "error": error_summary(micro.held_out.label, micro.errors(micro.held_out)),
         "mdad": dict(micro.held_out.mdad),

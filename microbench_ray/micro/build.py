@@ -17,7 +17,7 @@ from microbench_ray.methods import ESTIMATORS, Fixed, Method
 from microbench_ray.methods.readout import Readout, WithReadout
 from microbench_ray.methods.registry import check_costs, check_weighted
 from microbench_ray.micro.affordable import first_affordable, known_costs
-from microbench_ray.micro.artifact import VERSION, VERSION_3, MicroBenchmark
+from microbench_ray.micro.artifact import VERSION, VERSION_3, VERSION_4, MicroBenchmark
 from microbench_ray.micro.builder import Builder, Origin, item_means, item_of, response_variance
 from microbench_ray.micro.groups import grouping_of
 from microbench_ray.sweeps.evaluate import true_accuracies
@@ -148,7 +148,7 @@ def build(
         groups=builder.groups,
         novelty=validated.novelty,
         better_from=builder.better_from(best),
-        version=VERSION_3 if benchmark.truth == "micro" and readout.term is None else VERSION,
+        version=VERSION if readout.term is not None else VERSION_3 if benchmark.truth == "micro" else VERSION_4,
     )
 
 

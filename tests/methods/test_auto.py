@@ -15,8 +15,8 @@ from microbench_ray.methods.estimators.ridge_remainder import RidgeRemainder
 from microbench_ray.methods.kernels import auto, auto_order
 from microbench_ray.methods.kernels.auto import AutoFit, fit_auto, fit_stack
 from microbench_ray.methods.kernels.forward import ForwardSelection
-from microbench_ray.methods.kernels.irt import fit_irt, p_irt
-from microbench_ray.methods.kernels.irt_term import IrtTerm, irt_term
+from microbench_ray.methods.kernels.irt import abilities, fit_irt, p_irt
+from microbench_ray.methods.kernels.irt_term import Beyond, IrtTerm, irt_term
 from microbench_ray.methods.kernels.pairs_forward import PairsForward
 from microbench_ray.methods.kernels.sources import SourceAccuracies, source_accuracies
 from microbench_ray.methods.readout import FloatArray
@@ -115,8 +115,11 @@ def test_the_estimate_is_the_observed_share_and_the_weighted_predictions() -> No
     observed, rest = rest_by_definition(fit.learned, selection.items, targets)
     level = float(np.mean(fit.learned.known.accuracy - fit.learned.known.responses[:, selection.items].sum(axis=1) / N_ITEMS))
     expected = observed + level + (rest - level) @ stack.weights
-    above = np.clip((expected - fit.learned.known.accuracy.max()) / 0.05, 0, 1)
-    expected = above * (observed + rest[:, 1]) + (1 - above) * expected
+    assert fit.learned.irt is not None
+    wider = fit.learned.irt._replace(discrimination=np.sqrt(3) * fit.learned.irt.discrimination)
+    alone = p_irt(wider, targets, selection.items)
+    above = np.clip(((alone + expected) / 2 - fit.learned.known.accuracy.max()) / 0.05, 0, 1)
+    expected = above * alone + (1 - above) * expected
     assert stack.level == pytest.approx(level)
     # The readout rounds the IRT model's numbers to five decimals.
     assert AutoEstimator(signal="correctness").estimate(targets, selection, seen, fit) == pytest.approx(expected, abs=1e-5)
@@ -156,17 +159,34 @@ def test_the_term_is_the_share_of_p_irt_whatever_the_order_of_items() -> None:
     assert irt_term(0.25, fit, items).added_to(affine, targets) == pytest.approx(affine + 0.25 * expected, abs=1e-5)
 
 
-def test_an_estimate_above_all_sources_moves_to_that_of_p_irt() -> None:
+@pytest.mark.parametrize(("variance", "share"), [(1.0, 0.0), (3.0, 0.5), (4.0, 1.0)])
+def test_an_estimate_above_all_sources_moves_to_that_of_p_irt(variance: float, share: float) -> None:
     fit = fit_irt(responses_of(30).astype(np.float32), 3)
     items = np.arange(12)
     targets = responses_of(40, seed=8)[:, items]
-    alone, affine = p_irt(fit, targets, items), np.full(40, 0.25)
-    total = affine + 0.5 * alone
-    limit = float(np.median(total))
-    found = irt_term(0.5, fit, items, alone_above=limit).added_to(affine, targets)
-    above = np.clip((total - limit) / 0.05, 0, 1)
+    affine = np.full(40, 0.25)
+    total = affine + 0.5 * p_irt(fit, targets, items)
+    alone = p_irt(fit._replace(discrimination=np.sqrt(variance) * fit.discrimination), targets, items)
+    judged = share * alone + (1 - share) * total
+    limit = float(np.median(judged))
+    found = irt_term(0.5, fit, items, beyond=Beyond(limit, variance, share)).added_to(affine, targets)
+    above = np.clip((judged - limit) / 0.05, 0, 1)
     assert 0 < above[(above > 0) & (above < 1)].size < above.size
     assert found == pytest.approx(above * alone + (1 - above) * total, abs=1e-5)
+
+
+def test_a_wider_prior_is_that_of_abilities_with_a_larger_variance() -> None:
+    """With θ = s η and η ~ N(0, 1), discriminations times s: the most probable ability is that under a prior of variance s²."""
+    fit = fit_irt(responses_of(30).astype(np.float32), 1)
+    items, s = np.arange(12), 3.0
+    targets = responses_of(3, seed=8)[:, items]
+    found = s * abilities(fit._replace(discrimination=s * fit.discrimination), targets, items)[:, 0]
+    slopes, difficulty = fit.discrimination[items, 0], fit.difficulty[items]
+    grid = np.linspace(-12, 12, 24_001)
+    logits = grid[:, None] * slopes - difficulty
+    for row, ability in zip(targets, found, strict=True):
+        posterior = (row * logits - np.logaddexp(0, logits)).sum(axis=1) - grid**2 / (2 * s**2)
+        assert ability == pytest.approx(grid[posterior.argmax()], abs=2e-3)
 
 
 def test_the_limit_of_the_estimate_is_the_accuracy_of_the_best_source() -> None:
@@ -175,7 +195,8 @@ def test_the_limit_of_the_estimate_is_the_accuracy_of_the_best_source() -> None:
     selection = Selection(fit.learned.order[:10])
     term = AutoEstimator(signal="correctness").readout(selection, seen, fit).term
     assert isinstance(term, IrtTerm)
-    assert term.alone_above == pytest.approx(seen.responses.mean(axis=1).max())
+    assert term.beyond is not None
+    assert term.beyond == pytest.approx((seen.responses.mean(axis=1).max(), 3.0, 0.5))
 
 
 @pytest.mark.parametrize("kind", [AutoSelector, AutoEstimator])

@@ -60,7 +60,7 @@ def test_every_prefix_has_its_shares(guided: list[int], n_guided: int, share: fl
         }
         drawn = taken["random"] + taken["added"]
         queue = "guided"
-        if drawn < int(share * k):
+        if taken["random"] < int(share * k):
             queue = "random"
         elif len(is_open & set(expected)) < k // 2 and taken["added"] < k // 4 and drawn < k // 2 and free["added"]:
             queue = "added"
@@ -75,6 +75,8 @@ def test_open_items_are_added_where_the_guided_ones_are_solved_by_the_best() -> 
     guided, random, added = np.arange(20), np.arange(40)[::-1], np.arange(20, 40)
     # Every fourth item is an open one; the guided ones keep their order.
     assert mixed(guided, random, 0.0, added, 0.25)[:9].tolist() == [0, 1, 2, 20, 3, 4, 5, 21, 6]
+    # A fifth is random beside them.
+    assert mixed(guided, random, 0.2, added, 0.25)[:11].tolist() == [0, 1, 2, 20, 39, 3, 4, 21, 5, 38, 6]
     # With as many random items as there may be, none is added.
     assert mixed(guided, random, 0.5, added, 0.25)[:6].tolist() == [0, 39, 1, 38, 2, 37]
     # Where half of the guided ones are open, none is added.
@@ -124,3 +126,22 @@ def test_open_items_are_those_that_the_best_fail_and_first_those_on_which_they_d
     costs = np.where(np.arange(N_ITEMS) < 20, 4.0, 0.5)
     cheap = open_items(known(scores), np.arange(12), none, np.random.default_rng(0), costs)
     assert (cheap[:10] < 20).mean() == pytest.approx(2 / 36 / (2 / 36 + 0.1), abs=0.1)
+
+
+def test_of_items_that_the_best_mostly_fail_those_at_most_at_the_median_are_open() -> None:
+    none = np.zeros(N_ITEMS, np.int32)
+
+    def found(solved_by_best: list[int]) -> list[int]:
+        """The open ones among items that so many of the best ten models solve; the other thirty solve none."""
+        scores = np.zeros((40, N_ITEMS))
+        for item, solved in enumerate(solved_by_best):
+            scores[:solved, item] = 1
+        scores[:10, len(solved_by_best) :] = 1
+        return sorted(open_items(known(scores), np.arange(40), none, np.random.default_rng(0), None).tolist())
+
+    # Fewer than 7 of 10, and not above the median, 3 of 10.
+    assert found([3] * 20 + [1] * 20 + [6] * 20) == list(range(40))
+    # The median is 9 of 10: all below 7 of 10.
+    assert found([9] * 40 + [6] * 10 + [7] * 10) == list(range(40, 50))
+    # Most items are failed by all.
+    assert found([0] * 50 + [1] * 10) == list(range(50))

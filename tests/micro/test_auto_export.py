@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from microbench_ray.api.micro import DEFAULT_METHOD
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import Method, build_method
-from microbench_ray.methods.kernels.irt_term import IrtTerm
-from microbench_ray.micro.artifact import FILE, MicroBenchmark, load
+from microbench_ray.methods.kernels.irt_term import Beyond, IrtTerm
+from microbench_ray.micro.artifact import FILE, MicroBenchmark, content_of, from_content, load
 from microbench_ray.micro.build import build
 from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.score import score
@@ -101,3 +103,32 @@ def test_a_folder_of_format_version_2_has_no_irt_model(micro: MicroBenchmark, tm
     found = load(file)
     assert found.readout.term is None
     assert found.readout.coefficients.tolist() == micro.readout.coefficients.tolist()
+
+
+def edited(micro: MicroBenchmark, version: int, **irt: Any) -> dict[str, Any]:
+    """The content of its folder in another format version, with other values of the IRT model."""
+    content = content_of(micro)
+    content["version"] = version
+    del content["readout"]["irt"]["beyond"]
+    content["readout"]["irt"] |= irt
+    return content | {"checksum": checksum(content)}
+
+
+def test_a_folder_of_format_version_4_moves_to_the_estimate_of_its_own_prior(micro: MicroBenchmark, whole: Benchmark) -> None:
+    """Judged by the readout's sum alone; one of version 3 moves nowhere."""
+    term = micro.readout.term
+    assert isinstance(term, IrtTerm)
+    assert term.beyond is not None
+    answers = responses_to(micro.item_ids, whole, NEW)
+    limit = float(np.median(micro.readout.estimate(answers)))
+    for version, keys, beyond in ((4, {"alone_above": limit}, Beyond(limit)), (4, {"alone_above": None}, None), (3, {}, None)):
+        read = from_content(edited(micro, version, **keys), FILE)
+        expected = replace(micro.readout, term=term._replace(beyond=beyond))
+        assert np.array_equal(read.readout.estimate(answers), expected.estimate(answers))
+        assert content_of(read)["readout"]["irt"] == edited(micro, version, **keys)["readout"]["irt"]
+
+
+@pytest.mark.parametrize("beyond", [{"above": 0.5}, {"above": 0.5, "prior_variance": 0.0, "own_share": 0.5}, 0.5])
+def test_a_malformed_limit_is_refused(micro: MicroBenchmark, beyond: object) -> None:
+    with refuses(DataError, "malformed"):
+        from_content(edited(micro, 5, beyond=beyond), FILE)

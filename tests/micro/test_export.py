@@ -203,7 +203,7 @@ def damaged(text: str, damage: str) -> str:
     if damage == "list":
         return "[1]"
     if damage == "version":
-        content["version"] = 5
+        content["version"] = 6
     if damage == "edited":
         content["readout"]["intercept"] += 0.1
     if damage == "twice":
@@ -224,7 +224,7 @@ def damaged(text: str, damage: str) -> str:
         ("cut short", "truncated"),
         ("foreign", "not an exported micro-benchmark"),
         ("list", "a JSON list"),
-        ("version", "version 5"),
+        ("version", "version 6"),
         ("edited", "edited"),
         ("twice", "twice"),
         ("incomplete", "checksum"),

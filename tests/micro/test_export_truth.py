@@ -87,12 +87,13 @@ def test_with_all_items_a_random_mean_is_the_truth(macro: Benchmark) -> None:
     assert not micro.is_random_mean
     assert micro.reserve == ()
     assert micro.random_items is None
+    assert content_of(micro)["version"] == 4
 
 
 def test_a_folder_keeps_the_truth(by_auto: MicroBenchmark, tmp_path: Path) -> None:
     by_auto.save(tmp_path / "micro")
     content = json.loads((tmp_path / "micro" / "microbench.json").read_text())
-    assert (content["version"], content["benchmark"]["truth"]) == (4, "macro")
+    assert (content["version"], content["benchmark"]["truth"]) == (5, "macro")
     assert sum(content["readout"]["irt"]["shares"]) == pytest.approx(1)
     assert "mean over subtasks" in (tmp_path / "micro" / "README.md").read_text()
     read = load(tmp_path / "micro")

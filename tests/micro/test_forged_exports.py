@@ -34,7 +34,6 @@ NO_TEXT: list[Any] = [None, 3, True, [], {}, math.nan, "\ud800", "", ["a"]]
 NO_NUMBER: list[Any] = ["0.5", True, [], {}, math.nan, math.inf, -math.inf, 10**400, 1e300, [[0]]]
 NO_CONTAINER: list[Any] = [3, "x", True, math.nan, [[]]]
 NULLABLE = (
-    "alone_above",
     "accuracy",
     "estimate_held_out",
     "responses",
@@ -96,7 +95,7 @@ def changes_of(place: Place) -> list[Any]:
     """Values that are of another kind than the one at this place."""
     value = at(original(), place)
     if isinstance(value, dict | list):
-        return [*NO_CONTAINER, DELETE, *([] if place[-1] in ("extrapolation", "irt") else [None])]
+        return [*NO_CONTAINER, DELETE, *([] if place[-1] in ("extrapolation", "irt", "beyond") else [None])]
     if isinstance(value, str):
         return [*NO_TEXT, DELETE]
     nullable = place[-1] in NULLABLE or (len(place) > 1 and place[-2] == "responses")

@@ -27,7 +27,8 @@ def test_a_tie_counts_one_half() -> None:
 def test_the_readouts_are_those_of_the_estimator() -> None:
     scores = responses(30, 0, N_ITEMS).astype(float)
     subtask = np.zeros(N_ITEMS, np.int32)
-    sources, targets = np.arange(20), np.arange(20, 30)
+    ranked = np.argsort(scores.mean(axis=1))
+    sources, targets = np.sort(ranked[:20]), ranked[20:]  # the ten best
     found, flagged = readouts(scores, subtask, sources, targets, SIZE, np.random.default_rng(3))
     seen = SeenItems(np.array([str(k) for k in range(N_ITEMS)], object), subtask, scores[sources].astype(np.float32))
     fit = fit_auto(seen, np.random.default_rng(3))
@@ -36,12 +37,13 @@ def test_the_readouts_are_those_of_the_estimator() -> None:
     expected = AutoEstimator(signal="correctness").estimate(answered, selection, seen, fit)
     assert found["auto"] == pytest.approx(expected, abs=1e-5)
     assert found["mean"] == pytest.approx(answered.mean(axis=1))
-    stack = found["stack"]
-    above = stack > scores[sources].mean(axis=1).max()
-    assert flagged == above.mean()
-    assert found["halfway"] == pytest.approx(np.where(above, (found["p_irt"] + stack) / 2, stack), abs=1e-5)
-    share = np.clip((stack - scores[sources].mean(axis=1).max()) / 0.05, 0, 1)
-    assert found["auto"] == pytest.approx(stack + share * (found["p_irt"] - stack), abs=1e-5)
+    top, stack = scores[sources].mean(axis=1).max(), found["stack"]
+    share = np.clip(((stack + found["wide"]) / 2 - top) / 0.05, 0, 1)
+    assert (share > 0).any()
+    assert flagged == (share > 0).mean()
+    assert found["auto"] == pytest.approx(stack + share * (found["wide"] - stack), abs=1e-5)
+    narrow_share = np.clip((stack - top) / 0.05, 0, 1)
+    assert found["narrow"] == pytest.approx(stack + narrow_share * (found["p_irt"] - stack), abs=1e-5)
 
 
 def test_the_best_fifth_is_never_a_source() -> None:
@@ -61,7 +63,7 @@ def test_a_small_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     words = [str(tmp_path / "b.parquet"), "--fraction", "0.2"]
     assert main([*words, "--sources", "7", "--runs", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 2 * 7
+    assert len(lines) == 2 + 2 * 8
     assert lines[2].startswith("| best, 1 boards, flagged")
     assert "(" not in lines[2].split("|")[3]
     assert main([*words, "--sources", "40", "--runs", "4"]) == 2

@@ -10,9 +10,12 @@ import numpy as np
 from microbench_ray.methods.base import ByCost, SeenItems, Selection, Signal, check_by_cost, check_signal
 from microbench_ray.methods.kernels.auto import AutoFit, auto_bytes, auto_seconds, fit_stack, predictors
 from microbench_ray.methods.kernels.auto_cost import fit_for_costs
-from microbench_ray.methods.kernels.irt_term import irt_term
+from microbench_ray.methods.kernels.irt_term import Beyond, irt_term
 from microbench_ray.methods.kernels.sources import mean_coefficients, read_items
 from microbench_ray.methods.readout import Readout, WithReadout
+
+BETTER_VARIANCE = 3.0
+"""Prior variance of the abilities of models that are better than all source models; that of these is 1."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class AutoEstimator(WithReadout):
     is the accuracy.
 
     Above the accuracies of all source models the estimate moves to that of the IRT model, within five points: a regression cannot
-    tell what it has not seen, and pulls a better model towards the sources.
+    tell what it has not seen, and pulls a better model towards the sources. Such a model is not one of their population: the prior
+    of its ability is three times as wide. Whether an estimate is above them is judged by the middle of both.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ class AutoEstimator(WithReadout):
                 fit.learned.irt,
                 selection.items,
                 seen.weights,
-                alone_above=float(fit.learned.known.accuracy.max()),
+                Beyond(float(fit.learned.known.accuracy.max()), BETTER_VARIANCE, own_share=0.5),
             ),
         )
 

@@ -22,7 +22,7 @@ tenth with 50."""
 BEST_SHARE, MIN_BEST = 0.25, 3
 """The best source models are this share of them, and at least so many."""
 OPEN_BELOW = 0.7
-"""An item is open if the mean score of the best source models on it is smaller."""
+"""An item is open if the mean score of the best source models on it is smaller, and not above the median of the items."""
 OPEN_SHARE = 0.5
 """Open items are added where fewer of the first items are open than this share, while fewer than `MAX_RANDOM_SHARE` are random or
 added."""
@@ -89,7 +89,8 @@ def open_items(
     best = means_of_the_best(known, groups)
     variance = np.maximum(best * (1 - best), MIN_VARIANCE)
     weights = variance if known.weights is None else variance * known.weights
-    return balanced_order(np.flatnonzero(best < OPEN_BELOW), best, subtask, rng, costs, weights)
+    is_open = (best < OPEN_BELOW) & (best <= np.median(best))
+    return balanced_order(np.flatnonzero(is_open), best, subtask, rng, costs, weights)
 
 
 def means_of_the_best(known: SourceAccuracies, groups: Positions) -> FloatArray:
@@ -118,9 +119,9 @@ def in_turn(one: Positions, other: Positions) -> Positions:
 def mixed(guided: Positions, random: Positions, share: float, added: Positions, added_share: float) -> Positions:
     """The items of `random`, all there are, in an order that begins with those of `guided`, with others among them.
 
-    At the k-th place the next of `random` is taken if fewer than ⌊share × k⌋ would be random or added. Otherwise the next of
-    `added`, the open items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊added_share × k⌋ added, and
-    ⌊`MAX_RANDOM_SHARE` × k⌋ random or added. When none is left of `guided`, the other random ones follow.
+    At the k-th place the next of `random` is taken if fewer than ⌊share × k⌋ would be random. Otherwise the next of `added`, the open
+    items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊added_share × k⌋ added, and ⌊`MAX_RANDOM_SHARE` × k⌋
+    random or added. When none is left of `guided`, the other random ones follow.
     """
     order: list[int] = []
     taken, is_open = np.zeros(len(random), bool), np.zeros(len(random), bool)
@@ -133,10 +134,9 @@ def mixed(guided: Positions, random: Positions, share: float, added: Positions, 
         return next((item for item in queues[queue] if not taken[item]), None)
 
     for k in range(1, len(random) + 1):
-        n_drawn = counts["random"] + counts["added"]
         lacks_open = n_open < int(OPEN_SHARE * k) and counts["added"] < int(added_share * k)
-        queue = "random" if n_drawn < int(share * k) else "added"
-        may_draw = queue == "random" or (lacks_open and n_drawn < int(MAX_RANDOM_SHARE * k))
+        queue = "random" if counts["random"] < int(share * k) else "added"
+        may_draw = queue == "random" or (lacks_open and counts["random"] + counts["added"] < int(MAX_RANDOM_SHARE * k))
         item = following(queue) if may_draw else None
         if item is None:
             queue, item = "guided", following("guided")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +11,32 @@ from microbench_ray.methods.kernels.irt import Items, p_irt
 from microbench_ray.methods.readout import FloatArray
 
 RAMP = 0.05
-"""Over this much accuracy above `alone_above` the p-IRT estimate takes over, so that no two like models get unlike estimates."""
+"""Over this much accuracy above `Beyond.above` the p-IRT estimate takes over, so that no two like models get unlike estimates."""
 DECIMALS = 5
 """Decimal places of discriminations and difficulties, in logits: an accuracy changes by less than 0.00001."""
 
 
+class Beyond(NamedTuple):
+    """Where a readout moves to a p-IRT estimate alone.
+
+    Attributes
+    ----------
+    above
+        An accuracy: above it the estimate moves, and from `RAMP` above it on it is the p-IRT estimate.
+    prior_variance
+        Of the abilities, in the p-IRT estimate that is moved to. For the models that were fitted it is 1; with more, better models
+        are drawn less towards these.
+    own_share
+        What is compared with `above`: this share of that p-IRT estimate, and otherwise the readout's sum.
+    """
+
+    above: float
+    prior_variance: float = 1.0
+    own_share: float = 0.0
+
+
 class IrtTerm(NamedTuple):
-    """`weight` × the p-IRT estimate (`kernels.irt.p_irt`), and that estimate alone where the sum is large.
+    """`weight` × the p-IRT estimate (`kernels.irt.p_irt`), and a p-IRT estimate alone where estimates are large.
 
     Attributes
     ----------
@@ -28,23 +48,26 @@ class IrtTerm(NamedTuple):
         (n_items,) in the same order.
     shares
         (n_items,) the share of each item in the accuracy, in the same order; None where they are equal.
-    alone_above
-        Above this accuracy an estimate moves to the p-IRT estimate, and is that one from `RAMP` above it on; None for nowhere.
+    beyond
+        Where the estimate moves to a p-IRT estimate; None for nowhere.
     """
 
     weight: float
     discrimination: FloatArray
     difficulty: FloatArray
     shares: FloatArray | None = None
-    alone_above: float | None = None
+    beyond: Beyond | None = None
 
     def added_to(self, estimates: FloatArray, scores: FloatArray) -> FloatArray:
         """(n_target,) estimates, from their affine part, (n_target,), and scores (n_target, size), NaN where missing."""
-        alone = p_irt(self, scores, np.arange(scores.shape[1]), self.shares)
-        total = estimates + self.weight * alone
-        if self.alone_above is None:
+        items = np.arange(scores.shape[1])
+        total = estimates + self.weight * p_irt(self, scores, items, self.shares)
+        if self.beyond is None:
             return total
-        return total + np.clip((total - self.alone_above) / RAMP, 0.0, 1.0) * (alone - total)
+        wider = self._replace(discrimination=math.sqrt(self.beyond.prior_variance) * self.discrimination)
+        alone = p_irt(wider, scores, items, self.shares)
+        judged = total + self.beyond.own_share * (alone - total)
+        return total + np.clip((judged - self.beyond.above) / RAMP, 0.0, 1.0) * (alone - total)
 
 
 def irt_term(
@@ -52,7 +75,7 @@ def irt_term(
     fit: Items,
     items: np.ndarray[tuple[int], np.dtype[np.intp]],
     shares: FloatArray | None = None,
-    alone_above: float | None = None,
+    beyond: Beyond | None = None,
 ) -> IrtTerm:
     """The term of a fitted model and the selected items, (size,) positions; its numbers are rounded to `DECIMALS`.
 
@@ -60,4 +83,4 @@ def irt_term(
     """
     order = np.concatenate([items, np.setdiff1d(np.arange(len(fit.difficulty)), items)])
     discrimination, difficulty = (np.round(values[order], DECIMALS) for values in (fit.discrimination, fit.difficulty))
-    return IrtTerm(weight, discrimination, difficulty, None if shares is None else shares[order], alone_above)
+    return IrtTerm(weight, discrimination, difficulty, None if shares is None else shares[order], beyond)
