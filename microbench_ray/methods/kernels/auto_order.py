@@ -119,9 +119,9 @@ def in_turn(one: Positions, other: Positions) -> Positions:
 def mixed(guided: Positions, random: Positions, share: float, added: Positions, added_share: float) -> Positions:
     """The items of `random`, all there are, in an order that begins with those of `guided`, with others among them.
 
-    At the k-th place the next of `random` is taken if fewer than ⌊share × k⌋ would be random. Otherwise the next of `added`, the open
-    items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊added_share × k⌋ added, and ⌊`MAX_RANDOM_SHARE` × k⌋
-    random or added. When none is left of `guided`, the other random ones follow.
+    At the k-th place the next of `random` is taken if fewer than ⌊share × k⌋ would be random. Otherwise the next of `added`, the
+    open items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊added_share × k⌋ added, and
+    ⌊`MAX_RANDOM_SHARE` × k⌋ random or added. When none is left of `guided`, the other random ones follow.
     """
     order: list[int] = []
     taken, is_open = np.zeros(len(random), bool), np.zeros(len(random), bool)
