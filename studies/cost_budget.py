@@ -3,7 +3,8 @@
 Costs are those of a column, or drawn onto the items of boards, log-uniform over tenfold: independent of the scores, or with a rank
 correlation of about .7 to the items' difficulty or to how well they discriminate (their correlation with the models' accuracies).
 At equal total costs, each method chooses by count and by cost (`by_cost`), for the same target and source models, and the MDAD and
-the agreement over all pairs of targets are pooled over runs. A budget is given in average items: what so many cost on average.
+the agreement over all pairs of targets are pooled over runs; `auto` also as it decides for each budget, its default. A budget is
+given in average items: what so many cost on average.
 
 The last columns are the share of the budget at which choosing by cost has the same MDAD, and the same agreement, as choosing by
 count has with all of it: from budgets a fourth root of two apart, and the difference at which agreement crosses the threshold
@@ -16,6 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +32,9 @@ from microbench_ray.data import Benchmark, read_scores
 from microbench_ray.data.synthetic import synthetic
 from microbench_ray.methods import Method, SeenItems, Selection
 from microbench_ray.methods.base import Signal
+from microbench_ray.methods.kernels.auto_cost import best_for_budget, orders_by_cost
 from microbench_ray.methods.kernels.guided import affordable
+from microbench_ray.methods.selectors.auto import AutoSelector
 from microbench_ray.metrics import BINS_PER_UNIT, PairCounts, compare, mdad, mean_agreement
 from microbench_ray.sweeps.evaluate import Draw, responses_to, seen_items, true_accuracies
 from microbench_ray.sweeps.fits import signal_used
@@ -110,8 +114,9 @@ def curves(board: Benchmark, methods: Sequence[Method], n_source: int, runs: int
         n_target = min(N_TARGET, board.n_models - n_source)
         draw = Draw(models[:n_target], models[n_target : n_target + n_source], np.arange(board.n_items), None)
         truth = true_accuracies(board, "seen", draw.targets, draw.seen)
+        fits: dict[Any, Any] = {}
         for m, method in enumerate(methods):
-            for b, (items, estimates) in enumerate(_estimates(board, method, draw, costs, budgets, [seed, run, 1])):
+            for b, (items, estimates) in enumerate(_estimates(board, method, draw, costs, budgets, [seed, run, 1], fits)):
                 counts[m][b].append(compare(truth.pairs, estimates).counts)
                 sizes[m, b] += items.size / runs
     found = []
@@ -125,18 +130,28 @@ def curves(board: Benchmark, methods: Sequence[Method], n_source: int, runs: int
 
 
 def _estimates(
-    board: Benchmark, method: Method, draw: Draw, costs: FloatArray, budgets: FloatArray, seed: list[int]
+    board: Benchmark,
+    method: Method,
+    draw: Draw,
+    costs: FloatArray,
+    budgets: FloatArray,
+    seed: list[int],
+    fits: dict[Any, Any],
 ) -> list[tuple[FloatArray, FloatArray]]:
     """The items and the targets' estimates for each budget: the first items of an order that cost no more together."""
     selector, estimator = method.selector, method.estimator
-    (selector_seen, selector_fit), (seen, fit) = fitted(board, draw, method, seed, {})
+    (selector_seen, selector_fit), (seen, fit) = fitted(board, draw, method, seed, fits)
     n_needed = min(board.n_items, int(budgets.max() / costs.min()) + 1)
-    order = selector.select(selector_seen, selector_fit, n_needed, np.random.default_rng([*seed, 1])).items
+    decides = isinstance(selector, AutoSelector) and selector.by_cost == "auto"
+    candidates = orders_by_cost(selector_fit, selector_seen, np.random.default_rng([*seed, 2])) if decides else []
     signal_of_targets = signal_used(board, estimator.signal)
     assert signal_of_targets is not None
     found = []
-    for budget in budgets:
-        items = order[: affordable(costs[order], float(budget))]
+    for budget in budgets.tolist():
+        if decides:
+            selector_fit = fit = best_for_budget(candidates, costs, budget)
+        order = selector.select(selector_seen, selector_fit, n_needed, np.random.default_rng([*seed, 1])).items
+        items = order[: affordable(costs[order], budget)]
         responses = responses_to(board, draw.targets, items, signal_of_targets)
         found.append((items, estimator.estimate(responses, Selection(items), seen, fit)))
     return found
@@ -196,36 +211,44 @@ def crossing(counts: PairCounts, threshold: float = 0.8) -> float:
     return float(middles[k - 1] + (threshold - fit[k - 1]) / (fit[k] - fit[k - 1]) * (middles[k] - middles[k - 1]))
 
 
-def pair_of(name: str) -> list[Method]:
-    """A method that chooses by count, and the one that chooses by cost; `random` has none. PRESET+ESTIMATOR reads a preset's items
-    by another estimator."""
-    plain = named_method(name)
+def ways_of(name: str) -> list[Method]:
+    """A method that chooses by count, the one that chooses by cost, and the one that decides where there is one; `random` has only
+    the first. PRESET+ESTIMATOR reads a preset's items by another estimator."""
+    default = named_method(name)
     preset, _, estimator = name.partition("+")
-    changes: dict[str, dict[str, Any]] = {"selector": {}, "estimator": {"name": estimator} if estimator else {}}
-    costly = [part for part in changes if hasattr(getattr(plain, part), "by_cost")]
-    for part in costly:
-        changes[part]["by_cost"] = True
-    return [plain, mb.method(preset, label=f"{name} by cost", **changes)] if costly else [plain]
+    costly = [part for part in ("selector", "estimator") if hasattr(getattr(default, part), "by_cost")]
+
+    def way(by_cost: bool) -> Method:
+        changes: dict[str, dict[str, Any]] = {"selector": {}, "estimator": {"name": estimator} if estimator else {}}
+        for part in costly:
+            changes[part]["by_cost"] = by_cost
+        return mb.method(preset, label=f"{name}, by_cost: {str(by_cost).lower()}", **changes)
+
+    if not costly:
+        return [default]
+    decides = getattr(default.selector, "by_cost", False) == "auto"
+    return [way(False), way(True), *([default] if decides else [])]
 
 
 def rows_of(board: Benchmark, kind: str, names: Sequence[str], n_source: int, runs: int, seed: int) -> list[str]:
     """Lines of the table, for one board and kind of costs."""
     costly = board if kind == OWN else with_costs(board, kind, np.random.default_rng([seed, KINDS.index(kind)]))
     budgets = budgets_of(costly)
-    pairs = [pair_of(name) for name in names]
-    results = iter(curves(costly, [method for pair in pairs for method in pair], n_source, runs, seed))
+    ways = {name: ways_of(name) for name in names}
+    results = iter(curves(costly, [method for methods in ways.values() for method in methods], n_source, runs, seed))
     lines = []
-    for pair in pairs:
+    for name, methods in ways.items():
         plain = next(results)
-        by_cost = next(results) if len(pair) == 2 else None
-        for shown in SHOWN:
+        labels = [method.label if len(methods) > 2 else name for method in methods[1:]]
+        others: list[tuple[str, Curve | None]] = [(label, next(results)) for label in labels] or [(name, None)]
+        for shown, (label, by_cost) in product(SHOWN, others):
             if shown > budgets[-1] * 1.001:
                 continue
             k = int(np.argmin(np.abs(budgets - shown)))
             cells = [
                 board.name,
                 kind,
-                pair[0].label,
+                label,
                 str(shown),
                 f"{plain.n_items[k]:.0f}",
                 _points(plain.mdad[k]),

@@ -56,6 +56,7 @@ def export(
         Whether to replace another micro-benchmark in `out`; other content is never replaced.
     cost
         A budget in the place of `size`: the method's first items that cost no more together, for a selector whose choices nest.
+        `auto` weighs what items tell against their costs where held-out models are estimated better so.
 
     Returns
     -------

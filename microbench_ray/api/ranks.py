@@ -10,7 +10,7 @@ from microbench_ray.core.errors import ConfigError
 from microbench_ray.core.fractions import fraction_hint
 from microbench_ray.data import Benchmark
 from microbench_ray.metrics.run_difference import REFERENCES, Reference
-from microbench_ray.micro.ranks import DRAWS, ranks_of
+from microbench_ray.micro.ranks import DRAWS, ranks_of, spread_of
 
 if TYPE_CHECKING:
     from microbench_ray.api.answers import RankIntervals
@@ -86,12 +86,12 @@ def rank_intervals(
         raise ConfigError("The level must be between 0 and 1.", where="level", got=repr(level), hint=hint)
     if reference not in REFERENCES:
         raise ConfigError("The reference is unknown.", where="reference", got=repr(reference), hint=" or ".join(REFERENCES))
-    rows, kind = ranks_of(
+    spread, kind = spread_of(benchmark, reference, cluster)
+    rows = ranks_of(
         benchmark,
+        spread,
         level=level,
         simultaneous=simultaneous,
-        cluster=cluster,
-        reference=reference,
         n_draws=whole_number("n_draws", n_draws, 100),
         seed=whole_number("seed", seed, 0),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from microbench_ray.cli.conf_files import no_config_dir, unreadable_file
+from microbench_ray.cli.conf_files import choices, no_config_dir, unreadable_file
 from microbench_ray.cli.config_errors import explained, missing_value
 from microbench_ray.cli.keys import MAPPING_KEYS, PATH_KEYS, TEXT_KEYS, schema_of
 from microbench_ray.cli.renamed_keys import RenamedKeys
@@ -126,14 +126,14 @@ class Composer:
     def plan(self) -> PlanJob:
         """The job of `microbench plan`."""
         composed = self.compose(self.overrides)
-        job: PlanJob = checked(schema_of("plan"), composed).job(benchmark_conf(composed.benchmark))
+        job: PlanJob = checked(schema_of("plan"), composed).job(self.benchmark(composed))
         return job
 
     def export(self) -> ExportJob:
         """The job of `microbench export`."""
         composed = self.compose(self.overrides)
         conf = checked(schema_of("export"), composed)
-        job: ExportJob = conf.job(benchmark_conf(composed.benchmark), [self.method(entry) for entry in conf.methods])
+        job: ExportJob = conf.job(self.benchmark(composed), [self.method(entry) for entry in conf.methods])
         return job
 
     def score(self) -> ScoreJob:
@@ -162,7 +162,7 @@ class Composer:
         conf = checked(schema_of("audit"), composed)
         lists = [{"method": "fixed", "label": label, "selector": {"path": path}} for label, path in conf.lists.items()]
         methods = [self.method(entry) for entry in (*lists, *conf.methods)]
-        job: AuditJob = conf.job(benchmark_conf(composed.benchmark), methods, plain(composed))
+        job: AuditJob = conf.job(self.benchmark(composed), methods, plain(composed))
         return job
 
     def accept(self) -> AcceptJob:
@@ -204,8 +204,19 @@ class Composer:
     def benchmarks(self, conf: SweepConf, composed: DictConfig) -> list[Any]:
         """The configurations of the benchmarks, as objects of the classes in `BENCHMARKS`."""
         if conf.benchmarks is None:
-            return [benchmark_conf(composed.benchmark)]
-        return [benchmark_conf(self.compose(self._with_benchmark(name)).benchmark) for name in conf.benchmarks]
+            return [self.benchmark(composed)]
+        return [self.benchmark(self.compose(self._with_benchmark(name))) for name in conf.benchmarks]
+
+    def benchmark(self, composed: DictConfig) -> Any:
+        """The configuration of a benchmark, as an object of its class in `BENCHMARKS`."""
+        return benchmark_conf(composed.benchmark, self._named_board)
+
+    def _named_board(self, entry: Any) -> Any:
+        """The content of benchmark/NAME.yaml for a board that is such a name and not a file; else the entry."""
+        if not isinstance(entry, str) or entry not in choices("benchmark", self.folders) or Path(entry).exists():
+            return entry
+        kept = [each for each in self.overrides if not re.match(r"[+~]*benchmarks?[.=]", each)]
+        return OmegaConf.to_container(self.compose([*kept, f"benchmark={entry}"]).benchmark, resolve=True)
 
     def target_group(self, entry: Any) -> TargetsConf:
         """A group of targets, from a name in conf/targets/ or a mapping with the keys of such a file."""
@@ -326,8 +337,8 @@ def plain(composed: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def benchmark_conf(composed: Any) -> Any:
-    """The configuration of a benchmark, as an object of its class in `BENCHMARKS`."""
+def benchmark_conf(composed: Any, named_board: Callable[[Any], Any]) -> Any:
+    """The configuration of a benchmark, as an object of its class in `BENCHMARKS`; `named_board` looks up a name among boards."""
     reader = composed.get("reader") if isinstance(composed, DictConfig) else None
     if reader not in BENCHMARKS:
         raise unknown("reader", "benchmark.reader", reader, BENCHMARKS)
@@ -337,7 +348,8 @@ def benchmark_conf(composed: Any) -> Any:
         raise explained(error, BENCHMARKS[reader], "benchmark.") from None
     conf = checked(BENCHMARKS[reader], alone, prefix="benchmark.")
     if isinstance(conf, SuiteConf):
-        conf.boards = [board_conf(entry, f"benchmark.boards[{k}]", conf.max_missing) for k, entry in enumerate(conf.boards)]
+        boards = [named_board(entry) for entry in conf.boards]
+        conf.boards = [board_conf(entry, f"benchmark.boards[{k}]", conf.max_missing) for k, entry in enumerate(boards)]
     return conf
 
 
@@ -345,8 +357,8 @@ def board_conf(entry: Any, where: str, max_missing: float) -> Any:
     """The configuration of a board of a suite: of a path, or of a mapping with the keys of a benchmark."""
     given: Any = {"path": entry} if isinstance(entry, str) else entry
     if not isinstance(given, dict):
-        hint = "a path, or a mapping such as {path: FILE, truth: macro} or {reader: ingested, path: FOLDER}"
-        raise ConfigError("A board must be a path or a mapping.", where=where, got=repr(entry), hint=hint)
+        hint = "a path, the NAME of a benchmark/NAME.yaml, or a mapping such as {path: FILE, truth: macro}"
+        raise ConfigError("A board must be a path, a name or a mapping.", where=where, got=repr(entry), hint=hint)
     path = str(given.get("path", ""))
     check_place(path, f"{where}.path")
     is_ingested = path and not is_url(path) and (local_path(path) / MODELS).is_dir()

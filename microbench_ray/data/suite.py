@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -133,10 +134,13 @@ def _shared_models(boards: Sequence[Benchmark]) -> tuple[list[str], list[str]]:
     ]
     if not left_out:
         return shared, []
-    named = [f"{model!r} (not on {', '.join(b for b, models in of_board.items() if model not in models)})" for model in left_out]
+    lacks = {model: [name for name, models in of_board.items() if model not in models] for model in left_out}
+    named = [f"{model!r} (not on {', '.join(names)})" for model, names in lacks.items()]
     more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
     note = f"{len(left_out)} of {len(left_out) + len(shared)} models left out, which are not on every board: "
-    return shared, [f"{note}{', '.join(named[:MAX_NAMED])}{more}"]
+    alone = Counter(names[0] for names in lacks.values() if len(names) == 1 and len(boards) > 2)
+    kept = f" ({', '.join(f'{count} more without {name}' for name, count in alone.items())})" if alone else ""
+    return shared, [f"{note}{', '.join(named[:MAX_NAMED])}{more}; to keep them, evaluate them there, or leave out a board{kept}"]
 
 
 def _rows_of(board: Benchmark, models: Iterable[str]) -> NDArray[np.intp]:

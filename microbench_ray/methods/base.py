@@ -18,6 +18,9 @@ Signal = Literal["correctness", "confidence", "answers", "both"]
 """The part of a response that is read: its score, the confidence in the correct answer, the confidences in all answers, or both
 the score and the confidence in the correct answer."""
 
+ByCost = bool | Literal["auto"]
+"""Whether items are chosen by what they tell per cost; `auto` leaves it to the method."""
+
 SIGNALS: tuple[Signal, ...] = ("correctness", "confidence")
 """Signals that every selector and estimator can read; `answers` and `both` are for those that declare it."""
 
@@ -43,6 +46,8 @@ class SeenItems:
         count the same.
     costs
         (n_items,) what answering each item costs, positive, in any unit; None where that is unknown.
+    budget
+        What the selected items may cost together; None where their number is given.
     """
 
     item_ids: NDArray[np.object_]
@@ -51,6 +56,7 @@ class SeenItems:
     labels: NDArray[np.int32] | None = None
     weights: NDArray[np.float64] | None = None
     costs: NDArray[np.float64] | None = None
+    budget: float | None = None
 
     @property
     def n_items(self) -> int:
@@ -220,10 +226,11 @@ def can_weight(estimator: object) -> bool:
     return getattr(estimator, "weighted", False) is True
 
 
-def check_by_cost(owner: str, by_cost: object) -> None:
-    """Raise ConfigError unless `by_cost` is true or false."""
-    if not isinstance(by_cost, bool):
-        raise ConfigError(f"{owner}: by_cost must be true or false.", got=repr(by_cost), hint="by_cost: true")
+def check_by_cost(owner: str, by_cost: object, *, or_auto: bool = False) -> None:
+    """Raise ConfigError unless `by_cost` is true or false, or `auto` where that is allowed."""
+    if not isinstance(by_cost, bool) and not (or_auto and by_cost == "auto"):
+        allowed = "true, false or auto" if or_auto else "true or false"
+        raise ConfigError(f"{owner}: by_cost must be {allowed}.", got=repr(by_cost), hint="by_cost: true")
 
 
 def check_signal(owner: str, signal: str, known: tuple[Signal, ...] = SIGNALS) -> None:

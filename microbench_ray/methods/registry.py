@@ -137,11 +137,13 @@ def check_costs(methods: Iterable[Method], *, known: bool) -> None:
                 got=f"{method.label} with by_cost, and a benchmark without costs",
                 hint="benchmark.columns={cost: NAME} names the column; mb.benchmark(…, cost=…) for an array",
             )
-        if hasattr(method.selector, "by_cost") and hasattr(method.estimator, "by_cost") and selects != estimates:
+        both = [part.by_cost for part in (method.selector, method.estimator) if hasattr(part, "by_cost")]
+        if len(both) == 2 and both[0] != both[1]:
+            of_selector, of_estimator = (str(each).lower() for each in both)
             raise ConfigError(
                 "The selector and the estimator must both read costs, or neither.",
                 where=f"methods, {method.label}",
-                got=f"by_cost: {str(selects).lower()} for the selector, {str(estimates).lower()} for the estimator",
+                got=f"by_cost: {of_selector} for the selector, {of_estimator} for the estimator",
                 hint="selector: {by_cost: true}, estimator: {by_cost: true}",
             )
 
@@ -268,7 +270,7 @@ def _described(registry: dict[str, Any], part: Any) -> dict[str, Any]:
         raise ConfigError(
             "A parameter may not be called name.", where=qualified_name, got="name", hint="give the parameter another name"
         )
-    if parameters.get("by_cost") is False:  # younger than finished cells of the same numbers
+    if parameters.get("by_cost") in (False, "auto"):  # younger than finished cells of the same numbers, which have no budget
         del parameters["by_cost"]
     version = getattr(kind, "version", None)
     return {"name": name, **({"version": version} if isinstance(version, int) else {}), **parameters}

@@ -67,7 +67,7 @@ def elimination_times(
             break
         playing, left = active & going[..., None], n_listed - t
         x, y = least[..., t], largest[..., t]
-        ahead, of_next = _leaders(low, x, active, t)
+        ahead, of_next = leaders(low, x, active, t)
         value, expected = of_next - y, (high - ahead) / left  # of the next item, if the model is the best one
         variance = (PRIOR_VARIANCE * RANGE**2 + np.maximum(squares - total**2 / max(t, 1), 0.0)) / (1 + t)
         bet = np.sqrt(2 * math.log(1 / alpha) / variance / n_listed) * (n_listed / left)
@@ -87,7 +87,7 @@ def elimination_times(
     return out
 
 
-def _leaders(sums: FloatArray, scores: FloatArray, active: NDArray[np.bool_], t: int) -> tuple[FloatArray, FloatArray]:
+def leaders(sums: FloatArray, scores: FloatArray, active: NDArray[np.bool_], t: int) -> tuple[FloatArray, FloatArray]:
     """(…, n_models) of each model, the weighted averages over the others of their sums before and of their scores on an item."""
     mean = np.where(active, sums / max(t, 1), -np.inf)
     first = np.argmax(mean, axis=-1, keepdims=True) == np.arange(mean.shape[-1])

@@ -18,21 +18,20 @@ from microbench_ray.core.presented import Presented
 from microbench_ray.core.storage.causes import one_line
 from microbench_ray.core.storage.urls import local_path
 from microbench_ray.methods.readout import Readout
+from microbench_ray.micro.content import FORMAT, content_of
 from microbench_ray.micro.content_checks import check_agreement, check_kinds, check_unique
 from microbench_ray.micro.files import folder_files, replace_folder
-from microbench_ray.micro.irt_content import irt_content, irt_term_of
+from microbench_ray.micro.irt_content import irt_term_of
 from microbench_ray.micro.json_values import (
     checksum,
     dumps,
     finite_number,
     floats,
     fractions,
-    json_number,
-    json_numbers,
     plain_text,
 )
 from microbench_ray.micro.random_items import Comparison, compare_with_random, dispersion, sampling_variance
-from microbench_ray.micro.records import ITEM_FIELDS, HeldOut, Item, error_summary, headline_of, held_out_of, positions_by_task
+from microbench_ray.micro.records import ITEM_FIELDS, HeldOut, Item, headline_of, held_out_of, positions_by_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-FORMAT = "microbench_ray micro-benchmark"
 VERSION = 5
 """Format version of folders whose readout has an IRT model."""
 VERSION_4 = 4
@@ -61,7 +59,8 @@ class MicroBenchmark(Presented):
     ----------
     benchmark
         The benchmark that it was built on: `name`, `digest`, `n_models`, `n_items`; `truth` if that is not `micro`; if items have
-        costs, `cost` of all its items and `selected_cost` of the chosen ones.
+        costs, `cost` of all its items and `selected_cost` of the chosen ones; `budget` where one was given; `cost_power`, the power
+        of an item's cost by which the method `auto` divided what it tells.
     method
         The method with all its parameters: `label`, `selector`, `estimator`.
     seed
@@ -182,13 +181,22 @@ class MicroBenchmark(Presented):
         """Variance of the known models' responses as a share of that of right and wrong answers: 1 for those."""
         return dispersion(self.accuracy, self.variance)
 
+    @property
+    def n_random(self) -> int:
+        """How many random items it is compared with: `size`, or as many as cost the same on average where it was for a budget."""
+        if self.benchmark.get("budget") is None:
+            return self.size
+        share = self.benchmark["selected_cost"] / self.benchmark["cost"]
+        return max(1, int(min(share, 1.0) * self.benchmark["n_items"] * (1 + 1e-12)))
+
     @cached_property
     def random_items(self) -> Comparison | None:
-        """The held-out error beside that of as many random items; None where the items are those, or signals or truths differ."""
+        """The held-out error beside that of as many random items (`n_random`); None where the items are those, or signals or truths
+        differ."""
         if self.is_random_mean or self.signal != "correctness" or self.truth != "micro":
             return None
         models = self.held_out.models
-        variances = sampling_variance(self.variance[models], self.size, int(self.benchmark["n_items"]))
+        variances = sampling_variance(self.variance[models], self.n_random, int(self.benchmark["n_items"]))
         return compare_with_random(self.errors(self.held_out), variances, self.groups[models])
 
     def errors(self, held_out: HeldOut) -> FloatArray:
@@ -285,68 +293,6 @@ def from_content(content: Mapping[str, Any], where: str) -> MicroBenchmark:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         got = f"{type(error).__name__}: {error}"
         raise DataError("The file is incomplete or malformed.", where=where, got=got, hint=HINT) from None
-
-
-def content_of(micro: MicroBenchmark) -> dict[str, Any]:
-    """The content of microbench.json: plain values, equal for equal micro-benchmarks."""
-    readout = micro.readout
-    estimates = dict(zip(micro.held_out.models.tolist(), micro.held_out.estimates, strict=True))
-    responses = json_numbers(micro.responses)
-    content: dict[str, Any] = {
-        "format": FORMAT,
-        "version": micro.version,
-        "benchmark": dict(micro.benchmark),
-        "method": dict(micro.method),
-        "seed": micro.seed,
-        "size": micro.size,
-        "signal": micro.signal,
-        "source": dict(micro.source),
-        "versions": dict(micro.versions),
-        "readout": {
-            "intercept": readout.intercept,
-            "total": readout.total,
-            "missing": "left out" if readout.means is None else "filled",
-            **({} if micro.version < 3 else {"irt": irt_content(readout, micro.version)}),
-        },
-        "error": error_summary(micro.held_out.label, micro.errors(micro.held_out)),
-        "mdad": dict(micro.held_out.mdad),
-        "agreement": [dict(row) for row in micro.held_out.agreement],
-        "extrapolation": None if micro.extrapolated is None else _extrapolation(micro, micro.extrapolated),
-        "items": [item.content() for item in micro.items],
-        "reserve": [item.content() for item in micro.reserve],
-        "models": [
-            {
-                "model": model_id,
-                **_model_record(micro, row),
-                "accuracy": json_number(micro.accuracy[row]),
-                "estimate_held_out": json_number(estimates[row]) if row in estimates else None,
-                "responses": responses[row],
-            }
-            for row, model_id in enumerate(micro.models)
-        ],
-    }
-    if micro.version > 1:
-        content["random_items"] = None if micro.random_items is None else micro.random_items._asdict()
-        content["better_from"] = micro.better_from
-    return content | {"checksum": checksum(content)}
-
-
-def _model_record(micro: MicroBenchmark, row: int) -> dict[str, Any]:
-    """What format version 2 adds to a model."""
-    if micro.version == 1:
-        return {}
-    novelty = json_number(micro.novelty[row]) if micro.novelty.size else None
-    return {"group": micro.models[micro.groups[row]], "variance": json_number(micro.variance[row]), "novelty": novelty}
-
-
-def _extrapolation(micro: MicroBenchmark, best: HeldOut) -> dict[str, Any]:
-    estimates = zip(best.models, best.estimates, strict=True)
-    return {
-        "error": error_summary(best.label, micro.errors(best)),
-        "mdad": dict(best.mdad),
-        "agreement": [dict(row) for row in best.agreement],
-        "models": [{"model": micro.models[row], "estimate_held_out": json_number(value)} for row, value in estimates],
-    }
 
 
 def _micro_benchmark(content: Mapping[str, Any]) -> MicroBenchmark:

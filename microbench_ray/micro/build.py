@@ -98,10 +98,11 @@ def build(
         grouping = grouping_of(benchmark)
         for note in grouping.notes:
             logger.info("%s: %s", benchmark.name, note)
-        builder = Builder(benchmark, method, size, seed, grouping.first)
+        builder, cost_power = Builder(benchmark, method, size, seed, grouping.first, cost), None
         if cost is not None:
-            size = first_affordable(benchmark, builder.order(all_models), cost)
-            builder = Builder(benchmark, method, size, seed, grouping.first)
+            order, cost_power = builder.order(all_models)
+            size = first_affordable(benchmark, order, cost)
+            builder = Builder(benchmark, method, size, seed, grouping.first, cost)
         selection, readout = builder.select_and_read(all_models)
         responses = builder.responses(all_models, selection)
         truth = true_accuracies(benchmark, "seen", all_models, np.arange(benchmark.n_items))
@@ -127,6 +128,8 @@ def build(
             "n_items": benchmark.n_items,
             **({} if benchmark.truth == "micro" else {"truth": benchmark.truth}),
             **({} if benchmark.costs is None else _costs(benchmark.costs, selection.items)),
+            **({} if cost is None else {"budget": float(cost)}),
+            **({} if cost_power is None else {"cost_power": cost_power}),
         },
         method=method.identity(),
         seed=seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from microbench_ray.data import Benchmark
 from microbench_ray.data.model_groups import best_models
 from microbench_ray.data.shifted_groups import shifted_groups
 from microbench_ray.methods import Method, SeenItems, Selection
+from microbench_ray.methods.kernels.guided import affordable
 from microbench_ray.methods.readout import Readout, WithReadout
 from microbench_ray.methods.selectors.random import Random
 from microbench_ray.micro.held_out_pairs import compare_pairs
@@ -95,11 +96,22 @@ class Builder:
         As for `build`.
     groups
         (n_models,) position of the first model of each model's group; by default each model is by itself.
+    cost
+        A budget: each micro-benchmark has the first items of its order that cost no more together, and `size` is the number that
+        all models' has. The selector's choices nest.
     """
 
-    def __init__(self, benchmark: Benchmark, method: Method, size: int, seed: int, groups: Positions | None = None) -> None:
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        method: Method,
+        size: int,
+        seed: int,
+        groups: Positions | None = None,
+        cost: float | None = None,
+    ) -> None:
         self.groups = np.arange(benchmark.n_models) if groups is None else groups
-        self.benchmark, self.method, self.size, self.seed = benchmark, method, size, seed
+        self.benchmark, self.method, self.size, self.seed, self.cost = benchmark, method, size, seed, cost
         self.signal = signal_used(benchmark, method.estimator.signal)
         if self.signal == "both":
             raise ConfigError(
@@ -115,17 +127,27 @@ class Builder:
         method, name, estimator = self.method, self.benchmark.name, self.method.estimator
         assert isinstance(estimator, WithReadout)
         (selector_seen, selector_fit), (estimator_seen, estimator_fit) = self._fits(sources)
-        size_key = "" if method.selector.nested else f" {self.size}"
+        size = self.size if self.cost is None else self._affordable(selector_seen, selector_fit, self.cost)
+        size_key = "" if method.selector.nested else f" {size}"
         rng = seeding.export_stream(self.seed, name, f"select {method.label}{size_key}")
-        selection = method.selector.select(selector_seen, selector_fit, self.size, rng)
-        check_selection(method, selection, self.size, self.benchmark.n_items)
+        selection = method.selector.select(selector_seen, selector_fit, size, rng)
+        check_selection(method, selection, size, self.benchmark.n_items)
         return selection, estimator.readout(selection, estimator_seen, estimator_fit)
 
-    def order(self, sources: Positions) -> Positions:
-        """(size,) the items in the order in which a selector whose choices nest chooses them."""
+    def order(self, sources: Positions) -> tuple[Positions, float | None]:
+        """(n_items,) the items in the order in which a selector whose choices nest chooses them, and the power of costs in it where
+        the selector decided on one."""
         seen, fit = self._fits(sources)[0]
+        return self._order(seen, fit), getattr(fit, "cost_power", None)
+
+    def _order(self, seen: SeenItems, fit: Any) -> Positions:
         rng = seeding.export_stream(self.seed, self.benchmark.name, f"select {self.method.label}")
-        return self.method.selector.select(seen, fit, self.size, rng).items
+        return self.method.selector.select(seen, fit, self.benchmark.n_items, rng).items
+
+    def _affordable(self, seen: SeenItems, fit: Any, cost: float) -> int:
+        """How many of the first items cost no more than the budget together; at least one."""
+        assert seen.costs is not None
+        return affordable(seen.costs[self._order(seen, fit)], cost * (1 + 1e-12))
 
     def _fits(self, sources: Positions) -> list[tuple[SeenItems, Any]]:
         """What the selector and the estimator see, and their fits to it."""
@@ -135,7 +157,7 @@ class Builder:
         fits: dict[tuple[str | int, Any], Any] = {}
         for part, part_signal in ((method.selector, method.selector.signal), (method.estimator, method.estimator.source_signal)):
             signal = signal_used(self.benchmark, part_signal)
-            seen = seen_items(self.benchmark, draw, signal)
+            seen = replace(seen_items(self.benchmark, draw, signal), budget=self.cost)
             key = part.fit_key or id(part), signal  # without a key, a fit is not shared
             if key not in fits:
                 fits[key] = part.fit(seen, seeding.export_stream(self.seed, name, f"fit {part.fit_key}/{signal}"))

@@ -23,9 +23,11 @@ def check_kinds(content: Mapping[str, Any]) -> None:
             check(content[key][name], f"{key}, {name}")
     if "truth" in content["benchmark"]:
         one_of("macro", "weights")(content["benchmark"]["truth"], "benchmark, truth")
-    for name in ("cost", "selected_cost"):
+    for name in ("cost", "selected_cost", "budget", "cost_power"):
         if name in content["benchmark"]:
             finite_number(content["benchmark"][name], f"benchmark, {name}")
+    if "budget" in content["benchmark"] and not (content["benchmark"]["selected_cost"] > 0 < content["benchmark"]["cost"]):
+        raise ValueError(f"benchmark, cost: {content['benchmark']['selected_cost']} of {content['benchmark']['cost']}")
     whole(content["seed"], "seed")
     one_of("correctness", "confidence")(content["signal"], "signal")
     mapping(content["source"], "source")

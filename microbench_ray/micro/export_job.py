@@ -25,6 +25,12 @@ from microbench_ray.micro.records import MIN_COMPARED, HeldOut
 if TYPE_CHECKING:
     from rich.console import Console
 
+CHOSEN_BY = {
+    0.0: "what they tell, whatever they cost",
+    0.5: "what they tell per root of their cost",
+    1.0: "what they tell per cost",
+}
+"""By the power of an item's cost by which what it tells was divided."""
 SOURCES_WITH_PLACES = ("lm_eval", "open_llm_leaderboard", "inspect")
 """Sources whose item ids are `task/item`, and whose positions are the items' names in the tool."""
 
@@ -102,13 +108,15 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
     if "selected_cost" in benchmark:
         total, selected = benchmark["cost"], benchmark["selected_cost"]
         console.print(f"These items cost {selected:,.10g} together, of {total:,.10g} for all ({selected / total:.1%}).")
+    if benchmark.get("cost_power") in CHOSEN_BY:
+        console.print(f"They were chosen by {CHOSEN_BY[benchmark['cost_power']]}.")
     for held_out in (micro.held_out, micro.extrapolated):
         if held_out is None:
             console.print("Models better than the known ones: there are too few models to measure errors on them.")
         else:
             console.print(_held_out_line(micro, held_out))
     if micro.random_items is not None:
-        console.print(random_items_line(micro.size, micro.random_items))
+        console.print(random_items_line(micro.n_random, micro.random_items))
     if SAMPLES in files:
         samples = shell_quote(out / SAMPLES)
         console.print(
@@ -128,7 +136,7 @@ def show(micro: MicroBenchmark, files: Sequence[str], out: Path, console: Consol
 
 
 def random_items_line(size: int, compared: Comparison) -> str:
-    """Whether the micro-benchmark estimates held-out models better than as many random items would, and what to take."""
+    """Whether the micro-benchmark estimates held-out models better than `size` random items would, and what to take."""
     advice = {
         "this": "this micro-benchmark is the closer one for models like the known ones",
         "random": "take random items instead: method=random",

@@ -110,37 +110,13 @@ def leave_out_boards(
 ) -> LeftOutBoards:
     """Estimate the suite's average with items of all boards, and without those of each board.
 
-    Parameters
-    ----------
-    benchmark
-        Ranks models by a mean over subtasks (`truth` is `macro`), such as a suite, whose subtasks are its boards.
-    size
-        Number of items; None with a budget.
-    cost
-        A budget in the place of `size`: the method's first items that cost no more together.
-    method
-        By default random items by Neyman allocation and a ridge prediction of the rest. Its estimator must have a readout, and with
-        a budget its choices must nest.
-    draws
-        How often models are divided into folds and items are drawn; errors are means over these.
-    seed
-        Of all draws.
+    Arguments and errors as for `mb.leave_out_boards`; with a budget, the items are the method's first that cost no more together.
 
     Returns
     -------
     LeftOutBoards
         Intervals are over models, by the jackknife (Efron and Stein 1981) with copies of a model left out together. They leave out
         what another draw of folds and items would change.
-
-    Raises
-    ------
-    ConfigError
-        A benchmark that ranks models otherwise, or a method that cannot do this; a budget below the cost of an item, or without
-        costs.
-    GridError
-        More items than the boards without the largest one have.
-    DataError
-        Fewer than `MIN_GROUPS` models that are not copies of one another.
 
     References
     ----------
@@ -269,7 +245,7 @@ class _Trial:
         """What a part of the method sees, and its fit to it."""
         signal = signal_used(self.benchmark, preferred)
         seen = seen_items(self.benchmark, Draw(self.models[:0], sources, items, None), signal)
-        seen = seen if shares is None else replace(seen, weights=shares)
+        seen = replace(seen, budget=self.cost) if shares is None else replace(seen, weights=shares)
         rng = plan_stream(self.seed, self.benchmark.name, "leave out, fit", part.fit_key, draw)
         return seen, part.fit(seen, rng)
 

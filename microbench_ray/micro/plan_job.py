@@ -16,7 +16,7 @@ from microbench_ray.micro.gate import regression_gate
 from microbench_ray.micro.noise import measure_noise, split_row, summary
 from microbench_ray.micro.plan_report import JsonObject
 from microbench_ray.micro.posterior import posterior_ranking_probability
-from microbench_ray.micro.ranks import ranks_of
+from microbench_ray.micro.ranks import ranks_of, spread_of
 from microbench_ray.micro.sample_size import (
     Criterion,
     SweptCurve,
@@ -95,7 +95,8 @@ def run_plan(job: PlanJob) -> JsonObject:
             rows = [row._asdict() for row in regression_gate(benchmark, pairs, job.drop, size)]
             answers["gate"] = {"drop": job.drop, "size": size, "rows": rows}
     if job.ranks is not None:
-        ranks, over = ranks_of(benchmark, reference=job.ranks)
+        spread, over = spread_of(benchmark, job.ranks)
+        ranks = ranks_of(benchmark, spread)
         answers["ranks"] = {"over": over, "rows": [row._asdict() for row in ranks]}
     if job.leave_out:
         from microbench_ray.micro.left_out_boards import leave_out_boards  # imports the methods

@@ -33,29 +33,21 @@ class ModelRank(NamedTuple):
 
 
 def ranks_of(
-    benchmark: Benchmark,
-    *,
-    level: float = 0.95,
-    simultaneous: bool = False,
-    cluster: Mapping[str, str] | Literal["subtask"] | None = None,
-    reference: Reference = "population",
-    n_draws: int = DRAWS,
-    seed: int = 0,
-) -> tuple[list[ModelRank], str]:
-    """The ranks, the best model first, and what the intervals are over; arguments and errors as for `mb.rank_intervals`."""
-    spread, kind = _spread(benchmark, cluster, reference)
+    benchmark: Benchmark, spread: Spread, *, level: float = 0.95, simultaneous: bool = False, n_draws: int = DRAWS, seed: int = 0
+) -> list[ModelRank]:
+    """The ranks of models whose accuracies vary so (`spread_of`), the best model first; arguments as for `mb.rank_intervals`."""
     accuracy = benchmark.accuracies()
     rng = plan_stream(seed, benchmark.name, "ranks")
     found = rank_sets(accuracy, spread, level=level, simultaneous=simultaneous, n_draws=n_draws, rng=rng)
     columns = [benchmark.model_ids, accuracy, found.rank, found.low, found.high, found.tie_group]
     rows = [ModelRank(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
-    return sorted(rows, key=lambda row: (row.rank, row.model)), kind
+    return sorted(rows, key=lambda row: (row.rank, row.model))
 
 
-def _spread(
-    benchmark: Benchmark, cluster: Mapping[str, str] | Literal["subtask"] | None, reference: Reference
+def spread_of(
+    benchmark: Benchmark, reference: Reference, cluster: Mapping[str, str] | Literal["subtask"] | None = None
 ) -> tuple[Spread, str]:
-    """How the accuracies vary, and over what."""
+    """How the accuracies vary, and over what; arguments and errors as for `mb.rank_intervals`."""
     parts = None if benchmark.repeats is None else variance_components(benchmark.repeats, mean_one_weights(benchmark))
     runs = np.zeros(benchmark.n_models) if parts is None else parts.runs_used / np.maximum(parts.n_runs, 1)
     shares = item_shares(benchmark, np.arange(benchmark.n_items))

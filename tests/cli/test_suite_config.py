@@ -30,11 +30,38 @@ def test_boards_are_paths_or_mappings(tmp_path: Path) -> None:
     assert (found[2].name, found[2].truth, found[2].path) == ("B", "macro", str(Path("~/b.csv").expanduser()))
 
 
+def test_boards_are_names_unless_they_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own" / "benchmark").mkdir(parents=True)
+    (tmp_path / "own" / "benchmark" / "mine.yaml").write_text(
+        "defaults: [scores, _self_]\npath: ${data_dir}/mine.csv\ntruth: macro\nmax_missing: .3\n"
+    )
+    arguments = ["benchmark=suite", "benchmark.boards=[mine,gpqa,mine.csv]", "benchmark.max_missing=.2", "data_dir=/data"]
+    composer = Composer("plan", arguments, tmp_path / "own")
+    suite = composer.plan().benchmark
+    assert isinstance(suite, SuiteConf)
+    own, named, file = suite.boards
+    assert (own.path, own.truth, own.max_missing) == ("/data/mine.csv", "macro", 0.3)
+    assert (named.path, named.name, file.path, file.max_missing) == ("/data/gpqa.parquet", "gpqa", "mine.csv", 0.2)
+    (tmp_path / "gpqa").write_text("")
+    suite = composer.plan().benchmark
+    assert isinstance(suite, SuiteConf)
+    assert suite.boards[1].path == "gpqa"
+
+
+def test_an_audit_of_a_suite_ingests_no_logs() -> None:
+    arguments = ["benchmark=suite", "benchmark.boards=[a.csv,b.csv]", "ingest={source: lm_eval, path: logs}", "methods=[random]"]
+    with refuses(ConfigError, "logs", where="ingest", got="suite", hint="microbench ingest"):
+        Composer("audit", [*arguments, "out=x"]).audit()
+
+
 @pytest.mark.parametrize(
     ("entry", "where", "got", "hint"),
     [
         ("3", "benchmark.boards[0]", "3", "path"),
         ("{name: a}", "benchmark.boards[0].path", None, "path"),
+        ("scores", "benchmark.boards[0].path", None, "path"),
+        ("suite", "benchmark.boards[0].reader", "suite", "scores"),
         ("{path: a, nme: b}", "benchmark.boards[0].nme", "nme", "did you mean name?"),
         ("{reader: suite, boards: [a]}", "benchmark.boards[0].reader", "suite", "scores"),
         ("{path: a, max_missing: many}", "benchmark.boards[0].max_missing", "many", "number"),

@@ -75,6 +75,11 @@ def test_models_that_miss_a_board_are_left_out_by_name() -> None:
     assert "2 of 4" in note
     assert "'m9' (not on b)" in note
     assert "'m2' (not on a)" in note
+    c = board("c", [[1, 1], [0, 1]], models=["m1", "m3"])
+    note = next(note for note in mb.suite([a, b, c]).notes if "left out" in note)
+    assert "more without" not in note  # m9 and m2 lack two boards
+    note = next(note for note in mb.suite([board("a"), b, c]).notes if "left out" in note)
+    assert "1 more without c" in note  # m2
 
 
 def test_ids_are_kept_where_no_two_boards_share_one() -> None:

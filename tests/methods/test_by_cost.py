@@ -10,14 +10,19 @@ import pytest
 
 import microbench_ray as mb
 from microbench_ray.core.errors import ConfigError
+from microbench_ray.core.threads import one_thread
 from microbench_ray.data import Benchmark
 from microbench_ray.methods.base import SeenItems
-from microbench_ray.methods.kernels.auto import fit_auto
+from microbench_ray.methods.kernels.auto import AutoFit, fit_auto
+from microbench_ray.methods.kernels.auto_cost import best_for_budget, held_out_variance, orders_by_cost
 from microbench_ray.methods.kernels.filling import balanced_order
 from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.guided import Guidance, affordable
+from microbench_ray.methods.kernels.irt import p_irt
 from microbench_ray.methods.kernels.pairs_forward import PairsForward
+from microbench_ray.methods.kernels.ridge import predict_rest
 from microbench_ray.methods.kernels.sources import SourceAccuracies, source_accuracies
+from microbench_ray.micro.builder import Builder
 from tests.helpers.errors import refuses
 
 BY_COST: dict[str, Any] = {"by_cost": True}
@@ -120,6 +125,65 @@ def test_a_method_that_reads_no_costs_is_the_one_of_before() -> None:
     assert mb.method("greedy", selector=BY_COST).identity()["selector"]["by_cost"] is True
     auto = mb.method("auto", selector=BY_COST, estimator=BY_COST)
     assert auto.selector.fit_key == auto.estimator.fit_key != mb.method("auto").selector.fit_key
+
+
+def test_without_a_budget_auto_reads_no_costs() -> None:
+    plain, left_open = (mb.method("auto", selector={"by_cost": value}, estimator={"by_cost": value}) for value in (False, "auto"))
+    assert left_open == mb.method("auto")
+    assert left_open.identity() == plain.identity()
+    assert left_open.selector.fit_key == plain.selector.fit_key
+    given = seen(24, 60, COSTS)
+    fits = [method.selector.fit(given, np.random.default_rng(0)) for method in (plain, left_open)]
+    assert fits[0].learned.order.tolist() == fits[1].learned.order.tolist()
+    assert fits[1].cost_power == 0
+
+
+def error_on_held_out(fit: AutoFit, budget: float) -> float:
+    """Variance of the errors of the mean of both predictors, in every fold on the first items that the budget allows."""
+    errors, shares = [], []
+    for fold in fit.folds:
+        order, known = fold.others.order, fold.others.known
+        items = [item for item, total in zip(order, np.cumsum(COSTS[order]), strict=True) if total <= budget]
+        rest = known.accuracy - known.responses[:, items].sum(axis=1) / 60
+        line = predict_rest(known.responses[:, items], rest, fold.others.groups)
+        scores = fold.responses[:, items]
+        assert fold.others.irt is not None
+        by_ridge = scores.sum(axis=1) / 60 + line.intercept + scores @ line.coefficients
+        errors.append((by_ridge + p_irt(fold.others.irt, scores, np.array(items))) / 2 - fold.accuracy)
+        shares.append(fold.share)
+    return float(np.cov(np.concatenate(errors), aweights=np.concatenate(shares), ddof=0))
+
+
+def test_a_budget_is_spent_in_the_order_that_estimates_held_out_models_best() -> None:
+    for budget in (60.0, 120.0):
+        given = replace(seen(24, 60, COSTS), budget=budget)
+        fits = orders_by_cost(fit_auto(given, np.random.default_rng(0)), given, np.random.default_rng(1))
+        assert [fit.cost_power for fit in fits] == [0, 0.5, 1]
+        assert [COSTS[fit.learned.order[:20]].mean() for fit in fits] == sorted(
+            (COSTS[fit.learned.order[:20]].mean() for fit in fits), reverse=True
+        )
+        errors = [error_on_held_out(fit, budget) for fit in fits]
+        assert [held_out_variance(fit, COSTS, budget) for fit in fits] == pytest.approx(errors)
+        assert best_for_budget(fits, COSTS, budget) is fits[int(np.argmin(errors))]
+    few = replace(seen(6, 60, COSTS), budget=60.0)  # none is held out
+    assert mb.method("auto").selector.fit(few, np.random.default_rng(0)).cost_power == 0.5
+
+
+def test_an_export_for_a_budget_decides_by_itself() -> None:
+    costs = COSTS[:30]
+    small = mb.benchmark(drawn(12, 30), name="drawn", cost=costs)
+    chosen = mb.method("auto", estimator={"signal": "correctness"})
+    micro = mb.export(small, method=chosen, cost=40, folds=2)
+    models = np.arange(12)
+    builder = Builder(small, chosen, micro.size, 0, models, 40)
+    with one_thread():
+        order, power = builder.order(models)
+        of_fold, (order_of_fold, _) = builder.select_and_read(models[:9])[0].items, builder.order(models[:9])
+    assert micro.benchmark["cost_power"] == power
+    assert list(micro.item_ids) == small.item_ids[order[: micro.size]].tolist()
+    for items, every in ((order[: micro.size], order), (of_fold, order_of_fold)):  # every build spends the budget
+        assert items.tolist() == every[: len(items)].tolist()
+        assert costs[items].sum() <= 40 < costs[every[: len(items) + 1]].sum()
 
 
 def test_a_sweep_with_costs_has_the_tables_of_one_without() -> None:

@@ -93,6 +93,9 @@ def test_an_export_spends_its_budget(board: Benchmark) -> None:
         spent = sum(cost_of[name] for name in micro.item_ids)
         assert (micro.benchmark["selected_cost"], micro.benchmark["cost"]) == (spent, COSTS.sum())
         assert 160 < spent <= 200
+        assert micro.benchmark["budget"] == 200
+        assert micro.n_random == int(spent / 25 + 1e-9)  # random items that cost as much
+        assert mb.export(board, micro.size, method, folds=2).n_random == micro.size
         assert mb.export(board, micro.size + 1, method, folds=2).item_ids[: micro.size] == micro.item_ids
         assert spent + cost_of[mb.export(board, micro.size + 1, method, folds=2).item_ids[-1]] > 200
         sizes.append(micro.size)

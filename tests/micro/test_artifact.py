@@ -13,7 +13,8 @@ import pytest
 
 import microbench_ray as mb
 from microbench_ray.core.errors import DataError
-from microbench_ray.micro.artifact import content_of, from_content
+from microbench_ray.micro.artifact import from_content
+from microbench_ray.micro.content import content_of
 from microbench_ray.micro.json_values import checksum
 from tests.helpers.errors import refuses
 

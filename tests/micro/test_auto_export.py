@@ -15,8 +15,9 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import Method, build_method
 from microbench_ray.methods.kernels.irt_term import Beyond, IrtTerm
-from microbench_ray.micro.artifact import FILE, MicroBenchmark, content_of, from_content, load
+from microbench_ray.micro.artifact import FILE, MicroBenchmark, from_content, load
 from microbench_ray.micro.build import build
+from microbench_ray.micro.content import content_of
 from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.score import score
 from tests.helpers.errors import refuses

@@ -19,6 +19,7 @@ from microbench_ray.metrics import mdad, pair_counts
 from microbench_ray.micro import artifact
 from microbench_ray.micro.artifact import MicroBenchmark
 from microbench_ray.micro.build import build
+from microbench_ray.micro.content import content_of
 from microbench_ray.micro.intervals import calibration
 from microbench_ray.micro.json_values import checksum
 from tests.helpers.errors import refuses
@@ -88,7 +89,7 @@ def test_an_error_is_the_estimate_less_the_true_accuracy(micro: MicroBenchmark) 
         assert held_out is not None
         expected = np.array([value - micro.accuracy[k] for k, value in zip(held_out.models, held_out.estimates, strict=True)])
         assert np.array_equal(micro.errors(held_out), expected)
-        content = artifact.content_of(micro)
+        content = content_of(micro)
         assert (content if key is None else content[key])["error"]["bias"] == pytest.approx(expected.mean())
 
 
@@ -101,7 +102,7 @@ def test_equal_micro_benchmarks_have_equal_bytes_and_load_again(world: Benchmark
     loaded = artifact.load(tmp_path / "one")
     assert loaded.items == micro.items
     assert np.array_equal(loaded.readout.estimate(micro.responses), micro.readout.estimate(micro.responses))
-    assert artifact.content_of(loaded) == artifact.content_of(micro)
+    assert content_of(loaded) == content_of(micro)
     assert {path.name for path in tmp_path.iterdir()} == {"one", "two"}
 
 

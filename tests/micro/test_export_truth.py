@@ -12,7 +12,8 @@ import pytest
 import microbench_ray as mb
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark
-from microbench_ray.micro.artifact import MicroBenchmark, content_of, from_content, load
+from microbench_ray.micro.artifact import MicroBenchmark, from_content, load
+from microbench_ray.micro.content import content_of
 from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.score import score
 from tests.helpers.errors import refuses

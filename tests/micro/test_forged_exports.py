@@ -19,8 +19,9 @@ from microbench_ray.cli.main import main
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import synthetic
 from microbench_ray.methods import build_method
-from microbench_ray.micro.artifact import MicroBenchmark, content_of, from_content, load
+from microbench_ray.micro.artifact import MicroBenchmark, from_content, load
 from microbench_ray.micro.build import build
+from microbench_ray.micro.content import content_of
 from microbench_ray.micro.json_values import checksum
 from microbench_ray.micro.report import Report
 from microbench_ray.micro.score import score

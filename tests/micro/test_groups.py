@@ -14,10 +14,10 @@ from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.methods.kernels.copies import residual_correlation
 from microbench_ray.metrics import bootstrap_models
-from microbench_ray.micro.artifact import content_of
 from microbench_ray.micro.build import build
 from microbench_ray.micro.builder import Builder
 from microbench_ray.micro.choice import held_out_errors, readout_interval
+from microbench_ray.micro.content import content_of
 from microbench_ray.micro.groups import grouping_of, joined, near_duplicates
 from tests.helpers.errors import refuses
 from tests.micro.conftest import accuracies, method

@@ -44,7 +44,7 @@ def covered(board: Benchmark, n_models: int, selector: str, estimator: str, size
         order = np.random.default_rng(repeat).permutation(board.n_models)
         micro = build(part_of(board, np.sort(order[:n_models])), method(selector, estimator), size, seed=repeat)
         row, truth = micro.held_out.mdad, true_mdad(board, np.sort(order[n_models:]), micro)
-        if row["n_groups"] >= MIN_COMPARED:
+        if (row["n_groups"] or 0) >= MIN_COMPARED:
             low, high = (np.inf if value is None else value for value in (row["ci_lo"], row["ci_hi"]))
             hits.append(low <= truth <= high)
     assert len(hits) >= repeats / 4

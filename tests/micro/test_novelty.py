@@ -14,9 +14,10 @@ from scipy.stats import binom, t
 from microbench_ray.core.errors import DataError
 from microbench_ray.data import Benchmark, synthetic
 from microbench_ray.micro import novelty
-from microbench_ray.micro.artifact import MicroBenchmark, content_of, load
+from microbench_ray.micro.artifact import MicroBenchmark, load
 from microbench_ray.micro.build import build
 from microbench_ray.micro.builder import is_shown
+from microbench_ray.micro.content import content_of
 from microbench_ray.micro.novelty import KnownModels, NoveltyCheck, better_from, deviations, largest, novelty_limit
 from microbench_ray.micro.score import score
 from tests.helpers.errors import refuses

@@ -10,8 +10,9 @@ import pytest
 
 from microbench_ray.cli.main import main
 from microbench_ray.data import Benchmark, synthetic
-from microbench_ray.micro.artifact import content_of, load
+from microbench_ray.micro.artifact import load
 from microbench_ray.micro.build import build
+from microbench_ray.micro.content import content_of
 from microbench_ray.micro.export_job import random_items_line
 from microbench_ray.micro.random_items import (
     Comparison,

@@ -10,7 +10,7 @@ import pytest
 
 from microbench_ray.data.synthetic import synthetic
 from microbench_ray.metrics import PairCounts
-from studies.cost_budget import KINDS, budgets_of, crossing, curves, main, pair_of, share_for_same, with_costs
+from studies.cost_budget import KINDS, budgets_of, crossing, curves, main, share_for_same, ways_of, with_costs
 
 
 def test_costs_vary_tenfold_and_follow_what_they_are_to() -> None:
@@ -45,7 +45,7 @@ def test_the_crossing_lies_between_bins() -> None:
 
 def test_all_methods_spend_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     board = with_costs(synthetic(n_models=40, n_items=120), "independent", np.random.default_rng(0))
-    by_count, by_cost = curves(board, pair_of("greedy"), n_source=20, runs=2)
+    by_count, by_cost = curves(board, ways_of("greedy"), n_source=20, runs=2)
     assert len(by_count.mdad) == len(budgets_of(board))
     assert (by_cost.n_items > 1.3 * by_count.n_items).all()
     assert (np.diff(by_cost.n_items) > 0).all()

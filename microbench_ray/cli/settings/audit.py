@@ -206,11 +206,14 @@ class AuditConf(RulesConf):
         ingest = None
         if self.ingest is not None:
             if benchmark.reader != "ingested":
+                of_suite = (
+                    "leave out ingest, and before each audit run for every board: microbench ingest source=… path=LOGS out=BOARD"
+                )
                 raise ConfigError(
                     "Logs can only be read into an ingested benchmark.",
                     where="ingest",
                     got=f"benchmark={benchmark.reader}",
-                    hint="benchmark=ingested, or ingest=null",
+                    hint=of_suite if benchmark.reader == "suite" else "benchmark=ingested, or ingest=null",
                 )
             self.ingest.out = benchmark.path
             ingest = self.ingest.job()

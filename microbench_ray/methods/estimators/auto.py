@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from microbench_ray.methods.base import SeenItems, Selection, Signal, check_by_cost, check_signal
-from microbench_ray.methods.kernels.auto import FIT_KEYS, AutoFit, auto_bytes, auto_seconds, fit_auto, fit_stack, predictors
+from microbench_ray.methods.base import ByCost, SeenItems, Selection, Signal, check_by_cost, check_signal
+from microbench_ray.methods.kernels.auto import AutoFit, auto_bytes, auto_seconds, fit_stack, predictors
+from microbench_ray.methods.kernels.auto_cost import fit_for_costs
 from microbench_ray.methods.kernels.irt_term import Beyond, irt_term
 from microbench_ray.methods.kernels.sources import mean_coefficients, read_items
 from microbench_ray.methods.readout import Readout, WithReadout
@@ -36,7 +37,7 @@ class AutoEstimator(WithReadout):
     signal
         What the regression reads of the targets: correctness, or both correctness and confidence.
     by_cost
-        Whether the selector chooses by cost, and so in every fold.
+        As for the selector, which chooses so in every fold.
 
     References
     ----------
@@ -44,22 +45,22 @@ class AutoEstimator(WithReadout):
     """
 
     signal: Signal = "both"
-    by_cost: bool = False
+    by_cost: ByCost = "auto"
     source_signal: ClassVar[Signal] = "both"
     weighted: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("auto", self.signal, ("correctness", "both"))
-        check_by_cost("auto", self.by_cost)
+        check_by_cost("auto", self.by_cost, or_auto=True)
 
     @property
     def fit_key(self) -> str:
         """Names the fit, which depends on the costs if these are read."""
-        return FIT_KEYS[self.by_cost]
+        return "auto by cost" if self.by_cost is True else "auto"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> AutoFit:
         """Fit both predictors, to all sources and to those of every fold."""
-        return fit_auto(seen, rng, self.by_cost)
+        return fit_for_costs(seen, rng, self.by_cost)
 
     def readout(self, selection: Selection, seen: SeenItems, fit: AutoFit) -> Readout:
         """The observed share of each score, its coefficient in the regression, and a share of the p-IRT estimate."""

@@ -20,8 +20,6 @@ from microbench_ray.methods.readout import FloatArray, filled_responses
 
 Positions = NDArray[np.intp]
 
-FIT_KEYS = ("auto", "auto by cost")
-"""Names of the fit, without and with costs."""
 DIMS = 5
 """Maximum number of dimensions of the IRT model."""
 TOLERANCE, FOLD_TOLERANCE = 2e-6, 1e-4
@@ -87,6 +85,8 @@ class AutoFit(NamedTuple):
 
     learned: Learned
     folds: tuple[Fold, ...]
+    cost_power: float = 0.0
+    """What an item tells is divided by its cost raised to this power."""
 
 
 class Predictors(NamedTuple):
@@ -156,7 +156,7 @@ def fit_auto(seen: SeenItems, rng: np.random.Generator, by_cost: bool = False) -
         taught = _learn(responses[others], groups[others], seen, rng, costs, FOLD_TOLERANCE, per_source=learned.per_source)
         judged = part[:MANY_SOURCES]
         folds.append(Fold(taught, responses[judged], learned.known.accuracy[judged], share[judged]))
-    return AutoFit(learned, tuple(folds))
+    return AutoFit(learned, tuple(folds), float(costs is not None))
 
 
 def _learn(
@@ -172,15 +172,16 @@ def _learn(
     known = source_accuracies(replace(seen, responses=responses.astype(np.float32)))
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
     irt = fit_irt(scores.astype(np.float32), DIMS, tolerance=tolerance) if len(scores) >= MIN_SOURCES else None
-    order, n_guided = auto_order(known, groups, seen.subtask, rng, per_source, costs)
-    return Learned(
-        known=known,
-        groups=groups,
-        irt=irt,
-        order=order,
-        per_source=n_guided / max(1, np.unique(groups).size),
-        weights=seen.weights,
-    )
+    nothing = Learned(known=known, groups=groups, irt=irt, order=np.empty(0, np.intp), per_source=0.0, weights=seen.weights)
+    return with_order(nothing, seen, rng, costs, per_source)
+
+
+def with_order(
+    learned: Learned, seen: SeenItems, rng: np.random.Generator, costs: FloatArray | None, per_source: float | None
+) -> Learned:
+    """The same, with the order of all items by these costs; `per_source` as for `_learn`."""
+    order, n_guided = auto_order(learned.known, learned.groups, seen.subtask, rng, per_source, costs)
+    return learned._replace(order=order, per_source=n_guided / max(1, np.unique(learned.groups).size))
 
 
 def predictors(learned: Learned, selection: Selection, signal: Signal) -> Predictors:

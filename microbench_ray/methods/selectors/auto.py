@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from microbench_ray.methods.base import SeenItems, Selection, Signal, check_by_cost, check_signal
-from microbench_ray.methods.kernels.auto import FIT_KEYS, AutoFit, auto_bytes, auto_seconds, fit_auto
+from microbench_ray.methods.base import ByCost, SeenItems, Selection, Signal, check_by_cost, check_signal
+from microbench_ray.methods.kernels.auto import AutoFit, auto_bytes, auto_seconds
+from microbench_ray.methods.kernels.auto_cost import fit_for_costs
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,26 @@ class AutoSelector:
     signal
         `both` to choose by confidences (falling back to correctness), or `correctness`.
     by_cost
-        Whether items are chosen by what they tell per cost (`SeenItems.costs`). The
-        estimator needs the same.
+        Whether items are chosen by what they tell per cost (`SeenItems.costs`). `auto`: with a budget (`SeenItems.budget`), in the
+        way that estimates source models best that are held out, and otherwise not. The estimator needs the same.
     """
 
     signal: Signal = "both"
-    by_cost: bool = False
+    by_cost: ByCost = "auto"
     nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_signal("auto", self.signal, ("correctness", "both"))
-        check_by_cost("auto", self.by_cost)
+        check_by_cost("auto", self.by_cost, or_auto=True)
 
     @property
     def fit_key(self) -> str:
         """Names the fit, which depends on the costs if these are read."""
-        return FIT_KEYS[self.by_cost]
+        return "auto by cost" if self.by_cost is True else "auto"
 
     def fit(self, seen: SeenItems, rng: np.random.Generator) -> AutoFit:
         """Order all items, and those of every fold."""
-        return fit_auto(seen, rng, self.by_cost)
+        return fit_for_costs(seen, rng, self.by_cost)
 
     def select(self, seen: SeenItems, fit: AutoFit, size: int, rng: np.random.Generator) -> Selection:
         """The first `size` items of the order."""
