@@ -18,7 +18,7 @@ from microbench_ray.ingest.values import ENDED_IN_ERROR, item_digest, parse_scor
 
 PASS, SCORE = "pass", "score"
 _FIELDS = ("success", "provider", "vars")
-_NEEDED = ("testIdx", "failureReason", "success", "score")
+_NEEDED = ("failureReason", "success", "score")
 _ERROR = 2  # `failureReason` of a test that did not run
 
 
@@ -124,9 +124,10 @@ class _Read(NamedTuple):
     """A row of the file: what the names of its model and item are made of."""
 
     number: int
+    test: int
     provider: str
     prompt: str
-    column: Any
+    column: int
     variables: str
     content: str
     row: dict[str, Any]
@@ -140,7 +141,7 @@ def _grouped(place: str, rows: Iterable[tuple[int, Any]]) -> _ByModel:
         (each.provider, each.prompt, each.column): f"{each.provider} ({each.prompt})" if several else each.provider for each in read
     }
     shared = Counter(names.values())
-    order = sorted(read, key=lambda each: (_index(each.row.get("testIdx")), each.number))
+    order = sorted(read, key=lambda each: (each.test, each.number))
     contents: defaultdict[str, dict[str, int]] = defaultdict(dict)  # of tests with the same variables: their numbers
     for each in order:
         contents[each.variables].setdefault(each.content, len(contents[each.variables]) + 1)
@@ -148,7 +149,7 @@ def _grouped(place: str, rows: Iterable[tuple[int, Any]]) -> _ByModel:
     for each in read:
         name = names[each.provider, each.prompt, each.column]
         is_numbered = shared[name] > 1
-        model = f"{name} (column {_index(each.column) + 1})" if is_numbered else name
+        model = f"{name} (column {each.column + 1})" if is_numbered else name
         nth = contents[each.variables][each.content]
         by_model[model].append(
             _Result(
@@ -156,7 +157,7 @@ def _grouped(place: str, rows: Iterable[tuple[int, Any]]) -> _ByModel:
                 item=each.variables if nth == 1 else f"{each.variables}#{nth}",
                 content=each.content,
                 subtask=each.subtask,
-                position=str(each.row.get("testIdx", each.number - 1)),
+                position=str(each.test),
                 provider=name,
                 is_numbered=is_numbered,
                 row=each.row,
@@ -173,18 +174,15 @@ def _read(number: int, row: Any, where: str) -> _Read:
     kept["namedScores"] = optional(row, dict, where, "namedScores")
     return _Read(
         number=number,
+        test=value_at(row, int, where, "testIdx") if "testIdx" in row else number - 1,
         provider=_provider(row, where),
         prompt=_prompt(row),
-        column=row.get("promptIdx", 0),
+        column=value_at(row, int, where, "promptIdx") if "promptIdx" in row else 0,
         variables=item_digest(where, vars=variables),
         content=item_digest(where, vars=variables, asserted=test.get("assert")),
         row=kept | ({"weights": weights} if isinstance(weights, dict) else {}),
         subtask=str(optional(test, dict, where, "metadata").get("category") or "all"),
     )
-
-
-def _index(value: Any) -> int:
-    return value if isinstance(value, int) else 0
 
 
 def _provider(row: dict[str, Any], where: str) -> str:

@@ -171,7 +171,13 @@ def test_several_prompts_are_several_models(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"provider": {}}, "provider"), ({"success": "yes"}, "type"), ({"vars": 3}, "type")],
+    [
+        ({"provider": {}}, "provider"),
+        ({"success": "yes"}, "type"),
+        ({"vars": 3}, "type"),
+        ({"promptIdx": {}}, "type"),
+        ({"testIdx": "a"}, "type"),
+    ],
 )
 def test_results_of_promptfoo_that_cannot_be_read(tmp_path: Path, change: Any, word: str) -> None:
     file = promptfoo(tmp_path / "results.json", [row(0, "m", True, 1) | change])
