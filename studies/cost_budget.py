@@ -45,7 +45,7 @@ RATIO = 10.0
 """The largest cost over the smallest."""
 CORRELATION = 0.7
 KINDS = ("independent", "difficult", "discriminating")
-"""What items are the dear ones."""
+"""What items are the expensive ones."""
 OWN = "own"
 """Costs of a column of the board."""
 METHODS = ("random", "greedy", "mdad_guided", "auto")
@@ -54,7 +54,7 @@ SMALLEST, STEP = 5, 2**0.25
 SHOWN = (20, 40, 80, 160)
 """Budgets in the table, in average items."""
 HEADER = (
-    *("board", "dear items", "method", "budget", "items", "MDAD", "agreement"),
+    *("board", "expensive items", "method", "budget", "items", "MDAD", "agreement"),
     *("by cost: items", "MDAD", "agreement", "same MDAD", "same agreement"),
 )
 
