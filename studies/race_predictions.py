@@ -7,7 +7,7 @@ items left, has the same expectation at the next item: the bets keep their guara
 
 `race` is the mean number of answers per model until one is named, `known` that of the race with predictions, `all` where every
 model is asked until the first race ends; `ratio` and `ratio known` are shares of the last. `lost`: the share of races with
-predictions in which all best models were put out.
+predictions in which all best models were eliminated.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.core.threads import one_thread
 from microbench_ray.metrics.betting import CAP, PRIOR_VARIANCE, ROUNDING, horizons
 from microbench_ray.metrics.racing import RANGE, elimination_times, leaders
+from studies.printing import print_rows
 from studies.sequential_errors import complete_scores
 
 STEP = 8
@@ -33,8 +33,8 @@ PENALTY = 3.0
 HEADER = "board N models known race known all ratio ratio:known lost"
 
 
-def put_out_by_predictions(scores: np.ndarray, known: np.ndarray | None, alpha: float) -> np.ndarray:
-    """After how many items each of (K, N) models, all of whose answers are given, is put out; 0 for the last one.
+def eliminated_by_predictions(scores: np.ndarray, known: np.ndarray | None, alpha: float) -> np.ndarray:
+    """After how many items each of (K, N) models, all of whose answers are given, is eliminated; 0 for the last one.
 
     `known` are (M, N) answers of other models to the same items; without them, this is `elimination_times`.
     """
@@ -102,7 +102,7 @@ def line(path: Path, n_models: int, n_known: int, n_draws: int) -> str:
         models, order = rng.permutation(len(scores))[: n_models + n_known], rng.permutation(n_items)
         own, known = np.split(scores[models][:, order], [n_models])
         plain, end = answers(elimination_times(own, own, n_items, ALPHA), n_items)
-        out = put_out_by_predictions(own, known, ALPHA)
+        out = eliminated_by_predictions(own, known, ALPHA)
         best = own.mean(axis=1) >= own.mean(axis=1).max() - 1e-12
         rows.append((plain, answers(out, n_items)[0], end, (out[best] > 0).all()))
     race, by_known, end, lost = np.mean(rows, axis=0)
@@ -118,15 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--known", type=int, default=400)
     parser.add_argument("--draws", type=int, default=20)
     given = parser.parse_args(argv)
-    print(f"| {' | '.join(HEADER.split())} |\n|{'---|' * len(HEADER.split())}")
-    try:
-        with one_thread():
-            for path in given.boards:
-                print(f"| {line(path, given.models, given.known, given.draws)} |", flush=True)
-    except MicrobenchError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    with one_thread():
+        return print_rows(HEADER.split(), (f"| {line(path, given.models, given.known, given.draws)} |" for path in given.boards))
 
 
 if __name__ == "__main__":

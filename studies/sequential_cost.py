@@ -36,9 +36,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 import microbench_ray as mb
-from microbench_ray.core.errors import MicrobenchError
 from microbench_ray.metrics.betting import FiniteList, Predictions, log_wealth
 from microbench_ray.metrics.racing import elimination_times
+from studies.printing import print_rows
 from studies.sequential_errors import complete_scores
 
 GAPS = (0.02, 0.05, 0.10)
@@ -329,20 +329,12 @@ def main() -> int:
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--draws", type=int, default=40)
     given = parser.parse_args()
-    names = COLUMNS[given.what].split()
-    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
-    try:
-        for path in given.boards:
-            if given.what == "pairs":
-                lines = pair_lines(path, given.pairs, given.orders)
-            else:
-                lines = best_lines(path, given.models, given.draws) if given.what == "best" else iter([default_line(path)])
-            for line in lines:
-                print(line, flush=True)
-    except MicrobenchError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    lines = {
+        "pairs": lambda path: pair_lines(path, given.pairs, given.orders),
+        "default": lambda path: [default_line(path)],
+        "best": lambda path: best_lines(path, given.models, given.draws),
+    }[given.what]
+    return print_rows(COLUMNS[given.what].split(), (line for path in given.boards for line in lines(path)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 from microbench_ray.data.synthetic import synthetic
 from microbench_ray.metrics.racing import elimination_times
-from studies.race_predictions import main, predictions, put_out_by_predictions
+from studies.race_predictions import eliminated_by_predictions, main, predictions
 
 
 def drawn(n_models: int, n_items: int, seed: int = 0) -> np.ndarray:
@@ -21,7 +21,7 @@ def drawn(n_models: int, n_items: int, seed: int = 0) -> np.ndarray:
 
 def test_without_known_models_it_is_the_race_of_the_program() -> None:
     scores = drawn(6, 150)
-    assert put_out_by_predictions(scores, None, 0.05).tolist() == elimination_times(scores, scores, 150, 0.05).tolist()
+    assert eliminated_by_predictions(scores, None, 0.05).tolist() == elimination_times(scores, scores, 150, 0.05).tolist()
 
 
 def test_copies_of_known_models_are_predicted() -> None:
@@ -39,7 +39,7 @@ def test_the_best_model_is_lost_in_at_most_the_level() -> None:
     lost = 0
     for _ in range(40):
         order = rng.permutation(60)
-        lost += put_out_by_predictions(scores[:, order], known[:, order], 0.2)[0] > 0
+        lost += eliminated_by_predictions(scores[:, order], known[:, order], 0.2)[0] > 0
     assert lost < 8 + 3 * 2.5  # three standard errors
 
 
@@ -48,4 +48,4 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     pd.DataFrame(board.scores.T, columns=board.model_ids).assign(item_id=board.item_ids).to_csv(tmp_path / "board.csv", index=False)
     assert main([str(tmp_path / "board.csv"), "--models", "5", "--draws", "1"]) == 0
     assert "| board | 40 | 5 | 15 |" in capsys.readouterr().out
-    assert main(["missing.csv"]) == 1
+    assert main(["missing.csv"]) == 2
