@@ -42,7 +42,7 @@ FloatArray = NDArray[np.float64]
 VERSION = 5
 """Format version of folders whose readout has an IRT model."""
 VERSION_4 = 4
-"""Format version of other folders in which `truth` is not `micro`; older ones with an IRT model have `alone_above` for `beyond`."""
+"""Format version of other folders in which `truth` is not `micro`; earlier ones with an IRT model have `alone_above`."""
 VERSION_3 = 3
 """Format version of all others."""
 OLDER = (1, 2, VERSION_3, VERSION_4)
