@@ -19,8 +19,8 @@ class AutoSelector:
     The orders of `MdadGuided` and of `Greedy` take turns, and random items, balanced over subtasks and difficulties, are mixed in:
     a share of five by the number of source models, at most half. Where too few items are open (the best quarter of the source
     models has a mean score below .7, and not above the median of the items), random open ones are added, at most a quarter, and
-    fewer with more than 100 source models: models better than the sources differ on these. Sizes nest: the items of a smaller size are the first of a larger one. With
-    fewer than four source models all items are random ones.
+    fewer with more than 100 source models: models better than the sources differ on these. Sizes nest: the items of a smaller size
+    are the first of a larger one. With fewer than four source models all items are random ones.
 
     Intended for the estimator `auto`, with which it shares its fit.
 
