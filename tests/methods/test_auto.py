@@ -17,7 +17,7 @@ from microbench_ray.methods.kernels.auto import AutoFit, fit_auto, fit_stack
 from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.irt import abilities, fit_irt, p_irt
 from microbench_ray.methods.kernels.irt_term import Beyond, IrtTerm, irt_term
-from microbench_ray.methods.kernels.pairs_forward import PairsForward
+from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
 from microbench_ray.methods.kernels.sources import SourceAccuracies, source_accuracies
 from microbench_ray.methods.readout import FloatArray
 from microbench_ray.methods.selectors.auto import AutoSelector
@@ -208,18 +208,19 @@ def test_other_signals_are_refused(kind: Any) -> None:
 def test_selections_in_single_precision_choose_the_same_items() -> None:
     known = source_accuracies(seen_items(responses_of(40)))
     single = known._replace(responses=known.responses.astype(np.float32))
-    for selection in (lambda of: PairsForward(of, 0.05, 0.5), lambda of: ForwardSelection(of, 1.0)):
+    form = pair_form(known.accuracy, 0.05)
+    for selection in (lambda of: PairsForward(of, form, 0.5), lambda of: ForwardSelection(of, 1.0)):
         assert selection(single).first(30).tolist() == selection(known).first(30).tolist()
 
 
 def test_auto_selects_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Any] = []
 
-    class Spy(ForwardSelection):
-        def __init__(self, known: SourceAccuracies, penalty: float, costs: np.ndarray | None = None) -> None:
+    class Spy(PairsForward):
+        def __init__(self, known: SourceAccuracies, form: FloatArray, shrink: float, costs: np.ndarray | None = None) -> None:
             read.append((known.responses.dtype, known.accuracy.dtype))
-            super().__init__(known, penalty, costs)
+            super().__init__(known, form, shrink, costs=costs)
 
-    monkeypatch.setattr(auto_order, "ForwardSelection", Spy)
+    monkeypatch.setattr(auto_order, "PairsForward", Spy)
     fitted(20)
     assert set(read) == {(np.dtype(np.float32), np.dtype(np.float64))}

@@ -19,7 +19,7 @@ from microbench_ray.methods.kernels.filling import balanced_order
 from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.guided import Guidance, affordable
 from microbench_ray.methods.kernels.irt import p_irt
-from microbench_ray.methods.kernels.pairs_forward import PairsForward
+from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
 from microbench_ray.methods.kernels.ridge import predict_rest
 from microbench_ray.methods.kernels.sources import SourceAccuracies, source_accuracies
 from microbench_ray.micro.builder import Builder
@@ -70,7 +70,8 @@ def test_every_step_lowers_the_error_most_per_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    "selection", [lambda of, c: ForwardSelection(of, 1.0, c), lambda of, c: PairsForward(of, 0.1, 0.5, None, c)]
+    "selection",
+    [lambda of, c: ForwardSelection(of, 1.0, c), lambda of, c: PairsForward(of, pair_form(of.accuracy, 0.1), 0.5, None, c)],
 )
 def test_of_two_equal_items_the_cheap_one_is_first(selection: Any) -> None:
     sources = known(20, 12)

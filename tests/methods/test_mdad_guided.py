@@ -14,7 +14,7 @@ from microbench_ray.methods.base import SeenItems
 from microbench_ray.methods.kernels import guided
 from microbench_ray.methods.kernels.filling import balanced_order
 from microbench_ray.methods.kernels.guided import PER_SOURCE
-from microbench_ray.methods.kernels.pairs_forward import PairsForward, pair_form
+from microbench_ray.methods.kernels.pairs_forward import PairsForward, all_pairs_form, pair_form
 from microbench_ray.methods.kernels.sources import SourceAccuracies
 from microbench_ray.methods.selectors.mdad_guided import MdadGuided
 from tests.helpers.errors import refuses
@@ -42,6 +42,13 @@ def test_the_form_is_the_mean_squared_error_of_the_pairs_near_the_difference() -
     assert errors @ form @ errors == pytest.approx(wanted)
 
 
+def test_the_form_of_all_pairs_leaves_out_pairs_of_copies() -> None:
+    errors = np.array([0.1, -0.2, 0.3])
+    assert errors @ all_pairs_form(np.array([0, 1, 2])) @ errors == pytest.approx(np.mean([0.3**2, 0.2**2, 0.5**2]))
+    assert errors @ all_pairs_form(np.array([0, 1, 0])) @ errors == pytest.approx(np.mean([0.3**2, 0.5**2]))
+    assert errors @ all_pairs_form(np.array([0, 0, 0])) @ errors == 0
+
+
 def test_where_no_pair_is_near_all_count() -> None:
     form = pair_form(np.array([0.1, 0.9]), 0.05)
     assert np.array([1.0, 0.0]) @ form @ np.array([1.0, 0.0]) == pytest.approx(1.0)
@@ -56,8 +63,8 @@ def test_every_step_leaves_the_least_expected_error(shrink: float, confidence: b
     if weighted:
         weights = np.array([1, 2, 3, 1, 2, 3, 1, 2, 3]) / 2
         sources = sources._replace(weights=weights, accuracy=sources.responses @ weights / 9)
-    order = PairsForward(sources, 0.1, shrink).first(6).tolist()
     form = pair_form(sources.accuracy, 0.1)
+    order = PairsForward(sources, form, shrink).first(6).tolist()
     features = sources.responses if sources.confidence is None else sources.confidence
     total = sources.accuracy * 9
     cov = (1 - shrink) * features.T @ form @ features
@@ -75,6 +82,31 @@ def test_every_step_leaves_the_least_expected_error(shrink: float, confidence: b
         left = [item for item in range(9) if item not in order[:step]]
         best = max(explained([*order[:step], item]) for item in left)
         assert explained(order[: step + 1]) == pytest.approx(best, rel=1e-8)
+
+
+def test_the_best_item_is_chosen_with_all_in_mind_that_were_taken() -> None:
+    """By definition, as above, after two items that were not the best ones."""
+    sources = known(12, 9)
+    form = pair_form(sources.accuracy, 0.1)
+    squares = sources.responses.T @ form @ sources.responses
+    cov = (squares + np.diag(np.diag(squares))) / 2
+    with_sum = cov.sum(axis=1)
+
+    def explained(chosen: list[int]) -> float:
+        return float(with_sum[chosen] @ np.linalg.solve(cov[np.ix_(chosen, chosen)], with_sum[chosen]))
+
+    unaided = PairsForward(sources, form, 0.5).first(9).tolist()
+    taken = unaided[:-3:-1]
+    forward = PairsForward(sources, form, 0.5)
+    for item in taken:
+        forward.take(item)
+    for _ in range(4):
+        best = forward.best()
+        gains = {item: explained([*taken, item]) for item in range(9) if item not in taken}
+        assert gains[best] == pytest.approx(max(gains.values()), rel=1e-8)
+        forward.take(best)
+        taken.append(best)
+    assert forward.first(6).tolist() == taken
 
 
 def test_sizes_nest_and_all_items_are_there_once() -> None:
@@ -129,7 +161,7 @@ def test_every_item_is_met_first_with_the_same_probability() -> None:
 def test_balance_keeps_subtasks_in_proportion() -> None:
     sources = known(30, 60)
     codes = np.repeat(np.array([0, 1, 2], np.int32), [30, 20, 10])
-    order = PairsForward(sources, 0.05, 0.5, codes).first(60)
+    order = PairsForward(sources, pair_form(sources.accuracy, 0.05), 0.5, codes).first(60)
     for size in range(1, 61):
         counts = np.bincount(codes[order[:size]], minlength=3)
         assert (counts <= np.ceil(np.array([30, 20, 10]) * size / 60)).all()

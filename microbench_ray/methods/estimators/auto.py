@@ -85,7 +85,7 @@ class AutoEstimator(WithReadout):
         )
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Cost of two forward selections and an IRT model, of all sources and of every fold."""
+        """Cost of a forward selection and an IRT model, of all sources and of every fold."""
         return auto_seconds(n_source, n_items)
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:

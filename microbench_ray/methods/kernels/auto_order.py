@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microbench_ray.methods.kernels.filling import balanced_order
-from microbench_ray.methods.kernels.forward import ForwardSelection
 from microbench_ray.methods.kernels.guided import Guidance
+from microbench_ray.methods.kernels.pairs_forward import PairsForward, all_pairs_form, pair_form
 from microbench_ray.methods.kernels.sources import MIN_SOURCES, SourceAccuracies
 from microbench_ray.methods.readout import FloatArray
 
 Positions = NDArray[np.intp]
 
+DIFFERENCE, SHRINK = 0.05, 0.5
+"""As of `mdad_guided`: the difference of the near pairs, and the share of covariances that is treated as chance."""
+ALL_PAIRS_SOURCES = 50
+"""With up to so many source models the mean over all pairs counts as much as that over near pairs; with more, its weight falls with
+their square, to a 36th with 300."""
+GUIDED = 1.5
+"""Guided items, times as many as the nested split of `mdad_guided` supports: beside random ones, more of them do no harm."""
 RANDOM_SHARE, MAX_RANDOM_SHARE = 5.0, 0.5
 """Share of random items, times the number of source models (copies counted once); and the largest share. Half with ten models, a
 tenth with 50."""
@@ -26,9 +33,9 @@ OPEN_BELOW = 0.7
 OPEN_SHARE = 0.5
 """Open items are added where fewer of the first items are open than this share, while fewer than `MAX_RANDOM_SHARE` are random or
 added."""
-MAX_ADDED_SHARE, ADDED_SOURCES = 0.25, 100
-"""Largest share of added items: a quarter with up to so many source models; with more it falls with their square, to a 36th with
-300."""
+MAX_ADDED_SHARE, ADDED_SOURCES = 0.25, 70
+"""Largest share of added items: a quarter with up to so many source models; with more it falls with their square, to an eighth with
+100 and a 73rd with 300."""
 MIN_VARIANCE = 0.05
 """Added items are drawn in proportion to p (1 − p), p the mean score of the best source models, but at least to this."""
 
@@ -43,11 +50,11 @@ def auto_order(
 ) -> tuple[Positions, int]:
     """Order all items, and count those that each selection chooses.
 
-    Items guided by pairs and those of forward selection come in turn. Two selections that err differently are taken together,
-    because either one's choice fits its source models better than others. Each chooses as many items as the nested split of the
-    first one supports. Random items are spread among them, and bound the error of both: the fewer the sources, the more. Items
-    that separate the sources are mostly solved by every model that is better than the sources, and order none of these: where too
-    few items are open, open ones are added.
+    Guided items reduce the expected error of the differences between source models: of pairs near `DIFFERENCE`, which decide who is
+    ahead, and of all pairs, whose items fit few sources less closely. Random items are spread among them, and bound the error: the
+    fewer the sources, the more. Items that separate the sources are mostly solved by every model that is better than the sources,
+    and order none of these: where too few items are open, open ones are added. Every guided item is chosen with all items before it
+    in mind, random and added ones too.
 
     Sources that are copies of one another count once. With costs, cheap items are preferred throughout.
 
@@ -62,7 +69,7 @@ def auto_order(
     rng
         Draws the halves of the nested split, and the random items.
     per_source
-        Guided items per group and selection; None to let the nested split decide.
+        Items per group that the nested split of `Guidance` supports; None to let it decide.
     costs
         (n_items,) positive, 1 on average; None where all cost the same.
     """
@@ -73,14 +80,13 @@ def auto_order(
     random = balanced_order(np.arange(n_items), means, subtask, rng, costs, known.weights)
     added = open_items(known, groups, subtask, rng, costs)
     single = _single(known)
-    by_pairs = Guidance(per_source=per_source).order(single, subtask, rng, groups, costs)
-    n_guided = by_pairs.n_guided
-    read = single if single.confidence is None else single._replace(responses=single.confidence)
-    guided = in_turn(by_pairs.order[:n_guided], ForwardSelection(read, 1.0, costs).first(n_guided))
+    n_supported = Guidance(per_source=per_source).count(single, subtask, rng, groups, costs)
     n_groups = np.unique(groups).size
+    form = pair_form(known.accuracy, DIFFERENCE) + min(1.0, ALL_PAIRS_SOURCES / n_groups) ** 2 * all_pairs_form(groups)
     share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_groups)
     added_share = MAX_ADDED_SHARE * min(1.0, ADDED_SOURCES / n_groups) ** 2
-    return mixed(guided, random, share, added, added_share), n_guided
+    guided = PairsForward(single, form, SHRINK, costs=costs)
+    return mixed(guided, round(GUIDED * n_supported), random, share, added, added_share), n_supported
 
 
 def open_items(
@@ -110,39 +116,36 @@ def _single(known: SourceAccuracies) -> SourceAccuracies:
     return known._replace(responses=known.responses.astype(single), confidence=confidence)
 
 
-def in_turn(one: Positions, other: Positions) -> Positions:
-    """The distinct items of two orders, which take turns."""
-    items, first = np.unique(np.stack([one, other], axis=1).ravel(), return_index=True)
-    order: Positions = items[np.argsort(first)]
-    return order
+class Guided(Protocol):
+    """A selection that chooses items one at a time, with those in mind that were taken before."""
+
+    def best(self) -> int: ...  # noqa: D102
+    def take(self, item: int) -> None: ...  # noqa: D102
 
 
-def mixed(guided: Positions, random: Positions, share: float, added: Positions, added_share: float) -> Positions:
-    """The items of `random`, all there are, in an order that begins with those of `guided`, with others among them.
+def mixed(guided: Guided, n_guided: int, random: Positions, share: float, added: Positions, added_share: float) -> Positions:
+    """The items of `random`, all there are, in an order that begins with `n_guided` guided ones, and others among them.
 
     At the k-th place the next of `random` is taken if fewer than ⌊share × k⌋ would be random. Otherwise the next of `added`, the
     open items, if fewer than ⌊`OPEN_SHARE` × k⌋ of the first items would be open, ⌊added_share × k⌋ added, and
-    ⌊`MAX_RANDOM_SHARE` × k⌋ random or added. When none is left of `guided`, the other random ones follow.
+    ⌊`MAX_RANDOM_SHARE` × k⌋ random or added; otherwise a guided one. After the last of these, the other random ones follow.
     """
     order: list[int] = []
     taken, is_open = np.zeros(len(random), bool), np.zeros(len(random), bool)
     is_open[added] = True
-    queues = {"guided": iter(guided.tolist()), "random": iter(random.tolist()), "added": iter(added.tolist())}
+    queues = {"random": iter(random.tolist()), "added": iter(added.tolist())}
     counts = {"guided": 0, "random": 0, "added": 0}
     n_open = 0
-
-    def following(queue: str) -> int | None:
-        return next((item for item in queues[queue] if not taken[item]), None)
-
     for k in range(1, len(random) + 1):
         lacks_open = n_open < int(OPEN_SHARE * k) and counts["added"] < int(added_share * k)
         queue = "random" if counts["random"] < int(share * k) else "added"
         may_draw = queue == "random" or (lacks_open and counts["random"] + counts["added"] < int(MAX_RANDOM_SHARE * k))
-        item = following(queue) if may_draw else None
+        item = next((each for each in queues[queue] if not taken[each]), None) if may_draw else None
         if item is None:
-            queue, item = "guided", following("guided")
-        if item is None:
-            break
+            if counts["guided"] == n_guided:
+                break
+            queue, item = "guided", guided.best()
+        guided.take(item)
         counts[queue] += 1
         n_open += bool(is_open[item])
         order.append(item)

@@ -63,18 +63,29 @@ class Guidance:
         costs
             (n_items,) positive, 1 on average: items are chosen by what they tell per cost. None where all cost the same.
         """
-        n_items = known.responses.shape[1]
+        n_guided = self.count(known, subtask, rng, groups, costs)
+        guided = self._forward(known, subtask, costs).first(n_guided)
+        return GuidedOrder(with_balanced_rest(guided, known, subtask, rng, costs), n_guided)
+
+    def count(
+        self,
+        known: SourceAccuracies,
+        subtask: NDArray[np.int32],
+        rng: np.random.Generator,
+        groups: NDArray[np.intp] | None = None,
+        costs: FloatArray | None = None,
+    ) -> int:
+        """How many items are guided; the parameters are those of `order`."""
         groups = np.arange(len(known.responses)) if groups is None else groups
         n_source = np.unique(groups).size
         per_source = self.per_source
         if per_source is None:
             per_source = self._best_multiple(known, subtask, rng, groups, costs) if n_source >= MIN_SOURCES else PER_SOURCE[1]
-        n_guided = min(round(per_source * n_source), max(JUDGED_SIZES), n_items)
-        guided = self._forward(known, subtask, costs).first(n_guided)
-        return GuidedOrder(with_balanced_rest(guided, known, subtask, rng, costs), n_guided)
+        return min(round(per_source * n_source), max(JUDGED_SIZES), int(known.responses.shape[1]))
 
     def _forward(self, known: SourceAccuracies, subtask: NDArray[np.int32], costs: FloatArray | None) -> PairsForward:
-        return PairsForward(known, self.difference, self.shrink, subtask if self.balance else None, costs)
+        form = pair_form(known.accuracy, self.difference)
+        return PairsForward(known, form, self.shrink, subtask if self.balance else None, costs)
 
     def _best_multiple(
         self,

@@ -19,17 +19,24 @@ def pair_form(accuracy: FloatArray, difference: float) -> FloatArray:
     """
     differences = np.abs(accuracy[:, None] - accuracy[None, :])
     near = (differences >= difference / NEAR) & (differences <= difference * NEAR)
-    if not near.any():
-        near = ~np.eye(len(accuracy), dtype=bool)
-    weights = near / max(1.0, float(near.sum() / 2))
+    return _mean_over(near) if near.any() else all_pairs_form(np.arange(len(accuracy)))
+
+
+def all_pairs_form(groups: NDArray[np.intp]) -> FloatArray:
+    """The same for all pairs of models with different labels of `groups`, (n,)."""
+    return _mean_over(groups[:, None] != groups[None, :])
+
+
+def _mean_over(pairs: NDArray[np.bool_]) -> FloatArray:
+    weights = pairs / max(1.0, float(pairs.sum() / 2))
     return np.diag(weights.sum(axis=1)) - weights
 
 
 class PairsForward:
     """The order in which items are chosen, computed lazily.
 
-    A pair is misordered if the error of its difference exceeds the difference, so the squared error of the differences near the
-    target is minimised. With the rows of the responses X multiplied by the root of `pair_form`, that is the squared error of a
+    A pair is misordered if the error of its difference exceeds the difference, so the squared error of the differences of some
+    pairs is minimised. With the rows of the responses X multiplied by the root of `pair_form`, that is the squared error of a
     regression of the accuracies, and items are chosen as for a regression: from the items' covariances Σ over the source models,
     each is the item that reduces the expected squared error most, given those chosen before. As chance correlations are overfitted,
     Σ = (1 − shrink) XᵀX + shrink diag(XᵀX) (Ledoit and Wolf 2004): an item's own share of the accuracy counts fully, its
@@ -40,8 +47,8 @@ class PairsForward:
     known
         Responses and accuracies of the source models. If there are confidences, items are chosen by these. Products with all items
         are computed in the precision of these numbers, everything else in double precision.
-    difference
-        The target difference, a fraction.
+    form
+        (n, n) the quadratic form of the models' errors that is minimised, such as `pair_form`.
     shrink
         In [0, 1].
     subtask
@@ -58,14 +65,14 @@ class PairsForward:
     def __init__(
         self,
         known: SourceAccuracies,
-        difference: float,
+        form: FloatArray,
         shrink: float,
         subtask: NDArray[np.int32] | None = None,
         costs: FloatArray | None = None,
     ) -> None:
         responses = known.responses if known.confidence is None else known.confidence
         n = len(known.accuracy)
-        root = _root(pair_form(known.accuracy, difference)) if n else np.zeros((0, 0))
+        root = _root(form) if n else np.zeros((0, 0))
         rotated = root @ responses
         variance = np.square(rotated).sum(axis=0)
         self._own: FloatArray = shrink * variance
@@ -89,21 +96,26 @@ class PairsForward:
     def first(self, size: int) -> NDArray[np.intp]:
         """(size,) positions of the first `size` chosen items; ties are broken by position."""
         while len(self._order) < size:
-            self._order.append(self._choose())
+            self.take(self.best())
         return np.array(self._order[:size], np.intp)
 
-    def _choose(self) -> int:
+    def best(self) -> int:
+        """The item that reduces the expected squared error most, of those that are left."""
         variance = self._own + self._spread
         gain = np.zeros_like(variance)
         np.divide(np.square(self._gain + self._share), variance, out=gain, where=variance > 1e-12)
         allowed = self._left if self._quota is None else self._left & self._quota.allowed(len(self._order))
-        item = int(np.argmax(np.where(allowed, gain / self._costs, -1.0)))
+        return int(np.argmax(np.where(allowed, gain / self._costs, -1.0)))
+
+    def take(self, item: int) -> None:
+        """Choose an item that is left, whichever it is: those after it are chosen with it in mind."""
+        self._order.append(item)
         self._left[item] = False
         if self._quota is not None:
             self._quota.take(item)
-        if variance[item] > 1e-12:
-            self._condition(item, float(variance[item]))
-        return item
+        variance = float(self._own[item] + self._spread[item])
+        if variance > 1e-12:
+            self._condition(item, variance)
 
     def _condition(self, item: int, variance: float) -> None:
         """Condition on an item: a change of rank one."""

@@ -1,4 +1,4 @@
-"""The selection of the method `auto`: two selections that err differently, and random items."""
+"""The selection of the method `auto`: items that tell source models apart, random ones, and items that the best ones fail."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from microbench_ray.methods.kernels.auto_cost import fit_for_costs
 
 @dataclass(frozen=True)
 class AutoSelector:
-    """Items that decide pairs of source models, items that explain their accuracies, and random ones.
+    """Items that tell source models apart, chosen with random ones in mind.
 
-    The orders of `MdadGuided` and of `Greedy` take turns, and random items, balanced over subtasks and difficulties, are mixed in:
-    a share of five by the number of source models, at most half. Where too few items are open (the best quarter of the source
-    models has a mean score below .7, and not above the median of the items), random open ones are added, at most a quarter, and
-    fewer with more than 100 source models: models better than the sources differ on these. Sizes nest: the items of a smaller size
-    are the first of a larger one. With fewer than four source models all items are random ones.
+    Guided items are chosen as by `MdadGuided`, by the pairs of models near a difference and, with few source models as much, by all
+    pairs. Random items, balanced over subtasks and difficulties, are mixed in: a share of five by the number of source models, at
+    most half. Each guided item is the one that tells most beside all before it. Where too few items are open (the best quarter of
+    the source models has a mean score below .7, and not above the median of the items), random open ones are added, at most a
+    quarter, and fewer with more than 70 source models: models better than the sources differ on these. Sizes nest: the items of a
+    smaller size are the first of a larger one. With fewer than four source models all items are random ones.
 
     Intended for the estimator `auto`, with which it shares its fit.
 
@@ -55,7 +56,7 @@ class AutoSelector:
         return Selection(fit.learned.order[:size])
 
     def fit_seconds(self, n_source: int, n_items: int) -> float:
-        """Cost of two forward selections and an IRT model, of all sources and of every fold."""
+        """Cost of a forward selection and an IRT model, of all sources and of every fold."""
         return auto_seconds(n_source, n_items)
 
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
