@@ -1,11 +1,12 @@
-"""Readouts of `auto`'s items for models better than every source: `python -m studies.beyond_sources FOLDER_OR_FILE... [--runs N]`.
+"""Readouts of `auto`'s items for models unlike every source: `python -m studies.beyond_sources FOLDER_OR_FILE... [--runs N]`.
 
-What should the estimator `auto` say of a model that is better than its sources? The best fifth of a board's models are the
-targets, and sources are drawn from the others (`best`); or both are drawn from all models (`alike`). All items are seen. The items
-that `auto` chooses are read in several ways:
+What should the estimator `auto` say of a model that is better or worse than its sources? The best or the worst fifth of a board's
+models are the targets, and sources are drawn from the others (`best`, `worst`); or both are drawn from all models (`alike`). All
+items are seen. The items that `auto` chooses are read in several ways:
 
-- `auto`: two predictions stacked, but above the accuracies of all sources it moves to the p-IRT estimate with a wider prior;
-- `narrow`: it moves to the p-IRT estimate with the prior of the sources, and the stack alone decides what is above them;
+- `auto`: two predictions stacked, but above the accuracies of all sources it moves to the p-IRT estimate with a wider prior, and
+  far below them to that with the prior of the sources;
+- `narrow`: above the sources too it is the prior of these, and the stack alone decides what is above them;
 - `stack`, `ridge`, `p_irt`, `wide`: always the stack, one of its two predictions, or the p-IRT estimate with the wider prior;
 - `mean`: the plain mean of the items;
 - `random`: the plain mean of as many random items instead.
@@ -31,7 +32,7 @@ from scipy.stats import kendalltau
 from microbench_ray.core.errors import ConfigError, MicrobenchError
 from microbench_ray.data import Benchmark
 from microbench_ray.methods import SeenItems, Selection
-from microbench_ray.methods.estimators.auto import BETTER_VARIANCE
+from microbench_ray.methods.estimators.auto import BETTER_VARIANCE, WORSE_ERRORS
 from microbench_ray.methods.kernels import irt
 from microbench_ray.methods.kernels.auto import fit_auto, fit_stack, predictors
 from microbench_ray.methods.kernels.irt_term import RAMP
@@ -40,7 +41,7 @@ from studies.score_coverage import accuracies, best_models
 from studies.tournament_regret import MIN_RUNS, Interval, mean_over_places
 from studies.tournament_runs import read_boards
 
-KINDS = ("best", "alike")
+KINDS = ("best", "worst", "alike")
 MAX_TARGETS, MIN_TARGETS = 50, 8
 MEASURES = {"order": (1, 3), "tau": (1, 3), "rmse": (-1, 2)}
 """Sign of an improvement, and digits."""
@@ -62,20 +63,22 @@ def readouts(
     assert fit.learned.irt is not None
     with_wide_prior = fit.learned.irt._replace(discrimination=math.sqrt(BETTER_VARIANCE) * fit.learned.irt.discrimination)
     wide = irt.p_irt(with_wide_prior, answered, selection.items)
-    top = fit.learned.known.accuracy.max()
-    share, narrow_share = (np.clip((judged - top) / RAMP, 0, 1) for judged in ((stacked + wide) / 2, stacked))
+    accuracy = fit.learned.known.accuracy
+    better, narrowly = (np.clip((judged - accuracy.max()) / RAMP, 0, 1) for judged in ((stacked + wide) / 2, stacked))
+    below = -np.inf if stack.error is None else accuracy.min() - WORSE_ERRORS * stack.error
+    worse = np.clip((below - (stacked + p_irt) / 2) / RAMP, 0, 1)
     filled = filled_responses(answered, both.means)
     random = rng.choice(n_items, size, replace=False)
     return {
-        "auto": stacked + share * (wide - stacked),
-        "narrow": stacked + narrow_share * (p_irt - stacked),
+        "auto": stacked + better * (wide - stacked) + worse * (p_irt - stacked),
+        "narrow": stacked + (narrowly + worse) * (p_irt - stacked),
         "stack": stacked,
         "ridge": ridge,
         "p_irt": p_irt,
         "wide": wide,
         "mean": filled.mean(axis=1),
         "random": np.nanmean(responses[np.ix_(targets, random)], axis=1),
-    }, float((share > 0).mean())
+    }, float((better + worse > 0).mean())
 
 
 def order(estimates: np.ndarray, truth: np.ndarray) -> float:
@@ -88,10 +91,11 @@ def order(estimates: np.ndarray, truth: np.ndarray) -> float:
 def draws(board: Benchmark, kind: str, n_source: int, runs: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.random.Generator]]:
     """Sources and targets of each run; none where the board has too few models."""
     best = best_models(board)
+    held = {"best": best, "worst": np.argsort(accuracies(board), kind="stable")[: best.size]}.get(kind)
     for run in range(runs):
         rng = np.random.default_rng([run, n_source, kind == "best"])
-        pool = rng.permutation(np.setdiff1d(np.arange(board.n_models), best) if kind == "best" else np.arange(board.n_models))
-        targets = best if kind == "best" else pool[n_source:][:MAX_TARGETS]
+        pool = rng.permutation(np.arange(board.n_models) if held is None else np.setdiff1d(np.arange(board.n_models), held))
+        targets = pool[n_source:][:MAX_TARGETS] if held is None else held
         if pool.size >= n_source and targets.size >= MIN_TARGETS:
             yield np.sort(pool[:n_source]), np.sort(targets), rng
 

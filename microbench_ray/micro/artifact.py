@@ -39,14 +39,15 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-VERSION = 5
+VERSION = 6
 """Format version of folders whose readout has an IRT model."""
 VERSION_4 = 4
 """Format version of other folders in which `truth` is not `micro`; earlier ones with an IRT model have `alone_above`."""
 VERSION_3 = 3
 """Format version of all others."""
-OLDER = (1, 2, VERSION_3, VERSION_4)
-"""Format versions that are read as well: 2 lacks the readout's IRT model, 1 also groups of models and variances."""
+OLDER = (1, 2, VERSION_3, VERSION_4, 5)
+"""Format versions that are read as well: 5 moves to the IRT model's estimate only above a limit, 2 lacks the readout's IRT model, 1
+also groups of models and variances."""
 FILE = "microbench.json"
 HINT = "run microbench export again, or copy the folder again"
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microbench_ray.core.errors import ConfigError
 from microbench_ray.methods.kernels.irt_term import Beyond, IrtTerm
 from microbench_ray.methods.readout import Readout
 from microbench_ray.micro.json_values import finite_number, numbers_only
+
+_VERSION_5 = ("above", "prior_variance", "own_share")
+"""Names of the values of `Beyond` in folders of format version 5, which have a limit above only."""
 
 
 def irt_content(readout: Readout, version: int) -> dict[str, Any] | None:
@@ -25,16 +28,19 @@ def irt_content(readout: Readout, version: int) -> dict[str, Any] | None:
         raise ConfigError(
             "The estimator's readout cannot be exported.", got=type(readout.term).__name__, hint="an IrtTerm, or none"
         )
-    term, beyond = readout.term, readout.term.beyond
+    term = readout.term
     content = {"weight": term.weight, "difficulty": term.difficulty.tolist(), "discrimination": term.discrimination.tolist()}
     shares = {} if term.shares is None else {"shares": term.shares.tolist()}
+    above = term.above
     if version < 4:
-        limit: dict[str, Any] = {}
+        limits: dict[str, Any] = {}
     elif version == 4:
-        limit = {"alone_above": None if beyond is None else beyond.above}
+        limits = {"alone_above": None if above is None else above.limit}
+    elif version == 5:
+        limits = {"beyond": None if above is None else dict(zip(_VERSION_5, above, strict=True))}
     else:
-        limit = {"beyond": None if beyond is None else beyond._asdict()}
-    return content | limit | shares
+        limits = {name: None if each is None else each._asdict() for name, each in (("above", above), ("below", term.below))}
+    return content | limits | shares
 
 
 def irt_term_of(content: Mapping[str, Any] | None, n_items: int, version: int) -> IrtTerm | None:
@@ -49,15 +55,25 @@ def irt_term_of(content: Mapping[str, Any] | None, n_items: int, version: int) -
     if shares is not None and shares.shape != (n_items,):
         raise ValueError(f"readout, irt, shares: {shares.shape} numbers for {n_items} items")
     weight = finite_number(content["weight"], "readout, irt, weight")
-    return IrtTerm(weight, discrimination, difficulty, shares, _beyond(content, version))
+    return IrtTerm(weight, discrimination, difficulty, shares, *_limits(content, version))
 
 
-def _beyond(content: Mapping[str, Any], version: int) -> Beyond | None:
-    if version < 4 or content["alone_above" if version == 4 else "beyond"] is None:
-        return None
+def _limits(content: Mapping[str, Any], version: int) -> tuple[Beyond | None, Beyond | None]:
+    if version < 4:
+        return None, None
     if version == 4:
-        return Beyond(finite_number(content["alone_above"], "readout, irt, alone_above"))
-    values = {name: finite_number(content["beyond"][name], f"readout, irt, beyond, {name}") for name in Beyond._fields}
-    if not (values["prior_variance"] > 0 and 0 <= values["own_share"] <= 1):
-        raise ValueError("readout, irt, beyond: prior_variance must be positive, own_share from 0 to 1")
-    return Beyond(**values)
+        above = content["alone_above"]
+        return None if above is None else Beyond(finite_number(above, "readout, irt, alone_above")), None
+    if version == 5:
+        return _beyond(content, "beyond", _VERSION_5), None
+    return _beyond(content, "above", Beyond._fields), _beyond(content, "below", Beyond._fields)
+
+
+def _beyond(content: Mapping[str, Any], key: str, names: Sequence[str]) -> Beyond | None:
+    """The limit under a key, whose values have these names in the order of `Beyond`."""
+    if content[key] is None:
+        return None
+    found = Beyond(*(finite_number(content[key][name], f"readout, irt, {key}, {name}") for name in names))
+    if not (found.prior_variance > 0 and 0 <= found.own_share <= 1):
+        raise ValueError(f"readout, irt, {key}: prior_variance must be positive, own_share from 0 to 1")
+    return found

@@ -108,9 +108,13 @@ def test_the_weights_are_a_ridge_regression_on_models_that_were_held_out() -> No
 
 
 def test_the_estimate_is_the_observed_share_and_the_weighted_predictions() -> None:
-    seen, fit = fitted(20)
+    """Of targets that are worse and better than all sources, too."""
+    many = responses_of(60)
+    seen = seen_items(many[np.argsort(many.mean(axis=1))[35:55]])
+    fit = fit_auto(seen, np.random.default_rng(0))
     selection = Selection(fit.learned.order[:12])
     targets = responses_of(9, seed=3)[:, selection.items]
+    targets[:2] = [[0], [1]]
     stack = fit_stack(fit, selection, "correctness")
     observed, rest = rest_by_definition(fit.learned, selection.items, targets)
     level = float(np.mean(fit.learned.known.accuracy - fit.learned.known.responses[:, selection.items].sum(axis=1) / N_ITEMS))
@@ -118,8 +122,14 @@ def test_the_estimate_is_the_observed_share_and_the_weighted_predictions() -> No
     assert fit.learned.irt is not None
     wider = fit.learned.irt._replace(discrimination=np.sqrt(3) * fit.learned.irt.discrimination)
     alone = p_irt(wider, targets, selection.items)
-    above = np.clip(((alone + expected) / 2 - fit.learned.known.accuracy.max()) / 0.05, 0, 1)
-    expected = above * alone + (1 - above) * expected
+    accuracy = fit.learned.known.accuracy
+    above = np.clip(((alone + expected) / 2 - accuracy.max()) / 0.05, 0, 1)
+    assert stack.error is not None
+    narrow = p_irt(fit.learned.irt, targets, selection.items)
+    below = np.clip((accuracy.min() - 2 * stack.error - (narrow + expected) / 2) / 0.05, 0, 1)
+    assert above.max() > 0
+    assert below.max() > 0
+    expected = expected + above * (alone - expected) + below * (narrow - expected)
     assert stack.level == pytest.approx(level)
     # The readout rounds the IRT model's numbers to five decimals.
     assert AutoEstimator(signal="correctness").estimate(targets, selection, seen, fit) == pytest.approx(expected, abs=1e-5)
@@ -160,7 +170,8 @@ def test_the_term_is_the_share_of_p_irt_whatever_the_order_of_items() -> None:
 
 
 @pytest.mark.parametrize(("variance", "share"), [(1.0, 0.0), (3.0, 0.5), (4.0, 1.0)])
-def test_an_estimate_above_all_sources_moves_to_that_of_p_irt(variance: float, share: float) -> None:
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_an_estimate_beyond_all_sources_moves_to_that_of_p_irt(variance: float, share: float, side: str) -> None:
     fit = fit_irt(responses_of(30).astype(np.float32), 3)
     items = np.arange(12)
     targets = responses_of(40, seed=8)[:, items]
@@ -169,10 +180,11 @@ def test_an_estimate_above_all_sources_moves_to_that_of_p_irt(variance: float, s
     alone = p_irt(fit._replace(discrimination=np.sqrt(variance) * fit.discrimination), targets, items)
     judged = share * alone + (1 - share) * total
     limit = float(np.median(judged))
-    found = irt_term(0.5, fit, items, beyond=Beyond(limit, variance, share)).added_to(affine, targets)
-    above = np.clip((judged - limit) / 0.05, 0, 1)
-    assert 0 < above[(above > 0) & (above < 1)].size < above.size
-    assert found == pytest.approx(above * alone + (1 - above) * total, abs=1e-5)
+    beyond: dict[str, Any] = {side: Beyond(limit, variance, share)}
+    found = irt_term(0.5, fit, items, **beyond).added_to(affine, targets)
+    moved = np.clip((judged - limit if side == "above" else limit - judged) / 0.05, 0, 1)
+    assert 0 < moved[(moved > 0) & (moved < 1)].size < moved.size
+    assert found == pytest.approx(moved * alone + (1 - moved) * total, abs=1e-5)
 
 
 def test_a_wider_prior_is_that_of_abilities_with_a_larger_variance() -> None:
@@ -189,14 +201,37 @@ def test_a_wider_prior_is_that_of_abilities_with_a_larger_variance() -> None:
         assert ability == pytest.approx(grid[posterior.argmax()], abs=2e-3)
 
 
-def test_the_limit_of_the_estimate_is_the_accuracy_of_the_best_source() -> None:
+def test_the_limits_of_the_estimate_are_the_best_source_and_two_errors_below_the_worst() -> None:
     seen, fit = fitted(20)
     assert seen.responses is not None
+    accuracy = seen.responses.mean(axis=1)
     selection = Selection(fit.learned.order[:10])
+    stack = fit_stack(fit, selection, "correctness")
     term = AutoEstimator(signal="correctness").readout(selection, seen, fit).term
     assert isinstance(term, IrtTerm)
-    assert term.beyond is not None
-    assert term.beyond == pytest.approx((seen.responses.mean(axis=1).max(), 3.0, 0.5))
+    assert stack.error is not None
+    assert term.above == pytest.approx((accuracy.max(), 3.0, 0.5))
+    assert term.below == pytest.approx((accuracy.min() - 2 * stack.error, 1.0, 0.5))
+
+
+def test_the_error_of_the_stack_is_that_of_the_models_held_out() -> None:
+    _, fit = fitted(20)
+    stack = fit_stack(fit, Selection(fit.learned.order[:12]), "correctness")
+    errors: list[float] = []
+    for fold in fit.folds:
+        items = fold.others.order[:12]
+        observed, rest = rest_by_definition(fold.others, items, fold.responses[:, items])
+        level = float(np.mean(fold.others.known.accuracy - fold.others.known.responses[:, items].sum(axis=1) / N_ITEMS))
+        errors.extend(fold.accuracy - observed - level - (rest - level) @ stack.weights)
+    assert stack.error == pytest.approx(np.sqrt(np.mean(np.square(errors))))
+
+
+def test_where_no_source_is_held_out_no_estimate_is_too_low() -> None:
+    seen, fit = fitted(7)
+    term = AutoEstimator(signal="correctness").readout(Selection(fit.learned.order[:10]), seen, fit).term
+    assert isinstance(term, IrtTerm)
+    assert term.above is not None
+    assert term.below is None
 
 
 @pytest.mark.parametrize("kind", [AutoSelector, AutoEstimator])

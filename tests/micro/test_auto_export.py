@@ -107,29 +107,61 @@ def test_a_folder_of_format_version_2_has_no_irt_model(micro: MicroBenchmark, tm
 
 
 def edited(micro: MicroBenchmark, version: int, **irt: Any) -> dict[str, Any]:
-    """The content of its folder in another format version, with other values of the IRT model."""
+    """The content of its folder in another format version, with other limits of the IRT model."""
     content = content_of(micro)
     content["version"] = version
-    del content["readout"]["irt"]["beyond"]
+    del content["readout"]["irt"]["above"], content["readout"]["irt"]["below"]
     content["readout"]["irt"] |= irt
     return content | {"checksum": checksum(content)}
 
 
-def test_a_folder_of_format_version_4_moves_to_the_estimate_of_its_own_prior(micro: MicroBenchmark, whole: Benchmark) -> None:
-    """Judged by the readout's sum alone; one of version 3 moves nowhere."""
+def test_folders_of_older_format_versions_move_as_they_did(micro: MicroBenchmark, whole: Benchmark) -> None:
+    """One of version 5 above a limit, one of version 4 judged by the readout's sum alone, one of version 3 nowhere."""
     term = micro.readout.term
     assert isinstance(term, IrtTerm)
-    assert term.beyond is not None
+    assert term.above is not None
+    assert term.below is not None
     answers = responses_to(micro.item_ids, whole, NEW)
     limit = float(np.median(micro.readout.estimate(answers)))
-    for version, keys, beyond in ((4, {"alone_above": limit}, Beyond(limit)), (4, {"alone_above": None}, None), (3, {}, None)):
+    cases: list[tuple[int, dict[str, Any], Beyond | None]] = [
+        (5, {"beyond": {"above": limit, "prior_variance": 2.0, "own_share": 0.25}}, Beyond(limit, 2.0, 0.25)),
+        (5, {"beyond": None}, None),
+        (4, {"alone_above": limit}, Beyond(limit)),
+        (4, {"alone_above": None}, None),
+        (3, {}, None),
+    ]
+    for version, keys, above in cases:
         read = from_content(edited(micro, version, **keys), FILE)
-        expected = replace(micro.readout, term=term._replace(beyond=beyond))
+        expected = replace(micro.readout, term=term._replace(above=above, below=None))
         assert np.array_equal(read.readout.estimate(answers), expected.estimate(answers))
         assert content_of(read)["readout"]["irt"] == edited(micro, version, **keys)["readout"]["irt"]
 
 
-@pytest.mark.parametrize("beyond", [{"above": 0.5}, {"above": 0.5, "prior_variance": 0.0, "own_share": 0.5}, 0.5])
-def test_a_malformed_limit_is_refused(micro: MicroBenchmark, beyond: object) -> None:
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_a_folder_moves_beyond_either_limit(micro: MicroBenchmark, whole: Benchmark, side: str) -> None:
+    term = micro.readout.term
+    assert isinstance(term, IrtTerm)
+    answers = responses_to(micro.item_ids, whole, NEW)
+    limit = Beyond(float(np.median(micro.readout.estimate(answers))), 2.0, 0.25)
+    limits: dict[str, Any] = {"above": None, "below": None, side: limit}
+    written: dict[str, Any] = {"above": None, "below": None, side: limit._asdict()}
+    read = from_content(edited(micro, 6, **written), FILE)
+    expected = replace(micro.readout, term=term._replace(**limits))
+    assert np.array_equal(read.readout.estimate(answers), expected.estimate(answers))
+    assert content_of(read)["readout"]["irt"] == edited(micro, 6, **written)["readout"]["irt"]
+
+
+@pytest.mark.parametrize(
+    ("version", "limits"),
+    [
+        (5, {"beyond": {"above": 0.5}}),
+        (5, {"beyond": {"above": 0.5, "prior_variance": 0.0, "own_share": 0.5}}),
+        (5, {"beyond": 0.5}),
+        (6, {"above": None}),
+        (6, {"above": None, "below": {"limit": 0.5}}),
+        (6, {"above": None, "below": {"limit": 0.5, "prior_variance": 1.0, "own_share": 2.0}}),
+    ],
+)
+def test_a_malformed_limit_is_refused(micro: MicroBenchmark, version: int, limits: dict[str, Any]) -> None:
     with refuses(DataError, "malformed"):
-        from_content(edited(micro, 5, beyond=beyond), FILE)
+        from_content(edited(micro, version, **limits), FILE)

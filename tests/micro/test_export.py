@@ -204,7 +204,7 @@ def damaged(text: str, damage: str) -> str:
     if damage == "list":
         return "[1]"
     if damage == "version":
-        content["version"] = 6
+        content["version"] = 7
     if damage == "edited":
         content["readout"]["intercept"] += 0.1
     if damage == "twice":
@@ -225,7 +225,7 @@ def damaged(text: str, damage: str) -> str:
         ("cut short", "truncated"),
         ("foreign", "not an exported micro-benchmark"),
         ("list", "a JSON list"),
-        ("version", "version 6"),
+        ("version", "version 7"),
         ("edited", "edited"),
         ("twice", "twice"),
         ("incomplete", "checksum"),

@@ -94,7 +94,7 @@ def test_with_all_items_a_random_mean_is_the_truth(macro: Benchmark) -> None:
 def test_a_folder_keeps_the_truth(by_auto: MicroBenchmark, tmp_path: Path) -> None:
     by_auto.save(tmp_path / "micro")
     content = json.loads((tmp_path / "micro" / "microbench.json").read_text())
-    assert (content["version"], content["benchmark"]["truth"]) == (5, "macro")
+    assert (content["version"], content["benchmark"]["truth"]) == (6, "macro")
     assert sum(content["readout"]["irt"]["shares"]) == pytest.approx(1)
     assert "mean over subtasks" in (tmp_path / "micro" / "README.md").read_text()
     read = load(tmp_path / "micro")

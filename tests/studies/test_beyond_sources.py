@@ -13,7 +13,7 @@ from microbench_ray.methods import SeenItems, Selection
 from microbench_ray.methods.estimators.auto import AutoEstimator
 from microbench_ray.methods.kernels.auto import fit_auto
 from studies.beyond_sources import draws, main, order, readouts
-from studies.score_coverage import best_models
+from studies.score_coverage import accuracies
 from tests.helpers.small import responses
 
 N_ITEMS, SIZE = 60, 12
@@ -46,13 +46,15 @@ def test_the_readouts_are_those_of_the_estimator() -> None:
     assert found["narrow"] == pytest.approx(stack + narrow_share * (found["p_irt"] - stack), abs=1e-5)
 
 
-def test_the_best_fifth_is_never_a_source() -> None:
+@pytest.mark.parametrize("kind", ["best", "worst"])
+def test_the_fifth_that_is_held_out_is_never_a_source(kind: str) -> None:
     board = synthetic(n_models=50, n_items=N_ITEMS)
-    for sources, targets, _ in draws(board, "best", 20, 3):
-        assert set(targets) == set(best_models(board))
+    by_accuracy = np.argsort(accuracies(board))
+    for sources, targets, _ in draws(board, kind, 20, 3):
+        assert set(targets) == set(by_accuracy[-10:] if kind == "best" else by_accuracy[:10])
         assert len(sources) == 20
         assert not set(sources) & set(targets)
-    assert list(draws(board, "best", 41, 3)) == []
+    assert list(draws(board, kind, 41, 3)) == []
     assert [len(targets) for _, targets, _ in draws(board, "alike", 20, 1)] == [30]
 
 
@@ -63,9 +65,9 @@ def test_a_small_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     words = [str(tmp_path / "b.parquet"), "--fraction", "0.2"]
     assert main([*words, "--sources", "7", "--runs", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 2 * 8
+    assert len(lines) == 2 + 3 * 8
     assert lines[2].startswith("| best, 1 boards, flagged")
     assert "(" not in lines[2].split("|")[3]
-    assert main([*words, "--sources", "40", "--runs", "4"]) == 2
+    assert main([*words, "--sources", "46", "--runs", "4"]) == 2
     assert main([*words, "--runs", "2"]) == 2
     assert "--runs" in capsys.readouterr().err

@@ -12,10 +12,12 @@ from microbench_ray.methods.kernels.auto import AutoFit, auto_bytes, auto_second
 from microbench_ray.methods.kernels.auto_cost import fit_for_costs
 from microbench_ray.methods.kernels.irt_term import Beyond, irt_term
 from microbench_ray.methods.kernels.sources import mean_coefficients, read_items
-from microbench_ray.methods.readout import Readout, WithReadout
+from microbench_ray.methods.readout import FloatArray, Readout, WithReadout
 
 BETTER_VARIANCE = 3.0
 """Prior variance of the abilities of models that are better than all source models; that of these is 1."""
+WORSE_ERRORS = 2.0
+"""So many root mean squared errors of held-out models below all source models, an estimate moves to that of the IRT model."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class AutoEstimator(WithReadout):
     Above the accuracies of all source models the estimate moves to that of the IRT model, within five points: a regression cannot
     tell what it has not seen, and pulls a better model towards the sources. Such a model is not one of their population: the prior
     of its ability is three times as wide. Whether an estimate is above them is judged by the middle of both.
+
+    Likewise below the accuracies of all source models, by two held-out errors or more: there the regression overestimates models,
+    by 10 to 20 points where sources are few and far better. The prior is that of the sources.
 
     Parameters
     ----------
@@ -76,11 +81,7 @@ class AutoEstimator(WithReadout):
             coefficients=(1 - by_irt) / seen.n_items * shares + by_ridge * ridge.coefficients.reshape(shares.shape),
             means=both_predictors.means,
             term=irt_term(
-                float(by_irt),
-                fit.learned.irt,
-                selection.items,
-                seen.weights,
-                Beyond(float(fit.learned.known.accuracy.max()), BETTER_VARIANCE, own_share=0.5),
+                float(by_irt), fit.learned.irt, selection.items, seen.weights, *_beyond(fit.learned.known.accuracy, stack.error)
             ),
         )
 
@@ -91,3 +92,9 @@ class AutoEstimator(WithReadout):
     def fit_bytes(self, n_source: int, n_items: int, size: int) -> int:
         """Size of the responses of all sources and of every fold, and of the IRT model."""
         return auto_bytes(n_source, n_items, size)
+
+
+def _beyond(accuracy: FloatArray, error: float | None) -> tuple[Beyond, Beyond | None]:
+    """Above and below which estimates the IRT model's is taken, by the accuracies of all source models."""
+    above = Beyond(float(accuracy.max()), BETTER_VARIANCE, own_share=0.5)
+    return above, None if error is None else Beyond(float(accuracy.min()) - WORSE_ERRORS * error, own_share=0.5)

@@ -200,10 +200,14 @@ def predictors(learned: Learned, selection: Selection, signal: Signal) -> Predic
 
 
 class Stack(NamedTuple):
-    """The rest ≈ level + (both predictions − level) @ weights."""
+    """The rest ≈ level + (both predictions − level) @ weights.
+
+    `error` is the root mean square of what is left, over the models that were held out; None if none was.
+    """
 
     level: float
     weights: FloatArray
+    error: float | None = None
 
 
 def fit_stack(fit: AutoFit, selection: Selection, signal: Signal) -> Stack:
@@ -240,7 +244,8 @@ def fit_stack(fit: AutoFit, selection: Selection, signal: Signal) -> Stack:
     variance = max(float(np.average(np.square(residuals), weights=share)), 1e-8)
     weighted = predictions * share[:, None]
     precision = weighted.T @ predictions + np.eye(2) * variance / PRIOR_DEVIATION**2
-    return Stack(level, prior + np.linalg.solve(precision, weighted.T @ residuals))
+    weights = prior + np.linalg.solve(precision, weighted.T @ residuals)
+    return Stack(level, weights, float(np.sqrt(np.average(np.square(outcome - predictions @ weights), weights=share))))
 
 
 def _read(responses: FloatArray, items: Positions, signal: Signal) -> FloatArray:
