@@ -34,8 +34,8 @@ class AutoEstimator(WithReadout):
     tell what it has not seen, and pulls a better model towards the sources. Such a model is not one of their population: the prior
     of its ability is three times as wide. Whether an estimate is above them is judged by the middle of both.
 
-    Likewise below the accuracies of all source models, by two held-out errors or more: there the regression overestimates models,
-    by 10 to 20 points where sources are few and far better. The prior is that of the sources.
+    Likewise below the accuracies of all source models, by two held-out errors or more: a regression learnt from few models
+    overestimates those that are far worse. The prior is that of the sources.
 
     Parameters
     ----------
