@@ -15,6 +15,7 @@ from microbench_ray.methods import SeenItems
 from microbench_ray.methods.kernels import auto_order
 from microbench_ray.methods.kernels.auto import fit_auto
 from microbench_ray.methods.kernels.auto_order import means_of_the_best, mixed, open_items
+from microbench_ray.methods.kernels.pairs_forward import PairsForward
 from microbench_ray.methods.kernels.sources import SourceAccuracies
 from microbench_ray.methods.readout import FloatArray
 from tests.helpers.small import responses
@@ -161,3 +162,25 @@ def test_of_items_that_the_best_mostly_fail_those_at_most_at_the_median_are_open
     assert found([9] * 40 + [6] * 10 + [7] * 10) == list(range(40, 50))
     # Most items are failed by all.
     assert found([0] * 50 + [1] * 10) == list(range(50))
+
+
+@pytest.mark.parametrize(("n_source", "weight"), [(8, 1.0), (50, 1.0), (100, 0.125)])
+def test_guided_items_are_for_near_pairs_and_with_few_sources_as_much_for_all(
+    n_source: int, weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms: list[FloatArray] = []
+
+    class Spy(PairsForward):
+        def __init__(self, of: SourceAccuracies, form: FloatArray, shrink: float, costs: FloatArray | None = None) -> None:
+            forms.append(form)
+            super().__init__(of, form, shrink, costs=costs)
+
+    monkeypatch.setattr(auto_order, "PairsForward", Spy)
+    learned = fitted(n_source).learned
+    assert np.unique(learned.groups).size == n_source
+    error = np.random.default_rng(0).normal(size=n_source)
+    squares = np.square(error[:, None] - error[None, :])
+    gaps = np.abs(learned.known.accuracy[:, None] - learned.known.accuracy[None, :])
+    near = (gaps >= 0.025) & (gaps <= 0.1)
+    expected = squares[near].mean() + weight * squares[~np.eye(n_source, dtype=bool)].mean()
+    assert error @ forms[0] @ error == pytest.approx(expected)
