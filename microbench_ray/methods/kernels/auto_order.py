@@ -20,7 +20,7 @@ DIFFERENCE, SHRINK = 0.05, 0.5
 """As of `mdad_guided`: the difference of the near pairs, and the share of covariances that is treated as chance."""
 ALL_PAIRS_SOURCES = 50
 """With up to so many source models the mean over all pairs counts as much as that over near pairs; with more, its weight falls with
-their third power, to an eighth with 100 and a 216th with 300."""
+their square, to a quarter with 100 and a 36th with 300."""
 GUIDED = 1.5
 """Guided items, times as many as the nested split of `mdad_guided` supports: beside random ones, more of them do no harm."""
 RANDOM_SHARE, MAX_RANDOM_SHARE = 5.0, 0.5
@@ -82,7 +82,7 @@ def auto_order(
     single = _single(known)
     n_supported = Guidance(per_source=per_source).count(single, subtask, rng, groups, costs)
     n_groups = np.unique(groups).size
-    form = pair_form(known.accuracy, DIFFERENCE) + min(1.0, ALL_PAIRS_SOURCES / n_groups) ** 3 * all_pairs_form(groups)
+    form = pair_form(known.accuracy, DIFFERENCE) + min(1.0, ALL_PAIRS_SOURCES / n_groups) ** 2 * all_pairs_form(groups)
     share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_groups)
     added_share = MAX_ADDED_SHARE * min(1.0, ADDED_SOURCES / n_groups) ** 2
     guided = PairsForward(single, form, SHRINK, costs=costs)
