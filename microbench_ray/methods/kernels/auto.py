@@ -47,7 +47,7 @@ class Learned(NamedTuple):
     order
         (n_items,) all items, in the order in which they are chosen.
     per_source
-        How many items each selection chooses, by the number of models, copies counted once.
+        How many guided items they support, by the number of models, copies counted once.
     weights
         (n_items,) the share of each item in the accuracy; None where they are equal.
     """
@@ -168,7 +168,7 @@ def _learn(
     tolerance: float = TOLERANCE,
     per_source: float | None = None,
 ) -> Learned:
-    """`groups` are labels of copies; `per_source` guided items per group and selection, as all sources support, None for these."""
+    """`groups` are labels of copies; `per_source` guided items per group, as all sources support, None for these."""
     known = source_accuracies(replace(seen, responses=responses.astype(np.float32)))
     scores = responses if responses.ndim == 2 else responses[:, :, 0]
     irt = fit_irt(scores.astype(np.float32), DIMS, tolerance=tolerance) if len(scores) >= MIN_SOURCES else None

@@ -48,7 +48,7 @@ def auto_order(
     per_source: float | None,
     costs: FloatArray | None,
 ) -> tuple[Positions, int]:
-    """Order all items, and count those that each selection chooses.
+    """Order all items, and count those that the sources support to be guided (`Guidance.count`).
 
     Guided items reduce the expected error of the differences between source models: of pairs near `DIFFERENCE`, which decide who is
     ahead, and of all pairs, whose items fit few sources less closely. Random items are spread among them, and bound the error: the
