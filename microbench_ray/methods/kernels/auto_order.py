@@ -16,8 +16,6 @@ from microbench_ray.methods.readout import FloatArray
 
 Positions = NDArray[np.intp]
 
-DIFFERENCE, SHRINK = 0.05, 0.5
-"""As of `mdad_guided`: the difference of the near pairs, and the share of covariances that is treated as chance."""
 ALL_PAIRS_SOURCES = 50
 """With up to so many source models the mean over all pairs counts as much as that over near pairs; with more, its weight falls with
 their square, to a quarter with 100 and a 36th with 300."""
@@ -50,11 +48,11 @@ def auto_order(
 ) -> tuple[Positions, int]:
     """Order all items, and count those that the sources support to be guided (`Guidance.count`).
 
-    Guided items reduce the expected error of the differences between source models: of pairs near `DIFFERENCE`, which decide who is
-    ahead, and of all pairs, whose items fit few sources less closely. Random items are spread among them, and bound the error: the
-    fewer the sources, the more. Items that separate the sources are mostly solved by every model that is better than the sources,
-    and order none of these: where too few items are open, open ones are added. Every guided item is chosen with all items before it
-    in mind, random and added ones too.
+    Guided items reduce the expected error of the differences between source models: of pairs that are near one another, as for
+    `mdad_guided`, because these decide who is ahead; and of all pairs, because items for these fit few sources less closely. Random
+    items are spread among them, and bound the error: the fewer the sources, the more. Items that separate the sources are mostly
+    solved by every model that is better than the sources, and order none of these: where too few items are open, open ones are
+    added. Every guided item is chosen with all items before it in mind, random and added ones too.
 
     Sources that are copies of one another count once. With costs, cheap items are preferred throughout.
 
@@ -80,12 +78,13 @@ def auto_order(
     random = balanced_order(np.arange(n_items), means, subtask, rng, costs, known.weights)
     added = open_items(known, groups, subtask, rng, costs)
     single = _single(known)
-    n_supported = Guidance(per_source=per_source).count(single, subtask, rng, groups, costs)
+    guidance = Guidance(per_source=per_source)
+    n_supported = guidance.count(single, subtask, rng, groups, costs)
     n_groups = np.unique(groups).size
-    form = pair_form(known.accuracy, DIFFERENCE) + min(1.0, ALL_PAIRS_SOURCES / n_groups) ** 2 * all_pairs_form(groups)
+    form = pair_form(known.accuracy, guidance.difference) + min(1.0, ALL_PAIRS_SOURCES / n_groups) ** 2 * all_pairs_form(groups)
     share = min(MAX_RANDOM_SHARE, RANDOM_SHARE / n_groups)
     added_share = MAX_ADDED_SHARE * min(1.0, ADDED_SOURCES / n_groups) ** 2
-    guided = PairsForward(single, form, SHRINK, costs=costs)
+    guided = PairsForward(single, form, guidance.shrink, costs=costs)
     return mixed(guided, round(GUIDED * n_supported), random, share, added, added_share), n_supported
 
 

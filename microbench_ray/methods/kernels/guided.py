@@ -63,7 +63,7 @@ class Guidance:
         costs
             (n_items,) positive, 1 on average: items are chosen by what they tell per cost. None where all cost the same.
         """
-        n_guided = self.count(known, subtask, rng, groups, costs)
+        n_guided = self.count(known, subtask, rng, np.arange(len(known.responses)) if groups is None else groups, costs)
         guided = self._forward(known, subtask, costs).first(n_guided)
         return GuidedOrder(with_balanced_rest(guided, known, subtask, rng, costs), n_guided)
 
@@ -72,11 +72,10 @@ class Guidance:
         known: SourceAccuracies,
         subtask: NDArray[np.int32],
         rng: np.random.Generator,
-        groups: NDArray[np.intp] | None = None,
-        costs: FloatArray | None = None,
+        groups: NDArray[np.intp],
+        costs: FloatArray | None,
     ) -> int:
         """How many items are guided; the parameters are those of `order`."""
-        groups = np.arange(len(known.responses)) if groups is None else groups
         n_source = np.unique(groups).size
         per_source = self.per_source
         if per_source is None:
