@@ -106,14 +106,18 @@ def test_the_fewer_the_sources_the_more_random_items(
     Two of the 125 models are copies.
     """
     shares: list[tuple[float, float]] = []
+    numbers: list[int] = []
 
     def spy(guided: Any, n_guided: int, random: Any, share: float, of_added: Any, added_share: float) -> Any:
         shares.append((share, added_share))
+        numbers.append(n_guided)
         return mixed(guided, n_guided, random, share, of_added, added_share)
 
     monkeypatch.setattr(auto_order, "mixed", spy)
-    fitted(n_source)
+    learned = fitted(n_source).learned
     assert int(20 * shares[0][0]) == n_random
+    # Half as many again are guided as the nested split supports.
+    assert numbers[0] == round(1.5 * learned.per_source * np.unique(learned.groups).size)
     assert shares[0][1] == pytest.approx(added, abs=0.006)
 
 
